@@ -1,0 +1,2 @@
+export type { Criterion, ModelProfile, SolveDefaults } from './profile.ts'
+export type * from './types.ts'

@@ -1,0 +1,118 @@
+/** @file `circadian.json`, the profile of a model directory: prompts, judge, answer format and measured defaults. */
+
+import { type Static, Type } from 'typebox'
+
+const closed = { additionalProperties: false } as const
+
+const Criterion = Type.Object(
+  {
+    /** `correctness` is special: stopping and admission also ask P(correctness) >= 0.5. */
+    name: Type.String({ minLength: 1 }),
+    /** Continuation judge: text appended to the answer. Chat judge: the user turn, with {question} and {answer}. */
+    prompt: Type.String({ minLength: 1 }),
+    /** Verdict words whose first token counts as true, and as false. */
+    true: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    false: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    weight: Type.Number({ exclusiveMinimum: 0 }),
+  },
+  closed,
+)
+
+const RewardWeights = Type.Object(
+  {
+    verifier: Type.Optional(Type.Number({ minimum: 0, default: 1 })),
+    lrm: Type.Optional(Type.Number({ minimum: 0, default: 0 })),
+    format: Type.Optional(Type.Number({ minimum: 0, default: 2 })),
+  },
+  closed,
+)
+
+/** Everything has a default but the prompts. Latents, learning rates and thresholds are measured per model. */
+const Defaults = Type.Object(
+  {
+    latents: Type.Integer({ minimum: 1, maximum: 300, default: 15 }),
+    rho: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 0.1 }),
+    lr: Type.Number({ exclusiveMinimum: 0, default: 0.03 }),
+    beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9 }),
+    maxIterations: Type.Integer({ minimum: 0, maximum: 256, default: 10 }),
+    /** Evaluations without a rise of the best reward before the search gives up. */
+    patience: Type.Integer({ minimum: 1, maximum: 256, default: 3 }),
+    stopReward: Type.Number({ minimum: -1, maximum: 0, default: -0.2 }),
+    admitReward: Type.Number({ minimum: -1, maximum: 0, default: -0.5 }),
+    samples: Type.Integer({ minimum: 1, maximum: 64, default: 8 }),
+    temperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
+    beta: Type.Number({ exclusiveMinimum: 0, default: 0.01 }),
+    topK: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
+    minSimilarity: Type.Number({ minimum: -1, maximum: 1, default: 0.5 }),
+    retrievalTemperature: Type.Number({ exclusiveMinimum: 0, default: 1 }),
+    /** Largest L2 norm of the transferred shift, in units of the norm of z_base; caps what memory may do. */
+    maxShift: Type.Number({ exclusiveMinimum: 0, default: 1 }),
+    marginSteps: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
+    maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 1024 }),
+    rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
+  },
+  { ...closed, default: {} },
+)
+
+export const ModelProfile = Type.Object(
+  {
+    $schema: Type.Optional(Type.String()),
+    solver: Type.Object(
+      {
+        system: Type.String(),
+        /** The user turn; {question} is replaced. */
+        template: Type.String({ default: '{question}', pattern: '\\{question\\}' }),
+      },
+      closed,
+    ),
+    judge: Type.Object(
+      {
+        mode: Type.Union([Type.Literal('continuation'), Type.Literal('chat')]),
+        criteria: Type.Array(Criterion, { minItems: 1, maxItems: 16 }),
+      },
+      closed,
+    ),
+    answer: Type.Object(
+      {
+        /** Where the answer stands in the text: the last match of `pattern` (group 1), or a known form. */
+        pattern: Type.Optional(Type.String({ format: 'regex' })),
+        kind: Type.Optional(
+          Type.Union([Type.Literal('boxed'), Type.Literal('json'), Type.Literal('number')]),
+        ),
+        normalise: Type.Array(
+          Type.Union([Type.Literal('trim'), Type.Literal('lowercase'), Type.Literal('number')]),
+          { default: ['trim'] },
+        ),
+      },
+      closed,
+    ),
+    format: Type.Object(
+      {
+        /** Group 1 of both patterns must be equal but for white space: the answer solves the problem asked. */
+        restates: Type.Optional(
+          Type.Object(
+            { question: Type.String({ format: 'regex' }), reasoning: Type.String({ format: 'regex' }) },
+            closed,
+          ),
+        ),
+        /** The answer must end by itself (EOS), not by a token limit. */
+        mustEnd: Type.Boolean({ default: true }),
+      },
+      { ...closed, default: {} },
+    ),
+    embedding: Type.Object(
+      {
+        token: Type.Union([Type.Literal('last'), Type.Literal('mean')], { default: 'last' }),
+        /** File of little-endian fp32, `[D]`, measured on training prompts; relative to the model directory. */
+        mean: Type.Union([Type.String(), Type.Null()], { default: null }),
+      },
+      { ...closed, default: {} },
+    ),
+    defaults: Defaults,
+  },
+  closed,
+)
+
+export type ModelProfile = Static<typeof ModelProfile>
+export type Criterion = Static<typeof Criterion>
+export type SolveDefaults = Static<typeof Defaults>

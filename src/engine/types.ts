@@ -1,0 +1,48 @@
+/** @file What the engine room offers the API process. */
+
+import type { LatentModel } from '#algorithms'
+import type { ModelProfile } from './profile.ts'
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+/** Text to tokens and back, with the model's own chat template. */
+export interface PromptCodec {
+  /** The chat template over `messages`, with the generation prompt appended. */
+  encodeChat(messages: readonly ChatMessage[]): number[]
+  /** Text as it stands, no special tokens added. */
+  encode(text: string): number[]
+  /** Tokens to text, special tokens skipped. */
+  decode(tokens: readonly number[]): string
+}
+
+export interface ModelInfo {
+  readonly id: string
+  /** sha256 over everything that gives latents their meaning: graph, weights, embedding mean. */
+  readonly fingerprint: string
+  readonly directory: string
+  readonly profile: ModelProfile
+  /** Constant that centres embeddings, `[D]`; null = not centred. */
+  readonly embeddingMean: Float32Array | null
+}
+
+export interface EngineStatus {
+  readonly state: 'starting' | 'ready' | 'restarting' | 'closed'
+  readonly provider: 'cpu' | 'cuda'
+  readonly pid: number | null
+  readonly restarts: number
+  /** Sessions open, and rows waiting for or in a batch. */
+  readonly sessions: number
+  readonly waitingRows: number
+  readonly runningRows: number
+}
+
+/** A model behind a child process. Crashes of the child reject what was in flight with ENGINE_CRASHED; it restarts. */
+export interface Engine extends LatentModel {
+  readonly model: ModelInfo
+  readonly codec: PromptCodec
+  status(): EngineStatus
+  close(): Promise<void>
+}

@@ -1,0 +1,82 @@
+/** @file The closed set of error codes, and the one error class. Status and retry policy live at the edges. */
+
+export const ERROR_CODES = [
+  // start-up
+  'CONFIG_INVALID',
+  'DATA_DIR_LOCKED',
+  'DATA_DIR_UNWRITABLE',
+  'PORT_TAKEN',
+  'SCHEMA_TOO_NEW',
+  // models and graphs
+  'MODEL_INVALID',
+  'MODEL_UNSUPPORTED',
+  'ONNX_INVALID',
+  'GRAPH_PRECONDITION',
+  'GRAPH_POSTCONDITION',
+  'SHAPE_MISMATCH',
+  'PROVIDER_UNAVAILABLE',
+  'SESSION_FAILED',
+  // engine
+  'ENGINE_CRASHED',
+  'ENGINE_OVERLOADED',
+  'ENGINE_UNAVAILABLE',
+  'PROMPT_TOO_LONG',
+  'ABORTED',
+  // service
+  'REQUEST_INVALID',
+  'STRATEGY_UNAVAILABLE',
+  'EPISODE_NOT_FOUND',
+  'ROUTE_NOT_FOUND',
+  'METHOD_NOT_ALLOWED',
+  'MEDIA_TYPE_UNSUPPORTED',
+  'NOT_ACCEPTABLE',
+  'BODY_TOO_LARGE',
+  'STORE_UNAVAILABLE',
+  'QUEUE_UNAVAILABLE',
+  'SHUTTING_DOWN',
+  'INTERNAL',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+/** One fault of a request, by JSON pointer into what was sent. */
+export interface Fault {
+  readonly pointer: string
+  readonly detail: string
+}
+
+export interface ServiceErrorOptions {
+  readonly cause?: unknown
+  /** Faults of a request, one per field. */
+  readonly faults?: readonly Fault[]
+  /** Seconds after which the same call may succeed. */
+  readonly retryAfterSeconds?: number
+}
+
+/**
+ * The only error that rooms throw on purpose. Callers check `code`, never the class: an error that crossed
+ * a process boundary keeps its code and nothing else. Messages read "operation: expected X, got Y".
+ */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError'
+  readonly code: ErrorCode
+  readonly faults: readonly Fault[] | undefined
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: ServiceErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.faults = options.faults
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}
+
+/** True when `error` carries one of our codes (also after it crossed a process boundary). */
+export function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+/** Turns whatever was thrown into an `Error`, losing nothing. */
+export function coerceError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown })
+}

@@ -1,0 +1,121 @@
+/** @file One request from question to committed episode, as callers see it. Field names are those of the HTTP contract. */
+
+export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto'] as const
+export type Strategy = (typeof STRATEGIES)[number]
+
+export interface SolveRequest {
+  readonly tenantId: string
+  readonly question: string
+  readonly strategy: Strategy
+  /** N of majority / lto; default from the model profile. */
+  readonly samples?: number
+  readonly budget?: {
+    readonly maxIterations?: number
+    readonly maxNewTokens?: number
+    readonly maxMs?: number
+  }
+  readonly retrieval?: { readonly topK?: number; readonly minSimilarity?: number } | false
+  readonly weaver?: boolean
+  readonly reward?: { readonly verifier?: number; readonly lrm?: number; readonly format?: number }
+  /** A known answer: becomes the episode's label; never shown to the model, never used to choose. */
+  readonly reference?: string
+  readonly learn: boolean
+  readonly seed?: number
+  readonly explain: boolean
+}
+
+export type Stopped = 'reward' | 'maxIterations' | 'maxNewTokens' | 'maxMs' | 'noImprovement' | 'single'
+export type Degraded = 'retrieval' | 'learning' | 'lrm'
+
+export interface SolutionCandidate {
+  readonly kind: 'draft' | 'regeneration' | 'sample'
+  readonly answer: string | null
+  readonly reward: number
+  readonly rewardTerms: Readonly<Record<string, number>>
+  readonly tokens: number
+}
+
+export interface Solution {
+  readonly id: string
+  readonly episodeId: string | null
+  readonly answer: string | null
+  readonly reasoning: string
+  readonly reward: number
+  readonly stopped: Stopped
+  readonly strategy: Strategy
+  readonly base: { readonly answer: string | null; readonly reward: number } | null
+  readonly improved: boolean
+  readonly iterations: number
+  /** New answers judged after the draft. */
+  readonly evaluations: number
+  readonly rewardHistory: readonly number[]
+  readonly retrieved: readonly {
+    readonly episodeId: string
+    readonly similarity: number
+    readonly weight: number
+  }[]
+  readonly model: {
+    readonly id: string
+    readonly fingerprint: string
+    readonly weaverVersion: string | null
+    readonly lrmVersion: string | null
+  }
+  readonly seed: number
+  readonly usage: {
+    readonly promptTokens: number
+    readonly completionTokens: number
+    readonly generatedTokens: number
+    readonly rewardTokens: number
+  }
+  readonly timings: {
+    readonly queueMs: number
+    readonly retrieveMs: number
+    readonly draftMs: number
+    readonly optimizeMs: number
+    readonly rewardMs: number
+    readonly totalMs: number
+  }
+  readonly degraded: readonly Degraded[]
+  /** With `explain`: everything that was judged. */
+  readonly candidates?: readonly SolutionCandidate[]
+  /** With `explain`: the latents of every evaluation, projected to two dimensions. */
+  readonly latents?: readonly {
+    readonly step: number
+    readonly x: number
+    readonly y: number
+    readonly reward: number
+  }[]
+}
+
+/** What happens on the way, in order; the last one is the solution itself. */
+export type SolveEvent =
+  | { readonly event: 'retrieval'; readonly data: { readonly retrieved: Solution['retrieved'] } }
+  | {
+      readonly event: 'draft'
+      readonly data: { readonly answer: string | null; readonly reasoning: string; readonly reward: number }
+    }
+  | {
+      readonly event: 'iteration'
+      readonly data: {
+        readonly step: number
+        readonly reward: number
+        readonly changed: boolean
+        readonly answer: string | null
+      }
+    }
+  | { readonly event: 'candidate'; readonly data: SolutionCandidate }
+
+export interface SolveOptions {
+  /** Fires when the caller went away: the work stops within one chunk of tokens and `solve` throws ABORTED. */
+  readonly signal: AbortSignal
+  readonly onEvent?: (event: SolveEvent) => void
+}
+
+export interface Solver {
+  /**
+   * @throws ServiceError PROMPT_TOO_LONG, STRATEGY_UNAVAILABLE, ENGINE_OVERLOADED, ENGINE_CRASHED (after one retry), ABORTED
+   */
+  solve(request: SolveRequest, options: SolveOptions): Promise<Solution>
+  /** Normalises a caller's answer as the model profile does, for feedback and references. */
+  normaliseAnswer(answer: string): string
+}
