@@ -1,0 +1,34 @@
+/** @file The few statistics that the benches print. */
+
+export function mean(values: readonly number[]): number {
+  return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+/** Binomial standard error of a proportion over `n` independent trials. */
+export function standardError(proportion: number, n: number): number {
+  return Math.sqrt((proportion * (1 - proportion)) / n)
+}
+
+/** Linear interpolation between order statistics; `q` in [0, 1]. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const at = (sorted.length - 1) * q
+  const low = sorted[Math.floor(at)] ?? Number.NaN
+  const high = sorted[Math.ceil(at)] ?? Number.NaN
+  return low + (high - low) * (at - Math.floor(at))
+}
+
+/** Area under the ROC curve of scores against labels: P(score of a right one > of a wrong one), ties count half. */
+export function areaUnderCurve(
+  scored: readonly { readonly score: number; readonly label: boolean }[],
+): number {
+  const positives = scored.filter((row) => row.label)
+  const negatives = scored.filter((row) => !row.label)
+  let wins = 0
+  for (const positive of positives) {
+    for (const negative of negatives) {
+      wins += positive.score > negative.score ? 1 : positive.score === negative.score ? 0.5 : 0
+    }
+  }
+  return wins / (positives.length * negatives.length)
+}
