@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { createRandom, fromFloat16, toFloat16 } from '#tensor'
+
+test('every half survives the way to fp32 and back', () => {
+  const halves = Uint16Array.from({ length: 65536 }, (_, i) => i).filter(
+    (i) => (i & 0x7c00) !== 0x7c00 || !(i & 0x3ff),
+  )
+  expect(toFloat16(fromFloat16(halves))).toEqual(halves)
+})
+
+test('rounds as the engine’s own Float16Array does', () => {
+  const random = createRandom(7)
+  const values = Float32Array.from(
+    { length: 20_000 },
+    () => random.gaussian() * 2 ** (random.uniform() * 44 - 28),
+  )
+  const ties = [
+    2049,
+    2051,
+    65519.99,
+    65520,
+    -65520,
+    2 ** -25,
+    3 * 2 ** -25,
+    2 ** -14 - 2 ** -26,
+    -0,
+    1e30,
+    Infinity,
+    -Infinity,
+  ]
+  for (const input of [values, Float32Array.from(ties)]) {
+    expect(toFloat16(input)).toEqual(new Uint16Array(Float16Array.from(input).buffer))
+  }
+})
+
+test('NaN stays NaN', () => {
+  expect(fromFloat16(toFloat16(Float32Array.of(Number.NaN)))[0]).toBeNaN()
+})
