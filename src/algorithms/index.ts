@@ -1,1 +1,38 @@
+export { deriveSeed } from './derive-seed.ts'
+export { queryEmbedding } from './latent-evolve/query-embedding.ts'
+export {
+  type TransferOptions,
+  transferMomentum,
+  type WeighedNeighbour,
+  weighNeighbours,
+} from './latent-evolve/transfer.ts'
+export { identityWeaver } from './latent-evolve/weaver.ts'
+export { type AnswerMemo, createAnswerMemo } from './latent-seek/answer-memo.ts'
+export {
+  type Found,
+  higherReward,
+  type SeekOptions,
+  type SeekResult,
+  type SeekStop,
+  type SeekTask,
+  type SeekUpdate,
+  seekLatents,
+} from './latent-seek/seek-latents.ts'
+export { MAX_UPDATE_LENGTH, updateLength } from './latent-seek/update-length.ts'
+export { widenMargin } from './latent-seek/widen-margin.ts'
+export { takeLatents } from './latents.ts'
+export { majorityVote } from './lto/majority.ts'
 export type * from './ports.ts'
+export { untilEos } from './prefix.ts'
+export { createConstantJudge, createPerfectJudge, createRandomJudge } from './rewards/controls.ts'
+export { createFormatTerm, type FormatRule } from './rewards/format.ts'
+export {
+  type Answer,
+  type Evaluation,
+  hasPassed,
+  isAdmitted,
+  type Judge,
+  type Judgement,
+} from './rewards/judgement.ts'
+export { createRewardJudge, type RewardTerm } from './rewards/reward-judge.ts'
+export { createVerifier, type VerdictCriterion } from './rewards/verifier.ts'

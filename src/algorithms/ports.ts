@@ -130,6 +130,8 @@ export interface Neighbour {
   readonly similarity: number
   readonly zBase: Latents
   readonly zStar: Latents
+  /** Its query embedding, centred and normalised, `[D]`: what a trained weaver needs to recompute its shift. */
+  readonly embedding?: Float32Array
 }
 
 export interface NeighbourQuery {
@@ -144,4 +146,12 @@ export interface NeighbourQuery {
 export interface EpisodeMemory {
   /** The `topK` most similar admitted episodes of the same tenant and model, most similar first. */
   nearest(query: NeighbourQuery): Promise<readonly Neighbour[]>
+}
+
+/** W_psi of LatentEvolve (arXiv 2509.24771, Eq. 7): from a query and its first latents to where good answers start. */
+export interface Weaver {
+  /** Version of the trained artifact; null for the identity, which stands in until a night has trained one. */
+  readonly version: string | null
+  /** z'_base = W(e_c, z_base), the same shape as `zBase`. */
+  apply(embedding: Float32Array, zBase: Latents): Promise<Latents>
 }

@@ -1,0 +1,14 @@
+/** @file One seed per row, from the one seed of a request. */
+
+import { createRandom } from '#tensor'
+
+/**
+ * The seed of row (or step) `index`: depends on `(seed, index)` alone, so a row samples the same tokens whatever its batch.
+ *
+ * @returns an integer in [0, 2^48 - 1].
+ */
+export function deriveSeed(seed: number, index: number): number {
+  const random = createRandom(seed, index)
+  const bits = () => Math.floor(random.uniform() * 2 ** 24)
+  return bits() * 2 ** 24 + bits()
+}

@@ -1,0 +1,8 @@
+/** @file The weaver before its first night: the identity. */
+
+import type { Weaver } from '../ports.ts'
+
+export const identityWeaver: Weaver = {
+  version: null,
+  apply: async (_embedding, zBase) => zBase,
+}
