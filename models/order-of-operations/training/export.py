@@ -16,22 +16,11 @@ import torch
 from optimum.exporters.onnx import main_export
 
 import task
+from decoding import last_states, left_padded, positions, prompts
 from network import load_network
-from vocabulary import encode
 
 MEAN_SEED, MEAN_COUNT = 4000, 4096
 OPSET = 18
-
-
-def left_padded(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask `[B, T]` of ragged rows."""
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, width - len(row) :] = torch.tensor(row)
-        mask[i, width - len(row) :] = 1
-    return ids, mask
 
 
 def export_onnx(folder: Path, target: Path) -> None:
@@ -54,13 +43,7 @@ def export_onnx(folder: Path, target: Path) -> None:
 def mean_embedding(network) -> np.ndarray:
     """Mean state of the last prompt token after the final norm, `[D]`, over training problems only."""
     problems = task.make_problems(MEAN_SEED, MEAN_COUNT, held_out=False)
-    ids, mask = left_padded([encode(task.prompt_words(p)) for p in problems])
-    states = network.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask)).last_hidden_state
-    return states[:, -1].double().mean(0).float().numpy()
-
-
-def positions(mask: torch.Tensor) -> torch.Tensor:
-    return (mask.cumsum(1) - 1).clamp(min=0)
+    return last_states(network, prompts(problems)).double().mean(0).float().numpy()
 
 
 @torch.no_grad()
@@ -69,7 +52,7 @@ def compare(network, onnx_file: Path) -> float:
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     config = network.config
     heads, size = config.num_key_value_heads, config.hidden_size // config.num_attention_heads
-    ids, mask = left_padded([encode(task.prompt_words(p)) for p in task.make_problems(1, 8)])
+    ids, mask = left_padded(prompts(task.make_problems(1, 8)))
     names = [o.name for o in session.get_outputs()]
     past = {
         i.name: np.zeros((len(ids), heads, 0, size), np.float32)
