@@ -1,0 +1,66 @@
+/** @file Which rows run together. */
+
+export interface RowSize {
+  /** Positions already cached. */
+  readonly covered: number
+  /** Tokens to feed. */
+  readonly input: number
+}
+
+export interface BatchLimits {
+  /** `exact`: the graph cannot mask padding, so only rows of equal sizes may share a run. */
+  readonly padding: 'left' | 'exact'
+  readonly maxRows: number
+  /** Most tokens fed by one run, padding included; bounds how long a run keeps others waiting. */
+  readonly maxInputTokens: number
+}
+
+/** Below these, padding is too cheap to be worth another run of the graph. */
+const FREE_INPUT_PADDING = 64
+const FREE_PAST_PADDING = 2048
+
+/**
+ * Divides rows into batches, first fit in the order given, so the batch of the oldest row comes first and an unchanged
+ * list gives unchanged batches. A row joins a batch only while padding stays below half of what is fed: a long prompt
+ * does not make sixteen short rows pay for its length.
+ */
+export function formBatches<Row>(
+  rows: readonly Row[],
+  sizeOf: (row: Row) => RowSize,
+  limits: BatchLimits,
+): Row[][] {
+  const batches: { rows: Row[]; sizes: RowSize[] }[] = []
+  for (const row of rows) {
+    const size = sizeOf(row)
+    const open = batches.find(({ sizes }) => fits(sizes, size, limits))
+    if (open) {
+      open.rows.push(row)
+      open.sizes.push(size)
+    } else {
+      batches.push({ rows: [row], sizes: [size] })
+    }
+  }
+  return batches.map((batch) => batch.rows)
+}
+
+function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): boolean {
+  if (sizes.length >= limits.maxRows) return false
+  const all = [...sizes, size]
+  const input = area(all.map((row) => row.input))
+  if (input.fed > limits.maxInputTokens) return false
+  if (limits.padding === 'exact') {
+    return size.covered === sizes[0]!.covered && size.input === sizes[0]!.input
+  }
+  const past = area(all.map((row) => row.covered))
+  return (
+    input.fed <= Math.max(FREE_INPUT_PADDING, 2 * input.used) &&
+    past.fed <= Math.max(FREE_PAST_PADDING, 2 * past.used)
+  )
+}
+
+function area(lengths: readonly number[]): { readonly fed: number; readonly used: number } {
+  return {
+    fed: lengths.length * Math.max(...lengths),
+    used: lengths.reduce((sum, length) => sum + length, 0),
+  }
+}

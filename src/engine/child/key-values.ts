@@ -1,0 +1,114 @@
+/**
+ * @file Keys and values of past tokens. A run of the generation graph leaves them as one block for all its rows; what a
+ * sequence keeps is a view on a block, so slicing a prompt's cache costs nothing and a batch that stays together is
+ * never copied.
+ *
+ * Shapes: docs/shapes.md; `P` positions of a block, padding included.
+ */
+
+/** fp16 stays as raw bits: JavaScript moves them and never reads them. */
+export type KvArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>
+
+export interface KvLayout {
+  /** Heads `K` and head size `h` of each tensor, in the order key 0, value 0, key 1, value 1, ... */
+  readonly tensors: readonly { readonly heads: number; readonly headSize: number }[]
+  readonly type: 'float32' | 'float16'
+}
+
+/** What one run left behind: a tensor `[rows, K, length, h]` per layer and kind. Never written to. */
+export interface KvBlock {
+  readonly arrays: readonly KvArray[]
+  readonly rows: number
+  readonly length: number
+}
+
+/** Half-open range of positions of a block. */
+export type Span = readonly [start: number, end: number]
+
+/** The cached positions of one row, in order; what lies between the spans is padding. */
+export interface KvView {
+  readonly block: KvBlock
+  readonly row: number
+  readonly spans: readonly Span[]
+}
+
+/** Number of cached positions. */
+export function viewLength(view: KvView | null): number {
+  return view === null ? 0 : view.spans.reduce((sum, [start, end]) => sum + end - start, 0)
+}
+
+/** The first `length` cached positions, sharing the block; null when that leaves none. */
+export function truncate(view: KvView | null, length: number): KvView | null {
+  if (view === null || length <= 0) return null
+  const spans: Span[] = []
+  let rest = length
+  for (const [start, end] of view.spans) {
+    if (rest <= 0) break
+    spans.push([start, Math.min(end, start + rest)])
+    rest -= end - start
+  }
+  return { ...view, spans }
+}
+
+/** Joins adjacent spans and drops empty ones. */
+export function joinSpans(spans: readonly Span[]): Span[] {
+  const joined: Span[] = []
+  for (const [start, end] of spans) {
+    if (start >= end) continue
+    const last = joined.at(-1)
+    if (last && last[1] === start) joined[joined.length - 1] = [last[0], end]
+    else joined.push([start, end])
+  }
+  return joined
+}
+
+/** Bytes of one cached position over all layers. */
+export function bytesPerPosition(layout: KvLayout): number {
+  const elements = layout.tensors.reduce((sum, { heads, headSize }) => sum + heads * headSize, 0)
+  return elements * (layout.type === 'float16' ? 2 : 4)
+}
+
+/** True when `views` are exactly the rows of one block, in order: the block itself can be fed again. */
+export function isWholeBlock(views: readonly (KvView | null)[]): boolean {
+  const block = views[0]?.block
+  return (
+    block !== undefined &&
+    block.rows === views.length &&
+    views.every((view, row) => view !== null && view.block === block && view.row === row)
+  )
+}
+
+/**
+ * Copies views into one block, each at the right edge: row i holds its positions at [length - viewLength, length), with
+ * zeros before them.
+ */
+export function gather(layout: KvLayout, views: readonly (KvView | null)[]): KvBlock {
+  const rows = views.length
+  const length = Math.max(0, ...views.map(viewLength))
+  const arrays = layout.tensors.map(({ heads, headSize }, tensor) => {
+    const size = rows * heads * length * headSize
+    const target: KvArray = layout.type === 'float16' ? new Uint16Array(size) : new Float32Array(size)
+    views.forEach((view, row) => {
+      if (view === null) return
+      const source = view.block.arrays[tensor]!
+      const pad = length - viewLength(view)
+      for (let head = 0; head < heads; head++) {
+        const from = (view.row * heads + head) * view.block.length
+        let to = (row * heads + head) * length + pad
+        for (const [start, end] of view.spans) {
+          target.set(source.subarray((from + start) * headSize, (from + end) * headSize), to * headSize)
+          to += end - start
+        }
+      }
+    })
+    return target
+  })
+  return { arrays, rows, length }
+}
+
+/** The same positions in a block of their own, so that a kept row does not keep the rest of its batch alive. */
+export function compact(layout: KvLayout, view: KvView): KvView {
+  const length = viewLength(view)
+  if (view.block.rows === 1 && view.block.length === length) return view
+  return { block: gather(layout, [view]), row: 0, spans: [[0, length]] }
+}

@@ -1,0 +1,327 @@
+/**
+ * @file Continuous batching: rows of all sessions share the runs of one generation graph.
+ *
+ * A row is some tokens to feed on top of a cache, and perhaps tokens to decode after them. Time is cut into runs: rows that
+ * must be fed (prefills, verdicts, changed prefixes) take one short run, then the decoding rows together take one chunk of
+ * tokens. Rows leave when they finish and join when a run ends; between runs the process reads its messages.
+ */
+
+import { setImmediate } from 'node:timers/promises'
+import { coerceError, ServiceError } from '#errors'
+import { createRandom, type Random } from '#tensor'
+import { formBatches } from './form-batches.ts'
+import { compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
+import {
+  composeFeeds,
+  type StepFeeds,
+  type StepFetches,
+  type StepOutcome,
+  type StepRow,
+  splitFetches,
+} from './step-batch.ts'
+
+export interface RowRequest {
+  /** Positions already cached. */
+  readonly past: KvView | null
+  /** Tokens after them, at least one. */
+  readonly input: readonly number[]
+  /** Null feeds the input and no more. */
+  readonly decode: {
+    readonly temperature: number
+    readonly seed: number
+    /** At least one. */
+    readonly maxNewTokens: number
+    /** How many leading states to return. */
+    readonly latents: number
+  } | null
+  /** Whether the row's cache is wanted back. */
+  readonly keepCache: boolean
+  /** Drops the row when the next run is formed. */
+  readonly signal: AbortSignal
+}
+
+export interface RowResult {
+  /** Decoded tokens, EOS included. */
+  readonly tokens: readonly number[]
+  readonly endedByEos: boolean
+  /** Decoding: the states that predicted the first tokens, `[<= latents, D]`. Else the state of the last input token, `[1, D]`. */
+  readonly hiddenStates: Float32Array
+  /** Cache of past, input and all decoded tokens but the last, in memory of its own; null unless asked for. */
+  readonly cached: KvView | null
+}
+
+/** The generation graph. */
+export interface StepRunner {
+  readonly layout: KvLayout
+  readonly padding: 'left' | 'exact'
+  readonly hiddenSize: number
+  run(feeds: StepFeeds, fetch: { hiddenStates: boolean; present: boolean }): Promise<StepFetches>
+}
+
+export interface SchedulerLimits {
+  /** Rows that share a run, and rows that decode at a time. */
+  readonly maxRunningRows: number
+  /** Tokens per run while decoding: what a new row or a cancellation waits for. */
+  readonly chunkTokens: number
+  /** Most tokens fed by one run, padding included; longer prompts take several runs. */
+  readonly maxInputTokens: number
+}
+
+export interface SchedulerLoad {
+  readonly waitingRows: number
+  readonly runningRows: number
+}
+
+export interface Scheduler {
+  /** @throws ServiceError ABORTED when the row's signal fires, SESSION_FAILED when the graph fails on this row alone. */
+  submit(request: RowRequest): Promise<RowResult>
+  /** Runs a short task of another graph before the next run, undisturbed by this one. */
+  interlude<Result>(task: () => Promise<Result>): Promise<Result>
+  load(): SchedulerLoad
+}
+
+interface Row {
+  readonly request: RowRequest
+  readonly random: Random | null
+  readonly resolve: (result: RowResult) => void
+  readonly reject: (error: Error) => void
+  past: KvView | null
+  /** Tokens not cached yet. */
+  input: readonly number[]
+  readonly tokens: number[]
+  readonly states: Float32Array[]
+  stateCount: number
+  /** Number of the last run this row took part in. */
+  lastRun: number
+}
+
+export function createScheduler(deps: {
+  readonly runner: StepRunner
+  readonly eosTokenIds: readonly number[]
+  readonly limits: SchedulerLimits
+  /** Called when the numbers of `load()` may have changed. */
+  readonly onLoad?: (load: SchedulerLoad) => void
+}): Scheduler {
+  const { runner, limits, onLoad } = deps
+  const eosTokenIds = new Set(deps.eosTokenIds)
+  const batchLimits = {
+    padding: runner.padding,
+    maxRows: limits.maxRunningRows,
+    maxInputTokens: limits.maxInputTokens,
+  }
+  /** Every row not answered yet, oldest first. */
+  const queue: Row[] = []
+  const interludes: (() => Promise<void>)[] = []
+  let working = false
+  let runs = 0
+
+  /** Decoding rows beyond the first `maxRunningRows` wait; all others are fed as they come. */
+  const admitted = () => {
+    let decoding = 0
+    return queue.filter(({ request }) => request.decode === null || ++decoding <= limits.maxRunningRows)
+  }
+  const isDecoding = ({ request, input }: Row) => request.decode !== null && input.length === 1
+
+  function wake(): void {
+    if (working) return
+    working = true
+    void work()
+  }
+
+  async function work(): Promise<void> {
+    while (queue.length > 0 || interludes.length > 0) {
+      await checkpoint()
+      const feeding = admitted().filter((row) => !isDecoding(row))
+      const sizeOf = (row: Row) => ({ covered: viewLength(row.past), input: nextInput(row).length })
+      for (const batch of formBatches(feeding, sizeOf, batchLimits)) {
+        await runBatch(batch.filter(isOpen), 1)
+        await checkpoint()
+      }
+      const groups = formBatches(admitted().filter(isDecoding), sizeOf, batchLimits)
+      // Groups take turns; the oldest row's group goes first among equals.
+      const group = groups.reduce<Row[]>(
+        (next, rows) => (next.length === 0 || rows[0]!.lastRun < next[0]!.lastRun ? rows : next),
+        [],
+      )
+      await runBatch(group, limits.chunkTokens)
+    }
+    working = false
+    onLoad?.(load())
+  }
+
+  /** Lets messages in, forgets cancelled rows, and gives way to interludes. */
+  async function checkpoint(): Promise<void> {
+    await setImmediate()
+    for (const row of queue.filter(({ request }) => request.signal.aborted)) {
+      leave(row)
+      row.reject(aborted(row.request.signal))
+    }
+    for (let task = interludes.shift(); task; task = interludes.shift()) await task()
+    onLoad?.(load())
+  }
+
+  const isOpen = (row: Row) => queue.includes(row)
+
+  function leave(row: Row): void {
+    queue.splice(queue.indexOf(row), 1)
+  }
+
+  /** The next piece of a row's input: a long prompt is fed in several runs. */
+  function nextInput({ input }: Row): readonly number[] {
+    return input.length <= limits.maxInputTokens ? input : input.slice(0, limits.maxInputTokens)
+  }
+
+  async function runBatch(rows: readonly Row[], chunk: number): Promise<void> {
+    if (rows.length === 0) return
+    const steps = Math.min(chunk, Math.max(...rows.map(remaining)))
+    const stepRows = rows.map((row) => stepRow(row, steps))
+    let outcomes: StepOutcome[]
+    try {
+      const feeds = composeFeeds(runner.layout, stepRows, steps)
+      const fetches = await runner.run(feeds, {
+        hiddenStates: rows.some((row) => wantedStates(row) > 0),
+        present: rows.some(({ request, input }, index) => {
+          return request.decode !== null || request.keepCache || stepRows[index]!.input.length < input.length
+        }),
+      })
+      outcomes = splitFetches(stepRows, feeds, fetches, eosTokenIds)
+    } catch (thrown) {
+      await recover(rows, chunk, coerceError(thrown))
+      return
+    }
+    runs += 1
+    rows.forEach((row, index) => {
+      advance(row, stepRows[index]!.input.length, outcomes[index]!)
+    })
+  }
+
+  /** One row's fault must not fail the others: a batch that fails is tried again row by row. */
+  async function recover(rows: readonly Row[], chunk: number, error: Error): Promise<void> {
+    if (rows.length > 1) {
+      for (const row of rows) await runBatch([row], chunk)
+      return
+    }
+    const [row] = rows
+    leave(row!)
+    row!.reject(
+      new ServiceError('SESSION_FAILED', `engine: expected the model to run, got: ${error.message}`, {
+        cause: error,
+      }),
+    )
+  }
+
+  function stepRow(row: Row, steps: number): StepRow {
+    const { decode } = row.request
+    const input = nextInput(row)
+    const decodes = decode !== null && input.length === row.input.length
+    return {
+      past: row.past,
+      input,
+      temperature: decodes ? decode.temperature : 0,
+      remaining: decodes ? remaining(row) : 1,
+      uniforms: decodes && row.random ? drawUniforms(row.random, steps) : null,
+    }
+  }
+
+  function advance(row: Row, fed: number, outcome: StepOutcome): void {
+    const { request } = row
+    row.lastRun = runs
+    row.past = outcome.cached
+    const last = fed === row.input.length
+    if (last) collectStates(row, outcome)
+    if (!last) {
+      row.input = row.input.slice(fed)
+      return
+    }
+    if (request.decode !== null) {
+      row.tokens.push(...outcome.tokens)
+      if (!outcome.endedByEos && remaining(row) > 0) {
+        row.input = outcome.tokens.slice(-1)
+        return
+      }
+    }
+    leave(row)
+    row.resolve({
+      tokens: row.tokens,
+      endedByEos: request.decode !== null && outcome.endedByEos,
+      hiddenStates: concatenate(row.states, row.stateCount * runner.hiddenSize),
+      cached: request.keepCache && row.past ? compact(runner.layout, row.past) : null,
+    })
+  }
+
+  function wantedStates({ request, stateCount }: Row): number {
+    return (request.decode === null ? 1 : request.decode.latents) - stateCount
+  }
+
+  function collectStates(row: Row, { hiddenStates }: StepOutcome): void {
+    const wanted = wantedStates(row)
+    if (hiddenStates === null || wanted <= 0) return
+    const states = hiddenStates.subarray(0, wanted * runner.hiddenSize)
+    row.states.push(states)
+    row.stateCount += states.length / runner.hiddenSize
+  }
+
+  function load(): SchedulerLoad {
+    const runningRows = queue.filter(({ lastRun }) => lastRun > 0).length
+    return { runningRows, waitingRows: queue.length - runningRows }
+  }
+
+  return {
+    load,
+    submit(request) {
+      return new Promise((resolve, reject) => {
+        const { decode } = request
+        queue.push({
+          request,
+          random: decode && decode.temperature > 0 ? createRandom(decode.seed) : null,
+          resolve,
+          reject,
+          past: request.past,
+          input: request.input,
+          tokens: [],
+          states: [],
+          stateCount: 0,
+          lastRun: 0,
+        })
+        wake()
+      })
+    },
+    interlude(task) {
+      return new Promise((resolve, reject) => {
+        interludes.push(() => task().then(resolve, reject))
+        wake()
+      })
+    },
+  }
+}
+
+/** Tokens a row may still emit. */
+function remaining({ request, tokens }: Row): number {
+  return request.decode === null ? 1 : request.decode.maxNewTokens - tokens.length
+}
+
+/** A row that goes on has used every number of every earlier run, so its numbers never depend on how time was cut. */
+function drawUniforms(random: Random, steps: number): Float32Array {
+  return Float32Array.from({ length: steps }, () => random.uniform())
+}
+
+function concatenate(parts: readonly Float32Array[], size: number): Float32Array {
+  if (parts.length === 1) return parts[0]!.slice()
+  const out = new Float32Array(size)
+  let offset = 0
+  for (const part of parts) {
+    out.set(part, offset)
+    offset += part.length
+  }
+  return out
+}
+
+function aborted(signal: AbortSignal): ServiceError {
+  return new ServiceError(
+    'ABORTED',
+    'engine: the session was closed while its rows were waiting or running',
+    {
+      cause: signal.reason,
+    },
+  )
+}

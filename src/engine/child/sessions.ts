@@ -1,0 +1,231 @@
+/**
+ * @file The sessions of the engine process: what each keeps between calls, and how calls become rows.
+ *
+ * A sequence is its tokens plus the cache of some prefix of them; whatever is not covered is fed when it is needed. A prompt is
+ * therefore prefilled once and shared by its draft, regenerations, samples and verdicts, and a cache can be dropped
+ * at any time at the price of feeding the tokens again.
+ */
+
+import type { Continuation, GenerationRow, ScoreRow, SequenceId } from '#algorithms'
+import { ServiceError } from '#errors'
+import { bytesPerPosition, type KvLayout, type KvView, truncate, viewLength } from './key-values.ts'
+import type { RowResult, Scheduler } from './scheduler.ts'
+
+export interface SessionsLoad {
+  readonly sessions: number
+  readonly cachedSequences: number
+  readonly cacheBytes: number
+}
+
+/** Calls by session; ids are chosen by the caller of `open`. */
+export interface Sessions {
+  open(session: number, prompt: readonly number[]): void
+  /** State of the last prompt token, `[D]`. */
+  embed(session: number): Promise<Float32Array>
+  generate(session: number, rows: readonly GenerationRow[]): Promise<Continuation[]>
+  /** `[rows][tokens]` logits. */
+  score(session: number, rows: readonly ScoreRow[], tokens: readonly number[]): Promise<Float32Array[]>
+  /** Cancels the session's rows and frees its caches. Idempotent. */
+  close(session: number): void
+  load(): SessionsLoad
+}
+
+interface Sequence {
+  readonly tokens: readonly number[]
+  /** Covers a prefix of `tokens`. */
+  cache: KvView | null
+  /** State of the last token, once it was fed. */
+  state: Float32Array | null
+  filling: Promise<KvView> | null
+  lastUsed: number
+}
+
+interface Session {
+  readonly controller: AbortController
+  readonly sequences: Map<SequenceId, Sequence>
+}
+
+const PROMPT: SequenceId = 0
+
+export function createSessions(deps: {
+  readonly scheduler: Scheduler
+  readonly layout: KvLayout
+  readonly hiddenSize: number
+  readonly contextLength: number
+  readonly eosTokenIds: readonly number[]
+  /** Most bytes of caches kept between runs; beyond them the least recently used caches are dropped. */
+  readonly cacheBytes: number
+  /** Logits of the LM head at `tokens`, one array per row of `states` `[R, D]`. */
+  readonly headLogits: (states: Float32Array, tokens: readonly number[]) => Promise<Float32Array[]>
+}): Sessions {
+  const { scheduler } = deps
+  const eosTokenIds = new Set(deps.eosTokenIds)
+  const positionBytes = bytesPerPosition(deps.layout)
+  const sessions = new Map<number, Session>()
+  let clock = 0
+
+  function sessionOf(id: number): Session {
+    const session = sessions.get(id)
+    if (session) return session
+    throw new ServiceError('ABORTED', `engine: expected an open session, got ${id}, which is closed`)
+  }
+
+  function sequenceOf(session: Session, id: SequenceId): Sequence {
+    const sequence = session.sequences.get(id)
+    if (!sequence) {
+      throw new ServiceError('INTERNAL', `score: expected a sequence of this session, got number ${id}`)
+    }
+    sequence.lastUsed = ++clock
+    return sequence
+  }
+
+  function addSequence(session: Session, tokens: readonly number[], cache: KvView | null): SequenceId {
+    session.controller.signal.throwIfAborted()
+    const id = session.sequences.size
+    session.sequences.set(id, { tokens, cache, state: null, filling: null, lastUsed: ++clock })
+    dropBeyondBudget()
+    return id
+  }
+
+  /** A cache of the sequence: at least all tokens but the last. Concurrent callers share one prefill. */
+  async function cacheOf(session: Session, sequence: Sequence): Promise<KvView> {
+    if (sequence.cache !== null && viewLength(sequence.cache) >= sequence.tokens.length - 1)
+      return sequence.cache
+    sequence.filling ??= fill(session, sequence).finally(() => {
+      sequence.filling = null
+    })
+    return await sequence.filling
+  }
+
+  async function fill(session: Session, sequence: Sequence): Promise<KvView> {
+    const covered = viewLength(sequence.cache)
+    const { cached, hiddenStates } = await scheduler.submit({
+      past: sequence.cache,
+      input: sequence.tokens.slice(covered),
+      decode: null,
+      keepCache: true,
+      signal: session.controller.signal,
+    })
+    session.controller.signal.throwIfAborted()
+    sequence.cache = cached
+    sequence.state = hiddenStates
+    dropBeyondBudget()
+    return cached!
+  }
+
+  const kept = () => [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
+  const bytesOf = (sequence: Sequence) => viewLength(sequence.cache) * positionBytes
+
+  function dropBeyondBudget(): void {
+    const sequences = kept()
+    let bytes = sequences.reduce((sum, sequence) => sum + bytesOf(sequence), 0)
+    if (bytes <= deps.cacheBytes) return
+    for (const sequence of sequences.sort((a, b) => a.lastUsed - b.lastUsed)) {
+      if (bytes <= deps.cacheBytes) return
+      bytes -= bytesOf(sequence)
+      sequence.cache = null
+    }
+  }
+
+  async function continuePrompt(session: Session, row: GenerationRow): Promise<Continuation> {
+    const prompt = sequenceOf(session, PROMPT)
+    const end = row.prefix.findIndex((token) => eosTokenIds.has(token))
+    const prefix = end === -1 ? row.prefix : row.prefix.slice(0, end + 1)
+    const start = [...prompt.tokens, ...prefix]
+    const room = Math.min(row.maxNewTokens, deps.contextLength - start.length)
+    const cache = truncate(await cacheOf(session, prompt), prompt.tokens.length - 1)
+    if (end !== -1 || room <= 0) {
+      return {
+        sequence: addSequence(session, start, cache),
+        tokens: prefix,
+        latents: { data: new Float32Array(), length: 0, width: deps.hiddenSize },
+        finish: end === -1 ? 'length' : 'eos',
+        generatedTokens: 0,
+      }
+    }
+    const result = await scheduler.submit({
+      past: cache,
+      input: start.slice(viewLength(cache)),
+      decode: {
+        temperature: row.temperature,
+        seed: row.seed,
+        maxNewTokens: room,
+        latents: row.latents,
+      },
+      keepCache: true,
+      signal: session.controller.signal,
+    })
+    return {
+      sequence: addSequence(session, [...start, ...result.tokens], result.cached),
+      tokens: [...prefix, ...result.tokens],
+      latents: {
+        data: result.hiddenStates,
+        length: result.hiddenStates.length / deps.hiddenSize,
+        width: deps.hiddenSize,
+      },
+      finish: result.endedByEos ? 'eos' : 'length',
+      generatedTokens: result.tokens.length,
+    }
+  }
+
+  async function feedSuffix(session: Session, row: ScoreRow): Promise<RowResult> {
+    const sequence = sequenceOf(session, row.sequence)
+    const tokens = [...sequence.tokens, ...row.suffix]
+    if (tokens.length > deps.contextLength) {
+      throw new ServiceError(
+        'PROMPT_TOO_LONG',
+        `score: expected at most ${deps.contextLength} tokens, got ${sequence.tokens.length} and a suffix of ${row.suffix.length}`,
+      )
+    }
+    // The last token is fed even when it is cached: its state is what is asked for.
+    const past = truncate(await cacheOf(session, sequence), tokens.length - 1)
+    return await scheduler.submit({
+      past,
+      input: tokens.slice(viewLength(past)),
+      decode: null,
+      keepCache: false,
+      signal: session.controller.signal,
+    })
+  }
+
+  return {
+    open(id, prompt) {
+      const session: Session = { controller: new AbortController(), sequences: new Map() }
+      sessions.set(id, session)
+      addSequence(session, prompt, null)
+    },
+    async embed(id) {
+      const session = sessionOf(id)
+      const prompt = sequenceOf(session, PROMPT)
+      if (prompt.state === null) await cacheOf(session, prompt)
+      return prompt.state!
+    },
+    async generate(id, rows) {
+      const session = sessionOf(id)
+      return await Promise.all(rows.map((row) => continuePrompt(session, row)))
+    },
+    async score(id, rows, tokens) {
+      const session = sessionOf(id)
+      const results = await Promise.all(rows.map((row) => feedSuffix(session, row)))
+      const states = new Float32Array(rows.length * deps.hiddenSize)
+      results.forEach(({ hiddenStates }, index) => {
+        states.set(hiddenStates, index * deps.hiddenSize)
+      })
+      return await scheduler.interlude(() => deps.headLogits(states, tokens))
+    },
+    close(id) {
+      const session = sessions.get(id)
+      if (!session) return
+      sessions.delete(id)
+      session.controller.abort(new ServiceError('ABORTED', 'engine: the session was closed'))
+    },
+    load() {
+      const cached = kept().filter(({ cache }) => cache !== null)
+      return {
+        sessions: sessions.size,
+        cachedSequences: cached.length,
+        cacheBytes: cached.reduce((sum, sequence) => sum + bytesOf(sequence), 0),
+      }
+    },
+  }
+}

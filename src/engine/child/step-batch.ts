@@ -1,0 +1,169 @@
+/**
+ * @file One run of the generation graph: rows of any length become rectangular feeds, and what comes back is split again.
+ *
+ * A row's cached positions stand at the right edge of the past, its new tokens at the right edge of the input, so every
+ * row's last token is at the same place. Padding is masked and takes no position id.
+ */
+
+import {
+  gather,
+  isWholeBlock,
+  joinSpans,
+  type KvBlock,
+  type KvLayout,
+  type KvView,
+  viewLength,
+} from './key-values.ts'
+
+/** What one row wants from one run. */
+export interface StepRow {
+  /** Positions already cached. */
+  readonly past: KvView | null
+  /** Tokens to feed, at least one. */
+  readonly input: readonly number[]
+  /** 0 = argmax. */
+  readonly temperature: number
+  /** Tokens this row may still emit, at least one. */
+  readonly remaining: number
+  /** One number in [0, 1) per token of the run; null where the row does not sample. */
+  readonly uniforms: Float32Array | null
+}
+
+/** Feeds of the generation graph (names and shapes: `compileGeneration` of the decoder room). */
+export interface StepFeeds {
+  readonly steps: number
+  readonly rows: number
+  /** Tokens fed per row, padding included. */
+  readonly inputLength: number
+  readonly past: KvBlock
+  readonly inputIds: BigInt64Array<ArrayBuffer>
+  readonly attentionMask: BigInt64Array<ArrayBuffer>
+  readonly positionIds: BigInt64Array<ArrayBuffer>
+  readonly lastIndex: BigInt64Array<ArrayBuffer>
+  readonly uniforms: Float32Array<ArrayBuffer>
+  readonly temperature: Float32Array<ArrayBuffer>
+  readonly finished: Uint8Array<ArrayBuffer>
+  readonly remaining: BigInt64Array<ArrayBuffer>
+}
+
+/** What the graph answers. */
+export interface StepFetches {
+  /** `[n, B]`, n <= steps: the run ends early when every row has finished. */
+  readonly tokens: BigInt64Array
+  readonly emitted: number
+  /** `[n, B, D]`, null when not fetched. */
+  readonly hiddenStates: Float32Array | null
+  /** Past, input and n - 1 emitted tokens; null when not fetched. */
+  readonly present: KvBlock | null
+}
+
+/** One row's share of a run. */
+export interface StepOutcome {
+  /** What the row emitted, EOS included; never the filling after it. */
+  readonly tokens: readonly number[]
+  readonly endedByEos: boolean
+  /** States that predicted `tokens`, `[tokens.length, D]`; null when not fetched. */
+  readonly hiddenStates: Float32Array | null
+  /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
+  readonly cached: KvView | null
+}
+
+/** Builds the feeds for one run of `steps` tokens. Copies caches unless the rows are exactly those of one block. */
+export function composeFeeds(layout: KvLayout, rows: readonly StepRow[], steps: number): StepFeeds {
+  const views = rows.map(({ past }) => past)
+  const past = isWholeBlock(views) ? views[0]!.block : gather(layout, views)
+  const inputLength = Math.max(...rows.map(({ input }) => input.length))
+  const width = past.length + inputLength
+  const feeds: StepFeeds = {
+    steps,
+    rows: rows.length,
+    inputLength,
+    past,
+    inputIds: new BigInt64Array(rows.length * inputLength),
+    attentionMask: new BigInt64Array(rows.length * width),
+    positionIds: new BigInt64Array(rows.length * inputLength),
+    lastIndex: new BigInt64Array(rows.length).fill(BigInt(inputLength - 1)),
+    uniforms: new Float32Array(steps * rows.length),
+    temperature: Float32Array.from(rows, ({ temperature }) => temperature),
+    finished: new Uint8Array(rows.length),
+    remaining: BigInt64Array.from(rows, ({ remaining }) => BigInt(remaining)),
+  }
+  for (const [index, row] of rows.entries()) {
+    for (const [start, end] of pastSpans(past, row)) {
+      feeds.attentionMask.fill(1n, index * width + start, index * width + end)
+    }
+    feeds.attentionMask.fill(1n, (index + 1) * width - row.input.length, (index + 1) * width)
+    const covered = viewLength(row.past)
+    const first = (index + 1) * inputLength - row.input.length
+    for (const [offset, token] of row.input.entries()) {
+      feeds.inputIds[first + offset] = BigInt(token)
+      feeds.positionIds[first + offset] = BigInt(covered + offset)
+    }
+    // The graph reads one line of uniforms per step: [N, B].
+    if (row.uniforms) {
+      for (let step = 0; step < steps; step++) {
+        feeds.uniforms[step * rows.length + index] = row.uniforms[step]!
+      }
+    }
+  }
+  return feeds
+}
+
+/** Splits what a run answered into its rows. Views share the block of the run. */
+export function splitFetches(
+  rows: readonly StepRow[],
+  feeds: StepFeeds,
+  fetches: StepFetches,
+  eosTokenIds: ReadonlySet<number>,
+): StepOutcome[] {
+  const { emitted, hiddenStates, present } = fetches
+  return rows.map((row, index) => {
+    const tokens: number[] = []
+    let endedByEos = false
+    while (!endedByEos && tokens.length < Math.min(emitted, row.remaining)) {
+      const token = Number(fetches.tokens[tokens.length * rows.length + index])
+      tokens.push(token)
+      endedByEos = eosTokenIds.has(token)
+    }
+    return {
+      tokens,
+      endedByEos,
+      hiddenStates: hiddenStates && column(hiddenStates, index, rows.length, emitted, tokens.length),
+      cached: present && {
+        block: present,
+        row: index,
+        spans: joinSpans([
+          ...pastSpans(feeds.past, row),
+          [
+            feeds.past.length + feeds.inputLength - row.input.length,
+            feeds.past.length + feeds.inputLength + tokens.length - 1,
+          ],
+        ]),
+      },
+    }
+  })
+}
+
+/** Where a row's cached positions stand in the past that is fed. */
+function pastSpans(past: KvBlock, row: StepRow): KvView['spans'] {
+  if (row.past === null) return []
+  if (row.past.block === past) return row.past.spans
+  return [[past.length - viewLength(row.past), past.length]]
+}
+
+/** Row `index` of `[n, B, D]`, its first `count` steps: `[count, D]`. */
+function column(
+  states: Float32Array,
+  index: number,
+  rows: number,
+  steps: number,
+  count: number,
+): Float32Array {
+  const width = states.length / (steps * rows)
+  const out = new Float32Array(count * width)
+  for (let step = 0; step < count; step++) {
+    const from = (step * rows + index) * width
+    out.set(states.subarray(from, from + width), step * width)
+  }
+  return out
+}

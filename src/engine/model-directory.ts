@@ -1,0 +1,138 @@
+/** @file A model is a directory in Hugging Face layout plus `circadian.json`; this is its only door. */
+
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
+import { coerceError } from '#errors'
+import { decodeModel, externalDataLocations } from '#onnx'
+import { fingerprint } from './fingerprint.ts'
+import { type ModelConfig, readModelConfig } from './model-config.ts'
+import {
+  fileInside,
+  findGraph,
+  type JsonObject,
+  modelInvalid,
+  openDirectory,
+  readJson,
+  readJsonIfThere,
+  readTextIfThere,
+} from './model-files.ts'
+import { readModelProfile } from './model-profile.ts'
+import { createPromptCodec } from './prompt-codec.ts'
+import type { ModelInfo, PromptCodec } from './types.ts'
+
+/** A checked model directory: everything the engine needs but the weights. */
+export interface ModelDirectory {
+  readonly info: ModelInfo
+  readonly codec: PromptCodec
+  readonly sizes: ModelConfig
+  /** `config.json` as it stands. */
+  readonly config: JsonObject
+  /** Path of the ONNX step graph. */
+  readonly graphFile: string
+}
+
+/**
+ * Checks a model directory and reads what serving needs. Opens no ONNX Runtime session; reads all weights once, for
+ * the fingerprint.
+ *
+ * Looked for: `config.json`, `tokenizer.json`, `tokenizer_config.json` with a chat template (or `chat_template.jinja`),
+ * optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external data stays inside the directory, `circadian.json` and
+ * the embedding mean that it names.
+ *
+ * @throws ServiceError MODEL_INVALID for every fault: what was looked for, what was found, what to do.
+ */
+export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
+  const root = await openDirectory(directory)
+  const config = await readJson(root, 'config.json', "copy it from the model's repository")
+  const sizes = readModelConfig(config, await readJsonIfThere(root, 'generation_config.json'))
+  const codec = await loadCodec(root)
+  const profile = readModelProfile(
+    await readJson(root, 'circadian.json', 'write a profile (models/order-of-operations has an example)'),
+    codec,
+  )
+  const graphFile = await findGraph(root)
+  const weightFiles = await externalData(root, graphFile)
+  const meanFile =
+    profile.embedding.mean === null
+      ? null
+      : await fileInside(root, root, profile.embedding.mean, 'the embedding mean of circadian.json')
+  return {
+    codec,
+    sizes,
+    config,
+    graphFile,
+    info: {
+      id: basename(root),
+      directory: root,
+      profile,
+      embeddingMean: meanFile === null ? null : await readMean(meanFile, sizes.hiddenSize),
+      fingerprint: await fingerprint([
+        { role: 'graph', file: graphFile },
+        ...weightFiles.map((file) => ({ role: `weights ${relative(dirname(graphFile), file)}`, file })),
+        { role: 'config', file: join(root, 'config.json') },
+        ...(meanFile === null ? [] : [{ role: 'embedding mean', file: meanFile }]),
+      ]),
+    },
+  }
+}
+
+async function loadCodec(root: string): Promise<PromptCodec> {
+  const advice = "copy it from the model's repository"
+  const tokenizer = await readJson(root, 'tokenizer.json', advice)
+  const config = await readJson(root, 'tokenizer_config.json', advice)
+  const chatTemplate =
+    (await readTextIfThere(root, 'chat_template.jinja')) ?? defaultTemplate(config['chat_template'])
+  if (chatTemplate === null) {
+    throw modelInvalid(
+      'a chat template in tokenizer_config.json (chat_template) or chat_template.jinja',
+      'neither',
+      'use an instruction-tuned model, or write a template for this one',
+    )
+  }
+  return createPromptCodec({ tokenizer, config, chatTemplate })
+}
+
+/** Some models ship several named templates; the one called `default` is for conversations. */
+function defaultTemplate(value: unknown): string | null {
+  if (typeof value === 'string') return value
+  if (!Array.isArray(value)) return null
+  const named = value.find((entry) => entry?.name === 'default')
+  return typeof named?.template === 'string' ? named.template : null
+}
+
+/** Paths of the graph's external data, each checked to be a file inside the directory. */
+async function externalData(root: string, graphFile: string): Promise<string[]> {
+  let locations: readonly string[]
+  try {
+    locations = externalDataLocations(decodeModel(await readFile(graphFile)))
+  } catch (thrown) {
+    throw modelInvalid(
+      `an ONNX model in ${graphFile}`,
+      coerceError(thrown).message,
+      'export the model again (a file of a few hundred bytes is a Git LFS pointer: fetch it with git lfs pull)',
+      thrown,
+    )
+  }
+  const files: string[] = []
+  for (const location of locations) {
+    files.push(await fileInside(root, dirname(graphFile), location, `the external data of ${graphFile}`))
+  }
+  return files
+}
+
+/** `D` little-endian fp32 numbers. */
+async function readMean(file: string, hiddenSize: number): Promise<Float32Array> {
+  const { size } = await stat(file)
+  const advice = 'measure it again with this model, or set embedding.mean to null'
+  if (size !== hiddenSize * 4) {
+    throw modelInvalid(
+      `${hiddenSize} fp32 numbers (${hiddenSize * 4} bytes) in ${file}`,
+      `${size} bytes`,
+      advice,
+    )
+  }
+  const bytes = await readFile(file)
+  const mean = Float32Array.from({ length: hiddenSize }, (_, index) => bytes.readFloatLE(index * 4))
+  if (!mean.every(Number.isFinite)) throw modelInvalid(`finite numbers in ${file}`, 'NaN or infinity', advice)
+  return mean
+}

@@ -1,0 +1,107 @@
+/** @file The messages between the API process and an engine process: few, typed, in order. */
+
+import type { AscentRequest, AscentResult, Continuation, GenerationRow, Latents, ScoreRow } from '#algorithms'
+import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
+import type { ModelConfig } from './model-config.ts'
+
+/** What an engine process needs to serve a model. */
+export interface ServeOptions {
+  /** The checked step graph, its folder holding its external data. */
+  readonly graphFile: string
+  /** `config.json`. */
+  readonly config: Readonly<Record<string, unknown>>
+  readonly sizes: ModelConfig
+  readonly executionProvider: 'auto' | 'cpu' | 'cuda'
+  readonly cudaDevice: number
+  /** Threads inside one operator; null leaves it to the engine. */
+  readonly threads: number | null
+}
+
+/** Calls that are answered, by name. */
+export interface Operations {
+  embed: { params: { readonly session: number }; result: Float32Array }
+  generate: {
+    params: { readonly session: number; readonly rows: readonly GenerationRow[] }
+    result: Continuation[]
+  }
+  score: {
+    params: {
+      readonly session: number
+      readonly rows: readonly ScoreRow[]
+      readonly tokens: readonly number[]
+    }
+    result: Float32Array[]
+  }
+  ascend: { params: AscentRequest; result: AscentResult }
+  decode: { params: Latents; result: number[] }
+  sample: {
+    params: {
+      readonly latents: Latents
+      readonly rollouts: number
+      readonly temperature: number
+      readonly seed: number
+    }
+    result: number[][]
+  }
+}
+export type OperationName = keyof Operations
+
+export type Call = {
+  [Name in OperationName]: {
+    readonly type: 'call'
+    readonly id: number
+    readonly operation: Name
+    readonly params: Operations[Name]['params']
+  }
+}[OperationName]
+
+export type MessageToChild =
+  | { readonly type: 'serve'; readonly options: ServeOptions }
+  | { readonly type: 'open'; readonly session: number; readonly prompt: readonly number[] }
+  | { readonly type: 'close'; readonly session: number }
+  | Call
+
+/** What the engine process has to do. */
+export interface ChildLoad {
+  readonly sessions: number
+  readonly waitingRows: number
+  readonly runningRows: number
+  /** Sequences whose keys and values are kept, and their bytes. */
+  readonly cachedSequences: number
+  readonly cacheBytes: number
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export type MessageFromChild =
+  | { readonly type: 'ready'; readonly provider: 'cpu' | 'cuda' }
+  | { readonly type: 'failed'; readonly error: WireError }
+  | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
+  | { readonly type: 'error'; readonly id: number; readonly error: WireError }
+  | { readonly type: 'load'; readonly load: ChildLoad }
+  | {
+      readonly type: 'log'
+      readonly level: LogLevel
+      readonly message: string
+      readonly fields: Readonly<Record<string, unknown>>
+    }
+
+/** An error as it crosses: structured clone would drop the class and the code. */
+export interface WireError {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly stack: string | undefined
+}
+
+export function toWireError(thrown: unknown): WireError {
+  const error = coerceError(thrown)
+  const code = 'code' in error ? ERROR_CODES.find((known) => known === error.code) : undefined
+  return { code: code ?? 'INTERNAL', message: error.message, stack: error.stack }
+}
+
+/** The error again, with the stack of the process that threw it. */
+export function fromWireError({ code, message, stack }: WireError): ServiceError {
+  const error = new ServiceError(code, message)
+  if (stack !== undefined) error.stack = stack
+  return error
+}
