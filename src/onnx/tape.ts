@@ -1,0 +1,139 @@
+/** @file A tape: records new nodes in order and hands out names that nothing else bears. */
+
+import { ServiceError } from '#errors'
+import type { Tensor } from '#tensor'
+import type { Attribute } from './attributes.ts'
+import type { Graph, Node, Value } from './model.ts'
+import { type StoredTensor, storeTensor } from './stored-tensor.ts'
+
+type Attributes = Readonly<Record<string, Attribute>>
+
+export interface Tape {
+  /**
+   * Records a node of one output and returns that output's name. `null` leaves an optional input out.
+   * @example const y = tape.op('Add', [tape.op('MatMul', [x, weight]), bias])
+   */
+  op(opType: string, inputs: readonly (string | null)[], attributes?: Attributes, domain?: string): string
+  /** Records a node of `count` outputs and returns their names. */
+  outputs(
+    count: number,
+    opType: string,
+    inputs: readonly (string | null)[],
+    attributes?: Attributes,
+    domain?: string,
+  ): readonly string[]
+  /** A constant; equal ones are stored once. Lives in the outermost graph, also when a nested tape asks. */
+  constant(tensor: Tensor): string
+  /** Gives a value a name of the caller's choosing (an output of the graph). */
+  name(value: string, name: string): string
+  /** Takes nodes over as they are. @throws ServiceError GRAPH_PRECONDITION when they produce a name already taken. */
+  append(nodes: readonly Node[]): void
+  /** A tape for a nested graph: names and constants are shared with this one. */
+  nested(): Tape
+  /** Everything recorded, as a graph. Constants appear in the outermost tape's graph only. */
+  graph(border: {
+    name: string
+    inputs?: readonly Value[]
+    outputs: readonly Value[]
+    initializers?: ReadonlyMap<string, StoredTensor>
+  }): Graph
+}
+
+/** Creates a tape; `taken` are names that exist already around it (inputs, weights). */
+export function createTape(taken: Iterable<string> = []): Tape {
+  return record(new Set(taken), new Map(), new Map())
+}
+
+function record(
+  taken: Set<string>,
+  constants: Map<string, StoredTensor>,
+  counters: Map<string, number>,
+  isNested = false,
+): Tape {
+  const nodes: Node[] = []
+
+  function fresh(hint: string): string {
+    for (;;) {
+      const count = counters.get(hint) ?? 0
+      counters.set(hint, count + 1)
+      const name = `${hint}_${count}`
+      if (taken.has(name)) continue
+      taken.add(name)
+      return name
+    }
+  }
+
+  function push(
+    outputs: readonly string[],
+    opType: string,
+    inputs: readonly (string | null)[],
+    attributes: Attributes,
+    domain: string,
+  ) {
+    nodes.push({
+      opType,
+      domain,
+      name: outputs[0]!,
+      inputs: inputs.map((input) => input ?? ''),
+      outputs,
+      attributes: new Map(Object.entries(attributes)),
+    })
+    return outputs
+  }
+
+  const tape: Tape = {
+    op: (opType, inputs, attributes = {}, domain = '') =>
+      push([fresh(opType)], opType, inputs, attributes, domain)[0]!,
+    outputs: (count, opType, inputs, attributes = {}, domain = '') =>
+      push(
+        Array.from({ length: count }, () => fresh(opType)),
+        opType,
+        inputs,
+        attributes,
+        domain,
+      ),
+    constant(tensor) {
+      const stored = storeTensor(tensor)
+      for (const [name, other] of constants) if (isEqual(stored, other)) return name
+      const name = fresh('constant')
+      constants.set(name, stored)
+      return name
+    },
+    name(value, name) {
+      claim(taken, name)
+      push([name], 'Identity', [value], {}, '')
+      return name
+    },
+    append(added) {
+      for (const node of added) for (const output of node.outputs) if (output) claim(taken, output)
+      nodes.push(...added)
+    },
+    nested: () => record(taken, constants, counters, true),
+    graph: ({ name, inputs = [], outputs, initializers = new Map() }) => ({
+      name,
+      inputs,
+      outputs,
+      nodes,
+      initializers: isNested ? initializers : new Map([...initializers, ...constants]),
+      valueInfo: [],
+    }),
+  }
+  return tape
+}
+
+function claim(taken: Set<string>, name: string): void {
+  if (taken.has(name)) {
+    throw new ServiceError('GRAPH_PRECONDITION', `tape: expected a name not taken yet, got "${name}" again`)
+  }
+  taken.add(name)
+}
+
+function isEqual(a: StoredTensor, b: StoredTensor): boolean {
+  return (
+    a.dataType === b.dataType &&
+    a.dims.length === b.dims.length &&
+    a.dims.every((dim, i) => dim === b.dims[i]) &&
+    a.bytes.length === b.bytes.length &&
+    a.bytes.every((byte, i) => byte === b.bytes[i])
+  )
+}

@@ -1,0 +1,94 @@
+/** @file Reading and rewriting who produces and who uses a value, nested graphs included. */
+
+import { mapSubgraphs, subgraphs } from './attributes.ts'
+import type { Graph, Node, Value } from './model.ts'
+
+/** Node by the name of each value it produces, this graph only. */
+export function producers(graph: Graph): ReadonlyMap<string, Node> {
+  const byOutput = new Map<string, Node>()
+  for (const node of graph.nodes) for (const output of node.outputs) if (output) byOutput.set(output, node)
+  return byOutput
+}
+
+/** The nodes of this graph that read a value, themselves or from a graph nested in them. */
+export function uses(graph: Graph, name: string): readonly Node[] {
+  return graph.nodes.filter((node) => reads(node).has(name))
+}
+
+/** Names of the values of the surrounding scope that a node reads: its inputs, and what its nested graphs capture. */
+export function reads(node: Node): ReadonlySet<string> {
+  const names = new Set(node.inputs.filter((input) => input !== ''))
+  for (const nested of subgraphs(node)) for (const name of captured(nested)) names.add(name)
+  return names
+}
+
+/** Names that a nested graph takes from around it. */
+function captured(graph: Graph): ReadonlySet<string> {
+  const own = definedNames(graph)
+  const names = new Set<string>()
+  for (const node of graph.nodes) for (const name of reads(node)) if (!own.has(name)) names.add(name)
+  for (const { name } of graph.outputs) if (!own.has(name)) names.add(name)
+  return names
+}
+
+/** Names of the values that a graph defines itself, nested graphs not included: inputs, initializers, node outputs. */
+export function definedNames(graph: Graph): ReadonlySet<string> {
+  return new Set([
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.initializers.keys(),
+    ...graph.nodes.flatMap((node) => node.outputs.filter((output) => output !== '')),
+  ])
+}
+
+/** Names of all values in a graph and in everything nested in it. */
+export function allNames(graph: Graph): Set<string> {
+  const names = new Set(definedNames(graph))
+  for (const nested of graph.nodes.flatMap(subgraphs)) for (const name of allNames(nested)) names.add(name)
+  return names
+}
+
+/** The graph and every graph nested in it, outermost first. */
+export function allGraphs(graph: Graph): Graph[] {
+  return [graph, ...graph.nodes.flatMap(subgraphs).flatMap(allGraphs)]
+}
+
+/**
+ * Renames values everywhere, nested graphs included. `rename` must map different names to different names; it is never
+ * asked about '' (an input or output left out).
+ */
+export function renameValues(graph: Graph, rename: (name: string) => string): Graph {
+  const to = (name: string) => (name === '' ? '' : rename(name))
+  const renameValue = (value: Value): Value => ({ ...value, name: to(value.name) })
+  return {
+    ...graph,
+    inputs: graph.inputs.map(renameValue),
+    outputs: graph.outputs.map(renameValue),
+    initializers: new Map([...graph.initializers].map(([name, tensor]) => [to(name), tensor])),
+    valueInfo: graph.valueInfo.map(renameValue),
+    nodes: graph.nodes.map((node) => ({
+      ...mapSubgraphs(node, (nested) => renameValues(nested, rename)),
+      inputs: node.inputs.map(to),
+      outputs: node.outputs.map(to),
+    })),
+  }
+}
+
+/**
+ * Makes every node that reads `from` read `to` instead, nested graphs included. Outputs of the graph stay what they
+ * are: their names are its contract. `except` keeps its input (the node that makes `to` out of `from`).
+ */
+export function replaceAllUsesWith(graph: Graph, from: string, to: string, except?: Node): Graph {
+  const replace = (name: string) => (name === from ? to : name)
+  const inNested = (nested: Graph): Graph => {
+    if (definedNames(nested).has(from)) return nested
+    return {
+      ...replaceAllUsesWith(nested, from, to),
+      outputs: nested.outputs.map((output) => ({ ...output, name: replace(output.name) })),
+    }
+  }
+  const nodes = graph.nodes.map((node) => {
+    if (node === except || !reads(node).has(from)) return node
+    return { ...mapSubgraphs(node, inNested), inputs: node.inputs.map(replace) }
+  })
+  return { ...graph, nodes }
+}
