@@ -98,14 +98,26 @@ def verdict_logits(network, rows: list[list[int]]) -> torch.Tensor:
     return logits[:, TRUE] - logits[:, FALSE]
 
 
+VERIFIER_WEIGHT, FORMAT_WEIGHT = 1, 2
+
+
+def reward_of(p_true: float) -> float:
+    """Reward of a well-formed answer: the weighted mean of P(true) - 1 and a format term of 0."""
+    return VERIFIER_WEIGHT * (p_true - 1) / (VERIFIER_WEIGHT + FORMAT_WEIGHT)
+
+
 def self_rewards(network, problems: list[Problem], answers: list[list[int]]) -> list[float]:
-    """P(true) - 1 of each answer in [-1, 0]; -1 if it does not end, has no digit, or restates another chain."""
+    """The service's reward in [-1, 0]: verifier (P(true) - 1) and format (0 or -1), weighted 1 : 2."""
     rows = [p + a + [CHECK] for p, a in zip(prompts(problems), answers)]
-    verdicts = torch.sigmoid(verdict_logits(network, rows)).tolist()
-    return [v - 1 if well_formed(p, a) else -1.0 for p, a, v in zip(problems, answers, verdicts)]
+    rewards = []
+    for problem, answer, p_true in zip(problems, answers, torch.sigmoid(verdict_logits(network, rows)).tolist()):
+        malformed = 0 if well_formed(problem, answer) else FORMAT_WEIGHT / (VERIFIER_WEIGHT + FORMAT_WEIGHT)
+        rewards.append(reward_of(p_true if answer[-1] == EOS else 0.0) - malformed)
+    return rewards
 
 
 def well_formed(problem: Problem, answer: list[int]) -> bool:
+    """The profile's format rules: it ends, has a digit, and restates the chain that was asked."""
     restated = encode([":", *problem.chain, ";"])
     return answer[-1] == EOS and answer_of(answer) is not None and answer[1 : 1 + len(restated)] == restated
 
