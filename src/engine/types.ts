@@ -37,6 +37,9 @@ export interface EngineStatus {
   readonly sessions: number
   readonly waitingRows: number
   readonly runningRows: number
+  /** Sequences whose keys and values the engine process keeps, and their bytes. */
+  readonly cachedSequences: number
+  readonly cacheBytes: number
 }
 
 /** A model behind a child process. Crashes of the child reject what was in flight with ENGINE_CRASHED; it restarts. */

@@ -9,7 +9,7 @@ export interface RowSize {
 
 export interface BatchLimits {
   /** `exact`: the graph cannot mask padding, so only rows of equal sizes may share a run. */
-  readonly padding: 'left' | 'exact'
+  readonly padding: 'any' | 'exact'
   readonly maxRows: number
   /** Most tokens fed by one run, padding included; bounds how long a run keeps others waiting. */
   readonly maxInputTokens: number

@@ -10,8 +10,12 @@
 export type KvArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>
 
 export interface KvLayout {
-  /** Heads `K` and head size `h` of each tensor, in the order key 0, value 0, key 1, value 1, ... */
-  readonly tensors: readonly { readonly heads: number; readonly headSize: number }[]
+  /** `L`; each layer has two tensors, in the order key 0, value 0, key 1, value 1, ... */
+  readonly layers: number
+  /** `K` */
+  readonly heads: number
+  /** `h` */
+  readonly headSize: number
   readonly type: 'float32' | 'float16'
 }
 
@@ -63,9 +67,8 @@ export function joinSpans(spans: readonly Span[]): Span[] {
 }
 
 /** Bytes of one cached position over all layers. */
-export function bytesPerPosition(layout: KvLayout): number {
-  const elements = layout.tensors.reduce((sum, { heads, headSize }) => sum + heads * headSize, 0)
-  return elements * (layout.type === 'float16' ? 2 : 4)
+export function bytesPerPosition({ layers, heads, headSize, type }: KvLayout): number {
+  return 2 * layers * heads * headSize * (type === 'float16' ? 2 : 4)
 }
 
 /** True when `views` are exactly the rows of one block, in order: the block itself can be fed again. */
@@ -83,10 +86,11 @@ export function isWholeBlock(views: readonly (KvView | null)[]): boolean {
  * zeros before them.
  */
 export function gather(layout: KvLayout, views: readonly (KvView | null)[]): KvBlock {
+  const { heads, headSize } = layout
   const rows = views.length
   const length = Math.max(0, ...views.map(viewLength))
-  const arrays = layout.tensors.map(({ heads, headSize }, tensor) => {
-    const size = rows * heads * length * headSize
+  const size = rows * heads * length * headSize
+  const arrays = Array.from({ length: 2 * layout.layers }, (_, tensor) => {
     const target: KvArray = layout.type === 'float16' ? new Uint16Array(size) : new Float32Array(size)
     views.forEach((view, row) => {
       if (view === null) return

@@ -53,7 +53,7 @@ export interface RowResult {
 /** The generation graph. */
 export interface StepRunner {
   readonly layout: KvLayout
-  readonly padding: 'left' | 'exact'
+  readonly padding: 'any' | 'exact'
   readonly hiddenSize: number
   run(feeds: StepFeeds, fetch: { hiddenStates: boolean; present: boolean }): Promise<StepFetches>
 }

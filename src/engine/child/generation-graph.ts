@@ -1,0 +1,75 @@
+/** @file The compiled generation graph on ONNX Runtime: feeds of a batch in, fetches of a run out. */
+
+import { createTensor, int64, type Tensor } from '#tensor'
+import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
+import type { Feeds, Session } from './onnx-runtime.ts'
+import type { StepRunner } from './scheduler.ts'
+import type { StepFeeds } from './step-batch.ts'
+
+/** Wraps a session of the graph that `compileGeneration` made. */
+export function createGenerationGraph(
+  session: Session,
+  model: {
+    readonly layout: KvLayout
+    readonly padding: 'any' | 'exact'
+    readonly hiddenSize: number
+    readonly eosTokenIds: readonly number[]
+    readonly padTokenId: number
+  },
+): StepRunner {
+  const { layout, padding, hiddenSize } = model
+  const pastNames = cacheNames('past_key_values', layout)
+  const presentNames = cacheNames('present', layout)
+  const constants: Feeds = { eos_token_ids: int64(model.eosTokenIds), pad_token_id: int64(model.padTokenId) }
+  return {
+    layout,
+    padding,
+    hiddenSize,
+    async run(feeds, fetch) {
+      const fetches = [
+        'tokens',
+        ...(fetch.hiddenStates ? ['hidden_states'] : []),
+        ...(fetch.present ? presentNames : []),
+      ]
+      const fetched = await session.run({ ...constants, ...stepFeeds(feeds, pastNames, layout) }, fetches)
+      const tokens = fetched['tokens']!
+      return {
+        tokens: tokens.data as BigInt64Array,
+        emitted: tokens.shape[0]!,
+        hiddenStates: fetch.hiddenStates ? (fetched['hidden_states']!.data as Float32Array) : null,
+        present: fetch.present ? blockOf(presentNames.map((name) => fetched[name]!)) : null,
+      }
+    },
+  }
+}
+
+function cacheNames(stem: string, { layers }: KvLayout): string[] {
+  return Array.from({ length: layers }, (_, layer) => [
+    `${stem}.${layer}.key`,
+    `${stem}.${layer}.value`,
+  ]).flat()
+}
+
+function stepFeeds(feeds: StepFeeds, pastNames: readonly string[], layout: KvLayout): Feeds {
+  const { rows, inputLength, past } = feeds
+  const pastShape = [rows, layout.heads, past.length, layout.headSize]
+  return {
+    steps: int64(feeds.steps),
+    input_ids: createTensor('int64', [rows, inputLength], feeds.inputIds),
+    attention_mask: createTensor('int64', [rows, past.length + inputLength], feeds.attentionMask),
+    position_ids: createTensor('int64', [rows, inputLength], feeds.positionIds),
+    last_index: createTensor('int64', [rows], feeds.lastIndex),
+    uniforms: createTensor('float32', [feeds.steps, rows], feeds.uniforms),
+    temperature: createTensor('float32', [rows], feeds.temperature),
+    finished: createTensor('bool', [rows], feeds.finished),
+    remaining: createTensor('int64', [rows], feeds.remaining),
+    ...Object.fromEntries(
+      pastNames.map((name, index) => [name, createTensor(layout.type, pastShape, past.arrays[index]!)]),
+    ),
+  }
+}
+
+function blockOf(present: readonly Tensor[]): KvBlock {
+  const [rows, , length] = present[0]!.shape
+  return { arrays: present.map(({ data }) => data as KvArray), rows: rows!, length: length! }
+}

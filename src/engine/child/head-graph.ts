@@ -1,0 +1,114 @@
+/** @file The LM head alone on ONNX Runtime: ascent on latents, their tokens, and verdict logits. */
+
+import type { AdamState, AscentRequest, AscentResult, Latents } from '#algorithms'
+import { createRandom, createTensor, float32, int64 } from '#tensor'
+import type { Session } from './onnx-runtime.ts'
+
+export interface HeadGraph {
+  ascend(request: AscentRequest): Promise<AscentResult>
+  /** argmax tokens, one per latent. */
+  decode(latents: Latents): Promise<number[]>
+  /** `[rollouts][S]` tokens drawn by inverse CDF. */
+  sample(latents: Latents, rollouts: number, temperature: number, seed: number): Promise<number[][]>
+  /** Logits at `tokens`, one array per row of `states` `[R, D]`. */
+  logits(states: Float32Array, tokens: readonly number[]): Promise<Float32Array[]>
+}
+
+/** Wraps sessions of the graphs that `compileHead` (`step`) and `compileHeadLogits` (`logits`) made. */
+export function createHeadGraph(
+  sessions: { readonly step: Session; readonly logits: Session },
+  hiddenSize: number,
+): HeadGraph {
+  const latentsTensor = (data: Float32Array) =>
+    createTensor('float32', [data.length / hiddenSize, hiddenSize], data)
+
+  return {
+    async ascend(request) {
+      const { actions, maxSteps, untilChanged } = request
+      const length = request.latents.length
+      const constants = {
+        actions: createTensor('int64', [actions.length, length], BigInt64Array.from(actions.flat(), BigInt)),
+        advantages: float32(request.advantages),
+        lr: float32(request.lr),
+        beta1: float32(request.beta1),
+        beta2: float32(request.beta2),
+        epsilon: float32(request.epsilon),
+        temperature: float32(request.temperature),
+      }
+      let z = request.latents.data
+      let adam: AdamState = request.adam
+      let tokens: number[] | null = null
+      let steps = 0
+      while (steps < maxSteps && !(untilChanged && tokens !== null && differs(tokens, actions[0]!))) {
+        const next = await sessions.step.run(
+          {
+            ...constants,
+            z: latentsTensor(z),
+            m: latentsTensor(adam.m),
+            v: latentsTensor(adam.v),
+            step: float32(adam.step),
+          },
+          ['z_next', 'm_next', 'v_next', 'tokens'],
+        )
+        z = next.z_next.data as Float32Array
+        adam = {
+          m: next.m_next.data as Float32Array,
+          v: next.v_next.data as Float32Array,
+          step: adam.step + 1,
+        }
+        tokens = Array.from(next.tokens.data as BigInt64Array, Number)
+        steps += 1
+      }
+      return {
+        latents: { ...request.latents, data: z },
+        adam,
+        steps,
+        tokens: tokens ?? (await this.decode(request.latents)),
+      }
+    },
+    async decode(latents) {
+      const { tokens } = await sessions.logits.run(logitsFeeds(latents.data, [0], 1, 1, null), ['tokens'])
+      return Array.from(tokens.data as BigInt64Array, Number)
+    },
+    async sample(latents, rollouts, temperature, seed) {
+      const random = createRandom(seed)
+      const uniforms = Float32Array.from({ length: rollouts * latents.length }, () => random.uniform())
+      const { samples } = await sessions.logits.run(
+        logitsFeeds(latents.data, [0], temperature, rollouts, uniforms),
+        ['samples'],
+      )
+      const drawn = Array.from(samples.data as BigInt64Array, Number)
+      return Array.from({ length: rollouts }, (_, rollout) =>
+        drawn.slice(rollout * latents.length, (rollout + 1) * latents.length),
+      )
+    },
+    async logits(states, tokens) {
+      const { logits } = await sessions.logits.run(logitsFeeds(states, tokens, 1, 1, null), ['logits'])
+      const values = logits.data as Float32Array
+      return Array.from({ length: states.length / hiddenSize }, (_, row) =>
+        values.slice(row * tokens.length, (row + 1) * tokens.length),
+      )
+    },
+  }
+
+  /** Every input must be fed, also those that the fetched output does not read. */
+  function logitsFeeds(
+    states: Float32Array,
+    tokens: readonly number[],
+    temperature: number,
+    rollouts: number,
+    uniforms: Float32Array | null,
+  ) {
+    const rows = states.length / hiddenSize
+    return {
+      z: latentsTensor(states),
+      token_ids: int64(tokens),
+      temperature: float32(temperature),
+      uniforms: createTensor('float32', [rollouts, rows], uniforms ?? new Float32Array(rollouts * rows)),
+    }
+  }
+}
+
+function differs(a: readonly number[], b: readonly number[]): boolean {
+  return a.some((token, index) => token !== b[index])
+}

@@ -1,0 +1,104 @@
+/** @file The role `serve`: one model, its sessions, and the messages that drive them. */
+
+import { totalmem } from 'node:os'
+import { constrainedMemory } from 'node:process'
+import {
+  type Call,
+  type MessageFromChild,
+  type MessageToChild,
+  type OperationName,
+  type Operations,
+  type ServeOptions,
+  toWireError,
+} from '../protocol.ts'
+import { loadGraphs } from './load-graphs.ts'
+import { chooseProvider } from './onnx-runtime.ts'
+import { createScheduler, type SchedulerLimits } from './scheduler.ts'
+import { createSessions } from './sessions.ts'
+
+/** Chosen by `npm run bench:engine`; on CUDA a chunk costs a copy of the caches to the host and back, so it is long. */
+const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
+  cpu: { maxRunningRows: 32, chunkTokens: 32, maxInputTokens: 512 },
+  cuda: { maxRunningRows: 64, chunkTokens: 128, maxInputTokens: 8192 },
+}
+
+/** Share of the machine's (or the container's) memory that kept caches may take. */
+const CACHE_SHARE = 0.25
+
+type Handlers = {
+  readonly [Name in OperationName]: (
+    params: Operations[Name]['params'],
+  ) => Promise<Operations[Name]['result']>
+}
+
+/**
+ * Loads the model, says `ready`, and returns what handles the messages that follow. Every call is answered by one
+ * `result` or one `error`.
+ */
+export async function serve(
+  options: ServeOptions,
+  send: (message: MessageFromChild) => void,
+): Promise<(message: Exclude<MessageToChild, { type: 'serve' }>) => void> {
+  const { provider, reason } = await chooseProvider(options.executionProvider, options.cudaDevice)
+  send({ type: 'log', level: 'info', message: `execution provider ${provider}: ${reason}`, fields: {} })
+  const { generation, head } = await loadGraphs(options, provider)
+  const scheduler = createScheduler({
+    runner: generation,
+    eosTokenIds: options.sizes.eosTokenIds,
+    limits: LIMITS[provider],
+    onLoad: reportLoad,
+  })
+  const sessions = createSessions({
+    scheduler,
+    layout: generation.layout,
+    ...options.sizes,
+    cacheBytes: CACHE_SHARE * Math.min(totalmem(), constrainedMemory() || Number.POSITIVE_INFINITY),
+    headLogits: head.logits,
+  })
+
+  let reported = ''
+  function reportLoad(): void {
+    const load = { ...sessions.load(), ...scheduler.load() }
+    const text = JSON.stringify(load)
+    if (text === reported) return
+    reported = text
+    send({ type: 'load', load })
+  }
+
+  const handlers: Handlers = {
+    embed: ({ session }) => sessions.embed(session),
+    generate: ({ session, rows }) => sessions.generate(session, rows),
+    score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
+    ascend: (request) => scheduler.interlude(() => head.ascend(request)),
+    decode: (latents) => scheduler.interlude(() => head.decode(latents)),
+    sample: ({ latents, rollouts, temperature, seed }) =>
+      scheduler.interlude(() => head.sample(latents, rollouts, temperature, seed)),
+  }
+
+  async function answer({ id, operation, params }: Call): Promise<void> {
+    try {
+      const handle = handlers[operation] as (
+        given: Call['params'],
+      ) => Promise<Operations[OperationName]['result']>
+      send({ type: 'result', id, value: await handle(params) })
+    } catch (thrown) {
+      send({ type: 'error', id, error: toWireError(thrown) })
+    }
+  }
+
+  send({ type: 'ready', provider })
+  return (message) => {
+    switch (message.type) {
+      case 'open':
+        sessions.open(message.session, message.prompt)
+        break
+      case 'close':
+        sessions.close(message.session)
+        break
+      case 'call':
+        void answer(message)
+        return
+    }
+    reportLoad()
+  }
+}

@@ -1,0 +1,78 @@
+/** @file A session as the API process sees it: every call goes to the engine process that holds its caches. */
+
+import type { LatentSession, SequenceId } from '#algorithms'
+import { ServiceError } from '#errors'
+import type { Admission } from './admission.ts'
+import type { ChildConnection } from './child-connection.ts'
+import type { OperationName, Operations } from './protocol.ts'
+
+/** The engine process numbers a session's sequences; the prompt comes first. */
+const PROMPT: SequenceId = 0
+
+/**
+ * Opens a session in the engine process. It belongs to that process for life: when the process dies, its calls fail
+ * with ENGINE_CRASHED, and a new session is needed.
+ */
+export function openRemoteSession(deps: {
+  readonly id: number
+  readonly prompt: readonly number[]
+  readonly connection: ChildConnection
+  readonly admission: Admission
+  readonly signal: AbortSignal
+  /** Called once, when the session asks for something for the first time or closes. */
+  readonly onStart: () => void
+  /** Called once, when the session closes. */
+  readonly onClose: () => void
+}): LatentSession {
+  const { id, connection, admission, signal } = deps
+  const closed = Promise.withResolvers<never>()
+  // Nobody may be waiting when the session closes.
+  closed.promise.catch(() => undefined)
+  let isOpen = true
+
+  function close(): void {
+    if (!isOpen) return
+    isOpen = false
+    signal.removeEventListener('abort', close)
+    closed.reject(
+      new ServiceError(
+        'ABORTED',
+        `engine: the session was ${signal.aborted ? 'aborted by its caller' : 'closed'}`,
+        {
+          cause: signal.reason,
+        },
+      ),
+    )
+    connection.post({ type: 'close', session: id })
+    deps.onStart()
+    deps.onClose()
+  }
+
+  /** Answers ABORTED at once when the session closes; the engine process drops the rows when its run ends. */
+  async function call<Name extends OperationName>(
+    operation: Name,
+    params: Operations[Name]['params'],
+    rows: number,
+  ): Promise<Operations[Name]['result']> {
+    if (!isOpen) return await closed.promise
+    const done = admission.submit(rows)
+    deps.onStart()
+    try {
+      return await Promise.race([connection.call(operation, params), closed.promise])
+    } finally {
+      done()
+    }
+  }
+
+  connection.post({ type: 'open', session: id, prompt: deps.prompt })
+  signal.addEventListener('abort', close)
+  if (signal.aborted) close()
+  return {
+    promptTokens: deps.prompt.length,
+    prompt: PROMPT,
+    embed: () => call('embed', { session: id }, 1),
+    generate: (rows) => call('generate', { session: id, rows }, rows.length),
+    score: (rows, tokens) => call('score', { session: id, rows, tokens }, rows.length),
+    close,
+  }
+}

@@ -1,0 +1,95 @@
+/** @file Keeps one engine process alive: starts it, hands it out, restarts it with back-off when it dies. */
+
+import { setTimeout } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { coerceError, ServiceError } from '#errors'
+import { type ChildConnection, connectChild } from './child-connection.ts'
+import type { ServeOptions } from './protocol.ts'
+import type { EngineStatus } from './types.ts'
+
+/** How long a request waits for a restart before it is told to come back. */
+const PATIENCE_MS = 5000
+const FIRST_BACK_OFF_MS = 100
+const LONGEST_BACK_OFF_MS = 30_000
+/** A process that lived this long was healthy: its death starts the back-off anew. */
+const HEALTHY_MS = 60_000
+const DRAIN_MS = 5000
+
+export interface Supervisor {
+  state(): EngineStatus['state']
+  restarts(): number
+  /** The live process, or null while there is none. */
+  current(): ChildConnection | null
+  /** The live process, waiting briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
+  connection(): Promise<ChildConnection>
+  /** Waits briefly for calls in flight, then ends the process. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Starts the first process. @throws ServiceError when it cannot serve; later processes are tried again for ever. */
+export async function superviseEngine(options: ServeOptions, logger: Logger): Promise<Supervisor> {
+  const closing = new AbortController()
+  let connection: ChildConnection | null = await connectChild(options, logger, closing.signal)
+  let restarts = 0
+  let restarting: Promise<void> | null = null
+  let backOffMs = FIRST_BACK_OFF_MS
+  let startedAt = performance.now()
+  watch(connection)
+
+  function watch(child: ChildConnection): void {
+    void child.exited.then((reason) => {
+      if (closing.signal.aborted) return
+      connection = null
+      logger.error({ enginePid: child.pid, reason }, 'engine process died, starting another')
+      restarting = restart()
+    })
+  }
+
+  async function restart(): Promise<void> {
+    if (performance.now() - startedAt > HEALTHY_MS) backOffMs = FIRST_BACK_OFF_MS
+    while (!closing.signal.aborted) {
+      try {
+        await setTimeout(backOffMs, undefined, { signal: closing.signal })
+        backOffMs = Math.min(2 * backOffMs, LONGEST_BACK_OFF_MS)
+        const child = await connectChild(options, logger, closing.signal)
+        connection = child
+        restarts += 1
+        startedAt = performance.now()
+        restarting = null
+        logger.info({ enginePid: child.pid, restarts }, 'engine process restarted')
+        watch(child)
+        return
+      } catch (thrown) {
+        if (closing.signal.aborted) return
+        logger.error({ err: coerceError(thrown), backOffMs }, 'engine process did not start, trying again')
+      }
+    }
+  }
+
+  function unavailable(detail: string, retryAfterSeconds: number): ServiceError {
+    return new ServiceError('ENGINE_UNAVAILABLE', `engine: expected a process that serves, got ${detail}`, {
+      retryAfterSeconds,
+    })
+  }
+
+  return {
+    state: () => (closing.signal.aborted ? 'closed' : connection === null ? 'restarting' : 'ready'),
+    restarts: () => restarts,
+    current: () => connection,
+    async connection() {
+      if (connection === null && restarting !== null) {
+        const patience = new AbortController()
+        await Promise.race([restarting, setTimeout(PATIENCE_MS, undefined, { signal: patience.signal })])
+        patience.abort()
+      }
+      if (closing.signal.aborted) throw unavailable('an engine that was closed', 1)
+      if (connection === null) throw unavailable('one that is restarting', Math.ceil(backOffMs / 1000))
+      return connection
+    },
+    async close() {
+      closing.abort()
+      await Promise.all([connection?.stop(DRAIN_MS), restarting])
+      connection = null
+    },
+  }
+}
