@@ -1,0 +1,34 @@
+/** @file What an episode remembers of a search: z_base and z* (LatentEvolve, arXiv 2509.24771, section 4.1). */
+
+import { type Found, isAdmitted, takeLatents, widenMargin } from '#algorithms'
+import type { LatentPair } from '#episodes'
+import { hasCode } from '#errors'
+import type { Draft } from './draft.ts'
+import type { Run } from './run.ts'
+
+/**
+ * At most `settings.latents` positions; z* decodes to the returned answer as the store rounds it. A draft that was good is
+ * worth remembering too (z* = z_base): it teaches when to do nothing.
+ *
+ * @returns null when nothing is kept, the answer is not admitted, or no z* within the bound decodes to it.
+ */
+export async function latentsToKeep(run: Run, draft: Draft, best: Found): Promise<LatentPair | null> {
+  const { request, settings, engine, signal } = run
+  if (!request.learn || !isAdmitted(best.evaluation.judgement, settings.admitReward)) return null
+  if (best.evaluation === draft.evaluation) {
+    const kept = takeLatents(draft.latents, settings.latents)
+    return { zBase: kept, zStar: kept }
+  }
+  const prefix = best.prefix.slice(0, settings.latents)
+  // Latents that memory alone set are kept as they are: widening them every time would let the shift grow without end.
+  const steps = best.step > 0 ? settings.marginSteps : 0
+  try {
+    const options = { lr: settings.lr, beta1: settings.beta1, temperature: 1, steps }
+    const zStar = await widenMargin(engine.head, best.latents, prefix, options, signal)
+    return zStar && { zBase: takeLatents(draft.latents, zStar.length), zStar }
+  } catch (error) {
+    // The answer is there and in time; only what it could teach is not.
+    if (hasCode(error, 'ABORTED')) return null
+    throw error
+  }
+}

@@ -1,0 +1,63 @@
+/** @file What a request leaves behind: one episode, committed before the answer is given. */
+
+import { isAdmitted } from '#algorithms'
+import type { NewEpisode } from '#episodes'
+import { coerceError } from '#errors'
+import type { Outcome, RunRecord } from './run.ts'
+
+/**
+ * Commits the episode of an outcome; an answer that was never judged teaches nothing and is not kept.
+ *
+ * @returns the episode's id; null when nothing was to be kept, or the store failed (`degraded: learning`): the answer still comes.
+ */
+export async function remember(run: RunRecord, outcome: Outcome, id: string): Promise<string | null> {
+  if (run.episodes === null || !run.request.learn) return null
+  const episode = episodeOf(run, outcome, id)
+  if (episode === null) return null
+  try {
+    await run.episodes.add(episode)
+    return id
+  } catch (error) {
+    run.logger.warn({ err: coerceError(error) }, 'memory is not there: this answer will not be remembered')
+    run.degraded.add('learning')
+    return null
+  }
+}
+
+function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | null {
+  const { request, engine, answerFormat, candidates, settings } = run
+  const { chosen, base, embedding } = outcome
+  if (chosen === null || embedding === null) return null
+  if (!candidates.some(({ evaluation }) => evaluation === chosen)) return null
+  const admitted = chosen.answer.answer !== null && isAdmitted(chosen.judgement, settings.admitReward)
+  return {
+    id,
+    tenantId: request.tenantId,
+    fingerprint: engine.model.fingerprint,
+    modelId: engine.model.id,
+    strategy: request.strategy,
+    question: request.question,
+    reference: request.reference === undefined ? null : answerFormat.normalise(request.reference),
+    embedding,
+    answer: chosen.answer.answer,
+    reasoning: chosen.answer.text,
+    reward: chosen.judgement.reward,
+    baseReward: base?.judgement.reward ?? null,
+    iterations: outcome.iterations,
+    evaluations: outcome.evaluations,
+    generatedTokens: run.meter.generatedTokens,
+    stopped: outcome.stopped,
+    seed: run.seed,
+    admitted,
+    candidates: candidates.map(({ kind, evaluation }) => ({
+      kind,
+      tokens: evaluation.answer.tokens,
+      text: evaluation.answer.text,
+      answer: evaluation.answer.answer,
+      reward: evaluation.judgement.reward,
+      rewardTerms: evaluation.judgement.terms,
+      chosen: evaluation === chosen,
+    })),
+    latents: admitted ? outcome.latents : null,
+  }
+}

@@ -1,0 +1,78 @@
+/** @file What a request asked for, with the model profile's word on everything it left open. */
+
+import type { ModelProfile } from '#engine'
+import type { SolveRequest } from './types.ts'
+
+export interface Settings {
+  readonly samples: number
+  /** Of sampled answers. */
+  readonly temperature: number
+  /** Most tokens of one answer, before the context's room is known. */
+  readonly answerTokens: number
+  /** Most tokens decoded for the whole request; infinite unless the request set a budget. */
+  readonly totalTokens: number
+  readonly maxMs: number | null
+  readonly maxIterations: number
+  readonly patience: number
+  readonly stopReward: number
+  readonly admitReward: number
+  readonly lr: number
+  readonly beta1: number
+  readonly rho: number
+  /** S_max: positions that `auto` moves and that an episode keeps. */
+  readonly latents: number
+  readonly marginSteps: number
+  /** null: no episodic memory for this request. */
+  readonly retrieval: {
+    readonly topK: number
+    readonly minSimilarity: number
+    readonly temperature: number
+    readonly maxShift: number
+  } | null
+  readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
+}
+
+/**
+ * Resolves a validated request against the profile, field by field.
+ *
+ * `budget.maxNewTokens` bounds all tokens decoded for the request (and so every single answer); without it each answer is
+ * bounded by the profile's `maxNewTokens`, and the request by its iterations or samples.
+ */
+export function resolveSettings(request: SolveRequest, profile: ModelProfile): Settings {
+  const { defaults } = profile
+  const { budget = {}, reward = {} } = request
+  return {
+    samples: request.samples ?? defaults.samples,
+    temperature: defaults.temperature,
+    answerTokens: budget.maxNewTokens ?? defaults.maxNewTokens,
+    totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,
+    maxMs: budget.maxMs ?? null,
+    maxIterations: budget.maxIterations ?? defaults.maxIterations,
+    patience: defaults.patience,
+    stopReward: defaults.stopReward,
+    admitReward: defaults.admitReward,
+    lr: defaults.lr,
+    beta1: defaults.beta1,
+    rho: defaults.rho,
+    latents: defaults.latents,
+    marginSteps: defaults.marginSteps,
+    retrieval: resolveRetrieval(request, profile),
+    weights: {
+      verifier: reward.verifier ?? defaults.rewardWeights.verifier ?? 1,
+      lrm: reward.lrm ?? defaults.rewardWeights.lrm ?? 0,
+      format: reward.format ?? defaults.rewardWeights.format ?? 2,
+    },
+  }
+}
+
+function resolveRetrieval(request: SolveRequest, { defaults }: ModelProfile): Settings['retrieval'] {
+  if (request.retrieval === false) return null
+  const topK = request.retrieval?.topK ?? defaults.topK
+  if (topK === 0) return null
+  return {
+    topK,
+    minSimilarity: request.retrieval?.minSimilarity ?? defaults.minSimilarity,
+    temperature: defaults.retrievalTemperature,
+    maxShift: defaults.maxShift,
+  }
+}

@@ -1,0 +1,13 @@
+/** @file The strategies by name. */
+
+import type { StrategyFunction } from '../run.ts'
+import type { Strategy } from '../types.ts'
+import { auto } from './auto.ts'
+import { greedy } from './greedy.ts'
+import { latentSeek } from './latent-seek.ts'
+import { majority } from './majority.ts'
+
+/** `lto` has none yet: there is no latent reward model, and no pretending. */
+export type Strategies = Readonly<Record<Strategy, StrategyFunction | null>>
+
+export const strategies: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto: null }

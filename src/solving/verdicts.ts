@@ -1,0 +1,127 @@
+/** @file The profile's judge, in tokens: where each criterion's verdict is read, and which tokens say true or false. */
+
+import type { Answer, SequenceId, VerdictCriterion } from '#algorithms'
+import type { ChatMessage, Criterion, Engine, ModelProfile, PromptCodec } from '#engine'
+import { ServiceError } from '#errors'
+import { fillTemplate } from './fill-template.ts'
+
+/** What a verdict is about: one question, its prompt, and the engine's name for it. */
+export interface VerdictContext {
+  readonly question: string
+  readonly messages: readonly ChatMessage[]
+  readonly prompt: readonly number[]
+  readonly promptSequence: SequenceId
+}
+
+export interface Verdicts {
+  criteriaFor(context: VerdictContext): readonly VerdictCriterion[]
+  /** Most tokens that one answer of this question may have, so that answer and judging fit the context. */
+  room(context: Omit<VerdictContext, 'promptSequence'>, contextLength: number): number
+}
+
+/**
+ * Compiles the judge of a profile.
+ *
+ * @throws ServiceError MODEL_INVALID when a criterion's verdict words share their first token, or have none.
+ */
+export function createVerdicts({ codec, model }: Pick<Engine, 'codec' | 'model'>): Verdicts {
+  const { judge } = model.profile
+  const words = judge.criteria.map((criterion) => verdictTokens(criterion, codec))
+  const compile = judge.mode === 'continuation' ? continuationRows : chatRows
+  const rows = compile(judge, codec)
+  return {
+    criteriaFor: (context) =>
+      judge.criteria.map((criterion, index) => ({
+        name: criterion.name,
+        weight: criterion.weight,
+        ...words[index]!,
+        rowFor: rows.rowFor(index, context),
+      })),
+    room: rows.room,
+  }
+}
+
+function verdictTokens(criterion: Criterion, codec: PromptCodec) {
+  const firstTokens = (words: readonly string[]) =>
+    words.map((word) => {
+      const [first] = codec.encode(word)
+      if (first === undefined) {
+        throw invalid(criterion, `a verdict word that has tokens, got ${JSON.stringify(word)}`)
+      }
+      return first
+    })
+  const tokens = { trueTokens: firstTokens(criterion.true), falseTokens: firstTokens(criterion.false) }
+  const shared = tokens.trueTokens.find((token) => tokens.falseTokens.includes(token))
+  if (shared !== undefined) {
+    throw invalid(criterion, `verdict words whose first tokens differ, got token ${shared} for both`)
+  }
+  return tokens
+}
+
+function invalid(criterion: Criterion, expectation: string): ServiceError {
+  return new ServiceError(
+    'MODEL_INVALID',
+    `profile judge criterion ${criterion.name}: expected ${expectation}`,
+  )
+}
+
+interface Rows {
+  rowFor(criterion: number, context: VerdictContext): VerdictCriterion['rowFor']
+  room: Verdicts['room']
+}
+
+/** A continuation judge appends its prompt to the answer and shares the answer's cache. */
+function continuationRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
+  const suffixes = judge.criteria.map((criterion) => codec.encode(criterion.prompt))
+  const longest = Math.max(...suffixes.map((suffix) => suffix.length))
+  return {
+    rowFor: (criterion) => (answer) => ({
+      sequence: answer.sequence,
+      suffix: [...answer.tail, ...suffixes[criterion]!],
+    }),
+    room: ({ prompt }, contextLength) => contextLength - prompt.length - longest,
+  }
+}
+
+/** A chat judge asks in a new turn after the answer; whatever the engine has already cached of that conversation is reused. */
+function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
+  const conversation = (
+    criterion: number,
+    { question, messages }: Omit<VerdictContext, 'promptSequence'>,
+    answer: string,
+  ) =>
+    codec.encodeChat([
+      ...messages,
+      { role: 'assistant', content: answer },
+      { role: 'user', content: fillTemplate(judge.criteria[criterion]!.prompt, { question, answer }) },
+    ])
+  // An answer that its judge quotes stands in the context twice.
+  const quotes = judge.criteria.some((criterion) => criterion.prompt.includes('{answer}'))
+  return {
+    rowFor: (criterion, context) => (answer) =>
+      shareCache(conversation(criterion, context, answer.text), context, answer),
+    room(context, contextLength) {
+      const longest = Math.max(...judge.criteria.map((_, index) => conversation(index, context, '').length))
+      return Math.floor((contextLength - longest) / (quotes ? 2 : 1))
+    },
+  }
+}
+
+function shareCache(conversation: readonly number[], context: VerdictContext, answer: Answer) {
+  const { prompt, promptSequence } = context
+  if (answer.tail.length === 0 && startsWith(conversation, [...prompt, ...answer.tokens])) {
+    const suffix = conversation.slice(prompt.length + answer.tokens.length)
+    if (suffix.length > 0) return { sequence: answer.sequence, suffix }
+  }
+  if (startsWith(conversation, prompt)) {
+    return { sequence: promptSequence, suffix: conversation.slice(prompt.length) }
+  }
+  throw new ServiceError(
+    'MODEL_UNSUPPORTED',
+    'chat judge: expected a chat template that keeps the prompt as it was when turns follow, got another beginning',
+  )
+}
+
+function startsWith(tokens: readonly number[], beginning: readonly number[]): boolean {
+  return tokens.length >= beginning.length && beginning.every((token, index) => token === tokens[index])
+}
