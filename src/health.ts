@@ -1,0 +1,43 @@
+/** @file What `/readyz` asks of each part, in bounded time. */
+
+import { setTimeout } from 'node:timers/promises'
+import type { Database } from '#database'
+import type { Engine } from '#engine'
+import type { Health } from '#http'
+import type { Queues } from '#jobs'
+
+const TIMEOUT_MS = 2000
+
+/** Asks every dependency at once. Details are ours: a driver's message may hold hosts and users. */
+export async function checkHealth(parts: {
+  readonly database: Database
+  readonly queues: Queues
+  readonly engine: Engine
+}): Promise<Health> {
+  const [database, queue] = await Promise.all([
+    answers(() => parts.database.pool.query('select 1')),
+    answers(() => parts.queues.ping()),
+  ])
+  const { model } = parts.engine
+  const { state, provider } = parts.engine.status()
+  return {
+    database,
+    queue,
+    engine: { ok: state === 'ready', detail: `${state} on ${provider}` },
+    model: { ok: true, detail: `${model.id} ${model.fingerprint.slice(0, 12)}` },
+  }
+}
+
+async function answers(ask: () => Promise<unknown>): Promise<Health['database']> {
+  const answered = new AbortController()
+  const late = setTimeout(TIMEOUT_MS, `no answer within ${TIMEOUT_MS} ms`, { signal: answered.signal })
+  try {
+    const detail = await Promise.race([ask().then(() => null), late])
+    return detail === null ? { ok: true } : { ok: false, detail }
+  } catch {
+    return { ok: false, detail: 'not reachable' }
+  } finally {
+    answered.abort()
+    late.catch(() => {})
+  }
+}

@@ -1,0 +1,31 @@
+/** @file Listening, and what can be wrong with an address. */
+
+import { coerceError, ServiceError } from '#errors'
+import type { buildApp } from '#http'
+
+/**
+ * @returns the URL it listens on
+ * @throws ServiceError PORT_TAKEN, CONFIG_INVALID for an address that is not this machine's
+ */
+export async function listen(
+  app: ReturnType<typeof buildApp>,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (thrown) {
+    const cause = coerceError(thrown)
+    const errno = 'code' in cause ? cause.code : null
+    const where = `listen on ${host}:${port}`
+    if (errno === 'EADDRINUSE') {
+      throw new ServiceError('PORT_TAKEN', `${where}: expected a free port, got one in use; set PORT`, {
+        cause,
+      })
+    }
+    throw new ServiceError(
+      'CONFIG_INVALID',
+      `${where}: expected an address of this machine, got ${cause.message}; set HOST and PORT`,
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,66 @@
+/** @file The API process: configuration, then parts, then listen; and all of it backwards on the way out. */
+
+import { join } from 'node:path'
+import closeWithGrace from 'close-with-grace'
+import { pino } from 'pino'
+import { migrate, openDatabase } from '#database'
+import { createEngine } from '#engine'
+import { createEpisodeStore, createOutbox } from '#episodes'
+import { buildApp } from '#http'
+import { connectQueues } from '#jobs'
+import { createSolver } from '#solving'
+import { type Config, loadConfig } from './config.ts'
+import { exitWithReason } from './exit-with-reason.ts'
+import { checkHealth } from './health.ts'
+import { listen } from './listen.ts'
+import { loggerOptions } from './logger.ts'
+
+async function start(config: Config): Promise<void> {
+  const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+  // Closed in reverse order of opening: whatever is used outlives its users.
+  const parts = new AsyncDisposableStack()
+  const keep = <Part extends { close(): Promise<unknown> }>(part: Part) =>
+    parts.adopt(part, () => part.close())
+
+  const [database, engine] = await Promise.all([
+    openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger }).then(keep),
+    createEngine({ ...config.engine, logger }).then(keep),
+  ])
+  await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+
+  const episodes = createEpisodeStore({ database })
+  const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
+  if (database.kind === 'embedded') {
+    // Nobody else can reach this database, so its work is done here.
+    const outbox = createOutbox({ database })
+    keep(queues.startWorker({ store: episodes, outbox, episodeTtlDays: config.episodes.ttlDays }))
+  }
+
+  let draining = false
+  const app = keep(
+    buildApp({
+      solver: createSolver({ engine, episodes, logger }),
+      episodes,
+      health: () => checkHealth({ database, queues, engine }),
+      draining: () => draining,
+      logger,
+    }),
+  )
+
+  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
+    draining = true
+    logger.info({ signal }, 'shutting down: requests in flight finish, new ones are refused')
+    await parts.disposeAsync()
+  })
+  const address = await listen(app, config.http)
+  logger.info(
+    { model: engine.model.id, provider: engine.status().provider, database: database.kind },
+    `ready: POST ${address}/solve, documentation at ${address}/docs`,
+  )
+}
+
+try {
+  await start(loadConfig(process.env))
+} catch (error) {
+  exitWithReason(error)
+}

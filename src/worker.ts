@@ -1,0 +1,48 @@
+/** @file The worker process: relay, jobs and maintenance over a shared database. No HTTP, no model. */
+
+import { join } from 'node:path'
+import closeWithGrace from 'close-with-grace'
+import { pino } from 'pino'
+import { migrate, openDatabase } from '#database'
+import { createEpisodeStore, createOutbox } from '#episodes'
+import { ServiceError } from '#errors'
+import { connectQueues } from '#jobs'
+import { type Config, loadConfig } from './config.ts'
+import { exitWithReason } from './exit-with-reason.ts'
+import { loggerOptions } from './logger.ts'
+
+async function start(config: Config): Promise<void> {
+  if (config.database === null) {
+    throw new ServiceError(
+      'CONFIG_INVALID',
+      'worker: expected DATABASE_URL, got none; with the embedded database the work is done inside `npm start`',
+    )
+  }
+  const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+  const parts = new AsyncDisposableStack()
+  const keep = <Part extends { close(): Promise<unknown> }>(part: Part) =>
+    parts.adopt(part, () => part.close())
+
+  const database = keep(await openDatabase({ url: config.database.url, dataDir: config.dataDir, logger }))
+  await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+  const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
+  keep(
+    queues.startWorker({
+      store: createEpisodeStore({ database }),
+      outbox: createOutbox({ database }),
+      episodeTtlDays: config.episodes.ttlDays,
+    }),
+  )
+
+  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
+    logger.info({ signal }, 'shutting down: jobs in hand finish')
+    await parts.disposeAsync()
+  })
+  logger.info({ queue: config.redis === null ? 'postgres' : 'redis' }, 'ready: working')
+}
+
+try {
+  await start(loadConfig(process.env))
+} catch (error) {
+  exitWithReason(error)
+}
