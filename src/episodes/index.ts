@@ -1,1 +1,5 @@
+export { createEpisodeStore, type EpisodeStoreOptions } from './create-episode-store.ts'
+export { createOutbox, type Outbox, type OutboxKind, type OutboxRow } from './create-outbox.ts'
+export { type Labels, labelCandidates } from './label-candidates.ts'
+export { pruneEpisodes } from './sql/prune-episodes.ts'
 export type * from './types.ts'

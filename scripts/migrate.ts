@@ -1,0 +1,17 @@
+/** @file Brings the database of `DATABASE_URL` (or the embedded one in `DATA_DIR`) up to this release's schema: `npm run migrate`. */
+
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { migrate, openDatabase } from '#database'
+import { loadConfig } from '../src/config.ts'
+import { loggerOptions } from '../src/logger.ts'
+
+const config = loadConfig(process.env)
+const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+const database = await openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger })
+try {
+  const applied = await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+  logger.info({ applied, database: database.kind }, 'schema is up to date')
+} finally {
+  await database.close()
+}

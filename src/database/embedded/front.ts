@@ -1,0 +1,125 @@
+/** @file The loopback socket that makes the embedded backend look like a Postgres server to any client. */
+
+import { timingSafeEqual } from 'node:crypto'
+import { createServer, type Socket } from 'node:net'
+import { type Backend, type Client, createTurns, type Turns } from './turns.ts'
+import {
+  createMessageReader,
+  FRONTEND,
+  fatalError,
+  NO_ENCRYPTION,
+  PASSWORD_REQUEST,
+  passwordOf,
+} from './wire.ts'
+
+export interface Front {
+  readonly port: number
+  /** Ends every connection and stops listening. */
+  close(): Promise<void>
+}
+
+export interface FrontOptions {
+  readonly backend: Backend
+  /** Every user of the machine can reach a loopback port: only who knows this gets in. */
+  readonly password: string
+  /** The backend is broken for good. */
+  readonly onBroken: (error: unknown) => void
+}
+
+/** Listens on a free loopback port. */
+export async function openFront({ backend, password, onBroken }: FrontOptions): Promise<Front> {
+  const turns = createTurns(backend, onBroken)
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    serve(socket, turns, password)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('internal: expected a TCP address')
+  return {
+    port: address.port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      }),
+  }
+}
+
+function serve(socket: Socket, turns: Turns, password: string): void {
+  const reader = createMessageReader()
+  const client: Client = {
+    write: (bytes) => {
+      if (socket.writable) socket.write(bytes)
+    },
+  }
+  let stage: 'startup' | 'password' | 'open' = 'startup'
+  let startup: Buffer = Buffer.alloc(0)
+  let unsent: Buffer[] = []
+
+  function start(): boolean {
+    const first = reader.readStartup()
+    if (first === null) return false
+    if (first.kind === 'encryption') {
+      socket.write(NO_ENCRYPTION)
+    } else if (first.kind === 'cancel') {
+      // The backend is busy until it is done: nothing could be cancelled.
+      socket.end()
+    } else {
+      startup = first.message
+      stage = 'password'
+      socket.write(PASSWORD_REQUEST)
+    }
+    return true
+  }
+
+  function authenticate(): boolean {
+    const message = reader.read()
+    if (message === null) return false
+    if (message[0] !== FRONTEND.password || !isSame(passwordOf(message), password)) {
+      socket.end(fatalError('28P01', 'password authentication failed'))
+      return false
+    }
+    stage = 'open'
+    turns.join(client)
+    turns.take(client, startup)
+    return true
+  }
+
+  function converse(): boolean {
+    const message = reader.read()
+    if (message === null) return false
+    const type = message[0]
+    if (type === FRONTEND.terminate) {
+      socket.end()
+      return false
+    }
+    unsent.push(message)
+    if (type === FRONTEND.sync || type === FRONTEND.query || type === FRONTEND.flush) {
+      turns.take(client, Buffer.concat(unsent))
+      unsent = []
+    }
+    return true
+  }
+
+  socket.setNoDelay(true)
+  socket.on('data', (chunk) => {
+    reader.push(chunk)
+    for (let more = true; more; ) {
+      more = stage === 'startup' ? start() : stage === 'password' ? authenticate() : converse()
+    }
+  })
+  // A reset is a way to leave; 'close' follows.
+  socket.on('error', () => {})
+  socket.on('close', () => turns.leave(client))
+}
+
+function isSame(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}

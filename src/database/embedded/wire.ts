@@ -1,0 +1,118 @@
+/**
+ * @file As much of Postgres' wire protocol (version 3) as it takes to stand in front of a backend: where messages
+ * begin and end, and the few that the front itself reads or writes.
+ */
+
+const SSL_REQUEST = 80877103
+const GSS_ENCRYPTION_REQUEST = 80877104
+const CANCEL_REQUEST = 80877102
+
+/** Message types of a client, by their first byte. */
+export const FRONTEND = { password: 0x70, query: 0x51, sync: 0x53, flush: 0x48, terminate: 0x58 } as const
+
+const BACKEND = { notification: 0x41, readyForQuery: 0x5a } as const
+
+/** How the backend stands after an answer: idle, inside a transaction, or inside one that failed. */
+export type TransactionStatus = 'idle' | 'transaction' | 'failed'
+
+export type StartupKind = 'encryption' | 'cancel' | 'start'
+
+/** Cuts a stream of bytes into whole messages, headers included. */
+export function createMessageReader(): {
+  push(chunk: Buffer): void
+  /** First message of a connection: it has no type byte. Null until it is complete. */
+  readStartup(): { readonly kind: StartupKind; readonly message: Buffer } | null
+  /** Null until a whole message is there. */
+  read(): Buffer | null
+} {
+  let pending: Buffer = Buffer.alloc(0)
+
+  function take(length: number): Buffer {
+    const message = pending.subarray(0, length)
+    pending = pending.subarray(length)
+    return message
+  }
+
+  return {
+    push(chunk) {
+      pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+    },
+    readStartup() {
+      if (pending.length < 8 || pending.length < pending.readUInt32BE(0)) return null
+      const code = pending.readUInt32BE(4)
+      const kind =
+        code === SSL_REQUEST || code === GSS_ENCRYPTION_REQUEST
+          ? 'encryption'
+          : code === CANCEL_REQUEST
+            ? 'cancel'
+            : 'start'
+      return { kind, message: take(pending.readUInt32BE(0)) }
+    },
+    read() {
+      if (pending.length < 5) return null
+      const length = 1 + pending.readUInt32BE(1)
+      return pending.length < length ? null : take(length)
+    },
+  }
+}
+
+/**
+ * Splits what the backend said: notifications concern whoever listens, everything else the client that asked.
+ * `status` is null when the backend did not say that it is ready (a flush, a connection's first answer).
+ */
+export function splitAnswer(answer: Uint8Array): {
+  readonly own: Buffer
+  readonly notifications: Buffer
+  readonly status: TransactionStatus | null
+} {
+  const bytes = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength)
+  const own: Buffer[] = []
+  const notifications: Buffer[] = []
+  let status: TransactionStatus | null = null
+  let start = 0
+  let end = 0
+  while (end < bytes.length) {
+    const message = bytes.subarray(end, end + 1 + bytes.readUInt32BE(end + 1))
+    if (message[0] === BACKEND.notification) {
+      own.push(bytes.subarray(start, end))
+      notifications.push(message)
+      start = end + message.length
+    }
+    if (message[0] === BACKEND.readyForQuery) {
+      status = message[5] === 0x49 ? 'idle' : message[5] === 0x54 ? 'transaction' : 'failed'
+    }
+    end += message.length
+  }
+  own.push(bytes.subarray(start))
+  return { own: Buffer.concat(own), notifications: Buffer.concat(notifications), status }
+}
+
+/** AuthenticationCleartextPassword. */
+export const PASSWORD_REQUEST: Buffer = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3])
+
+/** "No" to a request for encryption: the socket is on loopback. */
+export const NO_ENCRYPTION: Buffer = Buffer.from('N')
+
+/** The text of a PasswordMessage. */
+export function passwordOf(message: Buffer): string {
+  return message.subarray(5, -1).toString('utf8')
+}
+
+/** An ErrorResponse that ends the connection. */
+export function fatalError(sqlState: string, text: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0M${text}\0\0`)
+  const header = Buffer.from([0x45, 0, 0, 0, 0])
+  header.writeUInt32BE(fields.length + 4, 1)
+  return Buffer.concat([header, fields])
+}
+
+/** A simple Query message. */
+export function simpleQuery(sql: string): Buffer {
+  const text = Buffer.from(`${sql}\0`)
+  const header = Buffer.from([FRONTEND.query, 0, 0, 0, 0])
+  header.writeUInt32BE(text.length + 4, 1)
+  return Buffer.concat([header, text])
+}
+
+/** Sync: ends whatever extended query was left open. */
+export const SYNC: Buffer = Buffer.from([FRONTEND.sync, 0, 0, 0, 4])

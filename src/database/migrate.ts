@@ -1,0 +1,91 @@
+/** @file Forward-only SQL migrations. */
+
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Pool } from 'pg'
+import { coerceError, ServiceError } from '#errors'
+import { query, transaction } from './query.ts'
+
+interface Migration {
+  readonly number: number
+  readonly name: string
+}
+
+/** Two sessions that create the same table at once: the later one gets one of these instead of "it exists". */
+const CREATED_MEANWHILE = new Set(['23505', '42P07'])
+
+/**
+ * Brings the schema up to the newest `NNNN_name.sql` of `directory`, each file in a transaction of its own. Safe to
+ * run from many processes at once: whoever inserts a migration's number first runs it, the others wait on that
+ * number's key and then skip it. (No advisory lock: on the embedded database those exclude nobody.)
+ *
+ * @returns the numbers applied by this call
+ * @throws ServiceError SCHEMA_TOO_NEW when the database has a number that `directory` has not; STORE_UNAVAILABLE
+ */
+export async function migrate(pool: Pool, directory: string): Promise<readonly number[]> {
+  const migrations = await readMigrations(directory)
+  await createLedger(pool)
+  const newest = migrations.at(-1)?.number ?? 0
+  const { rows } = await query<{ number: number }>(
+    { pool },
+    'migrate',
+    'select coalesce(max(number), 0) as number from schema_migrations',
+  )
+  const current = rows[0]?.number ?? 0
+  if (current > newest) {
+    throw new ServiceError(
+      'SCHEMA_TOO_NEW',
+      `migrate: expected a schema of at most ${newest}, got ${current}: this database belongs to a newer release`,
+    )
+  }
+  const applied: number[] = []
+  for (const migration of migrations) {
+    if (migration.number > current && (await apply(pool, directory, migration)))
+      applied.push(migration.number)
+  }
+  return applied
+}
+
+async function readMigrations(directory: string): Promise<readonly Migration[]> {
+  const migrations: Migration[] = []
+  for (const name of (await readdir(directory)).sort()) {
+    const match = /^(\d{4})_[a-z0-9_]+\.sql$/.exec(name)
+    if (match) migrations.push({ number: Number(match[1]), name })
+  }
+  const misplaced = migrations.find(({ number }, index) => number !== index + 1)
+  if (misplaced !== undefined || migrations.length === 0) {
+    throw new ServiceError(
+      'INTERNAL',
+      `migrate: expected files 0001_name.sql, 0002_name.sql, ... without gaps in ${directory}, got ${misplaced?.name ?? 'none'}`,
+    )
+  }
+  return migrations
+}
+
+async function createLedger(pool: Pool): Promise<void> {
+  const sql = `
+    create table if not exists schema_migrations (
+      number integer primary key,
+      name text not null,
+      applied_at timestamptz not null default now()
+    )`
+  try {
+    await query({ pool }, 'migrate', sql)
+  } catch (thrown) {
+    const error = coerceError(thrown)
+    if (!('code' in error && CREATED_MEANWHILE.has(String(error.code)))) throw error
+  }
+}
+
+async function apply(pool: Pool, directory: string, { number, name }: Migration): Promise<boolean> {
+  const sql = await readFile(join(directory, name), 'utf8')
+  return transaction({ pool }, `migrate ${name}`, async (client) => {
+    const claim = await client.query(
+      'insert into schema_migrations (number, name) values ($1, $2) on conflict do nothing',
+      [number, name],
+    )
+    if (claim.rowCount === 0) return false
+    await client.query(sql)
+    return true
+  })
+}

@@ -1,0 +1,63 @@
+/** @file A Postgres server that somebody runs. */
+
+import type { Pool } from 'pg'
+import type { Logger } from 'pino'
+import { ServiceError } from '#errors'
+import { createPool } from './create-pool.ts'
+import type { Database } from './open-database.ts'
+import { query } from './query.ts'
+
+const POOL_SIZE = 10
+
+export async function openServerDatabase({
+  url,
+  logger,
+}: {
+  url: string
+  logger: Logger
+}): Promise<Database> {
+  const pool = createPool({ connectionString: url, max: POOL_SIZE, logger })
+  try {
+    await checkPgvector(pool, logger)
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+  let closing: Promise<void> | undefined
+  return {
+    kind: 'server',
+    pool,
+    connectionString: url,
+    close: () => {
+      closing ??= pool.end()
+      return closing
+    },
+  }
+}
+
+/** The version in use, else the one that `create extension` would bring. */
+const PGVECTOR_VERSION = `
+  select coalesce(
+    (select extversion from pg_extension where extname = 'vector'),
+    (select default_version from pg_available_extensions where name = 'vector')
+  ) as version`
+
+async function checkPgvector(pool: Pool, logger: Logger): Promise<void> {
+  const { rows } = await query<{ version: string | null }>({ pool }, 'open database', PGVECTOR_VERSION)
+  const version = rows[0]?.version ?? null
+  if (version === null || isOlder(version, [0, 8, 0])) {
+    throw new ServiceError(
+      'STORE_UNAVAILABLE',
+      `open database: expected the extension pgvector 0.8.0 or newer, got ${version ?? 'none'}; install it on the server`,
+    )
+  }
+  // 0.8.4 mended an index corruption; we build no index that it could hit, others in the same server may.
+  if (isOlder(version, [0, 8, 4])) {
+    logger.warn({ version }, 'pgvector is older than 0.8.4, which mended index corruption: upgrade it')
+  }
+}
+
+function isOlder(version: string, [major, minor, patch]: readonly [number, number, number]): boolean {
+  const [a = 0, b = 0, c = 0] = version.split('.').map(Number)
+  return a !== major ? a < major : b !== minor ? b < minor : c < patch
+}

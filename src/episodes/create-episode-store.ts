@@ -1,0 +1,83 @@
+/** @file The episode store: checks at its border, one statement each behind it. */
+
+import type { Database } from '#database'
+import { ServiceError } from '#errors'
+import { decodeCursor, encodeCursor, isUuid, START } from './cursor.ts'
+import { addEpisode } from './sql/add-episode.ts'
+import { getEpisode } from './sql/get-episode.ts'
+import { indexEpisode } from './sql/index-episode.ts'
+import { labelEpisode } from './sql/label-episode.ts'
+import { listEpisodes } from './sql/list-episodes.ts'
+import { nearestEpisodes } from './sql/nearest-episodes.ts'
+import { removeAllEpisodes } from './sql/remove-all-episodes.ts'
+import { removeEpisode } from './sql/remove-episode.ts'
+import type { EpisodeDetail, EpisodeStore } from './types.ts'
+
+export interface EpisodeStoreOptions {
+  readonly database: Pick<Database, 'pool'>
+  /** Milliseconds since the epoch; stamps episodes, and so orders their list. */
+  readonly clock?: () => number
+  /** Self-reward from which an answer counts as right where nothing better is known. LatentEvolve's bar by default. */
+  readonly selfLabelReward?: number
+}
+
+/**
+ * The store over Postgres and pgvector. Every statement is scoped by tenant in its own WHERE clause.
+ *
+ * Adding an episode twice under one id keeps the first: a caller that lost the connection while committing may try
+ * again.
+ */
+export function createEpisodeStore({
+  database,
+  clock = Date.now,
+  selfLabelReward = -0.5,
+}: EpisodeStoreOptions): EpisodeStore {
+  async function detail(operation: string, tenantId: string, id: string): Promise<EpisodeDetail> {
+    const episode = isUuid(id) ? await getEpisode(database, tenantId, id) : null
+    if (episode === null) throw notFound(operation, id)
+    return episode
+  }
+
+  return {
+    add: (episode) => addEpisode(database, episode, new Date(clock())),
+
+    nearest: (neighbours) => nearestEpisodes(database, neighbours),
+
+    get: (tenantId, id) => detail('get episode', tenantId, id),
+
+    async list(tenantId, { limit, cursor }) {
+      const after = cursor === undefined ? START : decodeCursor(cursor)
+      // One more than asked for tells whether there is another page.
+      const episodes = await listEpisodes(database, tenantId, after, limit + 1)
+      const page = episodes.slice(0, limit)
+      const last = page.at(-1)
+      const nextCursor = episodes.length > limit && last !== undefined ? encodeCursor(last) : null
+      return { episodes: page, nextCursor }
+    },
+
+    async label(tenantId, id, feedback) {
+      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id, selfLabelReward }, feedback))
+      if (!found) throw notFound('label episode', id)
+      return detail('label episode', tenantId, id)
+    },
+
+    async remove(tenantId, id) {
+      const found = isUuid(id) && (await removeEpisode(database, tenantId, id))
+      if (!found) throw notFound('remove episode', id)
+    },
+
+    removeAll: (tenantId) => removeAllEpisodes(database, tenantId),
+
+    async index(tenantId, id) {
+      const found = isUuid(id) && (await indexEpisode(database, { tenantId, id, selfLabelReward }))
+      if (!found) throw notFound('index episode', id)
+    },
+  }
+}
+
+function notFound(operation: string, id: string): ServiceError {
+  return new ServiceError(
+    'EPISODE_NOT_FOUND',
+    `${operation}: expected an episode of this tenant, got none for ${id}`,
+  )
+}

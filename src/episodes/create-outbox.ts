@@ -1,0 +1,103 @@
+/** @file The outbox: work that was committed with its cause and waits to be handed to the queue. */
+
+import { type Database, query } from '#database'
+
+export type OutboxKind = 'episode.index'
+
+export interface OutboxRow {
+  /** Becomes the job's id. */
+  readonly id: string
+  readonly kind: OutboxKind
+  /** Ids only. */
+  readonly payload: unknown
+}
+
+/** @throws ServiceError STORE_UNAVAILABLE from every method */
+export interface Outbox {
+  /**
+   * Takes up to `limit` waiting rows, oldest first, for `leaseMs`. Two relays never hold the same row; rows that are
+   * neither marked nor released come back when the lease ends, so each is handed over at least once.
+   */
+  claim(limit: number, leaseMs: number): Promise<readonly OutboxRow[]>
+  /** The queue has them. */
+  markRelayed(ids: readonly string[]): Promise<void>
+  /** The queue did not take them: they wait again, at once. */
+  release(ids: readonly string[]): Promise<void>
+  /** How many rows wait, claimed ones included. */
+  waiting(): Promise<number>
+  /**
+   * Puts episodes back in line that are still pending `olderThanMs` after their work was handed over: the queue lost it
+   * (Redis writes its log once a second). @returns how many
+   */
+  recover(olderThanMs: number): Promise<number>
+  /** Forgets rows handed over longer than `olderThanMs` ago. @returns how many */
+  prune(olderThanMs: number): Promise<number>
+}
+
+/**
+ * A lease in a column rather than a transaction held while the queue is written: on the embedded database the queue
+ * shares the only backend, and would wait for that transaction forever.
+ */
+const CLAIM = `
+  update outbox set claimed_until = now() + $1 * interval '1 millisecond'
+  where (tenant_id, id) in (
+    select tenant_id, id from outbox
+    where relayed_at is null and (claimed_until is null or claimed_until <= now())
+    order by sequence limit $2
+    for update skip locked
+  )
+  returning id, kind, payload, sequence`
+
+const MARK_RELAYED = 'update outbox set relayed_at = now(), claimed_until = null where id = any($1::uuid[])'
+
+const RELEASE = 'update outbox set claimed_until = null where id = any($1::uuid[]) and relayed_at is null'
+
+const WAITING = 'select count(*)::integer as waiting from outbox where relayed_at is null'
+
+const RECOVER = `
+  insert into outbox (tenant_id, kind, payload)
+  select tenant_id, 'episode.index', jsonb_build_object('tenantId', tenant_id, 'episodeId', id)
+  from episodes
+  where status = 'pending' and created_at < now() - $1 * interval '1 millisecond' and not exists (
+    select from outbox
+    where outbox.tenant_id = episodes.tenant_id and outbox.kind = 'episode.index'
+      and outbox.payload ->> 'episodeId' = episodes.id::text
+      and (relayed_at is null or relayed_at >= now() - $1 * interval '1 millisecond')
+  )`
+
+const PRUNE = "delete from outbox where relayed_at < now() - $1 * interval '1 millisecond'"
+
+/** Time is the database's: relays on several machines share the leases. */
+export function createOutbox({ database }: { readonly database: Pick<Database, 'pool'> }): Outbox {
+  return {
+    async claim(limit, leaseMs) {
+      const values = [leaseMs, limit]
+      const { rows } = await query<OutboxRow & { sequence: string }>(
+        database,
+        'claim outbox rows',
+        CLAIM,
+        values,
+      )
+      // UPDATE returns rows in no order; sequences fit a double.
+      return rows
+        .sort((a, b) => Number(a.sequence) - Number(b.sequence))
+        .map(({ id, kind, payload }) => ({ id, kind, payload }))
+    },
+    async markRelayed(ids) {
+      await query(database, 'mark outbox rows', MARK_RELAYED, [ids])
+    },
+    async release(ids) {
+      await query(database, 'release outbox rows', RELEASE, [ids])
+    },
+    async waiting() {
+      const { rows } = await query<{ waiting: number }>(database, 'count outbox rows', WAITING)
+      return rows[0]?.waiting ?? 0
+    },
+    async recover(olderThanMs) {
+      return (await query(database, 'recover episodes', RECOVER, [olderThanMs])).rowCount ?? 0
+    },
+    async prune(olderThanMs) {
+      return (await query(database, 'prune outbox', PRUNE, [olderThanMs])).rowCount ?? 0
+    },
+  }
+}

@@ -1,0 +1,86 @@
+import { type Database, query } from '#database'
+import { encodeLatents } from '../latent-bytes.ts'
+import type { NewEpisode } from '../types.ts'
+
+/**
+ * One statement, so one transaction and one round trip: episode, candidates, latents and the outbox row are there
+ * together or not at all. Everything hangs on the first insert's row: an id that exists adds nothing.
+ */
+const SQL = `
+  with episode as (
+    insert into episodes (
+      tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer, reasoning,
+      reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted
+    )
+    values (
+      $1, $2, $3, $4, $5, $6, $7, $8, $9::real[]::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
+    )
+    on conflict do nothing
+    returning tenant_id, id
+  ),
+  judged as (
+    insert into candidates (
+      tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen
+    )
+    select episode.tenant_id, episode.id, position, kind, tokens, text, answer, reward, reward_terms, chosen
+    from episode, jsonb_to_recordset($20) as candidate (
+      position integer, kind text, tokens integer[], text text, answer text,
+      reward double precision, reward_terms jsonb, chosen boolean
+    )
+  ),
+  latents as (
+    insert into episode_latents (tenant_id, episode_id, length, width, z_base, z_star)
+    select tenant_id, id, $21, $22, $23, $24 from episode where $21::integer is not null
+  )
+  insert into outbox (tenant_id, kind, payload)
+  select tenant_id, 'episode.index', jsonb_build_object('tenantId', tenant_id, 'episodeId', id)
+  from episode`
+
+export async function addEpisode(
+  database: Pick<Database, 'pool'>,
+  episode: NewEpisode,
+  createdAt: Date,
+): Promise<void> {
+  const { latents } = episode
+  const candidates = episode.candidates.map((candidate, position) => ({
+    position,
+    kind: candidate.kind,
+    tokens: candidate.tokens,
+    text: storable(candidate.text),
+    answer: candidate.answer === null ? null : storable(candidate.answer),
+    reward: candidate.reward,
+    reward_terms: candidate.rewardTerms,
+    chosen: candidate.chosen,
+  }))
+  await query(database, 'add episode', SQL, [
+    episode.tenantId,
+    episode.id,
+    createdAt,
+    episode.fingerprint,
+    episode.modelId,
+    episode.strategy,
+    storable(episode.question),
+    episode.reference,
+    Array.from(episode.embedding),
+    episode.answer === null ? null : storable(episode.answer),
+    storable(episode.reasoning),
+    episode.reward,
+    episode.baseReward,
+    episode.iterations,
+    episode.evaluations,
+    episode.generatedTokens,
+    episode.stopped,
+    episode.seed,
+    episode.admitted,
+    JSON.stringify(candidates),
+    latents?.zStar.length ?? null,
+    latents?.zStar.width ?? null,
+    latents === null ? null : encodeLatents(latents.zBase),
+    latents === null ? null : encodeLatents(latents.zStar),
+  ])
+}
+
+/** Postgres holds every character but NUL, which a model may well emit, and no half of a surrogate pair. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd')
+}

@@ -1,0 +1,50 @@
+import { type Database, query } from '#database'
+import type { EpisodeDetail, StoredCandidate } from '../types.ts'
+import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './episode-row.ts'
+
+interface Row extends SummaryRow {
+  readonly fingerprint: string
+  readonly reasoning: string
+  readonly reference: string | null
+  readonly evaluations: number
+  readonly generated_tokens: number
+  readonly stopped: string
+  /** bigint: the driver keeps it as text. */
+  readonly seed: string
+  readonly candidates: readonly StoredCandidate[]
+}
+
+const SQL = `
+  select ${SUMMARY_COLUMNS},
+    e.fingerprint, e.reasoning, e.reference, e.evaluations, e.generated_tokens, e.stopped, e.seed,
+    (
+      select coalesce(json_agg(json_build_object(
+        'kind', kind, 'tokens', tokens, 'text', text, 'answer', answer, 'reward', reward, 'rewardTerms', reward_terms,
+        'chosen', chosen, 'label', label, 'labelSource', label_source
+      ) order by position), '[]')
+      from candidates
+      where candidates.tenant_id = e.tenant_id and candidates.episode_id = e.id
+    ) as candidates
+  ${FROM_EPISODES}
+  where e.tenant_id = $1 and e.id = $2`
+
+export async function getEpisode(
+  database: Pick<Database, 'pool'>,
+  tenantId: string,
+  id: string,
+): Promise<EpisodeDetail | null> {
+  const { rows } = await query<Row>(database, 'get episode', SQL, [tenantId, id])
+  const row = rows[0]
+  if (row === undefined) return null
+  return {
+    ...toSummary(row),
+    fingerprint: row.fingerprint,
+    reasoning: row.reasoning,
+    reference: row.reference,
+    evaluations: row.evaluations,
+    generatedTokens: row.generated_tokens,
+    stopped: row.stopped,
+    seed: Number(row.seed),
+    candidates: row.candidates,
+  }
+}

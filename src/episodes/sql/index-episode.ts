@@ -1,0 +1,21 @@
+import { type Database, transaction } from '#database'
+import { LABEL_BASIS, type LabelBasis, relabelCandidates } from './relabel-candidates.ts'
+
+/** Also locks the row: labels of one episode are written by one transaction at a time. */
+const SQL = `
+  update episodes set status = 'indexed'
+  where tenant_id = $1 and id = $2
+  returning ${LABEL_BASIS}`
+
+/** Labels an episode's candidates and marks it indexed. @returns false when there is no such episode */
+export async function indexEpisode(
+  database: Pick<Database, 'pool'>,
+  episode: { readonly tenantId: string; readonly id: string; readonly selfLabelReward: number },
+): Promise<boolean> {
+  return transaction(database, 'index episode', async (client) => {
+    const { rows } = await client.query<LabelBasis>(SQL, [episode.tenantId, episode.id])
+    if (rows[0] === undefined) return false
+    await relabelCandidates(client, episode, rows[0])
+    return true
+  })
+}

@@ -1,0 +1,24 @@
+import { type Database, transaction } from '#database'
+import type { Feedback } from '../types.ts'
+import { LABEL_BASIS, type LabelBasis, relabelCandidates } from './relabel-candidates.ts'
+
+const SQL = `
+  update episodes set feedback_correct = $3, feedback_answer = $4
+  where tenant_id = $1 and id = $2
+  returning ${LABEL_BASIS}`
+
+/** Keeps the caller's word, in place of an earlier one, and labels by it. @returns false when there is no such episode */
+export async function labelEpisode(
+  database: Pick<Database, 'pool'>,
+  episode: { readonly tenantId: string; readonly id: string; readonly selfLabelReward: number },
+  feedback: Feedback,
+): Promise<boolean> {
+  const correct = 'correct' in feedback ? feedback.correct : null
+  const answer = 'answer' in feedback ? feedback.answer : null
+  return transaction(database, 'label episode', async (client) => {
+    const { rows } = await client.query<LabelBasis>(SQL, [episode.tenantId, episode.id, correct, answer])
+    if (rows[0] === undefined) return false
+    await relabelCandidates(client, episode, rows[0])
+    return true
+  })
+}

@@ -1,0 +1,53 @@
+import type { Neighbour, NeighbourQuery } from '#algorithms'
+import { type Database, query } from '#database'
+import { decodeLatents } from '../latent-bytes.ts'
+
+interface Row {
+  readonly id: string
+  readonly distance: number
+  readonly length: number
+  readonly width: number
+  readonly z_base: Buffer
+  readonly z_star: Buffer
+}
+
+/**
+ * Cosine distance is 1 - similarity; the comparison also drops NaN, the distance of a zero vector. Ids break ties, so
+ * that the same memory gives the same neighbours. The latents are joined last: they are read for the neighbours only.
+ */
+const SQL = `
+  with nearest as materialized (
+    select id, embedding <=> $3::real[]::vector as distance
+    from episodes
+    where tenant_id = $1 and fingerprint = $2 and admitted
+      and exists (
+        select from episode_latents
+        where episode_latents.tenant_id = episodes.tenant_id and episode_latents.episode_id = episodes.id
+      )
+      and embedding <=> $3::real[]::vector <= 1 - $4::double precision
+    order by distance, id
+    limit $5
+  )
+  select nearest.id, nearest.distance, length, width, z_base, z_star
+  from nearest join episode_latents on tenant_id = $1 and episode_id = nearest.id
+  order by nearest.distance, nearest.id`
+
+export async function nearestEpisodes(
+  database: Pick<Database, 'pool'>,
+  { tenantId, fingerprint, embedding, topK, minSimilarity }: NeighbourQuery,
+): Promise<readonly Neighbour[]> {
+  if (topK === 0) return []
+  const { rows } = await query<Row>(database, 'nearest episodes', SQL, [
+    tenantId,
+    fingerprint,
+    Array.from(embedding),
+    minSimilarity,
+    topK,
+  ])
+  return rows.map((row) => ({
+    episodeId: row.id,
+    similarity: 1 - row.distance,
+    zBase: decodeLatents(row.z_base, row.length, row.width),
+    zStar: decodeLatents(row.z_star, row.length, row.width),
+  }))
+}

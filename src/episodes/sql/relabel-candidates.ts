@@ -1,0 +1,57 @@
+import type { PoolClient } from 'pg'
+import { labelCandidates } from '../label-candidates.ts'
+import type { CandidateKind, Feedback } from '../types.ts'
+
+/** What an episode itself says about its labels. */
+export interface LabelBasis {
+  readonly reference: string | null
+  readonly feedback_correct: boolean | null
+  readonly feedback_answer: string | null
+}
+
+/** The columns of a `LabelBasis`. */
+export const LABEL_BASIS = 'reference, feedback_correct, feedback_answer'
+
+interface Row {
+  readonly kind: CandidateKind
+  readonly answer: string | null
+  readonly reward: number
+  readonly reward_terms: Readonly<Record<string, number>>
+  readonly chosen: boolean
+}
+
+const SELECT = `
+  select kind, answer, reward, reward_terms, chosen
+  from candidates where tenant_id = $1 and episode_id = $2
+  order by position`
+
+const UPDATE = `
+  update candidates set label = labels.label, label_source = labels.source
+  from unnest($3::boolean[], $4::text[]) with ordinality as labels (label, source, ordinal)
+  where tenant_id = $1 and episode_id = $2 and position = labels.ordinal - 1`
+
+/** Labels all candidates of an episode anew. The caller's transaction holds the episode's row. */
+export async function relabelCandidates(
+  client: PoolClient,
+  { tenantId, id, selfLabelReward }: { tenantId: string; id: string; selfLabelReward: number },
+  basis: LabelBasis,
+): Promise<void> {
+  const { rows } = await client.query<Row>(SELECT, [tenantId, id])
+  const labels = labelCandidates({
+    feedback: feedbackOf(basis),
+    reference: basis.reference,
+    candidates: rows.map(({ reward_terms, ...candidate }) => ({ ...candidate, rewardTerms: reward_terms })),
+    selfLabelReward,
+  })
+  await client.query(UPDATE, [
+    tenantId,
+    id,
+    labels.map(({ label }) => label),
+    labels.map(({ labelSource }) => labelSource),
+  ])
+}
+
+function feedbackOf({ feedback_correct, feedback_answer }: LabelBasis): Feedback | null {
+  if (feedback_correct !== null) return { correct: feedback_correct }
+  return feedback_answer === null ? null : { answer: feedback_answer }
+}

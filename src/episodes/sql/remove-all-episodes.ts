@@ -1,0 +1,9 @@
+import { type Database, query } from '#database'
+
+const SQL = 'delete from episodes where tenant_id = $1'
+
+/** @returns how many episodes were deleted */
+export async function removeAllEpisodes(database: Pick<Database, 'pool'>, tenantId: string): Promise<number> {
+  const { rowCount } = await query(database, 'remove all episodes', SQL, [tenantId])
+  return rowCount ?? 0
+}

@@ -1,0 +1,2 @@
+export { connectQueues, type Queues, type QueuesOptions } from './connect-queues.ts'
+export type { RunningWorker, WorkerParts } from './start-worker.ts'

@@ -1,0 +1,34 @@
+/** @file What the room needs of a queue, whatever keeps it. */
+
+import type { NewJob } from './contracts.ts'
+
+export interface JobQueue {
+  /** False while the queue is known to be away: nothing should be handed over. */
+  isReady(): boolean
+  /** Adds jobs; those whose id the queue has are ignored. Rejects within seconds when the queue is away. */
+  add(jobs: readonly NewJob[]): Promise<void>
+  close(): Promise<void>
+}
+
+export interface JobWorker {
+  /** Finishes the jobs in hand first. */
+  close(): Promise<void>
+}
+
+/** A job as a processor sees it. */
+export interface QueuedJob {
+  readonly id?: string | undefined
+  readonly name: string
+  readonly data: unknown
+}
+
+export type JobProcessor = (job: QueuedJob) => Promise<void>
+
+/** Redis, or the tables of BullMQ's Postgres backend. */
+export interface QueueBackend {
+  /** @throws ServiceError QUEUE_UNAVAILABLE */
+  ping(): Promise<void>
+  openQueue(name: string): JobQueue
+  openWorker(name: string, process: JobProcessor, options: { readonly concurrency: number }): JobWorker
+  close(): Promise<void>
+}

@@ -1,0 +1,73 @@
+/** @file Queues in Redis. */
+
+import { Queue, Worker } from 'bullmq'
+import { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import { coerceError, ServiceError } from '#errors'
+import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
+import type { QueueBackend } from './job-queue.ts'
+import { logQueue, logWorker } from './log-events.ts'
+
+export interface RedisBackendOptions {
+  readonly url: string
+  /** Of every key; tests take one each. */
+  readonly prefix: string
+  readonly logger: Logger
+}
+
+export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions): QueueBackend {
+  const connections: Redis[] = []
+
+  function connect(options: { readonly failFast: boolean }): Redis {
+    const connection = new Redis(
+      url,
+      options.failFast
+        ? { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 5_000, connectTimeout: 5_000 }
+        : // Workers wait for Redis to come back, however long that takes.
+          { maxRetriesPerRequest: null },
+    )
+    connection.on('error', (error) => logger.debug({ err: error }, 'redis connection error'))
+    connections.push(connection)
+    return connection
+  }
+
+  const producer = connect({ failFast: true })
+
+  return {
+    async ping() {
+      try {
+        await producer.ping()
+      } catch (thrown) {
+        const error = coerceError(thrown)
+        throw new ServiceError('QUEUE_UNAVAILABLE', `ping: expected Redis to answer, got ${error.message}`, {
+          cause: error,
+        })
+      }
+    },
+
+    openQueue(name) {
+      const queue = new Queue(name, { connection: producer, prefix, defaultJobOptions: JOB_OPTIONS })
+      logQueue(queue, logger)
+      return {
+        isReady: () => producer.status === 'ready',
+        async add(jobs) {
+          await queue.addBulk(
+            jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
+          )
+        },
+        close: () => queue.close(),
+      }
+    },
+
+    openWorker(name, process, { concurrency }) {
+      const connection = connect({ failFast: false })
+      const worker = new Worker(name, process, { ...WORKER_OPTIONS, connection, prefix, concurrency })
+      logWorker(worker, logger)
+      return { close: () => worker.close() }
+    },
+
+    async close() {
+      for (const connection of connections) connection.disconnect()
+    },
+  }
+}

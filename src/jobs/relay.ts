@@ -1,0 +1,84 @@
+/** @file Hands the outbox over to the queue. */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Outbox } from '#episodes'
+import { coerceError } from '#errors'
+import type { JobQueue } from './job-queue.ts'
+
+/** Polls rather than waits for a notification, which the embedded database may lose: 200 ms is the delay of a day's job. */
+const POLL_MS = 200
+/** Between tries while the database or the queue is away. */
+const OUTAGE_POLL_MS = 1_000
+const BATCH = 100
+/** Longer than any hand-over takes; what a dead relay had claimed waits that long. */
+const LEASE_MS = 15_000
+
+export interface RelayParts {
+  readonly outbox: Pick<Outbox, 'claim' | 'markRelayed' | 'release'>
+  readonly queue: Pick<JobQueue, 'isReady' | 'add'>
+  readonly logger: Logger
+}
+
+export interface Relay {
+  /** Finishes the batch in hand. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts relaying. Every row reaches the queue at least once, under its own id; any number of relays may run. While
+ * the database or the queue is away it keeps trying and says so once.
+ */
+export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
+  const stopping = new AbortController()
+  let isOut = false
+
+  async function relayBatch(): Promise<number> {
+    const rows = await outbox.claim(BATCH, LEASE_MS)
+    if (rows.length === 0) return 0
+    const ids = rows.map(({ id }) => id)
+    try {
+      await queue.add(rows.map(({ id, kind, payload }) => ({ id, name: kind, payload })))
+    } catch (thrown) {
+      // Without this they would wait for the end of the lease, which is only slower.
+      await outbox.release(ids).catch(() => {})
+      throw thrown
+    }
+    await outbox.markRelayed(ids)
+    return rows.length
+  }
+
+  function noteOutage(error: Error): void {
+    if (!isOut) logger.warn({ err: error }, 'relay: work waits in the outbox')
+    isOut = true
+  }
+
+  function noteRecovery(): void {
+    if (isOut) logger.info('relay: work flows again')
+    isOut = false
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      let relayed = 0
+      try {
+        if (queue.isReady()) {
+          relayed = await relayBatch()
+          noteRecovery()
+        } else noteOutage(new Error('the queue is away'))
+      } catch (thrown) {
+        noteOutage(coerceError(thrown))
+      }
+      if (relayed === BATCH) continue
+      await delay(isOut ? OUTAGE_POLL_MS : POLL_MS, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  }
+
+  const running = run()
+  return {
+    close: () => {
+      stopping.abort()
+      return running
+    },
+  }
+}

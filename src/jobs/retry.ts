@@ -1,0 +1,56 @@
+/** @file Which failures of a job another attempt may mend. */
+
+import { UnrecoverableError } from 'bullmq'
+import { coerceError, type ErrorCode } from '#errors'
+
+/** True for what passes by itself. Exhaustive: a new code does not compile until somebody decides. */
+const RETRYABLE = {
+  CONFIG_INVALID: false,
+  DATA_DIR_LOCKED: false,
+  DATA_DIR_UNWRITABLE: false,
+  PORT_TAKEN: false,
+  SCHEMA_TOO_NEW: false,
+  MODEL_INVALID: false,
+  MODEL_UNSUPPORTED: false,
+  ONNX_INVALID: false,
+  GRAPH_PRECONDITION: false,
+  GRAPH_POSTCONDITION: false,
+  SHAPE_MISMATCH: false,
+  PROVIDER_UNAVAILABLE: false,
+  SESSION_FAILED: true,
+  ENGINE_CRASHED: true,
+  ENGINE_OVERLOADED: true,
+  ENGINE_UNAVAILABLE: true,
+  PROMPT_TOO_LONG: false,
+  // A shutdown cut it short: the next worker finishes it.
+  ABORTED: true,
+  REQUEST_INVALID: false,
+  REQUEST_TIMEOUT: false,
+  HEADERS_TOO_LARGE: false,
+  STRATEGY_UNAVAILABLE: false,
+  EPISODE_NOT_FOUND: false,
+  ROUTE_NOT_FOUND: false,
+  METHOD_NOT_ALLOWED: false,
+  MEDIA_TYPE_UNSUPPORTED: false,
+  NOT_ACCEPTABLE: false,
+  BODY_TOO_LARGE: false,
+  STORE_UNAVAILABLE: true,
+  QUEUE_UNAVAILABLE: true,
+  SHUTTING_DOWN: true,
+  INTERNAL: true,
+} as const satisfies Record<ErrorCode, boolean>
+
+/**
+ * What a processor throws for `thrown`: BullMQ tries again unless it is an `UnrecoverableError`. Errors without one of
+ * our codes are tried again: they say nothing about the job.
+ */
+export function toJobError(thrown: unknown): Error {
+  const error = coerceError(thrown)
+  if (isRetryable(error)) return error
+  return Object.assign(new UnrecoverableError(error.message), { cause: error })
+}
+
+function isRetryable(error: Error): boolean {
+  const code = 'code' in error ? error.code : undefined
+  return typeof code === 'string' && code in RETRYABLE ? RETRYABLE[code as ErrorCode] : true
+}
