@@ -1,0 +1,157 @@
+/** @file Everything that can be set from outside: one schema over environment variables, read once by the roots. */
+
+import { resolve } from 'node:path'
+import { type Static, type TSchema, Type } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { type Fault, ServiceError } from '#errors'
+
+const BUNDLED_MODEL = resolve(import.meta.dirname, '../models/order-of-operations')
+
+/**
+ * The variables, with their bounds, defaults and meaning. docs/configuration.md and .env.example are held to it by
+ * a test. `secret` marks values that must never be printed.
+ */
+export const Environment = Type.Object({
+  PORT: Type.Integer({
+    minimum: 0,
+    maximum: 65_535,
+    default: 8080,
+    description: 'TCP port of the API; 0 takes any free one.',
+  }),
+  HOST: Type.String({
+    minLength: 1,
+    default: '127.0.0.1',
+    description: 'Address to listen on. Anything but loopback is open to whoever can reach it.',
+  }),
+  DATA_DIR: Type.String({
+    minLength: 1,
+    default: './data',
+    description:
+      'Folder of the embedded database, relative to the working directory. One instance at a time.',
+  }),
+  DATABASE_URL: Type.Optional(
+    Type.String({
+      pattern: '^postgres(ql)?://',
+      secret: true,
+      description: 'PostgreSQL (15 or newer) with pgvector (0.8 or newer). Unset: the embedded database.',
+    }),
+  ),
+  REDIS_URL: Type.Optional(
+    Type.String({
+      pattern: '^rediss?://',
+      secret: true,
+      description: 'Redis for the job queue; needs `DATABASE_URL`. Unset: the queue lives in the database.',
+    }),
+  ),
+  MODEL_DIR: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Model directory (Hugging Face layout plus `circadian.json`), relative to the working directory. Unset: the bundled model.',
+    }),
+  ),
+  EXECUTION_PROVIDER: Type.Enum(['auto', 'cuda', 'cpu'], {
+    default: 'auto',
+    description: 'Where the model runs: `auto` (CUDA where it works, else CPU), `cuda` or `cpu`.',
+  }),
+  CUDA_DEVICE: Type.Integer({
+    minimum: 0,
+    maximum: 255,
+    default: 0,
+    description: 'Index of the CUDA device.',
+  }),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    description:
+      'Least severe level that is logged: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
+  }),
+  SHUTDOWN_TIMEOUT_MS: Type.Integer({
+    minimum: 0,
+    maximum: 3_600_000,
+    default: 30_000,
+    description: 'Milliseconds that requests in flight get to finish after SIGTERM.',
+  }),
+  EPISODE_TTL_DAYS: Type.Integer({
+    minimum: 0,
+    maximum: 36_500,
+    default: 0,
+    description: 'Days after which an episode is deleted; 0 keeps them.',
+  }),
+})
+
+type Environment = Static<typeof Environment>
+
+/** Deep-frozen settings, grouped by the room that is handed them. */
+export type Config = ReturnType<typeof group>
+
+/**
+ * Reads and checks every variable. Empty values count as unset; numbers are whole decimal numbers.
+ *
+ * @throws ServiceError CONFIG_INVALID naming every fault at once; values are not repeated, they may be secrets.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const values: Record<string, unknown> = {}
+  const faults: Fault[] = []
+  for (const [name, schema] of Object.entries<TSchema>(Environment.properties)) {
+    const text = env[name]?.trim()
+    if (text === undefined || text === '') {
+      if ('default' in schema) values[name] = schema['default']
+      continue
+    }
+    const value = Type.IsInteger(schema) && /^-?\d{1,15}$/.test(text) ? Number(text) : text
+    if (!satisfies(schema, value))
+      faults.push({ pointer: `/${name}`, detail: `expected ${expectation(schema)}` })
+    values[name] = value
+  }
+  if (values['REDIS_URL'] !== undefined && values['DATABASE_URL'] === undefined) {
+    faults.push({
+      pointer: '/REDIS_URL',
+      detail: 'expected DATABASE_URL beside it: a shared queue needs a shared database',
+    })
+  }
+  if (faults.length > 0) {
+    const lines = faults.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`)
+    throw new ServiceError('CONFIG_INVALID', `configuration: ${lines.join('; ')}`, { faults })
+  }
+  return deepFreeze(group(values as Environment))
+}
+
+function satisfies(schema: TSchema, value: string | number): boolean {
+  const isUrl = 'pattern' in schema
+  return Compile(schema).Check(value) && (!isUrl || URL.canParse(String(value)))
+}
+
+function expectation(schema: TSchema): string {
+  const rules: Record<string, unknown> = { ...schema }
+  if (Type.IsInteger(schema)) return `a whole number from ${rules['minimum']} to ${rules['maximum']}`
+  if (Type.IsEnum(schema)) return `one of ${schema.enum.join(', ')}`
+  return `a URL that matches ${rules['pattern']}`
+}
+
+function group(env: Environment) {
+  return {
+    http: { host: env.HOST, port: env.PORT },
+    dataDir: env.DATA_DIR,
+    /** null: the embedded database under `dataDir`. */
+    database: env.DATABASE_URL === undefined ? null : { url: env.DATABASE_URL },
+    /** null: the queue lives in the database. */
+    redis: env.REDIS_URL === undefined ? null : { url: env.REDIS_URL },
+    engine: {
+      directory: env.MODEL_DIR ?? BUNDLED_MODEL,
+      executionProvider: env.EXECUTION_PROVIDER,
+      cudaDevice: env.CUDA_DEVICE,
+    },
+    logger: { level: env.LOG_LEVEL },
+    shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
+    /** 0 keeps episodes. */
+    episodes: { ttlDays: env.EPISODE_TTL_DAYS },
+  } as const
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner)
+    Object.freeze(value)
+  }
+  return value
+}

@@ -1,0 +1,77 @@
+/** @file The HTTP service, put together in reading order. */
+
+import Fastify, { type FastifyBaseLogger } from 'fastify'
+import type { EpisodeStore } from '#episodes'
+import type { Solver } from '#solving'
+import { useJsonBodies } from './body-parser.ts'
+import { decorateRequests } from './context.ts'
+import { refuseWhileDraining } from './draining.ts'
+import { replyToRawFault, replyWithProblem } from './error-replies.ts'
+import { DEFAULT_LIMITS, type Limits } from './limits.ts'
+import { contractRoute, describeContract } from './openapi.ts'
+import { createRequestId } from './request-id.ts'
+import { episodeRoutes } from './routes/episodes.ts'
+import { type Health, healthRoutes } from './routes/health.ts'
+import { solveRoute } from './routes/solve.ts'
+import { refuseUnknownRoutes } from './routing-faults.ts'
+import type { App } from './type-provider.ts'
+import { validatorCompiler } from './validation.ts'
+
+export interface AppDeps {
+  readonly solver: Solver
+  readonly episodes: EpisodeStore
+  readonly health: () => Promise<Health>
+  readonly logger: FastifyBaseLogger
+  /** True from the moment when no new work should be taken; `close()` implies it. */
+  readonly draining?: () => boolean
+  readonly limits?: Partial<Limits>
+}
+
+/**
+ * Builds the service; the caller listens and closes. `close()` lets requests in flight finish, answers new ones with
+ * SHUTTING_DOWN and resolves when the last connection is gone. It closes none of `deps`.
+ */
+export function buildApp(deps: AppDeps): App {
+  const limits = { ...DEFAULT_LIMITS, ...deps.limits }
+  const app: App = Fastify({
+    loggerInstance: deps.logger,
+    genReqId: createRequestId,
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    // No limits on silence and on handlers: a long solve says nothing for minutes, its budget is its limit.
+    connectionTimeout: 0,
+    handlerTimeout: 0,
+    http: {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      // How often node looks for requests that are late; its 30 s would triple the limits above.
+      connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
+    },
+    // As long as a URL can be: what is too long for an id is just not an episode.
+    routerOptions: { maxParamLength: limits.headerBytes },
+    // Ours says so as a problem, with Retry-After.
+    return503OnClosing: false,
+    frameworkErrors: replyWithProblem,
+    clientErrorHandler: replyToRawFault,
+  })
+  app.setErrorHandler(replyWithProblem)
+  app.setValidatorCompiler(validatorCompiler)
+  useJsonBodies(app)
+
+  refuseWhileDraining(app, deps.draining ?? (() => false))
+  refuseUnknownRoutes(app)
+  decorateRequests(app)
+
+  describeContract(app)
+  app.register(async (routes: App) => {
+    solveRoute(routes, deps.solver, limits)
+    episodeRoutes(routes, {
+      episodes: deps.episodes,
+      normaliseAnswer: (answer) => deps.solver.normaliseAnswer(answer),
+    })
+    healthRoutes(routes, deps.health)
+    contractRoute(routes)
+  })
+  return app
+}

@@ -1,0 +1,53 @@
+/** @file Where errors become replies: thrown in a route, by fastify, or by the HTTP parser itself. */
+
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import { type ErrorCode, ServiceError } from '#errors'
+import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
+import { createRequestId } from './request-id.ts'
+
+/** Fastify's error handler: logs what happened in full and answers with a problem. */
+export function replyWithProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const problem = toProblem(error, request.id)
+  logProblem(request.log, error)
+  const retryAfter = retryAfterSeconds(error)
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  reply.header('x-request-id', request.id).code(problem.status).type('application/problem+json').send(problem)
+}
+
+/** Ours to mend: error. A matter of load or of life cycle: warn. The caller's: debug, or anyone could fill the log. */
+export function logProblem(log: FastifyBaseLogger, error: unknown): void {
+  const { status, code } = toProblem(error, '')
+  const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'debug'
+  log[level]({ err: error, code: code === 'INTERNAL' ? codeOf(error) : code }, 'request failed')
+}
+
+const PARSER_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['REQUEST_TIMEOUT', 'request: expected it whole in time'],
+  HPE_HEADER_OVERFLOW: ['HEADERS_TOO_LARGE', 'request: expected smaller headers'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['BODY_TOO_LARGE', 'request: expected smaller chunk extensions'],
+}
+
+/** Answers what the HTTP parser refused: there is no request, only bytes on a socket. */
+export function replyToRawFault(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [code, detail] = PARSER_FAULTS[error.code] ?? ['REQUEST_INVALID', 'request: expected HTTP/1.1']
+  const id = createRequestId()
+  const problem = toProblem(new ServiceError(code, detail), id)
+  const body = JSON.stringify(problem)
+  socket.end(
+    [
+      `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+      'content-type: application/problem+json; charset=utf-8',
+      `content-length: ${Buffer.byteLength(body)}`,
+      `x-request-id: ${id}`,
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}

@@ -1,0 +1,140 @@
+/** @file From an error to RFC 9457: status, title and retry advice of every code, and what may be told. */
+
+import type { Static } from 'typebox'
+import { coerceError, type ErrorCode, type Fault, ServiceError } from '#errors'
+import type { Problem as ProblemSchema } from './schemas/problem.ts'
+
+export type Problem = Static<typeof ProblemSchema>
+
+/** HTTP status of every code. A new code does not compile until it is decided here. */
+export const STATUS = {
+  CONFIG_INVALID: 500,
+  DATA_DIR_LOCKED: 500,
+  DATA_DIR_UNWRITABLE: 500,
+  PORT_TAKEN: 500,
+  SCHEMA_TOO_NEW: 500,
+  MODEL_INVALID: 500,
+  MODEL_UNSUPPORTED: 500,
+  ONNX_INVALID: 500,
+  GRAPH_PRECONDITION: 500,
+  GRAPH_POSTCONDITION: 500,
+  SHAPE_MISMATCH: 500,
+  PROVIDER_UNAVAILABLE: 500,
+  SESSION_FAILED: 500,
+  ENGINE_CRASHED: 503,
+  ENGINE_OVERLOADED: 503,
+  ENGINE_UNAVAILABLE: 503,
+  PROMPT_TOO_LONG: 422,
+  // nginx's "client closed request": nobody is there to read it, but logs and metrics are.
+  ABORTED: 499,
+  REQUEST_INVALID: 400,
+  REQUEST_TIMEOUT: 408,
+  HEADERS_TOO_LARGE: 431,
+  STRATEGY_UNAVAILABLE: 422,
+  EPISODE_NOT_FOUND: 404,
+  ROUTE_NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  MEDIA_TYPE_UNSUPPORTED: 415,
+  NOT_ACCEPTABLE: 406,
+  BODY_TOO_LARGE: 413,
+  STORE_UNAVAILABLE: 503,
+  QUEUE_UNAVAILABLE: 503,
+  SHUTTING_DOWN: 503,
+  INTERNAL: 500,
+} as const satisfies Record<ErrorCode, number>
+
+/** Codes that a client can meet: the others are start-up faults or bugs, and answer as INTERNAL. */
+export type PublicCode =
+  | { [Code in ErrorCode]: (typeof STATUS)[Code] extends 500 ? never : Code }[ErrorCode]
+  | 'INTERNAL'
+
+export const TITLES: Record<PublicCode, string> = {
+  ENGINE_CRASHED: 'The model process stopped while it worked on this request.',
+  ENGINE_OVERLOADED: 'Too many requests are waiting.',
+  ENGINE_UNAVAILABLE: 'The model is not ready.',
+  PROMPT_TOO_LONG: 'The question does not fit the context of the model.',
+  ABORTED: 'The request was cancelled.',
+  REQUEST_INVALID: 'The request is not valid.',
+  REQUEST_TIMEOUT: 'The request did not arrive in time.',
+  HEADERS_TOO_LARGE: 'The headers of the request are too large.',
+  STRATEGY_UNAVAILABLE: 'This strategy is not available.',
+  EPISODE_NOT_FOUND: 'There is no such episode.',
+  ROUTE_NOT_FOUND: 'There is nothing at this path.',
+  METHOD_NOT_ALLOWED: 'This path has other methods.',
+  MEDIA_TYPE_UNSUPPORTED: 'The body must be application/json.',
+  NOT_ACCEPTABLE: 'None of the accepted media types can be served.',
+  BODY_TOO_LARGE: 'The body is too large.',
+  STORE_UNAVAILABLE: 'The database cannot be reached.',
+  QUEUE_UNAVAILABLE: 'The job queue cannot be reached.',
+  SHUTTING_DOWN: 'The server is shutting down.',
+  INTERNAL: 'Something went wrong on our side.',
+}
+
+/** Seconds to wait where the error itself does not say; every 503 has some. */
+const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
+  ENGINE_CRASHED: 1,
+  ENGINE_OVERLOADED: 1,
+  ENGINE_UNAVAILABLE: 5,
+  STORE_UNAVAILABLE: 5,
+  QUEUE_UNAVAILABLE: 5,
+  SHUTTING_DOWN: 5,
+}
+
+/** The field of a request that a code is about, where the error itself does not say. */
+const POINTERS: Partial<Record<ErrorCode, string>> = {
+  PROMPT_TOO_LONG: '/question',
+  STRATEGY_UNAVAILABLE: '/strategy',
+}
+
+/** What fastify and its plugins throw has a status and none of our codes. */
+const CODE_OF_STATUS: Readonly<Record<number, PublicCode>> = {
+  404: 'ROUTE_NOT_FOUND',
+  406: 'NOT_ACCEPTABLE',
+  408: 'REQUEST_TIMEOUT',
+  413: 'BODY_TOO_LARGE',
+  415: 'MEDIA_TYPE_UNSUPPORTED',
+  431: 'HEADERS_TOO_LARGE',
+}
+
+/** The code of whatever was thrown, INTERNAL when it is nobody's. */
+export function codeOf(error: unknown): ErrorCode {
+  if (!(error instanceof Error)) return 'INTERNAL'
+  if ('code' in error && typeof error.code === 'string' && error.code in STATUS)
+    return error.code as ErrorCode
+  const status = 'statusCode' in error ? Number(error.statusCode) : 500
+  return status >= 400 && status < 500 ? (CODE_OF_STATUS[status] ?? 'REQUEST_INVALID') : 'INTERNAL'
+}
+
+/**
+ * The body of an error reply. From 500 on it tells the code's title and nothing of the error, so that no internals leak.
+ *
+ * @param instance id of the request.
+ */
+export function toProblem(thrown: unknown, instance: string): Problem {
+  const error = coerceError(thrown)
+  const code = codeOf(error)
+  const status = STATUS[code]
+  const shown = code in TITLES ? (code as PublicCode) : 'INTERNAL'
+  const problem: Problem = {
+    type: `urn:circadian:problem:${shown.toLowerCase().replaceAll('_', '-')}`,
+    title: TITLES[shown],
+    status,
+    code: shown,
+    instance,
+  }
+  if (status >= 500) return problem
+  const errors = faultsOf(error, code)
+  return { ...problem, detail: error.message, ...(errors.length > 0 && { errors }) }
+}
+
+/** Seconds for `Retry-After`, or undefined when trying again would not help. */
+export function retryAfterSeconds(error: unknown): number | undefined {
+  const told = error instanceof ServiceError ? error.retryAfterSeconds : undefined
+  return told === undefined ? RETRY_AFTER_SECONDS[codeOf(error)] : Math.ceil(told)
+}
+
+function faultsOf(error: Error, code: ErrorCode): Fault[] {
+  if (error instanceof ServiceError && error.faults !== undefined) return [...error.faults]
+  const pointer = POINTERS[code]
+  return pointer === undefined ? [] : [{ pointer, detail: error.message }]
+}

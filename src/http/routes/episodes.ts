@@ -1,0 +1,112 @@
+/** @file What is remembered: read it, correct it, delete it. Every call is the tenant's own. */
+
+import { Type } from 'typebox'
+import type { EpisodeStore } from '#episodes'
+import type { Solver } from '#solving'
+import { json, problems } from '../responses.ts'
+import {
+  DeletedEpisodes,
+  Episode,
+  EpisodePage,
+  EpisodeParams,
+  EpisodeQuery,
+  Feedback,
+} from '../schemas/episodes.ts'
+import { ref } from '../schemas/ref.ts'
+import type { App } from '../type-provider.ts'
+
+const PAGE_SIZE = 20
+const config = { produces: ['application/json'] }
+
+export interface EpisodeRouteDeps {
+  readonly episodes: EpisodeStore
+  readonly normaliseAnswer: Solver['normaliseAnswer']
+}
+
+export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRouteDeps): void {
+  app.get(
+    '/episodes',
+    {
+      config,
+      schema: {
+        operationId: 'listEpisodes',
+        summary: 'List episodes, newest first',
+        tags: ['episodes'],
+        querystring: EpisodeQuery,
+        response: { 200: json('A page of episodes.', EpisodePage), ...problems(400, 406) },
+      },
+    },
+    ({ query: { limit = PAGE_SIZE, cursor }, tenantId }) =>
+      episodes.list(tenantId, cursor === undefined ? { limit } : { limit, cursor }),
+  )
+
+  app.get(
+    '/episodes/:id',
+    {
+      config,
+      schema: {
+        operationId: 'getEpisode',
+        summary: 'Read an episode with everything that was judged',
+        tags: ['episodes'],
+        params: EpisodeParams,
+        response: { 200: json('The episode.', Episode), ...problems(404, 406) },
+      },
+    },
+    ({ params, tenantId }) => episodes.get(tenantId, params.id),
+  )
+
+  app.post(
+    '/episodes/:id/feedback',
+    {
+      config,
+      schema: {
+        operationId: 'giveFeedback',
+        summary: 'Say whether an answer was right, or what the right one is',
+        description: 'Relabels everything that was judged in the episode. The last word counts.',
+        tags: ['episodes'],
+        params: EpisodeParams,
+        body: ref(Feedback),
+        response: {
+          200: json('The episode with its new labels.', Episode),
+          ...problems(400, 404, 406, 413, 415),
+        },
+      },
+    },
+    ({ params, body, tenantId }) =>
+      episodes.label(tenantId, params.id, 'answer' in body ? { answer: normaliseAnswer(body.answer) } : body),
+  )
+
+  app.delete(
+    '/episodes/:id',
+    {
+      schema: {
+        operationId: 'deleteEpisode',
+        summary: 'Forget an episode',
+        tags: ['episodes'],
+        params: EpisodeParams,
+        response: {
+          204: { ...Type.Null(), description: 'It is gone.' },
+          ...problems(404),
+        },
+      },
+    },
+    async ({ params, tenantId }, reply) => {
+      await episodes.remove(tenantId, params.id)
+      return reply.code(204).send()
+    },
+  )
+
+  app.delete(
+    '/episodes',
+    {
+      config,
+      schema: {
+        operationId: 'deleteEpisodes',
+        summary: 'Forget every episode of the caller’s tenant',
+        tags: ['episodes'],
+        response: { 200: json('They are gone.', DeletedEpisodes), ...problems(406) },
+      },
+    },
+    async ({ tenantId }) => ({ deleted: await episodes.removeAll(tenantId) }),
+  )
+}

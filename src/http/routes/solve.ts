@@ -1,0 +1,93 @@
+/** @file `POST /solve`: one question, answered as JSON or as a stream of what happens on the way. */
+
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { ServiceError } from '#errors'
+import type { SolveOptions, SolveRequest, Solver } from '#solving'
+import { disconnectSignal } from '../disconnect.ts'
+import { logProblem } from '../error-replies.ts'
+import type { Limits } from '../limits.ts'
+import { toProblem } from '../problem.ts'
+import { json, problems } from '../responses.ts'
+import { ref } from '../schemas/ref.ts'
+import { Solution, SolveEvent } from '../schemas/solution.ts'
+import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
+import { createEventStream } from '../server-sent-events.ts'
+import type { App } from '../type-provider.ts'
+
+const JSON_TYPE = 'application/json'
+const STREAM_TYPE = 'text/event-stream'
+
+const DESCRIPTION = [
+  'With `Accept: text/event-stream` the answer comes as server-sent events: `retrieval`, `draft`, `iteration`, `candidate`, and last `answer` (the body of the JSON answer) or `error` (a problem). A comment every ten seconds keeps the connection open.',
+  'What goes wrong before the first event is answered with a problem and its status. Disconnecting cancels the work.',
+].join(' ')
+
+const EPISODE_ID = {
+  'x-episode-id': Type.String({ description: 'The episode that was remembered, if any.' }),
+}
+
+const solved = json('The best answer found.', Solution, EPISODE_ID)
+
+const schema = {
+  operationId: 'solve',
+  summary: 'Solve a problem',
+  description: DESCRIPTION,
+  tags: ['solve'],
+  body: ref(SolveBody),
+  response: {
+    200: { ...solved, content: { ...solved.content, [STREAM_TYPE]: { schema: ref(SolveEvent) } } },
+    ...problems(400, 406, 413, 415, 422),
+  },
+}
+
+export function solveRoute(app: App, solver: Solver, limits: Limits): void {
+  app.post('/solve', { config: { produces: [JSON_TYPE, STREAM_TYPE] }, schema }, async (request, reply) => {
+    const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
+    refuseWeightlessReward(question)
+    const options = { signal: disconnectSignal(reply.raw) }
+    if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, limits, solver, question, options)
+    const solution = await solver.solve(question, options)
+    if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
+    return reply.type(JSON_TYPE).send(solution)
+  })
+}
+
+/** The one rule between fields that JSON Schema says badly. Weights left out are the profile's: the solver adds them up. */
+function refuseWeightlessReward({ reward }: SolveRequest): void {
+  if (reward?.verifier !== 0 || reward.lrm !== 0 || reward.format !== 0) return
+  const detail = 'expected a weight above 0'
+  throw new ServiceError('REQUEST_INVALID', `body/reward: ${detail}`, {
+    faults: [{ pointer: '/reward', detail }],
+  })
+}
+
+/** Solves while telling; the status is decided when the first event (or heartbeat) goes out. */
+async function streamSolution(
+  reply: FastifyReply,
+  { heartbeatMs, stallMs }: Limits,
+  solver: Solver,
+  question: SolveRequest,
+  options: SolveOptions,
+): Promise<FastifyReply> {
+  const stream = createEventStream(reply.raw, {
+    headers: { 'x-request-id': reply.request.id, 'x-content-type-options': 'nosniff' },
+    heartbeatMs,
+    stallMs,
+    onOpen: () => reply.hijack(),
+  })
+  try {
+    const solution = await solver.solve(question, {
+      ...options,
+      onEvent: ({ event, data }) => stream.send(event, JSON.stringify(data)),
+    })
+    stream.send('answer', String(reply.serializeInput({ ...solution }, '200', JSON_TYPE)))
+  } catch (error) {
+    if (!stream.opened) throw error
+    logProblem(reply.log, error)
+    stream.send('error', JSON.stringify(toProblem(error, reply.request.id)))
+  } finally {
+    stream.close()
+  }
+  return reply
+}

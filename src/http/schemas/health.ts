@@ -1,0 +1,31 @@
+/** @file Whether the process lives, and whether it can work. */
+
+import { Type } from 'typebox'
+import { OneOf } from './atoms.ts'
+import { ref } from './ref.ts'
+
+export const Liveness = Type.Object({ status: Type.Literal('ok') }, { $id: 'Liveness' })
+
+export const DependencyCheck = Type.Object(
+  { ok: Type.Boolean(), detail: Type.Optional(Type.String()) },
+  { $id: 'DependencyCheck' },
+)
+
+const Check = ref(DependencyCheck)
+
+export const Readiness = Type.Object(
+  {
+    status: OneOf(['ready', 'unready']),
+    checks: Type.Object({ database: Check, queue: Check, engine: Check, model: Check }),
+  },
+  {
+    $id: 'Readiness',
+    description: 'Each dependency by name; `ready` when all are.',
+    examples: [
+      {
+        status: 'ready',
+        checks: { database: { ok: true }, queue: { ok: true }, engine: { ok: true }, model: { ok: true } },
+      },
+    ],
+  },
+)

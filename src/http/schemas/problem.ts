@@ -1,0 +1,37 @@
+/** @file Errors as they cross the wire: RFC 9457. */
+
+import { Type } from 'typebox'
+
+const Fault = Type.Object({
+  pointer: Type.String({
+    description: 'JSON pointer to what is wrong: into the body, or to a query parameter by its name.',
+  }),
+  detail: Type.String(),
+})
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'URN of the problem type; docs/errors.md lists them.' }),
+    title: Type.String(),
+    status: Type.Integer({ minimum: 400, maximum: 599 }),
+    code: Type.String({ description: 'The same, short and stable: what programs should switch on.' }),
+    detail: Type.Optional(Type.String({ description: 'What was wrong this time; never given with a 5xx.' })),
+    instance: Type.String({ description: 'Id of the request, as in `x-request-id` and in the logs.' }),
+    errors: Type.Optional(Type.Array(Fault)),
+  },
+  {
+    $id: 'Problem',
+    description: 'What went wrong (RFC 9457).',
+    examples: [
+      {
+        type: 'urn:circadian:problem:request-invalid',
+        title: 'The request is not valid.',
+        status: 400,
+        code: 'REQUEST_INVALID',
+        detail: 'body/samples: expected an integer',
+        instance: '0198f2c4-7a51-7c3e-9f0b-5d2f6a8e1c47',
+        errors: [{ pointer: '/samples', detail: 'expected an integer' }],
+      },
+    ],
+  },
+)
