@@ -14,9 +14,9 @@ export interface Tape {
    * @example const y = tape.op('Add', [tape.op('MatMul', [x, weight]), bias])
    */
   op(opType: string, inputs: readonly (string | null)[], attributes?: Attributes, domain?: string): string
-  /** Records a node of `count` outputs and returns their names. */
+  /** Records a node and returns the names of its outputs: those given, or `count` fresh ones. */
   outputs(
-    count: number,
+    names: number | readonly string[],
     opType: string,
     inputs: readonly (string | null)[],
     attributes?: Attributes,
@@ -24,8 +24,6 @@ export interface Tape {
   ): readonly string[]
   /** A constant; equal ones are stored once. Lives in the outermost graph, also when a nested tape asks. */
   constant(tensor: Tensor): string
-  /** Gives a value a name of the caller's choosing (an output of the graph). */
-  name(value: string, name: string): string
   /** Takes nodes over as they are. @throws ServiceError GRAPH_PRECONDITION when they produce a name already taken. */
   append(nodes: readonly Node[]): void
   /** A tape for a nested graph: names and constants are shared with this one. */
@@ -84,24 +82,24 @@ function record(
   const tape: Tape = {
     op: (opType, inputs, attributes = {}, domain = '') =>
       push([fresh(opType)], opType, inputs, attributes, domain)[0]!,
-    outputs: (count, opType, inputs, attributes = {}, domain = '') =>
-      push(
-        Array.from({ length: count }, () => fresh(opType)),
-        opType,
-        inputs,
-        attributes,
-        domain,
-      ),
+    outputs(names, opType, inputs, attributes = {}, domain = '') {
+      if (typeof names === 'number') {
+        return push(
+          Array.from({ length: names }, () => fresh(opType)),
+          opType,
+          inputs,
+          attributes,
+          domain,
+        )
+      }
+      for (const name of names) claim(taken, name)
+      return push(names, opType, inputs, attributes, domain)
+    },
     constant(tensor) {
       const stored = storeTensor(tensor)
       for (const [name, other] of constants) if (isEqual(stored, other)) return name
       const name = fresh('constant')
       constants.set(name, stored)
-      return name
-    },
-    name(value, name) {
-      claim(taken, name)
-      push([name], 'Identity', [value], {}, '')
       return name
     },
     append(added) {

@@ -53,10 +53,10 @@ export function allGraphs(graph: Graph): Graph[] {
 }
 
 /**
- * Renames values everywhere, nested graphs included. `rename` must map different names to different names; it is never
- * asked about '' (an input or output left out).
+ * Renames values and nodes everywhere, nested graphs included (ONNX Runtime refuses two nodes of one name). `rename`
+ * must map different names to different names; it is never asked about '' (left out, unnamed).
  */
-export function renameValues(graph: Graph, rename: (name: string) => string): Graph {
+export function renameAll(graph: Graph, rename: (name: string) => string): Graph {
   const to = (name: string) => (name === '' ? '' : rename(name))
   const renameValue = (value: Value): Value => ({ ...value, name: to(value.name) })
   return {
@@ -66,7 +66,8 @@ export function renameValues(graph: Graph, rename: (name: string) => string): Gr
     initializers: new Map([...graph.initializers].map(([name, tensor]) => [to(name), tensor])),
     valueInfo: graph.valueInfo.map(renameValue),
     nodes: graph.nodes.map((node) => ({
-      ...mapSubgraphs(node, (nested) => renameValues(nested, rename)),
+      ...mapSubgraphs(node, (nested) => renameAll(nested, rename)),
+      name: to(node.name),
       inputs: node.inputs.map(to),
       outputs: node.outputs.map(to),
     })),

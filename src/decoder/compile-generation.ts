@@ -1,0 +1,213 @@
+/** @file The step graph of a decoder, wrapped into one resumable `Loop` that generates whole answers. */
+
+import {
+  createTape,
+  DATA_TYPES,
+  encodeModel,
+  type Graph,
+  graph,
+  hoistInitializers,
+  int,
+  type Model,
+  removeUnused,
+  renameAll,
+  runPasses,
+  sortNodes,
+  storeTensor,
+  type Tape,
+  tensor,
+  type Value,
+  value,
+} from '#onnx'
+import { bool, float32, int64 } from '#tensor'
+import type { DecoderDescription } from './describe-decoder.ts'
+import { emitModelLogits } from './emit-head.ts'
+import { emitNextToken } from './sample-tokens.ts'
+
+/**
+ * Compiles the graph that decodes up to `steps` tokens per run. Iteration 0 feeds `input_ids` (S tokens on top of P
+ * past ones); each later one feeds the token just picked. Runs resume one another: feed `present.*` as
+ * `past_key_values.*` and the last token as `input_ids`.
+ *
+ * Inputs: `steps` int64 [] (>= 1), `input_ids` int64 [B, S], `attention_mask` int64 [B, P+S], `position_ids` int64
+ * [B, S], `past_key_values.{i}.key|value` [B, K, P, h] (the model's type; P may be 0), `last_index` int64 [B] (of each
+ * row's last real token within S), `uniforms` float32 [N, B] in [0, 1), N >= steps, `temperature` float32 [B] (0 =
+ * argmax), `finished` bool [B], `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E],
+ * `pad_token_id` int64 [].
+ *
+ * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm; `hidden_states[i]` predicted
+ * `tokens[i]`), `finished_next` bool [B], `remaining_next` int64 [B], `present.{i}.key|value` [B, K, P+S+n-1, h].
+ * 1 <= n <= steps: the first iteration always runs, and the loop stops early once all rows are finished. A row
+ * finishes with the token that is an EOS or uses up `remaining`; from then on it emits `pad_token_id`. The caches hold
+ * everything that was fed, hence not the last token emitted; what they hold of a row after its end is of no use.
+ *
+ * Weights are shared with `model`, outside the body; references to external data stay as they are.
+ *
+ * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not belong together.
+ */
+export function compileGeneration(model: Model, description: DecoderDescription): Uint8Array {
+  const weights = model.graph.initializers
+  // Values of the step graph get a prefix, so that the contract's names are free for the outer graph.
+  const inScope = (name: string) => (weights.has(name) ? name : `step/${name}`)
+  const step = renameAll(model.graph, inScope)
+  const { inputs, outputs, caches, presents } = contract(description)
+  const tape = createTape([...weights.keys(), ...inputs.map(({ name }) => name)])
+
+  const isSampled = tape.op('Greater', ['temperature', tape.constant(float32(0))])
+  const isSpent = tape.op('LessOrEqual', ['remaining', tape.constant(int64(0))])
+  const finished = tape.op('Or', ['finished', isSpent])
+  const anySampled = emitAny(tape, isSampled)
+  const state = [
+    'input_ids',
+    'attention_mask',
+    'position_ids',
+    'last_index',
+    finished,
+    'remaining',
+    ...caches,
+  ]
+  const body = loopBody(tape.nested(), { step, description, inScope, anySampled })
+  tape.outputs(
+    [
+      // Only the next run's caller knows the prompt again: what the loop would feed next stays inside.
+      ...['loop/next_ids', 'loop/next_mask', 'loop/next_positions', 'loop/next_last_index'],
+      ...['finished_next', 'remaining_next', ...presents, 'tokens', 'hidden_states'],
+    ],
+    'Loop',
+    ['steps', tape.constant(bool(true)), ...state],
+    { body: graph(body) },
+  )
+  const compiled: Model = {
+    ...model,
+    graph: tape.graph({ name: 'generation', inputs, outputs, initializers: weights }),
+  }
+  return encodeModel(runPasses([hoistInitializers, removeUnused, sortNodes], compiled).model)
+}
+
+/** Inputs and outputs of the compiled graph; B, S, ... as in docs/shapes.md. */
+function contract({ keyValueHeads: K, headSize: h, hiddenSize, dtype, layers }: DecoderDescription) {
+  const names = (stem: string) =>
+    Array.from({ length: layers }, (_, i) => [`${stem}.${i}.key`, `${stem}.${i}.value`]).flat()
+  const caches = names('past_key_values')
+  const presents = names('present')
+  const inputs: Value[] = [
+    value('steps', 'int64', []),
+    value('input_ids', 'int64', ['B', 'S']),
+    value('attention_mask', 'int64', ['B', 'P+S']),
+    value('position_ids', 'int64', ['B', 'S']),
+    ...caches.map((name) => value(name, dtype, ['B', K, 'P', h])),
+    value('last_index', 'int64', ['B']),
+    value('uniforms', 'float32', ['N', 'B']),
+    value('temperature', 'float32', ['B']),
+    value('finished', 'bool', ['B']),
+    value('remaining', 'int64', ['B']),
+    value('eos_token_ids', 'int64', ['E']),
+    value('pad_token_id', 'int64', []),
+  ]
+  const outputs: Value[] = [
+    value('tokens', 'int64', ['n', 'B']),
+    value('hidden_states', 'float32', ['n', 'B', hiddenSize]),
+    value('finished_next', 'bool', ['B']),
+    value('remaining_next', 'int64', ['B']),
+    ...presents.map((name) => value(name, dtype, ['B', K, 'P+S+n-1', h])),
+  ]
+  return { inputs, outputs, caches, presents }
+}
+
+interface BodyScope {
+  /** The step graph, renamed by `inScope`. */
+  readonly step: Graph
+  readonly description: DecoderDescription
+  readonly inScope: (name: string) => string
+  /** Some row samples: a bool scalar of the outer graph. */
+  readonly anySampled: string
+}
+
+/**
+ * One iteration: the step graph, one token per row from the hidden states, and the state of the next iteration.
+ * Loop-carried shapes grow, so nothing here states them.
+ */
+function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodyScope): Graph {
+  const { inputs, outputs, head, keyValueHeads, headSize, dtype } = description
+  const ids = inScope(inputs.inputIds)
+  const mask = inScope(inputs.attentionMask)
+  const positions = inputs.positionIds === null ? 'loop/position_ids' : inScope(inputs.positionIds)
+  const caches = inputs.past.flatMap(({ key, value }) => [inScope(key), inScope(value)])
+  tape.append(step.nodes)
+
+  // The head sees the last real position only: [B, S, D] -> [B, D], before the product with the vocabulary.
+  const batchAndLength = tape.op('Shape', [ids])
+  const shape = tape.op('Concat', [batchAndLength, tape.constant(int64([-1]))], { axis: int(0) })
+  const hiddenStates = tape.op('Reshape', [inScope(head.hidden), shape])
+  const hidden = tape.op('Cast', [atLast(tape, hiddenStates)], { to: int(DATA_TYPES.float32) })
+  const logits = emitModelLogits(tape, head, hidden, inScope)
+  const uniforms = tape.op('Gather', ['uniforms', 'loop/iteration'], { axis: int(0) }) // [B]
+  const picked = emitNextToken(tape, logits, { temperature: 'temperature', uniforms, anySampled })
+
+  const token = tape.op('Where', ['loop/finished', 'pad_token_id', picked])
+  const active = tape.op('Not', ['loop/finished'])
+  const emitted = tape.op('Cast', [active], { to: int(DATA_TYPES.int64) })
+  const remaining = tape.op('Sub', ['loop/remaining', emitted])
+  const isSpent = tape.op('LessOrEqual', [remaining, tape.constant(int64(0))])
+  const ended = tape.op('Or', [emitIsAnyOf(tape, token, 'eos_token_ids'), isSpent])
+  const finished = tape.op('Or', ['loop/finished', ended])
+  const goOn = emitAny(tape, tape.op('Not', [finished]))
+
+  const nextIds = tape.op('Unsqueeze', [token, tape.constant(int64([1]))]) // [B, 1]
+  const one = tape.op('ConstantOfShape', [tape.op('Shape', [nextIds])], ONE)
+  const nextMask = tape.op('Concat', [mask, one], { axis: int(1) })
+  const lastPosition = tape.op('Unsqueeze', [atLast(tape, positions), tape.constant(int64([1]))])
+  const nextPositions = tape.op('Add', [lastPosition, tape.constant(int64(1))])
+  const nextLastIndex = tape.op('Sub', ['loop/last_index', 'loop/last_index']) // zeros: S = 1 from here on
+
+  const presents = outputs.present.flatMap(({ key, value }) => [inScope(key), inScope(value)])
+  const keepAll = inputs.logitsToKeep
+  return tape.graph({
+    name: 'decode_step',
+    inputs: [
+      value('loop/iteration', 'int64', []),
+      value('loop/condition', 'bool', []),
+      value(ids, 'int64', [null, null]),
+      value(mask, 'int64', [null, null]),
+      value(positions, 'int64', [null, null]),
+      value('loop/last_index', 'int64', [null]),
+      value('loop/finished', 'bool', [null]),
+      value('loop/remaining', 'int64', [null]),
+      ...caches.map((name) => value(name, dtype, [null, keyValueHeads, null, headSize])),
+    ],
+    outputs: [
+      value(goOn, 'bool'),
+      ...[nextIds, nextMask, nextPositions, nextLastIndex].map((name) => value(name, 'int64')),
+      value(finished, 'bool'),
+      value(remaining, 'int64'),
+      ...presents.map((name) => value(name, dtype)),
+      value(token, 'int64'),
+      value(hidden, 'float32'),
+    ],
+    ...(keepAll && { initializers: new Map([[inScope(keepAll), storeTensor(int64(0))]]) }),
+  })
+}
+
+const ONE = { value: tensor(int64([1])) }
+
+/** Element `last_index` of axis 1 of every row: `[B, S, ...]` to `[B, ...]`. */
+function atLast(tape: Tape, values: string): string {
+  const index = tape.op('Unsqueeze', ['loop/last_index', tape.constant(int64([1]))])
+  return tape.op('GatherND', [values, index], { batch_dims: int(1) })
+}
+
+/** Whether each of `tokens` `[B]` is among `set` `[E]`: bool `[B]`; E may be 0. */
+function emitIsAnyOf(tape: Tape, tokens: string, set: string): string {
+  const equal = tape.op('Equal', [tape.op('Unsqueeze', [tokens, tape.constant(int64([1]))]), set]) // [B, E]
+  const matches = tape.op('Cast', [equal], { to: int(DATA_TYPES.int64) })
+  const count = tape.op('ReduceSum', [matches, tape.constant(int64([1]))], { keepdims: int(0) })
+  return tape.op('Cast', [count], { to: int(DATA_TYPES.bool) })
+}
+
+/** Whether any of `flags` `[B]` is true: a bool scalar. */
+function emitAny(tape: Tape, flags: string): string {
+  const numbers = tape.op('Cast', [flags], { to: int(DATA_TYPES.int64) })
+  return tape.op('Cast', [tape.op('ReduceSum', [numbers], { keepdims: int(0) })], {
+    to: int(DATA_TYPES.bool),
+  })
+}

@@ -1,0 +1,123 @@
+/** @file The LM head as graph nodes: logits of latents, and the gradient back to the latents. */
+
+import { DATA_TYPES, type Graph, int, type StoredTensor, type Tape } from '#onnx'
+import { float32 } from '#tensor'
+import { constantsOf, type LmHead, type Projection } from './lm-head.ts'
+import { emitDequantized, emitMatMulNBits } from './quantized-weight.ts'
+
+/** Maps the name of a constant in the step graph to its name here. */
+type Rename = (name: string) => string
+const keepName: Rename = (name) => name
+
+export interface EmittedLogits {
+  /** g(x), `[R, V]`, float32. */
+  readonly logits: string
+  /** g'(x) is `factor` times the product of `slopes`, each `[R, V]`. */
+  readonly factor: number
+  readonly slopes: readonly string[]
+}
+
+/** A dense W in scope, ready for products both ways. */
+export interface EmittedWeight {
+  readonly name: string
+  /** True for `[V, D]`, false for `[D, V]`. */
+  readonly rowsAreTokens: boolean
+  readonly dataType: number
+}
+
+/** Emits the logits of latents `z` `[R, D]` (float32) exactly as the step graph does, its quantised product included. */
+export function emitModelLogits(tape: Tape, head: LmHead, z: string, rename: Rename): string {
+  const { projection } = head
+  if (projection.kind === 'dense') {
+    const x = emitProduct(tape, emitWeight(tape, projection, rename), z)
+    return emitElementwise(tape, head, x, rename).logits
+  }
+  const x = emitMatMulNBits(tape, projection, cast(tape, z, projection.dataType), rename)
+  return emitElementwise(tape, head, cast(tape, x, DATA_TYPES.float32), rename).logits
+}
+
+/** Brings W into scope as a dense matrix: as stored, cast, or dequantised to float32 `[V, D]`. */
+export function emitWeight(tape: Tape, projection: Projection, rename: Rename = keepName): EmittedWeight {
+  if (projection.kind === 'quantized') {
+    return { name: emitDequantized(tape, projection), rowsAreTokens: true, dataType: DATA_TYPES.float32 }
+  }
+  const { weight, storedAs, dataType, rowsAreTokens } = projection
+  const name = rename(weight)
+  return {
+    name: storedAs === dataType ? name : tape.op('Cast', [name], { to: int(dataType) }),
+    rowsAreTokens,
+    dataType,
+  }
+}
+
+/** Emits x = W z `[R, V]` in float32; the product itself runs in W's type. */
+export function emitProduct(tape: Tape, weight: EmittedWeight, z: string): string {
+  const typed = cast(tape, z, weight.dataType)
+  const product = weight.rowsAreTokens
+    ? tape.op('Gemm', [typed, weight.name], { transB: int(1) })
+    : tape.op('MatMul', [typed, weight.name])
+  return cast(tape, product, DATA_TYPES.float32)
+}
+
+/** Emits what follows the projection, g(x), in float32. */
+export function emitElementwise(
+  tape: Tape,
+  head: LmHead,
+  x: string,
+  rename: Rename = keepName,
+): EmittedLogits {
+  let logits = x
+  let factor = 1
+  const slopes: string[] = []
+  for (const step of head.elementwise) {
+    switch (step.kind) {
+      case 'add':
+        logits = tape.op('Add', [logits, cast(tape, rename(step.constant), DATA_TYPES.float32)])
+        break
+      case 'scale':
+        logits = tape.op('Mul', [logits, tape.constant(float32(step.factor))])
+        factor *= step.factor
+        break
+      case 'tanh':
+        logits = tape.op('Tanh', [logits])
+        // d tanh(x) / dx = 1 - tanh(x)^2
+        slopes.push(tape.op('Sub', [tape.constant(float32(1)), tape.op('Mul', [logits, logits])]))
+        break
+    }
+  }
+  return { logits, factor, slopes }
+}
+
+/** Carries a gradient at the logits `[R, V]` back to the latents `[R, D]`, float32: (g'(x) * gradient) W. */
+export function emitLatentGradient(
+  tape: Tape,
+  weight: EmittedWeight,
+  { factor, slopes }: EmittedLogits,
+  gradient: string,
+): string {
+  const scaled = factor === 1 ? gradient : tape.op('Mul', [gradient, tape.constant(float32(factor))])
+  const atProduct = slopes.reduce((product, slope) => tape.op('Mul', [product, slope]), scaled)
+  const typed = cast(tape, atProduct, weight.dataType)
+  const atLatents = weight.rowsAreTokens
+    ? tape.op('MatMul', [typed, weight.name])
+    : tape.op('Gemm', [typed, weight.name], { transB: int(1) })
+  return cast(tape, atLatents, DATA_TYPES.float32)
+}
+
+/** The constants that a head reads, by name: shared with the step graph, external data still external. */
+export function headConstants(graph: Graph, head: LmHead): ReadonlyMap<string, StoredTensor> {
+  const { projection } = head
+  const names = head.elementwise.flatMap((step) => (step.kind === 'add' ? [step.constant] : []))
+  names.push(projection.weight)
+  if (projection.kind === 'quantized') {
+    names.push(projection.scales)
+    if (projection.zeroPoints) names.push(projection.zeroPoints)
+  }
+  const constants = constantsOf(graph)
+  return new Map(names.map((name) => [name, constants.get(name)!]))
+}
+
+/** ONNX Runtime drops casts that change nothing. */
+function cast(tape: Tape, value: string, dataType: number): string {
+  return tape.op('Cast', [value], { to: int(dataType) })
+}

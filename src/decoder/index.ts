@@ -1,0 +1,8 @@
+export { compileGeneration } from './compile-generation.ts'
+export {
+  type DecoderConfig,
+  type DecoderDescription,
+  describeDecoder,
+  type KeyValueNames,
+} from './describe-decoder.ts'
+export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProjection } from './lm-head.ts'

@@ -1,0 +1,239 @@
+/** @file Finds the LM head of a decoder: from the logits back to the hidden states after the final norm. */
+
+import { ServiceError } from '#errors'
+import {
+  DATA_TYPES,
+  floatAttribute,
+  type Graph,
+  intAttribute,
+  intsAttribute,
+  loadTensor,
+  type Node,
+  producers,
+  type StoredTensor,
+} from '#onnx'
+import { elementCount, fromFloat16 } from '#tensor'
+
+/** Everything between the hidden states and the logits: a projection, then elementwise steps in order. */
+export interface LmHead {
+  /** Name of the projection's input in the step graph, `[B, S, D]` or `[B*S, D]`: the latents of LatentSeek (Eq. 1). */
+  readonly hidden: string
+  readonly projection: Projection
+  readonly elementwise: readonly Elementwise[]
+}
+
+export type Projection = DenseProjection | QuantizedProjection
+
+export interface DenseProjection {
+  readonly kind: 'dense'
+  /** Name of the constant that holds W. */
+  readonly weight: string
+  /** True when W is stored `[V, D]` (tied embeddings, Gemm with transB), false for `[D, V]`. */
+  readonly rowsAreTokens: boolean
+  /** ONNX data types: of W as stored, and of the product; they differ when the graph casts W. */
+  readonly storedAs: number
+  readonly dataType: number
+}
+
+/** MatMulNBits: W `[V, D]` in blocks along D of `bits`-bit numbers, each block with a scale and a zero point. */
+export interface QuantizedProjection {
+  readonly kind: 'quantized'
+  readonly weight: string
+  readonly scales: string
+  readonly zeroPoints: string | null
+  readonly bits: number
+  readonly blockSize: number
+  readonly accuracyLevel: number | null
+  /** V and D. */
+  readonly rows: number
+  readonly columns: number
+  readonly dataType: number
+}
+
+export type Elementwise =
+  /** Adds a constant, `[V]` or of one element. */
+  | { readonly kind: 'add'; readonly constant: string }
+  | { readonly kind: 'scale'; readonly factor: number }
+  | { readonly kind: 'tanh' }
+
+export interface FoundHead {
+  readonly head: LmHead
+  readonly vocabularySize: number
+  readonly hiddenSize: number
+}
+
+/** Change the shape or the type of logits, never their values or order. */
+const TRANSPARENT = new Set(['Identity', 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
+
+/** Finds constants through nodes that only repeat them. */
+export interface Constants {
+  /** The stored tensor behind a name, an initializer or a Constant node; undefined when it is computed. */
+  get(name: string): StoredTensor | undefined
+}
+
+export function constantsOf(graph: Graph): Constants {
+  const byOutput = producers(graph)
+  return {
+    get(name) {
+      const stored = graph.initializers.get(name)
+      if (stored) return stored
+      const attribute = byOutput.get(name)?.attributes.get('value')
+      return byOutput.get(name)?.opType === 'Constant' && attribute?.type === 'tensor'
+        ? attribute.value
+        : undefined
+    },
+  }
+}
+
+/**
+ * Walks back from `logits` through reshapes, casts, constant additions and scales and tanh (soft-caps) to a product
+ * with a constant matrix: MatMul, Gemm or MatMulNBits, the matrix tied and transposed or not.
+ *
+ * @throws ServiceError MODEL_UNSUPPORTED naming the node where the walk ended.
+ */
+export function findLmHead(graph: Graph, logits: string): FoundHead {
+  const byOutput = producers(graph)
+  const constants = constantsOf(graph)
+  const elementwise: Elementwise[] = []
+  for (let name = logits; ; ) {
+    const node = byOutput.get(name)
+    if (!node) throw unsupported(`"${name}", which no node of the main graph computes`)
+    const found = projectionOf(node, byOutput, constants)
+    if (found) {
+      const { bias, ...rest } = found
+      if (bias) elementwise.unshift({ kind: 'add', constant: bias })
+      return { ...rest, head: { hidden: node.inputs[0]!, projection: found.projection, elementwise } }
+    }
+    if (TRANSPARENT.has(node.opType)) {
+      name = node.inputs[0]!
+      continue
+    }
+    const step = elementwiseOf(node, byOutput, constants)
+    if (!step) throw unsupported(`${node.opType} "${node.name}"`)
+    elementwise.unshift(step.elementwise)
+    name = step.input
+  }
+}
+
+function elementwiseOf(
+  node: Node,
+  byOutput: ReadonlyMap<string, Node>,
+  constants: Constants,
+): { elementwise: Elementwise; input: string } | null {
+  const [first, second] = node.inputs
+  if (node.opType === 'Tanh') return { elementwise: { kind: 'tanh' }, input: first! }
+  if (node.opType !== 'Add' && node.opType !== 'Mul' && node.opType !== 'Div') return null
+  const right = resolve(second!, byOutput, constants)
+  const left = node.opType === 'Div' ? null : resolve(first!, byOutput, constants)
+  const constant = right ?? left
+  if (!constant) return null
+  const input = right ? first! : second!
+  if (node.opType === 'Add') return { elementwise: { kind: 'add', constant: constant.name }, input }
+  const factor = scalarOf(constant.stored)
+  if (factor === null) return null
+  return { elementwise: { kind: 'scale', factor: node.opType === 'Mul' ? factor : 1 / factor }, input }
+}
+
+type Found = Omit<FoundHead, 'head'> & { projection: Projection; bias?: string }
+
+function projectionOf(node: Node, byOutput: ReadonlyMap<string, Node>, constants: Constants): Found | null {
+  if (node.opType === 'MatMulNBits') return quantizedOf(node, constants)
+  if (node.domain !== '' || (node.opType !== 'MatMul' && node.opType !== 'Gemm')) return null
+  const weight = resolve(node.inputs[1]!, byOutput, constants)
+  if (weight?.stored.dims.length !== 2) {
+    throw unsupported(`${node.opType} "${node.name}" whose matrix is no two-dimensional constant`)
+  }
+  const isGemm = node.opType === 'Gemm'
+  if (
+    isGemm &&
+    (intAttribute(node, 'transA', 0) !== 0 ||
+      floatAttribute(node, 'alpha', 1) !== 1 ||
+      floatAttribute(node, 'beta', 1) !== 1)
+  ) {
+    throw unsupported(`Gemm "${node.name}" with transA, alpha or beta`)
+  }
+  const rowsAreTokens = weight.transposed !== (isGemm && intAttribute(node, 'transB', 0) === 1)
+  const [rows, columns] = weight.stored.dims as [number, number]
+  const bias = isGemm && node.inputs[2] ? resolve(node.inputs[2], byOutput, constants) : undefined
+  if (bias === null) throw unsupported(`Gemm "${node.name}" whose bias is no constant`)
+  return {
+    projection: {
+      kind: 'dense',
+      weight: weight.name,
+      rowsAreTokens,
+      storedAs: weight.stored.dataType,
+      dataType: weight.dataType,
+    },
+    vocabularySize: rowsAreTokens ? rows : columns,
+    hiddenSize: rowsAreTokens ? columns : rows,
+    ...(bias && { bias: bias.name }),
+  }
+}
+
+function quantizedOf(node: Node, constants: Constants): Found {
+  const [, weight, scales, zeroPoints, groups, bias] = node.inputs
+  const bits = intAttribute(node, 'bits', 4)
+  const stored = [weight, scales, zeroPoints, bias].map((name) => (name ? constants.get(name) : undefined))
+  const [packed, scale, zero] = stored
+  const wrong =
+    groups || !packed || !scale || (zeroPoints && zero?.dataType !== DATA_TYPES.uint8) || (bias && !stored[3])
+  if (wrong || (bits !== 4 && bits !== 8)) {
+    throw unsupported(`MatMulNBits "${node.name}" with ${bits} bits${groups ? ', reordered groups' : ''}`)
+  }
+  const [rows, columns] = [intAttribute(node, 'N', 0), intAttribute(node, 'K', 0)]
+  return {
+    projection: {
+      kind: 'quantized',
+      weight: weight!,
+      scales: scales!,
+      zeroPoints: zeroPoints || null,
+      bits,
+      blockSize: intAttribute(node, 'block_size', 32),
+      accuracyLevel: node.attributes.has('accuracy_level') ? intAttribute(node, 'accuracy_level', 0) : null,
+      rows,
+      columns,
+      dataType: scale.dataType,
+    },
+    vocabularySize: rows,
+    hiddenSize: columns,
+    ...(bias && { bias }),
+  }
+}
+
+interface Resolved {
+  name: string
+  stored: StoredTensor
+  transposed: boolean
+  /** After the casts on the way. */
+  dataType: number
+}
+
+/** The constant behind a value, through Identity, Cast and a transposition of two axes; null when it is computed. */
+function resolve(name: string, byOutput: ReadonlyMap<string, Node>, constants: Constants): Resolved | null {
+  const stored = constants.get(name)
+  if (stored) return { name, stored, transposed: false, dataType: stored.dataType }
+  const node = byOutput.get(name)
+  if (!node) return null
+  if (node.opType !== 'Identity' && node.opType !== 'Cast' && node.opType !== 'Transpose') return null
+  const source = resolve(node.inputs[0]!, byOutput, constants)
+  if (!source) return null
+  if (node.opType === 'Cast') return { ...source, dataType: intAttribute(node, 'to', source.dataType) }
+  if (node.opType === 'Identity') return source
+  const perm = intsAttribute(node, 'perm') ?? [1, 0]
+  return perm.length === 2 && perm[0] === 1 ? { ...source, transposed: !source.transposed } : null
+}
+
+/** The one number of a tensor of one element; null for others. */
+function scalarOf(stored: StoredTensor): number | null {
+  if (elementCount(stored.dims) !== 1) return null
+  const { dtype, data } = loadTensor(stored)
+  return dtype === 'float16' ? fromFloat16(data as Uint16Array)[0]! : Number(data[0])
+}
+
+function unsupported(found: string): ServiceError {
+  return new ServiceError(
+    'MODEL_UNSUPPORTED',
+    'find LM head: expected a way back from "logits" through reshapes, casts, constant Add, scalar Mul and Div, and ' +
+      `Tanh to a MatMul, Gemm or MatMulNBits with constant weights, got ${found}`,
+  )
+}

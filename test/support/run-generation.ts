@@ -1,0 +1,122 @@
+/** @file Feeds for compiled generation graphs, and their results by row. */
+
+import { type InferenceSession, Tensor } from 'onnxruntime-node'
+import type { DecoderDescription } from '#decoder'
+
+export interface GenerationBatch {
+  /** Tokens to feed per row, padded to the longest. */
+  readonly rows: readonly (readonly number[])[]
+  /** Where the pads go; on the left by default. */
+  readonly padding?: 'left' | 'right'
+  /** Caches of the batch, `[B, K, P, h]` each, and which of the P positions are real per row. */
+  readonly past?: { readonly caches: readonly Tensor[]; readonly mask: readonly (readonly number[])[] }
+  readonly steps: number
+  readonly temperature?: readonly number[]
+  /** `[N][B]`. */
+  readonly uniforms?: readonly (readonly number[])[]
+  readonly finished?: readonly boolean[]
+  readonly remaining?: readonly number[]
+  readonly eos?: readonly number[]
+  readonly pad?: number
+}
+
+export interface GenerationResult {
+  /** `[B][n]`, pads included. */
+  readonly tokens: number[][]
+  /** `[B][n]` of `[D]`. */
+  readonly hiddenStates: Float32Array[][]
+  readonly finished: boolean[]
+  readonly remaining: number[]
+  readonly caches: Tensor[]
+  /** The mask over `caches`, for the next run: pads 0, everything decoded 1. */
+  readonly mask: number[][]
+}
+
+/** The feeds of a compiled generation graph. */
+export function generationFeeds(
+  description: DecoderDescription,
+  batch: GenerationBatch,
+): Record<string, Tensor> {
+  const { keyValueHeads: K, headSize: h } = description
+  const { rows, steps, eos = [], pad = 0, padding = 'left' } = batch
+  const B = rows.length
+  const S = Math.max(...rows.map((row) => row.length))
+  const padded = (row: readonly number[], filler: number) => {
+    const fill = new Array<number>(S - row.length).fill(filler)
+    return padding === 'left' ? [...fill, ...row] : [...row, ...fill]
+  }
+  const names = cacheNames(description, 'past_key_values')
+  const empty = new Tensor('float32', new Float32Array(), [B, K, 0, h])
+  const pastMask = batch.past?.mask ?? rows.map(() => [])
+  const positions = (row: readonly number[], b: number) => {
+    const past = pastMask[b]!.reduce((sum, bit) => sum + bit, 0)
+    return padded(
+      row.map((_, i) => past + i),
+      0,
+    )
+  }
+  const uniforms = batch.uniforms ?? new Array<number[]>(steps).fill(rows.map(() => 0))
+  return {
+    steps: ints([steps], []),
+    input_ids: ints(
+      rows.flatMap((row) => padded(row, pad)),
+      [B, S],
+    ),
+    attention_mask: ints(feedMask(batch).flat(), [B, pastMask[0]!.length + S]),
+    position_ids: ints(rows.flatMap(positions), [B, S]),
+    ...Object.fromEntries(names.map((name, i) => [name, batch.past?.caches[i] ?? empty])),
+    last_index: ints(
+      rows.map((row) => (padding === 'left' ? S : row.length) - 1),
+      [B],
+    ),
+    uniforms: floats(uniforms.flat(), [uniforms.length, B]),
+    temperature: floats(batch.temperature ?? rows.map(() => 0), [B]),
+    finished: new Tensor('bool', Uint8Array.from(batch.finished ?? rows.map(() => false), Number), [B]),
+    remaining: ints(batch.remaining ?? rows.map(() => 1_000_000), [B]),
+    eos_token_ids: ints(eos, [eos.length]),
+    pad_token_id: ints([pad], []),
+  }
+}
+
+/** Runs one chunk. */
+export async function runGeneration(
+  session: InferenceSession,
+  description: DecoderDescription,
+  batch: GenerationBatch,
+): Promise<GenerationResult> {
+  const { rows } = batch
+  const results = await session.run(generationFeeds(description, batch))
+  const tokens = Array.from(results['tokens']!.data as BigInt64Array, Number)
+  const hidden = results['hidden_states']!.data as Float32Array
+  const [n, B, D] = results['hidden_states']!.dims as [number, number, number]
+  const times = Array.from({ length: n }, (_, i) => i)
+  return {
+    tokens: rows.map((_, b) => times.map((i) => tokens[i * B + b]!)),
+    hiddenStates: rows.map((_, b) => times.map((i) => hidden.slice((i * B + b) * D, (i * B + b + 1) * D))),
+    finished: Array.from(results['finished_next']!.data as Uint8Array, Boolean),
+    remaining: Array.from(results['remaining_next']!.data as BigInt64Array, Number),
+    caches: cacheNames(description, 'present').map((name) => results[name]!),
+    mask: feedMask(batch).map((row) => [...row, ...new Array<number>(n - 1).fill(1)]),
+  }
+}
+
+function feedMask({ rows, past, padding = 'left' }: GenerationBatch): number[][] {
+  const S = Math.max(...rows.map((row) => row.length))
+  return rows.map((row, b) => {
+    const pads = new Array<number>(S - row.length).fill(0)
+    const ones = new Array<number>(row.length).fill(1)
+    return [...(past?.mask[b] ?? []), ...(padding === 'left' ? [...pads, ...ones] : [...ones, ...pads])]
+  })
+}
+
+function cacheNames({ layers }: DecoderDescription, stem: string): string[] {
+  return Array.from({ length: layers }, (_, i) => [`${stem}.${i}.key`, `${stem}.${i}.value`]).flat()
+}
+
+export function ints(values: readonly number[], dims: readonly number[]): Tensor {
+  return new Tensor('int64', BigInt64Array.from(values, BigInt), dims)
+}
+
+export function floats(values: ArrayLike<number>, dims: readonly number[]): Tensor {
+  return new Tensor('float32', Float32Array.from(values), dims)
+}
