@@ -1,6 +1,9 @@
 /** @file ONNX Runtime: the only file that imports it. Runs block this process; that is why it is a process of its own. */
 
 import './without-float16-array.ts'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { coerceError, ServiceError } from '#errors'
 import { createGraph, createModel, encodeModel, value } from '#onnx'
@@ -75,6 +78,8 @@ export async function chooseProvider(
   cudaDevice: number,
 ): Promise<{ readonly provider: 'cpu' | 'cuda'; readonly reason: string }> {
   if (wanted === 'cpu') return { provider: 'cpu', reason: 'asked for' }
+  const missing = missingCudaLibrary()
+  if (wanted === 'auto' && missing) return { provider: 'cpu', reason: `CUDA is not installed: no ${missing}` }
   try {
     const session = await createSession(probeGraph(), {
       provider: 'cuda',
@@ -94,6 +99,14 @@ export async function chooseProvider(
       { cause: thrown },
     )
   }
+}
+
+/** The provider library that a plain install leaves out; null when it is there. Trying without it prints alarming errors. */
+function missingCudaLibrary(): string | null {
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node')
+  const name = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so'
+  const file = join(entry, '../../bin/napi-v6', process.platform, process.arch, name)
+  return existsSync(file) ? null : file
 }
 
 function probeGraph(): Uint8Array {

@@ -1,0 +1,296 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, suite, test } from 'vitest'
+import { loadModelDirectory } from '#engine'
+import { decodeModel, encodeModel } from '#onnx'
+import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
+import {
+  TINY_WORDS,
+  type TinyModelDirectory,
+  tinyModelDirectory,
+  tinyModelFiles,
+} from '../../fixtures/tiny-model-directory.ts'
+
+let model: TinyModelDirectory
+let outside: string
+
+beforeEach(async () => {
+  model = await tinyModelDirectory()
+  outside = await mkdtemp(join(tmpdir(), 'circadian-outside-'))
+})
+
+afterEach(async () => {
+  await model[Symbol.asyncDispose]()
+  await rm(outside, { recursive: true })
+})
+
+/** The message of the MODEL_INVALID that loading must throw. */
+async function faultOf(directory = model.path): Promise<string> {
+  const error = await loadModelDirectory(directory).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ name: 'ServiceError', code: 'MODEL_INVALID' })
+  return (error as Error).message
+}
+
+/** The profile with one change. */
+function profile(change: (profile: Record<string, never>) => void): unknown {
+  const copy = structuredClone(tinyModelFiles()['circadian.json']) as Record<string, never>
+  change(copy)
+  return copy
+}
+
+/** The tiny decoder with one weight moved to external data at `location`. */
+function graphWithExternalData(location: string): Uint8Array {
+  const decoded = decodeModel(tinyDecoder({ vocabulary: TINY_WORDS.length }).bytes)
+  const initializers = new Map(decoded.graph.initializers)
+  const [name, stored] = [...initializers].find(([, tensor]) => tensor.dims.length === 2)!
+  initializers.set(name, {
+    ...stored,
+    bytes: new Uint8Array(),
+    external: new Map([
+      ['location', location],
+      ['offset', '0'],
+      ['length', String(stored.bytes.length)],
+    ]),
+  })
+  return encodeModel({ ...decoded, graph: { ...decoded.graph, initializers } })
+}
+
+suite('loadModelDirectory()', () => {
+  test('reads sizes, profile with defaults, and embedding mean', async () => {
+    const { info, sizes, graphFile } = await loadModelDirectory(model.path)
+    expect(sizes).toEqual({
+      hiddenSize: 16,
+      vocabularySize: 64,
+      contextLength: 96,
+      eosTokenIds: [2],
+      padTokenId: 0,
+    })
+    expect(info.profile.defaults).toMatchObject({ latents: 3, maxNewTokens: 24, rho: 0.1, samples: 8 })
+    expect(info.profile.solver.template).toBe('{question}')
+    expect(info.embeddingMean).toEqual(new Float32Array(16).fill(0.25))
+    expect(info.fingerprint).toMatch(/^[0-9a-f]{64}$/)
+    expect(graphFile).toBe(join(model.path, 'onnx/model.onnx'))
+  })
+
+  test('loads the bundled model', async () => {
+    const { info, sizes } = await loadModelDirectory('models/order-of-operations')
+    expect(info.id).toBe('order-of-operations')
+    expect(info.embeddingMean).toHaveLength(sizes.hiddenSize)
+  })
+
+  test('takes end-of-sequence ids from generation_config.json first, a number or a list', async () => {
+    await model.write('generation_config.json', { eos_token_id: 7 })
+    expect((await loadModelDirectory(model.path)).sizes.eosTokenIds).toEqual([7])
+    await model.write('generation_config.json', { eos_token_id: [7, 2] })
+    expect((await loadModelDirectory(model.path)).sizes.eosTokenIds).toEqual([7, 2])
+    await model.write('generation_config.json', null)
+    expect((await loadModelDirectory(model.path)).sizes).toMatchObject({ eosTokenIds: [2], padTokenId: 2 })
+  })
+
+  test('prefers chat_template.jinja to the template of tokenizer_config.json', async () => {
+    await model.write('chat_template.jinja', "{{ '<bos> w1' }}")
+    const { codec } = await loadModelDirectory(model.path)
+    expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11])
+  })
+
+  test('takes the default one of several named templates', async () => {
+    const config = tinyModelFiles()['tokenizer_config.json'] as object
+    const chat_template = [
+      { name: 'tool_use', template: "{{ 'w1' }}" },
+      { name: 'default', template: "{{ 'w2' }}" },
+    ]
+    await model.write('tokenizer_config.json', { ...config, chat_template })
+    const { codec } = await loadModelDirectory(model.path)
+    expect(codec.encodeChat([{ role: 'user', content: '' }])).toEqual([12])
+  })
+
+  test('finds a graph by another known name, and the only one of an unknown name', async () => {
+    await model.write('onnx/model_q4.onnx', tinyDecoder({ vocabulary: 64 }).bytes)
+    await model.write('onnx/model.onnx', null)
+    expect((await loadModelDirectory(model.path)).graphFile).toMatch(/model_q4\.onnx$/)
+    await model.write('onnx/model_q4.onnx', null)
+    await model.write('onnx/model_mine.onnx', tinyDecoder({ vocabulary: 64 }).bytes)
+    expect((await loadModelDirectory(model.path)).graphFile).toMatch(/model_mine\.onnx$/)
+  })
+
+  test('accepts external data inside the directory, and its fingerprint follows the weights', async () => {
+    await model.write('onnx/model.onnx', graphWithExternalData('model.onnx_data'))
+    await model.write('onnx/model.onnx_data', new Uint8Array(4096))
+    const before = await loadModelDirectory(model.path)
+    await model.write('onnx/model.onnx_data', new Uint8Array(4096).fill(1))
+    const after = await loadModelDirectory(model.path)
+    expect(after.info.fingerprint).not.toBe(before.info.fingerprint)
+  })
+
+  test.each([
+    ['graph', (m: TinyModelDirectory) => m.write('onnx/model.onnx', tinyDecoder({ vocabulary: 64, seed: 2 }).bytes)],
+    ['config', (m: TinyModelDirectory) => m.write('generation_config.json', { eos_token_id: 2 })],
+    ['mean', (m: TinyModelDirectory) => m.write('embedding-mean.bin', new Uint8Array(64))],
+  ])('fingerprint: changes with the %s as it should', async (what, change) => {
+    const before = await loadModelDirectory(model.path)
+    const again = await loadModelDirectory(model.path)
+    expect(again.info.fingerprint).toBe(before.info.fingerprint)
+    await change(model)
+    const after = await loadModelDirectory(model.path)
+    // Where an answer ends changes no latent.
+    if (what === 'config') expect(after.info.fingerprint).toBe(before.info.fingerprint)
+    else expect(after.info.fingerprint).not.toBe(before.info.fingerprint)
+  })
+})
+
+suite('a model directory at fault', () => {
+  test('that does not exist, or is a file', async () => {
+    expect(await faultOf(join(model.path, 'nowhere'))).toMatch(/got nothing there; set MODEL_DIR/)
+    expect(await faultOf(join(model.path, 'config.json'))).toMatch(/got a file; set MODEL_DIR/)
+  })
+
+  test.each([
+    'config.json',
+    'tokenizer.json',
+    'tokenizer_config.json',
+    'circadian.json',
+    'embedding-mean.bin',
+  ])('without %s', async (name) => {
+    await model.write(name, null)
+    const message = await faultOf()
+    expect(message).toContain(name)
+    expect(message).toMatch(/; (copy|write) /)
+  })
+
+  test('without a graph', async () => {
+    await model.write('onnx/model.onnx', null)
+    expect(await faultOf()).toMatch(/expected one ONNX graph with a KV cache at .*got an empty folder; export/)
+    await model.write('onnx', null)
+    expect(await faultOf()).toMatch(/got no such folder; export/)
+  })
+
+  test('with several graphs of unknown names', async () => {
+    await model.write('onnx/model_a.onnx', new Uint8Array())
+    await model.write('onnx/model_b.onnx', new Uint8Array())
+    await model.write('onnx/model.onnx', null)
+    expect(await faultOf()).toMatch(/got model_a.onnx, model_b.onnx; leave exactly one/)
+  })
+
+  test.each([
+    ['text', 'version https://git-lfs.github.com/spec/v1'],
+    ['nothing', ''],
+    ['half a model', tinyDecoder({ vocabulary: 64 }).bytes.subarray(0, 5000)],
+  ])('with an ONNX file that is %s', async (_, content) => {
+    await model.write('onnx/model.onnx', content)
+    expect(await faultOf()).toMatch(/expected an ONNX model in .*model\.onnx, got .*; export the model again/)
+  })
+
+  test.each([
+    ['..', '../../secret.bin', /goes up by '\.\.'/],
+    ['.. behind a folder', 'weights/../../secret.bin', /goes up by '\.\.'/],
+    ['.. in Windows spelling', 'weights\\..\\secret.bin', /goes up by '\.\.'/],
+    ['an absolute path', '/etc/hostname', /absolute path/],
+    ['a drive letter', 'C:\\secret.bin', /absolute path/],
+    ['a missing file', 'model.onnx_data', /got nothing there; copy the file/],
+    ['a folder', '.', /to be a file, got a folder/],
+  ])('with external data at %s', async (_, location, expected) => {
+    await model.write('onnx/model.onnx', graphWithExternalData(location))
+    expect(await faultOf()).toMatch(expected)
+  })
+
+  test('with external data behind a link that leaves the directory, file or folder', async () => {
+    await writeFile(join(outside, 'weights.bin'), 'secret')
+    await model.write('onnx/model.onnx', graphWithExternalData('weights.bin'))
+    await symlink(join(outside, 'weights.bin'), join(model.path, 'onnx/weights.bin'))
+    expect(await faultOf()).toMatch(/inside .*got a symbolic link to .*weights\.bin; put a copy/)
+
+    await model.write('onnx/model.onnx', graphWithExternalData('folder/weights.bin'))
+    await symlink(outside, join(model.path, 'onnx/folder'))
+    expect(await faultOf()).toMatch(/symbolic link to .*weights\.bin/)
+  })
+
+  test('accepts a link that stays inside', async () => {
+    await mkdir(join(model.path, 'blobs'))
+    await model.write('blobs/weights', new Uint8Array(4096))
+    await model.write('onnx/model.onnx', graphWithExternalData('weights.bin'))
+    await symlink('../blobs/weights', join(model.path, 'onnx/weights.bin'))
+    await expect(loadModelDirectory(model.path)).resolves.toBeDefined()
+  })
+
+  test.each(['config.json', 'tokenizer.json', 'circadian.json'])('with a %s that is no JSON object', async (name) => {
+    await model.write(name, '{"cut": ')
+    expect(await faultOf()).toContain(`expected ${name} to be JSON`)
+    await model.write(name, '[1]')
+    expect(await faultOf()).toContain(`expected ${name} to hold a JSON object`)
+  })
+
+  test('with a config.json of another kind of model', async () => {
+    await model.write('config.json', { vision_config: {} })
+    expect(await faultOf()).toMatch(/expected hidden_size in config.json to be a positive integer, got null/)
+  })
+
+  test('without an end of sequence', async () => {
+    await model.write('generation_config.json', { eos_token_id: [] })
+    expect(await faultOf()).toMatch(/expected eos_token_id .* got \[\]; set it/)
+    await model.write('generation_config.json', { eos_token_id: 64 })
+    expect(await faultOf()).toMatch(/below vocab_size 64, got 64/)
+  })
+
+  test('without a chat template, or with one that cannot be used', async () => {
+    const { chat_template: _, ...config } = tinyModelFiles()['tokenizer_config.json'] as Record<string, unknown>
+    await model.write('tokenizer_config.json', config)
+    expect(await faultOf()).toMatch(/expected a chat template .*got neither; use an instruction-tuned model/)
+    await model.write('chat_template.jinja', '{% for message in messages %}')
+    expect(await faultOf()).toMatch(/expected the chat template to be one that/)
+    await model.write('chat_template.jinja', "{{ raise_exception('no system role, please') }}")
+    expect(await faultOf()).toMatch(/got: .*no system role, please/)
+  })
+
+  test('with a tokenizer of an unknown kind', async () => {
+    await model.write('tokenizer.json', { model: { type: 'Oracle' }, added_tokens: [] })
+    expect(await faultOf()).toMatch(/expected tokenizer.json to be one that/)
+  })
+
+  test.each<[string, (p: Record<string, never>) => void, RegExp]>([
+    ['an unknown field', (p) => Object.assign(p, { latents: 4 }), /\/latents is no field of the profile/],
+    ['a wrong type', (p) => Object.assign(p, { defaults: { lr: 'fast' } }), /\/defaults\/lr must be number/],
+    ['a number out of range', (p) => Object.assign(p, { defaults: { rho: 2 } }), /\/defaults\/rho/],
+    ['no solver', (p) => Reflect.deleteProperty(p, 'solver'), /solver/],
+    ['a template without its place', (p) => Object.assign(p, { solver: { system: '', template: 'x' } }), /\/solver\/template/],
+    ['a broken pattern', (p) => Object.assign(p, { answer: { pattern: 'ans (' } }), /\/answer\/pattern/],
+    ['a pattern without a group', (p) => Object.assign(p, { answer: { pattern: 'ans' } }), /\/answer\/pattern has no group/],
+    ['no way to find an answer', (p) => Object.assign(p, { answer: {} }), /exactly one of 'pattern' and 'kind'/],
+    [
+      'a restatement rule without a group',
+      (p) => Object.assign(p, { format: { restates: { question: '(x)', reasoning: 'x' } } }),
+      /\/format\/restates\/reasoning has no group/,
+    ],
+  ])('whose profile has %s', async (_, change, expected) => {
+    await model.write('circadian.json', profile(change))
+    const message = await faultOf()
+    expect(message).toMatch(expected)
+    expect(message).toMatch(/profile\.ts describes every field$/)
+  })
+
+  test.each([
+    ['no correctness criterion', [{ name: 'clarity' }], /exactly one criterion named 'correctness', it has 0/],
+    ['two of them', [{}, {}], /exactly one criterion named 'correctness', it has 2/],
+    ['a name twice', [{}, { name: 'a' }, { name: 'a' }], /several criteria named 'a'/],
+    ['verdicts that look alike', [{ false: ['true not'] }], /'true not', whose first token is also/],
+    ['verdicts unknown to the tokenizer', [{ true: ['yes'], false: ['no'] }], /'no', whose first token is also/],
+    ['a verdict without tokens', [{ true: [' '] }], /' ', which has no token/],
+  ])('whose judge has %s', async (_, changes, expected) => {
+    const criterion = { name: 'correctness', prompt: 'check', true: ['true'], false: ['false'], weight: 1 }
+    const criteria = changes.map((change) => ({ ...criterion, ...change }))
+    await model.write(
+      'circadian.json',
+      profile((p) => Object.assign(p, { judge: { mode: 'continuation', criteria } })),
+    )
+    expect(await faultOf()).toMatch(expected)
+  })
+
+  test('whose embedding mean has another width, is not finite, or lies elsewhere', async () => {
+    await model.write('embedding-mean.bin', new Uint8Array(60))
+    expect(await faultOf()).toMatch(/expected 16 fp32 numbers \(64 bytes\) .*got 60 bytes; measure it again/)
+    await model.write('embedding-mean.bin', new Uint8Array(new Float32Array(16).fill(Number.NaN).buffer))
+    expect(await faultOf()).toMatch(/expected finite numbers/)
+    await model.write('circadian.json', profile((p) => Object.assign(p, { embedding: { mean: '../mean.bin' } })))
+    expect(await faultOf()).toMatch(/the embedding mean of circadian.json to lie inside/)
+  })
+})
