@@ -1,0 +1,97 @@
+/** @file One arm of the quality bench: every problem solved once, and what that says. */
+
+import type { Solution, SolveRequest, Solver } from '#solving'
+import type { Problem } from '../../models/order-of-operations/problems.ts'
+import { concurrently } from '../concurrently.ts'
+import { mean, quantile, standardError } from '../report/statistics.ts'
+
+/** As many requests at once as the engine batches well; changes the time, not the answers. */
+const CONCURRENCY = 16
+
+export interface Solved {
+  readonly problem: Problem
+  readonly solution: Solution
+  /** Wall clock among `CONCURRENCY` others. */
+  readonly ms: number
+}
+
+export interface Arm {
+  readonly n: number
+  readonly accuracy: number
+  readonly standardError: number
+  /** Optimiser updates, new answers judged after the draft, tokens decoded and tokens fed to the judge; per problem. */
+  readonly steps: number
+  readonly evaluations: number
+  readonly generatedTokens: number
+  readonly rewardTokens: number
+  /** Share of problems answered without an optimiser update. */
+  readonly withoutStep: number
+  readonly meanReward: number
+  readonly p50Ms: number
+}
+
+export type Ask = Partial<SolveRequest> & Pick<SolveRequest, 'strategy'>
+
+/** Solves every problem, seeded by its index, nothing kept unless asked for. */
+export function solveAll(solver: Solver, problems: readonly Problem[], ask: Ask): Promise<Solved[]> {
+  const { signal } = new AbortController()
+  return concurrently(problems, CONCURRENCY, async (problem, index) => {
+    const started = performance.now()
+    const solution = await solver.solve(
+      { tenantId: 'bench', question: problem.question, learn: false, explain: true, seed: index, ...ask },
+      { signal },
+    )
+    return { problem, solution, ms: performance.now() - started }
+  })
+}
+
+export function isRight({ problem, solution }: Solved): boolean {
+  return solution.answer === problem.answer
+}
+
+/** `answered` replaces the returned answer where a control looks at another one. */
+export function summarise(solved: readonly Solved[], right: (one: Solved) => boolean = isRight): Arm {
+  const of = (value: (solution: Solution) => number) => mean(solved.map(({ solution }) => value(solution)))
+  const accuracy = mean(solved.map((one) => Number(right(one))))
+  return {
+    n: solved.length,
+    accuracy,
+    standardError: standardError(accuracy, solved.length),
+    steps: of(({ iterations }) => iterations),
+    evaluations: of(({ evaluations }) => evaluations),
+    generatedTokens: of(({ usage }) => usage.generatedTokens),
+    rewardTokens: of(({ usage }) => usage.rewardTokens),
+    withoutStep: of(({ iterations }) => Number(iterations === 0)),
+    meanReward: of(({ reward }) => reward),
+    p50Ms: quantile(
+      solved.map(({ ms }) => ms),
+      0.5,
+    ),
+  }
+}
+
+export const ARM_HEADER = [
+  'arm',
+  'accuracy',
+  'SE',
+  'steps',
+  'evaluations',
+  'generated tokens',
+  'reward tokens',
+  'no step',
+  'mean reward',
+]
+
+export function armRow(name: string, arm: Arm): (string | number)[] {
+  return [
+    name,
+    arm.accuracy,
+    arm.standardError,
+    arm.steps,
+    arm.evaluations,
+    arm.generatedTokens,
+    arm.rewardTokens,
+    arm.withoutStep,
+    arm.meanReward,
+  ]
+}
