@@ -1,0 +1,359 @@
+/**
+ * @file A model small enough to work out by hand, at the engine's port: its LM head is a matrix `W` `[V, D]` (the identity
+ * unless told otherwise, so a latent *is* its logits), the first word of an answer chooses a route, and the rest of the route
+ * and the judge's verdict on it stand in a table. Gradient and Adam are exact, in fp64.
+ */
+
+import type {
+  AscentRequest,
+  AscentResult,
+  Continuation,
+  GenerationRow,
+  LatentHead,
+  LatentSession,
+  Latents,
+  ScoreRow,
+} from '#algorithms'
+import type { ChatMessage, Engine, ModelProfile } from '#engine'
+import { ServiceError } from '#errors'
+import { argmax, createRandom, dot, softmax } from '#tensor'
+
+const WORDS = [
+  ...['<end>', '<system>', '<user>', '<assistant>', '<unk>'],
+  ...['a', 'b', 'c', 'd', 'e'],
+  ...[':', ';', 'ans', '+', '-', '*', '=', '?', 'check', 'true', 'false', 'wise', 'foolish'],
+  ...['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
+]
+export const END = 0
+export const VOCABULARY = WORDS.length
+
+export function tokenOf(word: string): number {
+  const token = WORDS.indexOf(word)
+  return token === -1 ? WORDS.indexOf('<unk>') : token
+}
+
+export function encode(text: string): number[] {
+  return text.split(/\s+/).filter(Boolean).map(tokenOf)
+}
+
+function decode(tokens: readonly number[]): string {
+  return tokens
+    .filter((token) => token > tokenOf('<assistant>'))
+    .map((token) => WORDS[token])
+    .join(' ')
+}
+
+export interface Route {
+  /** What follows the first word; the end token comes after it unless `endless`. */
+  readonly rest: string
+  /** P(true) of the judge, by the criterion's prompt; `check` when there is but one. */
+  readonly verdicts: Readonly<Record<string, number>>
+  readonly endless?: boolean
+}
+
+export interface World {
+  /** By first word. */
+  readonly routes: Readonly<Record<string, Route>>
+  /** Logits of the first words in the draft's first latent; the others are far below. */
+  readonly firstLogits: Readonly<Record<string, number>>
+  readonly head?: readonly Float64Array[]
+  /** Called before every call to the model; may throw, abort a signal, or take its time. */
+  readonly before?: (call: Call) => void | Promise<void>
+  readonly profile?: Partial<ModelProfile>
+  /** State of the last prompt token, by prompt. */
+  readonly state?: (prompt: readonly number[]) => Float32Array
+}
+
+export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample'
+
+export interface LinearModel extends Engine {
+  /** How often each call was made. */
+  readonly calls: Readonly<Record<Call, number>>
+  /** Prefixes that answers were grown from, in order. */
+  readonly grown: readonly (readonly number[])[]
+  /** Full token sequences that the judge was asked about, in order. */
+  readonly judged: readonly (readonly number[])[]
+  readonly openSessions: number
+}
+
+const FAR_BELOW = -30
+
+export const TEST_PROFILE: ModelProfile = {
+  solver: { system: '', template: '{question}' },
+  judge: {
+    mode: 'continuation',
+    criteria: [{ name: 'correctness', prompt: 'check', true: ['true'], false: ['false'], weight: 1 }],
+  },
+  answer: { pattern: 'ans (\\d)', normalise: ['trim'] },
+  format: { mustEnd: true },
+  embedding: { token: 'last', mean: null },
+  defaults: {
+    latents: 4,
+    rho: 0.1,
+    lr: 0.1,
+    beta1: 0.9,
+    maxIterations: 50,
+    patience: 10,
+    stopReward: -0.2,
+    admitReward: -0.5,
+    samples: 8,
+    temperature: 1,
+    beta: 0.01,
+    topK: 3,
+    minSimilarity: 0.5,
+    retrievalTemperature: 1,
+    maxShift: 1,
+    marginSteps: 3,
+    maxNewTokens: 48,
+    rewardWeights: {},
+  },
+}
+
+export function createLinearModel(world: World): LinearModel {
+  const calls = { open: 0, embed: 0, generate: 0, score: 0, ascend: 0, decode: 0, sample: 0 }
+  const grown: (readonly number[])[] = []
+  const judged: (readonly number[])[] = []
+  let openSessions = 0
+
+  async function enter(call: Call, signal: AbortSignal) {
+    calls[call] += 1
+    await world.before?.(call)
+    if (signal.aborted) throw new ServiceError('ABORTED', `${call}: expected a caller, got none any more`)
+  }
+
+  const matrix = world.head ?? identity(VOCABULARY)
+  const arithmetic = linearHead(matrix)
+  const head: LatentHead = {
+    async ascend(request, signal) {
+      await enter('ascend', signal)
+      return arithmetic.ascend(request)
+    },
+    async decode(latents, signal) {
+      await enter('decode', signal)
+      return arithmetic.decode(latents)
+    },
+    async sample(latents, { rollouts, temperature, seed }, signal) {
+      await enter('sample', signal)
+      const random = createRandom(seed)
+      return Array.from({ length: rollouts }, () =>
+        arithmetic.logits(latents).map((logits) => draw(softmax(logits, temperature), random.uniform())),
+      )
+    },
+  }
+
+  function openSession(prompt: readonly number[], signal: AbortSignal): LatentSession {
+    const sequences: (readonly number[])[] = [[...prompt]]
+    let closed = false
+    openSessions += 1
+    return {
+      prompt: 0,
+      promptTokens: prompt.length,
+      async embed() {
+        await enter('embed', signal)
+        return (
+          world.state?.(prompt) ??
+          Float32Array.from({ length: matrix[0]!.length }, (_, i) => (i === 0 ? 1 : 0))
+        )
+      },
+      async generate(rows) {
+        await enter('generate', signal)
+        return rows.map((row) => {
+          if (row.prefix.length > 0) grown.push(row.prefix)
+          const continuation = grow(world, matrix, row)
+          sequences.push([...prompt, ...continuation.tokens])
+          return { ...continuation, sequence: sequences.length - 1 }
+        })
+      },
+      async score(rows, tokens) {
+        await enter('score', signal)
+        return rows.map((row) => {
+          const sequence = [...sequences[row.sequence]!, ...row.suffix]
+          judged.push(sequence)
+          return Float32Array.from(tokens, (token) => verdictLogit(world, prompt, sequence, row, token))
+        })
+      },
+      close() {
+        if (!closed) openSessions -= 1
+        closed = true
+      },
+    }
+  }
+
+  return {
+    calls,
+    grown,
+    judged,
+    head,
+    get openSessions() {
+      return openSessions
+    },
+    hiddenSize: matrix[0]!.length,
+    contextLength: 256,
+    eosTokenIds: [END],
+    async open(prompt, { signal }) {
+      await enter('open', signal)
+      return openSession(prompt, signal)
+    },
+    model: {
+      id: 'linear',
+      fingerprint: 'linear-fingerprint',
+      directory: '/nowhere',
+      profile: { ...TEST_PROFILE, ...world.profile },
+      embeddingMean: null,
+    },
+    codec: { encode, decode, encodeChat },
+    status: () => ({
+      state: 'ready',
+      provider: 'cpu',
+      pid: null,
+      restarts: 0,
+      sessions: openSessions,
+      waitingRows: 0,
+      runningRows: 0,
+      cachedSequences: 0,
+      cacheBytes: 0,
+    }),
+    close: async () => {},
+  }
+}
+
+function encodeChat(messages: readonly ChatMessage[]): number[] {
+  const turns = messages.flatMap(({ role, content }) => [tokenOf(`<${role}>`), ...encode(content), END])
+  return [...turns, tokenOf('<assistant>')]
+}
+
+/** Rows of the identity: a latent is its own logits. */
+export function identity(size: number): Float64Array[] {
+  return Array.from({ length: size }, (_, row) =>
+    Float64Array.from({ length: size }, (_, i) => (i === row ? 1 : 0)),
+  )
+}
+
+/** Logits, gradient and Adam of a head without bias: d/dz log p(a) = W[a] - p^T W. */
+export function linearHead(matrix: readonly Float64Array[]) {
+  const width = matrix[0]!.length
+  const logits = (latents: Latents) =>
+    Array.from({ length: latents.length }, (_, position) => {
+      const z = latents.data.subarray(position * width, (position + 1) * width)
+      return Float64Array.from(matrix, (row) => dot(row, z))
+    })
+  const decodeLatents = (latents: Latents) => logits(latents).map((each) => argmax(each))
+
+  function gradient(latents: Latents, request: AscentRequest): Float64Array {
+    const out = new Float64Array(latents.data.length)
+    const probabilities = logits(latents).map((each) => softmax(each, request.temperature))
+    request.actions.forEach((actions, rollout) => {
+      const weight = request.advantages[rollout]! / request.actions.length / request.temperature
+      actions.forEach((token, position) => {
+        for (let d = 0; d < width; d++) {
+          const mean = matrix.reduce((sum, row, v) => sum + probabilities[position]![v]! * row[d]!, 0)
+          out[position * width + d]! += weight * (matrix[token]![d]! - mean)
+        }
+      })
+    })
+    return out
+  }
+
+  function ascend(request: AscentRequest): AscentResult {
+    const { lr, beta1, beta2, epsilon } = request
+    const z = Float64Array.from(request.latents.data)
+    const m = Float64Array.from(request.adam.m)
+    const v = Float64Array.from(request.adam.v)
+    let count = request.adam.step
+    const latents = () => ({ ...request.latents, data: Float32Array.from(z) })
+    let tokens = decodeLatents(latents())
+    let steps = 0
+    while (steps < request.maxSteps) {
+      const g = gradient(latents(), request)
+      count += 1
+      steps += 1
+      for (let i = 0; i < z.length; i++) {
+        m[i] = beta1 * m[i]! + (1 - beta1) * g[i]!
+        v[i] = beta2 * v[i]! + (1 - beta2) * g[i]! ** 2
+        z[i]! += (lr * (m[i]! / (1 - beta1 ** count))) / (Math.sqrt(v[i]! / (1 - beta2 ** count)) + epsilon)
+      }
+      tokens = decodeLatents(latents())
+      if (request.untilChanged && tokens.some((token, t) => token !== request.actions[0]![t])) break
+    }
+    const adam = { m: Float32Array.from(m), v: Float32Array.from(v), step: count }
+    return { latents: latents(), adam, steps, tokens }
+  }
+
+  return { logits, decode: decodeLatents, ascend, gradient }
+}
+
+function routeTokens(world: World, first: number): number[] {
+  const route = world.routes[WORDS[first]!]
+  if (route === undefined) return [first, END]
+  const body = [first, ...encode(route.rest)]
+  return route.endless ? [...body, ...Array.from({ length: 200 }, () => tokenOf(':'))] : [...body, END]
+}
+
+function grow(
+  world: World,
+  matrix: readonly Float64Array[],
+  row: GenerationRow,
+): Omit<Continuation, 'sequence'> {
+  const logits = firstLogits(world)
+  const sampled =
+    row.temperature > 0
+      ? draw(softmax(logits, row.temperature), createRandom(row.seed).uniform())
+      : argmax(logits)
+  const first = row.prefix[0] ?? sampled
+  const whole = [...row.prefix, ...routeTokens(world, first).slice(row.prefix.length)]
+  const tokens = whole.slice(0, row.prefix.length + row.maxNewTokens)
+  const decoded = tokens.slice(row.prefix.length)
+  return {
+    tokens,
+    latents: latentsOf(world, matrix, decoded.slice(0, row.latents), row.prefix.length === 0),
+    finish: tokens.at(-1) === END ? 'eos' : 'length',
+    generatedTokens: decoded.length,
+  }
+}
+
+function firstLogits(world: World): number[] {
+  return WORDS.map((word) => world.firstLogits[word] ?? FAR_BELOW)
+}
+
+/** With a head of orthonormal rows, the latent with given logits is their combination of rows. */
+function latentsOf(
+  world: World,
+  matrix: readonly Float64Array[],
+  tokens: readonly number[],
+  fromStart: boolean,
+): Latents {
+  const width = matrix[0]!.length
+  const data = new Float32Array(tokens.length * width)
+  tokens.forEach((token, position) => {
+    const logits =
+      fromStart && position === 0 ? firstLogits(world) : WORDS.map((_, v) => (v === token ? 10 : FAR_BELOW))
+    for (let d = 0; d < width; d++) {
+      data[position * width + d] = matrix.reduce((sum, row, v) => sum + logits[v]! * row[d]!, 0)
+    }
+  })
+  return { data, length: tokens.length, width }
+}
+
+/** "true"-like words stand for the verdict's logit, "false"-like ones for 0; what the criterion asks is the suffix's end. */
+function verdictLogit(
+  world: World,
+  prompt: readonly number[],
+  sequence: readonly number[],
+  row: ScoreRow,
+  token: number,
+): number {
+  const route = world.routes[WORDS[sequence[prompt.length]!]!]
+  const asked = row.suffix.map((each) => WORDS[each]!).reverse()
+  const criterion = asked.find((word) => route?.verdicts[word] !== undefined)
+  const p = criterion === undefined ? 0.5 : route!.verdicts[criterion]!
+  return ['true', 'wise'].includes(WORDS[token]!) ? Math.log(p / (1 - p)) : 0
+}
+
+function draw(probabilities: Float64Array, uniform: number): number {
+  let sum = 0
+  for (let token = 0; token < probabilities.length; token++) {
+    sum += probabilities[token]!
+    if (uniform < sum) return token
+  }
+  return probabilities.length - 1
+}

@@ -1,0 +1,291 @@
+import { describe, expect, test } from 'vitest'
+import {
+  type Answer,
+  createConstantJudge,
+  createFormatTerm,
+  createPerfectJudge,
+  createRandomJudge,
+  createRewardJudge,
+  createVerifier,
+  hasPassed,
+  isAdmitted,
+  type RewardTerm,
+  type VerdictCriterion,
+} from '#algorithms'
+
+function answer(overrides: Partial<Answer> = {}): Answer {
+  return {
+    ...{ tokens: [1, 2], text: 'ans 3', answer: '3', finish: 'eos', sequence: 1, tail: [] },
+    ...overrides,
+  }
+}
+
+function term(name: string, weight: number, value: number, correctness?: number): RewardTerm {
+  const score = { value, parts: {}, ...(correctness !== undefined && { correctness }) }
+  return { name, weight, score: async (answers) => answers.map(() => score) }
+}
+
+async function rewardOf(terms: readonly RewardTerm[]) {
+  const [judgement] = await createRewardJudge(terms).judge([answer()])
+  return judgement!
+}
+
+describe('composition', () => {
+  test.each([
+    // verifier (w, r), format (w, r), reward
+    [1, -0.3, 2, 0, -0.1],
+    [1, -0.03, 2, -1, -0.676667],
+    [1, -1, 2, -1, -1],
+    [1, 0, 2, 0, 0],
+    [3, -0.5, 1, -0.1, -0.4],
+    [0.001, -1, 1000, 0, -0.000001],
+  ])('verifier %d x %d and format %d x %d make %d', async (v, verifier, f, format, reward) => {
+    const judgement = await rewardOf([term('verifier', v, verifier), term('format', f, format)])
+
+    expect(judgement.reward).toBeCloseTo(reward, 6)
+    expect(judgement.terms).toEqual({ verifier, format })
+  })
+
+  test('stays in [-1, 0] whatever rounding does', async () => {
+    for (const weights of [
+      [0.1, 0.2, 0.7],
+      [1 / 3, 1 / 7, 1e-9],
+    ]) {
+      const terms = weights.map((weight, index) => term(`t${index}`, weight, -1))
+      expect((await rewardOf(terms)).reward).toBeGreaterThanOrEqual(-1)
+    }
+    expect(Object.is((await rewardOf([term('t', 1, -0)])).reward, 0)).toBe(true)
+  })
+
+  test.each([Number.NaN, 0.001, -1.001, Number.NEGATIVE_INFINITY])('refuses a term of %d', async (value) => {
+    await expect(rewardOf([term('bad', 1, value)])).rejects.toMatchObject({ code: 'INTERNAL' })
+  })
+
+  test('refuses no terms and weights that are not above 0', () => {
+    for (const terms of [[], [term('t', 0, -1)], [term('t', Number.NaN, -1)], [term('t', -1, -1)]]) {
+      expect(() => createRewardJudge(terms)).toThrow(expect.objectContaining({ code: 'INTERNAL' }))
+    }
+  })
+
+  test('judges nothing without asking anyone', async () => {
+    const asked: RewardTerm = { name: 't', weight: 1, score: () => Promise.reject(new Error('asked')) }
+    expect(await createRewardJudge([asked]).judge([])).toEqual([])
+  })
+})
+
+describe('the correctness floor', () => {
+  const judgement = (reward: number, correctness: number | null) => ({ reward, terms: {}, correctness })
+
+  test.each([
+    [-0.1, 0.9, true],
+    [-0.1, 0.5, true],
+    [-1 / 6, 0.1, false], // fails only correctness under the published weights
+    [-0.2, 0.9, false], // not above
+    [-0.1, null, true],
+  ])('reward %d with P(correct) %d stops the search: %s', (reward, correctness, passes) => {
+    expect(hasPassed(judgement(reward, correctness), -0.2)).toBe(passes)
+  })
+
+  test.each([
+    [-0.5, 0.5, true],
+    [-0.51, 0.9, false],
+    [-0.3, 0.49, false],
+    [0, null, false],
+  ])('reward %d with P(correct) %d is admitted: %s', (reward, correctness, admits) => {
+    expect(isAdmitted(judgement(reward, correctness), -0.5)).toBe(admits)
+  })
+})
+
+describe('verifier', () => {
+  const YES = 10
+  const YEP = 11
+  const NO = 12
+  const GOOD = 13
+  const POOR = 14
+
+  function verifierWith(
+    logits: (criterion: number, token: number, sequence: number) => number,
+    criteria: readonly Partial<VerdictCriterion>[],
+  ) {
+    const calls: { rows: number; tokens: readonly number[] }[] = []
+    let fed = 0
+    const full = criteria.map((criterion, index) => ({
+      ...{ name: `c${index}`, weight: 1, trueTokens: [YES], falseTokens: [NO] },
+      rowFor: ({ sequence }: Answer) => ({
+        sequence,
+        suffix: Array.from({ length: index + 1 }, () => index),
+      }),
+      ...criterion,
+    }))
+    const verifier = createVerifier({
+      weight: 1,
+      criteria: full,
+      isJudgeable: ({ finish }) => finish === 'eos',
+      onFed: (tokens) => {
+        fed += tokens
+      },
+      session: {
+        async score(rows, tokens) {
+          calls.push({ rows: rows.length, tokens })
+          return rows.map(({ sequence, suffix }) =>
+            Float32Array.from(tokens, (token) => logits(suffix[0]!, token, sequence)),
+          )
+        },
+      },
+    })
+    return { verifier, calls, fed: () => fed }
+  }
+
+  const fromTable = (table: Record<number, number>) => (_: number, token: number) => table[token] ?? -100
+
+  test.each([
+    [0, 0, 0.5],
+    [2, 0, 1 / (1 + Math.exp(-2))],
+    [-3, 1, 1 / (1 + Math.exp(4))],
+    [500, -500, 1],
+    [-500, 500, 0],
+  ])('logits true %d, false %d: P(true) = %d', async (yes, no, p) => {
+    const { verifier } = verifierWith(fromTable({ [YES]: yes, [NO]: no }), [{ name: 'correctness' }])
+
+    const [score] = await verifier.score([answer()])
+
+    expect(score!.value).toBeCloseTo(p - 1, 6)
+    expect(score!.correctness).toBeCloseTo(p, 6)
+  })
+
+  test('sums the probability of several words for the same verdict', async () => {
+    const { verifier } = verifierWith(fromTable({ [YES]: 0, [YEP]: 0, [NO]: 0 }), [
+      { trueTokens: [YES, YEP] },
+    ])
+
+    const [score] = await verifier.score([answer()])
+
+    expect(score!.value).toBeCloseTo(2 / 3 - 1, 6)
+  })
+
+  test('weighs several criteria, reports each, and takes P(correct) from correctness alone', async () => {
+    const p = [0.1, 0.9, 0.8, 1 - 1e-9]
+    const { verifier, calls, fed } = verifierWith(
+      (criterion, token) => (token === YES ? Math.log(p[criterion]! / (1 - p[criterion]!)) : 0),
+      [
+        { name: 'correctness', weight: 1 },
+        { name: 'comprehension', weight: 1 },
+        { name: 'calculation', weight: 2 },
+        { name: 'clarity', weight: 2 },
+      ],
+    )
+
+    const [score] = await verifier.score([answer()])
+
+    expect(score!.value).toBeCloseTo((1 * -0.9 + 1 * -0.1 + 2 * -0.2 + 0) / 6, 6)
+    expect(score!.correctness).toBeCloseTo(0.1, 6)
+    expect(score!.parts['calculation']).toBeCloseTo(-0.2, 6)
+    expect(Object.keys(score!.parts)).toEqual(['correctness', 'comprehension', 'calculation', 'clarity'])
+    expect(calls).toEqual([{ rows: 4, tokens: [YES, NO] }])
+    expect(fed()).toBe(1 + 2 + 3 + 4)
+  })
+
+  test('reads each criterion by its own words', async () => {
+    const logits = { [YES]: 3, [NO]: 0, [GOOD]: 0, [POOR]: 3 }
+    const { verifier } = verifierWith(fromTable(logits), [
+      { name: 'correctness' },
+      { name: 'clarity', trueTokens: [GOOD], falseTokens: [POOR] },
+    ])
+
+    const [score] = await verifier.score([answer()])
+
+    expect(score!.parts['correctness']).toBeCloseTo(1 / (1 + Math.exp(-3)) - 1, 6)
+    expect(score!.parts['clarity']).toBeCloseTo(1 / (1 + Math.exp(3)) - 1, 6)
+  })
+
+  test('takes the whole term for P(correct) when no criterion has that name', async () => {
+    const { verifier } = verifierWith(fromTable({ [YES]: 1, [NO]: 0 }), [{ name: 'quality' }])
+
+    const [score] = await verifier.score([answer()])
+
+    expect(score!.correctness).toBeCloseTo(score!.value + 1, 12)
+  })
+
+  test('judges all answers in one batch, and those with nothing to judge without the model', async () => {
+    const { verifier, calls } = verifierWith(
+      (_criterion, token, sequence) => (token === YES ? sequence : 0),
+      [{ name: 'correctness' }, { name: 'clarity' }],
+    )
+
+    const scores = await verifier.score([
+      answer({ sequence: 1 }),
+      answer({ finish: 'length' }),
+      answer({ sequence: 2 }),
+    ])
+
+    expect(calls).toHaveLength(1)
+    expect(calls[0]!.rows).toBe(4)
+    expect(scores[1]).toEqual({ value: -1, parts: { correctness: -1, clarity: -1 }, correctness: 0 })
+    expect(scores[0]!.value).toBeCloseTo(1 / (1 + Math.exp(-1)) - 1, 6)
+    expect(scores[2]!.value).toBeCloseTo(1 / (1 + Math.exp(-2)) - 1, 6)
+  })
+
+  test('does not call the model for a batch with nothing to judge', async () => {
+    const { verifier, calls } = verifierWith(() => 0, [{}])
+    await verifier.score([answer({ finish: 'length' })])
+    expect(calls).toHaveLength(0)
+  })
+
+  test('lets no NaN through', async () => {
+    const { verifier } = verifierWith(() => Number.NaN, [{}])
+    await expect(createRewardJudge([verifier]).judge([answer()])).rejects.toMatchObject({ code: 'INTERNAL' })
+  })
+})
+
+describe('format', () => {
+  const rules = [
+    { name: 'answer', holds: ({ answer: found }: Answer) => found !== null },
+    { name: 'ends', holds: ({ finish }: Answer) => finish === 'eos' },
+  ]
+
+  test.each([
+    [{}, 0, { answer: 0, ends: 0 }],
+    [{ answer: null }, -1, { answer: -1, ends: 0 }],
+    [{ answer: null, finish: 'length' as const }, -1, { answer: -1, ends: -1 }],
+  ])('%o scores %d', async (overrides, value, parts) => {
+    const [score] = await createFormatTerm(rules, 2).score([answer(overrides)])
+    expect(score).toEqual({ value, parts })
+  })
+
+  test('holds without rules', async () => {
+    expect(await createFormatTerm([], 2).score([answer()])).toEqual([{ value: 0, parts: {} }])
+  })
+})
+
+describe('control rewards', () => {
+  test('perfect knows the answer', async () => {
+    const judgements = await createPerfectJudge('3').judge([
+      answer(),
+      answer({ answer: '4' }),
+      answer({ answer: null }),
+    ])
+    expect(judgements.map(({ reward }) => reward)).toEqual([0, -1, -1])
+    expect(judgements.map(({ correctness }) => correctness)).toEqual([1, 0, 0])
+  })
+
+  test('constant never passes', async () => {
+    const [judgement] = await createConstantJudge().judge([answer()])
+    expect(judgement!.reward).toBe(-1)
+    expect(hasPassed(judgement!, -0.2)).toBe(false)
+  })
+
+  test('random is seeded, in [-1, 0], and never admitted', async () => {
+    const draw = async (seed: number) => {
+      const judge = createRandomJudge(seed)
+      const judgements = await judge.judge(Array.from({ length: 200 }, () => answer()))
+      expect(judgements.some((each) => isAdmitted(each, -1))).toBe(false)
+      return judgements.map(({ reward }) => reward)
+    }
+    const rewards = await draw(1)
+    expect(await draw(1)).toEqual(rewards)
+    expect(await draw(2)).not.toEqual(rewards)
+    expect(Math.min(...rewards)).toBeGreaterThanOrEqual(-1)
+    expect(Math.max(...rewards)).toBeLessThanOrEqual(0)
+    expect(rewards.reduce((sum, each) => sum + each, 0) / 200).toBeCloseTo(-0.5, 1)
+  })
+})

@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest'
+import {
+  identityWeaver,
+  type Neighbour,
+  queryEmbedding,
+  transferMomentum,
+  type Weaver,
+  weighNeighbours,
+} from '#algorithms'
+import { latentsFrom } from '../../support/seek-problem.ts'
+
+function neighbour(
+  similarity: number,
+  zBase: readonly (readonly number[])[],
+  zStar: readonly (readonly number[])[],
+): Neighbour {
+  return { episodeId: `at ${similarity}`, similarity, zBase: latentsFrom(zBase), zStar: latentsFrom(zStar) }
+}
+
+const UNBOUNDED = { weaver: identityWeaver, maxShift: Number.POSITIVE_INFINITY }
+
+describe('weights', () => {
+  test('are a softmax over similarities at temperature t', () => {
+    const near = [neighbour(0.9, [[0]], [[0]]), neighbour(0.8, [[0]], [[0]])]
+
+    const [first, second] = weighNeighbours(near, { temperature: 0.05, minSimilarity: 0.5 })
+
+    // exp(.1 / .05) = e^2
+    expect(first!.weight).toBeCloseTo(Math.E ** 2 / (1 + Math.E ** 2), 12)
+    expect(second!.weight).toBeCloseTo(1 / (1 + Math.E ** 2), 12)
+  })
+
+  test('leave out whoever is below the similarity floor', () => {
+    const mixed = [neighbour(0.5, [[0]], [[0]]), neighbour(0.49, [[0]], [[0]])]
+
+    expect(weighNeighbours(mixed, { temperature: 1, minSimilarity: 0.5 })).toMatchObject([
+      { neighbour: { similarity: 0.5 }, weight: 1 },
+    ])
+    expect(weighNeighbours(mixed, { temperature: 1, minSimilarity: 0.6 })).toEqual([])
+  })
+})
+
+describe('momentum transfer', () => {
+  test('adds the weighed shifts of the neighbours to the base', async () => {
+    const zBase = latentsFrom([
+      [1, 2],
+      [3, 4],
+    ])
+    const neighbours = [
+      {
+        weight: 0.75,
+        neighbour: neighbour(
+          0.9,
+          [
+            [0, 0],
+            [1, 1],
+          ],
+          [
+            [1, -1],
+            [1, 3],
+          ],
+        ),
+      },
+      {
+        weight: 0.25,
+        neighbour: neighbour(
+          0.8,
+          [
+            [2, 2],
+            [0, 0],
+          ],
+          [
+            [2, 4],
+            [4, 0],
+          ],
+        ),
+      },
+    ]
+
+    const z0 = await transferMomentum(zBase, neighbours, UNBOUNDED)
+
+    expect([...z0.data]).toEqual([1 + 0.75, 2 - 0.75 + 0.5, 3 + 1, 4 + 1.5])
+    expect([...zBase.data]).toEqual([1, 2, 3, 4])
+  })
+
+  test('adds nothing at positions a neighbour lacks, without renormalising its weight', async () => {
+    const neighbours = [
+      { weight: 0.5, neighbour: neighbour(0.9, [[0]], [[2]]) },
+      { weight: 0.5, neighbour: neighbour(0.9, [[0], [0]], [[2], [2]]) },
+    ]
+
+    const z0 = await transferMomentum(latentsFrom([[1], [1], [1]]), neighbours, UNBOUNDED)
+
+    expect([...z0.data]).toEqual([1 + 2, 1 + 1, 1])
+  })
+
+  test('cuts what a longer neighbour knows beyond this answer', async () => {
+    const longer = { weight: 1, neighbour: neighbour(0.9, [[0], [0]], [[1], [9]]) }
+
+    const z0 = await transferMomentum(latentsFrom([[1]]), [longer], UNBOUNDED)
+
+    expect([...z0.data]).toEqual([2])
+  })
+
+  test('clips the whole shift to `maxShift` norms of the base', async () => {
+    const far = { weight: 1, neighbour: neighbour(0.9, [[0, 0]], [[30, 40]]) }
+
+    const z0 = await transferMomentum(latentsFrom([[3, 4]]), [far], { weaver: identityWeaver, maxShift: 0.5 })
+
+    expect([...z0.data]).toEqual([3 + 1.5, 4 + 2])
+  })
+
+  test('takes shifts from where the active weaver starts, so what it has learned is not added twice', async () => {
+    const learned: Weaver = {
+      version: 'w1',
+      apply: async (embedding, zBase) => ({
+        ...zBase,
+        data: zBase.data.map((value) => value + embedding[0]!),
+      }),
+    }
+    const own = { ...neighbour(0.9, [[1]], [[4]]), embedding: Float32Array.of(2) }
+    const woven = await learned.apply(Float32Array.of(2), latentsFrom([[1]]))
+
+    const z0 = await transferMomentum(woven, [{ weight: 1, neighbour: own }], {
+      ...UNBOUNDED,
+      weaver: learned,
+    })
+
+    expect([...z0.data]).toEqual([4])
+  })
+
+  test('refuses latents of another width, and a trained weaver without embeddings', async () => {
+    const odd = { weight: 1, neighbour: neighbour(0.9, [[0, 0]], [[1, 1]]) }
+    await expect(transferMomentum(latentsFrom([[1]]), [odd], UNBOUNDED)).rejects.toMatchObject({
+      code: 'SHAPE_MISMATCH',
+    })
+
+    const weaver: Weaver = { version: 'w1', apply: async (_embedding, zBase) => zBase }
+    const bare = { weight: 1, neighbour: neighbour(0.9, [[0]], [[1]]) }
+    await expect(
+      transferMomentum(latentsFrom([[1]]), [bare], { ...UNBOUNDED, weaver }),
+    ).rejects.toMatchObject({
+      code: 'INTERNAL',
+    })
+  })
+})
+
+describe('query embedding', () => {
+  test('is centred, then normalised', () => {
+    const embedding = queryEmbedding(Float32Array.of(4, 5), Float32Array.of(1, 1))
+    expect([...embedding].map((value) => value.toFixed(6))).toEqual(['0.600000', '0.800000'])
+    expect([...queryEmbedding(Float32Array.of(0, 2), null)]).toEqual([0, 1])
+  })
+
+  test('stays zero for a state equal to the mean, rather than NaN', () => {
+    expect([...queryEmbedding(Float32Array.of(1, 1), Float32Array.of(1, 1))]).toEqual([0, 0])
+  })
+
+  test('refuses a mean of another width', () => {
+    expect(() => queryEmbedding(Float32Array.of(1, 1), Float32Array.of(1))).toThrow(
+      expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
+    )
+  })
+})
