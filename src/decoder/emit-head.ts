@@ -7,7 +7,6 @@ import { emitDequantized, emitMatMulNBits } from './quantized-weight.ts'
 
 /** Maps the name of a constant in the step graph to its name here. */
 type Rename = (name: string) => string
-const keepName: Rename = (name) => name
 
 export interface EmittedLogits {
   /** g(x), `[R, V]`, float32. */
@@ -37,9 +36,13 @@ export function emitModelLogits(tape: Tape, head: LmHead, z: string, rename: Ren
 }
 
 /** Brings W into scope as a dense matrix: as stored, cast, or dequantised to float32 `[V, D]`. */
-export function emitWeight(tape: Tape, projection: Projection, rename: Rename = keepName): EmittedWeight {
+export function emitWeight(tape: Tape, projection: Projection, rename: Rename): EmittedWeight {
   if (projection.kind === 'quantized') {
-    return { name: emitDequantized(tape, projection), rowsAreTokens: true, dataType: DATA_TYPES.float32 }
+    return {
+      name: emitDequantized(tape, projection, rename),
+      rowsAreTokens: true,
+      dataType: DATA_TYPES.float32,
+    }
   }
   const { weight, storedAs, dataType, rowsAreTokens } = projection
   const name = rename(weight)
@@ -60,12 +63,7 @@ export function emitProduct(tape: Tape, weight: EmittedWeight, z: string): strin
 }
 
 /** Emits what follows the projection, g(x), in float32. */
-export function emitElementwise(
-  tape: Tape,
-  head: LmHead,
-  x: string,
-  rename: Rename = keepName,
-): EmittedLogits {
+export function emitElementwise(tape: Tape, head: LmHead, x: string, rename: Rename): EmittedLogits {
   let logits = x
   let factor = 1
   const slopes: string[] = []

@@ -1,4 +1,6 @@
 export { compileGeneration } from './compile-generation.ts'
+export { compileHead } from './compile-head.ts'
+export { compileHeadLogits } from './compile-head-logits.ts'
 export {
   type DecoderConfig,
   type DecoderDescription,

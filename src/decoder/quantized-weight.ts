@@ -26,24 +26,32 @@ export function emitMatMulNBits(
  * Emits W = (q - zero point) * scale as float32 `[V, D]`. All of it is constant, so ONNX Runtime folds it once when the
  * session is made: the dense matrix is held in memory, 4 bytes per weight. Needs operator set 18 (BitwiseAnd).
  */
-export function emitDequantized(tape: Tape, projection: QuantizedProjection): string {
+export function emitDequantized(
+  tape: Tape,
+  projection: QuantizedProjection,
+  rename: (name: string) => string,
+): string {
   const { weight, scales, zeroPoints, bits, blockSize, rows, columns } = projection
   const blocks = Math.ceil(columns / blockSize)
   const reshape = (value: string, shape: number[]) => tape.op('Reshape', [value, tape.constant(int64(shape))])
   const toFloat = (value: string) => tape.op('Cast', [value], { to: int(DATA_TYPES.float32) })
 
-  const codes = reshape(toFloat(unpack(tape, weight, bits, [rows, blocks, -1])), [rows, blocks, blockSize])
+  const codes = reshape(toFloat(unpack(tape, rename(weight), bits, [rows, blocks, -1])), [
+    rows,
+    blocks,
+    blockSize,
+  ])
   // Zero points are packed along the blocks of a row, which an odd number of 4-bit ones leaves with one to spare.
   const zero = zeroPoints
     ? reshape(
         tape.op('Slice', [
-          reshape(toFloat(unpack(tape, zeroPoints, bits, [rows, -1])), [rows, -1]),
+          reshape(toFloat(unpack(tape, rename(zeroPoints), bits, [rows, -1])), [rows, -1]),
           ...[[0], [blocks], [1]].map((bound) => tape.constant(int64(bound))),
         ]),
         [rows, blocks, 1],
       )
     : tape.constant(float32(2 ** (bits - 1)))
-  const scale = reshape(toFloat(scales), [rows, blocks, 1])
+  const scale = reshape(toFloat(rename(scales)), [rows, blocks, 1])
   const dense = reshape(tape.op('Mul', [tape.op('Sub', [codes, zero]), scale]), [rows, blocks * blockSize])
   return tape.op('Slice', [dense, ...[[0], [columns], [1]].map((bound) => tape.constant(int64(bound)))])
 }

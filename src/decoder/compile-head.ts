@@ -1,0 +1,99 @@
+/** @file One policy-gradient step of LatentSeek on the LM head, as a graph of its own. */
+
+import { createTape, DATA_TYPES, encodeModel, int, type Model, string, type Tape, value } from '#onnx'
+import { float32 } from '#tensor'
+import type { DecoderDescription } from './describe-decoder.ts'
+import {
+  type EmittedLogits,
+  emitElementwise,
+  emitLatentGradient,
+  emitProduct,
+  emitWeight,
+} from './emit-head.ts'
+import { createHeadModel, headScope } from './head-model.ts'
+import { emitArgmax } from './sample-tokens.ts'
+
+/**
+ * Compiles one Adam ascent step on J(z) = (1/M) sum_m A_m sum_t log p(a_t^m | z_t), p = softmax(head(z) / temperature).
+ * Positions are independent, so only the head is differentiated (LatentSeek, arXiv 2505.13308, Eq. 6-7; the sampled
+ * form with advantages: LatentEvolve, arXiv 2509.24771, Eq. 6). In closed form, x the head's product, g what follows it:
+ *
+ *   dJ/dz_t = (1 / (M temperature)) W^T diag(g'(x_t)) sum_m A_m (e_{a_t^m} - p_t)
+ *
+ * Adam is PyTorch's (maximize, no decay), in fp32 with bias correction; `m` and `v` are moments of dJ/dz.
+ *
+ * Inputs: `z`, `m`, `v` float32 [S, D], `actions` int64 [M, S], `advantages` float32 [M], and float32 [] each: `step`
+ * (updates done before), `lr`, `beta1`, `beta2`, `epsilon`, `temperature`.
+ * Outputs: `z_next`, `m_next`, `v_next` float32 [S, D], `tokens` int64 [S] = argmax head(z_next).
+ *
+ * Deviates: the published code differentiates by autograd in the model's bf16. Here latents, moments and softmax are
+ * fp32; the two products with W run in the type W has in the model. A quantised W is dequantised to fp32.
+ *
+ * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not belong together.
+ */
+export function compileHead(model: Model, description: DecoderDescription): Uint8Array {
+  const { head, hiddenSize: D } = description
+  const { initializers, rename } = headScope(model.graph, head)
+  const tape = createTape([...initializers.keys(), ...HYPERPARAMETERS, ...STATE, 'actions', 'advantages'])
+  const weight = emitWeight(tape, head.projection, rename)
+  const logitsOf = (z: string) => emitElementwise(tape, head, emitProduct(tape, weight, z), rename)
+
+  const before = logitsOf('z')
+  const gradient = emitLatentGradient(tape, weight, before, emitPolicyGradient(tape, before))
+  emitAdamAscent(tape, gradient)
+  tape.outputs(['tokens'], 'Identity', [emitArgmax(tape, logitsOf('z_next').logits)])
+
+  return encodeModel(
+    createHeadModel(
+      tape.graph({
+        name: 'head_step',
+        inputs: [
+          ...STATE.map((name) => value(name, 'float32', ['S', D])),
+          value('actions', 'int64', ['M', 'S']),
+          value('advantages', 'float32', ['M']),
+          ...HYPERPARAMETERS.map((name) => value(name, 'float32', [])),
+        ],
+        outputs: [
+          ...STATE.map((name) => value(`${name}_next`, 'float32', ['S', D])),
+          value('tokens', 'int64', ['S']),
+        ],
+        initializers,
+      }),
+    ),
+  )
+}
+
+const STATE = ['z', 'm', 'v'] as const
+const HYPERPARAMETERS = ['step', 'lr', 'beta1', 'beta2', 'epsilon', 'temperature'] as const
+
+/** dJ/d logits `[S, V]` = (sum_m A_m e_{a^m} - p sum_m A_m) / (M temperature). */
+function emitPolicyGradient(tape: Tape, { logits }: EmittedLogits): string {
+  const p = tape.op('Softmax', [tape.op('Div', [logits, 'temperature'])], { axis: int(-1) })
+  // Advantages land on their actions without one-hot rows for every rollout: [S, M] scattered into [S, V].
+  const actions = tape.op('Transpose', ['actions'])
+  const advantages = tape.op('Expand', ['advantages', tape.op('Shape', [actions])])
+  const zeros = tape.op('ConstantOfShape', [tape.op('Shape', [logits])])
+  const scatter = { axis: int(1), reduction: string('add') }
+  const onActions = tape.op('ScatterElements', [zeros, actions, advantages], scatter)
+  const total = tape.op('ReduceSum', ['advantages'], { keepdims: int(0) })
+  const pull = tape.op('Sub', [onActions, tape.op('Mul', [p, total])])
+  const rollouts = tape.op('Cast', [tape.op('Size', ['advantages'])], { to: int(DATA_TYPES.float32) })
+  return tape.op('Div', [pull, tape.op('Mul', [rollouts, 'temperature'])])
+}
+
+/** Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1) uphill: `z_next`, `m_next`, `v_next`. */
+function emitAdamAscent(tape: Tape, gradient: string): void {
+  const one = tape.constant(float32(1))
+  const t = tape.op('Add', ['step', one])
+  const blend = (name: string, beta: string, old: string, fresh: string) => {
+    const kept = tape.op('Mul', [beta, old])
+    const added = tape.op('Mul', [tape.op('Sub', [one, beta]), fresh])
+    return tape.outputs([name], 'Add', [kept, added])[0]!
+  }
+  const corrected = (moment: string, beta: string) =>
+    tape.op('Div', [moment, tape.op('Sub', [one, tape.op('Pow', [beta, t])])])
+  const m = corrected(blend('m_next', 'beta1', 'm', gradient), 'beta1')
+  const v = corrected(blend('v_next', 'beta2', 'v', tape.op('Mul', [gradient, gradient])), 'beta2')
+  const scale = tape.op('Add', [tape.op('Sqrt', [v]), 'epsilon'])
+  tape.outputs(['z_next'], 'Add', ['z', tape.op('Mul', ['lr', tape.op('Div', [m, scale])])])
+}

@@ -1,0 +1,183 @@
+import { InferenceSession } from 'onnxruntime-node'
+import { describe, expect, test } from 'vitest'
+import { compileHead, compileHeadLogits, describeDecoder } from '#decoder'
+import { argmax, createRandom, softmax } from '#tensor'
+import { type TinyDecoderOptions, tinyDecoder } from '../../fixtures/tiny-decoder.ts'
+import { inverseCdf } from '../../support/decode-by-steps.ts'
+import { floats, ints } from '../../support/run-generation.ts'
+
+const S = 5
+const D = 16
+const V = 64
+
+/** The head in fp64, written from the options: g(W z + b), g a scale and a soft-cap. */
+function referenceHead(options: TinyDecoderOptions) {
+  const { reference } = tinyDecoder(options)
+  return (z: ArrayLike<number>, t: number): number[] =>
+    Array.from({ length: V }, (_, token) => {
+      let x = reference.bias?.[token] ?? 0
+      for (let d = 0; d < D; d++) x += reference.weight[token * D + d]! * z[t * D + d]!
+      x *= options.scale ?? 1
+      return options.softCap ? options.softCap * Math.tanh(x / options.softCap) : x
+    })
+}
+
+async function setUp(options: TinyDecoderOptions) {
+  const { model, config } = tinyDecoder(options)
+  const description = describeDecoder(model, config)
+  const step = await InferenceSession.create(compileHead(model, description))
+  const logits = await InferenceSession.create(compileHeadLogits(model, description))
+  return { head: referenceHead(options), step, logits }
+}
+
+function randomLatents(seed: number): Float32Array {
+  const random = createRandom(seed)
+  return Float32Array.from({ length: S * D }, () => random.gaussian())
+}
+
+interface StepFeeds {
+  z: Float32Array
+  m?: Float32Array
+  v?: Float32Array
+  step?: number
+  actions: number[][]
+  advantages: number[]
+  temperature?: number
+}
+
+const ADAM = { lr: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+
+async function runStep(session: InferenceSession, feeds: StepFeeds) {
+  const { z, m = new Float32Array(S * D), v = new Float32Array(S * D), step = 0, actions, advantages } = feeds
+  const scalars = { ...ADAM, step, temperature: feeds.temperature ?? 1 }
+  const results = await session.run({
+    ...Object.fromEntries(Object.entries({ z, m, v }).map(([name, data]) => [name, floats(data, [S, D])])),
+    ...Object.fromEntries(Object.entries(scalars).map(([name, number]) => [name, floats([number], [])])),
+    actions: ints(actions.flat(), [actions.length, S]),
+    advantages: floats(advantages, [advantages.length]),
+  })
+  const data = (name: string) => results[name]!.data as Float32Array
+  return {
+    z: data('z_next'),
+    m: data('m_next'),
+    v: data('v_next'),
+    tokens: Array.from(results['tokens']!.data as BigInt64Array, Number),
+  }
+}
+
+/** J(z) = (1/M) sum_m A_m sum_t log p(a_t^m | z_t), fp64. */
+function objective(head: ReturnType<typeof referenceHead>, z: ArrayLike<number>, feeds: StepFeeds): number {
+  const positions = Array.from({ length: S }, (_, t) => softmax(head(z, t), feeds.temperature ?? 1))
+  const perRollout = feeds.actions.map(
+    (row, m) => feeds.advantages[m]! * row.reduce((sum, a, t) => sum + Math.log(positions[t]![a]!), 0),
+  )
+  return perRollout.reduce((sum, value) => sum + value, 0) / feeds.actions.length
+}
+
+const HEADS: [string, TinyDecoderOptions][] = [
+  ['plain', {}],
+  ['tied', { head: 'tied' }],
+  ['transposed, bias', { head: 'transposed', bias: true }],
+  ['Gemm, bias, scale and soft-cap', { head: 'gemm', bias: true, scale: 0.7, softCap: 2.5 }],
+  ['soft-cap alone', { softCap: 1.5 }],
+]
+
+describe.each(HEADS)('%s head', (_, options) => {
+  const actions = [
+    [1, 2, 3, 4, 5],
+    [1, 60, 9, 9, 9],
+    [0, 63, 33, 17, 5],
+  ]
+  test.each<[string, Omit<StepFeeds, 'z'>]>([
+    ['one rollout pushed away', { actions: [actions[0]!], advantages: [-0.7] }],
+    ['several rollouts, one action twice', { actions, advantages: [0.8, -0.3, 0.4], temperature: 0.6 }],
+  ])('the gradient is that of central differences: %s', async (_, partial) => {
+    const { head, step } = await setUp(options)
+    const feeds = { ...partial, z: randomLatents(5) }
+    const { m } = await runStep(step, feeds)
+    const gradient = m.map((value) => value / (1 - ADAM.beta1))
+    const delta = 1e-5
+    let largest = 0
+    for (let i = 0; i < feeds.z.length; i++) {
+      const moved = (by: number) => {
+        const z = Float64Array.from(feeds.z)
+        z[i]! += by
+        return objective(head, z, feeds)
+      }
+      const expected = (moved(delta) - moved(-delta)) / (2 * delta)
+      largest = Math.max(largest, Math.abs(expected))
+      expect(Math.abs(gradient[i]! - expected)).toBeLessThan(2e-6)
+    }
+    expect(largest).toBeGreaterThan(0.05)
+  })
+
+  test('logits, argmax and samples are those of the head in fp64', async () => {
+    const { head, logits } = await setUp(options)
+    const z = randomLatents(8)
+    const random = createRandom(21)
+    const uniforms = Array.from({ length: 4 * S }, () => random.uniform())
+    const chosen = [63, 0, 17]
+    const feeds = (rollouts: number) => ({
+      z: floats(z, [S, D]),
+      token_ids: ints(chosen, [3]),
+      temperature: floats([0.8], []),
+      uniforms: floats(uniforms.slice(0, rollouts * S), [rollouts, S]),
+    })
+    const results = await logits.run(feeds(4))
+    const rows = Array.from({ length: S }, (_, t) => head(z, t))
+    const got = results['logits']!.data as Float32Array
+    rows.forEach((row, t) => {
+      chosen.forEach((token, c) => {
+        expect(got[t * 3 + c]).toBeCloseTo(row[token]!, 4)
+      })
+    })
+    expect(Array.from(results['tokens']!.data as BigInt64Array, Number)).toEqual(rows.map(argmax))
+    const expected = uniforms.map((u, i) => inverseCdf(softmax(rows[i % S]!, 0.8), u))
+    expect(results['samples']!.dims).toEqual([4, S])
+    expect(Array.from(results['samples']!.data as BigInt64Array, Number)).toEqual(expected)
+    expect((await logits.run(feeds(0)))['samples']!.dims).toEqual([0, S])
+  })
+})
+
+test('steps follow Adam in fp64 and end at the argmax of the new latents', async () => {
+  const { head, step } = await setUp({ softCap: 4 })
+  const feeds: StepFeeds = { z: randomLatents(9), actions: [[3, 1, 4, 1, 5]], advantages: [-0.6] }
+  let state: Pick<Required<StepFeeds>, 'z' | 'm' | 'v'> = {
+    z: feeds.z,
+    m: new Float32Array(S * D),
+    v: new Float32Array(S * D),
+  }
+  const expected = {
+    z: Float64Array.from(feeds.z),
+    m: new Float64Array(S * D),
+    v: new Float64Array(S * D),
+  }
+  for (let t = 1; t <= 8; t++) {
+    const next = await runStep(step, { ...feeds, ...state, step: t - 1 })
+    const gradient = expected.z.map((value, i) => {
+      const moved = (by: number) => {
+        const z = expected.z.slice()
+        z[i] = value + by
+        return objective(head, z, feeds)
+      }
+      return (moved(1e-5) - moved(-1e-5)) / 2e-5
+    })
+    for (const [i, g] of gradient.entries()) {
+      expected.m[i] = ADAM.beta1 * expected.m[i]! + (1 - ADAM.beta1) * g
+      expected.v[i] = ADAM.beta2 * expected.v[i]! + (1 - ADAM.beta2) * g * g
+      const corrected = expected.m[i]! / (1 - ADAM.beta1 ** t)
+      expected.z[i]! +=
+        (ADAM.lr * corrected) / (Math.sqrt(expected.v[i]! / (1 - ADAM.beta2 ** t)) + ADAM.epsilon)
+    }
+    for (const [i, value] of expected.z.entries()) expect(Math.abs(next.z[i]! - value)).toBeLessThan(2e-4)
+    expect(next.tokens).toEqual(Array.from({ length: S }, (_, p) => argmax(head(next.z, p))))
+    state = next
+  }
+  expect(objective(head, state.z, feeds)).toBeGreaterThan(objective(head, feeds.z, feeds))
+})
+
+test('the head graphs hold the weights of the head and nothing else', () => {
+  const { model, bytes } = tinyDecoder({ layers: 6 })
+  const description = describeDecoder(model)
+  expect(compileHead(model, description).length).toBeLessThan(bytes.length / 2)
+})
