@@ -37,7 +37,7 @@ export interface ChildConnection {
   stop(graceMs: number): Promise<void>
 }
 
-/** How long an idle process may take to notice that its channel is closed. */
+/** How long an idle process may take to go. */
 const EXIT_MS = 2000
 
 /**
@@ -119,7 +119,8 @@ export async function connectChild(
 
   async function stop(graceMs: number): Promise<void> {
     if (pending.size > 0) await before(graceMs, new Promise<void>((resolve) => idle.push(resolve)))
-    if (child.connected) child.disconnect()
+    // Asked, not disconnected: 'close' does not follow a channel that this side closed.
+    post({ type: 'stop' })
     await before(EXIT_MS, ended.promise)
     child.kill('SIGKILL')
     await ended.promise

@@ -55,11 +55,16 @@ export type Call = {
   }
 }[OperationName]
 
-export type MessageToChild =
-  | { readonly type: 'serve'; readonly options: ServeOptions }
+/** What an engine process that serves a model is told. */
+export type SessionMessage =
   | { readonly type: 'open'; readonly session: number; readonly prompt: readonly number[] }
   | { readonly type: 'close'; readonly session: number }
   | Call
+
+export type MessageToChild =
+  | { readonly type: 'serve'; readonly options: ServeOptions }
+  | { readonly type: 'stop' }
+  | SessionMessage
 
 /** What the engine process has to do. */
 export interface ChildLoad {

@@ -18,10 +18,11 @@ export interface BatchLimits {
 /** Below these, padding is too cheap to be worth another run of the graph. */
 const FREE_INPUT_PADDING = 64
 const FREE_PAST_PADDING = 2048
+const MOST_FED_PER_USED = 1.5
 
 /**
  * Divides rows into batches, first fit in the order given, so the batch of the oldest row comes first and an unchanged
- * list gives unchanged batches. A row joins a batch only while padding stays below half of what is fed: a long prompt
+ * list gives unchanged batches. A row joins a batch only while padding stays below a third of what is fed: a long prompt
  * does not make sixteen short rows pay for its length.
  */
 export function formBatches<Row>(
@@ -53,8 +54,8 @@ function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): bo
   }
   const past = area(all.map((row) => row.covered))
   return (
-    input.fed <= Math.max(FREE_INPUT_PADDING, 2 * input.used) &&
-    past.fed <= Math.max(FREE_PAST_PADDING, 2 * past.used)
+    input.fed <= Math.max(FREE_INPUT_PADDING, MOST_FED_PER_USED * input.used) &&
+    past.fed <= Math.max(FREE_PAST_PADDING, MOST_FED_PER_USED * past.used)
   )
 }
 

@@ -67,14 +67,14 @@ export function createHeadGraph(
       }
     },
     async decode(latents) {
-      const { tokens } = await sessions.logits.run(logitsFeeds(latents.data, [0], 1, 1, null), ['tokens'])
+      const { tokens } = await sessions.logits.run(logitsFeeds(latents.data, [0]), ['tokens'])
       return Array.from(tokens.data as BigInt64Array, Number)
     },
     async sample(latents, rollouts, temperature, seed) {
       const random = createRandom(seed)
       const uniforms = Float32Array.from({ length: rollouts * latents.length }, () => random.uniform())
       const { samples } = await sessions.logits.run(
-        logitsFeeds(latents.data, [0], temperature, rollouts, uniforms),
+        logitsFeeds(latents.data, [0], { temperature, uniforms }),
         ['samples'],
       )
       const drawn = Array.from(samples.data as BigInt64Array, Number)
@@ -83,7 +83,7 @@ export function createHeadGraph(
       )
     },
     async logits(states, tokens) {
-      const { logits } = await sessions.logits.run(logitsFeeds(states, tokens, 1, 1, null), ['logits'])
+      const { logits } = await sessions.logits.run(logitsFeeds(states, tokens), ['logits'])
       const values = logits.data as Float32Array
       return Array.from({ length: states.length / hiddenSize }, (_, row) =>
         values.slice(row * tokens.length, (row + 1) * tokens.length),
@@ -91,20 +91,18 @@ export function createHeadGraph(
     },
   }
 
-  /** Every input must be fed, also those that the fetched output does not read. */
+  /** Every input must be fed, also those that the fetched output does not read; no uniforms draw nothing. */
   function logitsFeeds(
     states: Float32Array,
     tokens: readonly number[],
-    temperature: number,
-    rollouts: number,
-    uniforms: Float32Array | null,
+    { temperature, uniforms } = { temperature: 1, uniforms: new Float32Array() },
   ) {
     const rows = states.length / hiddenSize
     return {
       z: latentsTensor(states),
       token_ids: int64(tokens),
       temperature: float32(temperature),
-      uniforms: createTensor('float32', [rollouts, rows], uniforms ?? new Float32Array(rollouts * rows)),
+      uniforms: createTensor('float32', [uniforms.length / rows, rows], uniforms),
     }
   }
 }

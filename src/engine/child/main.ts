@@ -3,7 +3,7 @@
  * whatever reason, it exits, so no engine outlives its service.
  */
 
-import { type MessageFromChild, type MessageToChild, toWireError } from '../protocol.ts'
+import { type MessageFromChild, type MessageToChild, type SessionMessage, toWireError } from '../protocol.ts'
 import { serve } from './serve.ts'
 
 const ROLES = ['serve']
@@ -23,9 +23,10 @@ function send(message: MessageFromChild, sent = () => {}): void {
   if (process.connected) process.send?.(message, undefined, undefined, sent)
 }
 
-let handle: ((message: Exclude<MessageToChild, { type: 'serve' }>) => void) | null = null
+let handle: ((message: SessionMessage) => void) | null = null
 
 process.on('message', (message: MessageToChild) => {
+  if (message.type === 'stop') process.exit(0)
   if (message.type !== 'serve') {
     handle?.(message)
     return

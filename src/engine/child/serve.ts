@@ -5,10 +5,10 @@ import { constrainedMemory } from 'node:process'
 import {
   type Call,
   type MessageFromChild,
-  type MessageToChild,
   type OperationName,
   type Operations,
   type ServeOptions,
+  type SessionMessage,
   toWireError,
 } from '../protocol.ts'
 import { loadGraphs } from './load-graphs.ts'
@@ -38,7 +38,7 @@ type Handlers = {
 export async function serve(
   options: ServeOptions,
   send: (message: MessageFromChild) => void,
-): Promise<(message: Exclude<MessageToChild, { type: 'serve' }>) => void> {
+): Promise<(message: SessionMessage) => void> {
   const { provider, reason } = await chooseProvider(options.executionProvider, options.cudaDevice)
   send({ type: 'log', level: 'info', message: `execution provider ${provider}: ${reason}`, fields: {} })
   const { generation, head } = await loadGraphs(options, provider)

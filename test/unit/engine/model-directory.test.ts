@@ -124,7 +124,10 @@ suite('loadModelDirectory()', () => {
   })
 
   test.each([
-    ['graph', (m: TinyModelDirectory) => m.write('onnx/model.onnx', tinyDecoder({ vocabulary: 64, seed: 2 }).bytes)],
+    [
+      'graph',
+      (m: TinyModelDirectory) => m.write('onnx/model.onnx', tinyDecoder({ vocabulary: 64, seed: 2 }).bytes),
+    ],
     ['config', (m: TinyModelDirectory) => m.write('generation_config.json', { eos_token_id: 2 })],
     ['mean', (m: TinyModelDirectory) => m.write('embedding-mean.bin', new Uint8Array(64))],
   ])('fingerprint: changes with the %s as it should', async (what, change) => {
@@ -160,7 +163,9 @@ suite('a model directory at fault', () => {
 
   test('without a graph', async () => {
     await model.write('onnx/model.onnx', null)
-    expect(await faultOf()).toMatch(/expected one ONNX graph with a KV cache at .*got an empty folder; export/)
+    expect(await faultOf()).toMatch(
+      /expected one ONNX graph with a KV cache at .*got an empty folder; export/,
+    )
     await model.write('onnx', null)
     expect(await faultOf()).toMatch(/got no such folder; export/)
   })
@@ -213,12 +218,15 @@ suite('a model directory at fault', () => {
     await expect(loadModelDirectory(model.path)).resolves.toBeDefined()
   })
 
-  test.each(['config.json', 'tokenizer.json', 'circadian.json'])('with a %s that is no JSON object', async (name) => {
-    await model.write(name, '{"cut": ')
-    expect(await faultOf()).toContain(`expected ${name} to be JSON`)
-    await model.write(name, '[1]')
-    expect(await faultOf()).toContain(`expected ${name} to hold a JSON object`)
-  })
+  test.each(['config.json', 'tokenizer.json', 'circadian.json'])(
+    'with a %s that is no JSON object',
+    async (name) => {
+      await model.write(name, '{"cut": ')
+      expect(await faultOf()).toContain(`expected ${name} to be JSON`)
+      await model.write(name, '[1]')
+      expect(await faultOf()).toContain(`expected ${name} to hold a JSON object`)
+    },
+  )
 
   test('with a config.json of another kind of model', async () => {
     await model.write('config.json', { vision_config: {} })
@@ -233,7 +241,10 @@ suite('a model directory at fault', () => {
   })
 
   test('without a chat template, or with one that cannot be used', async () => {
-    const { chat_template: _, ...config } = tinyModelFiles()['tokenizer_config.json'] as Record<string, unknown>
+    const { chat_template: _, ...config } = tinyModelFiles()['tokenizer_config.json'] as Record<
+      string,
+      unknown
+    >
     await model.write('tokenizer_config.json', config)
     expect(await faultOf()).toMatch(/expected a chat template .*got neither; use an instruction-tuned model/)
     await model.write('chat_template.jinja', '{% for message in messages %}')
@@ -252,10 +263,22 @@ suite('a model directory at fault', () => {
     ['a wrong type', (p) => Object.assign(p, { defaults: { lr: 'fast' } }), /\/defaults\/lr must be number/],
     ['a number out of range', (p) => Object.assign(p, { defaults: { rho: 2 } }), /\/defaults\/rho/],
     ['no solver', (p) => Reflect.deleteProperty(p, 'solver'), /solver/],
-    ['a template without its place', (p) => Object.assign(p, { solver: { system: '', template: 'x' } }), /\/solver\/template/],
+    [
+      'a template without its place',
+      (p) => Object.assign(p, { solver: { system: '', template: 'x' } }),
+      /\/solver\/template/,
+    ],
     ['a broken pattern', (p) => Object.assign(p, { answer: { pattern: 'ans (' } }), /\/answer\/pattern/],
-    ['a pattern without a group', (p) => Object.assign(p, { answer: { pattern: 'ans' } }), /\/answer\/pattern has no group/],
-    ['no way to find an answer', (p) => Object.assign(p, { answer: {} }), /exactly one of 'pattern' and 'kind'/],
+    [
+      'a pattern without a group',
+      (p) => Object.assign(p, { answer: { pattern: 'ans' } }),
+      /\/answer\/pattern has no group/,
+    ],
+    [
+      'no way to find an answer',
+      (p) => Object.assign(p, { answer: {} }),
+      /exactly one of 'pattern' and 'kind'/,
+    ],
     [
       'a restatement rule without a group',
       (p) => Object.assign(p, { format: { restates: { question: '(x)', reasoning: 'x' } } }),
@@ -269,11 +292,19 @@ suite('a model directory at fault', () => {
   })
 
   test.each([
-    ['no correctness criterion', [{ name: 'clarity' }], /exactly one criterion named 'correctness', it has 0/],
+    [
+      'no correctness criterion',
+      [{ name: 'clarity' }],
+      /exactly one criterion named 'correctness', it has 0/,
+    ],
     ['two of them', [{}, {}], /exactly one criterion named 'correctness', it has 2/],
     ['a name twice', [{}, { name: 'a' }, { name: 'a' }], /several criteria named 'a'/],
     ['verdicts that look alike', [{ false: ['true not'] }], /'true not', whose first token is also/],
-    ['verdicts unknown to the tokenizer', [{ true: ['yes'], false: ['no'] }], /'no', whose first token is also/],
+    [
+      'verdicts unknown to the tokenizer',
+      [{ true: ['yes'], false: ['no'] }],
+      /'no', whose first token is also/,
+    ],
     ['a verdict without tokens', [{ true: [' '] }], /' ', which has no token/],
   ])('whose judge has %s', async (_, changes, expected) => {
     const criterion = { name: 'correctness', prompt: 'check', true: ['true'], false: ['false'], weight: 1 }
@@ -290,7 +321,10 @@ suite('a model directory at fault', () => {
     expect(await faultOf()).toMatch(/expected 16 fp32 numbers \(64 bytes\) .*got 60 bytes; measure it again/)
     await model.write('embedding-mean.bin', new Uint8Array(new Float32Array(16).fill(Number.NaN).buffer))
     expect(await faultOf()).toMatch(/expected finite numbers/)
-    await model.write('circadian.json', profile((p) => Object.assign(p, { embedding: { mean: '../mean.bin' } })))
+    await model.write(
+      'circadian.json',
+      profile((p) => Object.assign(p, { embedding: { mean: '../mean.bin' } })),
+    )
     expect(await faultOf()).toMatch(/the embedding mean of circadian.json to lie inside/)
   })
 })

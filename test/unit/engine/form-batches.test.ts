@@ -1,0 +1,82 @@
+import { expect, suite, test } from 'vitest'
+import { type BatchLimits, formBatches, type RowSize } from '../../../src/engine/child/form-batches.ts'
+
+const limits: BatchLimits = { padding: 'any', maxRows: 4, maxInputTokens: 512 }
+
+function batches(
+  rows: readonly (readonly [covered: number, input: number])[],
+  change: Partial<BatchLimits> = {},
+) {
+  const sizeOf = (index: number): RowSize => ({ covered: rows[index]![0], input: rows[index]![1] })
+  return formBatches([...rows.keys()], sizeOf, { ...limits, ...change })
+}
+
+suite('formBatches()', () => {
+  test('keeps rows together, oldest first, up to the row limit', () => {
+    expect(batches(Array(6).fill([10, 1]))).toEqual([
+      [0, 1, 2, 3],
+      [4, 5],
+    ])
+  })
+
+  test('does not make short rows pay for a long one', () => {
+    const long = [0, 400] as const
+    expect(batches([long, [0, 5], [0, 6]])).toEqual([[0], [1, 2]])
+    expect(batches([long, [0, 300]], { maxInputTokens: 1000 })).toEqual([[0, 1]])
+  })
+
+  test('does not make short caches pay for a long one', () => {
+    expect(
+      batches([
+        [5000, 1],
+        [10, 1],
+        [20, 1],
+      ]),
+    ).toEqual([[0], [1, 2]]) // prettier-ignore
+    // Little in absolute terms: another run would cost more.
+    expect(
+      batches([
+        [500, 1],
+        [10, 1],
+      ]),
+    ).toEqual([[0, 1]]) // prettier-ignore
+  })
+
+  test('bounds the tokens of one run', () => {
+    expect(
+      batches([
+        [0, 300],
+        [0, 300],
+        [0, 200],
+      ]),
+    ).toEqual([[0], [1], [2]]) // prettier-ignore
+    expect(
+      batches([
+        [0, 200],
+        [0, 200],
+        [0, 200],
+      ]),
+    ).toEqual([[0, 1], [2]]) // prettier-ignore
+  })
+
+  test('joins only equal sizes where the graph cannot mask', () => {
+    expect(
+      batches(
+        [
+          [10, 1],
+          [11, 1],
+          [10, 1],
+          [10, 2],
+        ],
+        { padding: 'exact' },
+      ),
+    ).toEqual([[0, 2], [1], [3]]) // prettier-ignore
+  })
+
+  test('gives the same batches for an unchanged list', () => {
+    const rows = Array.from({ length: 40 }, (_, i) => [(i * 37) % 3000, 1 + ((i * 11) % 90)] as const)
+    const first = batches(rows)
+    expect(batches(rows)).toEqual(first)
+    expect(first.flat().sort((a, b) => a - b)).toEqual([...rows.keys()])
+  })
+})

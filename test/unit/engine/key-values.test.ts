@@ -1,0 +1,107 @@
+import { expect, suite, test } from 'vitest'
+import {
+  bytesPerPosition,
+  compact,
+  gather,
+  isWholeBlock,
+  joinSpans,
+  type KvBlock,
+  type KvLayout,
+  type KvView,
+  truncate,
+  viewLength,
+} from '../../../src/engine/child/key-values.ts'
+
+const layout: KvLayout = { layers: 1, heads: 2, headSize: 1, type: 'float32' }
+
+/** Keys count 100 * row + 10 * head + position; values are their negatives. */
+function block(rows: number, length: number): KvBlock {
+  const keys = Float32Array.from({ length: rows * 2 * length }, (_, i) => {
+    const [row, head, position] = [Math.floor(i / (2 * length)), Math.floor(i / length) % 2, i % length]
+    return 100 * row + 10 * head + position
+  })
+  return { arrays: [keys, keys.map((key) => -key)], rows, length }
+}
+
+suite('key/value views', () => {
+  test('truncate to a prefix across padding', () => {
+    const view: KvView = {
+      block: block(1, 6),
+      row: 0,
+      spans: [
+        [1, 3],
+        [4, 6],
+      ],
+    } // prettier-ignore
+    expect(viewLength(view)).toBe(4)
+    expect(truncate(view, 3)?.spans).toEqual([
+      [1, 3],
+      [4, 5],
+    ])
+    expect(truncate(view, 2)?.spans).toEqual([[1, 3]])
+    expect(truncate(view, 9)?.spans).toEqual(view.spans)
+    expect(truncate(view, 0)).toBeNull()
+    expect(truncate(null, 3)).toBeNull()
+  })
+
+  test('join what is adjacent', () => {
+    expect(
+      joinSpans([
+        [0, 2],
+        [2, 2],
+        [2, 5],
+        [6, 7],
+      ]),
+    ).toEqual([
+      [0, 5],
+      [6, 7],
+    ])
+  })
+
+  test('gather rows of any length at the right edge, padding left out', () => {
+    const three: KvView = {
+      block: block(2, 4),
+      row: 1,
+      spans: [
+        [0, 1],
+        [2, 4],
+      ],
+    } // prettier-ignore
+    const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
+    const gathered = gather(layout, [three, null, one])
+    expect(gathered).toMatchObject({ rows: 3, length: 3 })
+    expect([...gathered.arrays[0]!]).toEqual([
+      100, 102, 103, 110, 112, 113, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 11,
+    ])
+    expect([...gathered.arrays[1]!].slice(0, 3)).toEqual([-100, -102, -103])
+  })
+
+  test('are a whole block only as all its rows in order', () => {
+    const shared = block(2, 3)
+    const view = (row: number): KvView => ({ block: shared, row, spans: [[0, 3]] })
+    expect(isWholeBlock([view(0), view(1)])).toBe(true)
+    expect(isWholeBlock([view(1), view(0)])).toBe(false)
+    expect(isWholeBlock([view(0)])).toBe(false)
+    expect(isWholeBlock([view(0), null])).toBe(false)
+    expect(isWholeBlock([])).toBe(false)
+  })
+
+  test('compact into memory of their own, unless they have it', () => {
+    const view: KvView = { block: block(2, 4), row: 1, spans: [[1, 4]] }
+    const own = compact(layout, view)
+    expect(own.block).toMatchObject({ rows: 1, length: 3 })
+    expect([...own.block.arrays[0]!]).toEqual([101, 102, 103, 111, 112, 113])
+    expect(compact(layout, own)).toBe(own)
+  })
+
+  test('keep half precision as bits, at half the bytes', () => {
+    const half: KvLayout = { ...layout, type: 'float16' }
+    const bits = Uint16Array.of(1, 0x3c00, 0x7c01, 4)
+    const gathered = gather(half, [
+      { block: { arrays: [bits, bits], rows: 1, length: 2 }, row: 0, spans: [[1, 2]] },
+    ])
+    expect(gathered.arrays[0]).toEqual(Uint16Array.of(0x3c00, 4))
+    expect(bytesPerPosition(half)).toBe(8)
+    expect(bytesPerPosition(layout)).toBe(16)
+  })
+})
