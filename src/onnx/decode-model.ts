@@ -86,6 +86,7 @@ function decodeNode(proto: NodeProto): Node {
 }
 
 function decodeAttribute(proto: AttributeProto): Attribute {
+  if (proto.refAttrName !== '') return { type: 'opaque', value: proto }
   const extra = extraOf(proto)
   switch (ATTRIBUTE_TYPES[proto.type]) {
     case 'float':

@@ -29,10 +29,10 @@ const ATTRIBUTE_CODES = new Map<AttributeType, number>(
 export function encodeModel(model: Model): Uint8Array {
   const proto = create(ModelProtoSchema, {
     irVersion: BigInt(model.irVersion),
-    producerName: model.producerName,
-    producerVersion: model.producerVersion,
     opsetImport: [...model.opsetImports].map(([domain, version]) => ({ domain, version: BigInt(version) })),
     graph: encodeGraph(model.graph),
+    ...(model.producerName !== '' && { producerName: model.producerName }),
+    ...(model.producerVersion !== '' && { producerVersion: model.producerVersion }),
   })
   return toBinary(ModelProtoSchema, withExtra(proto, model.extra))
 }
