@@ -1,0 +1,54 @@
+/** @file Episodes at the store's port, in memory: what solving commits, and what it gets back. */
+
+import type { Neighbour, NeighbourQuery } from '#algorithms'
+import type { EpisodeStore, NewEpisode } from '#episodes'
+import { ServiceError } from '#errors'
+import { dot } from '#tensor'
+
+export interface EpisodesInMemory extends EpisodeStore {
+  readonly added: NewEpisode[]
+  readonly queries: NeighbourQuery[]
+}
+
+export interface EpisodesOptions {
+  /** Which methods fail as they do without a database. */
+  readonly failing?: readonly ('add' | 'nearest')[]
+}
+
+export function createEpisodesInMemory({ failing = [] }: EpisodesOptions = {}): EpisodesInMemory {
+  const added: NewEpisode[] = []
+  const queries: NeighbourQuery[] = []
+  const gone = () => new ServiceError('STORE_UNAVAILABLE', 'episodes: expected a database, got none')
+  const unused = () => Promise.reject(new Error('not used by solving'))
+  return {
+    added,
+    queries,
+    async add(episode) {
+      if (failing.includes('add')) throw gone()
+      added.push(episode)
+    },
+    async nearest(query) {
+      queries.push(query)
+      if (failing.includes('nearest')) throw gone()
+      return added
+        .filter(({ tenantId, fingerprint, admitted, latents }) => {
+          return (
+            tenantId === query.tenantId && fingerprint === query.fingerprint && admitted && latents !== null
+          )
+        })
+        .map((episode): Neighbour => {
+          const similarity = dot(episode.embedding, query.embedding)
+          return { episodeId: episode.id, similarity, ...episode.latents! }
+        })
+        .filter(({ similarity }) => similarity >= query.minSimilarity)
+        .sort((a, b) => b.similarity - a.similarity)
+        .slice(0, query.topK)
+    },
+    list: unused,
+    get: unused,
+    label: unused,
+    remove: unused,
+    removeAll: unused,
+    index: unused,
+  }
+}

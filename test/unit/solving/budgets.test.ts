@@ -1,0 +1,196 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
+import type { Call, World } from '../../support/linear-model.ts'
+import { route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+
+/** The model takes its time from the n-th call of a kind on. */
+function slowFrom(call: Call, nth: number, ms = 80): World {
+  let count = 0
+  return {
+    ...TWO_FLIPS,
+    before: async (made) => {
+      if (made === call && ++count >= nth) await sleep(ms)
+    },
+  }
+}
+
+describe('maxIterations', () => {
+  test('bounds the updates', async () => {
+    const solution = await solverOn(TWO_FLIPS).solve({ budget: { maxIterations: 2 } })
+    expect(solution).toMatchObject({ stopped: 'maxIterations', iterations: 2, answer: '1', improved: false })
+  })
+
+  test('of 0 gives the draft, searched for nothing', async () => {
+    const { solve, engine } = solverOn(TWO_FLIPS)
+    const solution = await solve({ budget: { maxIterations: 0 } })
+
+    expect(solution).toMatchObject({ stopped: 'maxIterations', iterations: 0, answer: '1' })
+    expect(engine.calls.ascend).toBe(0)
+  })
+
+  test('of 0 lets memory answer: transfer is no iteration', async () => {
+    const episodes = createEpisodesInMemory()
+    const { solve } = solverOn(TWO_FLIPS, { episodes })
+    await solve({ strategy: 'auto' })
+
+    const solution = await solve({ strategy: 'auto', budget: { maxIterations: 0 } })
+
+    expect(solution).toMatchObject({ stopped: 'reward', iterations: 0, evaluations: 1, answer: '3' })
+  })
+})
+
+describe('maxNewTokens', () => {
+  test.each(['greedy', 'latentseek', 'auto', 'majority'] as const)(
+    'cuts %s, which says so',
+    async (strategy) => {
+      for (const maxNewTokens of [1, 2, 5]) {
+        const solution = await solverOn(TWO_FLIPS).solve({ strategy, budget: { maxNewTokens } })
+
+        expect(solution).toMatchObject({ stopped: 'maxNewTokens', answer: null, reward: -1 })
+        expect(solution.usage.generatedTokens).toBeLessThanOrEqual(maxNewTokens)
+        expect(solution.usage.rewardTokens).toBe(0)
+      }
+    },
+  )
+
+  test('bounds draft and regenerations together; the best of them is returned', async () => {
+    // Draft 9, first regeneration 8, and 3 of the second's 8.
+    const solution = await solverOn(TWO_FLIPS).solve({ budget: { maxNewTokens: 20 }, explain: true })
+
+    expect(solution).toMatchObject({ stopped: 'maxNewTokens', answer: '2', improved: true })
+    expect(solution.usage.generatedTokens).toBe(20)
+    expect(solution.candidates?.at(-1)).toMatchObject({ answer: null, reward: -1, tokens: 4 })
+  })
+
+  test('is shared out among samples, of which there are fewer when there is less than a token each', async () => {
+    const some = await solverOn(TWO_FLIPS).solve({
+      ...{ strategy: 'majority', samples: 4, budget: { maxNewTokens: 38 }, explain: true },
+    })
+    expect(some.candidates!.map(({ tokens }) => tokens)).toEqual([9, 9, 9, 9])
+
+    const few = await solverOn(TWO_FLIPS).solve({
+      ...{ strategy: 'majority', samples: 8, budget: { maxNewTokens: 3 }, explain: true },
+    })
+    expect(few.candidates).toHaveLength(3)
+  })
+
+  test('of the profile bounds each answer, not their sum', async () => {
+    const solution = await solverOn(TWO_FLIPS).solve({ strategy: 'majority', samples: 16 })
+    expect(solution.usage.generatedTokens).toBe(16 * 9)
+  })
+
+  test('leaves room for the judge in the context', async () => {
+    const endless = { ...TWO_FLIPS, routes: { a: { ...route('1', 0.9), endless: true } } }
+    const { solve, engine } = solverOn(endless)
+    const solution = await solve({ strategy: 'greedy', budget: { maxNewTokens: 32_768 } })
+
+    expect(solution.usage.promptTokens + solution.usage.completionTokens + 1).toBeLessThanOrEqual(
+      engine.contextLength,
+    )
+  })
+
+  test('refuses a prompt that leaves no room at all', async () => {
+    const { solve, engine } = solverOn(TWO_FLIPS)
+    await expect(solve({ question: '1 '.repeat(252) })).rejects.toMatchObject({ code: 'PROMPT_TOO_LONG' })
+    expect(engine.calls.open).toBe(0)
+  })
+})
+
+describe('maxMs', () => {
+  test('returns the best answer so far', async () => {
+    // The second regeneration would be the right one, but takes too long.
+    const solution = await solverOn(slowFrom('generate', 3)).solve({ budget: { maxMs: 40 } })
+
+    expect(solution).toMatchObject({ stopped: 'maxMs', answer: '2', improved: true })
+    expect(solution.iterations).toBeGreaterThan(0)
+  })
+
+  test('returns a draft that nobody had time to judge, and keeps no episode of it', async () => {
+    const episodes = createEpisodesInMemory()
+    const { solve } = solverOn(slowFrom('score', 1), { episodes })
+    const solution = await solve({ budget: { maxMs: 40 } })
+
+    expect(solution).toMatchObject({
+      stopped: 'maxMs',
+      answer: '1',
+      reward: -1,
+      episodeId: null,
+      degraded: [],
+    })
+    expect(solution.base).toEqual({ answer: '1', reward: -1 })
+    expect(episodes.added).toEqual([])
+  })
+
+  test.each(['greedy', 'latentseek', 'auto', 'majority'] as const)(
+    'has no answer from %s before the first token',
+    async (strategy) => {
+      for (const call of ['open', 'generate'] as const) {
+        const { solve, engine } = solverOn(slowFrom(call, 1), { episodes: createEpisodesInMemory() })
+        const solution = await solve({ strategy, budget: { maxMs: 30 } })
+
+        expect(solution).toMatchObject({
+          ...{ stopped: 'maxMs', answer: null, reasoning: '', reward: -1, base: null, episodeId: null },
+        })
+        expect(engine.openSessions).toBe(0)
+      }
+    },
+  )
+
+  test('keeps what was learned in time', async () => {
+    const episodes = createEpisodesInMemory()
+    // The answer is found; the margin steps of its latents are not done in time.
+    let ascents = 0
+    const world: World = {
+      ...TWO_FLIPS,
+      before: async (call) => {
+        if (call === 'ascend' && ++ascents > 2) await sleep(80)
+      },
+    }
+    const solution = await solverOn(world, { episodes }).solve({ budget: { maxMs: 50 } })
+
+    expect(solution).toMatchObject({ stopped: 'reward', answer: '3' })
+    expect(episodes.added).toMatchObject([{ id: solution.episodeId, admitted: true, latents: null }])
+  })
+
+  test('is not held up by a memory that does not answer', async () => {
+    const episodes = { ...createEpisodesInMemory(), nearest: () => new Promise<never>(() => {}) }
+    const { solve } = solverOn(TWO_FLIPS, { episodes })
+    const solution = await solve({ strategy: 'auto', learn: false, budget: { maxMs: 40 } })
+
+    expect(solution).toMatchObject({ stopped: 'maxMs', answer: '1' })
+  })
+})
+
+describe('a caller who went away', () => {
+  test.each(['open', 'generate', 'score', 'ascend'] as const)(
+    'stops the work during %s: no further call, no episode',
+    async (where) => {
+      const controller = new AbortController()
+      const made: Call[] = []
+      const episodes = createEpisodesInMemory()
+      const world: World = {
+        ...TWO_FLIPS,
+        before(call) {
+          made.push(call)
+          if (call === where) controller.abort()
+        },
+      }
+      const { solve, engine } = solverOn(world, { episodes, signal: controller.signal })
+
+      await expect(solve()).rejects.toMatchObject({ code: 'ABORTED' })
+      expect(made.at(-1)).toBe(where)
+      expect(made.filter((call) => call === where)).toHaveLength(1)
+      expect(engine.openSessions).toBe(0)
+      expect(episodes.added).toEqual([])
+    },
+  )
+
+  test('is told so, though time ran out too', async () => {
+    const controller = new AbortController()
+    controller.abort()
+    const { solve } = solverOn(TWO_FLIPS, { signal: controller.signal })
+
+    await expect(solve({ budget: { maxMs: 1 } })).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+})
