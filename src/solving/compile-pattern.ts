@@ -3,12 +3,12 @@
 import { ServiceError } from '#errors'
 
 /** Characters of an answer that patterns look at; what a pattern costs grows faster than its text. */
-const MAX_TEXT = 32_768
+const MAX_TEXT = 16_384
 
 export interface Pattern {
-  /** Group 1 (the whole match when there is no group) of the last match in the last 32,768 characters. */
+  /** Group 1 (the whole match when there is no group) of the last match in the last 16,384 characters. */
   last(text: string): string | null
-  /** The same of the first match in the first 32,768 characters. */
+  /** The same of the first match in the first 16,384 characters. */
   first(text: string): string | null
 }
 

@@ -2,27 +2,18 @@
 
 const OPENING = '\\boxed{'
 
-/** The content of the last complete `\boxed{}`; null when there is none. */
+/** The content of the `\boxed{}` that opens last among those that are closed; null when there is none. One pass. */
 export function findBoxed(text: string): string | null {
-  for (
-    let at = text.lastIndexOf(OPENING);
-    at !== -1;
-    at = at === 0 ? -1 : text.lastIndexOf(OPENING, at - 1)
-  ) {
-    const start = at + OPENING.length
-    const end = closingBrace(text, start)
-    if (end !== -1) return text.slice(start, end)
+  const open: { start: number; boxed: boolean }[] = []
+  let found: { start: number; end: number } | null = null
+  for (let index = 0; index < text.length; index++) {
+    if (text[index] === '{') {
+      const start = index + 1
+      open.push({ start, boxed: text.endsWith(OPENING, start) })
+    }
+    if (text[index] !== '}') continue
+    const closed = open.pop()
+    if (closed?.boxed && closed.start > (found?.start ?? -1)) found = { start: closed.start, end: index }
   }
-  return null
-}
-
-/** Index of the brace that closes one opened before `start`; -1 when none does. */
-function closingBrace(text: string, start: number): number {
-  let depth = 1
-  for (let index = start; index < text.length; index++) {
-    if (text[index] === '{') depth += 1
-    if (text[index] === '}') depth -= 1
-    if (depth === 0) return index
-  }
-  return -1
+  return found && text.slice(found.start, found.end)
 }
