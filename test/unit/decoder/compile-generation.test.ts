@@ -28,6 +28,7 @@ describe.each<[string, TinyDecoderOptions]>([
   ['a transposed head with bias and soft-cap', { head: 'transposed', bias: true, softCap: 2 }],
   ['a Gemm head with bias and scale', { head: 'gemm', bias: true, scale: 0.5 }],
   ['a half-precision head', { head: 'transposed', halfHead: true }],
+  ['a 4-bit head of three blocks, the last one partial', { head: 'quantized', width: 40 }],
 ])('with %s', (_, options) => {
   test('the loop emits the tokens and hidden states of the step graph, row by row and in a ragged batch', async () => {
     const { generate, reference } = await setUp(options)
@@ -88,6 +89,25 @@ test('padding on the right gives the same answers, resumed chunks included', asy
   for (const [b, prompt] of PROMPTS.entries()) {
     const expected = await reference.decode(prompt, { steps: 12 })
     expect([...first.tokens[b]!, ...second.tokens[b]!]).toEqual(expected.tokens)
+  }
+})
+
+test('a fused export gives the same answers padded on the right, alone and in resumed chunks', async () => {
+  const { generate, reference, description } = await setUp({ fused: true, width: 32, keyValueHeads: 1 })
+  expect(description.padding).toBe('exact')
+  const first = await generate({ rows: PROMPTS, steps: 9, padding: 'right' })
+  expect(new Set(first.tokens.flat()).size).toBeGreaterThan(10)
+  for (const [b, prompt] of PROMPTS.entries()) {
+    const expected = await reference.decode(prompt, { steps: 18 })
+    expect(first.tokens[b]).toEqual(expected.tokens.slice(0, 9))
+    expect(largestDifference(first.hiddenStates[b]!, expected.hiddenStates.slice(0, 9))).toBeLessThanOrEqual(
+      1e-5,
+    )
+    // Resumed in a batch of equal past lengths: this row and a copy of it.
+    const twice = await generate({ rows: [prompt, prompt], steps: 9 })
+    const rows = twice.tokens.map((row) => [row.at(-1)!])
+    const second = await generate({ rows, steps: 9, past: twice })
+    expect(second.tokens).toEqual([expected.tokens.slice(9), expected.tokens.slice(9)])
   }
 })
 

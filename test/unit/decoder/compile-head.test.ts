@@ -80,6 +80,8 @@ const HEADS: [string, TinyDecoderOptions][] = [
   ['transposed, bias', { head: 'transposed', bias: true }],
   ['Gemm, bias, scale and soft-cap', { head: 'gemm', bias: true, scale: 0.7, softCap: 2.5 }],
   ['soft-cap alone', { softCap: 1.5 }],
+  ['4-bit', { head: 'quantized', bias: true }],
+  ['8-bit', { head: 'quantized', bits: 8, softCap: 3 }],
 ]
 
 describe.each(HEADS)('%s head', (_, options) => {
