@@ -1,0 +1,177 @@
+/**
+ * @file The engine alone: time per token by batch, chunk and threads, prefill, head steps, and the way to the engine process.
+ *
+ * `npm run bench:engine -- [--model DIR] [--tokens 48] [--repeats 9] [--json FILE]`
+ */
+
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { pino } from 'pino'
+import { createEngine, loadModelDirectory } from '#engine'
+import { loadGraphs } from '../src/engine/child/load-graphs.ts'
+import { createScheduler } from '../src/engine/child/scheduler.ts'
+import { describeMachine } from './report/machine.ts'
+import { quantile } from './report/statistics.ts'
+import { printTable } from './report/table.ts'
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'models/order-of-operations' },
+    tokens: { type: 'string', default: '48' },
+    repeats: { type: 'string', default: '9' },
+    json: { type: 'string' },
+  },
+})
+const tokens = Number(values.tokens)
+const repeats = Number(values.repeats)
+const machine = describeMachine()
+const directory = await loadModelDirectory(values.model)
+console.log(`# The engine\n\n${JSON.stringify(machine)}`)
+
+/** Milliseconds: the fastest and the median of `repeats` after two to warm up. */
+async function time(task: () => Promise<unknown>): Promise<{ readonly min: number; readonly p50: number }> {
+  const times: number[] = []
+  for (let index = -2; index < repeats; index++) {
+    const started = performance.now()
+    await task()
+    if (index >= 0) times.push(performance.now() - started)
+  }
+  return { min: Math.min(...times), p50: quantile(times, 0.5) }
+}
+
+const promptOf = (index: number) => [
+  1,
+  ...Array.from({ length: 16 }, (_, i) => 5 + ((i * 7 + index * 3) % 60)),
+]
+
+/** Decodes `tokens` tokens for each of `rows` rows, no row ending early. */
+async function decode(
+  graphs: Awaited<ReturnType<typeof loadGraphs>>,
+  rows: number,
+  { chunkTokens = 32, temperature = 0 } = {},
+) {
+  const limits = { maxRunningRows: 64, chunkTokens, maxInputTokens: 4096 }
+  const scheduler = createScheduler({ runner: graphs.generation, eosTokenIds: [], limits })
+  const { signal } = new AbortController()
+  return await time(() =>
+    Promise.all(
+      Array.from({ length: rows }, (_, seed) =>
+        scheduler.submit({
+          past: null,
+          input: promptOf(seed),
+          decode: { temperature, seed, maxNewTokens: tokens, latents: 4 },
+          keepCache: true,
+          signal,
+        }),
+      ),
+    ),
+  )
+}
+
+const load = (threads: number) =>
+  loadGraphs(
+    {
+      graphFile: directory.graphFile,
+      config: directory.config,
+      sizes: { ...directory.sizes, eosTokenIds: [] },
+      executionProvider: 'cpu',
+      cudaDevice: 0,
+      threads,
+    },
+    'cpu',
+  )
+const one = await load(1)
+const report: Record<string, unknown> = {}
+
+const batches = []
+for (const rows of [1, 2, 4, 8, 16, 32]) {
+  const greedy = await decode(one, rows)
+  const sampled = await decode(one, rows, { temperature: 1 })
+  batches.push([
+    rows,
+    greedy.min / tokens,
+    greedy.p50 / tokens,
+    greedy.p50 / tokens / rows,
+    sampled.p50 / tokens,
+  ])
+}
+report['batches'] = batches
+printTable(
+  `${tokens} tokens after a prompt of 17, one thread, chunks of 32: ms per step`,
+  ['rows', 'fastest', 'p50', 'p50 per row', 'p50 sampled'],
+  batches,
+)
+
+const chunks = []
+for (const chunkTokens of [1, 4, 8, 16, 32, 64]) {
+  const [alone, together] = [await decode(one, 1, { chunkTokens }), await decode(one, 16, { chunkTokens })]
+  chunks.push([chunkTokens, alone.p50 / tokens, together.p50 / tokens])
+}
+report['chunks'] = chunks
+printTable('Tokens per run: ms per step', ['chunk', '1 row', '16 rows'], chunks)
+
+const byThreads = []
+for (const threads of [1, 2]) {
+  const graphs = threads === 1 ? one : await load(threads)
+  const [alone, together] = [await decode(graphs, 1), await decode(graphs, 16)]
+  byThreads.push([threads, alone.p50 / tokens, together.p50 / tokens])
+}
+report['threads'] = byThreads
+printTable('Threads: ms per step', ['threads', '1 row', '16 rows'], byThreads)
+
+await using parts = new AsyncDisposableStack()
+const engine = await createEngine({
+  directory: values.model,
+  executionProvider: 'cpu',
+  cudaDevice: 0,
+  logger: pino({ level: 'silent' }),
+})
+parts.defer(() => engine.close())
+const { signal } = new AbortController()
+const session = await engine.open(promptOf(0), { signal })
+const prefill = await time(async () => {
+  const fresh = await engine.open(promptOf(0), { signal })
+  await fresh.embed()
+  fresh.close()
+})
+// The state is known by now: nothing but the way there and back.
+await session.embed()
+const roundTrip = await time(() => session.embed())
+const [answer] = await session.generate([
+  { prefix: [], temperature: 0, seed: 0, maxNewTokens: 32, latents: 4 },
+])
+const latents = answer?.latents ?? { data: new Float32Array(), length: 0, width: engine.hiddenSize }
+const size = latents.length * latents.width
+const ascend = await time(() =>
+  engine.head.ascend(
+    {
+      latents,
+      adam: { m: new Float32Array(size), v: new Float32Array(size), step: 0 },
+      actions: [answer?.tokens.slice(0, latents.length) ?? []],
+      advantages: [-1],
+      maxSteps: 10,
+      untilChanged: false,
+      lr: 0.01,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      temperature: 1,
+    },
+    signal,
+  ),
+)
+const suffix = engine.codec.encode(directory.info.profile.judge.criteria[0]?.prompt ?? '')
+const score = await time(() => session.score([{ sequence: answer?.sequence ?? 0, suffix }], [7, 8]))
+session.close()
+const calls = [
+  ['round trip to the engine process', roundTrip.min, roundTrip.p50],
+  ['open, prefill of 17 tokens, close', prefill.min, prefill.p50],
+  ['verdict on an answer', score.min, score.p50],
+  [`10 Adam steps on ${latents.length} latents`, ascend.min, ascend.p50],
+]
+report['calls'] = calls
+printTable('Calls from the API process: ms', ['call', 'fastest', 'p50'], calls as (string | number)[][])
+
+if (values.json !== undefined) {
+  await writeFile(values.json, `${JSON.stringify({ machine, tokens, ...report }, null, 2)}\n`)
+}

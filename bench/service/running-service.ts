@@ -1,0 +1,81 @@
+/** @file The service as `npm start` runs it, in a process of its own, on a free port. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { Solution, SolveRequest } from '#solving'
+import type { EventLoopDelay } from './event-loop-probe.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+export interface RunningService {
+  /** From spawn to the first 200 of `/readyz`. */
+  readonly readyMs: number
+  solve(body: Partial<SolveRequest>): Promise<Solution>
+  /** Of the API process, since the last call. */
+  eventLoopDelay(): Promise<EventLoopDelay>
+  stop(): Promise<void>
+}
+
+export async function startService(dataDir: string): Promise<RunningService> {
+  const started = performance.now()
+  const port = await freePort()
+  const service = spawn(
+    process.execPath,
+    ['--import', join(import.meta.dirname, 'event-loop-probe.ts'), 'src/main.ts'],
+    {
+      cwd: ROOT,
+      env: { PATH: process.env['PATH'], PORT: String(port), DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    },
+  )
+  const origin = `http://127.0.0.1:${port}`
+  await ready(origin, service)
+  return {
+    readyMs: performance.now() - started,
+    async solve(body) {
+      const response = await fetch(`${origin}/solve`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      })
+      if (!response.ok)
+        throw new Error(`solve: expected 200, got ${response.status} ${await response.text()}`)
+      return (await response.json()) as Solution
+    },
+    async eventLoopDelay() {
+      const answer = once(service, 'message')
+      service.send('read')
+      const [delay] = await answer
+      return delay as EventLoopDelay
+    },
+    async stop() {
+      const exited = once(service, 'exit')
+      service.kill('SIGTERM')
+      await exited
+    },
+  }
+}
+
+async function ready(origin: string, service: ChildProcess): Promise<void> {
+  for (;;) {
+    if (service.exitCode !== null)
+      throw new Error(`service: expected it to start, got exit ${service.exitCode}`)
+    const response = await fetch(`${origin}/readyz`).catch(() => null)
+    await response?.arrayBuffer()
+    if (response?.ok) return
+    await setTimeout(10)
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('free port: expected a TCP address')
+  return address.port
+}
