@@ -104,7 +104,8 @@ export async function chooseProvider(
 /** The provider library that a plain install leaves out; null when it is there. Trying without it prints alarming errors. */
 function missingCudaLibrary(): string | null {
   const entry = createRequire(import.meta.url).resolve('onnxruntime-node')
-  const name = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so'
+  const name =
+    process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so'
   const file = join(entry, '../../bin/napi-v6', process.platform, process.arch, name)
   return existsSync(file) ? null : file
 }

@@ -91,7 +91,7 @@ interface Row {
   readonly tokens: number[]
   readonly states: Float32Array[]
   stateCount: number
-  /** Number of the last run this row took part in. */
+  /** Number of the last run this row took part in; 0 = still waiting for its first. */
   lastRun: number
 }
 
@@ -157,7 +157,6 @@ export function createScheduler(deps: {
       row.reject(aborted(row.request.signal))
     }
     for (let task = interludes.shift(); task; task = interludes.shift()) await task()
-    onLoad?.(load())
   }
 
   const isOpen = (row: Row) => queue.includes(row)
@@ -175,6 +174,10 @@ export function createScheduler(deps: {
     if (rows.length === 0) return
     const steps = Math.min(chunk, Math.max(...rows.map(remaining)))
     const stepRows = rows.map((row) => stepRow(row, steps))
+    runs += 1
+    for (const row of rows) row.lastRun = runs
+    // Said now: the run keeps this process from saying anything.
+    onLoad?.(load())
     let outcomes: StepOutcome[]
     try {
       const feeds = composeFeeds(runner.layout, stepRows, steps)
@@ -189,7 +192,6 @@ export function createScheduler(deps: {
       await recover(rows, chunk, coerceError(thrown))
       return
     }
-    runs += 1
     rows.forEach((row, index) => {
       advance(row, stepRows[index]!.input.length, outcomes[index]!)
     })
@@ -225,7 +227,6 @@ export function createScheduler(deps: {
 
   function advance(row: Row, fed: number, outcome: StepOutcome): void {
     const { request } = row
-    row.lastRun = runs
     row.past = outcome.cached
     const last = fed === row.input.length
     if (last) collectStates(row, outcome)

@@ -1,0 +1,284 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout } from 'node:timers/promises'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
+import type { GenerationRow } from '#algorithms'
+import { createEngine, type Engine, type EngineOptions } from '#engine'
+import { createGraph, createModel, encodeModel, value } from '#onnx'
+import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
+
+const greedy: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 24, latents: 3 }
+const prompt = (index: number) => [
+  1,
+  4,
+  ...Array.from({ length: 2 + (index % 7) }, (_, i) => 10 + ((index * 7 + i) % 54)),
+  5,
+]
+/** Keeps the engine process busy for a second or two. */
+const busy = (rows = 120): GenerationRow[] =>
+  Array.from({ length: rows }, (_, seed) => ({ ...greedy, temperature: 3, seed, maxNewTokens: 80 }))
+const never = () => new AbortController().signal
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 5000, interval: 2 })
+
+let model: TinyModelDirectory
+let engine: Engine
+const lines: { level: number; msg: string }[] = []
+const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
+
+function start(change: Partial<EngineOptions> = {}): Promise<Engine> {
+  return createEngine({ directory: model.path, executionProvider: 'cpu', cudaDevice: 0, logger, ...change })
+}
+
+async function generateAlone(target: Engine, index: number, row: Partial<GenerationRow> = {}) {
+  const session = await target.open(prompt(index), { signal: never() })
+  const [answer] = await session.generate([{ ...greedy, ...row }])
+  session.close()
+  return answer!
+}
+
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+beforeAll(async () => {
+  // Wide enough that a batch takes a while.
+  model = await tinyModelDirectory({ width: 128, heads: 4, layers: 6 })
+  engine = await start()
+})
+
+afterAll(async () => {
+  await engine.close()
+  await model[Symbol.asyncDispose]()
+})
+
+suite('an engine', () => {
+  test('says what it serves', () => {
+    expect(engine).toMatchObject({ hiddenSize: 128, contextLength: 96, eosTokenIds: [2] })
+    expect(engine.status()).toMatchObject({ state: 'ready', provider: 'cpu', restarts: 0, sessions: 0 })
+    expect(engine.status().pid).not.toBe(process.pid)
+  })
+
+  test('serves a session: embed, generate, score, close', async () => {
+    const session = await engine.open(prompt(0), { signal: never() })
+    expect(session.promptTokens).toBe(prompt(0).length)
+    const state = await session.embed()
+    expect(state).toHaveLength(128)
+    const [answer] = await session.generate([greedy])
+    expect(answer!.latents).toMatchObject({ length: 3, width: 128 })
+    state.forEach((x, d) => {
+      expect(answer!.latents.data[d]).toBeCloseTo(x, 4)
+    })
+    const [verdict] = await session.score([{ sequence: answer!.sequence, suffix: [6] }], [7, 8])
+    expect(verdict).toHaveLength(2)
+    expect([...verdict!].every(Number.isFinite)).toBe(true)
+    expect(engine.status().sessions).toBe(1)
+    session.close()
+    session.close()
+    await expect(session.embed()).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(engine.status().sessions).toBe(0)
+  })
+
+  test('gives 16 concurrent sessions exactly the tokens that each gets alone', async () => {
+    const rows = Array.from({ length: 16 }, (_, index) => ({ temperature: index % 2, seed: index }))
+    const alone = []
+    for (const [index, row] of rows.entries()) alone.push((await generateAlone(engine, index, row)).tokens)
+    const together = await Promise.all(rows.map((row, index) => generateAlone(engine, index, row)))
+    expect(together.map(({ tokens }) => tokens)).toEqual(alone)
+  })
+
+  test('ascends, decodes and samples on the head alone', async () => {
+    const { latents } = await generateAlone(engine, 1)
+    const actions = [await engine.head.decode(latents, never())]
+    const adam = { m: new Float32Array(3 * 128), v: new Float32Array(3 * 128), step: 0 }
+    const options = { lr: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, temperature: 1 }
+    const request = { latents, adam, actions, advantages: [-1], ...options }
+    const changed = await engine.head.ascend({ ...request, maxSteps: 50, untilChanged: true }, never())
+    expect(changed.tokens).not.toEqual(actions[0])
+    expect(changed.adam.step).toBe(changed.steps)
+    expect(await engine.head.decode(changed.latents, never())).toEqual(changed.tokens)
+    // Pushed towards its own tokens, an answer stays.
+    const kept = await engine.head.ascend(
+      { ...request, advantages: [1], maxSteps: 3, untilChanged: false },
+      never(),
+    )
+    expect(kept).toMatchObject({ steps: 3, tokens: actions[0] })
+    const none = await engine.head.ascend({ ...request, maxSteps: 0, untilChanged: true }, never())
+    expect(none).toMatchObject({ steps: 0, tokens: actions[0] })
+
+    const draw = (seed: number) => engine.head.sample(latents, { rollouts: 5, temperature: 2, seed }, never())
+    const samples = await draw(3)
+    expect(samples.map((rollout) => rollout.length)).toEqual([3, 3, 3, 3, 3])
+    expect(await draw(3)).toEqual(samples)
+    expect(await draw(4)).not.toEqual(samples)
+    await expect(engine.head.decode(latents, AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  test('refuses prompts that do not fit or are none', async () => {
+    const options = { signal: never() }
+    const long = Array.from({ length: 96 }, () => 10)
+    await expect(engine.open(long, options)).rejects.toMatchObject({
+      code: 'PROMPT_TOO_LONG',
+      message: 'open session: expected a prompt of 1 to 95 tokens, got 96',
+    })
+    await expect(engine.open([], options)).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+    await expect(engine.open([1, 64], options)).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
+    const fits = await engine.open(long.slice(1), options)
+    const [answer] = await fits.generate([greedy])
+    expect(answer).toMatchObject({ generatedTokens: 1 })
+    fits.close()
+  })
+
+  test('stops when the caller goes: answers at once, drops the rows, frees the caches', async () => {
+    const caller = new AbortController()
+    const session = await engine.open(prompt(2), { signal: caller.signal })
+    const work = session.generate(busy())
+    const outcome = expect(work).rejects.toMatchObject({ code: 'ABORTED' })
+    await soon(() => expect(engine.status().runningRows).toBe(32))
+    expect(engine.status().waitingRows).toBe(120 - 32)
+    expect(engine.status().cacheBytes).toBeGreaterThan(0)
+    const abortedAt = performance.now()
+    caller.abort()
+    await outcome
+    expect(performance.now() - abortedAt).toBeLessThan(20)
+    await soon(() =>
+      expect(engine.status()).toMatchObject({
+        sessions: 0,
+        runningRows: 0,
+        waitingRows: 0,
+        cachedSequences: 0,
+        cacheBytes: 0,
+      }),
+    )
+    await expect(engine.open(prompt(2), { signal: caller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+  })
+
+  test('leaves the event loop of this process alone', async () => {
+    const session = await engine.open(prompt(3), { signal: never() })
+    const work = session.generate(busy())
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    await work
+    delay.disable()
+    session.close()
+    expect(delay.count).toBeGreaterThan(5)
+    expect(delay.percentile(99) / 1e6).toBeLessThan(50)
+  })
+
+  test('survives the death of its process: what was in flight fails, the next call works', async () => {
+    const before = await generateAlone(engine, 4)
+    const session = await engine.open(prompt(4), { signal: never() })
+    const work = session.generate(busy())
+    const outcome = expect(work).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
+    await soon(() => expect(engine.status().runningRows).toBeGreaterThan(0))
+    const { pid, restarts } = engine.status()
+    process.kill(pid!, 'SIGKILL')
+    await outcome
+    expect(engine.status()).toMatchObject({ state: 'restarting', pid: null, waitingRows: 0, runningRows: 0 })
+    // A session lived in the dead process; a new one waits for the next process.
+    await expect(session.embed()).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
+    session.close()
+    expect(await generateAlone(engine, 4)).toMatchObject({ tokens: before.tokens })
+    expect(engine.status()).toMatchObject({ state: 'ready', restarts: restarts + 1, sessions: 0 })
+    expect(engine.status().pid).not.toBe(pid)
+  })
+
+  test('ignores signals meant for the service: a terminal sends Ctrl-C to both', async () => {
+    const { pid } = engine.status()
+    process.kill(pid!, 'SIGINT')
+    process.kill(pid!, 'SIGTERM')
+    await generateAlone(engine, 5)
+    expect(engine.status()).toMatchObject({ pid, state: 'ready' })
+  })
+})
+
+suite('admission', () => {
+  test('refuses new sessions while too many rows wait, never the rows of open ones', async () => {
+    await using small = Object.assign(await start({ maxWaitingRows: 4 }), {
+      async [Symbol.asyncDispose]() {
+        await small.close()
+      },
+    })
+    const options = { signal: never() }
+    const first = await small.open(prompt(0), options)
+    const work = first.generate(busy())
+    await soon(() => expect(small.status().runningRows).toBe(32))
+    const refusal = await small.open(prompt(1), options).catch((thrown: unknown) => thrown)
+    expect(refusal).toMatchObject({ code: 'ENGINE_OVERLOADED' })
+    expect((refusal as { retryAfterSeconds: number }).retryAfterSeconds).toBeGreaterThanOrEqual(1)
+    expect(await first.embed()).toHaveLength(128)
+    first.close()
+    await expect(work).rejects.toMatchObject({ code: 'ABORTED' })
+    // Sessions that have not asked for anything yet are about to.
+    const fresh = await Promise.all([1, 2, 3, 4].map((index) => small.open(prompt(index), options)))
+    await expect(small.open(prompt(5), options)).rejects.toMatchObject({ code: 'ENGINE_OVERLOADED' })
+    for (const session of fresh) session.close()
+    await expect(generateAlone(small, 5)).resolves.toBeDefined()
+  })
+})
+
+suite('starting and closing', () => {
+  test('waits for calls in flight, then ends the process; later calls are refused', async () => {
+    const closing = await start()
+    const { pid } = closing.status()
+    const session = await closing.open(prompt(0), { signal: never() })
+    const work = session.generate([greedy])
+    const closed = closing.close()
+    await expect(work).resolves.toHaveLength(1)
+    await closed
+    await closing.close()
+    expect(isAlive(pid!)).toBe(false)
+    expect(closing.status()).toMatchObject({ state: 'closed', pid: null, restarts: 0 })
+    await expect(closing.open(prompt(0), { signal: never() })).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+    })
+  })
+
+  test('auto says why it serves on the CPU', async () => {
+    const auto = await start({ executionProvider: 'auto' })
+    const { provider } = auto.status()
+    await auto.close()
+    const said = lines.findLast(({ msg }) => msg.startsWith(`execution provider ${provider}: `))
+    expect(said?.msg).toMatch(
+      provider === 'cpu' ? /CUDA (is not installed: no|does not work here:) / : /found/,
+    )
+  })
+
+  const hasCuda = existsSync('/dev/nvidia0')
+  test.skipIf(hasCuda)('cuda fails loudly where there is none', async () => {
+    const error = await start({ executionProvider: 'cuda' }).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' })
+    expect((error as Error).message).toMatch(/expected the CUDA execution provider on device 0, got: /)
+  })
+
+  test('a graph without what serving needs is refused with what was looked for', async () => {
+    await using odd = await tinyModelDirectory()
+    const graph = createGraph({
+      name: 'no decoder',
+      inputs: [value('x', 'float32', [1])],
+      outputs: [value('y', 'float32', [1])],
+      nodes: [{ opType: 'Neg', domain: '', name: 'n', inputs: ['x'], outputs: ['y'], attributes: new Map() }],
+    })
+    await odd.write('onnx/model.onnx', encodeModel(createModel(graph, { '': 17 })))
+    await expect(start({ directory: odd.path })).rejects.toMatchObject({ code: 'MODEL_UNSUPPORTED' })
+  })
+
+  test('the process ends with its parent, even when that is killed', async () => {
+    const parent = spawn(process.execPath, ['test/e2e/engine/engine-parent.ts', model.path])
+    const [line] = await Promise.race([
+      parent.stdout.take(1).toArray(),
+      setTimeout(20_000).then(() => {
+        throw new Error('the parent did not start an engine')
+      }),
+    ])
+    const pid = Number(String(line))
+    expect(isAlive(pid)).toBe(true)
+    parent.kill('SIGKILL')
+    await soon(() => expect(isAlive(pid)).toBe(false))
+  })
+})
