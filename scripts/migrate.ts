@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
 import { loadConfig } from '../src/config.ts'
+import { exitWithReason } from '../src/exit-with-reason.ts'
 import { loggerOptions } from '../src/logger.ts'
 
-const config = loadConfig(process.env)
-const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
-const database = await openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger })
 try {
+  const config = loadConfig(process.env)
+  const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+  const database = await openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger })
   const applied = await migrate(database.pool, join(import.meta.dirname, '../migrations'))
   logger.info({ applied, database: database.kind }, 'schema is up to date')
-} finally {
   await database.close()
+} catch (error) {
+  exitWithReason(error)
 }

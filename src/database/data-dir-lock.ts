@@ -1,7 +1,7 @@
 /** @file One instance per data directory. */
 
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { coerceError, ServiceError } from '#errors'
 
@@ -20,7 +20,7 @@ export function lockDataDir(dataDir: string): () => void {
   const pidFile = join(dataDir, 'instance.pid')
   let lock: DatabaseSync
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    makeDirectory(dataDir)
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK)
     lock = new DatabaseSync(lockFile, { timeout: 0 })
   } catch (thrown) {
@@ -46,6 +46,19 @@ export function lockDataDir(dataDir: string): () => void {
     if (!lock.isOpen) return
     rmSync(pidFile, { force: true })
     lock.close()
+  }
+}
+
+/** Not Node's recursive mkdir: below /proc that one never returns and takes all memory (Node 24.21). */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (thrown) {
+    const code = thrown instanceof Error && 'code' in thrown ? thrown.code : null
+    if (code === 'EEXIST') return
+    if (code !== 'ENOENT' || existsSync(dirname(path))) throw thrown
+    makeDirectory(dirname(path))
+    mkdirSync(path, { mode: 0o700 })
   }
 }
 

@@ -12,7 +12,7 @@ interface Migration {
 }
 
 /** Two sessions that create the same table at once: the later one gets one of these instead of "it exists". */
-const CREATED_MEANWHILE = new Set(['23505', '42P07'])
+const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710'])
 
 /**
  * Brings the schema up to the newest `NNNN_name.sql` of `directory`, each file in a transaction of its own. Safe to

@@ -1,0 +1,121 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { migrate } from '#database'
+import { createServerDatabase, type ServerDatabase, servers } from '../../support/server-database.ts'
+import { MIGRATIONS } from '../../support/test-database.ts'
+
+describe.skipIf(servers === null)('migrate', () => {
+  let test: ServerDatabase
+  let directory: string
+  const pools: pg.Pool[] = []
+
+  beforeEach(async () => {
+    test = await createServerDatabase('template1')
+    directory = await mkdtemp(join(tmpdir(), 'migrations-'))
+  })
+  afterEach(async () => {
+    for (const pool of pools.splice(0)) await pool.end()
+    await test.drop()
+    await rm(directory, { recursive: true })
+  })
+
+  async function write(files: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, sql] of Object.entries(files)) await writeFile(join(directory, name), sql)
+  }
+
+  async function applied(): Promise<number[]> {
+    const { rows } = await test.database.pool.query('select number from schema_migrations order by number')
+    return rows.map(({ number }) => number)
+  }
+
+  it('runs each file once when eight processes start at the same moment', async () => {
+    await write({
+      // Slow enough for all to arrive while the first is at work.
+      '0001_first.sql': 'create table marks (n integer); select pg_sleep(0.3); insert into marks values (1)',
+      '0002_second.sql': 'insert into marks values (2); select pg_sleep(0.1)',
+      '0003_third.sql': 'insert into marks values (3)',
+    })
+    for (let process = 0; process < 8; process++)
+      pools.push(new pg.Pool({ connectionString: test.url, max: 2 }))
+    const results = await Promise.all(pools.map((pool) => migrate(pool, directory)))
+    expect(results.flat().sort()).toEqual([1, 2, 3])
+    const { rows } = await test.database.pool.query('select n from marks order by n')
+    expect(rows).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+    expect(await applied()).toEqual([1, 2, 3])
+  })
+
+  it('brings up the real schema when eight processes start at the same moment', async () => {
+    for (let process = 0; process < 8; process++)
+      pools.push(new pg.Pool({ connectionString: test.url, max: 2 }))
+    const results = await Promise.all(pools.map((pool) => migrate(pool, MIGRATIONS)))
+    expect(results.filter((numbers) => numbers.includes(1))).toHaveLength(1)
+    expect(await migrate(test.database.pool, MIGRATIONS)).toEqual([])
+  })
+
+  it('leaves nothing of a file that fails, and goes on from there when it is mended', async () => {
+    await write({
+      '0001_first.sql': 'create table first (n integer)',
+      '0002_broken.sql': 'create table second (n integer); select 1 / 0',
+    })
+    await expect(migrate(test.database.pool, directory)).rejects.toMatchObject({ code: '22012' })
+    expect(await applied()).toEqual([1])
+    expect((await test.database.pool.query("select to_regclass('second') as t")).rows).toEqual([{ t: null }])
+    await write({ '0002_broken.sql': 'create table second (n integer)' })
+    expect(await migrate(test.database.pool, directory)).toEqual([2])
+  })
+
+  it('refuses a schema of a newer release, and changes nothing', async () => {
+    await write({ '0001_first.sql': 'create table first (n integer)', '0002_second.sql': 'select 2' })
+    await migrate(test.database.pool, directory)
+    await rm(join(directory, '0002_second.sql'))
+    await expect(migrate(test.database.pool, directory)).rejects.toMatchObject({
+      code: 'SCHEMA_TOO_NEW',
+      message: 'migrate: expected a schema of at most 1, got 2: this database belongs to a newer release',
+    })
+    expect(await applied()).toEqual([1, 2])
+  })
+
+  it('refuses a folder whose numbers have a gap', async () => {
+    await write({ '0001_first.sql': 'select 1', '0003_third.sql': 'select 3' })
+    await expect(migrate(test.database.pool, directory)).rejects.toThrow('without gaps')
+  })
+})
+
+describe.skipIf(servers === null)('the schema', () => {
+  let test: ServerDatabase
+  beforeAll(async () => {
+    test = await createServerDatabase()
+  })
+  afterAll(() => test.drop())
+
+  it('has the tenant first in every primary key', async () => {
+    const { rows } = await test.database.pool.query(`
+      select c.relname as table, a.attname as first
+      from pg_index i
+      join pg_class c on c.oid = i.indrelid
+      join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+      join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+      where i.indisprimary and c.relname <> 'schema_migrations'
+      order by c.relname`)
+    expect(rows).toEqual(
+      ['candidates', 'episode_latents', 'episodes', 'outbox'].map((table) => ({ table, first: 'tenant_id' })),
+    )
+  })
+
+  it('retrieves through the index of admitted episodes', async () => {
+    const { pool } = test.database
+    await pool.query(`
+      insert into episodes (tenant_id, id, created_at, fingerprint, model_id, strategy, question, embedding, reasoning,
+        reward, iterations, evaluations, generated_tokens, stopped, seed, admitted)
+      select 'tenant-' || n % 50, gen_random_uuid(), now(), 'f', 'm', 's', 'q', '[1,2,3]', 'r', 0, 0, 0, 0, 'x', n, n % 3 = 0
+      from generate_series(1, 5000) n`)
+    await pool.query('analyze episodes')
+    const { rows } = await pool.query(`
+      explain select id from episodes where tenant_id = 'tenant-7' and fingerprint = 'f' and admitted
+      order by embedding <=> '[1,2,3]' limit 8`)
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('episodes_admitted')
+  })
+})

@@ -1,0 +1,461 @@
+/** @file What an episode store and its outbox do, on whatever database: run on the embedded one and on a real server. */
+
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  createEpisodeStore,
+  createOutbox,
+  type EpisodeStore,
+  type NewEpisode,
+  type Outbox,
+  pruneEpisodes,
+} from '#episodes'
+import { dot, fromFloat16, toFloat16 } from '#tensor'
+import { newCandidate, newEpisode, unitVector } from './episodes.ts'
+import type { TestDatabase } from './test-database.ts'
+
+const NOWHERE = '00000000-0000-4000-8000-000000000000'
+const NOT_FOUND = expect.objectContaining({ code: 'EPISODE_NOT_FOUND' })
+
+export function describeEpisodeStore(name: string, createDatabase: () => Promise<TestDatabase>): void {
+  describe(`episode store on ${name}`, () => {
+    let test: TestDatabase
+    let store: EpisodeStore
+    let outbox: Outbox
+    let now = Date.parse('2026-03-01T10:00:00.000Z')
+
+    beforeAll(async () => {
+      test = await createDatabase()
+      store = createEpisodeStore({ database: test.database, clock: () => now })
+      outbox = createOutbox({ database: test.database })
+    })
+    afterAll(() => test.drop())
+    beforeEach(async () => {
+      await test.database.pool.query('truncate episodes, candidates, episode_latents, outbox')
+    })
+
+    async function rowsOf(table: string): Promise<number> {
+      const { rows } = await test.database.pool.query(`select count(*)::integer as n from ${table}`)
+      return rows[0].n
+    }
+
+    async function addAll(episodes: readonly NewEpisode[]): Promise<void> {
+      for (const episode of episodes) await store.add(episode)
+    }
+
+    describe('add and get', () => {
+      it('gives back what was added', async () => {
+        const episode = newEpisode({
+          seed: Number.MAX_SAFE_INTEGER,
+          reference: '12',
+          reward: -1 / 3,
+          candidates: [
+            newCandidate({ chosen: false, answer: null, reward: -0.1 - 0.2, rewardTerms: {} }),
+            newCandidate({ kind: 'regeneration', text: 'Zwölf — "12" \\ \n', tokens: [] }),
+          ],
+        })
+        await store.add(episode)
+        const { tenantId, embedding, latents, ...kept } = episode
+        expect(await store.get(tenantId, episode.id)).toEqual({
+          ...kept,
+          createdAt: '2026-03-01T10:00:00.000Z',
+          status: 'pending',
+          label: null,
+          labelSource: null,
+          candidates: episode.candidates.map((candidate) => ({
+            ...candidate,
+            label: null,
+            labelSource: null,
+          })),
+        })
+      })
+
+      it('keeps an episode whose text Postgres could not hold', async () => {
+        const text = 'a\0b\ud800c'
+        const episode = newEpisode({ reasoning: text, candidates: [newCandidate({ text, answer: 'x\0' })] })
+        await store.add(episode)
+        const stored = await store.get('tenant-a', episode.id)
+        expect(stored.reasoning).toBe('a\ufffdb\ufffdc')
+        expect(stored.candidates[0]).toMatchObject({ text: 'a\ufffdb\ufffdc', answer: 'x\ufffd' })
+      })
+
+      it('keeps the first of two under one id, with one outbox row', async () => {
+        const episode = newEpisode()
+        await store.add(episode)
+        await store.add({ ...episode, answer: '13' })
+        expect(await store.get('tenant-a', episode.id)).toMatchObject({ answer: '12' })
+        expect([await rowsOf('episodes'), await rowsOf('candidates'), await rowsOf('outbox')]).toEqual([
+          1, 1, 1,
+        ])
+      })
+
+      it('leaves nothing when a part cannot be stored', async () => {
+        const twoChosen = newEpisode({ candidates: [newCandidate(), newCandidate()] })
+        await expect(store.add(twoChosen)).rejects.toThrow('candidates_chosen')
+        const tables = ['episodes', 'candidates', 'episode_latents', 'outbox']
+        expect(await Promise.all(tables.map(rowsOf))).toEqual([0, 0, 0, 0])
+      })
+
+      it('refuses latents that do not fill their shape', async () => {
+        const latents = { data: new Float32Array(5), length: 2, width: 3 }
+        const episode = newEpisode({ latents: { zBase: latents, zStar: latents } })
+        await expect(store.add(episode)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' })
+      })
+
+      it('knows no episode by another id, or by something that is no id', async () => {
+        await expect(store.get('tenant-a', NOWHERE)).rejects.toEqual(NOT_FOUND)
+        for (const id of ['', 'abc', `${NOWHERE}0`, "'; drop table episodes", NOWHERE.replaceAll('-', '')]) {
+          await expect(store.get('tenant-a', id)).rejects.toEqual(NOT_FOUND)
+          await expect(store.remove('tenant-a', id)).rejects.toEqual(NOT_FOUND)
+          await expect(store.index('tenant-a', id)).rejects.toEqual(NOT_FOUND)
+          await expect(store.label('tenant-a', id, { correct: true })).rejects.toEqual(NOT_FOUND)
+        }
+      })
+    })
+
+    describe('list', () => {
+      async function pages(limit: number): Promise<string[][]> {
+        const all: string[][] = []
+        let cursor: string | undefined
+        do {
+          const page = await store.list('tenant-a', cursor === undefined ? { limit } : { limit, cursor })
+          all.push(page.episodes.map(({ id }) => id))
+          cursor = page.nextCursor ?? undefined
+        } while (cursor !== undefined)
+        return all
+      }
+
+      it('pages newest first, each episode once, also those of one millisecond', async () => {
+        const episodes = Array.from({ length: 7 }, () => newEpisode())
+        for (const [index, episode] of episodes.entries()) {
+          now += index < 3 ? 0 : 1
+          await store.add(episode)
+        }
+        const sameMoment = episodes.slice(0, 3).map(({ id }) => id)
+        const later = episodes.slice(3).map(({ id }) => id)
+        const expected = [...later.reverse(), ...sameMoment.sort().reverse()]
+        for (const limit of [1, 2, 3, 7]) {
+          const found = await pages(limit)
+          expect(found.flat()).toEqual(expected)
+          expect(found).toHaveLength(Math.ceil(7 / limit))
+        }
+        expect(await pages(100)).toEqual([expected])
+      })
+
+      it('goes on from where it was while newer episodes come and the last seen one goes', async () => {
+        const [old, middle, young] = [newEpisode(), newEpisode(), newEpisode()]
+        for (const episode of [old, middle, young]) {
+          now += 1
+          await store.add(episode)
+        }
+        const first = await store.list('tenant-a', { limit: 2 })
+        now += 1
+        await store.add(newEpisode())
+        await store.remove('tenant-a', middle.id)
+        const second = await store.list('tenant-a', { limit: 2, cursor: first.nextCursor! })
+        expect(second).toMatchObject({ episodes: [{ id: old.id }], nextCursor: null })
+      })
+
+      it('has one empty page for a tenant without episodes', async () => {
+        expect(await store.list('tenant-a', { limit: 5 })).toEqual({ episodes: [], nextCursor: null })
+      })
+
+      it('refuses a cursor that it did not give', async () => {
+        const forged = (text: string) => Buffer.from(text).toString('base64url')
+        for (const cursor of [
+          '',
+          'x',
+          forged('{}'),
+          forged('2026-02-30'),
+          forged(`2026-99-01T10:00:00.000Z ${NOWHERE}`),
+          forged(`2026-03-01T10:00:00.000Z ${'z'.repeat(36)}`),
+        ]) {
+          await expect(store.list('tenant-a', { limit: 5, cursor })).rejects.toMatchObject({
+            code: 'REQUEST_INVALID',
+            faults: [{ pointer: '/cursor' }],
+          })
+        }
+      })
+    })
+
+    describe('nearest', () => {
+      const ask = { tenantId: 'tenant-a', fingerprint: 'model-1', topK: 10, minSimilarity: -1 }
+
+      it('finds exactly what comparing with every episode finds', async () => {
+        const episodes = Array.from({ length: 120 }, (_, index) =>
+          newEpisode({
+            seed: index,
+            embedding: unitVector(index + 1000, 16),
+            admitted: index % 4 !== 0,
+            fingerprint: index % 5 === 0 ? 'model-2' : 'model-1',
+          }),
+        )
+        await addAll(episodes)
+        for (const seed of [1, 2, 3, 4, 5]) {
+          const embedding = unitVector(seed, 16)
+          const expected = episodes
+            .filter(({ admitted, fingerprint }) => admitted && fingerprint === 'model-1')
+            .map((episode) => ({ id: episode.id, similarity: dot(episode.embedding, embedding) }))
+            .filter(({ similarity }) => similarity >= 0.1)
+            .sort((a, b) => b.similarity - a.similarity)
+            .slice(0, 7)
+          const found = await store.nearest({ ...ask, embedding, topK: 7, minSimilarity: 0.1 })
+          expect(found.map(({ episodeId }) => episodeId)).toEqual(expected.map(({ id }) => id))
+          for (const [index, { similarity }] of found.entries()) {
+            expect(similarity).toBeCloseTo(expected[index]!.similarity, 6)
+          }
+        }
+      })
+
+      it('returns the latents as fp16 keeps them', async () => {
+        const episode = newEpisode({ seed: 7 })
+        await store.add(episode)
+        const [neighbour] = await store.nearest({ ...ask, embedding: episode.embedding })
+        const { zBase, zStar } = episode.latents!
+        expect(neighbour).toMatchObject({
+          episodeId: episode.id,
+          similarity: expect.closeTo(1, 6),
+          zBase: { data: fromFloat16(toFloat16(zBase.data)), length: 3, width: 8 },
+          zStar: { data: fromFloat16(toFloat16(zStar.data)), length: 3, width: 8 },
+        })
+      })
+
+      it('leaves out episodes without latents, however many are nearer', async () => {
+        const embedding = unitVector(3, 8)
+        const silentOnes = Array.from({ length: 5 }, () => newEpisode({ embedding, latents: null }))
+        const steering = newEpisode({ embedding: unitVector(4, 8) })
+        await addAll([...silentOnes, steering])
+        const found = await store.nearest({ ...ask, embedding, topK: 2 })
+        expect(found.map(({ episodeId }) => episodeId)).toEqual([steering.id])
+      })
+
+      it('orders equals by id, and stops at topK', async () => {
+        const embedding = unitVector(3, 8)
+        const episodes = Array.from({ length: 6 }, () => newEpisode({ embedding }))
+        await addAll(episodes)
+        const ids = episodes.map(({ id }) => id).sort()
+        const found = await store.nearest({ ...ask, embedding, topK: 4 })
+        expect(found.map(({ episodeId }) => episodeId)).toEqual(ids.slice(0, 4))
+        expect(await store.nearest({ ...ask, embedding, topK: 0 })).toEqual([])
+      })
+
+      it('never returns an episode without a direction', async () => {
+        await store.add(newEpisode({ embedding: new Float32Array(8) }))
+        expect(await store.nearest({ ...ask, embedding: unitVector(1, 8) })).toEqual([])
+      })
+
+      it('keeps models of different widths apart', async () => {
+        const wide = newEpisode({ fingerprint: 'wide', embedding: unitVector(1, 32) })
+        await addAll([wide, newEpisode()])
+        const found = await store.nearest({ ...ask, fingerprint: 'wide', embedding: unitVector(1, 32) })
+        expect(found.map(({ episodeId }) => episodeId)).toEqual([wide.id])
+      })
+    })
+
+    describe('index and label', () => {
+      const samples = ['12', '12', '15', null].map((answer, index) =>
+        newCandidate({ kind: 'sample', answer, chosen: index === 0 }),
+      )
+      const labelsOf = async (id: string) =>
+        (await store.get('tenant-a', id)).candidates.map(({ label, labelSource }) => [label, labelSource])
+
+      it('labels all candidates and marks the episode, the second time like the first', async () => {
+        const episode = newEpisode({ candidates: samples })
+        await store.add(episode)
+        for (let run = 0; run < 2; run++) {
+          await store.index('tenant-a', episode.id)
+          expect(await store.get('tenant-a', episode.id)).toMatchObject({
+            status: 'indexed',
+            label: true,
+            labelSource: 'majority',
+          })
+          expect(await labelsOf(episode.id)).toEqual([
+            [true, 'majority'],
+            [true, 'majority'],
+            [false, 'majority'],
+            [false, 'majority'],
+          ])
+        }
+      })
+
+      it('lets feedback win over indexing, whichever comes first, and later feedback over earlier', async () => {
+        for (const indexFirst of [true, false]) {
+          const episode = newEpisode({ reference: '12', candidates: samples })
+          await store.add(episode)
+          if (indexFirst) await store.index('tenant-a', episode.id)
+          await store.label('tenant-a', episode.id, { correct: true })
+          const detail = await store.label('tenant-a', episode.id, { answer: '15' })
+          if (!indexFirst) await store.index('tenant-a', episode.id)
+          expect(detail).toMatchObject({ label: false, labelSource: 'feedback' })
+          expect(await labelsOf(episode.id)).toEqual([
+            [false, 'feedback'],
+            [false, 'feedback'],
+            [true, 'feedback'],
+            [false, 'feedback'],
+          ])
+        }
+      })
+
+      it('relabels the candidates that share a refuted answer, and no others', async () => {
+        const episode = newEpisode({ candidates: samples })
+        await store.add(episode)
+        await store.index('tenant-a', episode.id)
+        await store.label('tenant-a', episode.id, { correct: false })
+        const labels = await labelsOf(episode.id)
+        expect(labels.slice(0, 2)).toEqual([
+          [false, 'feedback'],
+          [false, 'feedback'],
+        ])
+        expect(labels.slice(2).map(([, source]) => source)).not.toContain('feedback')
+      })
+
+      it('indexes an episode without candidates', async () => {
+        const episode = newEpisode({ candidates: [] })
+        await store.add(episode)
+        await store.index('tenant-a', episode.id)
+        expect(await store.get('tenant-a', episode.id)).toMatchObject({ status: 'indexed', label: null })
+      })
+    })
+
+    describe('remove', () => {
+      it('takes candidates and latents along', async () => {
+        const episode = newEpisode()
+        await addAll([episode, newEpisode()])
+        await store.remove('tenant-a', episode.id)
+        expect([
+          await rowsOf('episodes'),
+          await rowsOf('candidates'),
+          await rowsOf('episode_latents'),
+        ]).toEqual([1, 1, 1])
+        await expect(store.get('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
+        await expect(store.remove('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
+      })
+
+      it('counts what it removed of a tenant', async () => {
+        await addAll([newEpisode(), newEpisode(), newEpisode({ tenantId: 'tenant-b' })])
+        expect(await store.removeAll('tenant-a')).toBe(2)
+        expect(await store.removeAll('tenant-a')).toBe(0)
+        expect([
+          await rowsOf('episodes'),
+          await rowsOf('candidates'),
+          await rowsOf('episode_latents'),
+        ]).toEqual([1, 1, 1])
+      })
+
+      it('prunes what is older than a moment, of every tenant', async () => {
+        const [old, alsoOld, young] = [newEpisode(), newEpisode({ tenantId: 'tenant-b' }), newEpisode()]
+        await addAll([old, alsoOld])
+        now += 1000
+        await store.add(young)
+        expect(await pruneEpisodes(test.database, new Date(now))).toBe(2)
+        expect((await store.list('tenant-a', { limit: 9 })).episodes.map(({ id }) => id)).toEqual([young.id])
+      })
+    })
+
+    describe('tenants', () => {
+      it('see nothing of one another, by any method', async () => {
+        const theirs = newEpisode({ tenantId: 'tenant-b' })
+        // The same id in both tenants: ids are the tenant's own.
+        const ours = newEpisode({ answer: '99' })
+        await addAll([theirs, ours, newEpisode({ id: ours.id, tenantId: 'tenant-b', answer: '11' })])
+
+        for (const tenantId of ['tenant-a', '', 'TENANT-B', 'tenant-b ', '%', "tenant-b' or true --"]) {
+          await expect(store.get(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
+          await expect(store.label(tenantId, theirs.id, { correct: false })).rejects.toEqual(NOT_FOUND)
+          await expect(store.index(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
+          await expect(store.remove(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
+        }
+        const found = await store.nearest({
+          tenantId: 'tenant-a',
+          fingerprint: 'model-1',
+          embedding: theirs.embedding,
+          topK: 10,
+          minSimilarity: -1,
+        })
+        expect(found.map(({ episodeId }) => episodeId)).toEqual([ours.id])
+        expect((await store.list('tenant-a', { limit: 10 })).episodes.map(({ id }) => id)).toEqual([ours.id])
+        const { nextCursor } = await store.list('tenant-b', { limit: 1 })
+        const { episodes } = await store.list('tenant-a', { limit: 10, cursor: nextCursor! })
+        expect(episodes.every(({ id }) => id === ours.id)).toBe(true)
+
+        await store.remove('tenant-a', ours.id)
+        expect(await store.get('tenant-b', ours.id)).toMatchObject({ answer: '11' })
+        expect(await store.removeAll('tenant-a')).toBe(0)
+        expect(await store.get('tenant-b', theirs.id)).toMatchObject({ status: 'pending', label: null })
+      })
+    })
+
+    describe('outbox', () => {
+      const LEASE = 60_000
+
+      it('holds one row of ids for each episode, oldest first', async () => {
+        const episodes = [newEpisode(), newEpisode(), newEpisode()]
+        await addAll(episodes)
+        const rows = await outbox.claim(10, LEASE)
+        expect(rows.map(({ kind, payload }) => ({ kind, payload }))).toEqual(
+          episodes.map(({ id }) => ({
+            kind: 'episode.index',
+            payload: { tenantId: 'tenant-a', episodeId: id },
+          })),
+        )
+      })
+
+      it('gives a row to one claim until it is released or its lease ends', async () => {
+        await addAll([newEpisode(), newEpisode()])
+        const [first] = await outbox.claim(1, LEASE)
+        const [second] = await outbox.claim(10, 0)
+        expect(second!.id).not.toBe(first!.id)
+        expect((await outbox.claim(10, LEASE)).map(({ id }) => id)).toEqual([second!.id])
+        expect(await outbox.claim(10, LEASE)).toEqual([])
+        await outbox.release([first!.id])
+        expect((await outbox.claim(10, LEASE)).map(({ id }) => id)).toEqual([first!.id])
+        expect(await outbox.waiting()).toBe(2)
+      })
+
+      it('never gives out a row that was relayed', async () => {
+        await store.add(newEpisode())
+        const [row] = await outbox.claim(1, 0)
+        await outbox.markRelayed([row!.id])
+        await outbox.release([row!.id])
+        expect(await outbox.claim(1, LEASE)).toEqual([])
+        expect(await outbox.waiting()).toBe(0)
+      })
+
+      it('puts episodes back in line whose work was lost, once', async () => {
+        now = Date.now() - 10_000
+        const [lost, done, waiting] = [newEpisode(), newEpisode(), newEpisode()]
+        await addAll([lost, done])
+        await outbox.markRelayed((await outbox.claim(10, LEASE)).map(({ id }) => id))
+        await store.add(waiting)
+        await store.index('tenant-a', done.id)
+        expect(await outbox.recover(3_600_000)).toBe(0)
+        await test.database.pool.query("update outbox set relayed_at = relayed_at - interval '9 seconds'")
+        expect(await outbox.recover(8_000)).toBe(1)
+        expect(await outbox.recover(8_000)).toBe(0)
+        const rows = await outbox.claim(10, LEASE)
+        expect(rows.map(({ payload }) => payload)).toEqual([
+          { tenantId: 'tenant-a', episodeId: waiting.id },
+          { tenantId: 'tenant-a', episodeId: lost.id },
+        ])
+      })
+
+      it('forgets rows long relayed, and only those', async () => {
+        await addAll([newEpisode(), newEpisode(), newEpisode()])
+        const [first, second] = await outbox.claim(2, LEASE)
+        await outbox.markRelayed([first!.id, second!.id])
+        await test.database.pool.query(
+          "update outbox set relayed_at = relayed_at - interval '9 seconds' where id = $1",
+          [first!.id],
+        )
+        expect(await outbox.prune(8_000)).toBe(1)
+        expect([await rowsOf('outbox'), await outbox.waiting()]).toEqual([2, 1])
+      })
+
+      it('claims nothing of an id that names no row', async () => {
+        await outbox.markRelayed([randomUUID()])
+        await outbox.release([])
+        expect(await outbox.waiting()).toBe(0)
+      })
+    })
+  })
+}

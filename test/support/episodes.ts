@@ -1,0 +1,56 @@
+/** @file Episodes to store, made from a seed. */
+
+import { randomUUID } from 'node:crypto'
+import type { Candidate, NewEpisode } from '#episodes'
+import { createRandom, norm } from '#tensor'
+
+/** A unit vector `[D]`. */
+export function unitVector(seed: number, width: number, stream = 0): Float32Array {
+  const random = createRandom(seed, stream)
+  const vector = Float32Array.from({ length: width }, () => random.uniform() * 2 - 1)
+  return vector.map((value) => value / norm(vector))
+}
+
+export function newCandidate(over: Partial<Candidate> = {}): Candidate {
+  return {
+    kind: 'draft',
+    tokens: [5, 6, 7],
+    text: 'So the answer is 12.',
+    answer: '12',
+    reward: -0.125,
+    rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 },
+    chosen: true,
+    ...over,
+  }
+}
+
+/** An admitted episode with latents; `seed` decides its embedding and latents. */
+export function newEpisode(over: Partial<NewEpisode> = {}): NewEpisode {
+  const seed = over.seed ?? 1
+  return {
+    id: randomUUID(),
+    tenantId: 'tenant-a',
+    fingerprint: 'model-1',
+    modelId: 'order-of-operations',
+    strategy: 'latentseek',
+    question: 'What is 3 x 4?',
+    reference: null,
+    embedding: unitVector(seed, 8),
+    answer: '12',
+    reasoning: 'So the answer is 12.',
+    reward: -0.125,
+    baseReward: -0.75,
+    iterations: 2,
+    evaluations: 1,
+    generatedTokens: 64,
+    stopped: 'reward',
+    seed,
+    admitted: true,
+    candidates: [newCandidate()],
+    latents: {
+      zBase: { data: unitVector(seed, 24, 1), length: 3, width: 8 },
+      zStar: { data: unitVector(seed, 24, 2), length: 3, width: 8 },
+    },
+    ...over,
+  }
+}

@@ -1,0 +1,61 @@
+/** @file A database of its own on the real server, for each test file. */
+
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { inject } from 'vitest'
+import { openDatabase } from '#database'
+import { type Servers, withDatabase } from './servers.ts'
+import { silent, type TestDatabase } from './test-database.ts'
+
+/** null where the tests have to be skipped. */
+export const servers: Servers | null = inject('servers')
+
+export interface ServerDatabase extends TestDatabase {
+  readonly url: string
+}
+
+/** @param template copied; `template1` is an empty one */
+export async function createServerDatabase(template?: string): Promise<ServerDatabase> {
+  const { databaseUrl, template: migrated } = expectServers()
+  const name = `circadian_test_${randomBytes(6).toString('hex')}`
+  await administer(`create database ${name} template ${template ?? migrated}`)
+  const url = withDatabase(databaseUrl, name)
+  const database = await openDatabase({ url, dataDir: '', logger: silent })
+  return {
+    url,
+    database,
+    drop: async () => {
+      await database.close()
+      await dropDatabase(name)
+    },
+  }
+}
+
+/** A connection that was just closed, by its end or by a killed process, is in use for a moment longer. */
+async function dropDatabase(name: string): Promise<void> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    try {
+      return await administer(`drop database ${name}`)
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError && error.code === '55006')) throw error
+      await delay(100)
+    }
+  }
+  throw new Error(`drop database: expected ${name} to be left by everybody within 5 s`)
+}
+
+export function expectServers(): Servers {
+  if (servers === null) throw new Error('internal: this test needs servers')
+  return servers
+}
+
+async function administer(sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: expectServers().databaseUrl })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
