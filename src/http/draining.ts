@@ -4,18 +4,25 @@ import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
 
 /**
- * Answers new requests with SHUTTING_DOWN once `isDraining` says so or the app is being closed, and asks their
- * connections to go. Whether the process lives (`/livez`) is still answered: it does.
+ * Answers new requests with SHUTTING_DOWN once `isDraining` says so or the app is being closed, and lets go of every
+ * connection after its answer: kept open for a next request, it would hold up `close()`. Whether the process lives
+ * (`/livez`) is still answered: it does.
  */
 export function refuseWhileDraining(app: FastifyInstance, isDraining: () => boolean): void {
   let closing = false
   app.addHook('preClose', async () => {
     closing = true
   })
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', async (request) => {
     if ((closing || isDraining()) && request.routeOptions.url !== '/livez') {
-      reply.header('connection', 'close')
       throw new ServiceError('SHUTTING_DOWN', 'server: expected to be running, is shutting down')
     }
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing || isDraining()) reply.header('connection', 'close')
+  })
+  // An event stream sent its headers long ago.
+  app.addHook('onResponse', async (request) => {
+    if (closing) request.socket.destroySoon()
   })
 }

@@ -36,7 +36,7 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
     case 'maximum':
       return [{ pointer, detail: `expected a number ${error.params.comparison} ${error.params.limit}` }]
     case 'minLength':
-      return [{ pointer, detail: `expected at least ${error.params.limit} characters` }]
+      return [{ pointer, detail: `expected ${error.params.limit} or more characters` }]
     case 'maxLength':
       return [{ pointer, detail: `expected at most ${error.params.limit} characters` }]
     case 'pattern': {
@@ -64,10 +64,15 @@ function nearestBranches(errors: readonly TLocalizedValidationError[]): readonly
     const [nearest] = branches
       .filter((branch) => !branch.some((error) => isMismatch(error, union)))
       .sort((one, other) => one.length - other.length)
-    const alternatives = new Set(inside.flatMap(faultsOf).map(({ detail }) => detail))
-    kept = [...outside, ...(nearest ?? [{ ...union, message: [...alternatives].join(', or ') }])]
+    kept = [...outside, ...(nearest ?? [{ ...union, message: `expected ${alternatives(inside)}` }])]
   }
   return kept
+}
+
+/** What would have fitted: the last word of each branch, `false` rather than `a boolean`. */
+function alternatives(inside: readonly TLocalizedValidationError[]): string {
+  const byBranch = new Map(inside.map((error) => [error.schemaPath, faultsOf(error)[0]?.detail]))
+  return [...new Set(byBranch.values())].map((detail) => detail?.replace(/^expected /, '')).join(' or ')
 }
 
 /** The value is not even of the branch's type. */

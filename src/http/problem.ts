@@ -99,7 +99,7 @@ const CODE_OF_STATUS: Readonly<Record<number, PublicCode>> = {
 /** The code of whatever was thrown, INTERNAL when it is nobody's. */
 export function codeOf(error: unknown): ErrorCode {
   if (!(error instanceof Error)) return 'INTERNAL'
-  if ('code' in error && typeof error.code === 'string' && error.code in STATUS)
+  if ('code' in error && typeof error.code === 'string' && Object.hasOwn(STATUS, error.code))
     return error.code as ErrorCode
   const status = 'statusCode' in error ? Number(error.statusCode) : 500
   return status >= 400 && status < 500 ? (CODE_OF_STATUS[status] ?? 'REQUEST_INVALID') : 'INTERNAL'
@@ -114,7 +114,7 @@ export function toProblem(thrown: unknown, instance: string): Problem {
   const error = coerceError(thrown)
   const code = codeOf(error)
   const status = STATUS[code]
-  const shown = code in TITLES ? (code as PublicCode) : 'INTERNAL'
+  const shown = Object.hasOwn(TITLES, code) ? (code as PublicCode) : 'INTERNAL'
   const problem: Problem = {
     type: `urn:circadian:problem:${shown.toLowerCase().replaceAll('_', '-')}`,
     title: TITLES[shown],

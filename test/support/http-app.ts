@@ -1,0 +1,165 @@
+/** @file The HTTP service over a scripted solver and a store in memory: everything of http/ is real. */
+
+import responseValidation from '@fastify/response-validation'
+import pino from 'pino'
+import type { EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
+import { ServiceError } from '#errors'
+import { type AppDeps, buildApp } from '#http'
+import type { Solution, SolveOptions, SolveRequest, Solver } from '#solving'
+import { COMPONENTS } from '../../src/http/schemas/index.ts'
+
+export const QUESTION = 'Eve at the till: 6 + 4 * 7 - 4 - 5 = ?'
+
+export const SOLUTION: Solution = {
+  id: '0198f2c4-7a51-7c3e-9f0b-5d2f6a8e1c47',
+  episodeId: '0198f2c4-7b02-7d11-8a3c-0e4b9c7d2f15',
+  answer: '1',
+  reasoning: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; answer 1',
+  reward: -0.04,
+  stopped: 'reward',
+  strategy: 'auto',
+  base: { answer: null, reward: -0.97 },
+  improved: true,
+  iterations: 2,
+  evaluations: 1,
+  rewardHistory: [-0.97, -0.04],
+  retrieved: [{ episodeId: '0198f2c4-0000-7d11-8a3c-0e4b9c7d2f15', similarity: 0.93, weight: 1 }],
+  model: { id: 'order-of-operations', fingerprint: 'f00d', weaverVersion: null, lrmVersion: '3' },
+  seed: 2 ** 53 - 1,
+  usage: { promptTokens: 24, completionTokens: 41, generatedTokens: 83, rewardTokens: 2 },
+  timings: { queueMs: 0.2, retrieveMs: 1.9, draftMs: 31.4, optimizeMs: 42.8, rewardMs: 5.1, totalMs: 84.6 },
+  degraded: ['lrm'],
+  candidates: [
+    { kind: 'draft', answer: null, reward: -0.97, rewardTerms: { verifier: -0.97, format: 0 }, tokens: 41 },
+  ],
+  latents: [{ step: 0, x: 0.5, y: -1, reward: -0.97 }],
+}
+
+export const EPISODE: EpisodeDetail = {
+  id: SOLUTION.episodeId ?? '',
+  createdAt: '2026-03-01T08:30:00.125Z',
+  modelId: 'order-of-operations',
+  strategy: 'auto',
+  question: QUESTION,
+  answer: '1',
+  reward: -0.04,
+  baseReward: null,
+  iterations: 2,
+  admitted: true,
+  status: 'indexed',
+  label: null,
+  labelSource: null,
+  fingerprint: 'f00d',
+  reasoning: SOLUTION.reasoning,
+  reference: null,
+  evaluations: 1,
+  generatedTokens: 83,
+  stopped: 'reward',
+  seed: 7,
+  candidates: [
+    {
+      kind: 'draft',
+      tokens: [4, 8, 15],
+      text: SOLUTION.reasoning,
+      answer: '1',
+      reward: -0.04,
+      rewardTerms: { verifier: -0.04 },
+      chosen: true,
+      label: true,
+      labelSource: 'self',
+    },
+  ],
+}
+
+export type Script = (request: SolveRequest, options: SolveOptions) => Promise<Solution>
+
+/** A solver that follows a script and keeps what it was asked. */
+export function scriptedSolver(script: Script = async () => SOLUTION) {
+  const requests: SolveRequest[] = []
+  const solver: Solver = {
+    solve(request, options) {
+      requests.push(request)
+      return script(request, options)
+    },
+    normaliseAnswer: (answer) => answer.trim().toLowerCase(),
+  }
+  return { solver, requests }
+}
+
+/** Episodes of tenants, newest first. */
+export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { default: [EPISODE] }) {
+  const labelled: { tenantId: string; id: string; feedback: Feedback }[] = []
+  const find = (tenantId: string, id: string) => {
+    const episode = episodesOf[tenantId]?.find((candidate) => candidate.id === id)
+    if (episode === undefined) throw new ServiceError('EPISODE_NOT_FOUND', `get: no episode ${id}`)
+    return episode
+  }
+  const unused = () => Promise.reject(new Error('http/ has no business here'))
+  const episodes: EpisodeStore = {
+    add: unused,
+    index: unused,
+    nearest: unused,
+    async list(tenantId, { limit, cursor = '0' }) {
+      const all = episodesOf[tenantId] ?? []
+      const start = Number(cursor)
+      const next = start + limit
+      return { episodes: all.slice(start, next), nextCursor: next < all.length ? String(next) : null }
+    },
+    get: async (tenantId, id) => find(tenantId, id),
+    async label(tenantId, id, feedback) {
+      const episode = find(tenantId, id)
+      labelled.push({ tenantId, id, feedback })
+      return { ...episode, label: true, labelSource: 'feedback' }
+    },
+    async remove(tenantId, id) {
+      find(tenantId, id)
+      episodesOf[tenantId] = (episodesOf[tenantId] ?? []).filter((episode) => episode.id !== id)
+    },
+    async removeAll(tenantId) {
+      const count = episodesOf[tenantId]?.length ?? 0
+      episodesOf[tenantId] = []
+      return count
+    },
+  }
+  return { episodes, labelled }
+}
+
+const ALL_WELL = { ok: true } as const
+
+/** The service as it is. */
+export function unverifiedApp(deps: Partial<AppDeps> = {}) {
+  return buildApp({
+    solver: scriptedSolver().solver,
+    episodes: memoryStore().episodes,
+    health: async () => ({ database: ALL_WELL, queue: ALL_WELL, engine: ALL_WELL, model: ALL_WELL }),
+    logger: pino({ level: 'silent' }),
+    ...deps,
+  })
+}
+
+/** The service, checking every JSON answer against its schema: one that does not fit becomes a 500. */
+export function testApp(deps: Partial<AppDeps> = {}) {
+  const app = unverifiedApp(deps)
+  // Called, not registered: its hook must be there before the routes are.
+  responseValidation(
+    app,
+    {
+      responseStatusCodeValidation: true,
+      ajv: {
+        schemas: [...COMPONENTS],
+        removeAdditional: false,
+        useDefaults: false,
+        strict: false,
+        formats: { int64: true, 'date-time': true },
+      },
+    },
+    () => {},
+  )
+  return app
+}
+
+/** The address of an app that listens on loopback. */
+export async function listen(app: ReturnType<typeof testApp>): Promise<{ url: string; port: number }> {
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return { url, port: Number(new URL(url).port) }
+}

@@ -1,0 +1,102 @@
+import { basename, isAbsolute } from 'node:path'
+import { expect, test } from 'vitest'
+import { loadConfig } from '../../src/config.ts'
+
+function faultsOf(env: Record<string, string>) {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    return error
+  }
+  return expect.unreachable('expected CONFIG_INVALID')
+}
+
+test('an empty environment gives the embedded service on loopback', () => {
+  const config = loadConfig({})
+  expect(config).toMatchObject({
+    http: { host: '127.0.0.1', port: 8080 },
+    dataDir: './data',
+    database: null,
+    redis: null,
+    engine: { executionProvider: 'auto', cudaDevice: 0 },
+    logger: { level: 'info' },
+    shutdownTimeoutMs: 30_000,
+    episodes: { ttlDays: 0 },
+  })
+  expect(isAbsolute(config.engine.directory)).toBe(true)
+  expect(basename(config.engine.directory)).toBe('order-of-operations')
+})
+
+test('reads every variable', () => {
+  const config = loadConfig({
+    PORT: '0',
+    HOST: '0.0.0.0',
+    DATA_DIR: '/var/lib/circadian',
+    DATABASE_URL: 'postgresql://u:p@db/circadian',
+    REDIS_URL: 'rediss://cache:6380',
+    MODEL_DIR: './models/mine',
+    EXECUTION_PROVIDER: 'cuda',
+    CUDA_DEVICE: '3',
+    LOG_LEVEL: 'trace',
+    SHUTDOWN_TIMEOUT_MS: '0',
+    EPISODE_TTL_DAYS: '90',
+  })
+  expect(config).toEqual({
+    http: { host: '0.0.0.0', port: 0 },
+    dataDir: '/var/lib/circadian',
+    database: { url: 'postgresql://u:p@db/circadian' },
+    redis: { url: 'rediss://cache:6380' },
+    engine: { directory: './models/mine', executionProvider: 'cuda', cudaDevice: 3 },
+    logger: { level: 'trace' },
+    shutdownTimeoutMs: 0,
+    episodes: { ttlDays: 90 },
+  })
+})
+
+test('treats empty and blank values as unset, as compose files write them', () => {
+  expect(loadConfig({ PORT: '', DATABASE_URL: ' ', LOG_LEVEL: '' })).toEqual(loadConfig({}))
+})
+
+test('reports every fault at once, and no value', () => {
+  const error = faultsOf({
+    PORT: '80a',
+    CUDA_DEVICE: '-1',
+    EXECUTION_PROVIDER: 'gpu',
+    LOG_LEVEL: 'loud',
+    EPISODE_TTL_DAYS: '1.5',
+    REDIS_URL: 'http://user:hunter2@cache',
+  })
+  expect(error).toMatchObject({
+    code: 'CONFIG_INVALID',
+    faults: [
+      { pointer: '/PORT', detail: 'expected a whole number from 0 to 65535' },
+      { pointer: '/REDIS_URL', detail: 'expected a URL that matches ^rediss?://' },
+      { pointer: '/EXECUTION_PROVIDER', detail: 'expected one of auto, cuda, cpu' },
+      { pointer: '/CUDA_DEVICE', detail: 'expected a whole number from 0 to 255' },
+      { pointer: '/LOG_LEVEL', detail: 'expected one of fatal, error, warn, info, debug, trace, silent' },
+      { pointer: '/EPISODE_TTL_DAYS', detail: 'expected a whole number from 0 to 36500' },
+      {
+        pointer: '/REDIS_URL',
+        detail: 'expected DATABASE_URL beside it: a shared queue needs a shared database',
+      },
+    ],
+  })
+  expect(String(error)).not.toContain('hunter2')
+})
+
+test.each(['65536', '-1', '0x50', '8e3', '80 80', '1'.repeat(16)])('refuses %s as a port', (PORT) => {
+  expect(faultsOf({ PORT })).toMatchObject({ code: 'CONFIG_INVALID' })
+})
+
+test.each(['mysql://db', 'postgres//db', 'postgres://[::1', 'db:5432'])(
+  'refuses %s as a database',
+  (DATABASE_URL) => {
+    expect(faultsOf({ DATABASE_URL })).toMatchObject({ faults: [{ pointer: '/DATABASE_URL' }] })
+  },
+)
+
+test('cannot be changed, at any depth', () => {
+  const config = loadConfig({ DATABASE_URL: 'postgres://db/x' })
+  expect(Object.isFrozen(config)).toBe(true)
+  for (const group of Object.values(config)) expect(Object.isFrozen(group)).toBe(true)
+})

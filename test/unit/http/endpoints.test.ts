@@ -1,0 +1,184 @@
+import { afterEach, expect, test } from 'vitest'
+import { ServiceError } from '#errors'
+import { EPISODE, memoryStore, QUESTION, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
+
+const apps: ReturnType<typeof testApp>[] = []
+function start(...deps: Parameters<typeof testApp>) {
+  const app = testApp(...deps)
+  apps.push(app)
+  return app
+}
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((app) => app.close()))
+})
+
+test('POST /solve answers with the solution, its episode in a header and nothing that is not in the contract', async () => {
+  const { solver, requests } = scriptedSolver(
+    async () => ({ ...SOLUTION, latentsOfOthers: 'secret' }) as never,
+  )
+  const response = await start({ solver }).inject({
+    method: 'POST',
+    url: '/solve',
+    payload: { question: QUESTION },
+  })
+  expect(response.statusCode).toBe(200)
+  expect(response.headers['content-type']).toMatch(/^application\/json/)
+  expect(response.headers['x-episode-id']).toBe(SOLUTION.episodeId)
+  expect(response.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  expect(response.json()).toEqual(SOLUTION)
+  expect(requests).toEqual([
+    { question: QUESTION, tenantId: 'default', strategy: 'auto', learn: true, explain: false },
+  ])
+})
+
+test('POST /solve hands every field on as it was sent', async () => {
+  const body = {
+    question: 'Zoë:\t1\r\n+ 1 = 👍?',
+    strategy: 'majority',
+    samples: 64,
+    budget: { maxIterations: 0, maxNewTokens: 32_768, maxMs: 600_000 },
+    retrieval: { topK: 0, minSimilarity: -1 },
+    weaver: false,
+    reward: { verifier: 0, lrm: 0.5, format: 2 },
+    reference: '2',
+    learn: false,
+    seed: Number.MAX_SAFE_INTEGER,
+    explain: true,
+  }
+  const { solver, requests } = scriptedSolver()
+  const app = start({ solver })
+  expect((await app.inject({ method: 'POST', url: '/solve', payload: body })).statusCode).toBe(200)
+  expect(requests).toEqual([{ ...body, tenantId: 'default' }])
+})
+
+test('POST /solve serves a solution with every nullable field null and no optional one', async () => {
+  const { candidates: _candidates, latents: _latents, ...required } = SOLUTION
+  const bare = { ...required, episodeId: null, answer: null, base: null, retrieved: [], degraded: [] }
+  const app = start(scriptedSolver(async () => bare))
+  const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
+  expect(response.json()).toEqual(bare)
+  expect(response.headers).not.toHaveProperty('x-episode-id')
+})
+
+test('GET /episodes pages through the tenant’s episodes', async () => {
+  const all = Array.from({ length: 5 }, (_, index) => ({ ...EPISODE, id: `episode-${index}` }))
+  const app = start(memoryStore({ default: all, other: [{ ...EPISODE, id: 'theirs' }] }))
+  const first = await app.inject('/episodes?limit=3')
+  expect(first.json().episodes.map(({ id }: { id: string }) => id)).toEqual([
+    'episode-0',
+    'episode-1',
+    'episode-2',
+  ])
+  const second = await app.inject(`/episodes?limit=3&cursor=${first.json().nextCursor}`)
+  expect(second.json().episodes.map(({ id }: { id: string }) => id)).toEqual(['episode-3', 'episode-4'])
+  expect(second.json().nextCursor).toBeNull()
+  expect(first.json().episodes[0]).not.toHaveProperty('candidates')
+})
+
+test('GET /episodes/{id} answers with everything that was judged', async () => {
+  const response = await start().inject(`/episodes/${EPISODE.id}`)
+  expect(response.statusCode).toBe(200)
+  expect(response.json()).toEqual(EPISODE)
+})
+
+test.each([
+  [{ correct: false }, { correct: false }],
+  [{ answer: ' SEVEN ' }, { answer: 'seven' }],
+])('POST /episodes/{id}/feedback %j labels with %j', async (payload, feedback) => {
+  const { episodes, labelled } = memoryStore()
+  const response = await start({ episodes }).inject({
+    method: 'POST',
+    url: `/episodes/${EPISODE.id}/feedback`,
+    payload,
+  })
+  expect(response.statusCode).toBe(200)
+  expect(response.json()).toEqual({ ...EPISODE, label: true, labelSource: 'feedback' })
+  expect(labelled).toEqual([{ tenantId: 'default', id: EPISODE.id, feedback }])
+})
+
+test('DELETE /episodes/{id} forgets one, DELETE /episodes the rest, and no other tenant’s', async () => {
+  const theirs = [{ ...EPISODE, id: 'theirs' }]
+  const { episodes } = memoryStore({ default: [EPISODE, { ...EPISODE, id: 'second' }], other: theirs })
+  const app = start({ episodes })
+  const one = await app.inject({ method: 'DELETE', url: `/episodes/${EPISODE.id}` })
+  expect([one.statusCode, one.body]).toEqual([204, ''])
+  const again = await app.inject({ method: 'DELETE', url: `/episodes/${EPISODE.id}` })
+  expect(again.json()).toMatchObject({ status: 404, code: 'EPISODE_NOT_FOUND' })
+  const notOurs = await app.inject({ method: 'DELETE', url: '/episodes/theirs' })
+  expect(notOurs.statusCode).toBe(404)
+  const all = await app.inject({ method: 'DELETE', url: '/episodes' })
+  expect(all.json()).toEqual({ deleted: 1 })
+  expect((await episodes.list('other', { limit: 9 })).episodes).toEqual(theirs)
+})
+
+test('DELETE takes the content type that clients send with no body', async () => {
+  const response = await start().inject({
+    method: 'DELETE',
+    url: '/episodes',
+    headers: { 'content-type': 'application/json' },
+  })
+  expect(response.statusCode).toBe(200)
+})
+
+test('GET /livez answers while nothing else works', async () => {
+  const app = start({ health: () => Promise.reject(new Error('no health either')), draining: () => true })
+  expect((await app.inject('/livez')).json()).toEqual({ status: 'ok' })
+})
+
+test('GET /readyz names each dependency, with 503 when one is missing', async () => {
+  const checks = {
+    database: { ok: true },
+    queue: { ok: false, detail: 'no connection' },
+    engine: { ok: true },
+    model: { ok: true, detail: 'order-of-operations' },
+  }
+  const ready = await start().inject('/readyz')
+  expect([ready.statusCode, ready.json().status]).toEqual([200, 'ready'])
+  const unready = await start({ health: async () => checks }).inject('/readyz')
+  expect(unready.statusCode).toBe(503)
+  expect(unready.headers['retry-after']).toBe('5')
+  expect(unready.json()).toEqual({ status: 'unready', checks })
+})
+
+test('GET /docs works without the internet: every asset of the page comes from here', async () => {
+  const app = start()
+  const page = await app.inject('/docs')
+  expect(page.statusCode).toBe(200)
+  const assets = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url]) => url ?? '')
+  expect(assets.length).toBeGreaterThan(3)
+  for (const asset of assets) {
+    expect(asset).toMatch(/^\/docs\/static\//)
+    expect((await app.inject(asset)).statusCode, asset).toBe(200)
+  }
+  expect((await app.inject('/docs/json')).json().openapi).toBe('3.1.0')
+  expect((await app.inject('/docs/static/swagger-initializer.js')).body).toContain('validatorUrl: null')
+})
+
+test('keeps a harmless x-request-id of the caller and replaces any other', async () => {
+  const app = start()
+  const own = await app.inject({ url: '/nowhere', headers: { 'x-request-id': 'trace-1.2_3' } })
+  expect(own.headers['x-request-id']).toBe('trace-1.2_3')
+  expect(own.json().instance).toBe('trace-1.2_3')
+  for (const id of ['a b', '"', 'x'.repeat(65), 'é']) {
+    const other = await app.inject({ url: '/livez', headers: { 'x-request-id': id } })
+    expect(other.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  }
+})
+
+test('the solver’s own refusals are problems that point at the field', async () => {
+  const refusals = {
+    PROMPT_TOO_LONG: [422, '/question'],
+    STRATEGY_UNAVAILABLE: [422, '/strategy'],
+  } as const
+  for (const [code, [status, pointer]] of Object.entries(refusals)) {
+    const message = 'solve: expected at most 512 tokens, got 900'
+    const app = start(
+      scriptedSolver(async () => {
+        throw new ServiceError(code as 'PROMPT_TOO_LONG', message)
+      }),
+    )
+    const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
+    expect(response.statusCode).toBe(status)
+    expect(response.json()).toMatchObject({ code, detail: message, errors: [{ pointer, detail: message }] })
+  }
+})
