@@ -1,0 +1,120 @@
+/** @file What the service survives, and how it says that it cannot start. */
+
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { Solution } from '#solving'
+import { makeProblems } from '../../models/order-of-operations/problems.ts'
+import { childrenOf, runToExit, startService, temporaryFolder } from '../support/service-process.ts'
+
+const problems = makeProblems({ split: 'heldout', count: 64, seed: 93 })
+
+describe('killed', () => {
+  test('an engine process killed mid-request costs a retry, never the API', async () => {
+    await using folder = await temporaryFolder()
+    await using service = await startService({ DATA_DIR: folder.path })
+    const [engine] = await childrenOf(service.process.pid!)
+    const asked = problems.map(({ question }, seed) => {
+      return service.ask<Solution>('/solve', { body: { question, strategy: 'latentseek', seed } })
+    })
+    await Promise.race(asked)
+    process.kill(engine!, 'SIGKILL')
+    const statuses = (await Promise.all(asked)).map(({ status }) => status)
+    expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([])
+    expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(statuses.length / 2)
+
+    const after = await service.ask('/solve', { body: { question: problems[0]!.question } })
+    expect(after.status).toBe(200)
+    expect(await childrenOf(service.process.pid!)).not.toContain(engine)
+  })
+
+  test('the API killed with -9 under load has every episode that it acknowledged when it starts again', async () => {
+    await using folder = await temporaryFolder()
+    const acknowledged: string[] = []
+    {
+      await using service = await startService({ DATA_DIR: folder.path })
+      const [engine] = await childrenOf(service.process.pid!)
+      const lanes = Array.from({ length: 8 }, async (_, lane) => {
+        for (let index = lane; ; index += 8) {
+          const { question } = problems[index % problems.length]!
+          const answer = await service
+            .ask<Solution>('/solve', { body: { question, strategy: 'greedy' } })
+            .catch(() => null)
+          if (answer === null) return
+          if (answer.body.episodeId) acknowledged.push(answer.body.episodeId)
+        }
+      })
+      while (acknowledged.length < 40) await setTimeout(5)
+      await service.kill('SIGKILL')
+      await Promise.all(lanes)
+      await expect.poll(() => isAlive(engine!), { timeout: 10_000 }).toBe(false)
+    }
+    await using service = await startService({ DATA_DIR: folder.path })
+    for (const id of acknowledged) expect((await service.ask(`/episodes/${id}`)).status).toBe(200)
+  })
+
+  test('SIGTERM lets requests in flight finish and exits with 0', async () => {
+    await using folder = await temporaryFolder()
+    await using service = await startService({ DATA_DIR: folder.path })
+    const asked = problems.slice(0, 16).map(({ question }) => {
+      return service.ask<Solution>('/solve', { body: { question, strategy: 'latentseek' } })
+    })
+    await Promise.race(asked)
+    const exit = service.kill('SIGTERM')
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(asked.map(() => 200))
+    expect(await exit).toBe(0)
+  })
+})
+
+describe('a start that cannot be', () => {
+  test('a port in use', async () => {
+    await using folder = await temporaryFolder()
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = address !== null && typeof address === 'object' ? address.port : 0
+    const { code, stderr } = await runToExit({ DATA_DIR: folder.path, PORT: String(port) })
+    server.close()
+    expect(code).toBe(1)
+    expect(stderr).toMatch(new RegExp(`^circadian: PORT_TAKEN: listen on 127.0.0.1:${port}: .*\\n$`))
+  })
+
+  test('a data directory at work for another instance', async () => {
+    await using folder = await temporaryFolder()
+    await using first = await startService({ DATA_DIR: folder.path })
+    const { code, stderr } = await runToExit({ DATA_DIR: folder.path, PORT: '0' })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(new RegExp(`^circadian: DATA_DIR_LOCKED: .*process ${first.process.pid}.*\\n$`))
+  })
+
+  test('a data directory that is a file', async () => {
+    const { code, stderr } = await runToExit({ DATA_DIR: 'package.json', PORT: '0' })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^circadian: DATA_DIR_UNWRITABLE: .*\n$/)
+  })
+
+  test('a model directory that is empty', async () => {
+    await using folder = await temporaryFolder()
+    await mkdir(`${folder.path}/model`)
+    const env = { DATA_DIR: `${folder.path}/data`, MODEL_DIR: `${folder.path}/model`, PORT: '0' }
+    const { code, stderr } = await runToExit(env)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^circadian: MODEL_INVALID: .*config\.json.*\n$/)
+  })
+
+  test('settings out of bounds, all named at once', async () => {
+    const { code, stderr } = await runToExit({ PORT: '-1', REDIS_URL: 'redis://127.0.0.1' })
+    expect(code).toBe(78)
+    expect(stderr).toMatch(/^circadian: CONFIG_INVALID: .*PORT.*REDIS_URL.*\n$/)
+  })
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

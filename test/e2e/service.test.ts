@@ -1,0 +1,132 @@
+/** @file The product from outside: `npm start` on embedded defaults, over HTTP. */
+
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { EpisodeDetail } from '#episodes'
+import type { Solution } from '#solving'
+import { makeProblems } from '../../models/order-of-operations/problems.ts'
+import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+
+const problems = makeProblems({ split: 'heldout', count: 16, seed: 91 })
+
+describe('a service on embedded defaults', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>
+  let service: ServiceProcess
+
+  beforeAll(async () => {
+    folder = await temporaryFolder()
+    service = await startService({ DATA_DIR: folder.path })
+  })
+  afterAll(async () => {
+    await service[Symbol.asyncDispose]()
+    await folder[Symbol.asyncDispose]()
+  })
+
+  const solve = async (body: object): Promise<Solution> => {
+    const answer = await service.ask<Solution>('/solve', { body })
+    expect(answer.status, JSON.stringify(answer.body)).toBe(200)
+    return answer.body
+  }
+
+  test.each(['greedy', 'latentseek', 'majority', 'auto'])('solves by %s and remembers', async (strategy) => {
+    for (const { question } of problems.slice(0, 4)) {
+      const solution = await solve({ question, strategy })
+      expect(solution).toMatchObject({ strategy, degraded: [], episodeId: expect.any(String) })
+      expect(solution.answer).toMatch(/^\d$/)
+      if (solution.base) expect(solution.reward).toBeGreaterThanOrEqual(solution.base.reward)
+      const episode = await service.ask<EpisodeDetail>(`/episodes/${solution.episodeId}`)
+      expect(episode.body).toMatchObject({ question, answer: solution.answer, reward: solution.reward })
+    }
+  })
+
+  test('gives the same tokens for the same seed, alone and among sixteen at once', async () => {
+    for (const strategy of ['latentseek', 'majority']) {
+      const ask = ({ question }: { question: string }, seed: number) =>
+        solve({ question, strategy, seed, learn: false, explain: true })
+      const alone: Solution[] = []
+      for (const [seed, problem] of problems.entries()) alone.push(await ask(problem, seed))
+      const together = await Promise.all(problems.map(ask))
+      const tokens = ({ reasoning, iterations, candidates }: Solution) => ({
+        reasoning,
+        iterations,
+        answers: candidates?.map(({ answer, tokens }) => [answer, tokens]),
+      })
+      expect(together.map(tokens)).toEqual(alone.map(tokens))
+    }
+  })
+
+  test('labels an episode from its reference, and again from feedback', async () => {
+    const { question, answer } = problems[5]!
+    const { episodeId } = await solve({ question, strategy: 'greedy', reference: answer })
+    const path = `/episodes/${episodeId}`
+    const indexed = await eventually(async () => {
+      const { body } = await service.ask<EpisodeDetail>(path)
+      return body.status === 'indexed' ? body : null
+    })
+    expect(indexed.labelSource).toBe('reference')
+    expect(indexed.label).toBe(indexed.answer === answer)
+
+    const wrong = await service.ask<EpisodeDetail>(`${path}/feedback`, { body: { correct: !indexed.label } })
+    expect(wrong.body).toMatchObject({ label: !indexed.label, labelSource: 'feedback' })
+
+    expect((await service.ask(path, { method: 'DELETE' })).status).toBe(204)
+    expect((await service.ask(path)).status).toBe(404)
+  })
+
+  test('a second question of a family starts from what the first one taught', async () => {
+    // Till a failed draft meets a remembered one of its family; which drafts fail is the model's business.
+    const day = makeProblems({ split: 'heldout', count: 80, seed: 92 })
+    const solutions: Solution[] = []
+    for (const { question } of day) solutions.push(await solve({ question, seed: 1 }))
+    const helped = solutions.filter(({ retrieved, improved, iterations }) => {
+      return retrieved.length > 0 && improved && iterations === 0
+    })
+    expect(helped.length).toBeGreaterThan(0)
+  })
+
+  test('keeps nothing when asked not to learn', async () => {
+    const { episodeId } = await solve({ question: problems[0]!.question, learn: false })
+    expect(episodeId).toBeNull()
+  })
+
+  test('tells what happens as server-sent events, the answer last', async () => {
+    const response = await fetch(`${service.origin}/solve`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({ question: problems[6]!.question, strategy: 'latentseek' }),
+    })
+    expect(response.headers.get('content-type')).toMatch('text/event-stream')
+    const events = [...(await response.text()).matchAll(/^event: (.*)\ndata: (.*)$/gm)]
+    expect(events[0]?.[1]).toBe('draft')
+    expect(events.at(-1)?.[1]).toBe('answer')
+    expect(JSON.parse(events.at(-1)?.[2] ?? '')).toMatchObject({
+      strategy: 'latentseek',
+      answer: expect.any(String),
+    })
+  })
+
+  test('honours a budget of time', async () => {
+    const solution = await solve({ question: problems[7]!.question, budget: { maxMs: 1 } })
+    expect(solution.stopped).toBe('maxMs')
+  })
+
+  test('refuses lto until there is a latent reward model', async () => {
+    const { status, body } = await service.ask('/solve', { body: { question: 'x', strategy: 'lto' } })
+    expect([status, body['code']]).toEqual([422, 'STRATEGY_UNAVAILABLE'])
+  })
+
+  test('refuses a prompt longer than the context', async () => {
+    const question = '1 + '.repeat(4000)
+    const { status, body } = await service.ask('/solve', { body: { question } })
+    expect([status, body['code']]).toEqual([422, 'PROMPT_TOO_LONG'])
+  })
+})
+
+async function eventually<Value>(look: () => Promise<Value | null>): Promise<Value> {
+  for (let tries = 0; tries < 200; tries++) {
+    const value = await look()
+    if (value !== null) return value
+    await setTimeout(25)
+  }
+  throw new Error('eventually: gave up after 5 s')
+}
