@@ -64,9 +64,11 @@ describe('argmax search', () => {
       reward: byFirst([-0.9, -0.8, -1, -1]),
     })
 
-    const result = await seekLatents(task, { ...SEEK_OPTIONS, beta1: 0, maxIterations: 20 }, NEVER)
+    // Seeing an answer again is no evaluation: it does not use up the patience either.
+    const options = { ...SEEK_OPTIONS, beta1: 0, maxIterations: 20, patience: 2 }
+    const result = await seekLatents(task, options, NEVER)
 
-    expect(result.iterations).toBe(20)
+    expect(result).toMatchObject({ stopped: 'maxIterations', iterations: 20 })
     expect(result.rewardHistory.filter((reward) => reward === -0.9).length).toBeGreaterThan(5)
     expect(completed).toEqual([[1]])
     expect(task.memo.evaluations).toBe(1)
@@ -122,6 +124,20 @@ describe('where a search ends', () => {
     const result = await seekLatents(task, SEEK_OPTIONS, NEVER)
 
     expect(result).toMatchObject({ stopped: 'reward', iterations: 0, rewardHistory: [-0.1] })
+    expect(ascents).toHaveLength(0)
+  })
+
+  test('does nothing when the best answer passes, wherever the latents are', async () => {
+    const { task, start, ascents } = seekProblem({ logits: [[2, 1, 0]], reward: () => -0.9 })
+    const passing = { ...start.evaluation, judgement: { reward: -0.1, terms: {}, correctness: 0.9 } }
+
+    const result = await seekLatents(
+      { ...task, best: { ...start, evaluation: passing } },
+      SEEK_OPTIONS,
+      NEVER,
+    )
+
+    expect(result).toMatchObject({ stopped: 'reward', iterations: 0 })
     expect(ascents).toHaveLength(0)
   })
 

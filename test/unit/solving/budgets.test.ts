@@ -75,6 +75,21 @@ describe('maxNewTokens', () => {
     expect(few.candidates).toHaveLength(3)
   })
 
+  test('cuts an answer before its end, and nobody judges that unless the profile lets answers end anyhow', async () => {
+    const cut = { strategy: 'greedy', budget: { maxNewTokens: 8 }, explain: true } as const
+    const strict = await solverOn(TWO_FLIPS).solve(cut)
+    expect(strict).toMatchObject({ answer: '1', reward: -1, usage: { rewardTokens: 0 } })
+    expect(strict.candidates![0]!.rewardTerms).toMatchObject({
+      verifier: -1,
+      'format.answer': 0,
+      'format.ends': -1,
+    })
+
+    const lenient = await solverOn({ ...TWO_FLIPS, profile: { format: { mustEnd: false } } }).solve(cut)
+    expect(lenient).toMatchObject({ answer: '1', stopped: 'maxNewTokens', usage: { rewardTokens: 1 } })
+    expect(lenient.reward).toBeCloseTo(-0.3, 6)
+  })
+
   test('of the profile bounds each answer, not their sum', async () => {
     const solution = await solverOn(TWO_FLIPS).solve({ strategy: 'majority', samples: 16 })
     expect(solution.usage.generatedTokens).toBe(16 * 9)
@@ -104,6 +119,14 @@ describe('maxMs', () => {
 
     expect(solution).toMatchObject({ stopped: 'maxMs', answer: '2', improved: true })
     expect(solution.iterations).toBeGreaterThan(0)
+  })
+
+  test('does not count an answer that nobody had time to judge', async () => {
+    const solution = await solverOn(slowFrom('score', 2)).solve({ budget: { maxMs: 40 }, explain: true })
+
+    expect(solution).toMatchObject({ stopped: 'maxMs', answer: '1', evaluations: 0 })
+    expect(solution.candidates).toHaveLength(1)
+    expect(solution.rewardHistory).toEqual([solution.reward])
   })
 
   test('returns a draft that nobody had time to judge, and keeps no episode of it', async () => {

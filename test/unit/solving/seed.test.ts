@@ -14,6 +14,12 @@ test('a seed is drawn when none is given, and echoed', async () => {
   expect((await solve({ seed: 2 ** 53 - 1 })).seed).toBe(2 ** 53 - 1)
 })
 
+test('the largest seed seeds every row', async () => {
+  const { solve } = solverOn(TWO_FLIPS)
+  const solution = await solve({ strategy: 'majority', samples: 4, seed: 2 ** 53 - 1, explain: true })
+  expect(solution.candidates).toHaveLength(4)
+})
+
 test('the same seed tells the same story, alone and among others', async () => {
   const { solve } = solverOn(TWO_FLIPS)
   const tokens = async (seed: number) => {

@@ -184,6 +184,44 @@ describe('auto', () => {
     expect(events.map(({ event }) => event)).toEqual(['retrieval', 'draft', 'candidate'])
   })
 
+  test('refines from where memory leads, though that answer is no better than the draft', async () => {
+    const episodes = createEpisodesInMemory()
+    await solverOn(
+      { ...TWO_FLIPS, routes: { ...TWO_FLIPS.routes, b: route('2', 0.97) } },
+      { episodes },
+    ).solve({
+      strategy: 'auto',
+    })
+    const routes = { ...TWO_FLIPS.routes, b: route('2', 0.02) }
+    const { solve, events } = solverOn({ ...TWO_FLIPS, routes }, { episodes })
+
+    const solution = await solve({ strategy: 'auto', explain: true })
+
+    expect(solution).toMatchObject({ answer: '3', base: { answer: '1' } })
+    expect(solution.candidates!.slice(0, 2).map(({ answer }) => answer)).toEqual(['1', '2'])
+    expect(solution.rewardHistory[0]).toBe(solution.candidates![1]!.reward)
+    expect(solution.rewardHistory[0]).toBeLessThan(solution.base!.reward)
+    expect(solution.latents!.slice(0, 2).map(({ step }) => step)).toEqual([0, 0])
+    expect(events.slice(0, 3).map(({ event }) => event)).toEqual(['retrieval', 'draft', 'candidate'])
+  })
+
+  test('judges an answer that the latents spell to its end, without decoding a token', async () => {
+    const short = {
+      routes: { a: route('', 0.1, ''), c: route('', 0.97, '') },
+      firstLogits: { a: 3, c: 2 },
+      profile: { answer: { normalise: ['trim' as const] } },
+    }
+    const { solve, engine } = solverOn(short)
+    const solution = await solve({ strategy: 'auto' })
+
+    expect(solution).toMatchObject({ answer: 'c', stopped: 'reward', evaluations: 1 })
+    expect(engine.grown).toEqual([])
+    expect(solution.usage.generatedTokens).toBe(2)
+    expect(engine.judged.at(-1)!.slice(solution.usage.promptTokens)).toEqual([
+      ...[tokenOf('c'), 0, tokenOf('check')],
+    ])
+  })
+
   test('is plain LatentSeek far from memory', async () => {
     const episodes = createEpisodesInMemory()
     const world = { ...TWO_FLIPS, state }
