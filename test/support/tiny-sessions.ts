@@ -1,6 +1,7 @@
 /** @file The engine process's inside, in this process: sessions over a scheduler over real ONNX Runtime. */
 
 import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
+import { DATA_TYPES, int, type Model, type Node, type Value } from '#onnx'
 import { createGenerationGraph } from '../../src/engine/child/generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from '../../src/engine/child/head-graph.ts'
 import { createSession } from '../../src/engine/child/onnx-runtime.ts'
@@ -40,10 +41,13 @@ export interface TinySessionsOptions {
   readonly padding?: 'any' | 'exact'
   readonly cacheBytes?: number
   readonly contextLength?: number
+  /** Keys and values in half precision, as GPU exports have them. */
+  readonly halfCaches?: boolean
 }
 
 export async function tinySessions(options: TinySessionsOptions = {}): Promise<TinySessions> {
-  const { model, config } = tinyDecoder(options.decoder)
+  const { model: plain, config } = tinyDecoder(options.decoder)
+  const model = options.halfCaches ? withHalfCaches(plain) : plain
   const description = describeDecoder(model, config)
   const { hiddenSize } = description
   const load = (graph: Uint8Array) =>
@@ -99,6 +103,41 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     runs,
     failFrom(rows) {
       failing = rows
+    },
+  }
+}
+
+/** The same decoder with its caches cast to fp16 on the way out and back on the way in. */
+function withHalfCaches(model: Model): Model {
+  const { graph } = model
+  const isCache = ({ name }: Value) => name.startsWith('past_key_values.') || name.startsWith('present.')
+  const caches = new Set([...graph.inputs, ...graph.outputs].filter(isCache).map(({ name }) => name))
+  const inner = (name: string) => (caches.has(name) ? `${name}/fp32` : name)
+  const cast = (input: string, output: string, to: number): Node => ({
+    opType: 'Cast',
+    domain: '',
+    name: `cast ${output}`,
+    inputs: [input],
+    outputs: [output],
+    attributes: new Map([['to', int(to)]]),
+  })
+  const halved = (border: Value) =>
+    isCache(border) ? { ...border, type: { ...border.type!, dataType: DATA_TYPES.float16 } } : border
+  return {
+    ...model,
+    graph: {
+      ...graph,
+      inputs: graph.inputs.map(halved),
+      outputs: graph.outputs.map(halved),
+      nodes: [
+        ...graph.inputs.filter(isCache).map(({ name }) => cast(name, inner(name), DATA_TYPES.float32)),
+        ...graph.nodes.map((node) => ({
+          ...node,
+          inputs: node.inputs.map(inner),
+          outputs: node.outputs.map(inner),
+        })),
+        ...graph.outputs.filter(isCache).map(({ name }) => cast(inner(name), name, DATA_TYPES.float16)),
+      ],
     },
   }
 }

@@ -115,6 +115,24 @@ suite('sessions', () => {
     },
   )
 
+  test('caches in half precision: the same answers alone and together, at half the bytes', async () => {
+    const single = await tinySessions()
+    const half = await tinySessions({ halfCaches: true, limits: { chunkTokens: 3 } })
+    const prompts = [promptOf(30), promptOf(31), promptOf(32)]
+    const answers = await Promise.all(prompts.map((prompt) => generateAlone(half, prompt, greedy)))
+    for (const [index, prompt] of prompts.entries()) {
+      const alone = await generateAlone(half, prompt, greedy)
+      expect(answers[index]!.tokens).toEqual(alone.tokens)
+      const precise = await generateAlone(single, prompt, greedy)
+      // Rounding to fp16 shows from the second token on.
+      for (const [d, value] of precise.latents.data.slice(16, 32).entries()) {
+        expect(alone.latents.data[16 + d]).toBeCloseTo(value, 1)
+      }
+    }
+    await Promise.all([single, half].map((engine) => engine.sessions.embed(open(engine, prompts[0]!))))
+    expect(half.sessions.load().cacheBytes).toBe(single.sessions.load().cacheBytes / 2)
+  })
+
   test('the same seed gives the same tokens however time is cut', async () => {
     const row = { ...greedy, temperature: 1.2, seed: 5, maxNewTokens: 30 }
     const answers = []
