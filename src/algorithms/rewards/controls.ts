@@ -14,9 +14,18 @@ export function createPerfectJudge(reference: string): Judge {
   })
 }
 
-/** -1 whatever the answer: what blind pushing away is worth (LatentSeek, table 7). */
+/**
+ * -1 whatever the answer: what blind pushing away is worth (LatentSeek, table 7). One judge per request.
+ *
+ * Every answer is a billionth above the one before, so that of equals the last one is returned, as the published code does;
+ * returning the first would only ever give the draft back.
+ */
 export function createConstantJudge(): Judge {
-  return each(() => ({ reward: -1, terms: { constant: -1 }, correctness: 0 }))
+  let judged = 0
+  return each(() => {
+    const reward = -1 + judged++ * 1e-9
+    return { reward, terms: { constant: reward }, correctness: 0 }
+  })
 }
 
 /** Uniform in (-1, 0], seeded: what the best of several tries is worth when nobody can tell them apart. */

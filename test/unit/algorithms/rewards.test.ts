@@ -268,10 +268,13 @@ describe('control rewards', () => {
     expect(judgements.map(({ correctness }) => correctness)).toEqual([1, 0, 0])
   })
 
-  test('constant never passes', async () => {
-    const [judgement] = await createConstantJudge().judge([answer()])
-    expect(judgement!.reward).toBe(-1)
-    expect(hasPassed(judgement!, -0.2)).toBe(false)
+  test('constant never passes, and prefers the later of two answers', async () => {
+    const [first, second] = await createConstantJudge().judge([answer(), answer()])
+    expect(first!.reward).toBe(-1)
+    expect(second!.reward).toBeCloseTo(-1, 8)
+    expect(second!.reward).toBeGreaterThan(first!.reward)
+    expect(hasPassed(second!, -0.2)).toBe(false)
+    expect(isAdmitted(second!, -1)).toBe(false)
   })
 
   test('random is seeded, in [-1, 0], and never admitted', async () => {
