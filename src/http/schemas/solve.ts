@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'How to look for a better answer: `greedy` drafts once; `latentseek` optimises the draft’s latents; `majority` samples and votes; `lto` samples and selects by the latent reward model; `auto` remembers similar episodes, then refines (the default of a request).',
+    'How to look for a better answer: `greedy` drafts once; `latentseek` optimises the draft’s latents; `majority` samples and votes; `lto` samples and selects by the latent reward model (not available yet: `STRATEGY_UNAVAILABLE`); `auto` remembers similar episodes, then refines (the default of a request).',
 })
 
 /** A `solving.SolveRequest` as callers write it: no tenant, and defaults may be left out. */

@@ -1,0 +1,38 @@
+/** @file docs/errors.md names every error code once, with what the code says of it. */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { ERROR_CODES } from '#errors'
+import { STATUS, TITLES } from '../../src/http/problem.ts'
+
+/** Cells of the table rows that begin with a code. */
+const rows = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8')
+  .split('\n')
+  .filter((line) => /^\| `[A-Z_]+`/.test(line))
+  .map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+  .map(([code = '', ...cells]) => ({ code: code.replaceAll('`', ''), cells }))
+
+test('every code is documented once, and no other', () => {
+  expect(rows.map(({ code }) => code).sort()).toEqual([...ERROR_CODES].sort())
+})
+
+test('codes that callers meet are documented with their status and title', () => {
+  const overHttp = rows.filter(({ cells }) => cells.length === 3)
+  expect(Object.fromEntries(overHttp.map(({ code, cells }) => [code, cells.slice(0, 2)]))).toEqual(
+    Object.fromEntries(
+      Object.entries(TITLES).map(([code, title]) => [code, [String(STATUS[code as 'INTERNAL']), title]]),
+    ),
+  )
+})
+
+test('the other codes answer as INTERNAL', () => {
+  const inside = rows.filter(({ cells }) => cells.length === 2)
+  expect(inside.length + Object.keys(TITLES).length).toBe(ERROR_CODES.length)
+  for (const { code } of inside) expect(STATUS[code as keyof typeof STATUS]).toBe(500)
+})

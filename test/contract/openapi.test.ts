@@ -1,0 +1,145 @@
+/** @file openapi.yaml is what the routes say; `npm run openapi` writes it anew. */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Compile } from 'typebox/schema'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { EPISODE, QUESTION, unverifiedApp } from '../support/http-app.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+interface Media {
+  readonly schema?: object
+}
+interface Operation {
+  readonly operationId?: string
+  readonly summary?: string
+  readonly tags?: readonly string[]
+  readonly responses: Readonly<
+    Record<string, { readonly description: string; readonly content?: Record<string, Media> }>
+  >
+}
+
+const app = unverifiedApp()
+let yaml = ''
+let document: {
+  openapi: string
+  info: { version: string }
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, { examples?: unknown[] }> }
+}
+
+beforeAll(async () => {
+  await app.ready()
+  yaml = app.swagger({ yaml: true })
+  document = parse(yaml)
+})
+afterAll(() => app.close())
+
+const operations = () =>
+  Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({
+      name: `${method.toUpperCase()} ${path}`,
+      operation,
+    })),
+  )
+
+/** A validator of one schema of the document, which its references may point into. */
+const compile = (schema: object) => Compile({ ...schema, components: document.components } as never)
+
+test('openapi.yaml is current', async () => {
+  await expect(yaml).toMatchFileSnapshot(join(ROOT, 'openapi.yaml'))
+})
+
+test('GET /openapi.yaml serves the same, byte for byte', async () => {
+  const response = await app.inject('/openapi.yaml')
+  expect(response.statusCode).toBe(200)
+  expect(response.headers['content-type']).toBe('application/yaml; charset=utf-8')
+  expect(response.body).toBe(yaml)
+})
+
+test('is OpenAPI 3.1 of this version, without YAML anchors that not every reader knows', () => {
+  expect(document.openapi).toBe('3.1.0')
+  expect(document.info.version).toBe(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version)
+  expect(yaml).not.toMatch(/: [&*]a\d/)
+})
+
+test('lists what exists and nothing else', () => {
+  expect(operations().map(({ name }) => name)).toEqual([
+    'POST /solve',
+    'GET /episodes',
+    'DELETE /episodes',
+    'GET /episodes/{id}',
+    'DELETE /episodes/{id}',
+    'POST /episodes/{id}/feedback',
+    'GET /livez',
+    'GET /readyz',
+  ])
+  for (const { name } of operations()) {
+    const [method = '', path = ''] = name.split(' ')
+    expect(app.hasRoute({ method: method as 'GET', url: path.replaceAll(/\{(\w+)\}/g, ':$1') }), name).toBe(
+      true,
+    )
+  }
+})
+
+test('every operation has a name of its own, a summary, a tag, and every way to fail', () => {
+  const names = operations().map(({ operation }) => operation.operationId)
+  expect(new Set(names).size).toBe(names.length)
+  for (const { name, operation } of operations()) {
+    expect(operation, name).toMatchObject({
+      operationId: expect.stringMatching(/^[a-z][A-Za-z]+$/),
+      summary: expect.any(String),
+      tags: [expect.any(String)],
+    })
+    expect(Object.keys(operation.responses), name).toEqual(expect.arrayContaining(['500', '503']))
+    for (const [status, { content = {} }] of Object.entries(operation.responses)) {
+      if (Number(status) < 400) continue
+      expect(content, `${name} ${status}`).toHaveProperty(['application/problem+json'])
+    }
+  }
+})
+
+test('every reference leads somewhere, and every component is used', () => {
+  const names = Object.keys(document.components.schemas)
+  const used = new Set([...yaml.matchAll(/\$ref: "#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name))
+  expect([...used].sort()).toEqual([...names].sort())
+})
+
+test('every example keeps to its schema', () => {
+  const examples = Object.entries(document.components.schemas).flatMap(([name, schema]) =>
+    (schema.examples ?? []).map((example) => ({ name, schema, example })),
+  )
+  expect(examples.length).toBeGreaterThanOrEqual(5)
+  for (const { name, schema, example } of examples)
+    expect(compile(schema).Errors(example), name).toEqual([true, []])
+})
+
+test.each<[string, string, object | undefined]>([
+  ['POST', '/solve', { question: QUESTION }],
+  ['GET', '/episodes', undefined],
+  ['GET', '/episodes/{id}', undefined],
+  ['POST', '/episodes/{id}/feedback', { correct: true }],
+  ['GET', '/livez', undefined],
+  ['GET', '/readyz', undefined],
+  ['DELETE', '/episodes', undefined],
+])('the 200 of %s %s is what the contract says', async (method, path, payload) => {
+  const url = path.replace('{id}', EPISODE.id)
+  const response = await app.inject({ method: method as 'GET', url, ...(payload && { payload }) })
+  expect(response.statusCode).toBe(200)
+  const media = document.paths[path]?.[method.toLowerCase()]?.responses['200']?.content?.['application/json']
+  expect(compile(media?.schema ?? expect.unreachable('no schema')).Errors(response.json())).toEqual([
+    true,
+    [],
+  ])
+})
+
+test('a problem is what the contract says', async () => {
+  const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: 1 } })
+  const media = document.paths['/solve']?.['post']?.responses['400']?.content?.['application/problem+json']
+  expect(compile(media?.schema ?? expect.unreachable('no schema')).Errors(response.json())).toEqual([
+    true,
+    [],
+  ])
+})
