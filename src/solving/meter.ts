@@ -5,7 +5,7 @@ export interface Clock {
   now(): number
 }
 
-export type Phase = 'queueMs' | 'retrieveMs' | 'draftMs' | 'optimizeMs' | 'rewardMs'
+type Phase = 'queueMs' | 'retrieveMs' | 'draftMs' | 'optimizeMs' | 'rewardMs'
 
 export interface Meter {
   /** Decoded for drafts, regenerations and samples. */

@@ -97,7 +97,7 @@ interface Search {
  *
  * @returns the best answer seen (ties: the earliest), never below `task.best`. When `signal` fires the work under way is
  *   dropped and the best so far is returned with `stopped: 'aborted'`.
- * @throws ServiceError whatever the head or the memo throws, but ABORTED.
+ * @throws ServiceError whatever the head or the memo throws otherwise.
  */
 export async function seekLatents(
   task: SeekTask,
@@ -138,14 +138,14 @@ async function run(search: Search): Promise<SeekStop> {
       await update(search)
     }
   } catch (error) {
-    if (hasCode(error, 'ABORTED')) return 'aborted'
+    if (hasCode(error, 'ABORTED') && search.signal.aborted) return 'aborted'
     throw error
   }
 }
 
 function stopReason({ task, options, signal, best, current, steps, unrewarded }: Search): SeekStop | null {
-  if (signal.aborted) return 'aborted'
   if (hasPassed(best.evaluation.judgement, options.stopReward)) return 'reward'
+  if (signal.aborted) return 'aborted'
   if (steps >= options.maxIterations) return 'maxIterations'
   if (unrewarded >= options.patience) return 'noImprovement'
   // A reward of 0 has nothing to push away from.

@@ -31,7 +31,7 @@ export interface VerifierOptions {
 }
 
 /** Name of the criterion that stopping and admission ask about. */
-export const CORRECTNESS = 'correctness'
+const CORRECTNESS = 'correctness'
 
 /**
  * The `verifier` term: sum_c w_c (P_c(true) - 1) / sum_c w_c. All answers and criteria go to the model in one batch.

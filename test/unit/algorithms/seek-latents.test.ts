@@ -242,6 +242,17 @@ describe('where a search ends', () => {
     expect(ascents).toHaveLength(1)
   })
 
+  test('has ended well when the best answer passes as the signal fires', async () => {
+    const controller = new AbortController()
+    const { task } = seekProblem({
+      logits: [[2, 1.9, FAR]],
+      reward: byFirst([-0.9, -0.1, -1]),
+      before: (call) => call === 'complete' && controller.abort(),
+    })
+
+    expect((await seekLatents(task, SEEK_OPTIONS, controller.signal)).stopped).toBe('reward')
+  })
+
   test('lets every other error through', async () => {
     const { task } = seekProblem({
       logits: [[2, 1]],

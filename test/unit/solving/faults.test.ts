@@ -73,15 +73,18 @@ describe('an engine that crashes', () => {
     },
   )
 
-  test('is not what a session that ends under its request means', async () => {
-    const { solve } = solverOn({
-      ...TWO_FLIPS,
-      before(call) {
-        if (call === 'generate') throw new ServiceError('ABORTED', 'engine: closing')
-      },
-    })
-    await expect(solve()).rejects.toMatchObject({ code: 'ABORTED' })
-  })
+  test.each(['generate', 'ascend'] as const)(
+    'is not what a session means that ends during %s, with time left and a caller waiting',
+    async (where) => {
+      const { solve } = solverOn({
+        ...TWO_FLIPS,
+        before(call) {
+          if (call === where) throw new ServiceError('ABORTED', 'engine: closing')
+        },
+      })
+      await expect(solve()).rejects.toMatchObject({ code: 'ABORTED' })
+    },
+  )
 })
 
 describe('a store that fails', () => {
