@@ -1,7 +1,7 @@
 import { InferenceSession } from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
 import { compileHead, compileHeadLogits, describeDecoder } from '#decoder'
-import { argmax, createRandom, softmax } from '#tensor'
+import { argmax, createRandom, dot, softmax } from '#tensor'
 import { type TinyDecoderOptions, tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import { inverseCdf } from '../../support/decode-by-steps.ts'
 import { floats, ints } from '../../support/run-generation.ts'
@@ -173,6 +173,47 @@ test('steps follow Adam in fp64 and end at the argmax of the new latents', async
     state = next
   }
   expect(objectiveAt(head, state.z, 0, feeds)).toBeGreaterThan(objectiveAt(head, feeds.z, 0, feeds))
+})
+
+/** Samples of `uniforms.length / R` draws from `R` random latents, beside the probabilities in fp64. */
+async function draw(options: TinyDecoderOptions, uniforms: readonly number[]) {
+  const { model, reference } = tinyDecoder(options)
+  const session = await InferenceSession.create(compileHeadLogits(model, describeDecoder(model)))
+  const z = randomLatents(13)
+  const results = await session.run({
+    z: floats(z, [S, D]),
+    token_ids: ints([0], [1]),
+    temperature: floats([1], []),
+    uniforms: floats(uniforms, [uniforms.length / S, S]),
+  })
+  const vocabulary = options.vocabulary ?? V
+  const probabilities = Array.from({ length: S }, (_, t) =>
+    softmax(
+      Float64Array.from(
+        { length: vocabulary },
+        (_, token) =>
+          dot(reference.weight.subarray(token * D, (token + 1) * D), z.subarray(t * D, (t + 1) * D)) *
+          (options.scale ?? 1),
+      ),
+    ),
+  )
+  return { samples: Array.from(results['samples']!.data as BigInt64Array, Number), probabilities }
+}
+
+test('a token of probability 0 is never drawn, whatever the uniform', async () => {
+  // Logits so far apart that nearly every probability is exactly 0, the first token's among them.
+  const uniforms = [0, 0, 0, 0, 0, ...new Array<number>(S).fill(1 - 2 ** -24)]
+  const { samples, probabilities } = await draw({ scale: 400 }, uniforms)
+  expect(probabilities.every((p) => p[0]! < 1e-50)).toBe(true)
+  for (const [i, sample] of samples.entries()) expect(probabilities[i % S]![sample]).toBeGreaterThan(1e-40)
+})
+
+test('a large vocabulary costs the draw no precision', async () => {
+  const random = createRandom(17)
+  const uniforms = Array.from({ length: 600 * S }, () => random.uniform())
+  const { samples, probabilities } = await draw({ vocabulary: 20_000, scale: 0.05 }, uniforms)
+  const missed = samples.filter((sample, i) => sample !== inverseCdf(probabilities[i % S]!, uniforms[i]!))
+  expect(missed.length).toBeLessThanOrEqual(5) // a sum in fp32 misses dozens
 })
 
 test('a quantised matrix of three blocks, the last one partial, is dequantised in full', async () => {
