@@ -6,7 +6,7 @@ import { bitsOf, DATA_TYPES, dataTypeName, dtypeOf } from './data-type.ts'
 import type { Extra } from './model.ts'
 
 /** The format's key-value pairs (`location`, `offset`, `length`, ...), kept as they are. */
-export type ExternalData = ReadonlyMap<string, string>
+type ExternalData = ReadonlyMap<string, string>
 
 export interface StoredTensor {
   readonly dataType: number

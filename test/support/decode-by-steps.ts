@@ -6,9 +6,9 @@ import { encodeModel, type Model, value } from '#onnx'
 import { argmax, softmax } from '#tensor'
 
 /** The caches of one row, `[1, K, T, h]` each, in the order key, value, key, ... */
-export type Caches = readonly Tensor[]
+type Caches = readonly Tensor[]
 
-export interface StepRun {
+interface StepRun {
   readonly tokens: number[]
   /** `[D]` per token: the state that predicted it. */
   readonly hiddenStates: Float32Array[]

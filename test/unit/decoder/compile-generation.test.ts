@@ -25,6 +25,7 @@ describe.each<[string, TinyDecoderOptions]>([
   ['a plain head', {}],
   ['repeated key/value heads', { keyValueHeads: 1, layers: 3 }],
   ['a tied head', { head: 'tied' }],
+  ['the oldest operator set', { opset: 13 }],
   ['a transposed head with bias and soft-cap', { head: 'transposed', bias: true, softCap: 2 }],
   ['a Gemm head with bias and scale', { head: 'gemm', bias: true, scale: 0.5 }],
   ['a half-precision head', { head: 'transposed', halfHead: true }],
