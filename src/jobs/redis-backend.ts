@@ -63,7 +63,8 @@ export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions)
       const connection = connect({ failFast: false })
       const worker = new Worker(name, process, { ...WORKER_OPTIONS, connection, prefix, concurrency })
       logWorker(worker, logger)
-      return { close: () => worker.close() }
+      // Without Redis nothing can be finished: waiting for the jobs in hand would be waiting for Redis.
+      return { close: () => worker.close(connection.status !== 'ready') }
     },
 
     async close() {

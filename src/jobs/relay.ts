@@ -10,6 +10,8 @@ import type { JobQueue } from './job-queue.ts'
 const POLL_MS = 200
 /** Between tries while the database or the queue is away. */
 const OUTAGE_POLL_MS = 1_000
+/** A connection that is being made, or made again, is no outage yet. */
+const PATIENCE_MS = 2_000
 const BATCH = 100
 /** Longer than any hand-over takes; what a dead relay had claimed waits that long. */
 const LEASE_MS = 15_000
@@ -32,6 +34,7 @@ export interface Relay {
 export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
   const stopping = new AbortController()
   let isOut = false
+  let lastReady = performance.now()
 
   async function relayBatch(): Promise<number> {
     const rows = await outbox.claim(BATCH, LEASE_MS)
@@ -64,8 +67,9 @@ export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
       try {
         if (queue.isReady()) {
           relayed = await relayBatch()
+          lastReady = performance.now()
           noteRecovery()
-        } else noteOutage(new Error('the queue is away'))
+        } else if (performance.now() - lastReady > PATIENCE_MS) noteOutage(new Error('the queue is away'))
       } catch (thrown) {
         noteOutage(coerceError(thrown))
       }

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { openDatabase } from '#database'
@@ -58,4 +59,13 @@ async function administer(sql: string): Promise<void> {
   } finally {
     await client.end()
   }
+}
+
+/** URL of one of the server's sixteen numbered databases, emptied. Each test file takes a number of its own. */
+export async function emptyRedis(number: number): Promise<string> {
+  const url = withDatabase(expectServers().redisUrl, String(number))
+  const redis = new Redis(url)
+  await redis.flushdb()
+  redis.disconnect()
+  return url
 }

@@ -1,0 +1,161 @@
+/** @file What relay, queue and worker do together, wherever the queue is. */
+
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox } from '#episodes'
+import { ServiceError } from '#errors'
+import { connectQueues, type Queues, type RunningWorker } from '#jobs'
+import { newEpisode } from './episodes.ts'
+import type { TestDatabase } from './test-database.ts'
+
+export interface TestQueues extends TestDatabase {
+  readonly redisUrl?: string
+}
+
+export function describeQueues(name: string, open: () => Promise<TestQueues>): void {
+  describe(`queues in ${name}`, () => {
+    let test: TestQueues
+    let store: EpisodeStore
+    let outbox: Outbox
+    /** How often `index` ran to its end, by episode. */
+    let indexed: Map<string, number>
+    let failures: unknown[]
+    const opened: (RunningWorker | Queues)[] = []
+
+    beforeAll(async () => {
+      test = await open()
+    })
+    afterAll(() => test.drop())
+    beforeEach(async () => {
+      await test.database.pool.query('truncate episodes, candidates, episode_latents, outbox')
+      store = createEpisodeStore({ database: test.database })
+      outbox = createOutbox({ database: test.database })
+      indexed = new Map()
+      failures = []
+    })
+    afterEach(async () => {
+      for (const part of opened.splice(0).reverse()) await part.close()
+    })
+
+    function connect(): Queues {
+      const logger = pino(
+        { level: 'warn' },
+        { write: (line: string) => void failures.push(JSON.parse(line)) },
+      )
+      const { database, redisUrl } = test
+      const queues = connectQueues({ database, redisUrl, logger })
+      opened.push(queues)
+      return queues
+    }
+
+    function work(index: EpisodeStore['index'] = store.index): RunningWorker {
+      const counted: EpisodeStore['index'] = async (tenantId, id) => {
+        await index(tenantId, id)
+        indexed.set(id, (indexed.get(id) ?? 0) + 1)
+      }
+      const worker = connect().startWorker({ store: { index: counted }, outbox })
+      opened.push(worker)
+      return worker
+    }
+
+    async function addEpisodes(count: number): Promise<string[]> {
+      const episodes = Array.from({ length: count }, () => newEpisode())
+      for (const episode of episodes) await store.add(episode)
+      return episodes.map(({ id }) => id)
+    }
+
+    const isIndexed = async (id: string) => (await store.get('tenant-a', id)).status === 'indexed'
+    const settled = { timeout: 30_000, interval: 50 }
+
+    it('answers a ping', async () => {
+      const queues = connect()
+      await vi.waitFor(() => queues.ping(), settled)
+    })
+
+    it('indexes an episode within a second of its commit', async () => {
+      work()
+      await addEpisodes(1)
+      await vi.waitFor(() => expect(indexed.size).toBe(1), settled)
+      const [id] = await addEpisodes(1)
+      const committed = performance.now()
+      await vi.waitFor(async () => expect(await isIndexed(id!)).toBe(true), { timeout: 5_000, interval: 10 })
+      expect(performance.now() - committed).toBeLessThan(1_000)
+    })
+
+    it('does each job once when two workers relay and work at the same time', async () => {
+      const ids = await addEpisodes(250)
+      work()
+      work()
+      ids.push(...(await addEpisodes(50)))
+      await vi.waitFor(() => expect(indexed.size).toBe(300), settled)
+      await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
+      expect(new Set(indexed.values())).toEqual(new Set([1]))
+      expect([...indexed.keys()].sort()).toEqual(ids.sort())
+      expect(failures).toEqual([])
+    })
+
+    it('does nothing again for rows that are relayed again', async () => {
+      await addEpisodes(20)
+      work()
+      await vi.waitFor(() => expect(indexed.size).toBe(20), settled)
+      // A relay that died between handing over and marking leaves exactly this.
+      await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
+      await test.database.pool.query('update outbox set relayed_at = null')
+      await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
+      const [later] = await addEpisodes(1)
+      await vi.waitFor(() => expect(indexed.get(later!)).toBe(1), settled)
+      expect(new Set(indexed.values())).toEqual(new Set([1]))
+    })
+
+    it('ends the job of an episode deleted meanwhile quietly', async () => {
+      const [gone, kept] = await addEpisodes(2)
+      await store.remove('tenant-a', gone!)
+      work()
+      await vi.waitFor(() => expect(indexed.get(kept!)).toBe(1), settled)
+      await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
+      expect(indexed.has(gone!)).toBe(false)
+      expect(failures).toEqual([])
+    })
+
+    it('tries again what passes, and gives up at once what does not', async () => {
+      const [unlucky] = await addEpisodes(1)
+      await test.database.pool.query(
+        `insert into outbox (tenant_id, kind, payload) values ('tenant-a', 'episode.index', '{"tenantId": 1}')`,
+      )
+      let attempts = 0
+      work(async (tenantId, id) => {
+        attempts++
+        if (attempts === 1) throw new ServiceError('STORE_UNAVAILABLE', 'away for a moment')
+        await store.index(tenantId, id)
+      })
+      await vi.waitFor(() => expect(indexed.get(unlucky!)).toBe(1), settled)
+      expect(attempts).toBe(2)
+      await vi.waitFor(() => expect(failures).toHaveLength(2), settled)
+      expect(failures).toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({
+            attempts: 1,
+            err: expect.objectContaining({ code: 'STORE_UNAVAILABLE' }),
+          }),
+          expect.objectContaining({
+            attempts: 1,
+            err: expect.objectContaining({ type: 'UnrecoverableError' }),
+          }),
+        ]),
+      )
+    })
+
+    it('finishes the job in hand before it closes', async () => {
+      const [id] = await addEpisodes(1)
+      let started = false
+      const worker = work(async (tenantId, episodeId) => {
+        started = true
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        await store.index(tenantId, episodeId)
+      })
+      await vi.waitFor(() => expect(started).toBe(true), settled)
+      await Promise.all([worker.close(), worker.close()])
+      expect(indexed.get(id!)).toBe(1)
+    })
+  })
+}
