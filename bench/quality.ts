@@ -77,9 +77,9 @@ await arm('best of 8, same reward', solveAll(variants.bestOf, problems, { strate
 const sought = await arm('**latentseek**', solveAll(plain, problems, { strategy: 'latentseek' }))
 
 const perSample = (arms['majority of 8']?.generatedTokens ?? 0) / 8
-const equal = Math.max(1, Math.round((arms['**latentseek**']?.generatedTokens ?? 0) / perSample))
+const equal = Math.ceil((arms['**latentseek**']?.generatedTokens ?? 0) / perSample)
 await arm(
-  `best of ${equal}, same reward, as many tokens as latentseek`,
+  `best of ${equal}, same reward, no fewer tokens than latentseek`,
   solveAll(variants.bestOf, problems, { strategy: 'majority', samples: equal }),
 )
 await arm('auto, no memory', solveAll(plain, problems, { strategy: 'auto', retrieval: false }))
@@ -95,7 +95,6 @@ await arm(
 await arm(
   'control: reward always -1, 3 steps, last answer',
   solveAll(variants.constant(3), problems, { strategy: 'latentseek' }),
-  isLastRight,
 )
 await arm('control: random reward', solveAll(variants.random, problems, { strategy: 'latentseek' }))
 for (const sigma of [0.1, 0.3, 1]) {
@@ -181,9 +180,4 @@ function hasPassed({ solution }: Solved): boolean {
 
 function precision(solved: readonly Solved[]): number {
   return mean(solved.filter(hasPassed).map((one) => Number(isRight(one))))
-}
-
-/** A reward that never changes never prefers a later answer, so this control looks at where the search ended. */
-function isLastRight({ problem, solution }: Solved): boolean {
-  return solution.candidates?.at(-1)?.answer === problem.answer
 }
