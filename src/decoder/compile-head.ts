@@ -26,6 +26,9 @@ import { emitArgmax } from './sample-tokens.ts'
  * (updates done before), `lr`, `beta1`, `beta2`, `epsilon`, `temperature`.
  * Outputs: `z_next`, `m_next`, `v_next` float32 [S, D], `tokens` int64 [S] = argmax head(z_next).
  *
+ * Where the head is sure of its token (1 - p below 1e-6), the gradient is mostly the rounding of 1 - p, as it is in
+ * PyTorch's fp32; Adam still makes steps of up to `lr` of it.
+ *
  * Deviates: the published code differentiates by autograd in the model's bf16. Here latents, moments and softmax are
  * fp32; the two products with W run in the type W has in the model. A quantised W is dequantised to fp32.
  *

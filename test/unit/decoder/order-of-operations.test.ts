@@ -87,12 +87,19 @@ test('the loop gives the same in one ragged batch, states and latents included',
   }
 })
 
+/**
+ * Below this, a gradient is mostly the rounding of 1 - p in fp32, in PyTorch as here (a position as sure as 1 - p = 1e-7
+ * has gradients of 1e-8), and Adam's first steps are about lr whatever its size: no two programs agree on those.
+ */
+const GRADIENT_FLOOR = 1e-5
+
 test('the head step gives the latents of PyTorch’s autograd and Adam', async () => {
   const session = await InferenceSession.create(compileHead(model, description))
   for (const { z0, tokens, reward, lr, betas, epsilon, temperature, z1, z3 } of golden.ascent) {
     const dims = [z0.length, description.hiddenSize]
     let z = floats(z0.flat(), dims)
     let [m, v] = [floats(z0.flat().fill(0), dims), floats(z0.flat().fill(0), dims)]
+    let compared: number[] = []
     for (const [step, expected] of [z1, null, z3].entries()) {
       const scalars = { step, lr, beta1: betas[0], beta2: betas[1], epsilon, temperature }
       const next = await session.run({
@@ -102,9 +109,16 @@ test('the head step gives the latents of PyTorch’s autograd and Adam', async (
       z = next['z_next'] as typeof z
       m = next['m_next'] as typeof m
       v = next['v_next'] as typeof v
-      if (expected) expect(largestDifference(z.data as Float32Array, expected.flat())).toBeLessThan(1e-4)
+      if (step === 0) {
+        const gradients = Array.from(m.data as Float32Array, (moment) => moment / (1 - betas[0]))
+        compared = [...gradients.keys()].filter((i) => Math.abs(gradients[i]!) > GRADIENT_FLOOR)
+        expect(compared.length).toBeGreaterThanOrEqual(description.hiddenSize / 2)
+      }
+      const latents = z.data as Float32Array
+      const pick = (from: ArrayLike<number>) => compared.map((i) => from[i]!)
+      if (expected) expect(largestDifference(pick(latents), pick(expected.flat()))).toBeLessThan(1e-4)
+      expect(largestDifference(pick(latents), pick(z0.flat()))).toBeGreaterThan(lr / 2) // it moved
     }
-    expect(largestDifference(z.data as Float32Array, z0.flat())).toBeGreaterThan(lr) // it moved
   }
 })
 
