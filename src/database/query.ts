@@ -44,6 +44,11 @@ export async function transaction<T>(
     throw storeError(operation, thrown)
   }
   let broken: Error | undefined
+  // A connection that breaks between two statements says so here; without a listener that ends the process.
+  const onBroken = (error: Error): void => {
+    broken = error
+  }
+  client.on('error', onBroken)
   try {
     await client.query('begin')
     const result = await work(client)
@@ -55,7 +60,8 @@ export async function transaction<T>(
     })
     throw storeError(operation, thrown)
   } finally {
-    // A connection that could not roll back must not go back to the pool.
+    if (broken === undefined) client.off('error', onBroken)
+    // A broken connection must not go back to the pool.
     client.release(broken)
   }
 }

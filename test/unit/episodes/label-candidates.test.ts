@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest'
+import { type Candidate, type Feedback, labelCandidates } from '#episodes'
+import { newCandidate } from '../../support/episodes.ts'
+
+function label(
+  candidates: readonly Candidate[],
+  over: { feedback?: Feedback; reference?: string; selfLabelReward?: number } = {},
+): string[] {
+  const labels = labelCandidates({
+    feedback: over.feedback ?? null,
+    reference: over.reference ?? null,
+    candidates,
+    selfLabelReward: over.selfLabelReward ?? -0.5,
+  })
+  return labels.map(({ label, labelSource }) => `${label} ${labelSource}`)
+}
+
+/** One sample per answer, the first one chosen. */
+function samples(...answers: (string | null)[]): Candidate[] {
+  return answers.map((answer, index) => newCandidate({ kind: 'sample', answer, chosen: index === 0 }))
+}
+
+describe('labelCandidates', () => {
+  it('takes the reference before anything but feedback', () => {
+    expect(label(samples('1', '1', '2', null), { reference: '2' })).toEqual([
+      'false reference',
+      'false reference',
+      'true reference',
+      'false reference',
+    ])
+  })
+
+  it('takes the majority of at least two samples for every kind of candidate', () => {
+    const draft = newCandidate({ answer: '2', chosen: false })
+    expect(label([draft, ...samples('1', '1', '2')])).toEqual([
+      'false majority',
+      'true majority',
+      'true majority',
+      'false majority',
+    ])
+  })
+
+  it('finds no majority in a tie, in one sample, or where nobody answered', () => {
+    for (const tied of [samples('1', '2'), samples('1', '2', '2', '1', null), samples('1')]) {
+      expect(label(tied).every((text) => text.endsWith(' self'))).toBe(true)
+    }
+    expect(label(samples(null, null))).toEqual(['false self', 'false self'])
+  })
+
+  it('gives drafts and regenerations no vote', () => {
+    const drafts = [
+      newCandidate({ answer: '2' }),
+      newCandidate({ kind: 'regeneration', answer: '2', chosen: false }),
+    ]
+    const voters = samples('1', '1').map((sample) => ({ ...sample, chosen: false }))
+    expect(label([...drafts, ...voters]).slice(0, 2)).toEqual(['false majority', 'false majority'])
+  })
+
+  it('falls back on self-reward: the bar, and P(correct) of at least one half', () => {
+    const self = (reward: number, correctness: number, answer: string | null = '1') =>
+      label([newCandidate({ reward, answer, rewardTerms: { 'verifier.correctness': correctness } })])
+    expect(self(-0.5, -0.5)).toEqual(['true self'])
+    expect(self(-0.51, -0.1)).toEqual(['false self'])
+    expect(self(-0.1, -0.51)).toEqual(['false self'])
+    expect(self(-0.1, -0.1, null)).toEqual(['false self'])
+    expect(label([newCandidate({ reward: -0.2, rewardTerms: {} })], { selfLabelReward: -0.1 })).toEqual([
+      'false self',
+    ])
+  })
+
+  describe('with feedback', () => {
+    const mixed = samples('1', '2', '1', '2', '2')
+
+    it('"correct" makes the returned answer right and every other wrong', () => {
+      expect(label(mixed, { feedback: { correct: true }, reference: '2' })).toEqual([
+        'true feedback',
+        'false feedback',
+        'true feedback',
+        'false feedback',
+        'false feedback',
+      ])
+    })
+
+    it('"wrong" speaks of the returned answer alone; the others are judged without its votes', () => {
+      expect(label(mixed, { feedback: { correct: false } })).toEqual([
+        'false feedback',
+        'true majority',
+        'false feedback',
+        'true majority',
+        'true majority',
+      ])
+      expect(label(samples('1', '1', '1', '2'), { feedback: { correct: false } })).toEqual([
+        'false feedback',
+        'false feedback',
+        'false feedback',
+        'true self',
+      ])
+    })
+
+    it('an answer decides all', () => {
+      expect(label(mixed, { feedback: { answer: '2' }, reference: '1' })).toEqual([
+        'false feedback',
+        'true feedback',
+        'false feedback',
+        'true feedback',
+        'true feedback',
+      ])
+    })
+
+    it('on a returned candidate without an answer touches no other one without', () => {
+      expect(label(samples(null, null, '1'), { feedback: { correct: true } })).toEqual([
+        'true feedback',
+        'false feedback',
+        'false feedback',
+      ])
+    })
+  })
+
+  it('labels an episode without a returned candidate, or without any', () => {
+    const none = samples('1', '1').map((sample) => ({ ...sample, chosen: false }))
+    expect(label(none, { feedback: { correct: true } })).toEqual(['false feedback', 'false feedback'])
+    expect(label([])).toEqual([])
+  })
+})

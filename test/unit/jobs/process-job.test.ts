@@ -1,0 +1,87 @@
+import { UnrecoverableError } from 'bullmq'
+import { describe, expect, it } from 'vitest'
+import { ERROR_CODES, ServiceError } from '#errors'
+import { createProcessor } from '../../../src/jobs/process-job.ts'
+import { toJobError } from '../../../src/jobs/retry.ts'
+
+const JOB = { id: '1', name: 'episode.index', data: { tenantId: 't', episodeId: 'e' } }
+
+function processorThat(index: () => Promise<void>) {
+  const calls: unknown[][] = []
+  const process = createProcessor({
+    store: {
+      index: (...call) => {
+        calls.push(call)
+        return index()
+      },
+    },
+  })
+  return { process, calls }
+}
+
+describe('createProcessor', () => {
+  it('indexes the episode that the job names', async () => {
+    const { process, calls } = processorThat(async () => {})
+    await process(JOB)
+    expect(calls).toEqual([['t', 'e']])
+  })
+
+  it('still reads a payload with fields of a later release', async () => {
+    const { process, calls } = processorThat(async () => {})
+    await process({ ...JOB, data: { ...JOB.data, later: true } })
+    expect(calls).toEqual([['t', 'e']])
+  })
+
+  it('gives up on a payload or a name that it does not know', async () => {
+    const { process, calls } = processorThat(async () => {})
+    const strange = [
+      { ...JOB, name: 'episode.eat' },
+      { ...JOB, name: 'toString' },
+    ]
+    for (const data of [
+      null,
+      {},
+      { tenantId: 't' },
+      { tenantId: '', episodeId: 'e' },
+      { tenantId: 't', episodeId: 1 },
+    ]) {
+      strange.push({ ...JOB, data: data as never })
+    }
+    for (const job of strange) await expect(process(job)).rejects.toBeInstanceOf(UnrecoverableError)
+    expect(calls).toEqual([])
+  })
+
+  it('ends quietly when the episode is gone', async () => {
+    const { process } = processorThat(async () => {
+      throw new ServiceError('EPISODE_NOT_FOUND', 'gone')
+    })
+    await process(JOB)
+  })
+})
+
+describe('toJobError', () => {
+  const passing = [
+    'SESSION_FAILED',
+    'ENGINE_CRASHED',
+    'ENGINE_OVERLOADED',
+    'ENGINE_UNAVAILABLE',
+    'ABORTED',
+    'STORE_UNAVAILABLE',
+    'QUEUE_UNAVAILABLE',
+    'SHUTTING_DOWN',
+    'INTERNAL',
+  ]
+
+  it.each(ERROR_CODES)('%s is tried again only if it passes by itself', (code) => {
+    const error = new ServiceError(code, 'x')
+    const thrown = toJobError(error)
+    expect(thrown instanceof UnrecoverableError).toBe(!passing.includes(code))
+    expect(thrown === error || thrown.cause === error).toBe(true)
+  })
+
+  it('is tried again when it has no code of ours', () => {
+    const foreign = Object.assign(new Error('x'), { code: 'EWHATEVER' })
+    expect(toJobError(foreign)).toBe(foreign)
+    expect(toJobError('text')).not.toBeInstanceOf(UnrecoverableError)
+  })
+})

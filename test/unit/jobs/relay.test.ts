@@ -1,0 +1,95 @@
+import { pino } from 'pino'
+import { describe, expect, it, vi } from 'vitest'
+import type { OutboxRow } from '#episodes'
+import type { NewJob } from '../../../src/jobs/contracts.ts'
+import { type RelayParts, startRelay } from '../../../src/jobs/relay.ts'
+
+/** An outbox and a queue in memory, with faults to switch on. */
+function createParts() {
+  const waiting: OutboxRow[] = []
+  const claimed = new Map<string, OutboxRow>()
+  const relayed: string[] = []
+  const added: NewJob[] = []
+  const logged: string[] = []
+  const faults = { claim: false, add: false, away: false }
+  const parts: RelayParts = {
+    outbox: {
+      claim: async (limit) => {
+        if (faults.claim) throw new Error('the database is away')
+        const rows = waiting.splice(0, limit)
+        for (const row of rows) claimed.set(row.id, row)
+        return rows
+      },
+      markRelayed: async (ids) => {
+        for (const id of ids) if (claimed.delete(id)) relayed.push(id)
+      },
+      release: async (ids) => {
+        for (const id of ids) {
+          waiting.push(claimed.get(id)!)
+          claimed.delete(id)
+        }
+      },
+    },
+    queue: {
+      isReady: () => !faults.away,
+      add: async (jobs) => {
+        if (faults.add) throw new Error('the queue broke')
+        added.push(...jobs)
+      },
+    },
+    logger: pino({ level: 'info' }, { write: (line: string) => void logged.push(JSON.parse(line).msg) }),
+  }
+  const put = (count: number) => {
+    for (let n = 1; n <= count; n++) waiting.push({ id: `row-${n}`, kind: 'episode.index', payload: { n } })
+  }
+  return { parts, put, waiting, claimed, relayed, added, logged, faults }
+}
+
+const patient = { timeout: 10_000, interval: 10 }
+
+describe('startRelay', () => {
+  it('hands every row over under its own id, and marks it', async () => {
+    const { parts, put, added, relayed, logged } = createParts()
+    put(250)
+    const relay = startRelay(parts)
+    await vi.waitFor(() => expect(relayed).toHaveLength(250), patient)
+    await relay.close()
+    expect(added).toHaveLength(250)
+    expect(added[0]).toEqual({ id: 'row-1', name: 'episode.index', payload: { n: 1 } })
+    expect(logged).toEqual([])
+  })
+
+  it.each(['claim', 'add'] as const)('goes on after %s failed, having said so once', async (fault) => {
+    const { parts, put, waiting, claimed, relayed, logged, faults } = createParts()
+    faults[fault] = true
+    put(3)
+    const relay = startRelay(parts)
+    await vi.waitFor(() => expect(logged).toEqual(['relay: work waits in the outbox']), patient)
+    expect([waiting.length, claimed.size, relayed.length]).toEqual([3, 0, 0])
+    faults[fault] = false
+    await vi.waitFor(() => expect(relayed).toHaveLength(3), patient)
+    await relay.close()
+    expect(logged).toEqual(['relay: work waits in the outbox', 'relay: work flows again'])
+  })
+
+  it('claims nothing while the queue is away, and calls that an outage only when it lasts', async () => {
+    const { parts, put, waiting, relayed, logged, faults } = createParts()
+    faults.away = true
+    put(3)
+    const relay = startRelay(parts)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect([waiting.length, logged.length]).toEqual([3, 0])
+    await vi.waitFor(() => expect(logged).toEqual(['relay: work waits in the outbox']), patient)
+    faults.away = false
+    await vi.waitFor(() => expect(relayed).toHaveLength(3), patient)
+    await relay.close()
+  })
+
+  it('closes after the batch in hand, without waiting for the next poll', async () => {
+    const { parts, put, relayed } = createParts()
+    put(5)
+    const relay = startRelay(parts)
+    await relay.close()
+    expect(relayed).toHaveLength(5)
+  })
+})
