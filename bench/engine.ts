@@ -50,7 +50,8 @@ async function decode(
   rows: number,
   { chunkTokens = 32, temperature = 0 } = {},
 ) {
-  const limits = { maxRunningRows: 64, chunkTokens, maxInputTokens: 4096 }
+  const chunk = [chunkTokens, chunkTokens] as const
+  const limits = { maxRunningRows: 64, chunkTokens: chunk, runMs: 0, maxInputTokens: 4096 }
   const scheduler = createScheduler({ runner: graphs.generation, eosTokenIds: [], limits })
   const { signal } = new AbortController()
   return await time(() =>

@@ -63,13 +63,17 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         `open session: expected a prompt of 1 to ${sizes.contextLength - 1} tokens, got ${prompt.length}`,
       )
     }
-    const stranger = prompt.find(
+  }
+
+  /** One id out of range would fail the run of everybody in its batch, or worse on a GPU. */
+  function checkTokens(what: string, tokens: readonly number[]): void {
+    const stranger = tokens.find(
       (token) => !Number.isInteger(token) || token < 0 || token >= sizes.vocabularySize,
     )
     if (stranger !== undefined) {
       throw new ServiceError(
         'REQUEST_INVALID',
-        `open session: expected token ids in [0, ${sizes.vocabularySize}), got ${stranger}`,
+        `${what}: expected token ids in [0, ${sizes.vocabularySize}), got ${stranger}`,
       )
     }
   }
@@ -102,6 +106,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     head,
     async open(prompt, { signal }) {
       checkPrompt(prompt)
+      checkTokens('open session', prompt)
       if (signal.aborted) throw aborted(signal)
       const started = admission.admit()
       try {
@@ -113,6 +118,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           connection,
           admission,
           signal,
+          checkTokens,
           onStart: started,
           onClose: () => {
             sessionsOpen -= 1

@@ -76,7 +76,7 @@ export interface ChildLoad {
   readonly cacheBytes: number
 }
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export type MessageFromChild =
   | { readonly type: 'ready'; readonly provider: 'cpu' | 'cuda' }

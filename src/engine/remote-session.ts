@@ -19,6 +19,8 @@ export function openRemoteSession(deps: {
   readonly connection: ChildConnection
   readonly admission: Admission
   readonly signal: AbortSignal
+  /** Throws unless every token is in the model's vocabulary. */
+  readonly checkTokens: (what: string, tokens: readonly number[]) => void
   /** Called once, when the session asks for something for the first time or closes. */
   readonly onStart: () => void
   /** Called once, when the session closes. */
@@ -71,8 +73,15 @@ export function openRemoteSession(deps: {
     promptTokens: deps.prompt.length,
     prompt: PROMPT,
     embed: () => call('embed', { session: id }, 1),
-    generate: (rows) => call('generate', { session: id, rows }, rows.length),
-    score: (rows, tokens) => call('score', { session: id, rows, tokens }, rows.length),
+    async generate(rows) {
+      for (const { prefix } of rows) deps.checkTokens('generate', prefix)
+      return await call('generate', { session: id, rows }, rows.length)
+    },
+    async score(rows, tokens) {
+      for (const { suffix } of rows) deps.checkTokens('score', suffix)
+      deps.checkTokens('score', tokens)
+      return await call('score', { session: id, rows, tokens }, rows.length)
+    },
     close,
   }
 }

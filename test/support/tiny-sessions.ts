@@ -17,7 +17,7 @@ import { TINY_CONTEXT } from '../fixtures/tiny-model-directory.ts'
 
 export const EOS = 2
 
-export interface RunRecord {
+interface RunRecord {
   readonly rows: number
   readonly steps: number
   readonly inputLength: number
@@ -85,7 +85,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   const scheduler = createScheduler({
     runner,
     eosTokenIds: [EOS],
-    limits: { maxRunningRows: 32, chunkTokens: 8, maxInputTokens: 64, ...options.limits },
+    limits: { maxRunningRows: 32, chunkTokens: [8, 8], runMs: 0, maxInputTokens: 64, ...options.limits },
   })
   const sessions = createSessions({
     scheduler,

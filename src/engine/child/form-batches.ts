@@ -16,7 +16,7 @@ export interface BatchLimits {
 }
 
 /** Below these, padding is too cheap to be worth another run of the graph. */
-const FREE_INPUT_PADDING = 64
+const FREE_INPUT_PADDING = 32
 const FREE_PAST_PADDING = 2048
 const MOST_FED_PER_USED = 1.5
 

@@ -81,30 +81,55 @@ export function isWholeBlock(views: readonly (KvView | null)[]): boolean {
   )
 }
 
+/** Gives memory for tensor number `tensor` of a block, `size` elements of any content. */
+export type Allocate = (tensor: number, size: number) => KvArray
+
+/** Fresh memory for every block. */
+export function allocateFresh(layout: KvLayout): Allocate {
+  return (_, size) => (layout.type === 'float16' ? new Uint16Array(size) : new Float32Array(size))
+}
+
+/**
+ * The same memory for block after block: for feeds, which nobody reads after the run. Fresh memory would cost more than
+ * the copy into it (a page fault per 4 KiB).
+ */
+export function allocateAgain(layout: KvLayout): Allocate {
+  const fresh = allocateFresh(layout)
+  const kept: KvArray[] = []
+  return (tensor, size) => {
+    const known = kept[tensor]
+    if (known && known.length >= size) return known.subarray(0, size)
+    kept[tensor] = fresh(tensor, Math.ceil(size * 1.5))
+    return kept[tensor].subarray(0, size)
+  }
+}
+
 /**
  * Copies views into one block, each at the right edge: row i holds its positions at [length - viewLength, length), with
  * zeros before them.
  */
-export function gather(layout: KvLayout, views: readonly (KvView | null)[]): KvBlock {
+export function gather(layout: KvLayout, views: readonly (KvView | null)[], allocate: Allocate): KvBlock {
   const { heads, headSize } = layout
   const rows = views.length
-  const length = Math.max(0, ...views.map(viewLength))
-  const size = rows * heads * length * headSize
+  const lengths = views.map(viewLength)
+  const length = Math.max(0, ...lengths)
   const arrays = Array.from({ length: 2 * layout.layers }, (_, tensor) => {
-    const target: KvArray = layout.type === 'float16' ? new Uint16Array(size) : new Float32Array(size)
-    views.forEach((view, row) => {
-      if (view === null) return
-      const source = view.block.arrays[tensor]!
-      const pad = length - viewLength(view)
+    const target = allocate(tensor, rows * heads * length * headSize)
+    for (const [row, view] of views.entries()) {
+      const pad = length - lengths[row]!
       for (let head = 0; head < heads; head++) {
+        let to = (row * heads + head) * length
+        target.fill(0, to * headSize, (to + pad) * headSize)
+        if (view === null) continue
+        to += pad
         const from = (view.row * heads + head) * view.block.length
-        let to = (row * heads + head) * length + pad
+        const source = view.block.arrays[tensor]!
         for (const [start, end] of view.spans) {
           target.set(source.subarray((from + start) * headSize, (from + end) * headSize), to * headSize)
           to += end - start
         }
       }
-    })
+    }
     return target
   })
   return { arrays, rows, length }
@@ -114,5 +139,5 @@ export function gather(layout: KvLayout, views: readonly (KvView | null)[]): KvB
 export function compact(layout: KvLayout, view: KvView): KvView {
   const length = viewLength(view)
   if (view.block.rows === 1 && view.block.length === length) return view
-  return { block: gather(layout, [view]), row: 0, spans: [[0, length]] }
+  return { block: gather(layout, [view], allocateFresh(layout)), row: 0, spans: [[0, length]] }
 }

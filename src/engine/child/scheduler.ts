@@ -10,7 +10,7 @@ import { setImmediate } from 'node:timers/promises'
 import { coerceError, ServiceError } from '#errors'
 import { createRandom, type Random } from '#tensor'
 import { formBatches } from './form-batches.ts'
-import { compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
+import { allocateAgain, compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
 import {
   composeFeeds,
   type StepFeeds,
@@ -20,7 +20,7 @@ import {
   splitFetches,
 } from './step-batch.ts'
 
-export interface RowRequest {
+interface RowRequest {
   /** Positions already cached. */
   readonly past: KvView | null
   /** Tokens after them, at least one. */
@@ -61,8 +61,12 @@ export interface StepRunner {
 export interface SchedulerLimits {
   /** Rows that share a run, and rows that decode at a time. */
   readonly maxRunningRows: number
-  /** Tokens per run while decoding: what a new row or a cancellation waits for. */
-  readonly chunkTokens: number
+  /**
+   * Tokens per run while decoding, fewest and most; between them as many as take `runMs`, which is what a new row or a
+   * cancellation waits for. How time is cut never changes a token.
+   */
+  readonly chunkTokens: readonly [fewest: number, most: number]
+  readonly runMs: number
   /** Most tokens fed by one run, padding included; longer prompts take several runs. */
   readonly maxInputTokens: number
 }
@@ -109,11 +113,14 @@ export function createScheduler(deps: {
     maxRows: limits.maxRunningRows,
     maxInputTokens: limits.maxInputTokens,
   }
+  const allocate = allocateAgain(runner.layout)
   /** Every row not answered yet, oldest first. */
   const queue: Row[] = []
   const interludes: (() => Promise<void>)[] = []
   let working = false
   let runs = 0
+  /** Of the last decoding run; unknown before the first. */
+  let msPerStep = Number.POSITIVE_INFINITY
 
   /** Decoding rows beyond the first `maxRunningRows` wait; all others are fed as they come. */
   const admitted = () => {
@@ -143,7 +150,7 @@ export function createScheduler(deps: {
         (next, rows) => (next.length === 0 || rows[0]!.lastRun < next[0]!.lastRun ? rows : next),
         [],
       )
-      await runBatch(group, limits.chunkTokens)
+      await runBatch(group, chunkTokens())
     }
     working = false
     onLoad?.(load())
@@ -157,6 +164,11 @@ export function createScheduler(deps: {
       row.reject(aborted(row.request.signal))
     }
     for (let task = interludes.shift(); task; task = interludes.shift()) await task()
+  }
+
+  function chunkTokens(): number {
+    const [fewest, most] = limits.chunkTokens
+    return Math.min(most, Math.max(fewest, Math.floor(limits.runMs / msPerStep)))
   }
 
   const isOpen = (row: Row) => queue.includes(row)
@@ -180,13 +192,15 @@ export function createScheduler(deps: {
     onLoad?.(load())
     let outcomes: StepOutcome[]
     try {
-      const feeds = composeFeeds(runner.layout, stepRows, steps)
+      const startedAt = performance.now()
+      const feeds = composeFeeds(runner.layout, stepRows, steps, allocate)
       const fetches = await runner.run(feeds, {
         hiddenStates: rows.some((row) => wantedStates(row) > 0),
         present: rows.some(({ request, input }, index) => {
           return request.decode !== null || request.keepCache || stepRows[index]!.input.length < input.length
         }),
       })
+      if (chunk > 1) msPerStep = (performance.now() - startedAt) / fetches.emitted
       outcomes = splitFetches(stepRows, feeds, fetches, eosTokenIds)
     } catch (thrown) {
       await recover(rows, chunk, coerceError(thrown))

@@ -11,7 +11,7 @@ import { ServiceError } from '#errors'
 import { bytesPerPosition, type KvLayout, type KvView, truncate, viewLength } from './key-values.ts'
 import type { RowResult, Scheduler } from './scheduler.ts'
 
-export interface SessionsLoad {
+interface SessionsLoad {
   readonly sessions: number
   readonly cachedSequences: number
   readonly cacheBytes: number
@@ -206,6 +206,7 @@ export function createSessions(deps: {
     },
     async score(id, rows, tokens) {
       const session = sessionOf(id)
+      if (rows.length === 0) return []
       const results = await Promise.all(rows.map((row) => feedSuffix(session, row)))
       const states = new Float32Array(rows.length * deps.hiddenSize)
       results.forEach(({ hiddenStates }, index) => {

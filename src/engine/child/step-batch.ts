@@ -6,6 +6,7 @@
  */
 
 import {
+  type Allocate,
   gather,
   isWholeBlock,
   joinSpans,
@@ -68,10 +69,18 @@ export interface StepOutcome {
   readonly cached: KvView | null
 }
 
-/** Builds the feeds for one run of `steps` tokens. Copies caches unless the rows are exactly those of one block. */
-export function composeFeeds(layout: KvLayout, rows: readonly StepRow[], steps: number): StepFeeds {
+/**
+ * Builds the feeds for one run of `steps` tokens. Copies caches, into what `allocate` gives, unless the rows are exactly
+ * those of one block.
+ */
+export function composeFeeds(
+  layout: KvLayout,
+  rows: readonly StepRow[],
+  steps: number,
+  allocate: Allocate,
+): StepFeeds {
   const views = rows.map(({ past }) => past)
-  const past = isWholeBlock(views) ? views[0]!.block : gather(layout, views)
+  const past = isWholeBlock(views) ? views[0]!.block : gather(layout, views, allocate)
   const inputLength = Math.max(...rows.map(({ input }) => input.length))
   const width = past.length + inputLength
   const feeds: StepFeeds = {

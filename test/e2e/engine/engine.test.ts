@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
 import type { GenerationRow } from '#algorithms'
@@ -21,6 +23,8 @@ const busy = (rows = 120): GenerationRow[] =>
   Array.from({ length: rows }, (_, seed) => ({ ...greedy, temperature: 3, seed, maxNewTokens: 80 }))
 const never = () => new AbortController().signal
 const soon = (check: () => void) => vi.waitFor(check, { timeout: 5000, interval: 2 })
+
+const PARENT = fileURLToPath(new URL('./engine-parent.ts', import.meta.url))
 
 let model: TinyModelDirectory
 let engine: Engine
@@ -129,6 +133,15 @@ suite('an engine', () => {
     await expect(engine.open([], options)).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
     await expect(engine.open([1, 64], options)).rejects.toMatchObject({ code: 'REQUEST_INVALID' })
     const fits = await engine.open(long.slice(1), options)
+    await expect(fits.generate([{ ...greedy, prefix: [-1] }])).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    })
+    await expect(fits.score([{ sequence: fits.prompt, suffix: [] }], [64])).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: 'score: expected token ids in [0, 64), got 64',
+    })
+    expect(await fits.score([], [7])).toEqual([])
+    expect(await fits.generate([])).toEqual([])
     const [answer] = await fits.generate([greedy])
     expect(answer).toMatchObject({ generatedTokens: 1 })
     fits.close()
@@ -194,6 +207,69 @@ suite('an engine', () => {
     process.kill(pid!, 'SIGTERM')
     await generateAlone(engine, 5)
     expect(engine.status()).toMatchObject({ pid, state: 'ready' })
+  })
+})
+
+suite('the bundled model', () => {
+  interface Golden {
+    readonly prompts: readonly {
+      readonly inputIds: readonly number[]
+      readonly greedy: readonly number[]
+      readonly lastState: readonly number[]
+      readonly verdict: { readonly true: number; readonly false: number }
+    }[]
+    readonly ascent: readonly {
+      readonly z0: readonly (readonly number[])[]
+      readonly z3: readonly (readonly number[])[]
+      readonly tokens: readonly number[]
+      readonly reward: number
+      readonly lr: number
+      readonly betas: readonly [number, number]
+      readonly epsilon: number
+      readonly temperature: number
+    }[]
+  }
+
+  test('gives what PyTorch gives: states, greedy tokens, verdicts, Adam', async () => {
+    const golden: Golden = JSON.parse(await readFile('test/fixtures/golden/order-of-operations.json', 'utf8'))
+    const bundled = await start({ directory: 'models/order-of-operations' })
+    const { codec, hiddenSize, eosTokenIds } = bundled
+    const verdictTokens = [...codec.encode('true'), ...codec.encode('false')]
+    for (const expected of golden.prompts) {
+      const session = await bundled.open(expected.inputIds, { signal: never() })
+      const state = await session.embed()
+      expected.lastState.forEach((x, d) => {
+        expect(state[d]).toBeCloseTo(x, 4)
+      })
+      const [answer] = await session.generate([{ ...greedy, maxNewTokens: 48 }])
+      expect(answer!.tokens).toEqual(expected.greedy)
+      expect(answer!.finish).toBe(eosTokenIds.includes(expected.greedy.at(-1)!) ? 'eos' : 'length')
+      const rows = [{ sequence: answer!.sequence, suffix: codec.encode(' check') }]
+      const [verdict] = await session.score(rows, verdictTokens)
+      expect(verdict![0]).toBeCloseTo(expected.verdict.true, 3)
+      expect(verdict![1]).toBeCloseTo(expected.verdict.false, 3)
+      session.close()
+    }
+    for (const { z0, z3, tokens, reward, lr, betas, epsilon, temperature } of golden.ascent) {
+      const data = Float32Array.from(z0.flat())
+      const { latents } = await bundled.head.ascend(
+        {
+          latents: { data, length: z0.length, width: hiddenSize },
+          adam: { m: new Float32Array(data.length), v: new Float32Array(data.length), step: 0 },
+          actions: [tokens],
+          advantages: [reward],
+          maxSteps: 3,
+          untilChanged: false,
+          ...{ lr, beta1: betas[0], beta2: betas[1], epsilon, temperature },
+        },
+        never(),
+      )
+      // Where a gradient is almost 0, Adam turns rounding into whole steps: the mean tells, not the worst.
+      const expected = z3.flat()
+      const distance = expected.reduce((sum, x, index) => sum + Math.abs(x - latents.data[index]!), 0)
+      expect(distance / expected.length).toBeLessThan(1e-3)
+    }
+    await bundled.close()
   })
 })
 
@@ -269,7 +345,7 @@ suite('starting and closing', () => {
   })
 
   test('the process ends with its parent, even when that is killed', async () => {
-    const parent = spawn(process.execPath, ['test/e2e/engine/engine-parent.ts', model.path])
+    const parent = spawn(process.execPath, [PARENT, model.path])
     const [line] = await Promise.race([
       parent.stdout.take(1).toArray(),
       setTimeout(20_000).then(() => {

@@ -1,5 +1,7 @@
 import { expect, suite, test } from 'vitest'
 import {
+  allocateAgain,
+  allocateFresh,
   bytesPerPosition,
   compact,
   gather,
@@ -68,12 +70,24 @@ suite('key/value views', () => {
       ],
     } // prettier-ignore
     const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
-    const gathered = gather(layout, [three, null, one])
+    const gathered = gather(layout, [three, null, one], allocateFresh(layout))
     expect(gathered).toMatchObject({ rows: 3, length: 3 })
     expect([...gathered.arrays[0]!]).toEqual([
       100, 102, 103, 110, 112, 113, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 11,
     ])
     expect([...gathered.arrays[1]!].slice(0, 3)).toEqual([-100, -102, -103])
+  })
+
+  test('gather into the same memory again, whatever it held', () => {
+    const allocate = allocateAgain(layout)
+    const long: KvView = { block: block(1, 6), row: 0, spans: [[0, 6]] }
+    const first = gather(layout, [long, long], allocate)
+    const short: KvView = { block: block(1, 2), row: 0, spans: [[0, 2]] }
+    const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
+    const second = gather(layout, [short, one], allocate)
+    expect(second.arrays[0]!.buffer).toBe(first.arrays[0]!.buffer)
+    expect([...second.arrays[0]!]).toEqual([0, 1, 10, 11, 0, 1, 0, 11])
+    expect(gather(layout, [long, long, long, long], allocate).arrays[0]).toHaveLength(48)
   })
 
   test('are a whole block only as all its rows in order', () => {
@@ -97,9 +111,11 @@ suite('key/value views', () => {
   test('keep half precision as bits, at half the bytes', () => {
     const half: KvLayout = { ...layout, type: 'float16' }
     const bits = Uint16Array.of(1, 0x3c00, 0x7c01, 4)
-    const gathered = gather(half, [
-      { block: { arrays: [bits, bits], rows: 1, length: 2 }, row: 0, spans: [[1, 2]] },
-    ])
+    const gathered = gather(
+      half,
+      [{ block: { arrays: [bits, bits], rows: 1, length: 2 }, row: 0, spans: [[1, 2]] }],
+      allocateFresh(half),
+    )
     expect(gathered.arrays[0]).toEqual(Uint16Array.of(0x3c00, 4))
     expect(bytesPerPosition(half)).toBe(8)
     expect(bytesPerPosition(layout)).toBe(16)

@@ -117,7 +117,7 @@ suite('sessions', () => {
 
   test('caches in half precision: the same answers alone and together, at half the bytes', async () => {
     const single = await tinySessions()
-    const half = await tinySessions({ halfCaches: true, limits: { chunkTokens: 3 } })
+    const half = await tinySessions({ halfCaches: true, limits: { chunkTokens: [3, 3] } })
     const prompts = [promptOf(30), promptOf(31), promptOf(32)]
     const answers = await Promise.all(prompts.map((prompt) => generateAlone(half, prompt, greedy)))
     for (const [index, prompt] of prompts.entries()) {
@@ -136,8 +136,8 @@ suite('sessions', () => {
   test('the same seed gives the same tokens however time is cut', async () => {
     const row = { ...greedy, temperature: 1.2, seed: 5, maxNewTokens: 30 }
     const answers = []
-    for (const chunkTokens of [1, 3, 8, 64]) {
-      const engine = await tinySessions({ limits: { chunkTokens } })
+    for (const chunk of [1, 3, 8, 64]) {
+      const engine = await tinySessions({ limits: { chunkTokens: [chunk, chunk] } })
       answers.push((await generateAlone(engine, promptOf(6), row)).tokens)
     }
     for (const tokens of answers) expect(tokens).toEqual(answers[0])
@@ -233,7 +233,7 @@ suite('sessions', () => {
   })
 
   test('a verdict does not wait for a long answer of somebody else', async () => {
-    const engine = await tinySessions({ limits: { chunkTokens: 4 }, decoder: { seed: 3 } })
+    const engine = await tinySessions({ limits: { chunkTokens: [4, 4] }, decoder: { seed: 3 } })
     const busy = open(engine, promptOf(0))
     const quick = open(engine, promptOf(13))
     const order: string[] = []
@@ -247,7 +247,7 @@ suite('sessions', () => {
   })
 
   test('closing drops waiting and running rows at the next run, and frees the caches', async () => {
-    const engine = await tinySessions({ limits: { maxRunningRows: 2, chunkTokens: 1 } })
+    const engine = await tinySessions({ limits: { maxRunningRows: 2, chunkTokens: [1, 1] } })
     const session = open(engine, promptOf(14))
     const rows = Array.from({ length: 4 }, (_, seed) => ({
       ...greedy,
@@ -271,7 +271,7 @@ suite('sessions', () => {
 
   test('a cancelled session leaves the others their tokens', async () => {
     const alone = await generateAlone(await tinySessions(), promptOf(15), greedy)
-    const engine = await tinySessions({ limits: { chunkTokens: 2 } })
+    const engine = await tinySessions({ limits: { chunkTokens: [2, 2] } })
     const doomed = open(engine, promptOf(16))
     const dropped = engine.sessions.generate(doomed, [{ ...greedy, temperature: 1.5 }]).catch(() => 'dropped')
     const kept = generateAlone(engine, promptOf(15), greedy)
@@ -329,8 +329,20 @@ suite('sessions', () => {
     )
   })
 
+  test('a run takes as many tokens as fit the time it may take', async () => {
+    const row = { ...greedy, temperature: 1, maxNewTokens: 60 }
+    const steps = async (runMs: number) => {
+      const engine = await tinySessions({ limits: { chunkTokens: [2, 40], runMs } })
+      await generateAlone(engine, promptOf(23), row)
+      return engine.runs.filter(({ inputLength }) => inputLength === 1).map((run) => run.steps)
+    }
+    // The first run shows how long a token takes.
+    expect((await steps(60_000)).slice(0, 2)).toEqual([2, 40])
+    expect(new Set(await steps(0))).toEqual(new Set([2]))
+  })
+
   test('rows that go on together are not copied between chunks', async () => {
-    const engine = await tinySessions({ limits: { chunkTokens: 4 } })
+    const engine = await tinySessions({ limits: { chunkTokens: [4, 4] } })
     const prompts = [promptOf(21, 6), promptOf(22, 6)]
     await Promise.all(prompts.map((prompt) => generateAlone(engine, prompt, { ...greedy, maxNewTokens: 13 })))
     const decoding = engine.runs.filter(({ inputLength, rows }) => inputLength === 1 && rows === 2)
