@@ -1,6 +1,6 @@
 /** @file The HTTP service, put together in reading order. */
 
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EpisodeStore } from '#episodes'
 import type { Solver } from '#solving'
 import { useJsonBodies } from './body-parser.ts'
@@ -16,6 +16,8 @@ import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
 import type { App } from './type-provider.ts'
 import { validatorCompiler } from './validation.ts'
+
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
 
 export interface AppDeps {
   readonly solver: Solver
@@ -35,6 +37,8 @@ export function buildApp(deps: AppDeps): App {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
   const app: App = Fastify({
     loggerInstance: deps.logger,
+    // Probes ask every few seconds: of them, only what goes wrong is logged.
+    logController: new LogController({ disableRequestLogging: ({ url }) => PROBES.has(url ?? '') }),
     genReqId: createRequestId,
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestTimeoutMs,

@@ -5,7 +5,7 @@ import type { Fault } from '#errors'
 import { TEXT_PATTERN } from './schemas/atoms.ts'
 
 const PATTERNS: Readonly<Record<string, string>> = {
-  [TEXT_PATTERN]: 'text without control characters (tab and line breaks are fine) and lone surrogates',
+  [TEXT_PATTERN]: 'text without control characters (tab and line breaks are fine)',
 }
 
 /** One fault for each thing that is wrong; of a union only the branch that came nearest is told. */
@@ -43,9 +43,21 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
       const pattern = String(error.params.pattern)
       return [{ pointer, detail: `expected ${PATTERNS[pattern] ?? `text that matches ${pattern}`}` }]
     }
+    // There is one: weights that are all 0.
+    case 'not':
+      return [{ pointer, detail: 'expected a weight above 0' }]
     default:
       return [{ pointer, detail: error.message }]
   }
+}
+
+/** Texts with half a character: JSON can escape them, UTF-8 cannot hold them, and the database would refuse them. */
+export function loneSurrogates(value: unknown, pointer = ''): Fault[] {
+  if (typeof value === 'string') {
+    return value.isWellFormed() ? [] : [{ pointer, detail: 'expected text without lone surrogates' }]
+  }
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, inner]) => loneSurrogates(inner, `${pointer}/${name}`))
 }
 
 /**

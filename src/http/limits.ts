@@ -13,7 +13,7 @@ export interface Limits {
   readonly keepAliveTimeoutMs: number
   /** Milliseconds between the comments of an event stream. */
   readonly heartbeatMs: number
-  /** Milliseconds that the client of an event stream may leave it unread. */
+  /** Milliseconds that the client of an event stream may leave one event unread. */
   readonly stallMs: number
 }
 

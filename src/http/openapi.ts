@@ -48,7 +48,7 @@ export function describeContract(app: FastifyInstance): void {
 }
 
 /** `GET /openapi.yaml`: what `openapi.yaml` of the repository holds, byte for byte. */
-export async function contractRoute(app: FastifyInstance): Promise<void> {
+export function contractRoute(app: FastifyInstance): void {
   app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => {
     return reply.type('application/yaml; charset=utf-8').send(app.swagger({ yaml: true }))
   })

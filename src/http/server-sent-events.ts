@@ -6,7 +6,7 @@ export interface EventStreamOptions {
   readonly headers: OutgoingHttpHeaders
   /** Milliseconds between comments that keep proxies and clients from giving up. */
   readonly heartbeatMs: number
-  /** Milliseconds that a client may leave what was sent unread before the connection is cut. */
+  /** Milliseconds that a client may leave one event unread before the connection is cut. */
   readonly stallMs: number
   /** Called once, just before the headers go out: from then on the response belongs to the stream. */
   readonly onOpen: () => void
@@ -17,48 +17,62 @@ export interface EventStream {
   readonly opened: boolean
   /** @param data one line, such as JSON. */
   send(event: string, data: string): void
-  /** Ends the response if it was opened, and the heartbeat in any case. Idempotent. */
+  /** Ends the response after what still waits, if it was opened, and the heartbeat in any case. Idempotent. */
   close(): void
 }
 
 /**
- * A stream whose producer cannot be slowed down: what a solver tells is little and bounded by its budget, so it waits
- * in memory for a slow client, heartbeats are left out meanwhile, and a client that stops reading is cut off. Cutting
- * closes the response, which cancels the work like any disconnect.
+ * A stream whose producer cannot be slowed down: what a solver tells is little and bounded by its budget, so events
+ * wait here for a slow client, one at a time on their way, heartbeats are left out meanwhile, and a client that stops
+ * reading is cut off. Cutting closes the response, which cancels the work like any disconnect.
  */
 export function createEventStream(response: ServerResponse, options: EventStreamOptions): EventStream {
+  const waiting: string[] = []
   let opened = false
+  let ended = false
   let stall: NodeJS.Timeout | undefined
   const heartbeat = setInterval(() => {
-    if (!response.writableNeedDrain) write(': heartbeat\n\n')
+    if (waiting.length === 0 && !response.writableNeedDrain) write(': heartbeat\n\n')
   }, options.heartbeatMs)
 
-  const stopStall = () => {
+  response.on('drain', () => {
     clearTimeout(stall)
-    stall = undefined
-  }
-  const stop = () => {
-    clearInterval(heartbeat)
-    stopStall()
-  }
-  response.on('drain', stopStall)
-  // 'close' also follows a complete response: whatever happens, no timer survives it.
+    flush()
+  })
+  // Also follows a complete response: whatever happens, no timer survives it.
   response.once('close', stop)
 
+  function stop(): void {
+    clearInterval(heartbeat)
+    clearTimeout(stall)
+    waiting.length = 0
+  }
+
   function write(chunk: string): void {
-    if (response.destroyed || response.writableEnded) return
-    if (!opened) {
-      opened = true
-      options.onOpen()
-      response.writeHead(200, {
-        ...options.headers,
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-store',
-        // nginx would collect events until its buffer is full.
-        'x-accel-buffering': 'no',
-      })
+    if (response.destroyed || ended) return
+    if (!opened) open()
+    waiting.push(chunk)
+    flush()
+  }
+
+  function open(): void {
+    opened = true
+    options.onOpen()
+    response.writeHead(200, {
+      ...options.headers,
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      // nginx would collect events until its buffer is full.
+      'x-accel-buffering': 'no',
+    })
+  }
+
+  function flush(): void {
+    while (waiting.length > 0 && !response.writableNeedDrain) {
+      const taken = response.write(waiting.shift() ?? '')
+      if (!taken) stall = setTimeout(() => response.destroy(), options.stallMs)
     }
-    if (!response.write(chunk)) stall ??= setTimeout(() => response.destroy(), options.stallMs)
+    if (ended && waiting.length === 0) response.end()
   }
 
   return {
@@ -70,7 +84,8 @@ export function createEventStream(response: ServerResponse, options: EventStream
     },
     close() {
       clearInterval(heartbeat)
-      if (opened) response.end()
+      ended = true
+      if (opened) flush()
       else stop()
     },
   }

@@ -4,7 +4,7 @@ import type { FastifySchemaCompiler } from 'fastify'
 import { type TSchema, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
 import { ServiceError } from '#errors'
-import { faultsFrom } from './faults.ts'
+import { faultsFrom, loneSurrogates } from './faults.ts'
 import { COMPONENTS } from './schemas/index.ts'
 import { referenceTo } from './schemas/ref.ts'
 
@@ -35,11 +35,12 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 }
 
 function validate(validator: Validator, value: unknown, part: string) {
-  if (validator.Check(value)) return { value }
-  const faults = faultsFrom(validator.Errors(value))
-  const first = faults[0]
+  // What passed is as deep as its schema and no deeper: it can be walked.
+  const faults = validator.Check(value) ? loneSurrogates(value) : faultsFrom(validator.Errors(value))
+  const [first] = faults
+  if (first === undefined) return { value }
   return {
-    error: new ServiceError('REQUEST_INVALID', `${part}${first?.pointer}: ${first?.detail}`, { faults }),
+    error: new ServiceError('REQUEST_INVALID', `${part}${first.pointer}: ${first.detail}`, { faults }),
   }
 }
 

@@ -4,10 +4,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ERROR_CODES } from '#errors'
+import { DEFAULT_LIMITS } from '#http'
 import { STATUS, TITLES } from '../../src/http/problem.ts'
 
+const document = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8')
+
 /** Cells of the table rows that begin with a code. */
-const rows = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8')
+const rows = document
   .split('\n')
   .filter((line) => /^\| `[A-Z_]+`/.test(line))
   .map((line) =>
@@ -35,4 +38,12 @@ test('the other codes answer as INTERNAL', () => {
   const inside = rows.filter(({ cells }) => cells.length === 2)
   expect(inside.length + Object.keys(TITLES).length).toBe(ERROR_CODES.length)
   for (const { code } of inside) expect(STATUS[code as keyof typeof STATUS]).toBe(500)
+})
+
+test('the limits that it tells are the limits', () => {
+  expect(document).toContain(`${DEFAULT_LIMITS.bodyBytes / 1024} KiB hold the longest question`)
+  expect(document).toContain(`${DEFAULT_LIMITS.headerBytes / 1024} KiB hold the request line`)
+  expect(document).toContain(
+    `headers within ${DEFAULT_LIMITS.headersTimeoutMs / 1000} s and the whole request within ${DEFAULT_LIMITS.requestTimeoutMs / 1000} s`,
+  )
 })

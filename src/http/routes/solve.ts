@@ -2,7 +2,6 @@
 
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
-import { ServiceError } from '#errors'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
 import { disconnectSignal } from '../disconnect.ts'
 import { logProblem } from '../error-replies.ts'
@@ -44,21 +43,11 @@ const schema = {
 export function solveRoute(app: App, solver: Solver, limits: Limits): void {
   app.post('/solve', { config: { produces: [JSON_TYPE, STREAM_TYPE] }, schema }, async (request, reply) => {
     const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
-    refuseWeightlessReward(question)
     const options = { signal: disconnectSignal(reply.raw) }
     if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, limits, solver, question, options)
     const solution = await solver.solve(question, options)
     if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
     return reply.type(JSON_TYPE).send(solution)
-  })
-}
-
-/** The one rule between fields that JSON Schema says badly. Weights left out are the profile's: the solver adds them up. */
-function refuseWeightlessReward({ reward }: SolveRequest): void {
-  if (reward?.verifier !== 0 || reward.lrm !== 0 || reward.format !== 0) return
-  const detail = 'expected a weight above 0'
-  throw new ServiceError('REQUEST_INVALID', `body/reward: ${detail}`, {
-    faults: [{ pointer: '/reward', detail }],
   })
 }
 

@@ -24,7 +24,12 @@ export const Readiness = Type.Object(
     examples: [
       {
         status: 'ready',
-        checks: { database: { ok: true }, queue: { ok: true }, engine: { ok: true }, model: { ok: true } },
+        checks: {
+          database: { ok: true },
+          queue: { ok: true },
+          engine: { ok: true, detail: 'ready on cpu' },
+          model: { ok: true, detail: 'order-of-operations a0cedad5e6f2' },
+        },
       },
     ],
   },

@@ -16,6 +16,12 @@ export const Strategy = OneOf(STRATEGIES, {
     'How to look for a better answer: `greedy` drafts once; `latentseek` optimises the draft’s latents; `majority` samples and votes; `lto` samples and selects by the latent reward model (not available yet: `STRATEGY_UNAVAILABLE`); `auto` remembers similar episodes, then refines (the default of a request).',
 })
 
+/** Weights left out are the profile's, so only all three can add up to nothing here. */
+const ALL_ZERO = {
+  properties: { verifier: { const: 0 }, lrm: { const: 0 }, format: { const: 0 } },
+  required: ['verifier', 'lrm', 'format'],
+}
+
 /** A `solving.SolveRequest` as callers write it: no tenant, and defaults may be left out. */
 type Body = Omit<solving.SolveRequest, 'tenantId' | keyof typeof SOLVE_DEFAULTS> &
   Partial<Pick<solving.SolveRequest, keyof typeof SOLVE_DEFAULTS>>
@@ -99,7 +105,11 @@ export const SolveRequest = mirrors<Body>()(
             lrm: Type.Optional(Weight('Weight of the latent reward model.')),
             format: Type.Optional(Weight('Weight of the format rules.')),
           },
-          { ...closed, description: 'Weights of the reward, normalised; not all 0. Default: the profile’s.' },
+          {
+            ...closed,
+            not: ALL_ZERO,
+            description: 'Weights of the reward, normalised; not all 0. Default: the profile’s.',
+          },
         ),
       ),
       reference: Type.Optional(

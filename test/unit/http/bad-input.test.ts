@@ -60,6 +60,7 @@ const bodies: [string, unknown, string[]][] = [
   ['a lone high surrogate', '{"question":"a\\ud83d"}', ['/question']],
   ['a lone low surrogate', '{"question":"\\udc4d b"}', ['/question']],
   ['surrogates in the wrong order', '{"question":"\\udc4d\\ud83d"}', ['/question']],
+  ['a lone surrogate in the reference', '{"question":"x","reference":"\\udfff"}', ['/reference']],
   ['a control character in the reference', { ...q, reference: '\u0001' }, ['/reference']],
   ['an empty reference', { ...q, reference: '' }, ['/reference']],
   ['a reference of 1,025 characters', { ...q, reference: 'x'.repeat(1025) }, ['/reference']],
@@ -306,12 +307,11 @@ test('says what it expected, in words', async () => {
     [{ ...q, retrieval: 'no' }, 'expected an object or false'],
     [{ ...q, zeal: 1 }, 'unknown field'],
     [{}, 'expected a value, got none'],
+    [{ question: '\ud800' }, 'expected text without lone surrogates'],
+    [{ ...q, reward: { verifier: 0, lrm: 0, format: 0 } }, 'expected a weight above 0'],
     [{ question: '' }, 'expected 1 or more characters'],
     [{ question: 'x'.repeat(16_385) }, 'expected at most 16384 characters'],
-    [
-      { question: '\u0000' },
-      'expected text without control characters (tab and line breaks are fine) and lone surrogates',
-    ],
+    [{ question: '\u0000' }, 'expected text without control characters (tab and line breaks are fine)'],
   ]
   for (const [payload, detail] of details) {
     const response = await app.inject({ method: 'POST', url: '/solve', payload: payload as object })

@@ -1,3 +1,4 @@
+import pino from 'pino'
 import { afterEach, expect, test } from 'vitest'
 import { ServiceError } from '#errors'
 import { EPISODE, memoryStore, QUESTION, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
@@ -181,4 +182,19 @@ test('the solver’s own refusals are problems that point at the field', async (
     expect(response.statusCode).toBe(status)
     expect(response.json()).toMatchObject({ code, detail: message, errors: [{ pointer, detail: message }] })
   }
+})
+
+test('logs every request with its id, but not the probes that ask every few seconds, and no question', async () => {
+  const lines: string[] = []
+  const logger = pino({ level: 'info' }, { write: (line: string) => lines.push(line) })
+  const app = start({ logger })
+  await app.inject('/livez')
+  await app.inject('/readyz')
+  expect(lines).toEqual([])
+  const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { reqId: response.headers['x-request-id'], req: { method: 'POST', url: '/solve' } },
+    { reqId: response.headers['x-request-id'], res: { statusCode: 200 } },
+  ])
+  expect(lines.join('')).not.toContain('Eve')
 })

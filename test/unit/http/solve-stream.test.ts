@@ -149,7 +149,7 @@ test('prefers JSON when the caller does not care, and the stream when it is aske
 test('keeps a silent stream alive with comments, also before the first event', async () => {
   const { url } = await start(
     async () => {
-      await sleep(120)
+      await sleep(500)
       return SOLUTION
     },
     { heartbeatMs: 25 },
@@ -221,17 +221,20 @@ test('cuts off a client that stops reading, and frees its work', async () => {
   socket.destroy()
 })
 
-test('waits for a client that reads slowly', async () => {
-  const size = 2 ** 18
+test('waits for a client that reads slowly, however long it takes for all of it', async () => {
+  const size = 2 ** 16
+  const count = 160
+  const stallMs = 500
   const { port } = await start(
     async (_request, { onEvent }) => {
-      for (let step = 0; step < 20; step += 1) {
+      for (let step = 0; step < count; step += 1) {
         onEvent?.({ event: 'draft', data: { answer: null, reasoning: 'x'.repeat(size), reward: -1 } })
       }
       return SOLUTION
     },
-    { stallMs: 400, heartbeatMs: 10 },
+    { stallMs, heartbeatMs: 10 },
   )
+  const started = performance.now()
   const socket = await open(port)
   socket.write(REQUEST)
   let bytes = 0
@@ -240,9 +243,10 @@ test('waits for a client that reads slowly', async () => {
     bytes += chunk.length
     tail = (tail + chunk.toString('latin1')).slice(-5_000)
     socket.pause()
-    setTimeout(() => socket.resume(), 2)
+    setTimeout(() => socket.resume(), 10)
   })
-  await vi.waitFor(() => expect(tail).toContain('event: answer'), { timeout: 10_000, interval: 20 })
-  expect(bytes).toBeGreaterThan(20 * size)
+  await vi.waitFor(() => expect(tail.includes('event: answer')).toBe(true), { timeout: 20_000, interval: 50 })
+  expect(bytes).toBeGreaterThan(count * size)
+  expect(performance.now() - started).toBeGreaterThan(2 * stallMs)
   socket.destroy()
-})
+}, 30_000)
