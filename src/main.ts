@@ -19,8 +19,10 @@ async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   // Closed in reverse order of opening: whatever is used outlives its users.
   const parts = new AsyncDisposableStack()
-  const keep = <Part extends { close(): Promise<unknown> }>(part: Part) =>
-    parts.adopt(part, () => part.close())
+  const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
+    parts.adopt(part, async () => {
+      await part.close()
+    })
 
   const [database, engine] = await Promise.all([
     openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger }).then(keep),

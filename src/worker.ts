@@ -20,8 +20,10 @@ async function start(config: Config): Promise<void> {
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   const parts = new AsyncDisposableStack()
-  const keep = <Part extends { close(): Promise<unknown> }>(part: Part) =>
-    parts.adopt(part, () => part.close())
+  const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
+    parts.adopt(part, async () => {
+      await part.close()
+    })
 
   const database = keep(await openDatabase({ url: config.database.url, dataDir: config.dataDir, logger }))
   await migrate(database.pool, join(import.meta.dirname, '../migrations'))

@@ -1,6 +1,7 @@
 /** @file What a request asked for, with the model profile's word on everything it left open. */
 
 import type { ModelProfile } from '#engine'
+import { ServiceError } from '#errors'
 import type { SolveRequest } from './types.ts'
 
 export interface Settings {
@@ -37,10 +38,12 @@ export interface Settings {
  *
  * `budget.maxNewTokens` bounds all tokens decoded for the request (and so every single answer); without it each answer is
  * bounded by the profile's `maxNewTokens`, and the request by its iterations or samples.
+ *
+ * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0
  */
 export function resolveSettings(request: SolveRequest, profile: ModelProfile): Settings {
   const { defaults } = profile
-  const { budget = {}, reward = {} } = request
+  const { budget = {} } = request
   return {
     samples: request.samples ?? defaults.samples,
     temperature: defaults.temperature,
@@ -57,12 +60,19 @@ export function resolveSettings(request: SolveRequest, profile: ModelProfile): S
     latents: defaults.latents,
     marginSteps: defaults.marginSteps,
     retrieval: resolveRetrieval(request, profile),
-    weights: {
-      verifier: reward.verifier ?? defaults.rewardWeights.verifier ?? 1,
-      lrm: reward.lrm ?? defaults.rewardWeights.lrm ?? 0,
-      format: reward.format ?? defaults.rewardWeights.format ?? 2,
-    },
+    weights: resolveWeights(request, profile),
   }
+}
+
+function resolveWeights({ reward = {} }: SolveRequest, { defaults }: ModelProfile): Settings['weights'] {
+  const weights = {
+    verifier: reward.verifier ?? defaults.rewardWeights.verifier ?? 1,
+    lrm: reward.lrm ?? defaults.rewardWeights.lrm ?? 0,
+    format: reward.format ?? defaults.rewardWeights.format ?? 2,
+  }
+  if (weights.verifier + weights.lrm + weights.format > 0) return weights
+  const detail = 'expected a weight above 0, counting those of the model profile'
+  throw new ServiceError('REQUEST_INVALID', `reward: ${detail}`, { faults: [{ pointer: '/reward', detail }] })
 }
 
 function resolveRetrieval(request: SolveRequest, { defaults }: ModelProfile): Settings['retrieval'] {

@@ -129,4 +129,9 @@ describe('weights of the request', () => {
     expect(await rewardWith({ format: 0 })).toBeCloseTo(-0.9, 6)
     expect(await rewardWith({ verifier: 0 })).toBe(0)
   })
+
+  test('are refused when none is left above 0', async () => {
+    const solving = solverOn(TWO_FLIPS).solve({ strategy: 'greedy', reward: { verifier: 0, format: 0 } })
+    await expect(solving).rejects.toMatchObject({ code: 'REQUEST_INVALID', faults: [{ pointer: '/reward' }] })
+  })
 })
