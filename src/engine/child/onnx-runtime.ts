@@ -37,7 +37,7 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
         options.provider === 'cuda' ? { name: 'cuda', deviceId: options.cudaDevice } : 'cpu',
       ],
       ...(options.threads === null ? {} : { intraOpNumThreads: options.threads }),
-      // Caches grow by one position per step, and every size would stay in the arena (docs/benchmarks.md: engine).
+      // Caches grow by one position per step and every size would stay in the arena: twice the memory, no faster.
       enableCpuMemArena: false,
       logSeverityLevel: 3,
       extra: {

@@ -344,11 +344,28 @@ suite('starting and closing', () => {
     await expect(start({ directory: odd.path })).rejects.toMatchObject({ code: 'MODEL_UNSUPPORTED' })
   })
 
+  test('while no process can be started, sessions wait briefly and are told to come back', async () => {
+    await using broken = await tinyModelDirectory()
+    const patient = await start({ directory: broken.path })
+    const graph = await readFile(`${broken.path}/onnx/model.onnx`)
+    await broken.write('onnx/model.onnx', null)
+    process.kill(patient.status().pid!, 'SIGKILL')
+    await soon(() => expect(patient.status().state).toBe('restarting'))
+    const error = await patient.open(prompt(0), { signal: never() }).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'ENGINE_UNAVAILABLE' })
+    expect((error as { retryAfterSeconds: number }).retryAfterSeconds).toBeGreaterThanOrEqual(1)
+    expect(lines.some(({ msg }) => msg === 'engine process did not start, trying again')).toBe(true)
+    await broken.write('onnx/model.onnx', graph)
+    await vi.waitFor(() => expect(patient.status().state).toBe('ready'), { timeout: 20_000 })
+    expect(await generateAlone(patient, 0)).toMatchObject({ finish: expect.any(String) })
+    await patient.close()
+  })
+
   test('the process ends with its parent, even when that is killed', async () => {
     const parent = spawn(process.execPath, [PARENT, model.path])
     const [line] = await Promise.race([
       parent.stdout.take(1).toArray(),
-      setTimeout(20_000).then(() => {
+      setTimeout(20_000, undefined, { ref: false }).then(() => {
         throw new Error('the parent did not start an engine')
       }),
     ])

@@ -32,14 +32,14 @@ suite('formBatches()', () => {
         [10, 1],
         [20, 1],
       ]),
-    ).toEqual([[0], [1, 2]]) // prettier-ignore
+    ).toEqual([[0], [1, 2]])
     // Little in absolute terms: another run would cost more.
     expect(
       batches([
         [500, 1],
         [10, 1],
       ]),
-    ).toEqual([[0, 1]]) // prettier-ignore
+    ).toEqual([[0, 1]])
   })
 
   test('bounds the tokens of one run', () => {
@@ -49,14 +49,14 @@ suite('formBatches()', () => {
         [0, 300],
         [0, 200],
       ]),
-    ).toEqual([[0], [1], [2]]) // prettier-ignore
+    ).toEqual([[0], [1], [2]])
     expect(
       batches([
         [0, 200],
         [0, 200],
         [0, 200],
       ]),
-    ).toEqual([[0, 1], [2]]) // prettier-ignore
+    ).toEqual([[0, 1], [2]])
   })
 
   test('joins only equal sizes where the graph cannot mask', () => {
@@ -70,7 +70,7 @@ suite('formBatches()', () => {
         ],
         { padding: 'exact' },
       ),
-    ).toEqual([[0, 2], [1], [3]]) // prettier-ignore
+    ).toEqual([[0, 2], [1], [3]])
   })
 
   test('gives the same batches for an unchanged list', () => {

@@ -34,7 +34,7 @@ suite('key/value views', () => {
         [1, 3],
         [4, 6],
       ],
-    } // prettier-ignore
+    }
     expect(viewLength(view)).toBe(4)
     expect(truncate(view, 3)?.spans).toEqual([
       [1, 3],
@@ -68,7 +68,7 @@ suite('key/value views', () => {
         [0, 1],
         [2, 4],
       ],
-    } // prettier-ignore
+    }
     const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
     const gathered = gather(layout, [three, null, one], allocateFresh(layout))
     expect(gathered).toMatchObject({ rows: 3, length: 3 })
