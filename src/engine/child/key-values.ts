@@ -71,13 +71,19 @@ export function bytesPerPosition({ layers, heads, headSize, type }: KvLayout): n
   return 2 * layers * heads * headSize * (type === 'float16' ? 2 : 4)
 }
 
-/** True when `views` are exactly the rows of one block, in order: the block itself can be fed again. */
+/**
+ * True when `views` are exactly the rows of one block, in order and up to its end: the block itself can be fed again. A view
+ * that ends earlier would leave positions in between which a graph that ignores the mask (`exact` padding) reads and overwrites.
+ */
 export function isWholeBlock(views: readonly (KvView | null)[]): boolean {
   const block = views[0]?.block
   return (
     block !== undefined &&
     block.rows === views.length &&
-    views.every((view, row) => view !== null && view.block === block && view.row === row)
+    views.every(
+      (view, row) =>
+        view !== null && view.block === block && view.row === row && view.spans.at(-1)?.[1] === block.length,
+    )
   )
 }
 

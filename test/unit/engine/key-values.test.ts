@@ -90,7 +90,7 @@ suite('key/value views', () => {
     expect(gather(layout, [long, long, long, long], allocate).arrays[0]).toHaveLength(48)
   })
 
-  test('are a whole block only as all its rows in order', () => {
+  test('are a whole block only as all its rows in order, up to its end', () => {
     const shared = block(2, 3)
     const view = (row: number): KvView => ({ block: shared, row, spans: [[0, 3]] })
     expect(isWholeBlock([view(0), view(1)])).toBe(true)
@@ -98,6 +98,8 @@ suite('key/value views', () => {
     expect(isWholeBlock([view(0)])).toBe(false)
     expect(isWholeBlock([view(0), null])).toBe(false)
     expect(isWholeBlock([])).toBe(false)
+    expect(isWholeBlock([{ ...view(0), spans: [[1, 3]] }, view(1)])).toBe(true)
+    expect(isWholeBlock([{ ...view(0), spans: [[0, 2]] }, view(1)])).toBe(false)
   })
 
   test('compact into memory of their own, unless they have it', () => {

@@ -232,6 +232,21 @@ suite('sessions', () => {
     })
   })
 
+  test('an export whose attention ignores the mask gives the same verdicts from caches as from fresh prefills', async () => {
+    const engine = await tinySessions({ decoder: { fused: true, width: 32 } })
+    const session = open(engine, promptOf(24))
+    const row = { ...greedy, maxNewTokens: 12 }
+    const answers = await engine.sessions.generate(session, [row, { ...row, prefix: [20, 21] }])
+    const rows = answers.map(({ sequence }) => ({ sequence, suffix: [6] }))
+    const verdicts = await engine.sessions.score(session, rows, [7, 8])
+    for (const [index, { tokens }] of answers.entries()) {
+      const fresh = open(engine, [...promptOf(24), ...tokens, 6])
+      const [expected] = await engine.sessions.score(fresh, [{ sequence: 0, suffix: [] }], [7, 8])
+      expect(verdicts[index]![0]).toBeCloseTo(expected![0]!, 4)
+      expect(verdicts[index]![1]).toBeCloseTo(expected![1]!, 4)
+    }
+  })
+
   test('a verdict does not wait for a long answer of somebody else', async () => {
     const engine = await tinySessions({ limits: { chunkTokens: [4, 4] }, decoder: { seed: 3 } })
     const busy = open(engine, promptOf(0))
@@ -258,12 +273,12 @@ suite('sessions', () => {
     const work = engine.sessions.generate(session, rows)
     const outcome = expect(work).rejects.toMatchObject({ code: 'ABORTED' })
     while (engine.runs.length < 4) await new Promise(setImmediate)
-    expect(engine.scheduler.load()).toEqual({ runningRows: 2, waitingRows: 2 })
+    expect(engine.scheduler.load()).toMatchObject({ runningRows: 2, waitingRows: 2 })
     const runs = engine.runs.length
     engine.sessions.close(session)
     await outcome
     expect(engine.runs.length).toBeLessThanOrEqual(runs + 1)
-    expect(engine.scheduler.load()).toEqual({ runningRows: 0, waitingRows: 0 })
+    expect(engine.scheduler.load()).toMatchObject({ runningRows: 0, waitingRows: 0 })
     expect(engine.sessions.load()).toEqual({ sessions: 0, cachedSequences: 0, cacheBytes: 0 })
     await expect(engine.sessions.embed(session)).rejects.toMatchObject({ code: 'ABORTED' })
     engine.sessions.close(session)
@@ -302,6 +317,27 @@ suite('sessions', () => {
     answers[1]!.verdicts.forEach((verdict, index) => {
       expect(verdict[0]).toBeCloseTo(answers[0]!.verdicts[index]![0]!, 4)
     })
+  })
+
+  test('what was done is counted: tokens fed and decoded, rows of each run, waiting', async () => {
+    const engine = await tinySessions()
+    const totals = engine.scheduler.totals()
+    const session = open(engine, promptOf(3, 9))
+    const rows = [1, 2, 3].map((seed) => ({ ...greedy, temperature: 2, seed }))
+    const answers = await engine.sessions.generate(session, rows)
+    const decoded = answers.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
+    // The prompt once; its last token again as the first of each answer's decoding.
+    expect(totals).toMatchObject({ prefillTokens: 9, decodeTokens: decoded })
+    await engine.sessions.score(session, [{ sequence: answers[0]!.sequence, suffix: [6, 7] }], [8])
+    // The verdict's suffix, and the answer's last token, which is in no cache yet.
+    expect(totals).toMatchObject({ prefillTokens: 9 + 1 + 2, decodeTokens: decoded })
+    const rowsRun = engine.runs.reduce((sum, { rows }) => sum + rows, 0)
+    expect(totals.batchRows.sum).toBe(rowsRun)
+    expect(totals.batchRows.counts.reduce((sum, count) => sum + count, 0)).toBe(engine.runs.length)
+    // Prompt, three answers, the answer's last token, verdict: each waited once.
+    expect(totals.queueMs.counts.reduce((sum, count) => sum + count, 0)).toBe(6)
+    expect(totals.generationMs).toBeGreaterThan(0)
+    expect(totals.headMs).toBeGreaterThan(0)
   })
 
   test('a batch that fails is tried again row by row; a row that fails alone fails alone', async () => {
