@@ -10,10 +10,12 @@ export interface Admission {
    * @throws ServiceError ENGINE_OVERLOADED with the time after which the queue should have moved on
    */
   admit(): () => void
-  /** Counts `rows` until the returned function is called. Rows of an admitted session are never refused. */
-  submit(rows: number): () => void
+  /** Counts `rows` of a session until the returned function is called. Rows of an admitted session are never refused. */
+  submit(session: number, rows: number): () => void
   /** Rows submitted and not answered. */
   openRows(): number
+  /** Sessions admitted that have asked for nothing yet, and those with rows not answered. */
+  openSessions(): number
 }
 
 /** Weight of the newest answer in the running mean of service times. */
@@ -27,10 +29,13 @@ export function createAdmission(deps: {
 }): Admission {
   let newSessions = 0
   let openRows = 0
+  /** Calls not answered, by session. */
+  const openCalls = new Map<number, number>()
   let meanSeconds = 0
 
   return {
     openRows: () => openRows,
+    openSessions: () => newSessions + openCalls.size,
     admit() {
       const waiting = newSessions + Math.max(0, openRows - deps.runningRows())
       if (waiting >= deps.maxWaitingRows) {
@@ -45,11 +50,15 @@ export function createAdmission(deps: {
         newSessions -= 1
       })
     },
-    submit(rows) {
+    submit(session, rows) {
       const submittedAt = performance.now()
       openRows += rows
+      openCalls.set(session, (openCalls.get(session) ?? 0) + 1)
       return once(() => {
         openRows -= rows
+        const calls = openCalls.get(session)! - 1
+        if (calls > 0) openCalls.set(session, calls)
+        else openCalls.delete(session)
         meanSeconds += NEWEST * ((performance.now() - submittedAt) / 1000 - meanSeconds)
       })
     },

@@ -15,15 +15,25 @@ import {
   type Operations,
   type ServeOptions,
 } from './protocol.ts'
+import { type EngineTotals, noTotals } from './totals.ts'
 
 const PROGRAM = fileURLToPath(new URL('./child/main.ts', import.meta.url))
-const IDLE: ChildLoad = { sessions: 0, waitingRows: 0, runningRows: 0, cachedSequences: 0, cacheBytes: 0 }
+const IDLE: ChildLoad = {
+  sessions: 0,
+  waitingRows: 0,
+  runningRows: 0,
+  runningSessions: 0,
+  cachedSequences: 0,
+  cacheBytes: 0,
+}
 
 export interface ChildConnection {
   readonly pid: number
   readonly provider: 'cpu' | 'cuda'
   /** What the process last said it has to do. */
   load(): ChildLoad
+  /** What the process last said it has done. */
+  totals(): EngineTotals
   /** @throws ServiceError the child's own error, or ENGINE_CRASHED when it dies first. */
   call<Name extends OperationName>(
     operation: Name,
@@ -65,6 +75,7 @@ export async function connectChild(
   const idle: (() => void)[] = []
   let calls = 0
   let load = IDLE
+  let totals = noTotals()
   const started = Promise.withResolvers<'cpu' | 'cuda'>()
   const ended = Promise.withResolvers<string>()
 
@@ -93,6 +104,7 @@ export async function connectChild(
         break
       case 'load':
         load = message.load
+        totals = message.totals
         break
       case 'log':
         log[message.level](message.fields, message.message)
@@ -135,6 +147,7 @@ export async function connectChild(
       pid: child.pid ?? 0,
       provider,
       load: () => load,
+      totals: () => totals,
       exited: ended.promise,
       post,
       stop,

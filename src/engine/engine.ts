@@ -139,10 +139,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         pid: connection?.pid ?? null,
         restarts: supervisor.restarts(),
         sessions: sessionsOpen,
+        waitingSessions: Math.max(0, admission.openSessions() - (load?.runningSessions ?? 0)),
         waitingRows: Math.max(0, admission.openRows() - runningRows),
         runningRows,
         cachedSequences: load?.cachedSequences ?? 0,
         cacheBytes: load?.cacheBytes ?? 0,
+        totals: supervisor.totals(),
       }
     },
     close: () => supervisor.close(),

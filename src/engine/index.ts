@@ -1,4 +1,5 @@
 export { createEngine, type EngineOptions } from './engine.ts'
 export { loadModelDirectory, type ModelDirectory } from './model-directory.ts'
 export type { Criterion, ModelProfile, SolveDefaults } from './profile.ts'
+export { BATCH_ROWS_BOUNDS, type EngineTotals, QUEUE_MS_BOUNDS, type Tally } from './totals.ts'
 export type * from './types.ts'

@@ -3,6 +3,7 @@
 import type { AscentRequest, AscentResult, Continuation, GenerationRow, Latents, ScoreRow } from '#algorithms'
 import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
 import type { ModelConfig } from './model-config.ts'
+import type { EngineTotals } from './totals.ts'
 
 /** What an engine process needs to serve a model. */
 export interface ServeOptions {
@@ -71,6 +72,8 @@ export interface ChildLoad {
   readonly sessions: number
   readonly waitingRows: number
   readonly runningRows: number
+  /** Sessions with a row in a run. */
+  readonly runningSessions: number
   /** Sequences whose keys and values are kept, and their bytes. */
   readonly cachedSequences: number
   readonly cacheBytes: number
@@ -83,7 +86,7 @@ export type MessageFromChild =
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
   | { readonly type: 'error'; readonly id: number; readonly error: WireError }
-  | { readonly type: 'load'; readonly load: ChildLoad }
+  | { readonly type: 'load'; readonly load: ChildLoad; readonly totals: EngineTotals }
   | {
       readonly type: 'log'
       readonly level: LogLevel

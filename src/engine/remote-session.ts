@@ -57,7 +57,7 @@ export function openRemoteSession(deps: {
     rows: number,
   ): Promise<Operations[Name]['result']> {
     if (!isOpen) return await closed.promise
-    const done = admission.submit(rows)
+    const done = admission.submit(id, rows)
     deps.onStart()
     try {
       return await Promise.race([connection.call(operation, params), closed.promise])

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { coerceError, ServiceError } from '#errors'
 import { type ChildConnection, connectChild } from './child-connection.ts'
 import type { ServeOptions } from './protocol.ts'
+import { addTotals, type EngineTotals, noTotals } from './totals.ts'
 import type { EngineStatus } from './types.ts'
 
 /** How long a request waits for a restart before it is told to come back. */
@@ -18,6 +19,8 @@ const DRAIN_MS = 5000
 export interface Supervisor {
   state(): EngineStatus['state']
   restarts(): number
+  /** What all processes have done so far. */
+  totals(): EngineTotals
   /** The live process, or null while there is none. */
   current(): ChildConnection | null
   /** The live process, waiting briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
@@ -31,6 +34,8 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   const closing = new AbortController()
   let connection: ChildConnection | null = await connectChild(options, logger, closing.signal)
   let restarts = 0
+  /** Of the processes that are gone. */
+  let pastTotals = noTotals()
   let restarting: Promise<void> | null = null
   let backOffMs = FIRST_BACK_OFF_MS
   let startedAt = performance.now()
@@ -38,8 +43,9 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
 
   function watch(child: ChildConnection): void {
     void child.exited.then((reason) => {
-      if (closing.signal.aborted) return
+      pastTotals = addTotals(pastTotals, child.totals())
       connection = null
+      if (closing.signal.aborted) return
       logger.error({ enginePid: child.pid, reason }, 'engine process died, starting another')
       restarting = restart()
     })
@@ -75,6 +81,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   return {
     state: () => (closing.signal.aborted ? 'closed' : connection === null ? 'restarting' : 'ready'),
     restarts: () => restarts,
+    totals: () => (connection === null ? pastTotals : addTotals(pastTotals, connection.totals())),
     current: () => connection,
     async connection() {
       if (connection === null && restarting !== null) {

@@ -2,6 +2,7 @@
 
 import type { LatentModel } from '#algorithms'
 import type { ModelProfile } from './profile.ts'
+import type { EngineTotals } from './totals.ts'
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -35,11 +36,15 @@ export interface EngineStatus {
   readonly restarts: number
   /** Sessions open, and rows waiting for or in a batch. */
   readonly sessions: number
+  /** Sessions that wait: admitted and nothing asked yet, or what they asked for is in no run. */
+  readonly waitingSessions: number
   readonly waitingRows: number
   readonly runningRows: number
   /** Sequences whose keys and values the engine process keeps, and their bytes. */
   readonly cachedSequences: number
   readonly cacheBytes: number
+  /** Of all engine processes so far. */
+  readonly totals: Readonly<EngineTotals>
 }
 
 /** A model behind a child process. Crashes of the child reject what was in flight with ENGINE_CRASHED; it restarts. */

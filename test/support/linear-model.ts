@@ -17,6 +17,7 @@ import type {
 import type { ChatMessage, Engine, ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import { argmax, createRandom, dot, softmax } from '#tensor'
+import { noTotals } from '../../src/engine/totals.ts'
 
 const WORDS = [
   ...['<end>', '<system>', '<user>', '<assistant>', '<unk>'],
@@ -208,10 +209,12 @@ export function createLinearModel(world: World): LinearModel {
       pid: null,
       restarts: 0,
       sessions: openSessions,
+      waitingSessions: 0,
       waitingRows: 0,
       runningRows: 0,
       cachedSequences: 0,
       cacheBytes: 0,
+      totals: noTotals(),
     }),
     close: async () => {},
   }

@@ -9,6 +9,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { coerceError, ServiceError } from '#errors'
 import { createRandom, type Random } from '#tensor'
+import { BATCH_ROWS_BOUNDS, type EngineTotals, noTotals, observe, QUEUE_MS_BOUNDS } from '../totals.ts'
 import { formBatches } from './form-batches.ts'
 import { allocateAgain, compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
 import {
@@ -74,6 +75,8 @@ export interface SchedulerLimits {
 export interface SchedulerLoad {
   readonly waitingRows: number
   readonly runningRows: number
+  /** Sessions with a row in a run. */
+  readonly runningSessions: number
 }
 
 export interface Scheduler {
@@ -82,6 +85,8 @@ export interface Scheduler {
   /** Runs a short task of another graph before the next run, undisturbed by this one. */
   interlude<Result>(task: () => Promise<Result>): Promise<Result>
   load(): SchedulerLoad
+  /** They go on counting. */
+  totals(): EngineTotals
 }
 
 interface Row {
@@ -89,6 +94,7 @@ interface Row {
   readonly random: Random | null
   readonly resolve: (result: RowResult) => void
   readonly reject: (error: Error) => void
+  readonly submittedAt: number
   past: KvView | null
   /** Tokens not cached yet. */
   input: readonly number[]
@@ -121,6 +127,7 @@ export function createScheduler(deps: {
   let runs = 0
   /** Of the last decoding run; unknown before the first. */
   let msPerStep = Number.POSITIVE_INFINITY
+  const totals = noTotals()
 
   /** Decoding rows beyond the first `maxRunningRows` wait; all others are fed as they come. */
   const admitted = () => {
@@ -163,7 +170,11 @@ export function createScheduler(deps: {
       leave(row)
       row.reject(aborted(row.request.signal))
     }
-    for (let task = interludes.shift(); task; task = interludes.shift()) await task()
+    for (let task = interludes.shift(); task; task = interludes.shift()) {
+      const startedAt = performance.now()
+      await task()
+      totals.headMs += performance.now() - startedAt
+    }
   }
 
   function chunkTokens(): number {
@@ -187,20 +198,27 @@ export function createScheduler(deps: {
     const steps = Math.min(chunk, Math.max(...rows.map(remaining)))
     const stepRows = rows.map((row) => stepRow(row, steps))
     runs += 1
-    for (const row of rows) row.lastRun = runs
+    for (const row of rows) {
+      if (row.lastRun === 0) observe(totals.queueMs, QUEUE_MS_BOUNDS, performance.now() - row.submittedAt)
+      row.lastRun = runs
+    }
     // Said now: the run keeps this process from saying anything.
     onLoad?.(load())
     let outcomes: StepOutcome[]
     try {
       const startedAt = performance.now()
       const feeds = composeFeeds(runner.layout, stepRows, steps, allocate)
+      const composedAt = performance.now()
       const fetches = await runner.run(feeds, {
         hiddenStates: rows.some((row) => wantedStates(row) > 0),
         present: rows.some(({ request, input }, index) => {
           return request.decode !== null || request.keepCache || stepRows[index]!.input.length < input.length
         }),
       })
-      if (chunk > 1) msPerStep = (performance.now() - startedAt) / fetches.emitted
+      const ranAt = performance.now()
+      if (chunk > 1) msPerStep = (ranAt - startedAt) / fetches.emitted
+      totals.generationMs += ranAt - composedAt
+      observe(totals.batchRows, BATCH_ROWS_BOUNDS, rows.length)
       outcomes = splitFetches(stepRows, feeds, fetches, eosTokenIds)
     } catch (thrown) {
       await recover(rows, chunk, coerceError(thrown))
@@ -241,6 +259,7 @@ export function createScheduler(deps: {
 
   function advance(row: Row, fed: number, outcome: StepOutcome): void {
     const { request } = row
+    if (!isDecoding(row)) totals.prefillTokens += fed
     row.past = outcome.cached
     const last = fed === row.input.length
     if (last) collectStates(row, outcome)
@@ -250,6 +269,7 @@ export function createScheduler(deps: {
     }
     if (request.decode !== null) {
       row.tokens.push(...outcome.tokens)
+      totals.decodeTokens += outcome.tokens.length
       if (!outcome.endedByEos && remaining(row) > 0) {
         row.input = outcome.tokens.slice(-1)
         return
@@ -277,12 +297,18 @@ export function createScheduler(deps: {
   }
 
   function load(): SchedulerLoad {
-    const runningRows = queue.filter(({ lastRun }) => lastRun > 0).length
-    return { runningRows, waitingRows: queue.length - runningRows }
+    const running = queue.filter(({ lastRun }) => lastRun > 0)
+    return {
+      runningRows: running.length,
+      waitingRows: queue.length - running.length,
+      // A session's rows share its signal.
+      runningSessions: new Set(running.map(({ request }) => request.signal)).size,
+    }
   }
 
   return {
     load,
+    totals: () => totals,
     submit(request) {
       return new Promise((resolve, reject) => {
         const { decode } = request
@@ -291,6 +317,7 @@ export function createScheduler(deps: {
           random: decode && decode.temperature > 0 ? createRandom(decode.seed) : null,
           resolve,
           reject,
+          submittedAt: performance.now(),
           past: request.past,
           input: request.input,
           tokens: [],

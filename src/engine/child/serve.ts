@@ -29,6 +29,9 @@ const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
 /** Share of the machine's (or the container's) memory that kept caches may take. */
 const CACHE_SHARE = 0.25
 
+/** How old the totals may be that the API process knows of while runs go on. */
+const TOTALS_MS = 250
+
 type Handlers = {
   readonly [Name in OperationName]: (
     params: Operations[Name]['params'],
@@ -61,12 +64,15 @@ export async function serve(
   })
 
   let reported = ''
+  let reportedAt = 0
   function reportLoad(): void {
     const load = { ...sessions.load(), ...scheduler.load() }
     const text = JSON.stringify(load)
-    if (text === reported) return
+    const now = performance.now()
+    if (text === reported && now - reportedAt < TOTALS_MS) return
     reported = text
-    send({ type: 'load', load })
+    reportedAt = now
+    send({ type: 'load', load, totals: scheduler.totals() })
   }
 
   const handlers: Handlers = {

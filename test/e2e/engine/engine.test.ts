@@ -153,7 +153,7 @@ suite('an engine', () => {
     const work = session.generate(busy())
     const outcome = expect(work).rejects.toMatchObject({ code: 'ABORTED' })
     await soon(() => expect(engine.status().runningRows).toBe(32))
-    expect(engine.status().waitingRows).toBe(120 - 32)
+    expect(engine.status()).toMatchObject({ waitingRows: 120 - 32, sessions: 1, waitingSessions: 0 })
     expect(engine.status().cacheBytes).toBeGreaterThan(0)
     const abortedAt = performance.now()
     caller.abort()
@@ -189,14 +189,22 @@ suite('an engine', () => {
     const work = session.generate(busy())
     const outcome = expect(work).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
     await soon(() => expect(engine.status().runningRows).toBeGreaterThan(0))
-    const { pid, restarts } = engine.status()
+    const { pid, restarts, totals } = engine.status()
+    expect(totals.decodeTokens).toBeGreaterThanOrEqual(before.generatedTokens)
     process.kill(pid!, 'SIGKILL')
     await outcome
+    expect(engine.status().totals.decodeTokens).toBeGreaterThanOrEqual(totals.decodeTokens)
     expect(engine.status()).toMatchObject({ state: 'restarting', pid: null, waitingRows: 0, runningRows: 0 })
     // A session lived in the dead process; a new one waits for the next process.
     await expect(session.embed()).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
     session.close()
-    expect(await generateAlone(engine, 4)).toMatchObject({ tokens: before.tokens })
+    const atDeath = engine.status().totals
+    const next = generateAlone(engine, 4)
+    expect(engine.status()).toMatchObject({ waitingSessions: 1, sessions: 0 })
+    expect(await next).toMatchObject({ tokens: before.tokens })
+    await soon(() => {
+      expect(engine.status().totals.decodeTokens).toBe(atDeath.decodeTokens + before.generatedTokens)
+    })
     expect(engine.status()).toMatchObject({ state: 'ready', restarts: restarts + 1, sessions: 0 })
     expect(engine.status().pid).not.toBe(pid)
   })
