@@ -26,6 +26,8 @@ create table episodes (
   stopped text not null,
   seed bigint not null,
   admitted boolean not null,
+  -- Admitted and with latents: may be found as somebody's neighbour.
+  steers boolean not null,
   -- The caller's word, from which labels are derived again whenever it changes. At most one of the two is set.
   feedback_correct boolean,
   feedback_answer text,
@@ -35,10 +37,11 @@ create table episodes (
 
 create index episodes_newest on episodes (tenant_id, created_at desc, id desc);
 
--- Retrieval reads every admitted episode of one tenant and model and compares it exactly. No HNSW: up to some 50,000
--- such rows an exact scan behind this index has perfect recall and is fast (bench/retrieval.bench.ts); an HNSW index
--- filters by tenant after its scan, so it loses neighbours of small tenants, and it lets one tenant's rows shape another's results.
-create index episodes_admitted on episodes (tenant_id, fingerprint) where admitted;
+-- Retrieval compares the query with every episode of one tenant and model that steers. Deliberately no HNSW: up to some
+-- 50,000 such rows the exact scan behind this index is fast and has perfect recall (`npm run bench:retrieval`), while an
+-- HNSW index filters by tenant after its scan: it loses neighbours of small tenants, and one tenant's rows shape the
+-- results of another.
+create index episodes_steering on episodes (tenant_id, fingerprint) where steers;
 
 -- Across tenants, for the worker: what it has to catch up on, and what is too old.
 create index episodes_pending on episodes (created_at) where status = 'pending';

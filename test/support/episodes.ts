@@ -8,7 +8,8 @@ import { createRandom, norm } from '#tensor'
 export function unitVector(seed: number, width: number, stream = 0): Float32Array {
   const random = createRandom(seed, stream)
   const vector = Float32Array.from({ length: width }, () => random.uniform() * 2 - 1)
-  return vector.map((value) => value / norm(vector))
+  const length = norm(vector)
+  return vector.map((value) => value / length)
 }
 
 export function newCandidate(over: Partial<Candidate> = {}): Candidate {

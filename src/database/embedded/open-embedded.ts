@@ -61,7 +61,10 @@ async function startThread(
   // Not `once`, which rejects on 'error': a broken thread exits too.
   const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
   try {
-    const [ready] = (await once(thread, 'message')) as [ThreadReady]
+    const [ready] = (await Promise.race([
+      once(thread, 'message'),
+      exited.then(() => Promise.reject(new Error('its thread ended'))),
+    ])) as [ThreadReady]
     thread.on('error', (error) =>
       logger.fatal({ err: error }, 'the embedded database broke down: restart the service'),
     )

@@ -1,6 +1,7 @@
 import { type Database, query } from '#database'
 import { encodeLatents } from '../latent-bytes.ts'
 import type { NewEpisode } from '../types.ts'
+import { vectorText } from '../vector-text.ts'
 
 /**
  * One statement, so one transaction and one round trip: episode, candidates, latents and the outbox row are there
@@ -10,10 +11,11 @@ const SQL = `
   with episode as (
     insert into episodes (
       tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer, reasoning,
-      reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted
+      reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, steers
     )
     values (
-      $1, $2, $3, $4, $5, $6, $7, $8, $9::real[]::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
+      $1, $2, $3, $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+      $19 and $21::integer is not null
     )
     on conflict do nothing
     returning tenant_id, id
@@ -61,7 +63,7 @@ export async function addEpisode(
     episode.strategy,
     storable(episode.question),
     episode.reference,
-    Array.from(episode.embedding),
+    vectorText(episode.embedding),
     episode.answer === null ? null : storable(episode.answer),
     storable(episode.reasoning),
     episode.reward,

@@ -1,6 +1,7 @@
 import type { Neighbour, NeighbourQuery } from '#algorithms'
 import { type Database, query } from '#database'
 import { decodeLatents } from '../latent-bytes.ts'
+import { vectorText } from '../vector-text.ts'
 
 interface Row {
   readonly id: string
@@ -17,14 +18,10 @@ interface Row {
  */
 const SQL = `
   with nearest as materialized (
-    select id, embedding <=> $3::real[]::vector as distance
+    select id, embedding <=> $3::vector as distance
     from episodes
-    where tenant_id = $1 and fingerprint = $2 and admitted
-      and exists (
-        select from episode_latents
-        where episode_latents.tenant_id = episodes.tenant_id and episode_latents.episode_id = episodes.id
-      )
-      and embedding <=> $3::real[]::vector <= 1 - $4::double precision
+    where tenant_id = $1 and fingerprint = $2 and steers
+      and embedding <=> $3::vector <= 1 - $4::double precision
     order by distance, id
     limit $5
   )
@@ -40,7 +37,7 @@ export async function nearestEpisodes(
   const { rows } = await query<Row>(database, 'nearest episodes', SQL, [
     tenantId,
     fingerprint,
-    Array.from(embedding),
+    vectorText(embedding),
     minSimilarity,
     topK,
   ])

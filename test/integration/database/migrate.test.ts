@@ -105,17 +105,17 @@ describe.skipIf(servers === null)('the schema', () => {
     )
   })
 
-  it('retrieves through the index of admitted episodes', async () => {
+  it('retrieves through the index of episodes that steer', async () => {
     const { pool } = test.database
     await pool.query(`
       insert into episodes (tenant_id, id, created_at, fingerprint, model_id, strategy, question, embedding, reasoning,
-        reward, iterations, evaluations, generated_tokens, stopped, seed, admitted)
-      select 'tenant-' || n % 50, gen_random_uuid(), now(), 'f', 'm', 's', 'q', '[1,2,3]', 'r', 0, 0, 0, 0, 'x', n, n % 3 = 0
+        reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, steers)
+      select 'tenant-' || n % 50, gen_random_uuid(), now(), 'f', 'm', 's', 'q', '[1,2,3]', 'r', 0, 0, 0, 0, 'x', n, true, n % 3 = 0
       from generate_series(1, 5000) n`)
     await pool.query('analyze episodes')
     const { rows } = await pool.query(`
-      explain select id from episodes where tenant_id = 'tenant-7' and fingerprint = 'f' and admitted
+      explain select id from episodes where tenant_id = 'tenant-7' and fingerprint = 'f' and steers
       order by embedding <=> '[1,2,3]' limit 8`)
-    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('episodes_admitted')
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('episodes_steering')
   })
 })
