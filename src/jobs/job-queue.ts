@@ -10,7 +10,7 @@ export interface JobQueue {
   close(): Promise<void>
 }
 
-export interface JobWorker {
+interface JobWorker {
   /** Finishes the jobs in hand first. */
   close(): Promise<void>
 }
