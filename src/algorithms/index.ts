@@ -34,5 +34,8 @@ export {
   type Judge,
   type Judgement,
 } from './rewards/judgement.ts'
+export { createLogitVerdicts, type VerdictTokens } from './rewards/logit-verdicts.ts'
+export { readScore, readVerdictWord } from './rewards/read-verdict.ts'
 export { createRewardJudge, type RewardTerm } from './rewards/reward-judge.ts'
-export { createVerifier, type VerdictCriterion } from './rewards/verifier.ts'
+export { type AskJudge, createVerifier, type VerdictCriterion } from './rewards/verifier.ts'
+export { createWrittenVerdicts } from './rewards/written-verdicts.ts'

@@ -28,6 +28,11 @@ export interface Continuation {
 }
 
 export interface GenerationRow {
+  /**
+   * What to continue; the prompt unless given. A sequence is continued whatever ends inside it or in `prefix`, as a judge goes
+   * on after the answer.
+   */
+  readonly sequence?: SequenceId
   /** Answer tokens to start from; `[]` starts at the prompt. */
   readonly prefix: readonly number[]
   /** 0 takes the most likely token; above 0 samples by inverse CDF from `seed`. */
@@ -103,7 +108,7 @@ export interface LatentSession {
   readonly prompt: SequenceId
   /** State of the last prompt token, `[D]`: raw, neither centred nor normalised. Prefills the prompt. */
   embed(): Promise<Float32Array>
-  /** Continues the prompt, all rows in one batch. @throws ABORTED when the session's signal fires. */
+  /** Continues the prompt or another sequence, all rows in one batch. @throws ABORTED when the session's signal fires. */
   generate(rows: readonly GenerationRow[]): Promise<readonly Continuation[]>
   /** Logits of `tokens` at the position after each row's suffix, `[rows][tokens.length]`. */
   score(rows: readonly ScoreRow[], tokens: readonly number[]): Promise<readonly Float32Array[]>

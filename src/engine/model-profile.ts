@@ -2,7 +2,7 @@
 
 import { Value } from 'typebox/value'
 import { type JsonObject, modelInvalid } from './model-files.ts'
-import { ModelProfile } from './profile.ts'
+import { type Criterion, ModelProfile } from './profile.ts'
 import type { PromptCodec } from './types.ts'
 
 const ADVICE = 'src/engine/profile.ts describes every field'
@@ -12,7 +12,8 @@ const MAX_FAULTS = 8
  * The profile with its defaults filled in.
  *
  * @throws ServiceError MODEL_INVALID naming every fault by JSON pointer: against the schema, a pattern that is no regular
- * expression or lacks its group 1, not exactly one criterion `correctness`, verdict words that the tokenizer cannot tell apart.
+ * expression or lacks its group 1, not exactly one criterion `correctness`, verdict words that are missing or
+ * cannot be told apart, a marker that is missing, a pooling of embeddings that the engine does not have.
  */
 export function readModelProfile(source: JsonObject, codec: PromptCodec): ModelProfile {
   const profile = Value.Default(ModelProfile, Value.Clone(source))
@@ -25,7 +26,12 @@ export function readModelProfile(source: JsonObject, codec: PromptCodec): ModelP
       )
     throw modelInvalid('circadian.json to fit its schema', summary(faults), ADVICE)
   }
-  const faults = [...patternFaults(profile), ...criterionFaults(profile), ...verdictFaults(profile, codec)]
+  const faults = [
+    ...patternFaults(profile),
+    ...criterionFaults(profile),
+    ...verdictFaults(profile, codec),
+    ...embeddingFaults(profile),
+  ]
   if (faults.length > 0) throw modelInvalid('circadian.json to be usable', summary(faults), ADVICE)
   return profile
 }
@@ -53,6 +59,11 @@ function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   }
 }
 
+/** Silence would embed by the last token and call it a mean. */
+function* embeddingFaults({ embedding }: ModelProfile): Generator<string> {
+  if (embedding.token === 'mean') yield "/embedding/token is 'mean', and only 'last' is there yet"
+}
+
 function* criterionFaults({ judge }: ModelProfile): Generator<string> {
   const names = judge.criteria.map(({ name }) => name)
   const correctness = names.filter((name) => name === 'correctness').length
@@ -66,18 +77,37 @@ function* criterionFaults({ judge }: ModelProfile): Generator<string> {
   }
 }
 
-/** A verdict is read from the logits of first tokens: the two sides may share none. */
+/** The two sides of a verdict must be there and told apart: by first token in logits, by word in what the judge writes. */
 function* verdictFaults({ judge }: ModelProfile, codec: PromptCodec): Generator<string> {
+  if (judge.verdict !== 'logit' && judge.marker === undefined) {
+    yield `/judge has no 'marker', which a judge of verdict '${judge.verdict}' writes before it`
+  }
+  if (judge.verdict === 'score') return
   for (const [index, criterion] of judge.criteria.entries()) {
     const pointer = `/judge/criteria/${index}`
-    for (const word of [...criterion.true, ...criterion.false]) {
-      if (codec.encode(word).length === 0)
-        yield `${pointer} has the verdict word '${word}', which has no token`
+    for (const side of ['true', 'false'] as const) {
+      if (criterion[side].length === 0) yield `${pointer} has no '${side}' verdict words`
     }
-    const trueTokens = new Set(criterion.true.map((word) => codec.encode(word)[0]))
-    const shared = criterion.false.find((word) => trueTokens.has(codec.encode(word)[0]))
-    if (shared !== undefined) {
-      yield `${pointer} has the false verdict '${shared}', whose first token is also that of a true verdict`
-    }
+    yield* judge.verdict === 'logit' ? tokenFaults(pointer, criterion, codec) : wordFaults(pointer, criterion)
   }
+}
+
+function* tokenFaults(pointer: string, criterion: Criterion, codec: PromptCodec): Generator<string> {
+  for (const word of [...criterion.true, ...criterion.false]) {
+    if (codec.encode(word).length === 0) yield `${pointer} has the verdict word '${word}', which has no token`
+  }
+  const trueTokens = new Set(criterion.true.map((word) => codec.encode(word)[0]))
+  const shared = criterion.false.find((word) => trueTokens.has(codec.encode(word)[0]))
+  if (shared !== undefined) {
+    yield `${pointer} has the false verdict '${shared}', whose first token is also that of a true verdict`
+  }
+}
+
+function* wordFaults(pointer: string, criterion: Criterion): Generator<string> {
+  const fold = (word: string) => word.trim().toLowerCase()
+  const blank = [...criterion.true, ...criterion.false].find((word) => fold(word) === '')
+  if (blank !== undefined) yield `${pointer} has a verdict word of nothing but white space`
+  const trueWords = new Set(criterion.true.map(fold))
+  const shared = criterion.false.find((word) => trueWords.has(fold(word)))
+  if (shared !== undefined) yield `${pointer} has '${shared}' for a true and for a false verdict`
 }

@@ -10,9 +10,9 @@ const Criterion = Type.Object(
     name: Type.String({ minLength: 1 }),
     /** Continuation judge: text appended to the answer. Chat judge: the user turn, with {question} and {answer}. */
     prompt: Type.String({ minLength: 1 }),
-    /** Verdict words whose first token counts as true, and as false. */
-    true: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
-    false: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    /** Verdict words: logit, those whose first token counts as true, and as false; generate, the words themselves; score, none. */
+    true: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    false: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     weight: Type.Number({ exclusiveMinimum: 0 }),
   },
   closed,
@@ -35,7 +35,7 @@ const Defaults = Type.Object(
     lr: Type.Number({ exclusiveMinimum: 0, default: 0.03 }),
     beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9 }),
     maxIterations: Type.Integer({ minimum: 0, maximum: 256, default: 10 }),
-    /** Evaluations without a rise of the best reward before the search gives up. */
+    /** Evaluations (of each rollout) without a rise of the best reward before the search gives up. */
     patience: Type.Integer({ minimum: 1, maximum: 256, default: 3 }),
     stopReward: Type.Number({ minimum: -1, maximum: 0, default: -0.2 }),
     admitReward: Type.Number({ minimum: -1, maximum: 0, default: -0.5 }),
@@ -47,6 +47,9 @@ const Defaults = Type.Object(
     retrievalTemperature: Type.Number({ exclusiveMinimum: 0, default: 1 }),
     /** Largest L2 norm of the transferred shift, in units of the norm of z_base; caps what memory may do. */
     maxShift: Type.Number({ exclusiveMinimum: 0, default: 1 }),
+    /** M: 1 pushes away from the argmax tokens; more are sampled at each step, and pushed by how they compare. */
+    rollouts: Type.Integer({ minimum: 1, maximum: 32, default: 1 }),
+    rolloutTemperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
     marginSteps: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
     maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 1024 }),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
@@ -68,6 +71,17 @@ export const ModelProfile = Type.Object(
     judge: Type.Object(
       {
         mode: Type.Union([Type.Literal('continuation'), Type.Literal('chat')]),
+        /**
+         * logit: P(true) from the logits after the prompt. generate: the judge reasons, then says a verdict word behind `marker`.
+         * score: the same with a number in [0, 1]. What it wrote says nothing without marker, verdict and EOS: the criterion failed.
+         */
+        verdict: Type.Union([Type.Literal('logit'), Type.Literal('generate'), Type.Literal('score')], {
+          default: 'logit',
+        }),
+        /** generate, score: what stands right before the verdict; the last one that the judge wrote counts. */
+        marker: Type.Optional(Type.String({ minLength: 1 })),
+        /** generate, score: most tokens that the judge writes about one criterion; the context keeps room for them. */
+        maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 512 }),
         criteria: Type.Array(Criterion, { minItems: 1, maxItems: 16 }),
       },
       closed,

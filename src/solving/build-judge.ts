@@ -39,13 +39,12 @@ export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
   const terms = [
     createVerifier({
       weight: verifier,
-      session: context.session,
+      ask: parts.verdicts.ask(context.session, (tokens) => {
+        context.meter.rewardTokens += tokens
+      }),
       criteria: parts.verdicts.criteriaFor(context.verdictContext),
       isJudgeable: ({ answer, finish }) =>
         answer !== null && (finish === 'eos' || !parts.profile.format.mustEnd),
-      onFed: (tokens) => {
-        context.meter.rewardTokens += tokens
-      },
     }),
     createFormatTerm(parts.formatRules(context.verdictContext.question), weights.format),
   ]

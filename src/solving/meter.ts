@@ -10,7 +10,7 @@ type Phase = 'queueMs' | 'retrieveMs' | 'draftMs' | 'optimizeMs' | 'rewardMs'
 export interface Meter {
   /** Decoded for drafts, regenerations and samples. */
   generatedTokens: number
-  /** Fed to the judge. */
+  /** Fed to the judge, or written by it. */
   rewardTokens: number
   readonly timings: Readonly<Record<Phase, number>>
   /** Adds the time that `work` takes to a phase, whether it succeeds or not. Judging inside `optimizeMs` counts as judging only. */

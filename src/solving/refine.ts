@@ -70,7 +70,12 @@ export async function refine(run: Run, task: Refinement): Promise<Outcome> {
           })
         },
       },
-      { ...run.settings, temperature: 1, rollouts: 1, seed: run.seed },
+      // What is sampled at a temperature is pushed at it; argmax tokens have none.
+      {
+        ...run.settings,
+        temperature: run.settings.rollouts > 1 ? run.settings.rolloutTemperature : 1,
+        seed: run.seed,
+      },
       run.signal,
     )
     return {

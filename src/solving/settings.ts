@@ -22,6 +22,9 @@ export interface Settings {
   readonly rho: number
   /** S_max: positions that `auto` moves and that an episode keeps. */
   readonly latents: number
+  /** M: 1 = argmax tokens. */
+  readonly rollouts: number
+  readonly rolloutTemperature: number
   readonly marginSteps: number
   /** null: no episodic memory for this request. */
   readonly retrieval: {
@@ -58,6 +61,8 @@ export function resolveSettings(request: SolveRequest, profile: ModelProfile): S
     beta1: defaults.beta1,
     rho: defaults.rho,
     latents: defaults.latents,
+    rollouts: defaults.rollouts,
+    rolloutTemperature: defaults.rolloutTemperature,
     marginSteps: defaults.marginSteps,
     retrieval: resolveRetrieval(request, profile),
     weights: resolveWeights(request, profile),

@@ -1,8 +1,9 @@
-/** @file The profile's judge, in tokens: where each criterion's verdict is read, and which tokens say true or false. */
+/** @file The profile's judge, in tokens: where each criterion goes on from an answer, and what asks for its verdict. */
 
 import type { Answer, SequenceId, VerdictCriterion } from '#algorithms'
-import type { ChatMessage, Criterion, Engine, ModelProfile, PromptCodec } from '#engine'
+import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
 import { ServiceError } from '#errors'
+import { compileJudge, type JudgeCompiled } from './compile-judge.ts'
 import { fillTemplate } from './fill-template.ts'
 
 /** What a verdict is about: one question, its prompt, and the engine's name for it. */
@@ -15,6 +16,7 @@ export interface VerdictContext {
 
 export interface Verdicts {
   criteriaFor(context: VerdictContext): readonly VerdictCriterion[]
+  readonly ask: JudgeCompiled
   /** Most tokens that one answer of this question may have, so that answer and judging fit the context. */
   room(context: Omit<VerdictContext, 'promptSequence'>, contextLength: number): number
 }
@@ -22,11 +24,10 @@ export interface Verdicts {
 /**
  * Compiles the judge of a profile.
  *
- * @throws ServiceError MODEL_INVALID when a criterion's verdict words share their first token, or have none.
+ * @throws ServiceError MODEL_INVALID when the words of its verdicts cannot be read.
  */
 export function createVerdicts({ codec, model }: Pick<Engine, 'codec' | 'model'>): Verdicts {
   const { judge } = model.profile
-  const words = judge.criteria.map((criterion) => verdictTokens(criterion, codec))
   const compile = judge.mode === 'continuation' ? continuationRows : chatRows
   const rows = compile(judge, codec)
   return {
@@ -34,40 +35,21 @@ export function createVerdicts({ codec, model }: Pick<Engine, 'codec' | 'model'>
       judge.criteria.map((criterion, index) => ({
         name: criterion.name,
         weight: criterion.weight,
-        ...words[index]!,
         rowFor: rows.rowFor(index, context),
       })),
+    ask: compileJudge({ codec, model }),
     room: rows.room,
   }
-}
-
-function verdictTokens(criterion: Criterion, codec: PromptCodec) {
-  const firstTokens = (words: readonly string[]) =>
-    words.map((word) => {
-      const [first] = codec.encode(word)
-      if (first === undefined) {
-        throw invalid(criterion, `a verdict word that has tokens, got ${JSON.stringify(word)}`)
-      }
-      return first
-    })
-  const tokens = { trueTokens: firstTokens(criterion.true), falseTokens: firstTokens(criterion.false) }
-  const shared = tokens.trueTokens.find((token) => tokens.falseTokens.includes(token))
-  if (shared !== undefined) {
-    throw invalid(criterion, `verdict words whose first tokens differ, got token ${shared} for both`)
-  }
-  return tokens
-}
-
-function invalid(criterion: Criterion, expectation: string): ServiceError {
-  return new ServiceError(
-    'MODEL_INVALID',
-    `profile judge criterion ${criterion.name}: expected ${expectation}`,
-  )
 }
 
 interface Rows {
   rowFor(criterion: number, context: VerdictContext): VerdictCriterion['rowFor']
   room: Verdicts['room']
+}
+
+/** Tokens that the judge itself may write about one criterion. */
+function wordsOf({ verdict, maxNewTokens }: ModelProfile['judge']): number {
+  return verdict === 'logit' ? 0 : maxNewTokens
 }
 
 /** A continuation judge appends its prompt to the answer and shares the answer's cache. */
@@ -79,7 +61,7 @@ function continuationRows(judge: ModelProfile['judge'], codec: PromptCodec): Row
       sequence: answer.sequence,
       suffix: [...answer.tail, ...suffixes[criterion]!],
     }),
-    room: ({ prompt }, contextLength) => contextLength - prompt.length - longest,
+    room: ({ prompt }, contextLength) => contextLength - prompt.length - longest - wordsOf(judge),
   }
 }
 
@@ -102,7 +84,7 @@ function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
       shareCache(conversation(criterion, context, answer.text), context, answer),
     room(context, contextLength) {
       const longest = Math.max(...judge.criteria.map((_, index) => conversation(index, context, '').length))
-      return Math.floor((contextLength - longest) / (quotes ? 2 : 1))
+      return Math.floor((contextLength - longest - wordsOf(judge)) / (quotes ? 2 : 1))
     },
   }
 }

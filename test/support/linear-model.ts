@@ -61,6 +61,8 @@ export interface World {
   /** Called before every call to the model; may throw, abort a signal, or take its time. */
   readonly before?: (call: Call) => void | Promise<void>
   readonly profile?: Partial<ModelProfile>
+  /** What the judge writes on a sequence that asks it; it ends by itself unless that is longer than it may be. */
+  readonly says?: (asked: readonly number[]) => string
   /** State of the last prompt token, by prompt. */
   readonly state?: (prompt: readonly number[]) => Float32Array
 }
@@ -83,6 +85,8 @@ export const TEST_PROFILE: ModelProfile = {
   solver: { system: '', template: '{question}' },
   judge: {
     mode: 'continuation',
+    verdict: 'logit',
+    maxNewTokens: 16,
     criteria: [{ name: 'correctness', prompt: 'check', true: ['true'], false: ['false'], weight: 1 }],
   },
   answer: { pattern: 'ans (\\d)', normalise: ['trim'] },
@@ -104,6 +108,8 @@ export const TEST_PROFILE: ModelProfile = {
     minSimilarity: 0.5,
     retrievalTemperature: 1,
     maxShift: 1,
+    rollouts: 1,
+    rolloutTemperature: 1,
     marginSteps: 3,
     maxNewTokens: 48,
     rewardWeights: {},
@@ -159,6 +165,11 @@ export function createLinearModel(world: World): LinearModel {
       async generate(rows) {
         await enter('generate', signal)
         return rows.map((row) => {
+          if (row.sequence !== undefined) {
+            const asked = [...sequences[row.sequence]!, ...row.prefix]
+            judged.push(asked)
+            return write(row, encode(world.says?.(asked) ?? ''))
+          }
           if (row.prefix.length > 0) grown.push(row.prefix)
           const continuation = grow(world, matrix, row)
           sequences.push([...prompt, ...continuation.tokens])
@@ -316,6 +327,18 @@ function grow(
 
 function firstLogits(world: World): number[] {
   return WORDS.map((word) => world.firstLogits[word] ?? FAR_BELOW)
+/** What a judge wrote. */
+function write(row: GenerationRow, words: readonly number[]): Continuation {
+  const tokens = [...words, END].slice(0, row.maxNewTokens)
+  return {
+    sequence: -1,
+    tokens: [...row.prefix, ...tokens],
+    latents: { data: new Float32Array(), length: 0, width: 0 },
+    finish: tokens.at(-1) === END ? 'eos' : 'length',
+    generatedTokens: tokens.length,
+  }
+}
+
 }
 
 /** With a head of orthonormal rows, the latent with given logits is their combination of rows. */

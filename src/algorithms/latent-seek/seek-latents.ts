@@ -25,7 +25,10 @@ export interface SeekOptions {
   readonly maxIterations: number
   /** The search stops at the first best answer whose reward is above it (and whose P(correct) is at least .5). */
   readonly stopReward: number
-  /** Evaluations without a rise of the best reward before the search gives up. */
+  /**
+   * Evaluations, of each rollout, without a rise of the best reward before the search gives up: `patience` times `rollouts`
+   * new answers. One step of M rollouts would use up the patience of an argmax search before its first update.
+   */
   readonly patience: number
   /** M. 1 takes the argmax tokens; more are sampled. */
   readonly rollouts: number
@@ -147,7 +150,7 @@ function stopReason({ task, options, signal, best, current, steps, unrewarded }:
   if (hasPassed(best.evaluation.judgement, options.stopReward)) return 'reward'
   if (signal.aborted) return 'aborted'
   if (steps >= options.maxIterations) return 'maxIterations'
-  if (unrewarded >= options.patience) return 'noImprovement'
+  if (unrewarded >= options.patience * options.rollouts) return 'noImprovement'
   // A reward of 0 has nothing to push away from.
   if (options.rollouts === 1 && current.evaluation.judgement.reward === 0) return 'noImprovement'
   if (task.isExhausted?.()) return 'exhausted'

@@ -127,13 +127,14 @@ export function createSessions(deps: {
     }
   }
 
-  async function continuePrompt(session: Session, row: GenerationRow): Promise<Continuation> {
-    const prompt = sequenceOf(session, PROMPT)
-    const end = row.prefix.findIndex((token) => eosTokenIds.has(token))
+  async function continueSequence(session: Session, row: GenerationRow): Promise<Continuation> {
+    const from = sequenceOf(session, row.sequence ?? PROMPT)
+    // A judge's turn follows answers and turns that have ended.
+    const end = row.sequence === undefined ? row.prefix.findIndex((token) => eosTokenIds.has(token)) : -1
     const prefix = end === -1 ? row.prefix : row.prefix.slice(0, end + 1)
-    const start = [...prompt.tokens, ...prefix]
+    const start = [...from.tokens, ...prefix]
     const room = Math.min(row.maxNewTokens, deps.contextLength - start.length)
-    const cache = truncate(await cacheOf(session, prompt), prompt.tokens.length - 1)
+    const cache = truncate(await cacheOf(session, from), from.tokens.length - 1)
     if (end !== -1 || room <= 0) {
       return {
         sequence: addSequence(session, start, cache),
@@ -152,7 +153,8 @@ export function createSessions(deps: {
         maxNewTokens: room,
         latents: row.latents,
       },
-      keepCache: true,
+      // What a judge wrote is read, and hardly ever continued.
+      keepCache: row.sequence === undefined,
       signal: session.controller.signal,
     })
     return {
@@ -202,7 +204,7 @@ export function createSessions(deps: {
     },
     async generate(id, rows) {
       const session = sessionOf(id)
-      return await Promise.all(rows.map((row) => continuePrompt(session, row)))
+      return await Promise.all(rows.map((row) => continueSequence(session, row)))
     },
     async score(id, rows, tokens) {
       const session = sessionOf(id)

@@ -3,14 +3,20 @@ import {
   type Answer,
   createConstantJudge,
   createFormatTerm,
+  createLogitVerdicts,
   createPerfectJudge,
   createRandomJudge,
   createRewardJudge,
   createVerifier,
+  createWrittenVerdicts,
+  type GenerationRow,
   hasPassed,
   isAdmitted,
   type RewardTerm,
+  readScore,
+  readVerdictWord,
   type VerdictCriterion,
+  type VerdictTokens,
 } from '#algorithms'
 
 function answer(overrides: Partial<Answer> = {}): Answer {
@@ -105,7 +111,7 @@ describe('verifier', () => {
 
   function verifierWith(
     logits: (criterion: number, token: number, sequence: number) => number,
-    criteria: readonly Partial<VerdictCriterion>[],
+    criteria: readonly Partial<VerdictCriterion & VerdictTokens>[],
   ) {
     const calls: { rows: number; tokens: readonly number[] }[] = []
     let fed = 0
@@ -117,11 +123,9 @@ describe('verifier', () => {
       }),
       ...criterion,
     }))
-    const verifier = createVerifier({
-      weight: 1,
-      criteria: full,
-      isJudgeable: ({ finish }) => finish === 'eos',
-      onFed: (tokens) => {
+    const ask = createLogitVerdicts({
+      words: full,
+      onTokens: (tokens) => {
         fed += tokens
       },
       session: {
@@ -133,6 +137,8 @@ describe('verifier', () => {
         },
       },
     })
+    const isJudgeable = ({ finish }: Answer) => finish === 'eos'
+    const verifier = createVerifier({ weight: 1, criteria: full, ask, isJudgeable })
     return { verifier, calls, fed: () => fed }
   }
 
@@ -234,6 +240,146 @@ describe('verifier', () => {
   test('lets no NaN through', async () => {
     const { verifier } = verifierWith(() => Number.NaN, [{}])
     await expect(createRewardJudge([verifier]).judge([answer()])).rejects.toMatchObject({ code: 'INTERNAL' })
+  })
+})
+
+describe('a written verdict', () => {
+  const MARKER = 'FINAL VERIFICATION ANSWER:'
+  const WORDS = { true: ['True', 'correct'], false: ['False', 'incorrect', 'not correct'] }
+
+  test.each([
+    [`It adds up. ${MARKER} True`, 1],
+    [`It adds up. ${MARKER} **true**.`, 1],
+    [`${MARKER}\n\n\\boxed{True}`, 1],
+    ['final verification answer: correct', 1],
+    [`It does not add up. ${MARKER} False`, 0],
+    // The published parser looks for "true" anywhere behind the marker.
+    [`${MARKER} False, this is not true`, 0],
+    [`${MARKER} not correct`, 0],
+    [`${MARKER} untrue`, 0],
+    [`${MARKER} Truely nobody knows`, 0],
+    [`${MARKER} I think it is true`, 0],
+    // No verdict at all.
+    ['It is all true', 0],
+    ['', 0],
+    [`true ${MARKER}`, 0],
+    [`${MARKER} `, 0],
+    // The last marker counts.
+    [`I must end in "${MARKER} True" or "${MARKER} False". ${MARKER} False`, 0],
+    [`If it were wrong I would say ${MARKER} False. ${MARKER} True`, 1],
+    [`${MARKER} True ... but wait. ${MARKER}`, 0],
+    // Lower case may be longer than what it is made from.
+    [`İİİİ ${MARKER} True`, 1],
+  ])('%j says %d', (text, verdict) => {
+    expect(readVerdictWord(text, MARKER, WORDS)).toBe(verdict)
+  })
+
+  test('is found behind markers that look like regular expressions', () => {
+    expect(readVerdictWord('x [verdict]* (a|b)-/ true', '[verdict]* (a|b)-/', WORDS)).toBe(1)
+    expect(readVerdictWord('verdict true', '[verdict]', WORDS)).toBe(0)
+  })
+
+  test.each<readonly [text: string, score: number]>([
+    ['Score: 0.75', 0.75],
+    ['Score: **1**', 1],
+    ['Score: .5.', 0.5],
+    ['Score = 0.25, all in all', 0.25],
+    ['Score: \\boxed{0.9}', 0.9],
+    ['Score: 0.2 ... no. Score: 0.4', 0.4],
+    ...[
+      'Score: 8/10',
+      'Score: 1/10',
+      'Score: 1 / 10',
+      'Score: 1 out of 10',
+      'Score: 0,8',
+      'Score: 1%',
+      'Score: 1.5',
+      'Score: 0.9.1',
+      'Score: -0.5',
+      'Score: 1e-3',
+      'Score: high',
+      'Score: NaN',
+      'Score:',
+      '0.9',
+      '',
+    ].map((text) => [text, 0] as const),
+  ])('%j is worth %d', (text, score) => {
+    expect(readScore(text, 'Score')).toBe(score)
+  })
+
+  /** A judge over letters: token 65 is "A". */
+  function written(says: (row: GenerationRow) => { text: string; finish?: 'eos' | 'length' }) {
+    const batches: (readonly GenerationRow[])[] = []
+    let tokens = 0
+    const ask = createWrittenVerdicts({
+      maxNewTokens: 40,
+      read: (_, said) => readVerdictWord(String.fromCharCode(...said), 'V:', WORDS),
+      onTokens: (count) => {
+        tokens += count
+      },
+      session: {
+        async generate(rows) {
+          batches.push(rows)
+          return rows.map((row) => {
+            const { text, finish = 'eos' } = says(row)
+            const said = Array.from(text, (letter) => letter.charCodeAt(0))
+            return {
+              ...{ sequence: 9, latents: { data: new Float32Array(), length: 0, width: 1 }, finish },
+              ...{ tokens: [...row.prefix, ...said], generatedTokens: said.length },
+            }
+          })
+        },
+      },
+    })
+    const codes = (text: string) => Array.from(text, (letter) => letter.charCodeAt(0))
+    const criteria = ['correctness', 'clarity'].map((name, index) => ({
+      ...{ name, weight: 1 + index },
+      rowFor: ({ sequence }: Answer) => ({ sequence, suffix: codes(`${name}? Say V: true or V: false.`) }),
+    }))
+    const verifier = createVerifier({ weight: 1, criteria, ask, isJudgeable: () => true })
+    return { verifier, batches, tokens: () => tokens }
+  }
+
+  test('is asked for all criteria and answers in one batch, greedily, behind the answer', async () => {
+    const { verifier, batches, tokens } = written(({ prefix, sequence }) => ({
+      text: sequence === 1 && prefix[1] === 111 ? 'V: true' : 'V: false',
+    }))
+
+    const scores = await verifier.score([answer({ sequence: 1 }), answer({ sequence: 2 })])
+
+    expect(batches).toHaveLength(1)
+    expect(batches[0]!.map(({ sequence }) => sequence)).toEqual([1, 1, 2, 2])
+    expect(batches[0]![0]).toMatchObject({ temperature: 0, maxNewTokens: 40, latents: 0 })
+    expect(scores[0]).toEqual({ value: -2 / 3, parts: { correctness: 0, clarity: -1 }, correctness: 1 })
+    expect(scores[1]).toEqual({ value: -1, parts: { correctness: -1, clarity: -1 }, correctness: 0 })
+    const asked = batches[0]!.reduce((sum, { prefix }) => sum + prefix.length, 0)
+    expect(tokens()).toBe(asked + 7 + 8 + 8 + 8)
+  })
+
+  test('is not read from the prompt: a judge that says nothing has not approved', async () => {
+    const { verifier } = written(() => ({ text: '' }))
+    expect((await verifier.score([answer()]))[0]).toMatchObject({ value: -1, correctness: 0 })
+  })
+
+  test('counts for nothing when the judge was cut short', async () => {
+    const { verifier } = written(() => ({ text: 'V: true', finish: 'length' }))
+    expect((await verifier.score([answer()]))[0]).toMatchObject({ value: -1, correctness: 0 })
+  })
+
+  test('with the weights of LatentEvolve, Eq. 11, is (ans + comp + calc + 2 form + 2 clar) / 7', async () => {
+    const q = [1, 0.5, 0.25, 0.75, 0]
+    const criteria = [1, 1, 1, 2, 2].map((weight, index) => ({
+      ...{ name: ['correctness', 'comprehension', 'calculation', 'form', 'clarity'][index]!, weight },
+      rowFor: () => ({ sequence: 0, suffix: [index] }),
+    }))
+    const ask = async (questions: readonly { criterion: number }[]) =>
+      questions.map((each) => q[each.criterion]!)
+    const [score] = await createVerifier({ weight: 1, criteria, ask, isJudgeable: () => true }).score([
+      answer(),
+    ])
+
+    expect(score!.value).toBeCloseTo((1 + 0.5 + 0.25 + 2 * 0.75 + 0) / 7 - 1, 12)
+    expect(score!.correctness).toBe(1)
   })
 })
 

@@ -9,13 +9,15 @@ import {
   tokenOf,
   type World,
 } from '../../support/linear-model.ts'
-import { solverOn } from '../../support/solve-in-memory.ts'
+import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 type Judge = ModelProfile['judge']
 
 function criterion(name: string, prompt: string, weight: number): Judge['criteria'][number] {
   return { name, prompt, weight, true: ['true'], false: ['false'] }
 }
+
+const LOGIT = { verdict: 'logit', maxNewTokens: 16 } as const
 
 function worldOf(judge: Judge, verdicts: Readonly<Record<string, number>>): World {
   return {
@@ -33,6 +35,7 @@ const ANSWER = [...encode('a : 6 + 4 ; ans 1'), END]
 describe('a continuation judge', () => {
   test('reads its verdicts behind the answer, weighs them, and reports each', async () => {
     const judge: Judge = {
+      ...LOGIT,
       mode: 'continuation',
       criteria: [criterion('correctness', 'check', 1), criterion('clarity', 'check wise', 3)],
     }
@@ -53,6 +56,7 @@ describe('a continuation judge', () => {
 
   test('does not let form outweigh doubt: a search goes on past P(correct) below one half', async () => {
     const judge: Judge = {
+      ...LOGIT,
       mode: 'continuation',
       criteria: [criterion('correctness', 'check', 1), criterion('clarity', 'check wise', 50)],
     }
@@ -65,7 +69,11 @@ describe('a continuation judge', () => {
 })
 
 describe('a chat judge', () => {
-  const judge: Judge = { mode: 'chat', criteria: [criterion('correctness', '{question} {answer} check', 1)] }
+  const judge: Judge = {
+    ...LOGIT,
+    mode: 'chat',
+    criteria: [criterion('correctness', '{question} {answer} check', 1)],
+  }
   const turn = [
     USER,
     ...encode('6 + 4 = ?'),
@@ -126,11 +134,96 @@ describe('verdict words', () => {
     ['have none', { true: [' '], false: ['false'] }],
   ])('that %s are refused when the solver is made', (_name, words) => {
     const judge: Judge = {
+      ...LOGIT,
       mode: 'continuation',
       criteria: [{ ...TEST_PROFILE.judge.criteria[0]!, ...words }],
     }
     expect(() => solverOn(worldOf(judge, {}))).toThrow(
       expect.objectContaining({ code: 'MODEL_INVALID', message: expect.stringContaining('correctness') }),
     )
+  })
+})
+
+describe('a judge that writes', () => {
+  const writing = (mode: Judge['mode'], verdict: Judge['verdict'], prompt: string): Judge => ({
+    ...{ mode, verdict, marker: 'check =', maxNewTokens: 12 },
+    criteria: [criterion('correctness', prompt, 1), criterion('clarity', `${prompt} wise`, 2)],
+  })
+  const says = (judge: Judge, text: (asked: readonly number[]) => string) => ({
+    ...worldOf(judge, {}),
+    says: text,
+  })
+
+  test.each([
+    ['continuation' as const, 'check = true ? false', [...PROMPT, ...ANSWER]],
+    ['chat' as const, 'check = true ? false', [...PROMPT, ...ANSWER, USER]],
+  ])('reasons behind the answer, as a %s judge, and is read there alone', async (mode, prompt, begins) => {
+    const judge = writing(mode, 'generate', prompt)
+    const clear = tokenOf('wise')
+    const world = says(judge, (asked) => (asked.includes(clear) ? '6 + 4 check = false' : 'check = true'))
+    const { solve, engine } = solverOn(world)
+    const solution = await solve({ strategy: 'greedy', explain: true, reward: { format: 0 } })
+
+    expect(engine.calls).toMatchObject({ generate: 2, score: 0 })
+    expect(engine.judged).toHaveLength(2)
+    for (const asked of engine.judged) expect(asked.slice(0, begins.length)).toEqual(begins)
+    expect(solution.candidates![0]!.rewardTerms).toMatchObject({
+      ...{ 'verifier.correctness': 0, 'verifier.clarity': -1 },
+    })
+    expect(solution.reward).toBeCloseTo(-2 / 3, 12)
+    const fed = engine.judged.reduce((sum, asked) => sum + asked.length - PROMPT.length - ANSWER.length, 0)
+    expect(solution.usage.rewardTokens).toBe(fed + 4 + 7)
+    // What the judge writes is no part of the answers.
+    expect(solution.usage.generatedTokens).toBe(ANSWER.length)
+  })
+
+  test('that says nothing approves of nothing, whatever its prompt shows', async () => {
+    const world = says(writing('continuation', 'generate', 'check = true'), () => '')
+    expect((await solverOn(world).solve({ strategy: 'greedy', reward: { format: 0 } })).reward).toBe(-1)
+  })
+
+  test('that goes on and on has not judged', async () => {
+    const world = says(writing('continuation', 'generate', '?'), () => `check = true ${'; '.repeat(12)}`)
+    expect((await solverOn(world).solve({ strategy: 'greedy', reward: { format: 0 } })).reward).toBe(-1)
+  })
+
+  test('gives marks: the mean of what is read, and 0 where nothing can be', async () => {
+    const marks = (text: string) => says(writing('continuation', 'score', '?'), () => text)
+    const rewardOf = async (text: string) =>
+      (await solverOn(marks(text)).solve({ strategy: 'greedy', reward: { format: 0 } })).reward
+
+    expect(await rewardOf('check = 1')).toBe(0)
+    expect(await rewardOf('check = 7')).toBe(-1)
+    expect(await rewardOf('wise')).toBe(-1)
+  })
+
+  test('judges all regenerations and all criteria of a step in one batch', async () => {
+    const judge = writing('continuation', 'generate', '?')
+    const right = tokenOf('c')
+    const world = {
+      ...TWO_FLIPS,
+      profile: { judge },
+      says: (asked: readonly number[]) => `check = ${asked.includes(right)}`,
+    }
+    const { solve, engine } = solverOn(world)
+    const solution = await solve()
+
+    expect(solution).toMatchObject({ answer: '3', stopped: 'reward' })
+    // The draft and each evaluation: one batch to answer, one to judge.
+    expect(engine.calls.generate).toBe(2 + 2 * solution.evaluations)
+  })
+
+  test('keeps room for what it may write', () => {
+    const context = { question: '6 + 4 = ?', messages: [], prompt: PROMPT }
+    const room = (verdict: Judge['verdict']) =>
+      createVerdicts(createLinearModel(worldOf(writing('continuation', verdict, '?'), {}))).room(context, 256)
+
+    expect(room('logit') - room('generate')).toBe(12)
+    expect(room('score')).toBe(room('generate'))
+  })
+
+  test('needs a marker', () => {
+    const { marker: _, ...judge } = writing('continuation', 'score', '?')
+    expect(() => solverOn(worldOf(judge, {}))).toThrow(expect.objectContaining({ code: 'MODEL_INVALID' }))
   })
 })

@@ -1,0 +1,43 @@
+/**
+ * @file Verdicts that the judge writes: it reasons by greedy decoding, and its verdict is read from what it wrote.
+ *
+ * Papers: LatentSeek (arXiv 2505.13308), whose judge ends in true or false; LatentEvolve (arXiv 2509.24771), whose judge gives
+ * each criterion a number in [0, 1].
+ * Deviates: only the judge's own tokens are read. The published parser reads prompt and output together, so a judge that says
+ * nothing approves by the example in its own prompt.
+ */
+
+import type { LatentSession } from '../ports.ts'
+import type { AskJudge } from './verifier.ts'
+
+export interface WrittenVerdictsOptions {
+  readonly session: Pick<LatentSession, 'generate'>
+  /** Most tokens that the judge writes about one criterion. */
+  readonly maxNewTokens: number
+  /** The degree, in [0, 1], that the judge's tokens state for a criterion; 0 when they state none. */
+  read(criterion: number, tokens: readonly number[]): number
+  /** Called with the tokens that judging fed to the model, and with those it wrote. */
+  onTokens(count: number): void
+}
+
+/** A judge that did not end within its bound has not judged: what it was about to say is not guessed from what it said. */
+export function createWrittenVerdicts(options: WrittenVerdictsOptions): AskJudge {
+  const { session, maxNewTokens, read, onTokens } = options
+  return async (questions) => {
+    const written = await session.generate(
+      questions.map(({ row }) => ({
+        sequence: row.sequence,
+        prefix: row.suffix,
+        temperature: 0,
+        seed: 0,
+        maxNewTokens,
+        latents: 0,
+      })),
+    )
+    return questions.map(({ criterion, row }, index) => {
+      const { tokens, finish, generatedTokens } = written[index]!
+      onTokens(row.suffix.length + generatedTokens)
+      return finish === 'eos' ? read(criterion, tokens.slice(row.suffix.length)) : 0
+    })
+  }
+}

@@ -1,0 +1,72 @@
+/** @file How the profile's judge is asked, and where its verdict is read: in its logits, or in what it writes. */
+
+import {
+  type AskJudge,
+  createLogitVerdicts,
+  createWrittenVerdicts,
+  type LatentSession,
+  readScore,
+  readVerdictWord,
+  type VerdictTokens,
+} from '#algorithms'
+import type { Criterion, Engine, ModelProfile, PromptCodec } from '#engine'
+import { ServiceError } from '#errors'
+
+/** Asks in a session; `onTokens` is told every token that judging fed or wrote. */
+export type JudgeCompiled = (session: LatentSession, onTokens: (count: number) => void) => AskJudge
+
+/**
+ * @throws ServiceError MODEL_INVALID when a criterion's verdict words share their first token or have none (`logit`), or
+ * there is no marker to read behind (`generate`, `score`).
+ */
+export function compileJudge({ codec, model }: Pick<Engine, 'codec' | 'model'>): JudgeCompiled {
+  const { judge } = model.profile
+  if (judge.verdict === 'logit') {
+    const words = judge.criteria.map((criterion) => verdictTokens(criterion, codec))
+    return (session, onTokens) => createLogitVerdicts({ session, words, onTokens })
+  }
+  const readText = textReader(judge)
+  const { maxNewTokens } = judge
+  const read = (criterion: number, tokens: readonly number[]) => readText(criterion, codec.decode(tokens))
+  return (session, onTokens) => createWrittenVerdicts({ session, maxNewTokens, read, onTokens })
+}
+
+function textReader({
+  marker,
+  verdict,
+  criteria,
+}: ModelProfile['judge']): (criterion: number, text: string) => number {
+  if (marker === undefined) {
+    throw new ServiceError(
+      'MODEL_INVALID',
+      `profile judge: expected a marker for verdict '${verdict}', got none`,
+    )
+  }
+  return verdict === 'score'
+    ? (_, text) => readScore(text, marker)
+    : (criterion, text) => readVerdictWord(text, marker, criteria[criterion]!)
+}
+
+function verdictTokens(criterion: Criterion, codec: PromptCodec): VerdictTokens {
+  const firstTokens = (words: readonly string[]) =>
+    words.map((word) => {
+      const [first] = codec.encode(word)
+      if (first === undefined) {
+        throw invalid(criterion, `a verdict word that has tokens, got ${JSON.stringify(word)}`)
+      }
+      return first
+    })
+  const tokens = { trueTokens: firstTokens(criterion.true), falseTokens: firstTokens(criterion.false) }
+  const shared = tokens.trueTokens.find((token) => tokens.falseTokens.includes(token))
+  if (shared !== undefined) {
+    throw invalid(criterion, `verdict words whose first tokens differ, got token ${shared} for both`)
+  }
+  return tokens
+}
+
+function invalid(criterion: Criterion, expectation: string): ServiceError {
+  return new ServiceError(
+    'MODEL_INVALID',
+    `profile judge criterion ${criterion.name}: expected ${expectation}`,
+  )
+}

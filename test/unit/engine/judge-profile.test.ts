@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest'
+import { readModelProfile } from '../../../src/engine/model-profile.ts'
+
+const CRITERION = { name: 'correctness', prompt: 'Is it right?', weight: 1 }
+const WORDS = { true: ['True'], false: ['False'] }
+
+/** A tokenizer of letters. */
+const CODEC = {
+  encode: (text: string) => Array.from(text.trim(), (letter) => letter.charCodeAt(0)),
+  encodeChat: () => [],
+  decode: () => '',
+}
+
+function read(judge: object, rest: object = {}) {
+  return readModelProfile(
+    { solver: { system: '' }, judge: { mode: 'chat', ...judge }, answer: { kind: 'number' }, ...rest },
+    CODEC,
+  )
+}
+
+describe('a judge', () => {
+  test('reads logits unless told otherwise; one rollout', () => {
+    const { judge, defaults } = read({ criteria: [{ ...CRITERION, ...WORDS }] })
+    expect(judge).toMatchObject({ verdict: 'logit', maxNewTokens: 512 })
+    expect(defaults).toMatchObject({ rollouts: 1, rolloutTemperature: 1 })
+  })
+
+  test('may write: words that only differ behind their first token are told apart then', () => {
+    const words = { true: ['correct'], false: ['clearly not'] }
+    const criteria = [{ ...CRITERION, ...words }]
+    expect(read({ verdict: 'generate', marker: 'V:', criteria }).judge.criteria[0]).toMatchObject(words)
+    expect(() => read({ criteria })).toThrow(/first token is also that of a true verdict/)
+  })
+
+  test('may give marks, and needs no words for them', () => {
+    const { judge } = read({ verdict: 'score', marker: 'Score:', criteria: [CRITERION] })
+    expect(judge.criteria[0]).toMatchObject({ true: [], false: [] })
+  })
+
+  test.each([
+    ['no marker', { verdict: 'generate', criteria: [{ ...CRITERION, ...WORDS }] }, /\/judge has no 'marker'/],
+    ['no marker for marks', { verdict: 'score', criteria: [CRITERION] }, /\/judge has no 'marker'/],
+    ['an empty marker', { verdict: 'score', marker: '', criteria: [CRITERION] }, /\/judge\/marker/],
+    ['no words', { verdict: 'generate', marker: 'V:', criteria: [CRITERION] }, /no 'true' verdict words/],
+    ['no words to read in logits', { criteria: [{ ...CRITERION, true: ['a'] }] }, /no 'false' verdict words/],
+    [
+      'one word on both sides',
+      { verdict: 'generate', marker: 'V:', criteria: [{ ...CRITERION, true: ['Yes'], false: [' yes'] }] },
+      /has ' yes' for a true and for a false verdict/,
+    ],
+    [
+      'a blank word',
+      { verdict: 'generate', marker: 'V:', criteria: [{ ...CRITERION, true: [' '], false: ['no'] }] },
+      /nothing but white space/,
+    ],
+    ['a verdict of another kind', { verdict: 'vibes', criteria: [CRITERION] }, /\/judge\/verdict/],
+  ])('with %s is refused', (_name, judge, fault) => {
+    expect(() => read(judge)).toThrow(fault)
+  })
+})
+
+test('embeddings pooled by their mean are refused while nothing pools them', () => {
+  const judge = { criteria: [{ ...CRITERION, ...WORDS }] }
+  expect(() => read(judge, { embedding: { token: 'mean' } })).toThrow(/only 'last' is there yet/)
+})
