@@ -25,6 +25,7 @@ const IDLE: ChildLoad = {
   runningSessions: 0,
   cachedSequences: 0,
   cacheBytes: 0,
+  keptPrompts: 0,
 }
 
 export interface ChildConnection {

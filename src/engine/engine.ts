@@ -144,6 +144,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         runningRows,
         cachedSequences: load?.cachedSequences ?? 0,
         cacheBytes: load?.cacheBytes ?? 0,
+        keptPrompts: load?.keptPrompts ?? 0,
         totals: supervisor.totals(),
       }
     },

@@ -77,6 +77,8 @@ export interface ChildLoad {
   /** Sequences whose keys and values are kept, and their bytes. */
   readonly cachedSequences: number
   readonly cacheBytes: number
+  /** Prompts kept for later sessions. */
+  readonly keptPrompts: number
 }
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'

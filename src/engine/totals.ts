@@ -10,6 +10,9 @@ export interface EngineTotals {
   /** Tokens of prompts, prefixes and verdicts that were fed; padding and tokens fed back while decoding do not count. */
   prefillTokens: number
   decodeTokens: number
+  /** Prompts that began like an earlier one whose cache was still here, and their tokens that were not fed for it. */
+  prefixHits: number
+  prefixTokensReused: number
   /** Milliseconds in runs of the generation graph, and of the head graphs. */
   generationMs: number
   headMs: number
@@ -30,6 +33,8 @@ export function noTotals(): EngineTotals {
   return {
     prefillTokens: 0,
     decodeTokens: 0,
+    prefixHits: 0,
+    prefixTokensReused: 0,
     generationMs: 0,
     headMs: 0,
     batchRows: emptyTally(BATCH_ROWS_BOUNDS),
@@ -41,6 +46,8 @@ export function addTotals(a: EngineTotals, b: EngineTotals): EngineTotals {
   return {
     prefillTokens: a.prefillTokens + b.prefillTokens,
     decodeTokens: a.decodeTokens + b.decodeTokens,
+    prefixHits: a.prefixHits + b.prefixHits,
+    prefixTokensReused: a.prefixTokensReused + b.prefixTokensReused,
     generationMs: a.generationMs + b.generationMs,
     headMs: a.headMs + b.headMs,
     batchRows: addTallies(a.batchRows, b.batchRows),

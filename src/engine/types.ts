@@ -43,6 +43,8 @@ export interface EngineStatus {
   /** Sequences whose keys and values the engine process keeps, and their bytes. */
   readonly cachedSequences: number
   readonly cacheBytes: number
+  /** Prompts among them that are kept for later sessions; `totals` say how often that paid. */
+  readonly keptPrompts: number
   /** Of all engine processes so far. */
   readonly totals: Readonly<EngineTotals>
 }

@@ -5,6 +5,7 @@ import { DATA_TYPES, int, type Model, type Node, type Value } from '#onnx'
 import { createGenerationGraph } from '../../src/engine/child/generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from '../../src/engine/child/head-graph.ts'
 import { createSession } from '../../src/engine/child/onnx-runtime.ts'
+import type { PrefixLimits } from '../../src/engine/child/prefix-cache.ts'
 import {
   createScheduler,
   type Scheduler,
@@ -40,6 +41,8 @@ export interface TinySessionsOptions {
   readonly limits?: Partial<SchedulerLimits>
   readonly padding?: 'any' | 'exact'
   readonly cacheBytes?: number
+  /** By default no prompt is kept for later sessions. */
+  readonly prefixes?: PrefixLimits
   readonly contextLength?: number
   /** Keys and values in half precision, as GPU exports have them. */
   readonly halfCaches?: boolean
@@ -94,6 +97,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     contextLength: options.contextLength ?? TINY_CONTEXT,
     eosTokenIds: [EOS],
     cacheBytes: options.cacheBytes ?? 2 ** 30,
+    prefixes: options.prefixes ?? { leastTokens: Number.POSITIVE_INFINITY, maxPrompts: 0 },
     headLogits: head.logits,
   })
   return {

@@ -8,7 +8,10 @@ export interface RowSize {
 }
 
 export interface BatchLimits {
-  /** `exact`: the graph cannot mask padding, so only rows of equal sizes may share a run. */
+  /**
+   * `exact`: the graph cannot mask padding (GroupQueryAttention), so only rows of equal sizes may share a run; several tokens
+   * after a past it takes from one row at a time.
+   */
   readonly padding: 'any' | 'exact'
   readonly maxRows: number
   /** Most tokens fed by one run, padding included; bounds how long a run keeps others waiting. */
@@ -50,7 +53,8 @@ function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): bo
   const input = area(all.map((row) => row.input))
   if (input.fed > limits.maxInputTokens) return false
   if (limits.padding === 'exact') {
-    return size.covered === sizes[0]!.covered && size.input === sizes[0]!.input
+    const feedsAfterPast = size.covered > 0 && size.input > 1
+    return !feedsAfterPast && size.covered === sizes[0]!.covered && size.input === sizes[0]!.input
   }
   const past = area(all.map((row) => row.covered))
   return (

@@ -13,6 +13,7 @@ import {
 } from '../protocol.ts'
 import { loadGraphs } from './load-graphs.ts'
 import { chooseProvider } from './onnx-runtime.ts'
+import type { PrefixLimits } from './prefix-cache.ts'
 import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
 
@@ -28,6 +29,13 @@ const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
 
 /** Share of the machine's (or the container's) memory that kept caches may take. */
 const CACHE_SHARE = 0.25
+
+/**
+ * A token that need not be fed saves 0.02 ms on the bundled model (a prompt of 17: 0.75 ms whole, 0.46 ms when 16 are known, 0.60 ms
+ * when 8 are) and 0.8 to 1.5 ms on one of 61M weights (eight prompts of 320 tokens that differ in the last: 3.6 s or 0.2 s).
+ * Below 16 tokens the gain is lost in a request's noise, and rows of many lengths share fewer runs.
+ */
+const PREFIXES: PrefixLimits = { leastTokens: 16, maxPrompts: 64 }
 
 /** How old the totals may be that the API process knows of while runs go on. */
 const TOTALS_MS = 250
@@ -60,6 +68,7 @@ export async function serve(
     layout: generation.layout,
     ...options.sizes,
     cacheBytes: CACHE_SHARE * Math.min(totalmem(), constrainedMemory() || Number.POSITIVE_INFINITY),
+    prefixes: PREFIXES,
     headLogits: head.logits,
   })
 

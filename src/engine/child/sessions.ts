@@ -3,18 +3,30 @@
  *
  * A sequence is its tokens plus the cache of some prefix of them; whatever is not covered is fed when it is needed. A prompt is
  * therefore prefilled once and shared by its draft, regenerations, samples and verdicts, and a cache can be dropped
- * at any time at the price of feeding the tokens again.
+ * at any time at the price of feeding the tokens again. Prompts outlive their sessions while there is room: another prompt that
+ * begins alike is fed from where they part.
  */
 
 import type { Continuation, GenerationRow, ScoreRow, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
-import { bytesPerPosition, type KvLayout, type KvView, truncate, viewLength } from './key-values.ts'
+import {
+  bytesPerPosition,
+  type KvBlock,
+  type KvLayout,
+  type KvView,
+  truncate,
+  viewLength,
+} from './key-values.ts'
+import { createPrefixCache, type PrefixLimits } from './prefix-cache.ts'
 import type { RowResult, Scheduler } from './scheduler.ts'
 
 interface SessionsLoad {
   readonly sessions: number
+  /** Caches kept, those of prompts kept for later sessions included, and their bytes: what is shared counts once. */
   readonly cachedSequences: number
   readonly cacheBytes: number
+  /** Prompts kept for later sessions. */
+  readonly keptPrompts: number
 }
 
 /** Calls by session; ids are chosen by the caller of `open`. */
@@ -53,8 +65,12 @@ export function createSessions(deps: {
   readonly hiddenSize: number
   readonly contextLength: number
   readonly eosTokenIds: readonly number[]
-  /** Most bytes of caches kept between runs; beyond them the least recently used caches are dropped. */
+  /**
+   * Most bytes of caches kept between runs. Beyond them prompts kept for later sessions are dropped, then the least recently
+   * used caches.
+   */
   readonly cacheBytes: number
+  readonly prefixes: PrefixLimits
   /** Logits of the LM head at `tokens`, one array per row of `states` `[R, D]`. */
   readonly headLogits: (states: Float32Array, tokens: readonly number[]) => Promise<Float32Array[]>
 }): Sessions {
@@ -62,6 +78,7 @@ export function createSessions(deps: {
   const eosTokenIds = new Set(deps.eosTokenIds)
   const positionBytes = bytesPerPosition(deps.layout)
   const sessions = new Map<number, Session>()
+  const prefixes = createPrefixCache(deps.prefixes)
   let clock = 0
 
   function sessionOf(id: number): Session {
@@ -87,10 +104,13 @@ export function createSessions(deps: {
     return id
   }
 
-  /** A cache of the sequence: at least all tokens but the last. Concurrent callers share one prefill. */
+  /** A cache of the sequence: at least all tokens but the last. */
   async function cacheOf(session: Session, sequence: Sequence): Promise<KvView> {
-    if (sequence.cache !== null && viewLength(sequence.cache) >= sequence.tokens.length - 1)
-      return sequence.cache
+    return isCached(sequence) ? sequence.cache : await fed(session, sequence)
+  }
+
+  /** Feeds what is not cached, so that cache and state are known. Concurrent callers share one prefill. */
+  async function fed(session: Session, sequence: Sequence): Promise<KvView> {
     sequence.filling ??= fill(session, sequence).finally(() => {
       sequence.filling = null
     })
@@ -98,6 +118,8 @@ export function createSessions(deps: {
   }
 
   async function fill(session: Session, sequence: Sequence): Promise<KvView> {
+    reusePrefix(sequence)
+    if (sequence.state !== null && isCached(sequence)) return sequence.cache
     const covered = viewLength(sequence.cache)
     const { cached, hiddenStates } = await scheduler.submit({
       past: sequence.cache,
@@ -109,21 +131,38 @@ export function createSessions(deps: {
     session.controller.signal.throwIfAborted()
     sequence.cache = cached
     sequence.state = hiddenStates
+    if (sequence === session.sequences.get(PROMPT)) {
+      prefixes.keep({ tokens: sequence.tokens, cache: cached!, state: hiddenStates })
+    }
     dropBeyondBudget()
     return cached!
   }
 
-  const kept = () => [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
-  const bytesOf = (sequence: Sequence) => viewLength(sequence.cache) * positionBytes
+  function reusePrefix(sequence: Sequence): void {
+    const prefix = prefixes.find(sequence.tokens)
+    const covered = viewLength(sequence.cache)
+    if (prefix === null || viewLength(prefix.cache) <= covered) return
+    const totals = scheduler.totals()
+    totals.prefixHits += 1
+    totals.prefixTokensReused += viewLength(prefix.cache) - covered
+    sequence.cache = prefix.cache
+    sequence.state ??= prefix.state
+  }
+
+  const caches = (): KvView[] => {
+    const open = [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
+    return [...open.flatMap(({ cache }) => cache ?? []), ...prefixes.caches()]
+  }
+  const blocks = (): Set<KvBlock> => new Set(caches().map(({ block }) => block))
+  const bytes = () => [...blocks()].reduce((sum, { rows, length }) => sum + rows * length, 0) * positionBytes
 
   function dropBeyondBudget(): void {
-    const sequences = kept()
-    let bytes = sequences.reduce((sum, sequence) => sum + bytesOf(sequence), 0)
-    if (bytes <= deps.cacheBytes) return
-    for (const sequence of sequences.sort((a, b) => a.lastUsed - b.lastUsed)) {
-      if (bytes <= deps.cacheBytes) return
-      bytes -= bytesOf(sequence)
+    while (bytes() > deps.cacheBytes && prefixes.dropOldest());
+    if (bytes() <= deps.cacheBytes) return
+    const open = [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
+    for (const sequence of open.sort((a, b) => a.lastUsed - b.lastUsed)) {
       sequence.cache = null
+      if (bytes() <= deps.cacheBytes) return
     }
   }
 
@@ -199,7 +238,7 @@ export function createSessions(deps: {
     async embed(id) {
       const session = sessionOf(id)
       const prompt = sequenceOf(session, PROMPT)
-      if (prompt.state === null) await cacheOf(session, prompt)
+      if (prompt.state === null) await fed(session, prompt)
       return prompt.state!
     },
     async generate(id, rows) {
@@ -223,12 +262,16 @@ export function createSessions(deps: {
       session.controller.abort(new ServiceError('ABORTED', 'engine: the session was closed'))
     },
     load() {
-      const cached = kept().filter(({ cache }) => cache !== null)
       return {
         sessions: sessions.size,
-        cachedSequences: cached.length,
-        cacheBytes: cached.reduce((sum, sequence) => sum + bytesOf(sequence), 0),
+        cachedSequences: blocks().size,
+        cacheBytes: bytes(),
+        keptPrompts: prefixes.caches().length,
       }
     },
   }
+}
+
+function isCached(sequence: Sequence): sequence is Sequence & { readonly cache: KvView } {
+  return sequence.cache !== null && viewLength(sequence.cache) >= sequence.tokens.length - 1
 }

@@ -71,6 +71,13 @@ suite('formBatches()', () => {
         { padding: 'exact' },
       ),
     ).toEqual([[0, 2], [1], [3]])
+    const afterPast = [
+      [10, 2],
+      [10, 2],
+      [0, 5],
+      [0, 5],
+    ] as const
+    expect(batches(afterPast, { padding: 'exact' })).toEqual([[0], [1], [2, 3]])
   })
 
   test('gives the same batches for an unchanged list', () => {
