@@ -20,10 +20,10 @@ export async function latentsToKeep(run: Run, draft: Draft, best: Found): Promis
     return { zBase: kept, zStar: kept }
   }
   const prefix = best.prefix.slice(0, settings.latents)
+  const { lr, beta1, marginSteps } = settings
   // Latents that memory alone set are kept as they are: widening them every time would let the shift grow without end.
-  const steps = best.step > 0 ? settings.marginSteps : 0
+  const options = { lr, beta1, temperature: 1, steps: marginSteps, lookFirst: best.step === 0 }
   try {
-    const options = { lr: settings.lr, beta1: settings.beta1, temperature: 1, steps }
     const zStar = await widenMargin(engine.head, best.latents, prefix, options, signal)
     return zStar && { zBase: takeLatents(draft.latents, zStar.length), zStar }
   } catch (error) {

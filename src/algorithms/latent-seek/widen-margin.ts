@@ -15,11 +15,13 @@ export interface MarginOptions {
   readonly lr: number
   readonly beta1: number
   readonly temperature: number
-  /** Updates with reward +1 before the first look; 0 = only look. */
+  /** Updates with reward +1 before the first look, and (at least one) before each look after it. */
   readonly steps: number
+  /** Looks before the first update: latents that decode to the answer already stay as they are. */
+  readonly lookFirst: boolean
 }
 
-/** Looks after the first; each costs `max(1, steps)` more updates. */
+/** Looks after the first. */
 const MAX_REPEATS = 4
 
 /**
@@ -41,7 +43,8 @@ export async function widenMargin(
   let moved = takeLatents(latents, prefix.length)
   let adam = freshAdam(moved)
   for (let repeat = 0; repeat <= MAX_REPEATS; repeat++) {
-    const steps = repeat === 0 ? options.steps : Math.max(1, options.steps)
+    const first = options.lookFirst ? 0 : options.steps
+    const steps = repeat === 0 ? first : Math.max(1, options.steps)
     if (steps > 0) {
       const pulled = await pull(head, moved, adam, prefix, { ...options, steps }, signal)
       moved = pulled.latents

@@ -5,7 +5,7 @@ import { identity, linearHead } from '../../support/linear-model.ts'
 import { latentsFrom } from '../../support/seek-problem.ts'
 
 const NEVER = new AbortController().signal
-const OPTIONS = { lr: 0.1, beta1: 0.9, temperature: 1, steps: 3 }
+const OPTIONS = { lr: 0.1, beta1: 0.9, temperature: 1, steps: 3, lookFirst: false }
 
 function recordingHead(matrix: readonly Float64Array[]) {
   const arithmetic = linearHead(matrix)
@@ -90,4 +90,20 @@ test('leaves its input as it was', async () => {
   await widenMargin(head, latents, [1], OPTIONS, NEVER)
 
   expect(latents.data).toEqual(Float32Array.from([0, 1]))
+})
+
+test('looks first where it is told to: latents that decode to the answer stay as they are', async () => {
+  const { head, ascents } = recordingHead(identity(2))
+  const kept = await widenMargin(head, latentsFrom([[0, 1]]), [1], { ...OPTIONS, lookFirst: true }, NEVER)
+
+  expect(kept?.data).toEqual(Float32Array.from([0, 1]))
+  expect(ascents).toHaveLength(0)
+})
+
+test('pulls by whole margin steps when that first look fails, as it does for sampled tokens', async () => {
+  const { head, ascents } = recordingHead(identity(2))
+  const kept = await widenMargin(head, latentsFrom([[1, 0]]), [1], { ...OPTIONS, lookFirst: true }, NEVER)
+
+  expect(margin(kept!)).toBeGreaterThan(0)
+  expect(ascents.map(({ maxSteps }) => maxSteps)).toEqual([3, 3])
 })

@@ -3,7 +3,7 @@ import { createPerfectJudge, createRandomJudge } from '#algorithms'
 import { bestOfSamples, gaussianKick } from '#solving'
 import { createRandom } from '#tensor'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import { tokenOf } from '../../support/linear-model.ts'
+import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 describe('greedy', () => {
@@ -112,6 +112,62 @@ describe('latentseek', () => {
     expect(solution.candidates?.[1]).toMatchObject({ answer: null, tokens: 1, reward: -1 })
     expect(solution.answer).toBe('3')
     expect(engine.grown.every((prefix) => !prefix.includes(0))).toBe(true)
+  })
+})
+
+describe('latentseek with sampled rollouts', () => {
+  const sampling = (rollouts: number, rolloutTemperature = 1) => ({
+    ...TWO_FLIPS,
+    profile: { defaults: { ...TEST_PROFILE.defaults, rollouts, rolloutTemperature, maxIterations: 3 } },
+  })
+
+  test('completes and judges the rollouts of a step as one batch', async () => {
+    const { solve, engine } = solverOn(sampling(8, 2))
+    const solution = await solve({ budget: { maxIterations: 1 }, explain: true })
+
+    expect(engine.calls.sample).toBe(1)
+    // Draft, rollouts, and where the one update led to.
+    expect(engine.calls.generate).toBeLessThanOrEqual(3)
+    expect(engine.calls.score).toBe(engine.calls.generate)
+    expect(engine.grown.length).toBeGreaterThan(1)
+    expect(solution.evaluations).toBe(engine.grown.length)
+    expect(solution.candidates).toHaveLength(1 + engine.grown.length)
+  })
+
+  test('finds by chance what lies behind two flips, and remembers latents that decode to it', async () => {
+    const episodes = createEpisodesInMemory()
+    const { solve, engine } = solverOn(sampling(16, 2), { episodes })
+    const solution = await solve({ explain: true })
+
+    expect(solution).toMatchObject({ answer: '3', stopped: 'reward' })
+    expect(solution.iterations).toBeLessThan(3)
+    const [episode] = episodes.added
+    const tokens = await engine.head.decode(episode!.latents!.zStar, new AbortController().signal)
+    expect(tokens[0]).toBe(tokenOf('c'))
+  })
+
+  test('draws at its own temperature: near 0 every rollout is the draft, and nothing is judged', async () => {
+    const { solve, engine } = solverOn(sampling(8, 0.01))
+    const solution = await solve()
+
+    expect(solution).toMatchObject({ answer: '1', evaluations: 0, iterations: 3, stopped: 'maxIterations' })
+    expect(engine.calls.sample).toBe(3)
+  })
+
+  test('is as patient as an argmax search, counted per rollout', async () => {
+    const search = (rollouts: number) => {
+      const world = {
+        ...sampling(rollouts),
+        routes: { a: route('1', 0.3), b: route('2', 0.2), c: route('3', 0.1), d: route('4', 0.05) },
+        firstLogits: { a: 3, b: 2.9, c: 2.8, d: 2.7 },
+      }
+      world.profile.defaults = { ...world.profile.defaults, patience: 1, maxIterations: 20 }
+      return solverOn(world).solve()
+    }
+
+    // Three answers there are besides the draft, none better: fewer than 1 x 4 evaluations, but not than 1 x 2.
+    expect(await search(4)).toMatchObject({ stopped: 'maxIterations', evaluations: 3 })
+    expect(await search(2)).toMatchObject({ stopped: 'noImprovement' })
   })
 })
 
