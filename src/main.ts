@@ -14,6 +14,7 @@ import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
+import { createMetrics } from './metrics.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
@@ -38,12 +39,15 @@ async function start(config: Config): Promise<void> {
     keep(queues.startWorker({ store: episodes, outbox, episodeTtlDays: config.episodes.ttlDays }))
   }
 
+  const metrics = createMetrics({ engine })
   let draining = false
   const app = keep(
     buildApp({
-      solver: createSolver({ engine, episodes, logger }),
+      solver: metrics.watch(createSolver({ engine, episodes, logger })),
       episodes,
       health: () => checkHealth({ database, queues, engine }),
+      metrics: metrics.expose,
+      observeRequest: metrics.observeRequest,
       draining: () => draining,
       logger,
     }),

@@ -8,21 +8,26 @@ import { decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
 import { replyToRawFault, replyWithProblem } from './error-replies.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
+import { observeRequests, type RequestObservation } from './observe-requests.ts'
 import { contractRoute, describeContract } from './openapi.ts'
 import { createRequestId } from './request-id.ts'
 import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
+import { type Exposition, metricsRoute } from './routes/metrics.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
 import type { App } from './type-provider.ts'
 import { validatorCompiler } from './validation.ts'
 
-const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics'])
 
 export interface AppDeps {
   readonly solver: Solver
   readonly episodes: EpisodeStore
   readonly health: () => Promise<Health>
+  /** All metrics of the process, for `GET /metrics`. */
+  readonly metrics: () => Promise<Exposition>
+  readonly observeRequest: (observation: RequestObservation) => void
   readonly logger: FastifyBaseLogger
   /** True from the moment when no new work should be taken; `close()` implies it. */
   readonly draining?: () => boolean
@@ -63,6 +68,7 @@ export function buildApp(deps: AppDeps): App {
   app.setValidatorCompiler(validatorCompiler)
   useJsonBodies(app)
 
+  observeRequests(app, deps.observeRequest)
   refuseWhileDraining(app, deps.draining ?? (() => false))
   refuseUnknownRoutes(app)
   decorateRequests(app)
@@ -75,6 +81,7 @@ export function buildApp(deps: AppDeps): App {
       normaliseAnswer: (answer) => deps.solver.normaliseAnswer(answer),
     })
     healthRoutes(routes, deps.health)
+    metricsRoute(routes, deps.metrics)
     contractRoute(routes)
   })
   return app

@@ -3,10 +3,12 @@
 import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
 
+const STILL_ANSWERED: ReadonlySet<string | undefined> = new Set(['/livez', '/metrics'])
+
 /**
  * Answers new requests with SHUTTING_DOWN once `isDraining` says so or the app is being closed, and lets go of every
  * connection after its answer: kept open for a next request, it would hold up `close()`. Whether the process lives
- * (`/livez`) is still answered: it does.
+ * (`/livez`) is still answered: it does. So is what it has done (`/metrics`), or the last requests would go uncounted.
  */
 export function refuseWhileDraining(app: FastifyInstance, isDraining: () => boolean): void {
   let closing = false
@@ -14,7 +16,7 @@ export function refuseWhileDraining(app: FastifyInstance, isDraining: () => bool
     closing = true
   })
   app.addHook('onRequest', async (request) => {
-    if ((closing || isDraining()) && request.routeOptions.url !== '/livez') {
+    if ((closing || isDraining()) && !STILL_ANSWERED.has(request.routeOptions.url)) {
       throw new ServiceError('SHUTTING_DOWN', 'server: expected to be running, is shutting down')
     }
   })

@@ -30,7 +30,7 @@ export function describeContract(app: FastifyInstance): void {
       tags: [
         { name: 'solve', description: 'Ask.' },
         { name: 'episodes', description: 'What is remembered, and what callers know about it.' },
-        { name: 'service', description: 'Health.' },
+        { name: 'service', description: 'Health and metrics.' },
       ],
     },
     refResolver: {

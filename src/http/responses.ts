@@ -15,16 +15,20 @@ const DESCRIPTIONS = {
   503: 'Overloaded, shutting down, or something it needs is not there: try again after `Retry-After` seconds.',
 } as const
 
+const REQUEST_ID = { 'x-request-id': Type.String({ description: 'Id of the request, as in the logs.' }) }
+
 /** A JSON answer. */
 export function json(description: string, schema: TSchema, headers: Record<string, TSchema> = {}) {
   return {
     description,
-    headers: {
-      'x-request-id': Type.String({ description: 'Id of the request, as in the logs.' }),
-      ...headers,
-    },
+    headers: { ...REQUEST_ID, ...headers },
     content: { 'application/json': { schema: ref(schema) } },
   }
+}
+
+/** An answer in plain text. */
+export function text(description: string) {
+  return { description, headers: REQUEST_ID, content: { 'text/plain': { schema: Type.String() } } }
 }
 
 /** Problem answers for the statuses that a route can end with; 500 and 503 belong to every route. */

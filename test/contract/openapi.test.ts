@@ -75,6 +75,7 @@ test('lists what exists and nothing else', () => {
     'POST /episodes/{id}/feedback',
     'GET /livez',
     'GET /readyz',
+    'GET /metrics',
   ])
   for (const { name } of operations()) {
     const [method = '', path = ''] = name.split(' ')

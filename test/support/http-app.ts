@@ -131,6 +131,8 @@ export function unverifiedApp(deps: Partial<AppDeps> = {}) {
   return buildApp({
     solver: scriptedSolver().solver,
     episodes: memoryStore().episodes,
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: '# none\n' }),
+    observeRequest: () => {},
     health: async () => ({ database: ALL_WELL, queue: ALL_WELL, engine: ALL_WELL, model: ALL_WELL }),
     logger: pino({ level: 'silent' }),
     ...deps,

@@ -70,7 +70,7 @@ test('a request that arrives while closing is answered 503 with Retry-After and 
   await closing
 })
 
-test('once draining, everything but /livez is answered SHUTTING_DOWN', async () => {
+test('once draining, everything but /livez and /metrics is answered SHUTTING_DOWN', async () => {
   let draining = false
   const { app, url, started, finish } = await busyApp(() => draining)
   const answer = solve(url)
@@ -83,7 +83,11 @@ test('once draining, everything but /livez is answered SHUTTING_DOWN', async () 
     expect(response.headers.get('connection')).toBe('close')
     expect(await response.json()).toMatchObject({ code: 'SHUTTING_DOWN' })
   }
-  expect((await fetch(`${url}/livez`)).status).toBe(200)
+  for (const path of ['/livez', '/metrics']) {
+    const response = await fetch(url + path)
+    expect(response.status, path).toBe(200)
+    await response.text()
+  }
   finish()
   expect((await answer).status).toBe(200)
   await app.close()

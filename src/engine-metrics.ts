@@ -1,0 +1,122 @@
+/** @file The engine as metrics: what it has to do now, and what its processes have done since the start. */
+
+import { Counter, Gauge, type Metric, type Registry } from 'prom-client'
+import { BATCH_ROWS_BOUNDS, type Engine, type EngineStatus, QUEUE_MS_BOUNDS, type Tally } from '#engine'
+
+/** Registers metrics that ask the engine when they are read. */
+export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, 'model' | 'status'>): void {
+  const registers = [registry]
+
+  function gauge(name: string, help: string, read: (status: EngineStatus) => number): void {
+    new Gauge({
+      name: `circadian:${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read(engine.status()))
+      },
+    })
+  }
+
+  function counter(name: string, help: string, read: (status: EngineStatus) => number): void {
+    new Counter({
+      name: `circadian:${name}`,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read(engine.status()))
+      },
+    })
+  }
+
+  new Gauge({
+    name: 'circadian:engine_info',
+    help: 'Always 1; the labels say what serves.',
+    labelNames: ['provider', 'fingerprint'],
+    registers,
+    collect() {
+      this.reset()
+      this.set({ provider: engine.status().provider, fingerprint: engine.model.fingerprint }, 1)
+    },
+  })
+  gauge('engine_up', '1 while an engine process serves, else 0.', ({ state }) => (state === 'ready' ? 1 : 0))
+  counter('engine_restarts_total', 'Engine processes started after one had died.', ({ restarts }) => restarts)
+  gauge('num_rows_running', 'Rows in a batch.', ({ runningRows }) => runningRows)
+  gauge('num_rows_waiting', 'Rows that wait for a batch.', ({ waitingRows }) => waitingRows)
+  gauge(
+    'kv_cache_usage_bytes',
+    'Keys and values kept by the engine process, in bytes.',
+    ({ cacheBytes }) => cacheBytes,
+  )
+  gauge(
+    'kv_cached_sequences',
+    'Sequences whose keys and values are kept.',
+    ({ cachedSequences }) => cachedSequences,
+  )
+  counter(
+    'prefill_tokens_total',
+    'Tokens fed: prompts, changed prefixes, verdicts; without padding.',
+    ({ totals }) => totals.prefillTokens,
+  )
+  counter('decode_tokens_total', 'Tokens decoded.', ({ totals }) => totals.decodeTokens)
+  counter(
+    'generation_run_seconds_total',
+    'Time in runs of the generation graph.',
+    ({ totals }) => totals.generationMs / 1000,
+  )
+  counter(
+    'head_run_seconds_total',
+    'Time in runs of the head graphs: updates of latents, verdict logits.',
+    ({ totals }) => totals.headMs / 1000,
+  )
+  registerReported(registry, {
+    name: 'circadian:batch_rows',
+    help: 'Rows of each run of the generation graph.',
+    bounds: BATCH_ROWS_BOUNDS,
+    read: () => engine.status().totals.batchRows,
+  })
+  registerReported(registry, {
+    name: 'circadian:row_queue_time_seconds',
+    help: 'Time that each row waited in the engine process for its first run.',
+    bounds: QUEUE_MS_BOUNDS.map((bound) => bound / 1000),
+    read: () => {
+      const { counts, sum } = engine.status().totals.queueMs
+      return { counts, sum: sum / 1000 }
+    },
+  })
+}
+
+interface ReportedHistogram {
+  readonly name: string
+  readonly help: string
+  readonly bounds: readonly number[]
+  readonly read: () => Tally
+}
+
+/** Registers a histogram that somebody else keeps; prom-client's own can only be observed into. */
+function registerReported(registry: Registry, { name, help, bounds, read }: ReportedHistogram): void {
+  const metric = {
+    name,
+    get: async () => {
+      const { counts, sum } = read()
+      let count = 0
+      const values: { metricName: string; labels: object; value: number }[] = []
+      for (const [bucket, inBucket] of counts.entries()) {
+        count += inBucket
+        values.push({
+          metricName: `${name}_bucket`,
+          labels: { le: bounds[bucket] ?? '+Inf' },
+          value: count,
+        })
+      }
+      values.push(
+        { metricName: `${name}_sum`, labels: {}, value: sum },
+        { metricName: `${name}_count`, labels: {}, value: count },
+      )
+      return { name, help, type: 'histogram', aggregator: 'sum', values }
+    },
+  }
+  // Its types ask for one of its classes, its code for a name and values.
+  registry.registerMetric(metric as unknown as Metric)
+}

@@ -1,0 +1,48 @@
+/** @file All metrics of the API process: one registry, filled by the parts that know. */
+
+import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import type { Engine } from '#engine'
+import type { Exposition, RequestObservation } from '#http'
+import type { Solver } from '#solving'
+import { registerEngineMetrics } from './engine-metrics.ts'
+import { registerSolveMetrics } from './solve-metrics.ts'
+
+export interface Metrics {
+  /** The same solver, watched. */
+  watch(solver: Solver): Solver
+  observeRequest(observation: RequestObservation): void
+  /** Everything, in Prometheus text format. */
+  expose(): Promise<Exposition>
+}
+
+const REQUEST_SECONDS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
+]
+
+/**
+ * Creates the registry. Names follow vLLM's (`circadian:` for `vllm:`), those of the process are prom-client's; every series
+ * has the label `model_name`, and no label can take a value that a caller makes up.
+ */
+export function createMetrics({ engine }: { readonly engine: Pick<Engine, 'model' | 'status'> }): Metrics {
+  const registry = new Registry()
+  registry.setDefaultLabels({ model_name: engine.model.id })
+  const watch = registerSolveMetrics(registry, engine)
+  registerEngineMetrics(registry, engine)
+  const requests = new Histogram({
+    name: 'circadian:http_request_duration_seconds',
+    help: 'From the headers of an HTTP request to the end of its reply.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: REQUEST_SECONDS,
+    registers: [registry],
+  })
+  collectDefaultMetrics({ register: registry })
+  return {
+    watch,
+    observeRequest: ({ seconds, ...labels }) => requests.observe(labels, seconds),
+    async expose() {
+      // prom-client writes `Nan`.
+      const text = (await registry.metrics()).replaceAll(/ Nan$/gm, ' NaN')
+      return { contentType: registry.contentType, text }
+    },
+  }
+}

@@ -1,0 +1,120 @@
+/** @file A solver that is watched: what each solve brought and cost, as metrics. */
+
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Engine } from '#engine'
+import { ERROR_CODES, hasCode } from '#errors'
+import type { Solution, Solver } from '#solving'
+
+/** From a greedy answer of the bundled model to the longest `maxMs`. */
+const SOLVE_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+const STEP_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const COUNTS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+/**
+ * Registers the metrics of solves.
+ *
+ * @returns a function that wraps a solver; what the wrapped one does, answers and throws stays the same.
+ */
+export function registerSolveMetrics(
+  registry: Registry,
+  engine: Pick<Engine, 'status'>,
+): (solver: Solver) => Solver {
+  const registers = [registry]
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Counter({ name: `circadian:${name}`, help, labelNames, registers })
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Label[] = [],
+  ) => new Histogram({ name: `circadian:${name}`, help, buckets, labelNames, registers })
+
+  let inFlight = 0
+  const waiting = () => Math.min(inFlight, engine.status().waitingSessions)
+  new Gauge({
+    name: 'circadian:num_requests_running',
+    help: 'Requests being solved.',
+    registers,
+    collect() {
+      this.set(inFlight - waiting())
+    },
+  })
+  new Gauge({
+    name: 'circadian:num_requests_waiting',
+    help: 'Requests that wait: for an engine process, or with nothing of theirs in a batch.',
+    registers,
+    collect() {
+      this.set(waiting())
+    },
+  })
+  const success = counter('request_success_total', 'Solves that brought an answer to return.', [
+    'strategy',
+    'stopped',
+  ])
+  const failure = counter('request_failure_total', 'Solves that threw, by error code.', ['code'])
+  // Known from the start: the first failure is an increase, not a new series.
+  for (const code of ERROR_CODES) failure.inc({ code }, 0)
+  const improved = counter('request_improved_total', 'Solves whose answer beat the draft.', ['strategy'])
+  const degraded = counter('request_degraded_total', 'Solves that had to do without something.', ['missing'])
+  const promptTokens = counter('prompt_tokens_total', 'Tokens of the prompts of solved requests.')
+  const generationTokens = counter('generation_tokens_total', 'Tokens that solved requests decoded.')
+  const rewardTokens = counter('reward_tokens_total', 'Tokens fed to the judge by solved requests.')
+  const latency = histogram(
+    'e2e_request_latency_seconds',
+    'From the request to its committed answer.',
+    SOLVE_SECONDS,
+    ['strategy'],
+  )
+  const queueTime = histogram(
+    'request_queue_time_seconds',
+    'From the prompt to an open engine session; rows wait in row_queue_time_seconds.',
+    SOLVE_SECONDS,
+  )
+  const phaseTime = histogram('request_phase_time_seconds', 'Where solves spend their time.', SOLVE_SECONDS, [
+    'phase',
+  ])
+  const stepTime = histogram(
+    'step_time_seconds',
+    'Mean time of an optimiser step, per solve that took any: regeneration included, judging not.',
+    STEP_SECONDS,
+  )
+  const steps = histogram('optimizer_steps', 'Optimiser steps per solve.', COUNTS, ['strategy'])
+  const evaluations = histogram('evaluations', 'New answers judged per solve.', COUNTS, ['strategy'])
+  const retrieved = histogram('episodes_retrieved', 'Episodes that steered a solve.', COUNTS, ['strategy'])
+
+  function succeed({ strategy, stopped, usage, timings, ...solution }: Solution): void {
+    success.inc({ strategy, stopped })
+    if (solution.improved) improved.inc({ strategy })
+    for (const missing of solution.degraded) degraded.inc({ missing })
+    promptTokens.inc(usage.promptTokens)
+    generationTokens.inc(usage.generatedTokens)
+    rewardTokens.inc(usage.rewardTokens)
+    latency.observe({ strategy }, timings.totalMs / 1000)
+    queueTime.observe(timings.queueMs / 1000)
+    phaseTime.observe({ phase: 'retrieve' }, timings.retrieveMs / 1000)
+    phaseTime.observe({ phase: 'draft' }, timings.draftMs / 1000)
+    phaseTime.observe({ phase: 'optimize' }, timings.optimizeMs / 1000)
+    phaseTime.observe({ phase: 'reward' }, timings.rewardMs / 1000)
+    if (solution.iterations > 0) stepTime.observe(timings.optimizeMs / solution.iterations / 1000)
+    steps.observe({ strategy }, solution.iterations)
+    evaluations.observe({ strategy }, solution.evaluations)
+    retrieved.observe({ strategy }, solution.retrieved.length)
+  }
+
+  return (solver) => ({
+    normaliseAnswer: (answer) => solver.normaliseAnswer(answer),
+    async solve(request, options) {
+      inFlight += 1
+      try {
+        const solution = await solver.solve(request, options)
+        succeed(solution)
+        return solution
+      } catch (error) {
+        failure.inc({ code: ERROR_CODES.find((code) => hasCode(error, code)) ?? 'INTERNAL' })
+        throw error
+      } finally {
+        inFlight -= 1
+      }
+    },
+  })
+}
