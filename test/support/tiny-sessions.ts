@@ -13,6 +13,7 @@ import {
   type StepRunner,
 } from '../../src/engine/child/scheduler.ts'
 import { createSessions, type Sessions } from '../../src/engine/child/sessions.ts'
+import { inHalfPrecision } from '../fixtures/half-decoder.ts'
 import { type TinyDecoderOptions, tinyDecoder } from '../fixtures/tiny-decoder.ts'
 import { TINY_CONTEXT } from '../fixtures/tiny-model-directory.ts'
 
@@ -44,17 +45,21 @@ export interface TinySessionsOptions {
   /** By default no prompt is kept for later sessions. */
   readonly prefixes?: PrefixLimits
   readonly contextLength?: number
-  /** Keys and values in half precision, as GPU exports have them. */
+  /** Keys and values in half precision. */
   readonly halfCaches?: boolean
+  /** All of the decoder in half precision, as exports for GPUs are. */
+  readonly half?: boolean
+  readonly provider?: 'cpu' | 'cuda'
 }
 
 export async function tinySessions(options: TinySessionsOptions = {}): Promise<TinySessions> {
   const { model: plain, config } = tinyDecoder(options.decoder)
-  const model = options.halfCaches ? withHalfCaches(plain) : plain
+  const halved = options.half ? inHalfPrecision(plain) : plain
+  const model = options.halfCaches ? withHalfCaches(plain) : halved
   const description = describeDecoder(model, config)
   const { hiddenSize } = description
   const load = (graph: Uint8Array) =>
-    createSession(graph, { provider: 'cpu', cudaDevice: 0, threads: 1, dataFolder: null })
+    createSession(graph, { provider: options.provider ?? 'cpu', cudaDevice: 0, threads: 1, dataFolder: null })
   const graph = createGenerationGraph(await load(compileGeneration(model, description)), {
     layout: {
       layers: description.layers,
