@@ -78,6 +78,7 @@ const load = (threads: number) =>
       executionProvider: 'cpu',
       cudaDevice: 0,
       threads,
+      replicas: 1,
     },
     'cpu',
   )

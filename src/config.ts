@@ -60,6 +60,13 @@ export const Environment = Type.Object({
     default: 0,
     description: 'Index of the CUDA device.',
   }),
+  ENGINE_REPLICAS: Type.Integer({
+    minimum: 1,
+    maximum: 64,
+    default: 1,
+    description:
+      'Engine processes of the model: on CUDA one per device from `CUDA_DEVICE` on, on the CPU they share the cores.',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description:
@@ -140,6 +147,7 @@ function group(env: Environment) {
       directory: env.MODEL_DIR ?? BUNDLED_MODEL,
       executionProvider: env.EXECUTION_PROVIDER,
       cudaDevice: env.CUDA_DEVICE,
+      replicas: env.ENGINE_REPLICAS,
     },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,

@@ -116,6 +116,17 @@ export interface LatentSession {
   close(): void
 }
 
+/** Background work runs while no interactive session wants anything, and in short turns before it would starve. */
+export type Priority = 'interactive' | 'background'
+
+export interface SessionOptions {
+  readonly signal: AbortSignal
+  /** `interactive` unless given. */
+  readonly priority?: Priority
+  /** Milliseconds from now in which the caller wants to be done; among equals, what is due first runs first. */
+  readonly deadlineMs?: number
+}
+
 export interface LatentModel {
   readonly hiddenSize: number
   readonly contextLength: number
@@ -125,7 +136,7 @@ export interface LatentModel {
    * Opens a session on a prompt.
    * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_UNAVAILABLE
    */
-  open(prompt: readonly number[], options: { readonly signal: AbortSignal }): Promise<LatentSession>
+  open(prompt: readonly number[], options: SessionOptions): Promise<LatentSession>
 }
 
 /** A remembered episode near a query. */

@@ -1,75 +1,118 @@
-/** @file How much work may wait. Counted in the API process, which answers while the engine process is inside a run. */
+/** @file How much work may wait. Counted in the API process, which answers while the engine processes are inside a run. */
 
+import type { Priority } from '#algorithms'
 import { ServiceError } from '#errors'
 
 export interface Admission {
   /**
-   * Admits a session. Until it asks for something it counts as one waiting row, so that a burst of requests is seen
-   * before their rows arrive. Call the returned function once, when it asks or goes.
+   * Admits a session. Until it asks for something it counts as one waiting row, so that a burst of requests is seen before
+   * their rows arrive. Background work never keeps interactive sessions out.
    *
-   * @throws ServiceError ENGINE_OVERLOADED with the time after which the queue should have moved on
+   * @throws ServiceError ENGINE_OVERLOADED with the time in which the sessions admitted so far should be done
    */
-  admit(): () => void
-  /** Counts `rows` of a session until the returned function is called. Rows of an admitted session are never refused. */
-  submit(session: number, rows: number): () => void
-  /** Rows submitted and not answered. */
-  openRows(): number
+  admit(priority: Priority): AdmittedSession
   /** Sessions admitted that have asked for nothing yet, and those with rows not answered. */
   openSessions(): number
 }
 
-/** Weight of the newest answer in the running mean of service times. */
-const NEWEST = 0.1
+export interface AdmittedSession {
+  /** Counts `rows` until the returned function is called, once. Rows of an admitted session are never refused. */
+  submit(rows: number): () => void
+  /** The session is over. Idempotent. */
+  close(): void
+}
+
+/** How far back the measured service rate reaches: 1/e of its weight is older. */
+const WINDOW_MS = 30_000
 const LONGEST_RETRY_SECONDS = 60
+
+interface Counts {
+  /** Sessions that have asked for nothing yet. */
+  newSessions: number
+  openRows: number
+}
 
 export function createAdmission(deps: {
   readonly maxWaitingRows: number
-  /** Rows that the engine process is running. */
+  /** Rows that the engine processes are running. */
   readonly runningRows: () => number
+  readonly now?: () => number
 }): Admission {
-  let newSessions = 0
-  let openRows = 0
-  /** Calls not answered, by session. */
-  const openCalls = new Map<number, number>()
-  let meanSeconds = 0
+  const { maxWaitingRows, runningRows, now = () => performance.now() } = deps
+  const counts: Record<Priority, Counts> = {
+    interactive: { newSessions: 0, openRows: 0 },
+    background: { newSessions: 0, openRows: 0 },
+  }
+  let sessions = 0
+  let callingSessions = 0
+  /** Sessions served and the time there were any, both fading with the same window: their ratio is the rate. */
+  let served = 0
+  let busyMs = 0
+  let countedAt = now()
+
+  const all = (): Counts => ({
+    newSessions: counts.interactive.newSessions + counts.background.newSessions,
+    openRows: counts.interactive.openRows + counts.background.openRows,
+  })
+
+  /** Brings the rate up to now; called before `sessions` changes. Time without a session says nothing about the rate. */
+  function countTime(): void {
+    const kept = sessions === 0 ? 1 : Math.exp((countedAt - now()) / WINDOW_MS)
+    served *= kept
+    busyMs = busyMs * kept + WINDOW_MS * (1 - kept)
+    countedAt = now()
+  }
+
+  /** What `sessions` take at the measured rate; before the first one is served it is taken to be served now. */
+  function retryAfterSeconds(): number {
+    countTime()
+    const seconds = (sessions * busyMs) / Math.max(1, served) / 1000
+    return Math.min(LONGEST_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
+  }
 
   return {
-    openRows: () => openRows,
-    openSessions: () => newSessions + openCalls.size,
-    admit() {
-      const waiting = newSessions + Math.max(0, openRows - deps.runningRows())
-      if (waiting >= deps.maxWaitingRows) {
+    openSessions: () => all().newSessions + callingSessions,
+    admit(priority) {
+      const ahead = priority === 'interactive' ? counts.interactive : all()
+      const waiting = ahead.newSessions + Math.max(0, ahead.openRows - runningRows())
+      if (waiting >= maxWaitingRows) {
         throw new ServiceError(
           'ENGINE_OVERLOADED',
-          `engine: expected fewer than ${deps.maxWaitingRows} rows waiting, got ${waiting}`,
-          { retryAfterSeconds: Math.min(LONGEST_RETRY_SECONDS, Math.max(1, Math.ceil(meanSeconds))) },
+          `engine: expected fewer than ${maxWaitingRows} rows waiting, got ${waiting}`,
+          { retryAfterSeconds: retryAfterSeconds() },
         )
       }
-      newSessions += 1
-      return once(() => {
-        newSessions -= 1
-      })
-    },
-    submit(session, rows) {
-      const submittedAt = performance.now()
-      openRows += rows
-      openCalls.set(session, (openCalls.get(session) ?? 0) + 1)
-      return once(() => {
-        openRows -= rows
-        const calls = openCalls.get(session)! - 1
-        if (calls > 0) openCalls.set(session, calls)
-        else openCalls.delete(session)
-        meanSeconds += NEWEST * ((performance.now() - submittedAt) / 1000 - meanSeconds)
-      })
-    },
-  }
-}
+      countTime()
+      sessions += 1
+      const own = counts[priority]
+      own.newSessions += 1
+      let state: 'new' | 'started' | 'closed' = 'new'
+      let calls = 0
 
-function once(task: () => void): () => void {
-  let done = false
-  return () => {
-    if (done) return
-    done = true
-    task()
+      return {
+        submit(rows) {
+          if (state === 'new') {
+            state = 'started'
+            own.newSessions -= 1
+          }
+          own.openRows += rows
+          calls += 1
+          if (calls === 1) callingSessions += 1
+          return () => {
+            own.openRows -= rows
+            calls -= 1
+            if (calls === 0) callingSessions -= 1
+          }
+        },
+        close() {
+          if (state === 'closed') return
+          countTime()
+          sessions -= 1
+          if (state === 'new') own.newSessions -= 1
+          else served += 1
+          state = 'closed'
+        },
+      }
+    },
   }
 }

@@ -7,8 +7,8 @@ import { createAdmission } from './admission.ts'
 import { loadModelDirectory } from './model-directory.ts'
 import type { OperationName, Operations } from './protocol.ts'
 import { openRemoteSession } from './remote-session.ts'
-import { superviseEngine } from './supervisor.ts'
-import type { Engine } from './types.ts'
+import { startReplicas } from './replicas.ts'
+import type { Engine, ReplicaStatus } from './types.ts'
 
 export interface EngineOptions {
   /** Model directory in Hugging Face layout with a `circadian.json`. */
@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
   readonly cudaDevice: number
   readonly logger: Logger
+  /** Engine processes of the model: on CUDA one per device from `cudaDevice` on, on the CPU they share the cores. 1 unless given. */
+  readonly replicas?: number
   /** Rows that may wait before new sessions are refused. */
   readonly maxWaitingRows?: number
   /** Threads inside one operator; one per core unless given. */
@@ -26,10 +28,10 @@ export interface EngineOptions {
 const MAX_WAITING_ROWS = 256
 
 /**
- * Loads a model into a process of its own and resolves when it serves.
+ * Loads a model into a process of its own, or several, and resolves when they serve.
  *
- * A dead engine process rejects what was in flight with ENGINE_CRASHED and is restarted with back-off; meanwhile new
- * sessions wait briefly, then fail with ENGINE_UNAVAILABLE.
+ * A dead engine process rejects what it had in flight with ENGINE_CRASHED and is restarted with back-off; meanwhile the
+ * others serve. While there are none, new sessions wait briefly, then fail with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError MODEL_INVALID, MODEL_UNSUPPORTED, ONNX_INVALID, PROVIDER_UNAVAILABLE, SESSION_FAILED
  */
@@ -37,7 +39,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { logger } = options
   const directory = await loadModelDirectory(options.directory)
   const { sizes, info } = directory
-  const supervisor = await superviseEngine(
+  const replicas = await startReplicas(
     {
       graphFile: directory.graphFile,
       config: directory.config,
@@ -45,16 +47,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       executionProvider: options.executionProvider,
       cudaDevice: options.cudaDevice,
       threads: options.threads ?? null,
+      replicas: options.replicas ?? 1,
     },
     logger,
   )
-  const { provider } = await supervisor.connection()
   const admission = createAdmission({
     maxWaitingRows: options.maxWaitingRows ?? MAX_WAITING_ROWS,
-    runningRows: () => supervisor.current()?.load().runningRows ?? 0,
+    runningRows: () => replicas.running().rows,
   })
   let sessionsOpened = 0
-  let sessionsOpen = 0
 
   function checkPrompt(prompt: readonly number[]): void {
     if (prompt.length === 0 || prompt.length >= sizes.contextLength) {
@@ -84,10 +85,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     signal: AbortSignal,
   ): Promise<Operations[Name]['result']> {
     if (signal.aborted) throw aborted(signal)
-    const connection = await supervisor.connection()
-    const result = await connection.call(operation, params)
-    if (signal.aborted) throw aborted(signal)
-    return result
+    const place = await replicas.place()
+    const done = place.addRows(1)
+    try {
+      const result = await place.connection.call(operation, params)
+      if (signal.aborted) throw aborted(signal)
+      return result
+    } finally {
+      done()
+    }
   }
 
   const head: LatentHead = {
@@ -104,51 +110,68 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     contextLength: sizes.contextLength,
     eosTokenIds: sizes.eosTokenIds,
     head,
-    async open(prompt, { signal }) {
+    async open(prompt, { signal, priority = 'interactive', deadlineMs = null }) {
       checkPrompt(prompt)
       checkTokens('open session', prompt)
       if (signal.aborted) throw aborted(signal)
-      const started = admission.admit()
+      const admitted = admission.admit(priority)
       try {
-        const connection = await supervisor.connection()
-        sessionsOpen += 1
+        const place = await replicas.place()
+        const left = place.addSession()
         return openRemoteSession({
           id: ++sessionsOpened,
           prompt,
-          connection,
-          admission,
+          connection: place.connection,
+          priority,
+          deadlineMs,
           signal,
           checkTokens,
-          onStart: started,
-          onClose: () => {
-            sessionsOpen -= 1
+          onCall(rows) {
+            const done = admitted.submit(rows)
+            const free = place.addRows(rows)
+            return () => {
+              done()
+              free()
+            }
+          },
+          onClose() {
+            admitted.close()
+            left()
           },
         })
       } catch (thrown) {
-        started()
+        admitted.close()
         throw thrown
       }
     },
     status() {
-      const connection = supervisor.current()
-      const load = connection?.load()
-      const runningRows = load?.runningRows ?? 0
+      const processes = replicas.status()
       return {
-        state: supervisor.state(),
-        provider: connection?.provider ?? provider,
-        pid: connection?.pid ?? null,
-        restarts: supervisor.restarts(),
-        sessions: sessionsOpen,
-        waitingSessions: Math.max(0, admission.openSessions() - (load?.runningSessions ?? 0)),
-        waitingRows: Math.max(0, admission.openRows() - runningRows),
-        runningRows,
-        cachedSequences: load?.cachedSequences ?? 0,
-        cacheBytes: load?.cacheBytes ?? 0,
-        keptPrompts: load?.keptPrompts ?? 0,
-        totals: supervisor.totals(),
+        ...summary(processes),
+        waitingSessions: Math.max(0, admission.openSessions() - replicas.running().sessions),
+        replicas: processes,
+        totals: replicas.totals(),
       }
     },
-    close: () => supervisor.close(),
+    close: () => replicas.close(),
+  }
+}
+
+function summary(replicas: readonly ReplicaStatus[]): ReplicaStatus {
+  const sum = (count: (replica: ReplicaStatus) => number) =>
+    replicas.reduce((total, replica) => total + count(replica), 0)
+  const first = replicas.find(({ state }) => state === 'ready') ?? replicas[0]!
+  return {
+    state: first.state,
+    provider: first.provider,
+    pid: first.pid,
+    restarts: sum(({ restarts }) => restarts),
+    sessions: sum(({ sessions }) => sessions),
+    waitingRows: sum(({ waitingRows }) => waitingRows),
+    runningRows: sum(({ runningRows }) => runningRows),
+    cachedSequences: sum(({ cachedSequences }) => cachedSequences),
+    cacheBytes: sum(({ cacheBytes }) => cacheBytes),
+    keptPrompts: sum(({ keptPrompts }) => keptPrompts),
   }
 }
 

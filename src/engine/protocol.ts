@@ -1,6 +1,14 @@
 /** @file The messages between the API process and an engine process: few, typed, in order. */
 
-import type { AscentRequest, AscentResult, Continuation, GenerationRow, Latents, ScoreRow } from '#algorithms'
+import type {
+  AscentRequest,
+  AscentResult,
+  Continuation,
+  GenerationRow,
+  Latents,
+  Priority,
+  ScoreRow,
+} from '#algorithms'
 import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
 import type { ModelConfig } from './model-config.ts'
 import type { EngineTotals } from './totals.ts'
@@ -16,6 +24,8 @@ export interface ServeOptions {
   readonly cudaDevice: number
   /** Threads inside one operator; null leaves it to the engine. */
   readonly threads: number | null
+  /** Engine processes that share this machine's cores and memory, this one included. */
+  readonly replicas: number
 }
 
 /** Calls that are answered, by name. */
@@ -58,7 +68,13 @@ export type Call = {
 
 /** What an engine process that serves a model is told. */
 export type SessionMessage =
-  | { readonly type: 'open'; readonly session: number; readonly prompt: readonly number[] }
+  | {
+      readonly type: 'open'
+      readonly session: number
+      readonly prompt: readonly number[]
+      readonly priority: Priority
+      readonly deadlineMs: number | null
+    }
   | { readonly type: 'close'; readonly session: number }
   | Call
 

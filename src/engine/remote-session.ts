@@ -1,8 +1,7 @@
 /** @file A session as the API process sees it: every call goes to the engine process that holds its caches. */
 
-import type { LatentSession, SequenceId } from '#algorithms'
+import type { LatentSession, Priority, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
-import type { Admission } from './admission.ts'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationName, Operations } from './protocol.ts'
 
@@ -17,16 +16,17 @@ export function openRemoteSession(deps: {
   readonly id: number
   readonly prompt: readonly number[]
   readonly connection: ChildConnection
-  readonly admission: Admission
+  readonly priority: Priority
+  readonly deadlineMs: number | null
   readonly signal: AbortSignal
   /** Throws unless every token is in the model's vocabulary. */
   readonly checkTokens: (what: string, tokens: readonly number[]) => void
-  /** Called once, when the session asks for something for the first time or closes. */
-  readonly onStart: () => void
+  /** Called when the session asks for `rows`; what it returns is called when they are answered. */
+  readonly onCall: (rows: number) => () => void
   /** Called once, when the session closes. */
   readonly onClose: () => void
 }): LatentSession {
-  const { id, connection, admission, signal } = deps
+  const { id, connection, signal } = deps
   const closed = Promise.withResolvers<never>()
   // Nobody may be waiting when the session closes.
   closed.promise.catch(() => undefined)
@@ -46,7 +46,6 @@ export function openRemoteSession(deps: {
       ),
     )
     connection.post({ type: 'close', session: id })
-    deps.onStart()
     deps.onClose()
   }
 
@@ -57,8 +56,7 @@ export function openRemoteSession(deps: {
     rows: number,
   ): Promise<Operations[Name]['result']> {
     if (!isOpen) return await closed.promise
-    const done = admission.submit(id, rows)
-    deps.onStart()
+    const done = deps.onCall(rows)
     try {
       return await Promise.race([connection.call(operation, params), closed.promise])
     } finally {
@@ -66,11 +64,12 @@ export function openRemoteSession(deps: {
     }
   }
 
-  connection.post({ type: 'open', session: id, prompt: deps.prompt })
+  const { prompt, priority, deadlineMs } = deps
+  connection.post({ type: 'open', session: id, prompt, priority, deadlineMs })
   signal.addEventListener('abort', close)
   if (signal.aborted) close()
   return {
-    promptTokens: deps.prompt.length,
+    promptTokens: prompt.length,
     prompt: PROMPT,
     embed: () => call('embed', { session: id }, 1),
     async generate(rows) {

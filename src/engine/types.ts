@@ -29,15 +29,14 @@ export interface ModelInfo {
   readonly embeddingMean: Float32Array | null
 }
 
-export interface EngineStatus {
+/** One engine process. */
+export interface ReplicaStatus {
   readonly state: 'starting' | 'ready' | 'restarting' | 'closed'
   readonly provider: 'cpu' | 'cuda'
   readonly pid: number | null
   readonly restarts: number
   /** Sessions open, and rows waiting for or in a batch. */
   readonly sessions: number
-  /** Sessions that wait: admitted and nothing asked yet, or what they asked for is in no run. */
-  readonly waitingSessions: number
   readonly waitingRows: number
   readonly runningRows: number
   /** Sequences whose keys and values the engine process keeps, and their bytes. */
@@ -45,6 +44,13 @@ export interface EngineStatus {
   readonly cacheBytes: number
   /** Prompts among them that are kept for later sessions; `totals` say how often that paid. */
   readonly keptPrompts: number
+}
+
+/** All engine processes of a model: sums; `ready` while one serves; `pid` and `provider` of the first that does. */
+export interface EngineStatus extends ReplicaStatus {
+  /** Sessions that wait: admitted and nothing asked yet, or what they asked for is in no run. */
+  readonly waitingSessions: number
+  readonly replicas: readonly ReplicaStatus[]
   /** Of all engine processes so far. */
   readonly totals: Readonly<EngineTotals>
 }

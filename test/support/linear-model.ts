@@ -223,6 +223,8 @@ export function createLinearModel(world: World): LinearModel {
       waitingSessions: 0,
       waitingRows: 0,
       runningRows: 0,
+      keptPrompts: 0,
+      replicas: [],
       cachedSequences: 0,
       cacheBytes: 0,
       totals: noTotals(),
@@ -325,8 +327,6 @@ function grow(
   }
 }
 
-function firstLogits(world: World): number[] {
-  return WORDS.map((word) => world.firstLogits[word] ?? FAR_BELOW)
 /** What a judge wrote. */
 function write(row: GenerationRow, words: readonly number[]): Continuation {
   const tokens = [...words, END].slice(0, row.maxNewTokens)
@@ -339,6 +339,8 @@ function write(row: GenerationRow, words: readonly number[]): Continuation {
   }
 }
 
+function firstLogits(world: World): number[] {
+  return WORDS.map((word) => world.firstLogits[word] ?? FAR_BELOW)
 }
 
 /** With a head of orthonormal rows, the latent with given logits is their combination of rows. */

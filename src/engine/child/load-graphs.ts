@@ -1,6 +1,7 @@
 /** @file From a model directory to sessions: read the step graph, compile what serving needs, load it. */
 
 import { readFile, stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
 import { ServiceError } from '#errors'
@@ -38,7 +39,8 @@ export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'
   }
   const dataFolder = dirname(options.graphFile)
   const isSmall = (await weightBytes(options.graphFile, model)) < SMALL_MODEL_BYTES
-  const threads = options.threads ?? (isSmall ? 1 : null)
+  const share = options.replicas === 1 ? null : Math.ceil(availableParallelism() / options.replicas)
+  const threads = options.threads ?? (isSmall ? 1 : share)
   const sessionOptions = { provider, cudaDevice, threads, dataFolder }
   const load = (graph: Uint8Array) => createSession(graph, sessionOptions)
   // One after the other: each load holds a second copy of the weights while it packs them.

@@ -16,6 +16,10 @@ export interface SessionOptions {
   readonly threads: number | null
   /** Folder of the graph's external data; null when it has none. */
   readonly dataFolder: string | null
+  /** Refuses a graph of which ONNX Runtime would quietly run a part on the CPU. For CUDA. */
+  readonly noFallback?: boolean
+  /** Where ONNX Runtime's profile of this session goes, as a prefix of the file's name; written by `endProfiling`. */
+  readonly profile?: string
 }
 
 export type Feeds = Readonly<Record<string, Tensor>>
@@ -27,6 +31,7 @@ export interface Session {
    * left out. @throws ServiceError SESSION_FAILED
    */
   run<Name extends string>(feeds: Feeds, fetches: readonly Name[]): Promise<Record<Name, Tensor>>
+  endProfiling(): void
 }
 
 /** Loads a graph. @throws ServiceError SESSION_FAILED */
@@ -40,8 +45,10 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
       // Caches grow by one position per step and every size would stay in the arena: twice the memory, no faster.
       enableCpuMemArena: false,
       logSeverityLevel: 3,
+      ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
       extra: {
         session: {
+          ...(options.noFallback ? { disable_cpu_ep_fallback: '1' } : {}),
           // Idle threads that spin would take the cores of the API process.
           intra_op: { allow_spinning: '0' },
           ...(options.dataFolder === null
@@ -54,6 +61,7 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
   const inputNames = new Set(session.inputNames)
   return {
     inputNames: session.inputNames,
+    endProfiling: () => session.endProfiling(),
     async run(feeds, fetches) {
       const known = Object.entries(feeds).filter(([name]) => inputNames.has(name))
       const outputs = await attempt('run a graph', () =>
@@ -67,8 +75,15 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
   }
 }
 
+export interface ProviderChoice {
+  readonly provider: 'cpu' | 'cuda'
+  readonly reason: string
+  /** CUDA is installed, would have been taken, and does not work. */
+  readonly isBroken: boolean
+}
+
 /**
- * The provider that will serve, proved by running a graph of one node on it.
+ * The provider that will serve, proved by multiplying two matrices on it.
  *
  * @returns for `auto`, CUDA where it works, else the CPU with the `reason`.
  * @throws ServiceError PROVIDER_UNAVAILABLE when `cuda` was asked for and does not work.
@@ -76,27 +91,46 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
 export async function chooseProvider(
   wanted: 'auto' | 'cpu' | 'cuda',
   cudaDevice: number,
-): Promise<{ readonly provider: 'cpu' | 'cuda'; readonly reason: string }> {
-  if (wanted === 'cpu') return { provider: 'cpu', reason: 'asked for' }
+): Promise<ProviderChoice> {
+  if (wanted === 'cpu') return { provider: 'cpu', reason: 'asked for', isBroken: false }
   const missing = missingCudaLibrary()
-  if (wanted === 'auto' && missing) return { provider: 'cpu', reason: `CUDA is not installed: no ${missing}` }
+  if (wanted === 'auto' && missing) {
+    return { provider: 'cpu', reason: `CUDA is not installed: no ${missing}`, isBroken: false }
+  }
   try {
-    const session = await createSession(probeGraph(), {
-      provider: 'cuda',
-      cudaDevice,
-      threads: 1,
-      dataFolder: null,
-    })
-    await session.run({ x: { dtype: 'float32', shape: [1], data: new Float32Array(1) } }, ['y'])
-    return { provider: 'cuda', reason: wanted === 'cuda' ? 'asked for' : 'found' }
+    await probe('cuda', cudaDevice)
+    return { provider: 'cuda', reason: wanted === 'cuda' ? 'asked for' : 'found', isBroken: false }
   } catch (thrown) {
     const { message } = coerceError(thrown)
-    if (wanted === 'auto') return { provider: 'cpu', reason: `CUDA does not work here: ${message}` }
+    if (wanted === 'auto') {
+      return { provider: 'cpu', reason: `CUDA does not work here: ${message}`, isBroken: true }
+    }
+    const install = missing === null ? '' : `; the library is not installed: no ${missing}`
     throw new ServiceError(
       'PROVIDER_UNAVAILABLE',
-      `engine: expected the CUDA execution provider on device ${cudaDevice}, got: ${message}; ` +
-        'ONNX Runtime names the missing library on its standard error, which is in the log',
+      `engine: expected the CUDA execution provider on device ${cudaDevice}, got: ${message}${install}; ` +
+        'ONNX Runtime names what it misses on its standard error, which is in the log',
       { cause: thrown },
+    )
+  }
+}
+
+/**
+ * Multiplies two matrices on a provider and looks at the product: a provider that loads may still lack cuBLAS, or have no
+ * kernels for this GPU.
+ *
+ * @throws ServiceError SESSION_FAILED
+ */
+export async function probe(provider: 'cpu' | 'cuda', cudaDevice: number): Promise<void> {
+  const options = { provider, cudaDevice, threads: 1, dataFolder: null, noFallback: provider === 'cuda' }
+  const session = await createSession(probeGraph(), options)
+  const factor: Tensor = { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }
+  const { product } = await session.run({ a: factor, b: factor }, ['product'])
+  const got = Array.from(product.data as Float32Array)
+  if (got.join() !== '7,10,15,22') {
+    throw new ServiceError(
+      'SESSION_FAILED',
+      `probe: expected [[1,2],[3,4]] squared on ${provider}, got ${got.join()}`,
     )
   }
 }
@@ -113,9 +147,18 @@ function missingCudaLibrary(): string | null {
 function probeGraph(): Uint8Array {
   const graph = createGraph({
     name: 'probe',
-    inputs: [value('x', 'float32', [1])],
-    outputs: [value('y', 'float32', [1])],
-    nodes: [{ opType: 'Neg', domain: '', name: 'y', inputs: ['x'], outputs: ['y'], attributes: new Map() }],
+    inputs: [value('a', 'float32', [2, 2]), value('b', 'float32', [2, 2])],
+    outputs: [value('product', 'float32', [2, 2])],
+    nodes: [
+      {
+        opType: 'MatMul',
+        domain: '',
+        name: 'product',
+        inputs: ['a', 'b'],
+        outputs: ['product'],
+        attributes: new Map(),
+      },
+    ],
   })
   return encodeModel(createModel(graph, { '': 17 }))
 }

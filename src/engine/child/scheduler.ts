@@ -3,10 +3,12 @@
  *
  * A row is some tokens to feed on top of a cache, and perhaps tokens to decode after them. Time is cut into runs: rows that
  * must be fed (prefills, verdicts, changed prefixes) take one short run, then the decoding rows together take one chunk of
- * tokens. Rows leave when they finish and join when a run ends; between runs the process reads its messages.
+ * tokens. Rows leave when they finish and join when a run ends; between runs the process reads its messages. What is due
+ * first runs first; background rows run while no others are there, and take a short turn now and then so as not to starve.
  */
 
 import { setImmediate } from 'node:timers/promises'
+import type { Priority } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
 import { createRandom, type Random } from '#tensor'
 import { BATCH_ROWS_BOUNDS, type EngineTotals, noTotals, observe, QUEUE_MS_BOUNDS } from '../totals.ts'
@@ -39,6 +41,10 @@ interface RowRequest {
   readonly keepCache: boolean
   /** Drops the row when the next run is formed. */
   readonly signal: AbortSignal
+  /** Interactive unless given. */
+  readonly priority?: Priority
+  /** On the clock of `performance.now()`; now unless given. */
+  readonly dueAt?: number
 }
 
 export interface RowResult {
@@ -70,7 +76,11 @@ export interface SchedulerLimits {
   readonly runMs: number
   /** Most tokens fed by one run, padding included; longer prompts take several runs. */
   readonly maxInputTokens: number
+  /** How long background rows give way to others before they take a turn; a second unless given. */
+  readonly backgroundWaitMs?: number
 }
+
+const BACKGROUND_WAIT_MS = 1000
 
 export interface SchedulerLoad {
   readonly waitingRows: number
@@ -95,6 +105,8 @@ interface Row {
   readonly resolve: (result: RowResult) => void
   readonly reject: (error: Error) => void
   readonly submittedAt: number
+  readonly priority: Priority
+  readonly dueAt: number
   past: KvView | null
   /** Tokens not cached yet. */
   input: readonly number[]
@@ -103,6 +115,8 @@ interface Row {
   stateCount: number
   /** Number of the last run this row took part in; 0 = still waiting for its first. */
   lastRun: number
+  /** The same, or the last run before the row came: groups of rows take turns by it. */
+  turn: number
 }
 
 export function createScheduler(deps: {
@@ -120,19 +134,23 @@ export function createScheduler(deps: {
     maxInputTokens: limits.maxInputTokens,
   }
   const allocate = allocateAgain(runner.layout)
-  /** Every row not answered yet, oldest first. */
+  /** Every row not answered yet, in the order they are due. */
   const queue: Row[] = []
   const interludes: (() => Promise<void>)[] = []
   let working = false
   let runs = 0
+  let backgroundRanAt = Number.NEGATIVE_INFINITY
   /** Of the last decoding run; unknown before the first. */
   let msPerStep = Number.POSITIVE_INFINITY
   const totals = noTotals()
 
   /** Decoding rows beyond the first `maxRunningRows` wait; all others are fed as they come. */
-  const admitted = () => {
+  function admitted(priority: Priority): Row[] {
     let decoding = 0
-    return queue.filter(({ request }) => request.decode === null || ++decoding <= limits.maxRunningRows)
+    return queue.filter(
+      (row) =>
+        row.priority === priority && (row.request.decode === null || ++decoding <= limits.maxRunningRows),
+    )
   }
   const isDecoding = ({ request, input }: Row) => request.decode !== null && input.length === 1
 
@@ -145,22 +163,41 @@ export function createScheduler(deps: {
   async function work(): Promise<void> {
     while (queue.length > 0 || interludes.length > 0) {
       await checkpoint()
-      const feeding = admitted().filter((row) => !isDecoding(row))
-      const sizeOf = (row: Row) => ({ covered: viewLength(row.past), input: nextInput(row).length })
-      for (const batch of formBatches(feeding, sizeOf, batchLimits)) {
-        await runBatch(batch.filter(isOpen), 1)
-        await checkpoint()
-      }
-      const groups = formBatches(admitted().filter(isDecoding), sizeOf, batchLimits)
-      // Groups take turns; the oldest row's group goes first among equals.
-      const group = groups.reduce<Row[]>(
-        (next, rows) => (next.length === 0 || rows[0]!.lastRun < next[0]!.lastRun ? rows : next),
-        [],
-      )
-      await runBatch(group, chunkTokens())
+      await takeTurn(whoseTurn())
     }
     working = false
     onLoad?.(load())
+  }
+
+  function whoseTurn(): Priority {
+    const waits = (priority: Priority) => queue.some((row) => row.priority === priority)
+    if (!waits('background')) return 'interactive'
+    const waitMs = limits.backgroundWaitMs ?? BACKGROUND_WAIT_MS
+    const isStarving = performance.now() - backgroundRanAt >= waitMs
+    return isStarving || !waits('interactive') ? 'background' : 'interactive'
+  }
+
+  /** Feeds what must be fed, then decodes a chunk. Background turns are short: somebody may come and want to be served. */
+  async function takeTurn(priority: Priority): Promise<void> {
+    const isBackground = priority === 'background'
+    const sizeOf = (row: Row) => ({ covered: viewLength(row.past), input: nextInput(row).length })
+    const feeding = formBatches(
+      admitted(priority).filter((row) => !isDecoding(row)),
+      sizeOf,
+      batchLimits,
+    )
+    for (const batch of isBackground ? feeding.slice(0, 1) : feeding) {
+      await runBatch(batch.filter(isOpen), 1)
+      await checkpoint()
+    }
+    const groups = formBatches(admitted(priority).filter(isDecoding), sizeOf, batchLimits)
+    // Groups take turns; among equals the group of what is due first.
+    const group = groups.reduce<Row[]>(
+      (next, rows) => (next.length === 0 || rows[0]!.turn < next[0]!.turn ? rows : next),
+      [],
+    )
+    await runBatch(group, isBackground ? limits.chunkTokens[0] : chunkTokens())
+    if (isBackground) backgroundRanAt = performance.now()
   }
 
   /** Lets messages in, forgets cancelled rows, and gives way to interludes. */
@@ -201,6 +238,7 @@ export function createScheduler(deps: {
     for (const row of rows) {
       if (row.lastRun === 0) observe(totals.queueMs, QUEUE_MS_BOUNDS, performance.now() - row.submittedAt)
       row.lastRun = runs
+      row.turn = runs
     }
     // Said now: the run keeps this process from saying anything.
     onLoad?.(load())
@@ -311,19 +349,23 @@ export function createScheduler(deps: {
     totals: () => totals,
     submit(request) {
       return new Promise((resolve, reject) => {
-        const { decode } = request
-        queue.push({
+        const { decode, priority = 'interactive', dueAt = performance.now() } = request
+        const place = queue.findLastIndex((other) => other.dueAt <= dueAt) + 1
+        queue.splice(place, 0, {
           request,
           random: decode && decode.temperature > 0 ? createRandom(decode.seed) : null,
           resolve,
           reject,
           submittedAt: performance.now(),
+          priority,
+          dueAt,
           past: request.past,
           input: request.input,
           tokens: [],
           states: [],
           stateCount: 0,
           lastRun: 0,
+          turn: runs,
         })
         wake()
       })

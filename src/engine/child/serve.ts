@@ -27,7 +27,7 @@ const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
   cuda: { maxRunningRows: 64, chunkTokens: [128, 128], runMs: 0, maxInputTokens: 8192 },
 }
 
-/** Share of the machine's (or the container's) memory that kept caches may take. */
+/** Share of the machine's (or the container's) memory that kept caches of all replicas may take. */
 const CACHE_SHARE = 0.25
 
 /**
@@ -54,8 +54,9 @@ export async function serve(
   options: ServeOptions,
   send: (message: MessageFromChild) => void,
 ): Promise<(message: SessionMessage) => void> {
-  const { provider, reason } = await chooseProvider(options.executionProvider, options.cudaDevice)
-  send({ type: 'log', level: 'info', message: `execution provider ${provider}: ${reason}`, fields: {} })
+  const { provider, reason, isBroken } = await chooseProvider(options.executionProvider, options.cudaDevice)
+  const level = isBroken ? 'warn' : 'info'
+  send({ type: 'log', level, message: `execution provider ${provider}: ${reason}`, fields: {} })
   const { generation, head } = await loadGraphs(options, provider)
   const scheduler = createScheduler({
     runner: generation,
@@ -67,7 +68,9 @@ export async function serve(
     scheduler,
     layout: generation.layout,
     ...options.sizes,
-    cacheBytes: CACHE_SHARE * Math.min(totalmem(), constrainedMemory() || Number.POSITIVE_INFINITY),
+    cacheBytes:
+      (CACHE_SHARE / options.replicas) *
+      Math.min(totalmem(), constrainedMemory() || Number.POSITIVE_INFINITY),
     prefixes: PREFIXES,
     headLogits: head.logits,
   })
@@ -109,7 +112,7 @@ export async function serve(
   return (message) => {
     switch (message.type) {
       case 'open':
-        sessions.open(message.session, message.prompt)
+        sessions.open(message.session, message.prompt, message)
         break
       case 'close':
         sessions.close(message.session)

@@ -7,7 +7,7 @@
  * begins alike is fed from where they part.
  */
 
-import type { Continuation, GenerationRow, ScoreRow, SequenceId } from '#algorithms'
+import type { Continuation, GenerationRow, Priority, ScoreRow, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
 import {
   bytesPerPosition,
@@ -29,9 +29,18 @@ interface SessionsLoad {
   readonly keptPrompts: number
 }
 
+export interface SessionOrder {
+  readonly priority: Priority
+  /** Milliseconds from now in which the session should be done; null: as patient as people are. */
+  readonly deadlineMs: number | null
+}
+
+const DEFAULT_ORDER: SessionOrder = { priority: 'interactive', deadlineMs: null }
+const PATIENCE_MS = 30_000
+
 /** Calls by session; ids are chosen by the caller of `open`. */
 export interface Sessions {
-  open(session: number, prompt: readonly number[]): void
+  open(session: number, prompt: readonly number[], order?: SessionOrder): void
   /** State of the last prompt token, `[D]`. */
   embed(session: number): Promise<Float32Array>
   generate(session: number, rows: readonly GenerationRow[]): Promise<Continuation[]>
@@ -54,6 +63,8 @@ interface Sequence {
 
 interface Session {
   readonly controller: AbortController
+  /** What all its rows have in common. */
+  readonly common: { readonly signal: AbortSignal; readonly priority: Priority; readonly dueAt: number }
   readonly sequences: Map<SequenceId, Sequence>
 }
 
@@ -126,7 +137,7 @@ export function createSessions(deps: {
       input: sequence.tokens.slice(covered),
       decode: null,
       keepCache: true,
-      signal: session.controller.signal,
+      ...session.common,
     })
     session.controller.signal.throwIfAborted()
     sequence.cache = cached
@@ -194,7 +205,7 @@ export function createSessions(deps: {
       },
       // What a judge wrote is read, and hardly ever continued.
       keepCache: row.sequence === undefined,
-      signal: session.controller.signal,
+      ...session.common,
     })
     return {
       sequence: addSequence(session, [...start, ...result.tokens], result.cached),
@@ -225,13 +236,17 @@ export function createSessions(deps: {
       input: tokens.slice(viewLength(past)),
       decode: null,
       keepCache: false,
-      signal: session.controller.signal,
+      ...session.common,
     })
   }
 
   return {
-    open(id, prompt) {
-      const session: Session = { controller: new AbortController(), sequences: new Map() }
+    open(id, prompt, { priority, deadlineMs } = DEFAULT_ORDER) {
+      const controller = new AbortController()
+      // By session, not by row: what was begun is finished before the next is begun.
+      const dueAt = performance.now() + (deadlineMs ?? PATIENCE_MS)
+      const common = { signal: controller.signal, priority, dueAt }
+      const session: Session = { controller, common, sequences: new Map() }
       sessions.set(id, session)
       addSequence(session, prompt, null)
     },

@@ -1,0 +1,131 @@
+/** @file Several processes of one model: the one with the least to do gets the next session, which stays with it. */
+
+import type { Logger } from 'pino'
+import type { ChildConnection } from './child-connection.ts'
+import type { ServeOptions } from './protocol.ts'
+import { type Supervisor, superviseEngine } from './supervisor.ts'
+import { addTotals, type EngineTotals } from './totals.ts'
+import type { ReplicaStatus } from './types.ts'
+
+/** A process, and the count of what it was given. Functions returned are called once, when that is over. */
+export interface Place {
+  readonly connection: ChildConnection
+  addSession(): () => void
+  addRows(rows: number): () => void
+}
+
+export interface Replicas {
+  /** The least loaded process that serves; waits briefly while none does. @throws ServiceError ENGINE_UNAVAILABLE */
+  place(): Promise<Place>
+  /** One entry per process. */
+  status(): readonly ReplicaStatus[]
+  /** Rows and sessions in runs. */
+  running(): { readonly rows: number; readonly sessions: number }
+  /** What all processes have done so far. */
+  totals(): EngineTotals
+  /** Waits briefly for calls in flight, then ends all processes. Idempotent. */
+  close(): Promise<void>
+}
+
+interface Replica {
+  readonly supervisor: Supervisor
+  readonly provider: 'cpu' | 'cuda'
+  sessions: number
+  openRows: number
+}
+
+/**
+ * Starts `options.replicas` processes; on CUDA each has a device of its own, from `options.cudaDevice` on.
+ *
+ * @throws ServiceError when one of them cannot serve; later processes are tried again for ever, each on its own.
+ */
+export async function startReplicas(options: ServeOptions, logger: Logger): Promise<Replicas> {
+  const starts = await Promise.allSettled(
+    Array.from({ length: options.replicas }, (_, index) =>
+      startReplica(
+        { ...options, cudaDevice: options.cudaDevice + index },
+        options.replicas === 1 ? logger : logger.child({ replica: index }),
+      ),
+    ),
+  )
+  const replicas = starts.flatMap((start) => (start.status === 'fulfilled' ? start.value : []))
+  const failure = starts.find((start) => start.status === 'rejected')
+  if (failure) {
+    await Promise.all(replicas.map(({ supervisor }) => supervisor.close()))
+    throw failure.reason
+  }
+
+  const work = ({ sessions, openRows }: Replica) => sessions + openRows
+  const serving = () => replicas.filter(({ supervisor }) => supervisor.current() !== null)
+
+  return {
+    async place() {
+      if (serving().length === 0) await untilOneServes(replicas)
+      const replica = serving().reduce((least, next) => (work(next) < work(least) ? next : least))
+      return placeOn(replica)
+    },
+    status: () => replicas.map(statusOf),
+    running() {
+      const loads = replicas.flatMap(({ supervisor }) => supervisor.current()?.load() ?? [])
+      return {
+        rows: loads.reduce((sum, { runningRows }) => sum + runningRows, 0),
+        sessions: loads.reduce((sum, { runningSessions }) => sum + runningSessions, 0),
+      }
+    },
+    totals: () => replicas.map(({ supervisor }) => supervisor.totals()).reduce(addTotals),
+    async close() {
+      await Promise.all(replicas.map(({ supervisor }) => supervisor.close()))
+    },
+  }
+}
+
+async function startReplica(options: ServeOptions, logger: Logger): Promise<Replica> {
+  const supervisor = await superviseEngine(options, logger)
+  const { provider } = await supervisor.connection()
+  return { supervisor, provider, sessions: 0, openRows: 0 }
+}
+
+async function untilOneServes(replicas: readonly Replica[]): Promise<void> {
+  try {
+    await Promise.any(replicas.map(({ supervisor }) => supervisor.connection()))
+  } catch (thrown) {
+    // All are in the same state: what one says holds for all.
+    throw thrown instanceof AggregateError ? thrown.errors[0] : thrown
+  }
+}
+
+function placeOn(replica: Replica): Place {
+  return {
+    connection: replica.supervisor.current()!,
+    addSession() {
+      replica.sessions += 1
+      return () => {
+        replica.sessions -= 1
+      }
+    },
+    addRows(rows) {
+      replica.openRows += rows
+      return () => {
+        replica.openRows -= rows
+      }
+    },
+  }
+}
+
+function statusOf({ supervisor, provider, sessions, openRows }: Replica): ReplicaStatus {
+  const connection = supervisor.current()
+  const load = connection?.load()
+  const runningRows = load?.runningRows ?? 0
+  return {
+    state: supervisor.state(),
+    provider: connection?.provider ?? provider,
+    pid: connection?.pid ?? null,
+    restarts: supervisor.restarts(),
+    sessions,
+    waitingRows: Math.max(0, openRows - runningRows),
+    runningRows,
+    cachedSequences: load?.cachedSequences ?? 0,
+    cacheBytes: load?.cacheBytes ?? 0,
+    keptPrompts: load?.keptPrompts ?? 0,
+  }
+}
