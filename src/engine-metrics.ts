@@ -54,6 +54,13 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
     'Sequences whose keys and values are kept.',
     ({ cachedSequences }) => cachedSequences,
   )
+  gauge('kv_kept_prompts', 'Prompts kept for requests that begin alike.', ({ keptPrompts }) => keptPrompts)
+  counter('prefix_cache_hits_total', 'Prompts that began like a kept one.', ({ totals }) => totals.prefixHits)
+  counter(
+    'prefix_cache_tokens_total',
+    'Tokens that did not have to be fed for it.',
+    ({ totals }) => totals.prefixTokensReused,
+  )
   counter(
     'prefill_tokens_total',
     'Tokens fed: prompts, changed prefixes, verdicts; without padding.',

@@ -29,6 +29,8 @@ const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['jobs'],
   fastify: ['http'],
   '@fastify/': ['http'],
+  // The files outside the rooms.
+  'prom-client': [''],
 }
 
 const GENERATED = /^src\/onnx\/proto\//
