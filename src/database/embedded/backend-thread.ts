@@ -14,10 +14,14 @@ import { STOP, type ThreadInput, type ThreadReady } from './thread-messages.ts'
 /** 1 MB segments: creating a cluster writes half as much and takes 1.9 s instead of 3.8 s (2 cores). */
 const INIT_PARAMETERS = ['--wal-segsize=1']
 
-/** PGlite's own, but for the search path: the queue's tables live in a schema of their own. */
-const START_PARAMETERS = PGlite.defaultStartParams.map((parameter) =>
-  parameter.startsWith('search_path=') ? 'search_path=public,bullmq' : parameter,
-)
+const START_PARAMETERS = [
+  // The queue's tables live in a schema of their own, and a client cannot set a search path that stays its own.
+  ...PGlite.defaultStartParams.map((parameter) =>
+    parameter.startsWith('search_path=') ? 'search_path=public,bullmq' : parameter,
+  ),
+  // A quarter of the default: it is resident from the start, and the system caches the files anyway.
+  ...['-c', 'shared_buffers=32MB'],
+]
 
 async function openCluster(directory: string): Promise<PGlite> {
   if (!existsSync(directory)) {

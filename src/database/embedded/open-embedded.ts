@@ -58,19 +58,22 @@ async function startThread(
     name: 'postgres',
     workerData: input,
   })
-  // Not `once`, which rejects on 'error': a broken thread exits too.
+  // Not `once`, which rejects on 'error': a thread that breaks down exits after it.
   const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
   try {
     const [ready] = (await Promise.race([
       once(thread, 'message'),
       exited.then(() => Promise.reject(new Error('its thread ended'))),
     ])) as [ThreadReady]
-    thread.on('error', (error) =>
-      logger.fatal({ err: error }, 'the embedded database broke down: restart the service'),
-    )
+    let stopping = false
+    thread.on('error', (error) => logger.fatal({ err: error }, 'the embedded database broke down'))
+    thread.on('exit', () => {
+      if (!stopping) logger.fatal('the embedded database ended: restart the service')
+    })
     return {
       port: ready.port,
       stop: async () => {
+        stopping = true
         thread.postMessage(STOP)
         await exited
       },
