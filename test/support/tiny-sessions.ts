@@ -33,6 +33,8 @@ export interface TinySessions {
   readonly head: HeadGraph
   /** Every run of the generation graph so far. */
   readonly runs: RunRecord[]
+  /** Writes the profile that was asked for. */
+  endProfiling(): void
   /** Makes the next runs with at least this many rows fail; 0 = none. */
   failFrom(rows: number): void
 }
@@ -50,6 +52,8 @@ export interface TinySessionsOptions {
   /** All of the decoder in half precision, as exports for GPUs are. */
   readonly half?: boolean
   readonly provider?: 'cpu' | 'cuda'
+  /** Where the profile of the generation graph goes, as a prefix. */
+  readonly profile?: string
 }
 
 export async function tinySessions(options: TinySessionsOptions = {}): Promise<TinySessions> {
@@ -58,9 +62,13 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   const model = options.halfCaches ? withHalfCaches(plain) : halved
   const description = describeDecoder(model, config)
   const { hiddenSize } = description
-  const load = (graph: Uint8Array) =>
-    createSession(graph, { provider: options.provider ?? 'cpu', cudaDevice: 0, threads: 1, dataFolder: null })
-  const graph = createGenerationGraph(await load(compileGeneration(model, description)), {
+  const load = (graph: Uint8Array, profile?: string) =>
+    createSession(graph, {
+      ...{ provider: options.provider ?? 'cpu', cudaDevice: 0, threads: 1, dataFolder: null },
+      ...(profile !== undefined && { profile }),
+    })
+  const generation = await load(compileGeneration(model, description), options.profile)
+  const graph = createGenerationGraph(generation, {
     layout: {
       layers: description.layers,
       heads: description.keyValueHeads,
@@ -110,6 +118,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     scheduler,
     head,
     runs,
+    endProfiling: generation.endProfiling,
     failFrom(rows) {
       failing = rows
     },

@@ -20,11 +20,11 @@ import { createSessions } from './sessions.ts'
 /**
  * On the CPU a run of at most 150 ms: long runs let short answers end together (a mix of draft, ascent and verdicts in 32 lanes
  * took 10 ms a request with up to 64 tokens per run, 14 to 17 ms with 8 to 32). On CUDA every run copies the caches to the host and
- * back, so runs are long.
+ * back, so a run is a whole answer of the usual length; what joins or is cancelled meanwhile waits for it. Not yet run on a GPU.
  */
 const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
   cpu: { maxRunningRows: 32, chunkTokens: [8, 64], runMs: 150, maxInputTokens: 512 },
-  cuda: { maxRunningRows: 64, chunkTokens: [128, 128], runMs: 0, maxInputTokens: 8192 },
+  cuda: { maxRunningRows: 64, chunkTokens: [1024, 1024], runMs: 0, maxInputTokens: 8192 },
 }
 
 /** Share of the machine's (or the container's) memory that kept caches of all replicas may take. */

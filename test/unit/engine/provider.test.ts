@@ -1,0 +1,30 @@
+import { existsSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { chooseProvider, probe } from '../../../src/engine/child/onnx-runtime.ts'
+
+const hasCuda = existsSync('/dev/nvidia0')
+
+test('the probe multiplies matrices for real', async () => {
+  await expect(probe('cpu', 0)).resolves.toBeUndefined()
+})
+
+test('the CPU is taken without asking when it was asked for', async () => {
+  expect(await chooseProvider('cpu', 0)).toEqual({ provider: 'cpu', reason: 'asked for', isBroken: false })
+})
+
+describe.skipIf(hasCuda)('without a GPU', () => {
+  test('auto takes the CPU and says which file of CUDA is missing, or what failed', async () => {
+    const { provider, reason, isBroken } = await chooseProvider('auto', 0)
+    expect(provider).toBe('cpu')
+    expect(reason).toMatch(
+      isBroken ? /^CUDA does not work here: / : /^CUDA is not installed: no .*libonnxruntime_providers_cuda/,
+    )
+  })
+
+  test('cuda is an error that says what to look for', async () => {
+    await expect(chooseProvider('cuda', 0)).rejects.toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      message: expect.stringMatching(/on device 0, got: .*CUDA.*standard error/),
+    })
+  })
+})
