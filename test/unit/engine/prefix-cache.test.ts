@@ -133,12 +133,12 @@ suite('prompts kept for later sessions', () => {
     expect(engine.sessions.load().keptPrompts).toBe(2)
     // The answers do not fit beside the old prompt; the open session's own prompt stays as long as it does.
     await engine.sessions.generate(session, [{ ...row, maxNewTokens: 10, temperature: 2, seed: 1 }])
-    const { cacheBytes, cachedSequences } = engine.sessions.load()
+    const { cacheBytes, cachedSequences, keptPrompts } = engine.sessions.load()
     expect(cacheBytes).toBeLessThanOrEqual(40 * POSITION_BYTES)
-    expect(cachedSequences).toBe(2)
-    const runs = engine.runs.length
-    await engine.sessions.embed(session)
-    expect(engine.runs.length).toBe(runs)
+    expect({ cachedSequences, keptPrompts }).toEqual({ cachedSequences: 2, keptPrompts: 1 })
+    const [again] = await engine.sessions.generate(session, [{ ...row, maxNewTokens: 1 }])
+    expect(again!.generatedTokens).toBe(1)
+    expect(engine.runs.at(-1)).toMatchObject({ inputLength: 1, pastLength: 14 })
   })
 
   test('200 sessions that go at random leave nothing but kept prompts', async () => {

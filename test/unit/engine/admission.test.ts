@@ -1,0 +1,83 @@
+import { expect, suite, test } from 'vitest'
+import { hasCode } from '#errors'
+import { type Admission, createAdmission } from '../../../src/engine/admission.ts'
+
+function setUp(maxWaitingRows: number) {
+  const world = { now: 1000, runningRows: 0 }
+  const admission = createAdmission({
+    maxWaitingRows,
+    runningRows: () => world.runningRows,
+    now: () => world.now,
+  })
+  return { world, admission }
+}
+
+function retryAfter(admission: Admission): number {
+  try {
+    admission.admit('interactive').close()
+  } catch (error) {
+    expect(hasCode(error, 'ENGINE_OVERLOADED')).toBe(true)
+    return (error as { retryAfterSeconds: number }).retryAfterSeconds
+  }
+  throw new Error('expected to be refused')
+}
+
+suite('admission', () => {
+  test('counts a session as one row until it asks, then its rows, less those that run', () => {
+    const { world, admission } = setUp(4)
+    const sessions = [1, 2, 3, 4].map(() => admission.admit('interactive'))
+    expect(() => admission.admit('interactive')).toThrow('engine: expected fewer than 4 rows waiting, got 4')
+    const answered = sessions[0]!.submit(6)
+    expect(() => admission.admit('interactive')).toThrow('got 9')
+    world.runningRows = 6
+    admission.admit('interactive').close()
+    answered()
+    world.runningRows = 0
+    expect(admission.openSessions()).toBe(3)
+    admission.admit('interactive').close()
+    for (const session of sessions) session.close()
+    sessions[3]!.close()
+    expect(admission.openSessions()).toBe(0)
+    for (let index = 0; index < 4; index++) admission.admit('interactive')
+    expect(() => admission.admit('interactive')).toThrow('got 4')
+  })
+
+  test('background work waits behind everybody and keeps nobody out', () => {
+    const { admission } = setUp(4)
+    admission.admit('background').submit(100)
+    expect(() => admission.admit('background')).toThrow('got 100')
+    for (let index = 0; index < 4; index++) admission.admit('interactive')
+    expect(() => admission.admit('interactive')).toThrow('got 4')
+  })
+
+  test('the time to come back is what the sessions inside take at the measured rate', () => {
+    const { world, admission } = setUp(8)
+    const inside = Array.from({ length: 8 }, () => admission.admit('interactive'))
+    expect(retryAfter(admission)).toBe(1)
+    // Two sessions a second for a minute, eight always inside.
+    for (let served = 0; served < 120; served++) {
+      world.now += 500
+      const done = inside.shift()!
+      done.submit(1)()
+      done.close()
+      inside.push(admission.admit('interactive'))
+    }
+    expect(retryAfter(admission)).toBe(4)
+    // Hours without a request say nothing about the rate.
+    for (const session of inside.splice(0)) session.close()
+    world.now += 10_000_000
+    inside.push(...Array.from({ length: 8 }, () => admission.admit('interactive')))
+    expect(retryAfter(admission)).toBe(4)
+    // Sessions that go without having asked are not served.
+    for (let index = 0; index < 50; index++) {
+      inside.pop()!.close()
+      inside.push(admission.admit('interactive'))
+    }
+    expect(retryAfter(admission)).toBe(4)
+    // Nothing is served any more: the estimate grows, up to a minute.
+    world.now += 30_000
+    expect(retryAfter(admission)).toBeGreaterThan(8)
+    world.now += 300_000
+    expect(retryAfter(admission)).toBe(60)
+  })
+})
