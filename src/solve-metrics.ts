@@ -2,13 +2,25 @@
 
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Engine } from '#engine'
-import { ERROR_CODES, hasCode } from '#errors'
+import { ERROR_CODES, type ErrorCode, hasCode } from '#errors'
 import type { Solution, Solver } from '#solving'
 
 /** From a greedy answer of the bundled model to the longest `maxMs`. */
 const SOLVE_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 const STEP_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const COUNTS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+/** Codes that are there from the start, at 0: their first failure is an increase, not a new series. */
+const FORESEEN: readonly ErrorCode[] = [
+  'ABORTED',
+  'ENGINE_CRASHED',
+  'ENGINE_OVERLOADED',
+  'ENGINE_UNAVAILABLE',
+  'INTERNAL',
+  'PROMPT_TOO_LONG',
+  'SESSION_FAILED',
+  'STRATEGY_UNAVAILABLE',
+]
 
 /**
  * Registers the metrics of solves.
@@ -52,8 +64,7 @@ export function registerSolveMetrics(
     'stopped',
   ])
   const failure = counter('request_failure_total', 'Solves that threw, by error code.', ['code'])
-  // Known from the start: the first failure is an increase, not a new series.
-  for (const code of ERROR_CODES) failure.inc({ code }, 0)
+  for (const code of FORESEEN) failure.inc({ code }, 0)
   const improved = counter('request_improved_total', 'Solves whose answer beat the draft.', ['strategy'])
   const degraded = counter('request_degraded_total', 'Solves that had to do without something.', ['missing'])
   const promptTokens = counter('prompt_tokens_total', 'Tokens of the prompts of solved requests.')

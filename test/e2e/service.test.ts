@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EpisodeDetail } from '#episodes'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
+import { parseExposition, total } from '../support/exposition.ts'
 import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
 
 const problems = makeProblems({ split: 'heldout', count: 16, seed: 91 })
@@ -113,6 +114,42 @@ describe('a service on embedded defaults', () => {
   test('refuses lto until there is a latent reward model', async () => {
     const { status, body } = await service.ask('/solve', { body: { question: 'x', strategy: 'lto' } })
     expect([status, body['code']]).toEqual([422, 'STRATEGY_UNAVAILABLE'])
+  })
+
+  test('counts in /metrics what it did', async () => {
+    const scrape = async () => {
+      const response = await fetch(`${service.origin}/metrics`, {
+        headers: { accept: 'text/plain;version=0.0.4, */*' },
+      })
+      expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+      return parseExposition(await response.text())
+    }
+    const before = await scrape()
+    const solutions: Solution[] = []
+    for (const strategy of ['greedy', 'latentseek', 'majority', 'greedy']) {
+      solutions.push(await solve({ question: problems[8]!.question, strategy }))
+    }
+    await service.ask('/solve', { body: { question: 'x', strategy: 'lto' } })
+    const since = async (name: string, labels = {}) =>
+      total(await scrape(), `circadian:${name}`, labels) - total(before, `circadian:${name}`, labels)
+    const sum = (read: (solution: Solution) => number) => solutions.reduce((all, one) => all + read(one), 0)
+
+    expect(await since('request_success_total', { strategy: 'greedy', stopped: 'single' })).toBe(2)
+    expect(await since('request_success_total')).toBe(4)
+    expect(await since('request_failure_total', { code: 'STRATEGY_UNAVAILABLE' })).toBe(1)
+    expect(await since('e2e_request_latency_seconds_count', { strategy: 'majority' })).toBe(1)
+    expect(await since('optimizer_steps_sum')).toBe(sum(({ iterations }) => iterations))
+    expect(await since('prompt_tokens_total')).toBe(sum(({ usage }) => usage.promptTokens))
+    const generated = sum(({ usage }) => usage.generatedTokens)
+    expect(await since('generation_tokens_total')).toBe(generated)
+    // The engine process tells what it did soon after it did it.
+    await eventually(async () => ((await since('decode_tokens_total')) >= generated ? true : null))
+    expect(await since('http_request_duration_seconds_count', { route: '/solve', status: '200' })).toBe(4)
+    expect(await since('http_request_duration_seconds_count', { route: '/solve', status: '422' })).toBe(1)
+    for (const [name, { samples }] of before) {
+      for (const { labels } of samples)
+        expect(labels, name).toMatchObject({ model_name: 'order-of-operations' })
+    }
   })
 
   test('refuses a prompt longer than the context', async () => {
