@@ -1,4 +1,6 @@
-# Circadian on CPU. The image holds production dependencies and sources; Node strips the types at start.
+# Circadian. `docker build .` makes the CPU image, `docker build --target gpu .` the one for NVIDIA GPUs (docs/gpu.md).
+# The images hold production dependencies and sources; Node strips the types at start.
+
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -7,14 +9,48 @@ RUN npm ci --omit=dev --ignore-scripts \
   && find node_modules/onnxruntime-node/bin/napi-v6 -mindepth 1 -maxdepth 1 -type d ! -name linux -exec rm -rf {} + \
   && npm cache clean --force
 
-FROM node:24-bookworm-slim
-ENV HOST=0.0.0.0 PORT=8080 DATA_DIR=/data
+FROM scratch AS sources
 WORKDIR /app
-COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json openapi.yaml ./
 COPY src ./src
 COPY migrations ./migrations
 COPY models/order-of-operations ./models/order-of-operations
+
+# The CUDA provider is too large for the npm package: its own install script fetches it from NuGet, the version that fits.
+FROM dependencies AS cuda-provider
+RUN ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install.js \
+  && rm -f node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_tensorrt.so
+
+# Not built yet, and not yet run on a GPU. CUDA 13 and cuDNN 9, as ONNX Runtime 1.30 is believed to be built with; the check
+# below names what is missing if it is not. The host needs a driver >= 580 and the NVIDIA container toolkit.
+FROM nvidia/cuda:13.1.1-cudnn-runtime-ubuntu24.04 AS gpu
+# `cuda`, not `auto`: a GPU image without a GPU should say so and stop.
+ENV HOST=0.0.0.0 PORT=8080 DATA_DIR=/data EXECUTION_PROVIDER=cuda
+WORKDIR /app
+COPY --from=dependencies /usr/local/bin/node /usr/local/bin/node
+COPY --from=cuda-provider /app/node_modules ./node_modules
+COPY --from=sources /app ./
+# Fails the build when a library that the provider links against is not in the image. libcuda comes with the host's driver.
+RUN set -eu; \
+  provider=node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so; \
+  test -f "$provider"; \
+  ldd "$provider"; \
+  missing=$(ldd "$provider" | grep 'not found' | grep -v 'libcuda\.so' || true); \
+  if [ -n "$missing" ]; then echo "the CUDA provider lacks: $missing" >&2; exit 1; fi; \
+  node --version; \
+  install -d -o 1000 -g 1000 /data
+USER 1000:1000
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:'+process.env.PORT+'/livez').then((r)=>process.exit(r.ok?0:1),()=>process.exit(1))"]
+CMD ["node", "src/main.ts"]
+
+FROM node:24-bookworm-slim
+ENV HOST=0.0.0.0 PORT=8080 DATA_DIR=/data
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=sources /app ./
 RUN install -d -o node -g node /data
 USER node
 VOLUME /data

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** Projects by what they need: `unit` and `contract` nothing, `e2e` the embedded service, `integration` real servers. */
+/** Projects by what they need: `unit` and `contract` nothing, `e2e` the embedded service, `integration` real servers, `gpu` a GPU. */
 export default defineConfig({
   test: {
     projects: [
@@ -13,6 +13,14 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'gpu',
+          include: ['test/gpu/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
         },
       },
       {
