@@ -40,7 +40,12 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
       this.set({ provider: engine.status().provider, fingerprint: engine.model.fingerprint }, 1)
     },
   })
-  gauge('engine_up', '1 while an engine process serves, else 0.', ({ state }) => (state === 'ready' ? 1 : 0))
+  gauge('engine_replicas', 'Engine processes there should be.', ({ replicas }) => replicas.length)
+  gauge(
+    'engine_replicas_ready',
+    'Engine processes that serve.',
+    ({ replicas }) => replicas.filter(({ state }) => state === 'ready').length,
+  )
   counter('engine_restarts_total', 'Engine processes started after one had died.', ({ restarts }) => restarts)
   gauge('num_rows_running', 'Rows in a batch.', ({ runningRows }) => runningRows)
   gauge('num_rows_waiting', 'Rows that wait for a batch.', ({ waitingRows }) => waitingRows)

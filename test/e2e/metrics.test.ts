@@ -47,12 +47,13 @@ test('counters and histograms never fall, also when the engine process dies', as
   process.kill(engine.status().pid!, 'SIGKILL')
   await vi.waitFor(() => expect(engine.status().state).toBe('restarting'))
   const dead = await read()
-  expect(total(dead, 'circadian:engine_up')).toBe(0)
+  expect(total(dead, 'circadian:engine_replicas')).toBe(1)
+  expect(total(dead, 'circadian:engine_replicas_ready')).toBe(0)
   expect(total(dead, 'circadian:decode_tokens_total')).toBe(sum)
 
   await generate()
   const after = await read()
-  expect(total(after, 'circadian:engine_up')).toBe(1)
+  expect(total(after, 'circadian:engine_replicas_ready')).toBe(1)
   expect(total(after, 'circadian:engine_restarts_total')).toBe(1)
   for (const later of [dead, after]) {
     const now = growing(later)

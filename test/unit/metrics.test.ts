@@ -114,9 +114,14 @@ suite('solves', () => {
 
 test('the engine: its load, its totals, what serves', async () => {
   const { engine } = solverOn(TWO_FLIPS)
+  const { totals: none, waitingSessions: _, replicas: __, ...replica } = engine.status()
   const status: EngineStatus = {
     ...engine.status(),
-    state: 'restarting',
+    replicas: [
+      { ...replica, state: 'restarting' },
+      { ...replica, state: 'ready' },
+      { ...replica, state: 'ready' },
+    ],
     restarts: 3,
     runningRows: 5,
     waitingRows: 7,
@@ -124,7 +129,7 @@ test('the engine: its load, its totals, what serves', async () => {
     cacheBytes: 4096,
     keptPrompts: 13,
     totals: {
-      ...engine.status().totals,
+      ...none,
       prefillTokens: 100,
       decodeTokens: 200,
       prefixHits: 17,
@@ -137,7 +142,8 @@ test('the engine: its load, its totals, what serves', async () => {
   }
   const metrics = await metricsOf({ model: engine.model, status: () => status }).read()
   const values = {
-    engine_up: 0,
+    engine_replicas: 3,
+    engine_replicas_ready: 2,
     engine_restarts_total: 3,
     num_rows_running: 5,
     num_rows_waiting: 7,

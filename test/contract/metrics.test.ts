@@ -1,0 +1,127 @@
+/** @file The dashboard, the alerts and docs/operations.md speak of metrics and labels that exist. */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { createMetrics } from '../../src/metrics.ts'
+import { type Family, parseExposition } from '../support/exposition.ts'
+import { SOLUTION, scriptedSolver } from '../support/http-app.ts'
+import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
+
+const read = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
+
+interface Panel {
+  readonly id: number
+  readonly title: string
+  readonly targets?: readonly { readonly expr: string }[]
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number }
+}
+interface Rule {
+  readonly alert: string
+  readonly expr: string
+}
+
+const { panels }: { panels: Panel[] } = JSON.parse(read('deploy/grafana/circadian.json'))
+const rules: Rule[] = parse(read('deploy/alerts.yml')).groups.flatMap(({ rules }: { rules: Rule[] }) => rules)
+const document = read('docs/operations.md')
+
+/** Of Prometheus itself: every scrape has them. */
+const SCRAPE_METRICS = new Set(['up'])
+const SCRAPE_LABELS = ['instance', 'job']
+
+let families: Map<string, Family>
+beforeAll(async () => {
+  const metrics = createMetrics({ engine: solverOn(TWO_FLIPS).engine })
+  const { solver } = scriptedSolver(async () => ({ ...SOLUTION, degraded: ['lrm', 'learning', 'retrieval'] }))
+  await metrics.watch(solver).solve(REQUEST, { signal: new AbortController().signal })
+  metrics.observeRequest({ method: 'GET', route: '/livez', status: 200, seconds: 0.001 })
+  families = parseExposition((await metrics.expose()).text)
+})
+
+const nameOf = (family: string, { type }: Family) =>
+  type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => family + suffix) : [family]
+const seriesNames = () => [...families].flatMap(([name, family]) => nameOf(name, family))
+
+/** Metric names of a PromQL expression: selectors have braces, a range, or the prefix of ours. */
+const metricsIn = (expr: string) =>
+  [...expr.matchAll(/\b(?:circadian:\w+|(?:process|nodejs)_\w+|up\b)/g)].map(String)
+
+/** Each `metric{label...}` of an expression. */
+const selectorsIn = (expr: string) =>
+  [...expr.matchAll(/([\w:]+)\{([^}]*)\}/g)].map(([, name = '', matchers = '']) => ({
+    name,
+    labels: [...matchers.matchAll(/(\w+)(?:=~|!~|!=|=)"/g)].map(([, label = '']) => label),
+  }))
+
+const labelsOf = (series: string) => {
+  const samples = [...families.values()].flatMap((family) => family.samples)
+  return new Set(samples.filter(({ name }) => name === series).flatMap(({ labels }) => Object.keys(labels)))
+}
+
+const expressions = () => [
+  ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ place: title, expr }))),
+  ...rules.map(({ alert, expr }) => ({ place: alert, expr })),
+]
+
+test('every expression asks for series that exist, by labels that they have', () => {
+  expect(expressions().length).toBeGreaterThan(20)
+  const names = new Set(seriesNames())
+  for (const { place, expr } of expressions()) {
+    const asked = metricsIn(expr)
+    expect(asked.length, place).toBeGreaterThan(0)
+    expect(
+      asked.filter((name) => !names.has(name) && !SCRAPE_METRICS.has(name)),
+      place,
+    ).toEqual([])
+    for (const { name, labels } of selectorsIn(expr)) {
+      const known = [...labelsOf(name), ...SCRAPE_LABELS]
+      expect(known, `${place}: ${name}`).toEqual(expect.arrayContaining(labels))
+    }
+  }
+})
+
+test('what is summed by a label has it', () => {
+  for (const { place, expr } of expressions()) {
+    const by = [...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, labels = '']) => labels.split(/, */))
+    const known = metricsIn(expr).flatMap((name) => [...labelsOf(name)])
+    expect([...known, ...SCRAPE_LABELS], place).toEqual(expect.arrayContaining(by))
+  }
+})
+
+test('counters are shown by their rate, histograms by quantile or mean', () => {
+  for (const { place, expr } of expressions()) {
+    for (const name of metricsIn(expr).filter((name) => /_(total|bucket|sum|count)$/.test(name))) {
+      expect(expr, place).toMatch(new RegExp(`(rate|increase)\\(${name}(\\{[^}]*\\})?\\[`))
+    }
+  }
+})
+
+test('docs/operations.md names metrics that exist, and every metric of ours', () => {
+  const named = new Set(
+    [...document.matchAll(/`(circadian:\w+|(?:process|nodejs)_\w+)/g)].map(([, name = '']) => name),
+  )
+  expect([...named].filter((name) => !families.has(name))).toEqual([])
+  const ours = [...families.keys()].filter((name) => name.startsWith('circadian:'))
+  expect(ours.filter((name) => !named.has(name))).toEqual([])
+})
+
+test('docs/operations.md says what to do about every alert', () => {
+  const rows = [...document.matchAll(/^\| `(Circadian\w+)` \|/gm)].map(([, alert]) => alert)
+  expect(rows).toEqual(rules.map(({ alert }) => alert))
+})
+
+test('panels of the dashboard have ids of their own and do not overlap', () => {
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
+  for (const { title, gridPos: a, id } of panels) {
+    expect(a.x + a.w, title).toBeLessThanOrEqual(24)
+    const over = panels.filter(
+      ({ id: other, gridPos: b }) =>
+        other !== id && a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h,
+    )
+    expect(
+      over.map((panel) => panel.title),
+      title,
+    ).toEqual([])
+  }
+})
