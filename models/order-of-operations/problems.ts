@@ -22,7 +22,7 @@ export interface Problem {
   readonly family: string
 }
 
-export interface Family {
+interface Family {
   readonly family: string
   readonly rule: Rule
   readonly nouns: readonly string[]

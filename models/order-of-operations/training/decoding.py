@@ -12,6 +12,7 @@ from task import Problem
 from vocabulary import CHECK, EOS, FALSE, TRUE, answer_of, encode
 
 MAX_NEW_TOKENS = 48
+MEAN_SEED, MEAN_COUNT = 4000, 4096
 
 
 @dataclass
@@ -49,6 +50,13 @@ def last_states(network, rows: list[list[int]], batch: int = 512) -> torch.Tenso
         out = network.model(input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=False)
         found.append(out.last_hidden_state[:, -1])
     return torch.cat(found)
+
+
+@torch.no_grad()
+def mean_embedding(network) -> torch.Tensor:
+    """Mean state of the last prompt token over training problems only, `[D]`; query embeddings are centred by it."""
+    problems = task.make_problems(MEAN_SEED, MEAN_COUNT, held_out=False)
+    return last_states(network, prompts(problems)).double().mean(0).float()
 
 
 @torch.no_grad()

@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 
 import task
-from decoding import Decoded, accuracy, decode, is_right, last_states, prompts, reward_of, self_rewards
-from latent_seek import Search, latent_seek, widen_margins
+from decoding import Decoded, accuracy, decode, is_right, last_states, mean_embedding, prompts, reward_of, self_rewards
+from latent_seek import Reward, Search, latent_seek, widen_margins
 from network import load_network
 from task import Problem
 from vocabulary import ID, answer_of
 
+DEFAULTS = json.loads((task.MODEL_DIR / "circadian.json").read_text())["defaults"]
+STOP = DEFAULTS["stopReward"]
 SAMPLES = 8
 
 
@@ -96,29 +98,43 @@ def describe(found: list[Search], stop_reward: float) -> dict[str, float]:
     )
 
 
-def grid(network, problems, drafts, rewards, stops: list[float], report: Report) -> None:
-    judged = lambda ps, answers: self_rewards(network, ps, answers)  # noqa: E731
-    perfect = lambda ps, answers: [0.0 if is_right(p, a) else -1.0 for p, a in zip(ps, answers)]  # noqa: E731
-    blind = lambda ps, answers: [-1.0] * len(ps)  # noqa: E731
-    for p_true in stops:
-        stop = reward_of(p_true)
-        for lr in (0.03, 0.1, 0.3):
-            for rho in (0.1, 0.2):
-                found = latent_seek(network, problems, drafts, rewards, judged, lr=lr, rho=rho, stop_reward=stop)
-                report.add(f"seek P>{p_true} lr {lr} rho {rho}", **describe(found, stop))
-    stop = reward_of(stops[0])
-    for patience in (2, 3, 4):
-        found = latent_seek(
-            network, problems, drafts, rewards, judged, lr=0.1, rho=0.1, stop_reward=stop, patience=patience
-        )
-        report.add(f"seek lr 0.1 patience {patience}", **describe(found, stop))
+def self_reward(network) -> Reward:
+    return lambda problems, answers: self_rewards(network, problems, answers)
+
+
+def perfect(problems: list[Problem], answers: list[list[int]]) -> list[float]:
+    """Reads the answer key: an upper bound, never a product claim."""
+    return [0.0 if is_right(p, a) else -1.0 for p, a in zip(problems, answers)]
+
+
+def searches(network, problems, drafts, rewards, report: Report) -> None:
+    """LatentSeek with the profile's defaults, and its controls."""
+    seek = dict(lr=DEFAULTS["lr"], rho=DEFAULTS["rho"], patience=DEFAULTS["patience"])
+    found = latent_seek(network, problems, drafts, rewards, self_reward(network), stop_reward=STOP, **seek)
+    report.add("latentseek", **describe(found, STOP))
     exact = perfect(problems, [d.tokens for d in drafts])
-    found = latent_seek(network, problems, drafts, exact, perfect, lr=0.1, rho=0.1, stop_reward=-0.5)
-    report.add("seek, answer key as reward", **describe(found, -0.5))
+    found = latent_seek(network, problems, drafts, exact, perfect, stop_reward=-0.5, **seek)
+    report.add("latentseek, answer key as reward", **describe(found, -0.5))
     minus = [-1.0] * len(problems)
-    found = latent_seek(network, problems, drafts, minus, blind, lr=0.1, rho=0.1, stop_reward=-0.5)
-    last = accuracy(problems, [s.current[0] for s in found])
-    report.add("seek, reward -1, last answer", accuracy=last)
+    seek["patience"] = 10
+    found = latent_seek(network, problems, drafts, minus, lambda ps, _: [-1.0] * len(ps), stop_reward=-0.5, **seek)
+    report.add("reward always -1, last answer", accuracy=accuracy(problems, [s.current[0] for s in found]))
+
+
+def grid(network, problems, drafts, rewards, report: Report) -> None:
+    """What the defaults were chosen from, on tuning seeds."""
+    judged = self_reward(network)
+    for lr in (0.03, 0.1, 0.15, 0.2, 0.3):
+        for rho in (0.1, 0.2):
+            found = latent_seek(network, problems, drafts, rewards, judged, lr=lr, rho=rho, stop_reward=STOP)
+            report.add(f"lr {lr} rho {rho}", **describe(found, STOP))
+    for p_true in (0.5, 0.6, 0.7, 0.8, 0.9):
+        stop = reward_of(p_true)
+        found = latent_seek(network, problems, drafts, rewards, judged, lr=DEFAULTS["lr"], rho=0.1, stop_reward=stop)
+        report.add(f"stop at P(true) > {p_true}", **describe(found, stop))
+    for patience in (1, 2, 3, 4):
+        settings = dict(lr=DEFAULTS["lr"], rho=0.1, stop_reward=STOP, patience=patience)
+        report.add(f"patience {patience}", **describe(latent_seek(network, problems, drafts, rewards, judged, **settings), STOP))
 
 
 def embeddings(network, problems: list[Problem], mean: torch.Tensor) -> torch.Tensor:
@@ -126,44 +142,45 @@ def embeddings(network, problems: list[Problem], mean: torch.Tensor) -> torch.Te
         return F.normalize(last_states(network, prompts(problems)) - mean, dim=-1)
 
 
-def memory_days(network, seed: int, report: Report, *, lr: float, p_true: float, positions: int, count: int = 300) -> None:
-    """Day one without memory fills it; day two starts failed drafts from what similar problems taught (LatentEvolve, Eq. 5)."""
-    stop, admit = reward_of(p_true), reward_of(0.5)
-    judged = lambda ps, answers: self_rewards(network, ps, answers)  # noqa: E731
-    with torch.no_grad():
-        mean = last_states(network, prompts(task.make_problems(4000, 4096, held_out=False))).mean(0)
-    settings = dict(lr=lr, positions=positions, stop_reward=stop)
+def memory_days(network, seed: int, report: Report, *, positions: int, count: int = 300) -> None:
+    """Day one without memory fills it; later failed drafts start from what similar problems taught (LatentEvolve, Eq. 5)."""
+    judged = self_reward(network)
+    mean = mean_embedding(network)
+    settings = dict(lr=DEFAULTS["lr"], positions=positions, stop_reward=STOP, patience=DEFAULTS["patience"])
 
-    def day(day_seed: int, families=task.TRAINED):
+    def day(day_seed: int, families):
         problems = task.make_problems(day_seed, count, families)
         drafts = decode(network, prompts(problems))
         return problems, drafts, judged(problems, [d.tokens for d in drafts])
 
-    problems, drafts, rewards = day(seed)
+    problems, drafts, rewards = day(seed, task.TRAINED)
     first = latent_seek(network, problems, drafts, rewards, judged, **settings)
-    report.add(f"memory lr {lr}: day 1", **describe(first, stop))
-    kept = [i for i, s in enumerate(first) if s.best.reward >= admit]
+    report.add(f"S {positions}: day 1", **describe(first, STOP))
+    kept = [i for i, s in enumerate(first) if s.best.reward >= DEFAULTS["admitReward"]]
     keys = embeddings(network, [problems[i] for i in kept], mean)
-    ends = widen_margins(network, [first[i].best for i in kept], lr, 3)
+    ends = widen_margins(network, [first[i].best for i in kept], DEFAULTS["lr"], DEFAULTS["marginSteps"])
     shifts = torch.zeros(len(kept), positions, keys.shape[1])
     for row, (i, end) in enumerate(zip(kept, ends)):
         shifts[row, : len(end)] = end - drafts[i].states[: len(end)]
-    for name, families in (("day 2", task.TRAINED), ("unseen", task.UNSEEN)):
+
+    for name, families in (("day 2", task.TRAINED), ("unseen families", task.UNSEEN)):
         problems, drafts, rewards = day(seed + 1, families)
+        report.add(f"S {positions}: {name}, greedy", accuracy=accuracy(problems, [d.tokens for d in drafts]))
         plain = latent_seek(network, problems, drafts, rewards, judged, **settings)
-        report.add(f"memory lr {lr}: {name}, none", **describe(plain, stop))
-        similarity, nearest = (embeddings(network, problems, mean) @ keys.T).topk(3, -1)
-        same = torch.tensor([[problems[i].family == first[kept[j]].problem.family for j in row] for i, row in enumerate(nearest.tolist())])
-        print(f"  similarity deciles {[round(x, 3) for x in torch.quantile(similarity, torch.linspace(0, 1, 11)).tolist()]}, same family {same.float().mean():.3f}")
-        for temperature in (0.05, 1.0):
-            alpha = torch.softmax(similarity / temperature, -1)
-            shift = (alpha[..., None, None] * shifts[nearest]).sum(1)
-            starts = [
-                d.states[:positions] + shift[i, : len(d.states[:positions])] if rewards[i] <= stop else None
-                for i, d in enumerate(drafts)
-            ]
-            found = latent_seek(network, problems, drafts, rewards, judged, starts=starts, **settings)
-            report.add(f"memory lr {lr}: {name}, t {temperature}", **describe(found, stop))
+        report.add(f"S {positions}: {name}, no memory", **describe(plain, STOP))
+        similarity, nearest = (embeddings(network, problems, mean) @ keys.T).topk(DEFAULTS["topK"], -1)
+        alpha = torch.softmax(similarity / DEFAULTS["retrievalTemperature"], -1)
+        shift = (alpha[..., None, None] * shifts[nearest]).sum(1)
+        starts = [
+            d.states[:positions] + shift[i, : len(d.states[:positions])] if rewards[i] <= STOP else None
+            for i, d in enumerate(drafts)
+        ]
+        found = latent_seek(network, problems, drafts, rewards, judged, starts=starts, **settings)
+        report.add(f"S {positions}: {name}, memory", **describe(found, STOP))
+        tenth, half = torch.quantile(similarity, torch.tensor([0.1, 0.5])).tolist()
+        families_of = [[first[kept[j]].problem.family for j in row] for row in nearest.tolist()]
+        same = sum(f == p.family for p, row in zip(problems, families_of) for f in row) / similarity.numel()
+        report.add(f"S {positions}: {name}, neighbours", same_family=same, similarity_p10=tenth, similarity_p50=half)
 
 
 if __name__ == "__main__":
@@ -171,7 +188,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--count", type=int, default=504)
-    parser.add_argument("--stops", type=float, nargs="+", default=[0.8, 0.6])
+    parser.add_argument("--tune", action="store_true", help="also the grids that the defaults were chosen from")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -181,8 +198,10 @@ if __name__ == "__main__":
     drafts = decode(network, prompts(problems))
     rewards = self_rewards(network, problems, [d.tokens for d in drafts])
     baselines(network, problems, drafts, rewards, report)
-    grid(network, problems, drafts, rewards, arguments.stops, report)
-    for lr in (0.03, 0.1, 0.3):
-        memory_days(network, arguments.seed + 10, report, lr=lr, p_true=arguments.stops[0], positions=4)
+    searches(network, problems, drafts, rewards, report)
+    if arguments.tune:
+        grid(network, problems, drafts, rewards, report)
+    for positions in (1, 2, 4) if arguments.tune else (DEFAULTS["latents"],):
+        memory_days(network, arguments.seed + 10, report, positions=positions)
     if arguments.json:
         arguments.json.write_text(json.dumps(report.numbers, indent=2) + "\n")

@@ -16,10 +16,9 @@ import torch
 from optimum.exporters.onnx import main_export
 
 import task
-from decoding import last_states, left_padded, positions, prompts
+from decoding import left_padded, mean_embedding, positions, prompts
 from network import load_network
 
-MEAN_SEED, MEAN_COUNT = 4000, 4096
 OPSET = 18
 
 
@@ -37,13 +36,6 @@ def export_onnx(folder: Path, target: Path) -> None:
         )
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(Path(scratch) / "model.onnx", target)
-
-
-@torch.no_grad()
-def mean_embedding(network) -> np.ndarray:
-    """Mean state of the last prompt token after the final norm, `[D]`, over training problems only."""
-    problems = task.make_problems(MEAN_SEED, MEAN_COUNT, held_out=False)
-    return last_states(network, prompts(problems)).double().mean(0).float().numpy()
 
 
 @torch.no_grad()
@@ -79,7 +71,7 @@ def main(checkpoint: Path) -> None:
     network.save_pretrained(task.MODEL_DIR)
     onnx_file = task.MODEL_DIR / "onnx" / "model.onnx"
     export_onnx(task.MODEL_DIR, onnx_file)
-    mean_embedding(network).astype("<f4").tofile(task.MODEL_DIR / "embedding-mean.bin")
+    mean_embedding(network).numpy().astype("<f4").tofile(task.MODEL_DIR / "embedding-mean.bin")
     difference = compare(network, onnx_file)
     print(f"largest logit difference, ONNX Runtime against PyTorch: {difference:.2e}")
     if difference > 1e-4:
