@@ -11,6 +11,8 @@ import type { EventLoopDelay } from './event-loop-probe.ts'
 const ROOT = join(import.meta.dirname, '../..')
 
 export interface RunningService {
+  readonly origin: string
+  readonly pid: number
   /** From spawn to the first 200 of `/readyz`. */
   readonly readyMs: number
   solve(body: Partial<SolveRequest>): Promise<Solution>
@@ -34,6 +36,8 @@ export async function startService(dataDir: string): Promise<RunningService> {
   const origin = `http://127.0.0.1:${port}`
   await ready(origin, service)
   return {
+    origin,
+    pid: service.pid ?? 0,
     readyMs: performance.now() - started,
     async solve(body) {
       const response = await fetch(`${origin}/solve`, {

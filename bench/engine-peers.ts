@@ -1,0 +1,94 @@
+/**
+ * @file The engine: by itself, against others, and under load.
+ *
+ * `npm run bench:engine -- [--parts micro,reference,...] [--quick] [--docs] [--json FILE]`
+ *
+ * `--quick` measures less of everything, to see that it runs; `--docs` writes the curves to docs/bench/. All parts take
+ * about ten minutes on two cores.
+ */
+
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { againstReference } from './engine/against-reference.ts'
+import { againstTransformers } from './engine/against-transformers.ts'
+import { measureExperiments } from './engine/experiments.ts'
+import { measureOfferedLoad } from './engine/offered-load.ts'
+import { measureSaturation, measureStages } from './engine/overhead.ts'
+import { measureScaling } from './engine/scaling.ts'
+import { soak } from './engine/soak.ts'
+import { describeMachine } from './report/machine.ts'
+import { drawPlots, type Plot } from './report/plot.ts'
+
+const { values } = parseArgs({
+  options: {
+    parts: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+})
+const { quick } = values
+const docs = values.docs ? join(import.meta.dirname, '../docs/bench') : null
+
+const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
+  micro,
+  reference: () => againstReference({ count: quick ? 16 : 100 }),
+  transformers: () => againstTransformers({ rounds: quick ? 1 : 2 }),
+  overhead: async () => ({
+    saturation: await measureSaturation({ requests: quick ? 32 : 96 }),
+    stages: await measureStages({ count: quick ? 30 : 200 }),
+  }),
+  scaling: () => plotted('scaling', measureScaling({ waves: quick ? 1 : 4, docs })),
+  load: () => plotted('offered-load', measureOfferedLoad({ seconds: quick ? 2 : 6, docs })),
+  soak: () => soak({ requests: quick ? 200 : 2000, warmUp: quick ? 100 : 400, disconnects: 0.05 }),
+  experiments: () => measureExperiments({ repeats: quick ? 1 : 4 }),
+}
+
+const wanted = values.parts?.split(',') ?? Object.keys(PARTS)
+const unknown = wanted.find((name) => !(name in PARTS))
+if (unknown !== undefined) {
+  throw new Error(`--parts: expected some of ${Object.keys(PARTS).join(', ')}, got ${unknown}`)
+}
+
+const machine = describeMachine()
+console.log(`# The engine, measured\n\n${JSON.stringify(machine)}`)
+const report: Record<string, unknown> = {}
+for (const name of wanted) {
+  const started = performance.now()
+  report[name] = await PARTS[name]?.()
+  console.log(`\n(${name}: ${Math.round((performance.now() - started) / 1000)} s)`)
+}
+if (values.json !== undefined) {
+  await writeFile(values.json, `${JSON.stringify({ machine, ...report }, null, 2)}\n`)
+}
+// Sessions of this process end with it and not before.
+process.exit(0)
+
+/** bench/engine.ts in a process of its own. */
+async function micro(): Promise<unknown> {
+  const folder = await mkdtemp(join(tmpdir(), 'circadian-micro-'))
+  const json = join(folder, 'micro.json')
+  const effort = quick ? ['--tokens', '16', '--repeats', '2'] : []
+  try {
+    const script = join(import.meta.dirname, 'engine.ts')
+    execFileSync(process.execPath, [script, '--json', json, ...effort], { stdio: 'inherit' })
+    return JSON.parse(await readFile(json, 'utf8'))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function plotted(
+  name: string,
+  measured: Promise<{ readonly report: unknown; readonly plots: readonly Plot[] }>,
+): Promise<unknown> {
+  const { report, plots } = await measured
+  if (docs !== null) {
+    await mkdir(docs, { recursive: true })
+    await writeFile(join(docs, `${name}.svg`), drawPlots(plots))
+  }
+  return report
+}

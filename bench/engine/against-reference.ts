@@ -1,0 +1,179 @@
+/** @file LatentSeek in this engine against the loop of its published code: problems per second at equal answers. */
+
+import { type Engine, loadModelDirectory } from '#engine'
+import { createSolver, type Solution } from '#solving'
+import { makeProblems } from '../../models/order-of-operations/problems.ts'
+import { concurrently } from '../concurrently.ts'
+import { mean } from '../report/statistics.ts'
+import { printTable } from '../report/table.ts'
+import { type BenchModel, bundledModel, largerModel, startEngine } from './models.ts'
+import { createReferenceEngine } from './reference-engine.ts'
+import { referenceLoop } from './reference-loop.ts'
+import { loadReference } from './reference-model.ts'
+import { withScriptedVerdicts } from './scripted-verdicts.ts'
+
+const AT_ONCE = 16
+
+/** P(true) of the draft and of the first other answer: the search ends with the first change of a token. */
+const SCHEDULE = [0.1, 0.95]
+
+export async function againstReference({ count }: { readonly count: number }): Promise<unknown> {
+  const problems = makeProblems({ split: 'heldout', count, seed: 43 })
+  const bundled = await compare(
+    bundledModel(),
+    problems.map(({ question }) => question),
+    (engine) => engine,
+    2,
+  )
+  const right = (solutions: readonly Solution[]) =>
+    mean(solutions.map(({ answer }, index) => Number(answer === problems[index]?.answer)))
+  const accuracy = {
+    reference: right(bundled.solutions.reference),
+    alone: right(bundled.solutions.alone),
+    together: right(bundled.solutions.together),
+  }
+  report(`LatentSeek, bundled model, n = ${count}`, bundled, accuracy)
+
+  const model = await largerModel()
+  const larger = await compare(
+    model,
+    model.questions(1),
+    (engine) => withScriptedVerdicts(engine, SCHEDULE),
+    1,
+  )
+  report('LatentSeek, larger decoder, answers of 256 tokens, scripted rewards, n = 1', larger, null)
+  return {
+    bundled: { ...bundled, solutions: undefined, accuracy },
+    larger: { ...larger, solutions: undefined },
+  }
+}
+
+type Side = 'reference' | 'alone' | 'together'
+
+interface Comparison {
+  readonly n: number
+  readonly threads: number
+  /** Seconds for all problems; the fastest of the rounds. */
+  readonly seconds: Readonly<Record<Side, number>>
+  /** Answers with the reference's tokens and reward. */
+  readonly agree: Readonly<Record<Exclude<Side, 'reference'>, number>>
+  readonly solutions: Readonly<Record<Side, readonly Solution[]>>
+  readonly work: readonly (readonly [string, ...number[]])[]
+}
+
+async function compare(
+  model: BenchModel,
+  questions: readonly string[],
+  adapt: (engine: Engine) => Engine,
+  rounds: number,
+): Promise<Comparison> {
+  const directory = await loadModelDirectory(model.directory)
+  const reference = createReferenceEngine(await loadReference(directory, model.threads), directory)
+  await using parts = new AsyncDisposableStack()
+  const engine = parts.adopt(await startEngine(model), (it) => it.close())
+  const logger = { warn: (details: object, message: string) => console.warn(message, details) }
+  const solvers = {
+    reference: createSolver({
+      logger,
+      engine: adapt(reference),
+      episodes: null,
+      controlStrategies: { latentseek: referenceLoop },
+    }),
+    ours: createSolver({ logger, engine: adapt(engine), episodes: null }),
+  }
+  const ask = (solver: keyof typeof solvers, atOnce: number) =>
+    concurrently(questions, atOnce, (question, seed) =>
+      solvers[solver].solve(
+        { tenantId: 'bench', question, strategy: 'latentseek', learn: false, explain: false, seed },
+        { signal: new AbortController().signal },
+      ),
+    )
+  const seconds = {
+    reference: Number.POSITIVE_INFINITY,
+    alone: Number.POSITIVE_INFINITY,
+    together: Number.POSITIVE_INFINITY,
+  }
+  const timed = async (side: Side, task: () => Promise<Solution[]>) => {
+    const started = performance.now()
+    const solutions = await task()
+    seconds[side] = Math.min(seconds[side], (performance.now() - started) / 1000)
+    return solutions
+  }
+  const solutions: Record<Side, Solution[]> = { reference: [], alone: [], together: [] }
+  await ask('ours', AT_ONCE)
+  for (let round = 0; round < rounds; round++) {
+    solutions.reference = await timed('reference', () => ask('reference', 1))
+    solutions.alone = await timed('alone', () => ask('ours', 1))
+    solutions.together = await timed('together', () => ask('ours', AT_ONCE))
+  }
+  const agree = (side: Side) =>
+    solutions[side].filter((solution, index) => isSame(solution, solutions.reference[index])).length
+  return {
+    n: questions.length,
+    threads: model.threads,
+    seconds,
+    agree: { alone: agree('alone'), together: agree('together') },
+    solutions,
+    work: [workOf('reference', solutions.reference), workOf('ours alone', solutions.alone)],
+  }
+}
+
+function isSame(solution: Solution, other: Solution | undefined): boolean {
+  return solution.reasoning === other?.reasoning && Math.abs(solution.reward - other.reward) < 1e-3
+}
+
+const WORK_HEADER = [
+  'side',
+  'updates',
+  'evaluations',
+  'generated tokens',
+  'draft ms',
+  'search ms',
+  'judging ms',
+]
+
+/** Means per problem. */
+function workOf(side: string, solutions: readonly Solution[]): [string, ...number[]] {
+  const of = (value: (solution: Solution) => number) => mean(solutions.map(value))
+  return [
+    side,
+    of(({ iterations }) => iterations),
+    of(({ evaluations }) => evaluations),
+    of(({ usage }) => usage.generatedTokens),
+    of(({ timings }) => timings.draftMs),
+    of(({ timings }) => timings.optimizeMs),
+    of(({ timings }) => timings.rewardMs),
+  ]
+}
+
+function report(title: string, it: Comparison, accuracy: Readonly<Record<Side, number>> | null): void {
+  const row = (name: string, side: Side) => [
+    name,
+    it.seconds[side],
+    it.n / it.seconds[side],
+    it.seconds.reference / it.seconds[side],
+    side === 'reference' ? '-' : `${it.agree[side]} of ${it.n}`,
+    ...(accuracy === null ? [] : [accuracy[side]]),
+  ]
+  printTable(
+    `${title}, ${it.threads} thread(s) on both sides`,
+    [
+      'side',
+      's',
+      'problems/s',
+      'ratio',
+      'same answer and reward',
+      ...(accuracy === null ? [] : ['accuracy']),
+    ],
+    [
+      row('reference loop, one at a time', 'reference'),
+      row('ours, one at a time', 'alone'),
+      ...(it.n > 1 ? [row(`ours, ${AT_ONCE} at once`, 'together')] : []),
+    ],
+  )
+  printTable(
+    'What each did per problem',
+    WORK_HEADER,
+    it.work.map((line) => [...line]),
+  )
+}

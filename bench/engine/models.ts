@@ -1,0 +1,75 @@
+/** @file The two models that the engine is measured on, with questions for them. */
+
+import { cpus } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { createEngine, type Engine } from '#engine'
+import { makeProblems } from '../../models/order-of-operations/problems.ts'
+import { largerDecoder, largerPrompts } from './larger-decoder.ts'
+
+export interface BenchModel {
+  readonly name: string
+  readonly directory: string
+  /** Inside one operator, on both sides of every comparison: what the engine chooses by itself. */
+  readonly threads: number
+  /** Most tokens of an answer when answers are only generated. */
+  readonly maxNewTokens: number
+  questions(count: number): string[]
+}
+
+export function bundledModel(): BenchModel {
+  return {
+    name: 'bundled model (0.8M)',
+    directory: join(import.meta.dirname, '../../models/order-of-operations'),
+    threads: 1,
+    maxNewTokens: 48,
+    questions: (count) => makeProblems({ split: 'heldout', count, seed: 41 }).map(({ question }) => question),
+  }
+}
+
+export async function largerModel(weights: 'fp32' | 'int4' = 'fp32'): Promise<BenchModel> {
+  return {
+    name: `larger decoder (61M, ${weights})`,
+    directory: await largerDecoder(weights),
+    threads: cpus().length,
+    maxNewTokens: 48,
+    questions: (count) => largerPrompts(count, 32),
+  }
+}
+
+/** The engine as the service starts it, on the CPU. */
+export function startEngine({
+  directory,
+  threads,
+}: Pick<BenchModel, 'directory' | 'threads'>): Promise<Engine> {
+  return createEngine({
+    directory,
+    threads,
+    executionProvider: 'cpu',
+    cudaDevice: 0,
+    logger: pino({ level: 'warn' }),
+  })
+}
+
+/** Prompt tokens of a question, as the solver makes them. */
+export function promptOf({ codec, model }: Pick<Engine, 'codec' | 'model'>, question: string): number[] {
+  const { solver } = model.profile
+  const user = { role: 'user', content: solver.template.replace('{question}', () => question) } as const
+  return codec.encodeChat(solver.system === '' ? [user] : [{ role: 'system', content: solver.system }, user])
+}
+
+/** Greedy answer in a session of its own. */
+export async function generateOnce(
+  engine: Engine,
+  prompt: readonly number[],
+  maxNewTokens: number,
+): Promise<readonly number[]> {
+  const session = await engine.open(prompt, { signal: new AbortController().signal })
+  try {
+    const rows = [{ prefix: [], temperature: 0, seed: 0, maxNewTokens, latents: 0 }]
+    const [continuation] = await session.generate(rows)
+    return continuation?.tokens ?? []
+  } finally {
+    session.close()
+  }
+}

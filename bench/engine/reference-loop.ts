@@ -1,0 +1,59 @@
+/**
+ * @file LatentSeek (arXiv 2505.13308) the way its published code runs it, to measure the engine against.
+ *
+ * Faithful: after every update the answer is generated and judged again, whether its tokens changed or not; on a
+ * reference engine also no cache and no batch. Profile, reward, head step, stop rule and budgets are the service's own.
+ *
+ * Generous: a criterion costs one run (the published judge writes up to 4,096 tokens for each of four criteria), and the
+ * best answer is returned, not the last, so that both sides are after the same answers.
+ */
+
+import { type Evaluation, hasPassed, untilEos, updateLength } from '#algorithms'
+import { ADAM, freshAdam } from '../../src/algorithms/adam.ts'
+import { draftAnswer, draftOutcome } from '../../src/solving/draft.ts'
+import { draftAsFound } from '../../src/solving/refine.ts'
+import { regenerate } from '../../src/solving/regenerate.ts'
+import type { Outcome, Run } from '../../src/solving/run.ts'
+
+/** A control strategy for the solver. `iterations` and `evaluations` are equal: one judgement per update. */
+export async function referenceLoop(run: Run): Promise<Outcome> {
+  const { settings, engine, signal } = run
+  const draft = await draftAnswer(run)
+  const start = draftAsFound(draft, updateLength(settings.rho, draft.evaluation.answer.tokens.length))
+  let { latents } = start
+  let adam = freshAdam(latents)
+  let actions = start.prefix
+  let current: Evaluation = draft.evaluation
+  let best = current
+  let updates = 0
+  while (!hasPassed(best.judgement, settings.stopReward) && updates < settings.maxIterations) {
+    const moved = await engine.head.ascend(
+      {
+        ...ADAM,
+        latents,
+        adam,
+        actions: [actions],
+        advantages: [current.judgement.reward],
+        maxSteps: 1,
+        untilChanged: false,
+        lr: settings.lr,
+        beta1: settings.beta1,
+        temperature: 1,
+      },
+      signal,
+    )
+    updates += 1
+    latents = moved.latents
+    adam = moved.adam
+    actions = moved.tokens
+    const [evaluation] = await regenerate(run, [untilEos(actions, engine.eosTokenIds)])
+    current = evaluation!
+    if (current.judgement.reward > best.judgement.reward) best = current
+  }
+  return {
+    ...draftOutcome(run, draft, { stopped: 'single', embedding: null }),
+    chosen: best,
+    iterations: updates,
+    evaluations: updates,
+  }
+}

@@ -1,0 +1,37 @@
+/** @file A reward schedule for a model whose own verdicts mean nothing: its judge runs as ever, only the verdict is replaced. */
+
+import type { LatentSession } from '#algorithms'
+import type { Engine } from '#engine'
+
+/**
+ * Every criterion says P(true) = `schedule[k]` of the k-th different answer that a session judges, the draft being the first.
+ * Answers beyond the schedule get its last entry. The same answer always gets the same verdict.
+ */
+export function withScriptedVerdicts(engine: Engine, schedule: readonly number[]): Engine {
+  return {
+    ...engine,
+    async open(prompt, options) {
+      const session = await engine.open(prompt, options)
+      const tokensOf = new Map<number, string>()
+      const seen: string[] = []
+      const scripted: Pick<LatentSession, 'generate' | 'score'> = {
+        async generate(rows) {
+          const continuations = await session.generate(rows)
+          for (const { sequence, tokens } of continuations) tokensOf.set(sequence, tokens.join(' '))
+          return continuations
+        },
+        async score(rows, tokens) {
+          await session.score(rows, tokens)
+          return rows.map(({ sequence }) => {
+            const answer = tokensOf.get(sequence) ?? ''
+            if (!seen.includes(answer)) seen.push(answer)
+            const p = schedule[Math.min(seen.indexOf(answer), schedule.length - 1)] ?? 0
+            // Of the two verdict words, true comes first.
+            return Float32Array.of(Math.log(p / (1 - p)), 0)
+          })
+        },
+      }
+      return { ...session, ...scripted }
+    },
+  }
+}
