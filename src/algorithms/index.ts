@@ -20,7 +20,7 @@ export {
 } from './latent-seek/seek-latents.ts'
 export { MAX_UPDATE_LENGTH, updateLength } from './latent-seek/update-length.ts'
 export { widenMargin } from './latent-seek/widen-margin.ts'
-export { takeLatents } from './latents.ts'
+export { fitFloat16, takeLatents } from './latents.ts'
 export { majorityVote } from './lto/majority.ts'
 export type * from './ports.ts'
 export { untilEos } from './prefix.ts'

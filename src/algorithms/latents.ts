@@ -9,6 +9,11 @@ export function takeLatents(latents: Latents, length: number): Latents {
   return { data: latents.data.slice(0, kept * latents.width), length: kept, width: latents.width }
 }
 
+/** Whether half precision can hold them: nothing infinite (beyond 65,504), no NaN. */
+export function fitFloat16(latents: Latents): boolean {
+  return throughFloat16(latents).data.every(Number.isFinite)
+}
+
 /** What these latents are once the store has kept them in half precision. */
 export function throughFloat16(latents: Latents): Latents {
   return { ...latents, data: fromFloat16(toFloat16(latents.data)) }

@@ -7,8 +7,8 @@ import type { Draft } from './draft.ts'
 import type { Run } from './run.ts'
 
 /**
- * At most `settings.latents` positions; z* decodes to the returned answer as the store rounds it. A draft that was good is
- * worth remembering too (z* = z_base): it teaches when to do nothing.
+ * At most `settings.latents` positions; z* of a changed answer decodes to it as the store rounds it. A draft that was good is
+ * worth remembering too (z* = z_base): it teaches when to do nothing, and its shift is zero however it is rounded.
  *
  * @returns null when nothing is kept, the answer is not admitted, or no z* within the bound decodes to it.
  */

@@ -1,6 +1,6 @@
 /** @file What a request leaves behind: one episode, committed before the answer is given. */
 
-import { isAdmitted } from '#algorithms'
+import { fitFloat16, isAdmitted } from '#algorithms'
 import type { NewEpisode } from '#episodes'
 import { coerceError } from '#errors'
 import type { Outcome, RunRecord } from './run.ts'
@@ -58,6 +58,11 @@ function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | n
       rewardTerms: evaluation.judgement.terms,
       chosen: evaluation === chosen,
     })),
-    latents: admitted ? outcome.latents : null,
+    latents: admitted ? storable(outcome.latents) : null,
   }
+}
+
+/** The store keeps half precision; an infinite shift would carry every later answer with it. */
+function storable(latents: Outcome['latents']): Outcome['latents'] {
+  return latents !== null && fitFloat16(latents.zBase) && fitFloat16(latents.zStar) ? latents : null
 }

@@ -20,6 +20,8 @@ export function argmaxAdvantage(reward: number): number {
  * Deviates: LatentEvolve weighs rollouts by Q >= 0 without a baseline; leaving one out keeps the gradient unbiased with less noise.
  */
 export function sampledAdvantages(rewards: readonly number[]): number[] {
-  const total = rewards.reduce((sum, reward) => sum + reward, 0)
-  return rewards.map((reward) => reward - (total - reward) / (rewards.length - 1))
+  // By differences: a mean of equal rewards may be an ulp off them, and Adam makes steps of what is left.
+  return rewards.map(
+    (reward) => rewards.reduce((sum, other) => sum + (reward - other), 0) / (rewards.length - 1),
+  )
 }

@@ -4,7 +4,9 @@
  * Paper: arXiv 2505.13308, Eq. 3-7: maximise E[R] over z under pi(x|z) = prod_{t<=S} head(x_t|z_t) prod_{t>S} model(x_t|x_<t);
  * positions are independent given the tokens, so only the LM head is differentiated.
  * Deviates: returns the best-reward answer, never one below the draft (the published code returns the last); reuses the
- * answer and reward of any prefix seen in this request; gives up after `patience` evaluations without a rise.
+ * answer and reward of any prefix seen in this request; gives up after `patience` evaluations without a rise. With one
+ * rollout the actions are the argmax tokens, as in the published code, where the expectation asks for samples. Latents
+ * behind an EOS keep moving by their own tokens, so that the answer can grow again, though Eq. 4 ends with the answer.
  */
 
 import { hasCode, ServiceError } from '#errors'
@@ -92,6 +94,8 @@ interface Search {
   steps: number
   /** Evaluations since the best reward last rose. */
   unrewarded: number
+  /** An update led out of the numbers: there is nowhere to go on from. */
+  isLost: boolean
   readonly rewardHistory: number[]
 }
 
@@ -118,6 +122,7 @@ export async function seekLatents(
     best: task.best,
     steps: 0,
     unrewarded: 0,
+    isLost: false,
     rewardHistory: [task.start.evaluation.judgement.reward],
   }
   return {
@@ -146,10 +151,12 @@ async function run(search: Search): Promise<SeekStop> {
   }
 }
 
-function stopReason({ task, options, signal, best, current, steps, unrewarded }: Search): SeekStop | null {
+function stopReason(search: Search): SeekStop | null {
+  const { task, options, signal, best, current, steps, unrewarded } = search
   if (hasPassed(best.evaluation.judgement, options.stopReward)) return 'reward'
   if (signal.aborted) return 'aborted'
   if (steps >= options.maxIterations) return 'maxIterations'
+  if (search.isLost) return 'noImprovement'
   if (unrewarded >= options.patience * options.rollouts) return 'noImprovement'
   // A reward of 0 has nothing to push away from.
   if (options.rollouts === 1 && current.evaluation.judgement.reward === 0) return 'noImprovement'
@@ -206,10 +213,16 @@ async function ascend(search: Search, push: Push): Promise<void> {
   if (moved.steps < 1) {
     throw new ServiceError('INTERNAL', `seek latents: expected at least one update, got ${moved.steps}`)
   }
+  for (let step = 1; step < moved.steps; step++) countUpdate(search, search.current)
+  // A head in half precision can overflow; the argmax of what follows is no token of the model's.
+  if (!moved.latents.data.every(Number.isFinite)) {
+    search.isLost = true
+    countUpdate(search, search.current)
+    return
+  }
   search.latents = moved.latents
   search.adam = moved.adam
   search.tokens = moved.tokens
-  for (let step = 1; step < moved.steps; step++) countUpdate(search, search.current)
   const [found] = await evaluate(search, [moved.tokens], search.steps + 1)
   countUpdate(search, found!)
 }

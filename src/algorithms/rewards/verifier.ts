@@ -17,7 +17,7 @@ export interface VerdictCriterion {
 }
 
 /** One criterion, by index, asked of one answer. */
-export interface VerdictQuestion {
+interface VerdictQuestion {
   readonly criterion: number
   readonly row: ScoreRow
 }

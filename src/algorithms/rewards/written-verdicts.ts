@@ -24,6 +24,7 @@ export interface WrittenVerdictsOptions {
 export function createWrittenVerdicts(options: WrittenVerdictsOptions): AskJudge {
   const { session, maxNewTokens, read, onTokens } = options
   return async (questions) => {
+    onTokens(questions.reduce((sum, { row }) => sum + row.suffix.length, 0))
     const written = await session.generate(
       questions.map(({ row }) => ({
         sequence: row.sequence,
@@ -36,7 +37,7 @@ export function createWrittenVerdicts(options: WrittenVerdictsOptions): AskJudge
     )
     return questions.map(({ criterion, row }, index) => {
       const { tokens, finish, generatedTokens } = written[index]!
-      onTokens(row.suffix.length + generatedTokens)
+      onTokens(generatedTokens)
       return finish === 'eos' ? read(criterion, tokens.slice(row.suffix.length)) : 0
     })
   }

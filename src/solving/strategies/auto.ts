@@ -1,6 +1,7 @@
 /**
  * @file `auto`: a day of LatentEvolve (arXiv 2509.24771, Eq. 8): draft, weave, transfer, refine.
  * Deviates: memory acts only after a failed draft (the gate), so it cannot break an answer that was good without it.
+ * Refinement is argmax with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3).
  */
 
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Found, type SeekUpdate, seekLatents } from '#algorithms'
+import { type AscentRequest, type Found, type LatentHead, type SeekUpdate, seekLatents } from '#algorithms'
 import { ServiceError } from '#errors'
 import { createRandom } from '#tensor'
 import { argmaxAdvantage, sampledAdvantages } from '../../../src/algorithms/latent-seek/advantages.ts'
@@ -330,6 +330,32 @@ describe('whatever the reward says', () => {
   })
 })
 
+describe('an update that leads out of the numbers', () => {
+  test('ends the search with the best answer so far, and judges nothing of it', async () => {
+    const { task, completed } = seekProblem({
+      logits: [[2, 1.9, 1.5]],
+      reward: byFirst([-0.9, -0.6, -0.1]),
+    })
+    let calls = 0
+    const head = {
+      ...task.head,
+      async ascend(request: AscentRequest) {
+        const moved = await task.head.ascend(request, NEVER)
+        if (++calls < 2) return moved
+        return { ...moved, latents: { ...moved.latents, data: moved.latents.data.map(() => Number.NaN) } }
+      },
+    }
+
+    const result = await seekLatents({ ...task, head }, SEEK_OPTIONS, NEVER)
+
+    expect(result).toMatchObject({ stopped: 'noImprovement' })
+    expect(result.best.evaluation.judgement.reward).toBe(-0.6)
+    expect(result.rewardHistory).toHaveLength(result.iterations + 1)
+    expect(completed).toEqual([[1]])
+    expect(calls).toBe(2)
+  })
+})
+
 describe('sampled rollouts', () => {
   const world = {
     routes: { a: route(0.1), b: route(0.2), c: route(0.97) },
@@ -367,6 +393,79 @@ describe('sampled rollouts', () => {
   })
 })
 
+describe('sampled rollouts, whatever the reward says', () => {
+  test('never end below the draft, within their budgets (200 seeded cases)', async () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const random = createRandom(seed)
+      const pick = (n: number) => Math.floor(random.uniform() * n)
+      const vocabulary = 3 + pick(4)
+      const logits = Array.from({ length: 1 + pick(3) }, () =>
+        Array.from({ length: vocabulary }, () => random.gaussian()),
+      )
+      const table = new Map<string, number>()
+      const reward = (prefix: readonly number[]) => {
+        const key = prefix.join(' ')
+        if (!table.has(key)) table.set(key, -random.uniform())
+        return table.get(key)!
+      }
+      const rollouts = 2 + pick(4)
+      const options = { ...SEEK_OPTIONS, rollouts, maxIterations: pick(8), patience: 1 + pick(3), seed }
+      const { task, completed, start } = seekProblem({ logits, reward, eosTokenIds: [0] })
+      const head = { ...task.head, sample: sampleOf(logits[0]!.length) }
+
+      const result = await seekLatents({ ...task, head }, options, NEVER)
+
+      const drafted = start.evaluation.judgement.reward
+      const context = `seed ${seed}`
+      expect(result.best.evaluation.judgement.reward, context).toBe(
+        Math.max(drafted, ...completed.map((prefix) => table.get(prefix.join(' '))!)),
+      )
+      expect(result.iterations, context).toBeLessThanOrEqual(options.maxIterations)
+      expect(result.rewardHistory, context).toHaveLength(result.iterations + 1)
+      expect(task.memo.evaluations, context).toBeLessThanOrEqual((result.iterations + 1) * (rollouts + 1))
+      expect(new Set(completed.map(String)).size, context).toBe(completed.length)
+      expect(
+        completed.every((prefix) => !prefix.slice(0, -1).includes(0)),
+        context,
+      ).toBe(true)
+    }
+  })
+
+  test.each(['sample', 'complete', 'ascend'] as const)(
+    'return the best so far when aborted in %s',
+    async (where) => {
+      const controller = new AbortController()
+      let calls = 0
+      const abort = (call: string) => {
+        if (call !== where || ++calls < 2) return
+        controller.abort()
+        throw new ServiceError('ABORTED', 'test: time is up')
+      }
+      const { task, completed } = seekProblem({
+        logits: [[2, 1.9, 1.8, 1.7]],
+        reward: byFirst([-0.9, -0.8, -0.7, -0.95]),
+        before: abort,
+      })
+      const sample = sampleOf(4)
+      const head = {
+        ...task.head,
+        sample: (...given: Parameters<typeof sample>) => {
+          abort('sample')
+          return sample(...given)
+        },
+      }
+
+      const options = { ...SEEK_OPTIONS, rollouts: 2, seed: 4, lr: 0.5 }
+      const result = await seekLatents({ ...task, head }, options, controller.signal)
+
+      expect(result.stopped).toBe('aborted')
+      const seen = [-0.9, ...completed.map(([first]) => [-0.9, -0.8, -0.7, -0.95][first!]!)]
+      expect(seen).toContain(result.best.evaluation.judgement.reward)
+      expect(result.rewardHistory).toHaveLength(result.iterations + 1)
+    },
+  )
+})
+
 describe('advantages', () => {
   test('of argmax tokens are the reward; one that is not negative is refused', () => {
     expect(argmaxAdvantage(-0.25)).toBe(-0.25)
@@ -382,6 +481,8 @@ describe('advantages', () => {
     expect(advantages[1]).toBeCloseTo(-0.4 + 0.55, 12)
     expect(advantages[2]).toBeCloseTo(-0.1 + 0.7, 12)
     expect(sampledAdvantages([-0.5, -0.5])).toEqual([0, 0])
+    // Three times -0.1, added up and divided, is not -0.1.
+    expect(sampledAdvantages([-0.1, -0.1, -0.1])).toEqual([0, 0, 0])
   })
 
   test('point the gradient the right way: a negative one makes its token less likely', () => {
@@ -403,4 +504,9 @@ describe('advantages', () => {
 
 function route(p: number) {
   return { rest: 'ans 1', verdicts: { check: p } }
+}
+
+/** Samples from latents that are their own logits. */
+function sampleOf(vocabulary: number): LatentHead['sample'] {
+  return createLinearModel({ routes: {}, firstLogits: {}, head: identity(vocabulary) }).head.sample
 }

@@ -56,6 +56,15 @@ describe('z*', () => {
     expect(logits[0]! - logits[1]!).toBeGreaterThan(0.2)
   })
 
+  test.each([65_519, 65_520])('is kept with z_base where half precision holds them: %d', async (logit) => {
+    const episodes = createEpisodesInMemory()
+    await solverOn({ ...GOOD_DRAFT, firstLogits: { a: logit } }, { episodes }).solve()
+
+    // Half precision ends at 65,504: 65,520 would come back infinite, and carry every later answer with it.
+    expect(episodes.added[0]!.admitted).toBe(true)
+    expect(episodes.added[0]!.latents !== null).toBe(logit < 65_520)
+  })
+
   test('is z_base for a draft that was good', async () => {
     const episodes = createEpisodesInMemory()
     for (const strategy of ['greedy', 'latentseek', 'auto'] as const) {
