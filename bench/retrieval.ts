@@ -72,8 +72,8 @@ function episode(): NewEpisode {
     seed: 1,
     admitted: true,
     candidates: [
-      { ...candidate, kind: 'draft', chosen: false },
-      { ...candidate, kind: 'regeneration', chosen: true },
+      { ...candidate, kind: 'draft', chosen: false, admissible: false },
+      { ...candidate, kind: 'regeneration', chosen: true, admissible: true },
     ],
     latents: {
       zBase: { ...latents, data: vector(positions * width) },

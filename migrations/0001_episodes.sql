@@ -59,6 +59,8 @@ create table candidates (
   reward double precision not null,
   reward_terms jsonb not null,
   chosen boolean not null,
+  -- Reaches the bar of admission; the label where nobody knows better than self-reward.
+  admissible boolean not null,
   label boolean,
   label_source text check (label_source in ('feedback', 'reference', 'majority', 'self')),
   primary key (tenant_id, episode_id, position),

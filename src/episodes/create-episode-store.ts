@@ -17,8 +17,6 @@ export interface EpisodeStoreOptions {
   readonly database: Pick<Database, 'pool'>
   /** Milliseconds since the epoch; stamps episodes, and so orders their list. */
   readonly clock?: () => number
-  /** Self-reward from which an answer counts as right where nothing better is known. LatentEvolve's bar by default. */
-  readonly selfLabelReward?: number
 }
 
 /**
@@ -27,11 +25,7 @@ export interface EpisodeStoreOptions {
  * Adding an episode twice under one id keeps the first: a caller that lost the connection while committing may try
  * again.
  */
-export function createEpisodeStore({
-  database,
-  clock = Date.now,
-  selfLabelReward = -0.5,
-}: EpisodeStoreOptions): EpisodeStore {
+export function createEpisodeStore({ database, clock = Date.now }: EpisodeStoreOptions): EpisodeStore {
   async function detail(operation: string, tenantId: string, id: string): Promise<EpisodeDetail> {
     const episode = isUuid(id) ? await getEpisode(database, tenantId, id) : null
     if (episode === null) throw notFound(operation, id)
@@ -56,7 +50,7 @@ export function createEpisodeStore({
     },
 
     async label(tenantId, id, feedback) {
-      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id, selfLabelReward }, feedback))
+      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback))
       if (!found) throw notFound('label episode', id)
       return detail('label episode', tenantId, id)
     },
@@ -69,7 +63,7 @@ export function createEpisodeStore({
     removeAll: (tenantId) => removeAllEpisodes(database, tenantId),
 
     async index(tenantId, id) {
-      const found = isUuid(id) && (await indexEpisode(database, { tenantId, id, selfLabelReward }))
+      const found = isUuid(id) && (await indexEpisode(database, { tenantId, id }))
       if (!found) throw notFound('index episode', id)
     },
   }

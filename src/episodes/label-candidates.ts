@@ -5,9 +5,7 @@ import type { Candidate, Feedback, LabelSource } from './types.ts'
 export interface LabelInput {
   readonly feedback: Feedback | null
   readonly reference: string | null
-  readonly candidates: readonly Pick<Candidate, 'kind' | 'answer' | 'reward' | 'rewardTerms' | 'chosen'>[]
-  /** Self-reward from which an answer counts as right, in [-1, 0]. */
-  readonly selfLabelReward: number
+  readonly candidates: readonly Pick<Candidate, 'kind' | 'answer' | 'chosen' | 'admissible'>[]
 }
 
 export interface Labels {
@@ -17,10 +15,6 @@ export interface Labels {
 
 type Rule = (candidate: LabelInput['candidates'][number]) => boolean | null
 
-/** P(correct) below one half: not right, however high the other terms. Terms are P - 1. */
-const CORRECTNESS_FLOOR = -0.5
-const CORRECTNESS_TERM = 'verifier.correctness'
-
 /**
  * Labels every candidate of one episode, in their order: right, wrong, and from what source. A pure function of what
  * is stored, so labelling twice, or feedback before indexing, comes to the same.
@@ -28,12 +22,7 @@ const CORRECTNESS_TERM = 'verifier.correctness'
  * An answer that was declared right makes every other answer wrong; one that was declared wrong says nothing about
  * the others, which are then judged without its votes.
  */
-export function labelCandidates({
-  feedback,
-  reference,
-  candidates,
-  selfLabelReward,
-}: LabelInput): readonly Labels[] {
+export function labelCandidates({ feedback, reference, candidates }: LabelInput): readonly Labels[] {
   const chosen = candidates.find((candidate) => candidate.chosen)
   const isChosen: Rule = (candidate) =>
     candidate.chosen || (candidate.answer !== null && candidate.answer === chosen?.answer)
@@ -46,7 +35,7 @@ export function labelCandidates({
     ['feedback', (candidate) => byFeedback(feedback, candidate, isChosen)],
     ['reference', ({ answer }) => (reference === null ? null : answer === reference)],
     ['majority', ({ answer }) => (majority === null ? null : answer === majority)],
-    ['self', (candidate) => bySelfReward(candidate, selfLabelReward)],
+    ['self', ({ answer, admissible }) => answer !== null && admissible],
   ]
   return candidates.map((candidate) => {
     for (const [labelSource, rule] of rules) {
@@ -74,12 +63,4 @@ function majorityAnswer(answers: readonly (string | null)[]): string | null {
   for (const answer of answers) if (answer !== null) votes.set(answer, (votes.get(answer) ?? 0) + 1)
   const [first, second] = [...votes].sort(([, a], [, b]) => b - a)
   return first === undefined || first[1] === second?.[1] ? null : first[0]
-}
-
-function bySelfReward(
-  { answer, reward, rewardTerms }: Parameters<Rule>[0],
-  selfLabelReward: number,
-): boolean {
-  const correctness = rewardTerms[CORRECTNESS_TERM] ?? reward
-  return answer !== null && reward >= selfLabelReward && correctness >= CORRECTNESS_FLOOR
 }

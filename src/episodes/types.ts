@@ -16,9 +16,11 @@ export interface Candidate {
   readonly rewardTerms: Readonly<Record<string, number>>
   /** The candidate that was returned. */
   readonly chosen: boolean
+  /** Its reward and P(correct) reach the profile's bar of admission: what self-reward says where nobody knows better. */
+  readonly admissible: boolean
 }
 
-export interface StoredCandidate extends Candidate {
+export interface StoredCandidate extends Omit<Candidate, 'admissible'> {
   readonly label: boolean | null
   readonly labelSource: LabelSource | null
 }

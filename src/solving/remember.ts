@@ -1,6 +1,6 @@
 /** @file What a request leaves behind: one episode, committed before the answer is given. */
 
-import { fitFloat16, isAdmitted } from '#algorithms'
+import { type Evaluation, fitFloat16, isAdmitted } from '#algorithms'
 import type { NewEpisode } from '#episodes'
 import { coerceError } from '#errors'
 import type { Outcome, RunRecord } from './run.ts'
@@ -29,7 +29,9 @@ function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | n
   const { chosen, base, embedding } = outcome
   if (chosen === null || embedding === null) return null
   if (!candidates.some(({ evaluation }) => evaluation === chosen)) return null
-  const admitted = chosen.answer.answer !== null && isAdmitted(chosen.judgement, settings.admitReward)
+  const isAdmissible = ({ answer, judgement }: Evaluation) =>
+    answer.answer !== null && isAdmitted(judgement, settings.admitReward)
+  const admitted = isAdmissible(chosen)
   return {
     id,
     tenantId: request.tenantId,
@@ -57,6 +59,7 @@ function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | n
       reward: evaluation.judgement.reward,
       rewardTerms: evaluation.judgement.terms,
       chosen: evaluation === chosen,
+      admissible: isAdmissible(evaluation),
     })),
     latents: admitted ? storable(outcome.latents) : null,
   }

@@ -62,7 +62,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           status: 'pending',
           label: null,
           labelSource: null,
-          candidates: episode.candidates.map((candidate) => ({
+          candidates: episode.candidates.map(({ admissible: _, ...candidate }) => ({
             ...candidate,
             label: null,
             labelSource: null,

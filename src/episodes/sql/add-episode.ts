@@ -22,12 +22,13 @@ const SQL = `
   ),
   judged as (
     insert into candidates (
-      tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen
+      tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible
     )
-    select episode.tenant_id, episode.id, position, kind, tokens, text, answer, reward, reward_terms, chosen
+    select
+      episode.tenant_id, episode.id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible
     from episode, jsonb_to_recordset($20) as candidate (
       position integer, kind text, tokens integer[], text text, answer text,
-      reward double precision, reward_terms jsonb, chosen boolean
+      reward double precision, reward_terms jsonb, chosen boolean, admissible boolean
     )
   ),
   latents as (
@@ -53,6 +54,7 @@ export async function addEpisode(
     reward: candidate.reward,
     reward_terms: candidate.rewardTerms,
     chosen: candidate.chosen,
+    admissible: candidate.admissible,
   }))
   await query(database, 'add episode', SQL, [
     episode.tenantId,

@@ -10,7 +10,7 @@ const SQL = `
 /** Labels an episode's candidates and marks it indexed. @returns false when there is no such episode */
 export async function indexEpisode(
   database: Pick<Database, 'pool'>,
-  episode: { readonly tenantId: string; readonly id: string; readonly selfLabelReward: number },
+  episode: { readonly tenantId: string; readonly id: string },
 ): Promise<boolean> {
   return transaction(database, 'index episode', async (client) => {
     const { rows } = await client.query<LabelBasis>(SQL, [episode.tenantId, episode.id])

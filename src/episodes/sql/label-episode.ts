@@ -10,7 +10,7 @@ const SQL = `
 /** Keeps the caller's word, in place of an earlier one, and labels by it. @returns false when there is no such episode */
 export async function labelEpisode(
   database: Pick<Database, 'pool'>,
-  episode: { readonly tenantId: string; readonly id: string; readonly selfLabelReward: number },
+  episode: { readonly tenantId: string; readonly id: string },
   feedback: Feedback,
 ): Promise<boolean> {
   const correct = 'correct' in feedback ? feedback.correct : null

@@ -15,13 +15,12 @@ export const LABEL_BASIS = 'reference, feedback_correct, feedback_answer'
 interface Row {
   readonly kind: CandidateKind
   readonly answer: string | null
-  readonly reward: number
-  readonly reward_terms: Readonly<Record<string, number>>
   readonly chosen: boolean
+  readonly admissible: boolean
 }
 
 const SELECT = `
-  select kind, answer, reward, reward_terms, chosen
+  select kind, answer, chosen, admissible
   from candidates where tenant_id = $1 and episode_id = $2
   order by position`
 
@@ -33,15 +32,14 @@ const UPDATE = `
 /** Labels all candidates of an episode anew. The caller's transaction holds the episode's row. */
 export async function relabelCandidates(
   client: PoolClient,
-  { tenantId, id, selfLabelReward }: { tenantId: string; id: string; selfLabelReward: number },
+  { tenantId, id }: { tenantId: string; id: string },
   basis: LabelBasis,
 ): Promise<void> {
   const { rows } = await client.query<Row>(SELECT, [tenantId, id])
   const labels = labelCandidates({
     feedback: feedbackOf(basis),
     reference: basis.reference,
-    candidates: rows.map(({ reward_terms, ...candidate }) => ({ ...candidate, rewardTerms: reward_terms })),
-    selfLabelReward,
+    candidates: rows,
   })
   await client.query(UPDATE, [
     tenantId,

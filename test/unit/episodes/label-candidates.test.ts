@@ -4,13 +4,12 @@ import { newCandidate } from '../../support/episodes.ts'
 
 function label(
   candidates: readonly Candidate[],
-  over: { feedback?: Feedback; reference?: string; selfLabelReward?: number } = {},
+  over: { feedback?: Feedback; reference?: string } = {},
 ): string[] {
   const labels = labelCandidates({
     feedback: over.feedback ?? null,
     reference: over.reference ?? null,
     candidates,
-    selfLabelReward: over.selfLabelReward ?? -0.5,
   })
   return labels.map(({ label, labelSource }) => `${label} ${labelSource}`)
 }
@@ -56,16 +55,10 @@ describe('labelCandidates', () => {
     expect(label([...drafts, ...voters]).slice(0, 2)).toEqual(['false majority', 'false majority'])
   })
 
-  it('falls back on self-reward: the bar, and P(correct) of at least one half', () => {
-    const self = (reward: number, correctness: number, answer: string | null = '1') =>
-      label([newCandidate({ reward, answer, rewardTerms: { 'verifier.correctness': correctness } })])
-    expect(self(-0.5, -0.5)).toEqual(['true self'])
-    expect(self(-0.51, -0.1)).toEqual(['false self'])
-    expect(self(-0.1, -0.51)).toEqual(['false self'])
-    expect(self(-0.1, -0.1, null)).toEqual(['false self'])
-    expect(label([newCandidate({ reward: -0.2, rewardTerms: {} })], { selfLabelReward: -0.1 })).toEqual([
-      'false self',
-    ])
+  it('falls back on self-reward: whether the candidate itself could have been admitted', () => {
+    expect(label([newCandidate({ admissible: true })])).toEqual(['true self'])
+    expect(label([newCandidate({ admissible: false })])).toEqual(['false self'])
+    expect(label([newCandidate({ admissible: true, answer: null })])).toEqual(['false self'])
   })
 
   describe('with feedback', () => {
