@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { ModelProfile } from '#engine'
 import { createVerdicts } from '../../../src/solving/verdicts.ts'
@@ -185,6 +186,19 @@ describe('a judge that writes', () => {
   test('that goes on and on has not judged', async () => {
     const world = says(writing('continuation', 'generate', '?'), () => `check = true ${'; '.repeat(12)}`)
     expect((await solverOn(world).solve({ strategy: 'greedy', reward: { format: 0 } })).reward).toBe(-1)
+  })
+
+  test('and runs out of time leaves the draft unjudged, and the answer there', async () => {
+    let batches = 0
+    const world = {
+      ...says(writing('continuation', 'generate', '?'), () => 'check = true'),
+      before: async (call: string) => {
+        if (call === 'generate' && ++batches === 2) await setTimeout(60)
+      },
+    }
+    const solution = await solverOn(world).solve({ budget: { maxMs: 30 } })
+
+    expect(solution).toMatchObject({ answer: '1', reward: -1, stopped: 'maxMs', iterations: 0 })
   })
 
   test('gives marks: the mean of what is read, and 0 where nothing can be', async () => {
