@@ -1,7 +1,7 @@
+import { toSql } from 'pgvector'
 import { type Database, query } from '#database'
 import { encodeLatents } from '../latent-bytes.ts'
 import type { NewEpisode } from '../types.ts'
-import { vectorText } from '../vector-text.ts'
 
 /**
  * One statement, so one transaction and one round trip: episode, candidates, latents and the outbox row are there
@@ -65,7 +65,7 @@ export async function addEpisode(
     episode.strategy,
     storable(episode.question),
     episode.reference,
-    vectorText(episode.embedding),
+    toSql(Array.from(episode.embedding)),
     episode.answer === null ? null : storable(episode.answer),
     storable(episode.reasoning),
     episode.reward,

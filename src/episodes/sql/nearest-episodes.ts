@@ -1,7 +1,7 @@
+import { toSql } from 'pgvector'
 import type { Neighbour, NeighbourQuery } from '#algorithms'
 import { type Database, query } from '#database'
 import { decodeLatents } from '../latent-bytes.ts'
-import { vectorText } from '../vector-text.ts'
 
 interface Row {
   readonly id: string
@@ -37,7 +37,7 @@ export async function nearestEpisodes(
   const { rows } = await query<Row>(database, 'nearest episodes', SQL, [
     tenantId,
     fingerprint,
-    vectorText(embedding),
+    toSql(Array.from(embedding)),
     minSimilarity,
     topK,
   ])
