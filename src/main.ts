@@ -8,13 +8,13 @@ import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp } from '#http'
 import { connectQueues } from '#jobs'
+import { createMetrics } from '#metrics'
 import { createSolver } from '#solving'
 import { type Config, loadConfig } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
-import { createMetrics } from './metrics.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))

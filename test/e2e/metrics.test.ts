@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { createEngine } from '#engine'
-import { createMetrics } from '../../src/metrics.ts'
+import { createMetrics } from '#metrics'
 import { tinyModelDirectory } from '../fixtures/tiny-model-directory.ts'
 import { type Family, parseExposition, total } from '../support/exposition.ts'
 
