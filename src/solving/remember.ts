@@ -65,7 +65,10 @@ function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | n
   }
 }
 
-/** The store keeps half precision; an infinite shift would carry every later answer with it. */
+/**
+ * The store keeps half precision; an infinite shift would carry every later answer with it. z* is z_base, or was looked at
+ * where it was made.
+ */
 function storable(latents: Outcome['latents']): Outcome['latents'] {
-  return latents !== null && fitFloat16(latents.zBase) && fitFloat16(latents.zStar) ? latents : null
+  return latents !== null && fitFloat16(latents.zBase) ? latents : null
 }

@@ -274,6 +274,11 @@ describe('a written verdict', () => {
     expect(readVerdictWord(text, MARKER, WORDS)).toBe(verdict)
   })
 
+  test('is the longest word that fits, on whichever side it is', () => {
+    expect(readVerdictWord('V: not correct', 'V:', { true: ['not'], false: ['not correct'] })).toBe(0)
+    expect(readVerdictWord('V: not wrong', 'V:', { true: ['not wrong'], false: ['not'] })).toBe(1)
+  })
+
   test('is found behind markers that look like regular expressions', () => {
     expect(readVerdictWord('x [verdict]* (a|b)-/ true', '[verdict]* (a|b)-/', WORDS)).toBe(1)
     expect(readVerdictWord('verdict true', '[verdict]', WORDS)).toBe(0)
