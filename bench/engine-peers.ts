@@ -35,7 +35,8 @@ const docs = values.docs ? join(import.meta.dirname, '../docs/bench') : null
 
 const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
   micro,
-  reference: () => againstReference({ count: quick ? 16 : 100 }),
+  reference: () =>
+    againstReference(quick ? { count: 16, answerTokens: 48 } : { count: 100, answerTokens: 256 }),
   transformers: () => againstTransformers({ rounds: quick ? 1 : 2 }),
   overhead: async () => ({
     saturation: await measureSaturation({ requests: quick ? 32 : 96 }),

@@ -1,5 +1,6 @@
 /** @file LatentSeek in this engine against the loop of its published code: problems per second at equal answers. */
 
+import { cpus } from 'node:os'
 import { type Engine, loadModelDirectory } from '#engine'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
@@ -13,11 +14,20 @@ import { loadReference } from './reference-model.ts'
 import { withScriptedVerdicts } from './scripted-verdicts.ts'
 
 const AT_ONCE = 16
+/** One engine process per core: what `ENGINE_REPLICAS` is for where a model is too small for two threads. */
+const REPLICAS = cpus().length
 
 /** P(true) of the draft and of the first other answer: the search ends with the first change of a token. */
 const SCHEDULE = [0.1, 0.95]
 
-export async function againstReference({ count }: { readonly count: number }): Promise<unknown> {
+/** @param answerTokens length of the larger decoder's answers, which do not end by themselves. */
+export async function againstReference({
+  count,
+  answerTokens,
+}: {
+  readonly count: number
+  readonly answerTokens: number
+}): Promise<unknown> {
   const problems = makeProblems({ split: 'heldout', count, seed: 43 })
   const bundled = await compare(
     bundledModel(),
@@ -31,24 +41,36 @@ export async function againstReference({ count }: { readonly count: number }): P
     reference: right(bundled.solutions.reference),
     alone: right(bundled.solutions.alone),
     together: right(bundled.solutions.together),
+    replicas: right(bundled.solutions.replicas),
   }
   report(`LatentSeek, bundled model, n = ${count}`, bundled, accuracy)
 
   const model = await largerModel()
   const larger = await compare(
     model,
-    model.questions(1),
-    (engine) => withScriptedVerdicts(engine, SCHEDULE),
+    // A token changes after three updates here, about the mean of the bundled model (see "What each did").
+    model.questions(2).slice(1),
+    (engine) => withScriptedVerdicts(withAnswerTokens(engine, answerTokens), SCHEDULE),
     1,
   )
-  report('LatentSeek, larger decoder, answers of 256 tokens, scripted rewards, n = 1', larger, null)
+  report(
+    `LatentSeek, larger decoder, answers of ${answerTokens} tokens, scripted rewards, n = 1`,
+    larger,
+    null,
+  )
   return {
     bundled: { ...bundled, solutions: undefined, accuracy },
     larger: { ...larger, solutions: undefined },
   }
 }
 
-type Side = 'reference' | 'alone' | 'together'
+function withAnswerTokens(engine: Engine, maxNewTokens: number): Engine {
+  const { model } = engine
+  const defaults = { ...model.profile.defaults, maxNewTokens }
+  return { ...engine, model: { ...model, profile: { ...model.profile, defaults } } }
+}
+
+type Side = 'reference' | 'alone' | 'together' | 'replicas'
 
 interface Comparison {
   readonly n: number
@@ -71,6 +93,7 @@ async function compare(
   const reference = createReferenceEngine(await loadReference(directory, model.threads), directory)
   await using parts = new AsyncDisposableStack()
   const engine = parts.adopt(await startEngine(model), (it) => it.close())
+  const several = parts.adopt(await startEngine(model, REPLICAS), (it) => it.close())
   const logger = { warn: (details: object, message: string) => console.warn(message, details) }
   const solvers = {
     reference: createSolver({
@@ -80,6 +103,7 @@ async function compare(
       controlStrategies: { latentseek: referenceLoop },
     }),
     ours: createSolver({ logger, engine: adapt(engine), episodes: null }),
+    several: createSolver({ logger, engine: adapt(several), episodes: null }),
   }
   const ask = (solver: keyof typeof solvers, atOnce: number) =>
     concurrently(questions, atOnce, (question, seed) =>
@@ -92,6 +116,7 @@ async function compare(
     reference: Number.POSITIVE_INFINITY,
     alone: Number.POSITIVE_INFINITY,
     together: Number.POSITIVE_INFINITY,
+    replicas: Number.POSITIVE_INFINITY,
   }
   const timed = async (side: Side, task: () => Promise<Solution[]>) => {
     const started = performance.now()
@@ -99,12 +124,15 @@ async function compare(
     seconds[side] = Math.min(seconds[side], (performance.now() - started) / 1000)
     return solutions
   }
-  const solutions: Record<Side, Solution[]> = { reference: [], alone: [], together: [] }
+  const solutions: Record<Side, Solution[]> = { reference: [], alone: [], together: [], replicas: [] }
   await ask('ours', AT_ONCE)
+  await ask('several', AT_ONCE)
   for (let round = 0; round < rounds; round++) {
     solutions.reference = await timed('reference', () => ask('reference', 1))
     solutions.alone = await timed('alone', () => ask('ours', 1))
+    if (questions.length === 1) continue
     solutions.together = await timed('together', () => ask('ours', AT_ONCE))
+    solutions.replicas = await timed('replicas', () => ask('several', AT_ONCE))
   }
   const agree = (side: Side) =>
     solutions[side].filter((solution, index) => isSame(solution, solutions.reference[index])).length
@@ -112,7 +140,7 @@ async function compare(
     n: questions.length,
     threads: model.threads,
     seconds,
-    agree: { alone: agree('alone'), together: agree('together') },
+    agree: { alone: agree('alone'), together: agree('together'), replicas: agree('replicas') },
     solutions,
     work: [workOf('reference', solutions.reference), workOf('ours alone', solutions.alone)],
   }
@@ -168,7 +196,12 @@ function report(title: string, it: Comparison, accuracy: Readonly<Record<Side, n
     [
       row('reference loop, one at a time', 'reference'),
       row('ours, one at a time', 'alone'),
-      ...(it.n > 1 ? [row(`ours, ${AT_ONCE} at once`, 'together')] : []),
+      ...(it.n > 1
+        ? [
+            row(`ours, ${AT_ONCE} at once`, 'together'),
+            row(`ours, ${AT_ONCE} at once, ${REPLICAS} engine processes`, 'replicas'),
+          ]
+        : []),
     ],
   )
   printTable(

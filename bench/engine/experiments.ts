@@ -4,9 +4,9 @@ import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { AscentRequest } from '#algorithms'
 import { compileHead, compileHeadLogits, describeDecoder } from '#decoder'
-import { loadModelDirectory } from '#engine'
+import { type Engine, loadModelDirectory } from '#engine'
 import { decodeModel } from '#onnx'
-import { createRandom, createTensor, float32, int64 } from '#tensor'
+import { createRandom, createTensor, dot, float32, int64, norm } from '#tensor'
 import { ADAM } from '../../src/algorithms/adam.ts'
 import { createHeadGraph } from '../../src/engine/child/head-graph.ts'
 import { loadGraphs } from '../../src/engine/child/load-graphs.ts'
@@ -178,6 +178,7 @@ async function chunkSizes({ repeats }: Effort) {
 /** Weights in four bits beside the same decoder in fp32, in the engine as served. */
 async function fourBits({ repeats }: Effort) {
   const rows = []
+  let exact: Float32Array | null = null
   for (const weights of ['fp32', 'int4'] as const) {
     const model = await largerModel(weights)
     const started = performance.now()
@@ -185,6 +186,8 @@ async function fourBits({ repeats }: Effort) {
     const loadMs = performance.now() - started
     const { engine } = probed
     const prompts = model.questions(16).map((question) => promptOf(engine, question))
+    const state = await stateOf(engine, prompts[0] ?? [])
+    exact ??= state
     const rate = async (count: number) => {
       let tokens = 0
       const [ms] = await fastest(repeats, [
@@ -198,14 +201,35 @@ async function fourBits({ repeats }: Effort) {
       return (1000 * tokens) / ms
     }
     const [alone, together] = [await rate(1), await rate(16)]
-    rows.push([model.name, loadMs, (await probed.read()).rssBytes / 2 ** 20, alone, together])
+    const { rssBytes } = await probed.read()
+    rows.push([model.name, loadMs, rssBytes / 2 ** 20, alone, together, cosine(state, exact)])
   }
   printTable(
     'Four bits on the CPU',
-    ['model', 'load ms', 'engine RSS MiB', 'tokens/s, 1', 'tokens/s, 16 at once'],
+    [
+      'model',
+      'load ms',
+      'engine RSS MiB',
+      'tokens/s, 1',
+      'tokens/s, 16 at once',
+      'cosine of a hidden state to fp32',
+    ],
     rows,
   )
   return rows
+}
+
+async function stateOf(engine: Engine, prompt: readonly number[]): Promise<Float32Array> {
+  const session = await engine.open(prompt, { signal: new AbortController().signal })
+  try {
+    return await session.embed()
+  } finally {
+    session.close()
+  }
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  return dot(a, b) / (norm(a) * norm(b))
 }
 
 async function disposable(model: BenchModel) {

@@ -38,13 +38,11 @@ export async function largerModel(weights: 'fp32' | 'int4' = 'fp32'): Promise<Be
 }
 
 /** The engine as the service starts it, on the CPU. */
-export function startEngine({
-  directory,
-  threads,
-}: Pick<BenchModel, 'directory' | 'threads'>): Promise<Engine> {
+export function startEngine({ directory, threads }: BenchModel, replicas = 1): Promise<Engine> {
   return createEngine({
     directory,
     threads,
+    replicas,
     executionProvider: 'cpu',
     cudaDevice: 0,
     logger: pino({ level: 'warn' }),

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import type { Solution } from '#solving'
 import { createRandom } from '#tensor'
 import { makeProblems, type Problem } from '../../models/order-of-operations/problems.ts'
 import { concurrently } from '../concurrently.ts'
@@ -19,6 +20,8 @@ const LANES = 32
 
 interface Reply {
   readonly status: number
+  /** Answered, but without memory. */
+  readonly isDegraded: boolean
   readonly ms: number
 }
 
@@ -30,7 +33,7 @@ export async function measureOfferedLoad(options: {
   const dataDir = await mkdtemp(join(tmpdir(), 'circadian-load-'))
   await using parts = new AsyncDisposableStack()
   parts.defer(() => rm(dataDir, { recursive: true, force: true }))
-  const service = parts.adopt(await startService(dataDir), (it) => it.stop())
+  const service = parts.adopt(await startService(dataDir, 'fatal'), (it) => it.stop())
   const problems = makeProblems({ split: 'heldout', count: 1000, seed: 47 })
   const ask = (index: number) => post(service.origin, problems[index % problems.length], index)
 
@@ -43,8 +46,26 @@ export async function measureOfferedLoad(options: {
     const replies = await openLoop(ask, rate, options.seconds)
     points.push({ rate, ...summarise(replies, (performance.now() - started) / 1000) })
   }
-  const header = ['offered/s', 'answered/s', 'p50 ms', 'p99 ms', 'share of 503', 'other errors', 'n']
-  const rows = points.map((it) => [it.rate, it.answered, it.p50, it.p99, it.refused, it.errors, it.n])
+  const header = [
+    'offered/s',
+    'answered/s',
+    'p50 ms',
+    'p99 ms',
+    'share of 503',
+    'other errors',
+    'without memory',
+    'n',
+  ]
+  const rows = points.map((it) => [
+    it.rate,
+    it.answered,
+    it.p50,
+    it.p99,
+    it.refused,
+    it.errors,
+    it.degraded,
+    it.n,
+  ])
   printTable(
     `Offered load over HTTP, latentseek, every answer remembered, ${options.seconds} s each; ${Math.round(saturated)}/s with ${LANES} at once`,
     header,
@@ -89,8 +110,9 @@ async function post(origin: string, problem: Problem | undefined, seed: number):
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ question: problem?.question, strategy: 'latentseek', seed }),
   })
-  await response.arrayBuffer()
-  return { status: response.status, ms: performance.now() - started }
+  const body = (await response.json()) as Partial<Solution>
+  const isDegraded = response.ok && body.degraded?.length !== 0
+  return { status: response.status, isDegraded, ms: performance.now() - started }
 }
 
 /** Answers per second with `LANES` requests at any time. */
@@ -135,5 +157,6 @@ function summarise(replies: readonly Reply[], seconds: number) {
     p99: quantile(good, 0.99),
     refused: refused / replies.length,
     errors: replies.length - good.length - refused,
+    degraded: replies.filter(({ isDegraded }) => isDegraded).length,
   }
 }

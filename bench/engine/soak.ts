@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import type { Solution } from '#solving'
 import { createRandom } from '#tensor'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { concurrently } from '../concurrently.ts'
@@ -32,10 +33,10 @@ export async function soak(options: {
   const dataDir = await mkdtemp(join(tmpdir(), 'circadian-soak-'))
   await using parts = new AsyncDisposableStack()
   parts.defer(() => rm(dataDir, { recursive: true, force: true }))
-  const service = parts.adopt(await startService(dataDir), (it) => it.stop())
+  const service = parts.adopt(await startService(dataDir, 'fatal'), (it) => it.stop())
   const problems = makeProblems({ split: 'heldout', count: 1000, seed: 59 })
   const random = createRandom(61)
-  const outcomes = { answered: 0, left: 0, refused: 0, failed: 0 }
+  const outcomes = { answered: 0, 'without memory': 0, left: 0, refused: 0, failed: 0 }
   const weights: Weight[] = [weigh(service.pid, 0)]
 
   async function ask(index: number): Promise<void> {
@@ -53,8 +54,8 @@ export async function soak(options: {
           seed: index,
         }),
       })
-      await response.arrayBuffer()
-      if (response.ok) outcomes.answered += 1
+      const body = (await response.json()) as Partial<Solution>
+      if (response.ok) outcomes[body.degraded?.length === 0 ? 'answered' : 'without memory'] += 1
       else if (response.status === 503) outcomes.refused += 1
       else outcomes.failed += 1
     } catch (error) {

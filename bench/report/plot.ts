@@ -1,4 +1,4 @@
-/** @file Line plots as SVG: no dependency, readable in a browser and in a Markdown page, on light and dark pages alike. */
+/** @file Line plots as SVG: no dependency, readable in a browser and in a Markdown page. */
 
 export interface Series {
   readonly name: string
@@ -27,6 +27,8 @@ const MARGIN = { left: 66, right: 18, top: 40, bottom: 50 }
 const COLOURS = ['#0060a8', '#c8500a', '#2e8540', '#8a3ab0', '#8c6d00']
 const INK = '#333333'
 const GRID = '#dddddd'
+/** Keeps lines from running through words. */
+const HALO = 'stroke="#ffffff" stroke-width="5" paint-order="stroke"'
 
 /** Draws plots side by side; points that are not finite, or not above zero on a logarithmic axis, are left out. */
 export function drawPlots(plots: readonly Plot[]): string {
@@ -74,7 +76,7 @@ function draw({ title, x, y, series, marks = [] }: Plot): string {
     text(0, 0, y.label, 'middle', `transform="translate(16 ${top + tall / 2}) rotate(-90)"`),
     ...marks.flatMap(({ x: at, label: word }) => [
       `<line x1="${px(at)}" y1="${top}" x2="${px(at)}" y2="${bottom}" stroke="${INK}" stroke-dasharray="4 4"/>`,
-      text(px(at) - 5, top + 12, word, 'end', 'font-size="11"'),
+      text(px(at) - 5, top + 12, word, 'end', `font-size="11" ${HALO}`),
     ]),
     ...drawn.map((each, index) =>
       curve(
@@ -82,11 +84,11 @@ function draw({ title, x, y, series, marks = [] }: Plot): string {
         colour(index),
       ),
     ),
-    ...drawn.flatMap(({ name }, index) => {
+    ...(drawn.length > 1 ? drawn : []).flatMap(({ name }, index) => {
       const at = top + 14 + 17 * (index + marks.length)
       return [
         `<line x1="${left + 10}" y1="${at - 4}" x2="${left + 30}" y2="${at - 4}" stroke="${colour(index)}" stroke-width="2"/>`,
-        text(left + 36, at, name, 'start'),
+        text(left + 36, at, name, 'start', HALO),
       ]
     }),
   ].join('\n')

@@ -21,7 +21,7 @@ export interface RunningService {
   stop(): Promise<void>
 }
 
-export async function startService(dataDir: string): Promise<RunningService> {
+export async function startService(dataDir: string, logLevel = 'warn'): Promise<RunningService> {
   const started = performance.now()
   const port = await freePort()
   const service = spawn(
@@ -29,7 +29,7 @@ export async function startService(dataDir: string): Promise<RunningService> {
     ['--import', join(import.meta.dirname, 'event-loop-probe.ts'), 'src/main.ts'],
     {
       cwd: ROOT,
-      env: { PATH: process.env['PATH'], PORT: String(port), DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
+      env: { PATH: process.env['PATH'], PORT: String(port), DATA_DIR: dataDir, LOG_LEVEL: logLevel },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     },
   )
