@@ -62,9 +62,10 @@ export async function connectChild(
   signal: AbortSignal,
 ): Promise<ChildConnection> {
   const child = fork(PROGRAM, ['serve'], {
-    // The program is TypeScript: it needs the Node that runs this one, and none of its debugging flags.
+    // The program is TypeScript: it needs the Node that runs this one, and none of its debugging flags. `gc` it calls once, to
+    // give back the model's bytes before it loads the weights.
     execPath: process.execPath,
-    execArgv: [],
+    execArgv: ['--expose-gc'],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })

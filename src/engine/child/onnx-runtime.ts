@@ -16,6 +16,11 @@ export interface SessionOptions {
   readonly threads: number | null
   /** Folder of the graph's external data; null when it has none. */
   readonly dataFolder: string | null
+  /**
+   * Whether weights are packed once for products with many rows; true unless given. It keeps a second copy of them in memory
+   * (of the LM head two), which a graph that multiplies a few rows at a time does not need.
+   */
+  readonly prepacking?: boolean
   /** Refuses a graph of which ONNX Runtime would quietly run a part on the CPU. For CUDA. */
   readonly noFallback?: boolean
   /** Where ONNX Runtime's profile of this session goes, as a prefix of the file's name; written by `endProfiling`. */
@@ -48,6 +53,7 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
       ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
       extra: {
         session: {
+          ...(options.prepacking === false ? { disable_prepacking: '1' } : {}),
           ...(options.noFallback ? { disable_cpu_ep_fallback: '1' } : {}),
           // Idle threads that spin would take the cores of the API process.
           intra_op: { allow_spinning: '0' },

@@ -148,6 +148,7 @@ suite('an engine', () => {
   })
 
   test('stops when the caller goes: answers at once, drops the rows, frees the caches', async () => {
+    await soon(() => expect(engine.status().cachedSequences).toBe(engine.status().keptPrompts))
     const { keptPrompts, cacheBytes } = engine.status()
     const caller = new AbortController()
     const session = await engine.open(prompt(2), { signal: caller.signal })
