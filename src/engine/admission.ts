@@ -15,7 +15,7 @@ export interface Admission {
   openSessions(): number
 }
 
-export interface AdmittedSession {
+interface AdmittedSession {
   /** Counts `rows` until the returned function is called, once. Rows of an admitted session are never refused. */
   submit(rows: number): () => void
   /** The session is over. Idempotent. */

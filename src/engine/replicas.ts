@@ -8,7 +8,7 @@ import { addTotals, type EngineTotals } from './totals.ts'
 import type { ReplicaStatus } from './types.ts'
 
 /** A process, and the count of what it was given. Functions returned are called once, when that is over. */
-export interface Place {
+interface Place {
   readonly connection: ChildConnection
   addSession(): () => void
   addRows(rows: number): () => void
@@ -29,7 +29,6 @@ export interface Replicas {
 
 interface Replica {
   readonly supervisor: Supervisor
-  readonly provider: 'cpu' | 'cuda'
   sessions: number
   openRows: number
 }
@@ -42,13 +41,15 @@ interface Replica {
 export async function startReplicas(options: ServeOptions, logger: Logger): Promise<Replicas> {
   const starts = await Promise.allSettled(
     Array.from({ length: options.replicas }, (_, index) =>
-      startReplica(
+      superviseEngine(
         { ...options, cudaDevice: options.cudaDevice + index },
         options.replicas === 1 ? logger : logger.child({ replica: index }),
       ),
     ),
   )
-  const replicas = starts.flatMap((start) => (start.status === 'fulfilled' ? start.value : []))
+  const replicas: Replica[] = starts.flatMap((start) =>
+    start.status === 'fulfilled' ? { supervisor: start.value, sessions: 0, openRows: 0 } : [],
+  )
   const failure = starts.find((start) => start.status === 'rejected')
   if (failure) {
     await Promise.all(replicas.map(({ supervisor }) => supervisor.close()))
@@ -60,7 +61,7 @@ export async function startReplicas(options: ServeOptions, logger: Logger): Prom
 
   return {
     async place() {
-      if (serving().length === 0) await untilOneServes(replicas)
+      while (serving().length === 0) await untilOneServes(replicas)
       const replica = serving().reduce((least, next) => (work(next) < work(least) ? next : least))
       return placeOn(replica)
     },
@@ -77,12 +78,6 @@ export async function startReplicas(options: ServeOptions, logger: Logger): Prom
       await Promise.all(replicas.map(({ supervisor }) => supervisor.close()))
     },
   }
-}
-
-async function startReplica(options: ServeOptions, logger: Logger): Promise<Replica> {
-  const supervisor = await superviseEngine(options, logger)
-  const { provider } = await supervisor.connection()
-  return { supervisor, provider, sessions: 0, openRows: 0 }
 }
 
 async function untilOneServes(replicas: readonly Replica[]): Promise<void> {
@@ -112,13 +107,13 @@ function placeOn(replica: Replica): Place {
   }
 }
 
-function statusOf({ supervisor, provider, sessions, openRows }: Replica): ReplicaStatus {
+function statusOf({ supervisor, sessions, openRows }: Replica): ReplicaStatus {
   const connection = supervisor.current()
   const load = connection?.load()
   const runningRows = load?.runningRows ?? 0
   return {
     state: supervisor.state(),
-    provider: connection?.provider ?? provider,
+    provider: supervisor.provider(),
     pid: connection?.pid ?? null,
     restarts: supervisor.restarts(),
     sessions,

@@ -18,6 +18,8 @@ const DRAIN_MS = 5000
 
 export interface Supervisor {
   state(): EngineStatus['state']
+  /** Of the live process, or else of the last. */
+  provider(): 'cpu' | 'cuda'
   restarts(): number
   /** What all processes have done so far. */
   totals(): EngineTotals
@@ -33,6 +35,7 @@ export interface Supervisor {
 export async function superviseEngine(options: ServeOptions, logger: Logger): Promise<Supervisor> {
   const closing = new AbortController()
   let connection: ChildConnection | null = await connectChild(options, logger, closing.signal)
+  let { provider } = connection
   let restarts = 0
   /** Of the processes that are gone. */
   let pastTotals = noTotals()
@@ -59,6 +62,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
         backOffMs = Math.min(2 * backOffMs, LONGEST_BACK_OFF_MS)
         const child = await connectChild(options, logger, closing.signal)
         connection = child
+        provider = child.provider
         restarts += 1
         startedAt = performance.now()
         restarting = null
@@ -80,6 +84,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
 
   return {
     state: () => (closing.signal.aborted ? 'closed' : connection === null ? 'restarting' : 'ready'),
+    provider: () => provider,
     restarts: () => restarts,
     totals: () => (connection === null ? pastTotals : addTotals(pastTotals, connection.totals())),
     current: () => connection,

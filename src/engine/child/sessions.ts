@@ -29,7 +29,7 @@ interface SessionsLoad {
   readonly keptPrompts: number
 }
 
-export interface SessionOrder {
+interface SessionOrder {
   readonly priority: Priority
   /** Milliseconds from now in which the session should be done; null: as patient as people are. */
   readonly deadlineMs: number | null
