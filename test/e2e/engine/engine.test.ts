@@ -173,6 +173,27 @@ suite('an engine', () => {
     await expect(engine.open(prompt(2), { signal: caller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
   })
 
+  test('answers an interactive session while a background one has hundreds of rows to go', async () => {
+    const background = await engine.open(prompt(6), { signal: never(), priority: 'background' })
+    let isDone = false
+    const work = background.generate(busy(400)).finally(() => {
+      isDone = true
+    })
+    const outcome = expect(work).rejects.toMatchObject({ code: 'ABORTED' })
+    await soon(() => expect(engine.status().runningRows).toBeGreaterThan(0))
+    expect(engine.status().waitingRows).toBeGreaterThan(256)
+    // More rows wait than may, but they keep nobody out who is not in the background.
+    await expect(engine.open(prompt(7), { signal: never(), priority: 'background' })).rejects.toMatchObject({
+      code: 'ENGINE_OVERLOADED',
+    })
+    const session = await engine.open(prompt(7), { signal: never(), deadlineMs: 1000 })
+    expect(await session.generate([greedy])).toHaveLength(1)
+    expect(isDone).toBe(false)
+    session.close()
+    background.close()
+    await outcome
+  })
+
   test('leaves the event loop of this process alone', async () => {
     const session = await engine.open(prompt(3), { signal: never() })
     const work = session.generate(busy())
