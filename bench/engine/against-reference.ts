@@ -93,7 +93,9 @@ async function compare(
   const reference = createReferenceEngine(await loadReference(directory, model.threads), directory)
   await using parts = new AsyncDisposableStack()
   const engine = parts.adopt(await startEngine(model), (it) => it.close())
-  const several = parts.adopt(await startEngine(model, REPLICAS), (it) => it.close())
+  const several = parts.adopt(await startEngine(model, questions.length > 1 ? REPLICAS : 1), (it) =>
+    it.close(),
+  )
   const logger = { warn: (details: object, message: string) => console.warn(message, details) }
   const solvers = {
     reference: createSolver({
@@ -105,8 +107,8 @@ async function compare(
     ours: createSolver({ logger, engine: adapt(engine), episodes: null }),
     several: createSolver({ logger, engine: adapt(several), episodes: null }),
   }
-  const ask = (solver: keyof typeof solvers, atOnce: number) =>
-    concurrently(questions, atOnce, (question, seed) =>
+  const ask = (solver: keyof typeof solvers, atOnce: number, some = questions) =>
+    concurrently(some, atOnce, (question, seed) =>
       solvers[solver].solve(
         { tenantId: 'bench', question, strategy: 'latentseek', learn: false, explain: false, seed },
         { signal: new AbortController().signal },
@@ -125,8 +127,10 @@ async function compare(
     return solutions
   }
   const solutions: Record<Side, Solution[]> = { reference: [], alone: [], together: [], replicas: [] }
-  await ask('ours', AT_ONCE)
-  await ask('several', AT_ONCE)
+  // Other questions: the engine would know these again.
+  const others = model.questions(3 * AT_ONCE).slice(2 * AT_ONCE)
+  await ask('ours', AT_ONCE, others.slice(0, questions.length))
+  if (questions.length > 1) await ask('several', AT_ONCE, others)
   for (let round = 0; round < rounds; round++) {
     solutions.reference = await timed('reference', () => ask('reference', 1))
     solutions.alone = await timed('alone', () => ask('ours', 1))

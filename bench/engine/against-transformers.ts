@@ -19,42 +19,58 @@ export async function againstTransformers(options: { readonly rounds: number }):
   return results
 }
 
+type Prompts = readonly (readonly number[])[]
+
 async function compare(model: BenchModel, { rounds }: { readonly rounds: number }) {
   const { maxNewTokens, threads } = model
   await using parts = new AsyncDisposableStack()
   const engine = parts.adopt(await startEngine(model), (it) => it.close())
   const { eosTokenIds } = engine
   const peer = await loadTransformers(model.directory, { threads, eosTokenIds })
-  const prompts = model.questions(AT_ONCE).map((question) => promptOf(engine, question))
-  const first = prompts.slice(0, 1)
+  // Fresh prompts for every arm of ours and every round: the engine would know them again.
+  const all = model.questions((rounds + 1) * 2 * AT_ONCE).map((question) => promptOf(engine, question))
 
-  const arms: Record<string, () => Promise<readonly (readonly number[])[]>> = {
-    'ours, one request': () => concurrently(first, 1, (it) => generateOnce(engine, it, maxNewTokens)),
-    'transformers.js, one request': () => peer.generate(first, maxNewTokens),
-    'ours, at once': () => concurrently(prompts, AT_ONCE, (it) => generateOnce(engine, it, maxNewTokens)),
-    'transformers.js, at once': () =>
-      concurrently(prompts, AT_ONCE, async (it) => (await peer.generate([it], maxNewTokens))[0] ?? []),
-    'transformers.js, batched by hand': () => peer.generate(prompts, maxNewTokens),
+  const theirs = async (prompt: readonly number[]) => (await peer.generate([prompt], maxNewTokens))[0] ?? []
+  const oursAlone = (prompts: Prompts) =>
+    concurrently(prompts, 1, (prompt) => generateOnce(engine, prompt, maxNewTokens))
+  const arms: Record<string, (alone: Prompts, atOnce: Prompts) => Promise<Prompts>> = {
+    'ours, one at a time': oursAlone,
+    'transformers.js, one at a time': (alone) => concurrently(alone, 1, theirs),
+    'ours, at once': (_, atOnce) =>
+      concurrently(atOnce, AT_ONCE, (it) => generateOnce(engine, it, maxNewTokens)),
+    'transformers.js, at once': (_, atOnce) => concurrently(atOnce, AT_ONCE, theirs),
+    'transformers.js, batched by hand': (_, atOnce) => peer.generate(atOnce, maxNewTokens),
   }
   const rates: Record<string, number> = {}
-  const answers: Record<string, readonly (readonly number[])[]> = {}
-  for (let round = 0; round < rounds; round++) {
+  const answers: Record<string, Prompts> = {}
+  for (let round = 0; round <= rounds; round++) {
+    const alone = all.slice(2 * round * AT_ONCE).slice(0, model.alone)
+    const atOnce = all.slice((2 * round + 1) * AT_ONCE).slice(0, AT_ONCE)
     for (const [name, run] of Object.entries(arms)) {
       const started = performance.now()
-      const found = await run()
+      const found = await run(alone, atOnce)
       const seconds = (performance.now() - started) / 1000
-      answers[name] = found
-      rates[name] = Math.max(rates[name] ?? 0, found.flat().length / seconds)
+      answers[name] = [...(answers[name] ?? []), ...found]
+      // The first round warms up, and counts for what is said only.
+      if (round > 0) rates[name] = Math.max(rates[name] ?? 0, found.flat().length / seconds)
     }
   }
-  answers['reference without cache'] = await withoutCache(model, prompts.slice(0, REFERENCE_ANSWERS))
+  const first = all.slice(AT_ONCE, AT_ONCE + REFERENCE_ANSWERS)
+  answers['reference without cache'] = await withoutCache(model, first)
 
-  const expected = answers['ours, at once'] ?? []
-  const agree = Object.fromEntries(
-    Object.entries(answers).map(([name, found]) => [name, `${same(expected, found)} of ${found.length}`]),
-  )
+  const one = answers['ours, one at a time'] ?? []
+  const many = answers['ours, at once'] ?? []
+  const agreement = (name: string, ours: Prompts) =>
+    `${same(ours, answers[name] ?? [])} of ${answers[name]?.length}`
+  const agree = {
+    'transformers.js, one at a time': agreement('transformers.js, one at a time', one),
+    'transformers.js, at once': agreement('transformers.js, at once', many),
+    'transformers.js, batched by hand': agreement('transformers.js, batched by hand', many),
+    'reference without cache': agreement('reference without cache', many),
+    'ours, one at a time, and at once': `${same(many, await oursAlone(all.slice(AT_ONCE, AT_ONCE + model.alone)))} of ${model.alone}`,
+  }
   printTable(
-    `${model.name}: answers with the same greedy tokens as ours, ${AT_ONCE} at once`,
+    `${model.name}: answers with the same greedy tokens as ours`,
     ['side', 'answers'],
     Object.entries(agree),
   )
@@ -63,7 +79,7 @@ async function compare(model: BenchModel, { rounds }: { readonly rounds: number 
     return { requests, theirs: theirsRate, ours: oursRate, ratio: oursRate / theirsRate }
   }
   const results = [
-    compared('one request', 'ours, one request', 'transformers.js, one request'),
+    compared('one at a time', 'ours, one at a time', 'transformers.js, one at a time'),
     compared(`${AT_ONCE} at once`, 'ours, at once', 'transformers.js, at once'),
     compared(
       `${AT_ONCE} at once, theirs batched by hand`,
@@ -72,19 +88,19 @@ async function compare(model: BenchModel, { rounds }: { readonly rounds: number 
     ),
   ]
   printTable(
-    `${model.name}: tokens/s, ${threads} thread(s) on both sides, fastest of ${rounds}, ${expected.flat().length} tokens at once`,
+    `${model.name}: tokens/s, ${threads} thread(s) on both sides, fastest of ${rounds}`,
     ['requests', 'transformers.js', 'ours', 'ratio'],
     results.map((it) => [it.requests, it.theirs, it.ours, it.ratio]),
   )
   return { model: model.name, threads, rounds, n: AT_ONCE, agree, results }
 }
 
-async function withoutCache(model: BenchModel, prompts: readonly (readonly number[])[]) {
+async function withoutCache(model: BenchModel, prompts: Prompts) {
   const directory = await loadModelDirectory(model.directory)
   const engine = createReferenceEngine(await loadReference(directory, model.threads), directory)
   return await concurrently(prompts, 1, (prompt) => generateOnce(engine, prompt, model.maxNewTokens))
 }
 
-function same(expected: readonly (readonly number[])[], found: readonly (readonly number[])[]): number {
+function same(expected: Prompts, found: Prompts): number {
   return found.filter((tokens, index) => tokens.join(' ') === expected[index]?.join(' ')).length
 }

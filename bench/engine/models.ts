@@ -14,6 +14,8 @@ export interface BenchModel {
   readonly threads: number
   /** Most tokens of an answer when answers are only generated. */
   readonly maxNewTokens: number
+  /** Of 16 prompts, how many are enough to time one at a time. */
+  readonly alone: number
   questions(count: number): string[]
 }
 
@@ -23,6 +25,7 @@ export function bundledModel(): BenchModel {
     directory: join(import.meta.dirname, '../../models/order-of-operations'),
     threads: 1,
     maxNewTokens: 48,
+    alone: 16,
     questions: (count) => makeProblems({ split: 'heldout', count, seed: 41 }).map(({ question }) => question),
   }
 }
@@ -33,6 +36,7 @@ export async function largerModel(weights: 'fp32' | 'int4' = 'fp32'): Promise<Be
     directory: await largerDecoder(weights),
     threads: cpus().length,
     maxNewTokens: 48,
+    alone: 3,
     questions: (count) => largerPrompts(count, 32),
   }
 }

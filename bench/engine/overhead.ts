@@ -15,6 +15,7 @@ import { startProbedEngine } from './probed-engine.ts'
 import { createStopwatch } from './stopwatch.ts'
 
 const LANES = 32
+const WARM_UP = 8
 const logger = { warn: (details: object, message: string) => console.warn(message, details) }
 
 /** Time inside `session.run` over wall time, while more requests wait than fit a batch. */
@@ -24,8 +25,9 @@ export async function measureSaturation({ requests }: { readonly requests: numbe
   const probed = parts.adopt(await startProbedEngine(model), (it) => it.close())
   const { engine } = probed
   const solver = createSolver({ engine, episodes: null, logger })
-  const solve = (count: number) =>
-    concurrently(model.questions(count), LANES, (question, seed) =>
+  const questions = model.questions(WARM_UP + requests)
+  const solve = (some: readonly string[]) =>
+    concurrently(some, LANES, (question, seed) =>
       solver.solve(
         {
           tenantId: 'bench',
@@ -39,10 +41,10 @@ export async function measureSaturation({ requests }: { readonly requests: numbe
         { signal: new AbortController().signal },
       ),
     )
-  await solve(8)
+  await solve(questions.slice(0, WARM_UP))
   const before = await probed.read()
   const started = performance.now()
-  const solved = await solve(requests)
+  const solved = await solve(questions.slice(WARM_UP))
   const wallMs = performance.now() - started
   const after = await probed.read()
   const tokens = solved.reduce((sum, { usage }) => sum + usage.generatedTokens, 0)
@@ -88,16 +90,16 @@ export async function measureStages({ count }: { readonly count: number }): Prom
     engine: watchedEngine(probed.engine, watch),
     episodes: watchedStore(createEpisodeStore({ database }), watch),
   })
-  const questions = model.questions(count)
-  const solveAll = (ask: (typeof REQUESTS)[string]) =>
-    concurrently(questions, 1, (question, seed) =>
+  const questions = model.questions(2 * count)
+  const solveAll = (ask: (typeof REQUESTS)[string], some = questions.slice(count)) =>
+    concurrently(some, 1, (question, seed) =>
       solver.solve(
         { tenantId: 'bench', question, explain: false, seed, ...ask },
         { signal: new AbortController().signal },
       ),
     )
   // Fills the memory that retrieval searches.
-  await solveAll({ strategy: 'auto', learn: true })
+  await solveAll({ strategy: 'auto', learn: true }, questions.slice(0, count))
 
   const stages: Record<string, Record<string, number>> = {}
   for (const [name, ask] of Object.entries(REQUESTS)) {

@@ -8,6 +8,7 @@ import { printTable } from '../report/table.ts'
 import { type BenchModel, bundledModel, generateOnce, largerModel, promptOf, startEngine } from './models.ts'
 
 const AT_ONCE = [1, 2, 4, 8, 16, 32, 64]
+const WARM_UP = 8
 
 interface Point {
   readonly atOnce: number
@@ -48,17 +49,19 @@ export async function measureScaling(options: {
 async function curve(model: BenchModel, waves: number): Promise<Point[]> {
   await using parts = new AsyncDisposableStack()
   const engine = parts.adopt(await startEngine(model), (it) => it.close())
-  const prompts = model.questions(64).map((question) => promptOf(engine, question))
+  const counts = AT_ONCE.map((atOnce) => Math.max(waves * atOnce, 2 * waves))
+  const total = counts.reduce((sum, count) => sum + count, WARM_UP)
+  // Every prompt once: the engine would know them again.
+  const prompts = model.questions(total).map((question) => promptOf(engine, question))
   const generate = (count: number, atOnce: number) =>
-    concurrently(Array.from({ length: count }), atOnce, (_, index) =>
-      generateOnce(engine, prompts[index % prompts.length] ?? [], model.maxNewTokens),
+    concurrently(prompts.splice(0, count), atOnce, (prompt) =>
+      generateOnce(engine, prompt, model.maxNewTokens),
     )
-  await generate(8, 8)
+  await generate(WARM_UP, WARM_UP)
   const points: Point[] = []
-  for (const atOnce of AT_ONCE) {
-    const count = Math.max(waves * atOnce, 2 * waves)
+  for (const [index, atOnce] of AT_ONCE.entries()) {
     const started = performance.now()
-    const answers = await generate(count, atOnce)
+    const answers = await generate(counts[index] ?? 0, atOnce)
     const seconds = (performance.now() - started) / 1000
     points.push({ atOnce, tokensPerSecond: answers.flat().length / seconds })
   }

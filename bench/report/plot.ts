@@ -1,11 +1,11 @@
 /** @file Line plots as SVG: no dependency, readable in a browser and in a Markdown page. */
 
-export interface Series {
+interface Series {
   readonly name: string
   readonly points: readonly (readonly [x: number, y: number])[]
 }
 
-export interface Axis {
+interface Axis {
   readonly label: string
   /** Logarithmic, to base 2 or 10; linear from zero unless given. */
   readonly log?: 2 | 10
