@@ -66,7 +66,10 @@ export async function attempt(
   const prompt = engine.codec.encodeChat(messages)
   const run = openRecord(parts, request, options, { messages, prompt })
   try {
-    const session = await run.meter.time('queueMs', () => engine.open(prompt, { signal: run.signal }))
+    const { maxMs } = run.settings
+    const session = await run.meter.time('queueMs', () =>
+      engine.open(prompt, { signal: run.signal, ...(maxMs !== null && { deadlineMs: maxMs }) }),
+    )
     try {
       const context = { question: request.question, messages, prompt, promptSequence: session.prompt }
       const judge =
