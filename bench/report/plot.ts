@@ -76,7 +76,7 @@ function draw({ title, x, y, series, marks = [] }: Plot): string {
     text(0, 0, y.label, 'middle', `transform="translate(16 ${top + tall / 2}) rotate(-90)"`),
     ...marks.flatMap(({ x: at, label: word }) => [
       `<line x1="${px(at)}" y1="${top}" x2="${px(at)}" y2="${bottom}" stroke="${INK}" stroke-dasharray="4 4"/>`,
-      text(px(at) - 5, top + 12, word, 'end', `font-size="11" ${HALO}`),
+      text(px(at) + 5, bottom - 8, word, 'start', `font-size="11" ${HALO}`),
     ]),
     ...drawn.map((each, index) =>
       curve(
@@ -85,7 +85,7 @@ function draw({ title, x, y, series, marks = [] }: Plot): string {
       ),
     ),
     ...(drawn.length > 1 ? drawn : []).flatMap(({ name }, index) => {
-      const at = top + 14 + 17 * (index + marks.length)
+      const at = top + 14 + 17 * index
       return [
         `<line x1="${left + 10}" y1="${at - 4}" x2="${left + 30}" y2="${at - 4}" stroke="${colour(index)}" stroke-width="2"/>`,
         text(left + 36, at, name, 'start', HALO),
