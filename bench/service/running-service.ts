@@ -2,10 +2,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Solution, SolveRequest } from '#solving'
+import { freePort } from '../../test/support/service-process.ts'
 import type { EventLoopDelay } from './event-loop-probe.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -72,14 +72,4 @@ async function ready(origin: string, service: ChildProcess): Promise<void> {
     if (response?.ok) return
     await setTimeout(10)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('free port: expected a TCP address')
-  return address.port
 }

@@ -1,18 +1,9 @@
 /** @file The one Postgres of an instance: a server somebody runs, or the embedded one. The code above cannot tell them apart. */
 
-import type { Pool } from 'pg'
 import type { Logger } from 'pino'
+import type { Database } from './database.ts'
 import { openEmbeddedDatabase } from './embedded/open-embedded.ts'
 import { openServerDatabase } from './open-server.ts'
-
-export interface Database {
-  readonly kind: 'embedded' | 'server'
-  readonly pool: Pool
-  /** For clients that keep connections of their own (the queue). Holds a password: never log it. */
-  readonly connectionString: string
-  /** Ends the pool; the embedded database also stops and lets go of its folder. Idempotent. */
-  close(): Promise<void>
-}
 
 export interface OpenDatabaseOptions {
   /** Absent: the embedded database. */

@@ -4,7 +4,7 @@ import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
 import { createPool } from './create-pool.ts'
-import type { Database } from './open-database.ts'
+import type { Database } from './database.ts'
 import { query } from './query.ts'
 
 const POOL_SIZE = 10

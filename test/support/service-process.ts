@@ -97,7 +97,7 @@ async function kill(service: ChildProcess, signal: NodeJS.Signals): Promise<numb
   return service.exitCode ?? service.signalCode
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

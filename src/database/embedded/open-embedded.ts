@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import { coerceError, ServiceError } from '#errors'
 import { createPool } from '../create-pool.ts'
 import { lockDataDir } from '../data-dir-lock.ts'
-import type { Database } from '../open-database.ts'
+import type { Database } from '../database.ts'
 import { STOP, type ThreadInput, type ThreadReady } from './thread-messages.ts'
 
 /**
