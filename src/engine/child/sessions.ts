@@ -160,18 +160,15 @@ export function createSessions(deps: {
     sequence.state ??= prefix.state
   }
 
-  const caches = (): KvView[] => {
-    const open = [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
-    return [...open.flatMap(({ cache }) => cache ?? []), ...prefixes.caches()]
-  }
+  const openSequences = () => [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
+  const caches = () => [...openSequences().flatMap(({ cache }) => cache ?? []), ...prefixes.caches()]
   const blocks = (): Set<KvBlock> => new Set(caches().map(({ block }) => block))
   const bytes = () => [...blocks()].reduce((sum, { rows, length }) => sum + rows * length, 0) * positionBytes
 
   function dropBeyondBudget(): void {
     while (bytes() > deps.cacheBytes && prefixes.dropOldest());
     if (bytes() <= deps.cacheBytes) return
-    const open = [...sessions.values()].flatMap(({ sequences }) => [...sequences.values()])
-    for (const sequence of open.sort((a, b) => a.lastUsed - b.lastUsed)) {
+    for (const sequence of openSequences().sort((a, b) => a.lastUsed - b.lastUsed)) {
       sequence.cache = null
       if (bytes() <= deps.cacheBytes) return
     }
