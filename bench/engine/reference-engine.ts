@@ -53,6 +53,7 @@ function openSession(
           sequence: sequences.push([...prompt, ...tokens]) - 1,
           tokens,
           latents: { data: joined(kept, model.hiddenSize), length: kept.length, width: model.hiddenSize },
+          thought: null,
           finish: isEnded() ? ('eos' as const) : ('length' as const),
           generatedTokens: states.length,
         })

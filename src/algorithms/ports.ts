@@ -6,10 +6,22 @@
  * token x_t (LatentSeek, arXiv 2505.13308, Eq. 1).
  */
 
+import type { Tensor } from '#tensor'
+
 /** Latents of `S` positions, row-major `[S, D]`. */
 export interface Latents {
   readonly data: Float32Array
   readonly length: number
+  readonly width: number
+}
+
+/**
+ * The latent thought of an answer, row-major `[layers, width]` = `[L + 1, D]`: the states of layers 0 to L (0 = embeddings, L after
+ * the final norm), each averaged over the positions that predict the answer's tokens (LTO, arXiv 2509.26314, section 3).
+ */
+export interface LatentThought {
+  readonly data: Float32Array
+  readonly layers: number
   readonly width: number
 }
 
@@ -22,6 +34,8 @@ export interface Continuation {
   readonly tokens: readonly number[]
   /** The states that predicted the first decoded tokens (after the prefix), at most as many as were asked for. */
   readonly latents: Latents
+  /** Of all of `tokens`, the prefix included; null when not asked for, or there is no token. */
+  readonly thought: LatentThought | null
   readonly finish: 'eos' | 'length' | 'aborted'
   /** Tokens decoded for this continuation (the prefix is not decoded). */
   readonly generatedTokens: number
@@ -43,6 +57,8 @@ export interface GenerationRow {
   readonly maxNewTokens: number
   /** How many leading latents to return (0 = none). */
   readonly latents: number
+  /** Return the latent thought as well; false unless given. */
+  readonly thought?: boolean
 }
 
 export interface ScoreRow {
@@ -129,6 +145,8 @@ export interface SessionOptions {
 
 export interface LatentModel {
   readonly hiddenSize: number
+  /** L + 1: states that a latent thought has. */
+  readonly thoughtLayers: number
   readonly contextLength: number
   readonly eosTokenIds: readonly number[]
   readonly head: LatentHead
@@ -170,4 +188,38 @@ export interface Weaver {
   readonly version: string | null
   /** z'_base = W(e_c, z_base), the same shape as `zBase`. */
   apply(embedding: Float32Array, zBase: Latents): Promise<Latents>
+}
+
+/** P(correct) from how an answer was thought (LTO, arXiv 2509.26314, section 3). */
+export interface LatentRewardModel {
+  /** Version of the trained artifact. */
+  readonly version: string
+  /** Calibrated P(correct) in [0, 1], in order. @throws ServiceError ARTIFACT_INVALID when a score is not a number in [0, 1] */
+  score(thoughts: readonly LatentThought[]): Promise<readonly number[]>
+}
+
+export interface LoadOptions {
+  /** Inputs that stay with the graph between runs (weights, moments, a data set): given once, never fed. */
+  readonly state?: Readonly<Record<string, Tensor>>
+  /** After every run state `name` becomes output `carry[name]`. Outputs that are only carried are not returned. */
+  readonly carry?: Readonly<Record<string, string>>
+}
+
+/** An ONNX graph in an engine process. */
+export interface LoadedGraph {
+  /** One run. @throws ServiceError SESSION_FAILED, ENGINE_CRASHED */
+  run<Name extends string>(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches: readonly Name[],
+  ): Promise<Readonly<Record<Name, Tensor>>>
+  /** State as it is now. */
+  read<Name extends string>(names: readonly Name[]): Promise<Readonly<Record<Name, Tensor>>>
+  /** Idempotent; runs in flight finish. */
+  close(): Promise<void>
+}
+
+/** Runs graphs of this project's making, trained or training, on the execution provider that serves. */
+export interface GraphRunner {
+  /** @throws ServiceError SESSION_FAILED when ONNX Runtime refuses the graph, ENGINE_UNAVAILABLE */
+  load(model: Uint8Array, options?: LoadOptions): Promise<LoadedGraph>
 }

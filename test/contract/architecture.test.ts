@@ -11,21 +11,23 @@ const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tensor: [],
   onnx: ['tensor'],
-  decoder: ['onnx', 'tensor'],
+  autodiff: ['onnx', 'tensor'],
+  decoder: ['autodiff', 'onnx', 'tensor'],
   engine: ['decoder', 'onnx', 'tensor', 'algorithms'],
-  algorithms: ['onnx', 'tensor'],
+  algorithms: ['autodiff', 'onnx', 'tensor'],
   database: [],
   episodes: ['algorithms', 'database', 'tensor'],
-  solving: ['algorithms', 'engine', 'episodes', 'tensor'],
-  jobs: ['solving', 'algorithms', 'engine', 'episodes', 'database'],
-  http: ['solving', 'episodes'],
+  artifacts: ['algorithms', 'database'],
+  solving: ['algorithms', 'engine', 'episodes', 'artifacts', 'tensor'],
+  jobs: ['solving', 'algorithms', 'engine', 'episodes', 'artifacts', 'database'],
+  http: ['solving', 'episodes', 'artifacts'],
   metrics: ['solving', 'engine', 'http'],
 }
 
 /** Packages that one room alone may know. */
 const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['engine'],
-  pg: ['database', 'episodes'],
+  pg: ['database', 'episodes', 'artifacts'],
   bullmq: ['jobs'],
   ioredis: ['jobs'],
   fastify: ['http'],

@@ -200,6 +200,7 @@ export function createLinearModel(world: World): LinearModel {
       return openSessions
     },
     hiddenSize: matrix[0]!.length,
+    thoughtLayers: 2,
     contextLength: 256,
     eosTokenIds: [END],
     async open(prompt, { signal }) {
@@ -322,6 +323,7 @@ function grow(
   return {
     tokens,
     latents: latentsOf(world, matrix, decoded.slice(0, row.latents), row.prefix.length === 0),
+    thought: null,
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: decoded.length,
   }
@@ -334,6 +336,7 @@ function write(row: GenerationRow, words: readonly number[]): Continuation {
     sequence: -1,
     tokens: [...row.prefix, ...tokens],
     latents: { data: new Float32Array(), length: 0, width: 0 },
+    thought: null,
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: tokens.length,
   }

@@ -330,7 +330,7 @@ describe('a written verdict', () => {
             const said = Array.from(text, (letter) => letter.charCodeAt(0))
             return {
               ...{ sequence: 9, latents: { data: new Float32Array(), length: 0, width: 1 }, finish },
-              ...{ tokens: [...row.prefix, ...said], generatedTokens: said.length },
+              ...{ tokens: [...row.prefix, ...said], thought: null, generatedTokens: said.length },
             }
           })
         },

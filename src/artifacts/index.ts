@@ -1,0 +1,2 @@
+export type * from './types.ts'
+export { ARTIFACT_KINDS } from './types.ts'
