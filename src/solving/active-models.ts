@@ -1,0 +1,11 @@
+/** @file What nights have taught: the trained models that serve now, or their stand-ins. */
+
+import { identityWeaver, type LatentRewardModel, type Weaver } from '#algorithms'
+
+/** Taken once at the start of a request and kept to its end, so that a swap never shows inside one answer. */
+export interface ActiveModels {
+  readonly weaver: Weaver
+  readonly lrm: LatentRewardModel | null
+}
+
+export const NOTHING_LEARNED: ActiveModels = { weaver: identityWeaver, lrm: null }
