@@ -1,0 +1,39 @@
+/** @file Sampling among candidates by their reward (LTO, arXiv 2509.26314, Theorems 1 and 2). */
+
+import { ServiceError } from '#errors'
+import { type Random, softmax } from '#tensor'
+
+/**
+ * The KL-regularised optimum over candidates drawn from the reference model: p_i = exp(r_i / beta) / sum_j exp(r_j / beta)
+ * (Theorem 1). beta -> 0 is best-of-N, beta -> infinity the reference model.
+ *
+ * @param scores rewards r_i, one a candidate; order carries no meaning.
+ * @throws ServiceError INTERNAL for no scores, a score that is not finite, or beta <= 0.
+ */
+export function ltoDistribution(scores: readonly number[], beta: number): readonly number[] {
+  const odd = scores.find((score) => !Number.isFinite(score))
+  if (scores.length === 0 || odd !== undefined) {
+    throw new ServiceError('INTERNAL', `lto: expected finite scores, got ${odd ?? 'none'}`)
+  }
+  if (!(beta > 0)) throw new ServiceError('INTERNAL', `lto: expected beta above 0, got ${beta}`)
+  return Array.from(softmax(scores, beta))
+}
+
+/**
+ * Index of one candidate, drawn from `ltoDistribution`. Deviates: the paper draws by acceptance and rejection (Theorem 2), with
+ * proposals uniform with replacement; for one answer that is this categorical draw, which needs one random number. (Its
+ * published code walks the list once, in order, so whatever stands behind the best candidate is never chosen.)
+ *
+ * @throws ServiceError INTERNAL as `ltoDistribution`.
+ */
+export function chooseByReward(scores: readonly number[], beta: number, random: Random): number {
+  const probabilities = ltoDistribution(scores, beta)
+  const drawn = random.uniform()
+  let cumulative = 0
+  for (const [index, probability] of probabilities.entries()) {
+    cumulative += probability
+    if (drawn < cumulative) return index
+  }
+  // Rounding can leave the sum a hair below 1: then it is the last candidate that has a chance at all.
+  return probabilities.findLastIndex((probability) => probability > 0)
+}
