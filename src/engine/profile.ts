@@ -47,10 +47,19 @@ const Defaults = Type.Object(
     retrievalTemperature: Type.Number({ exclusiveMinimum: 0, default: 1 }),
     /** Largest L2 norm of the transferred shift, in units of the norm of z_base; caps what memory may do. */
     maxShift: Type.Number({ exclusiveMinimum: 0, default: 1 }),
+    /** What a neighbour's shift is measured from: what the active weaver makes of its base, or the base itself (the paper). */
+    momentum: Type.Union([Type.Literal('residual'), Type.Literal('paper')], { default: 'residual' }),
+    /**
+     * full: the draft is judged first, and memory acts only when it fails. lazy: its first `latents` tokens are decoded; where
+     * memory leads elsewhere that answer is judged first, and the draft is finished only when it fails.
+     */
+    draft: Type.Union([Type.Literal('full'), Type.Literal('lazy')], { default: 'full' }),
     /** M: 1 pushes away from the argmax tokens; more are sampled at each step, and pushed by how they compare. */
     rollouts: Type.Integer({ minimum: 1, maximum: 32, default: 1 }),
     rolloutTemperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
     marginSteps: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
+    /** Most latent thoughts that an episode keeps; 0: none, and no latent reward model learns from it. */
+    thoughts: Type.Integer({ minimum: 0, maximum: 64, default: 16 }),
     maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 1024 }),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
   },

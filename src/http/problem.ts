@@ -31,7 +31,6 @@ export const STATUS = {
   REQUEST_INVALID: 400,
   REQUEST_TIMEOUT: 408,
   HEADERS_TOO_LARGE: 431,
-  STRATEGY_UNAVAILABLE: 422,
   EPISODE_NOT_FOUND: 404,
   ARTIFACT_NOT_FOUND: 404,
   ARTIFACT_INVALID: 409,
@@ -61,7 +60,6 @@ export const TITLES: Record<PublicCode, string> = {
   REQUEST_INVALID: 'The request is not valid.',
   REQUEST_TIMEOUT: 'The request did not arrive in time.',
   HEADERS_TOO_LARGE: 'The headers of the request are too large.',
-  STRATEGY_UNAVAILABLE: 'This strategy is not available.',
   EPISODE_NOT_FOUND: 'There is no such episode.',
   ARTIFACT_NOT_FOUND: 'There is no such artifact.',
   ARTIFACT_INVALID: 'The artifact is damaged or belongs to another model.',
@@ -90,7 +88,6 @@ const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
 /** The field of a request that a code is about, where the error itself does not say. */
 const POINTERS: Partial<Record<ErrorCode, string>> = {
   PROMPT_TOO_LONG: '/question',
-  STRATEGY_UNAVAILABLE: '/strategy',
 }
 
 /** What fastify and its plugins throw has a status and none of our codes. */

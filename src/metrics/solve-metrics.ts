@@ -19,7 +19,6 @@ const FORESEEN: readonly ErrorCode[] = [
   'INTERNAL',
   'PROMPT_TOO_LONG',
   'SESSION_FAILED',
-  'STRATEGY_UNAVAILABLE',
 ]
 
 /**

@@ -4,8 +4,10 @@ import { identityWeaver, type Judge } from '#algorithms'
 import type { ChatMessage, Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
+import type { ActiveModels } from './active-models.ts'
 import type { AnswerFormat } from './answer-format.ts'
 import { buildJudge, type JudgeParts } from './build-judge.ts'
+import { createConfidences } from './confidences.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
 import type { Outcome, RunRecord, SolverLogger, StrategyFunction } from './run.ts'
@@ -16,6 +18,7 @@ import type { SolveEvent, SolveRequest } from './types.ts'
 export interface SolverParts {
   readonly engine: Engine
   readonly episodes: EpisodeStore | null
+  readonly learned: () => ActiveModels
   readonly logger: SolverLogger
   readonly clock: Clock
   readonly answerFormat: AnswerFormat
@@ -26,6 +29,8 @@ export interface SolverParts {
 
 export interface AttemptOptions {
   readonly settings: Settings
+  /** What serves this request, whatever is activated meanwhile. */
+  readonly learned: ActiveModels
   readonly strategy: StrategyFunction
   readonly seed: number
   readonly signal: AbortSignal
@@ -88,7 +93,7 @@ export async function attempt(
 function openRecord(
   parts: SolverParts,
   request: SolveRequest,
-  { settings, seed, signal, emit }: AttemptOptions,
+  { settings, learned, seed, signal, emit }: AttemptOptions,
   { messages, prompt }: { readonly messages: readonly ChatMessage[]; readonly prompt: readonly number[] },
 ): RunRecord {
   const { engine, episodes, logger, answerFormat } = parts
@@ -102,6 +107,8 @@ function openRecord(
       `solve: expected a prompt that leaves room for an answer and its judging in ${engine.contextLength} tokens, got ${prompt.length}`,
     )
   }
+  const { lrm } = learned
+  const degraded: RunRecord['degraded'] = new Set()
   return {
     request,
     settings,
@@ -112,11 +119,13 @@ function openRecord(
     answerFormat,
     signal,
     emit,
-    weaver: identityWeaver,
+    weaver: request.weaver === false ? identityWeaver : learned.weaver,
+    lrm,
+    confidences: createConfidences({ lrm, signal, logger, degraded }),
     answerTokens: Math.min(settings.answerTokens, room),
     promptTokens: prompt.length,
     meter: createMeter(parts.clock),
     candidates: [],
-    degraded: new Set(),
+    degraded,
   }
 }

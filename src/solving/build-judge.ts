@@ -1,16 +1,19 @@
-/** @file The reward of one request: the profile's verifier and format rules under the request's weights. */
+/** @file The reward of one request: verifier, format rules and latent reward model under the request's weights. */
 
 import {
   createFormatTerm,
   createRewardJudge,
   createVerifier,
   type Judge,
+  type LatentRewardModel,
   type LatentSession,
+  type RewardTerm,
 } from '#algorithms'
 import type { ModelProfile } from '#engine'
+import type { Confidences } from './confidences.ts'
 import type { createFormatRules } from './format-rules.ts'
 import type { Meter } from './meter.ts'
-import type { Settings } from './settings.ts'
+import { profileWeights, type Settings } from './settings.ts'
 import type { Degraded } from './types.ts'
 import type { VerdictContext, Verdicts } from './verdicts.ts'
 
@@ -25,28 +28,69 @@ export interface JudgeContext {
   readonly session: LatentSession
   readonly verdictContext: VerdictContext
   readonly meter: Meter
+  readonly lrm: LatentRewardModel | null
+  readonly confidences: Confidences
   readonly degraded: Set<Degraded>
 }
 
 /**
- * Terms with weight 0 are not asked. There is no latent reward model yet: its weight is dropped, the others are normalised
- * without it, and `lrm` is named in `degraded`; where nothing else was asked for, the verifier stands in.
+ * Terms with weight 0 are not asked. Where the latent reward model is wanted and there is none, or it fails, its term is left
+ * out, the others are normalised without it, and `degraded` names `lrm`; where nothing else was asked for, the profile's own
+ * weights stand in. Stopping and admission go by the verifier's P(correct) wherever it is asked.
  */
 export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
-  const { weights } = context.settings
-  if (weights.lrm > 0) context.degraded.add('lrm')
-  const verifier = weights.verifier + weights.format > 0 ? weights.verifier : 1
-  const terms = [
-    createVerifier({
-      weight: verifier,
-      ask: parts.verdicts.ask(context.session, (tokens) => {
-        context.meter.rewardTokens += tokens
-      }),
-      criteria: parts.verdicts.criteriaFor(context.verdictContext),
-      isJudgeable: ({ answer, finish }) =>
-        answer !== null && (finish === 'eos' || !parts.profile.format.mustEnd),
+  const { settings, lrm, confidences } = context
+  const { weights } = settings
+  const without = createRewardJudge(termsWithout(parts, context))
+  if (weights.lrm === 0) return without
+  if (lrm === null) {
+    context.degraded.add('lrm')
+    return without
+  }
+  const whole = createRewardJudge([
+    createConfidenceTerm(confidences, weights.lrm),
+    ...termsOf(parts, context, weights),
+  ])
+  return {
+    judge: async (answers) =>
+      (await confidences.of(answers)) === null ? without.judge(answers) : whole.judge(answers),
+  }
+}
+
+/** The `lrm` term: P(correct) - 1; -1 for an answer without a thought, for which nobody vouches. */
+function createConfidenceTerm(confidences: Confidences, weight: number): RewardTerm {
+  return {
+    name: 'lrm',
+    weight,
+    async score(answers) {
+      const known = await confidences.of(answers)
+      return answers.map((_, index) => {
+        const correctness = known?.[index] ?? 0
+        return { value: correctness - 1, parts: {}, correctness }
+      })
+    },
+  }
+}
+
+type Weights = Pick<Settings['weights'], 'verifier' | 'format'>
+
+function termsWithout(parts: JudgeParts, context: JudgeContext): RewardTerm[] {
+  const verifierAlone: Weights = { verifier: 1, format: 0 }
+  const choices: Weights[] = [context.settings.weights, profileWeights(parts.profile)]
+  const usable = choices.find(({ verifier, format }) => verifier + format > 0)
+  return termsOf(parts, context, usable ?? verifierAlone)
+}
+
+function termsOf(parts: JudgeParts, context: JudgeContext, weights: Weights): RewardTerm[] {
+  const verifier = createVerifier({
+    weight: weights.verifier,
+    ask: parts.verdicts.ask(context.session, (tokens) => {
+      context.meter.rewardTokens += tokens
     }),
-    createFormatTerm(parts.formatRules(context.verdictContext.question), weights.format),
-  ]
-  return createRewardJudge(terms.filter((term) => term.weight > 0))
+    criteria: parts.verdicts.criteriaFor(context.verdictContext),
+    isJudgeable: ({ answer, finish }) =>
+      answer !== null && (finish === 'eos' || !parts.profile.format.mustEnd),
+  })
+  const format = createFormatTerm(parts.formatRules(context.verdictContext.question), weights.format)
+  return [verifier, format].filter((term) => term.weight > 0)
 }

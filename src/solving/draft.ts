@@ -1,10 +1,19 @@
-/** @file The draft: one greedy chain of thought, with the latents that predicted its first tokens. */
+/** @file The draft: one greedy chain of thought, with the latents that predicted its first tokens, decoded in one piece or two. */
 
-import { type Evaluation, type Latents, MAX_UPDATE_LENGTH, takeLatents, updateLength } from '#algorithms'
-import { ServiceError } from '#errors'
+import {
+  type Continuation,
+  type Evaluation,
+  type GenerationRow,
+  type Latents,
+  MAX_UPDATE_LENGTH,
+  takeLatents,
+  updateLength,
+} from '#algorithms'
+import { hasCode, ServiceError } from '#errors'
 import { judgeAnswers } from './judge-answers.ts'
 import { readAnswer } from './read-answer.ts'
 import { allowance, type Outcome, type Run } from './run.ts'
+import { asksForThoughts } from './thoughts.ts'
 import type { Stopped } from './types.ts'
 
 export interface Draft {
@@ -13,25 +22,62 @@ export interface Draft {
   readonly latents: Latents
 }
 
+/** A draft that nobody needed to the end: another answer passed first. */
+export interface UnfinishedDraft {
+  readonly evaluation: null
+  readonly latents: Latents
+}
+
 /** @throws ServiceError ABORTED when the time is up before a token is there. */
 export async function draftAnswer(run: Run): Promise<Draft> {
-  const [decoded] = await run.meter.time('draftMs', () =>
-    run.session.generate([
-      {
-        prefix: [],
-        temperature: 0,
-        seed: run.seed,
-        maxNewTokens: allowance(run, 1, 0),
-        latents: latentsToAsk(run),
-      },
-    ]),
-  )
-  if (decoded === undefined || decoded.tokens.length === 0) {
-    throw new ServiceError('ABORTED', 'draft: expected at least one token, got none before the time was up')
+  return finishDraft(run, await beginDraft(run, Number.POSITIVE_INFINITY))
+}
+
+/**
+ * Decodes at most `length` tokens of the draft, and no judge looks at them.
+ *
+ * @throws ServiceError ABORTED when the time is up before a token is there.
+ */
+export async function beginDraft(run: Run, length: number): Promise<Continuation> {
+  const begun = await decodeDraft(run, {
+    prefix: [],
+    maxNewTokens: Math.min(length, allowance(run, 1, 0)),
+    latents: latentsToAsk(run),
+  })
+  if (begun !== undefined && begun.tokens.length > 0) return begun
+  throw new ServiceError('ABORTED', 'draft: expected at least one token, got none before the time was up')
+}
+
+/**
+ * Decodes the rest of a draft, if there is one and a token left for it, and judges it. When the time is up before the rest is
+ * there, what has begun is the draft: cut short, and unjudged.
+ */
+export async function finishDraft(run: Run, begun: Continuation): Promise<Draft> {
+  const [evaluation] = await judgeAnswers(run, 'draft', [readAnswer(run, await wholeDraft(run, begun))])
+  return { evaluation: evaluation!, latents: begun.latents }
+}
+
+async function wholeDraft(run: Run, begun: Continuation): Promise<Continuation> {
+  const maxNewTokens = allowance(run, 1, begun.tokens.length)
+  if (begun.finish !== 'length' || maxNewTokens === 0) return begun
+  try {
+    // From the prompt, so that thought and cache cover the whole answer; what is there already is fed, not decoded again.
+    return (await decodeDraft(run, { prefix: begun.tokens, maxNewTokens, latents: 0 })) ?? begun
+  } catch (error) {
+    if (hasCode(error, 'ABORTED') && run.signal.aborted) return { ...begun, finish: 'aborted' }
+    throw error
   }
-  run.meter.generatedTokens += decoded.generatedTokens
-  const [evaluation] = await judgeAnswers(run, 'draft', [readAnswer(run, decoded)])
-  return { evaluation: evaluation!, latents: decoded.latents }
+}
+
+async function decodeDraft(
+  run: Run,
+  row: Pick<GenerationRow, 'prefix' | 'maxNewTokens' | 'latents'>,
+): Promise<Continuation | undefined> {
+  const [decoded] = await run.meter.time('draftMs', () =>
+    run.session.generate([{ ...row, temperature: 0, seed: run.seed, thought: asksForThoughts(run) }]),
+  )
+  run.meter.generatedTokens += decoded?.generatedTokens ?? 0
+  return decoded
 }
 
 /** T is not known yet: as many as the search, or an episode, may want of the longest answer. */

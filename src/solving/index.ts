@@ -1,4 +1,5 @@
+export { type ActiveModels, NOTHING_LEARNED } from './active-models.ts'
 export { createSolver, type SolverDeps } from './solver.ts'
-export { bestOfSamples, gaussianKick } from './strategies/controls.ts'
+export { bestOfSamples, chosenSample, gaussianKick } from './strategies/controls.ts'
 export type * from './types.ts'
 export { STRATEGIES } from './types.ts'

@@ -3,7 +3,7 @@
 import { type Found, isAdmitted, takeLatents, widenMargin } from '#algorithms'
 import type { LatentPair } from '#episodes'
 import { hasCode } from '#errors'
-import type { Draft } from './draft.ts'
+import type { Draft, UnfinishedDraft } from './draft.ts'
 import type { Run } from './run.ts'
 
 /**
@@ -12,7 +12,11 @@ import type { Run } from './run.ts'
  *
  * @returns null when nothing is kept, the answer is not admitted, or no z* within the bound decodes to it.
  */
-export async function latentsToKeep(run: Run, draft: Draft, best: Found): Promise<LatentPair | null> {
+export async function latentsToKeep(
+  run: Run,
+  draft: Draft | UnfinishedDraft,
+  best: Found,
+): Promise<LatentPair | null> {
   const { request, settings, engine, signal } = run
   if (!request.learn || !isAdmitted(best.evaluation.judgement, settings.admitReward)) return null
   if (best.evaluation === draft.evaluation) {

@@ -2,12 +2,14 @@
 
 import type { Answer, Continuation } from '#algorithms'
 import type { Run } from './run.ts'
+import { soundThought } from './thoughts.ts'
 
-type Decoded = Pick<Continuation, 'tokens' | 'finish' | 'sequence'>
+type Decoded = Pick<Continuation, 'tokens' | 'finish' | 'sequence' | 'thought'>
 
 /** @param tail answer tokens that `sequence` lacks. */
 export function readAnswer(run: Run, decoded: Decoded, tail: readonly number[] = []): Answer {
   const { tokens, finish, sequence } = decoded
   const text = run.engine.codec.decode(tokens)
-  return { tokens, finish, sequence, tail, text, answer: run.answerFormat.extract(text) }
+  const answer = run.answerFormat.extract(text)
+  return { tokens, finish, sequence, tail, text, answer, thought: soundThought(decoded.thought) }
 }

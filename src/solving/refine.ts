@@ -8,7 +8,7 @@ import {
   seekLatents,
   takeLatents,
 } from '#algorithms'
-import type { Draft } from './draft.ts'
+import type { Draft, UnfinishedDraft } from './draft.ts'
 import { latentsToKeep } from './latents-to-keep.ts'
 import { regenerate } from './regenerate.ts'
 import { type Outcome, outOfTokens, type Run, type TrajectoryPoint } from './run.ts'
@@ -20,20 +20,20 @@ export function draftAsFound({ evaluation, latents }: Draft, length: number): Fo
   return { evaluation, latents: kept, prefix: evaluation.answer.tokens.slice(0, kept.length), step: 0 }
 }
 
-/** Knows the draft, completes and judges everything else. */
-export function createMemo(run: Run, first: Found): AnswerMemo {
+/** Knows the draft, if it is there, and completes and judges everything else. */
+export function createMemo(run: Run, first: Found | null): AnswerMemo {
   const memo = createAnswerMemo({
     eosTokenIds: run.engine.eosTokenIds,
     complete: (prefixes) => regenerate(run, prefixes),
   })
-  memo.remember(first.prefix, first.evaluation)
+  if (first !== null) memo.remember(first.prefix, first.evaluation)
   return memo
 }
 
 export interface Refinement {
-  readonly draft: Draft
+  readonly draft: Draft | UnfinishedDraft
   readonly memo: AnswerMemo
-  /** Answers before the first update, the draft first; the search starts from the last and keeps the best. */
+  /** Answers before the first update, the draft first if there is one; the search starts from the last and keeps the best. */
   readonly known: readonly Found[]
   readonly best: Found
   readonly embedding: Float32Array | null

@@ -5,6 +5,7 @@ import { ServiceError } from '#errors'
 import { judgeAnswers } from './judge-answers.ts'
 import { readAnswer } from './read-answer.ts'
 import { allowance, type Run } from './run.ts'
+import { asksForThoughts } from './thoughts.ts'
 
 type Prefix = readonly number[]
 
@@ -22,6 +23,7 @@ export async function regenerate(run: Run, prefixes: readonly Prefix[]): Promise
     seed: run.seed,
     maxNewTokens: allowance(run, prefixes.length, prefix.length),
     latents: 0,
+    thought: asksForThoughts(run),
   }))
   const decoded = rows.length === 0 ? [] : await run.session.generate(rows)
   for (const { generatedTokens } of decoded) run.meter.generatedTokens += generatedTokens
@@ -42,7 +44,7 @@ function completed(run: Run, prefix: Prefix, continuation: Continuation | undefi
   if (continuation !== undefined) return readAnswer(run, continuation)
   const finish = endsByItself(run, prefix) ? 'eos' : 'length'
   // The engine has no sequence for it: a judge continues the prompt with the answer's own tokens.
-  return readAnswer(run, { tokens: prefix, finish, sequence: run.session.prompt }, prefix)
+  return readAnswer(run, { tokens: prefix, finish, sequence: run.session.prompt, thought: null }, prefix)
 }
 
 function endsByItself({ engine }: Run, prefix: Prefix): boolean {

@@ -4,6 +4,7 @@ import { type Evaluation, fitFloat16, isAdmitted } from '#algorithms'
 import type { NewEpisode } from '#episodes'
 import { coerceError } from '#errors'
 import type { Outcome, RunRecord } from './run.ts'
+import { thoughtsToKeep } from './thoughts.ts'
 
 /**
  * Commits the episode of an outcome; an answer that was never judged teaches nothing and is not kept.
@@ -32,6 +33,7 @@ function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | n
   const isAdmissible = ({ answer, judgement }: Evaluation) =>
     answer.answer !== null && isAdmitted(judgement, settings.admitReward)
   const admitted = isAdmissible(chosen)
+  const thoughts = thoughtsToKeep(candidates, chosen, settings.thoughts)
   return {
     id,
     tenantId: request.tenantId,
@@ -51,16 +53,21 @@ function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | n
     stopped: outcome.stopped,
     seed: run.seed,
     admitted,
-    candidates: candidates.map(({ kind, evaluation }) => ({
-      kind,
-      tokens: evaluation.answer.tokens,
-      text: evaluation.answer.text,
-      answer: evaluation.answer.answer,
-      reward: evaluation.judgement.reward,
-      rewardTerms: evaluation.judgement.terms,
-      chosen: evaluation === chosen,
-      admissible: isAdmissible(evaluation),
-    })),
+    candidates: candidates.map((candidate) => {
+      const { kind, evaluation } = candidate
+      const { answer, judgement } = evaluation
+      return {
+        kind,
+        tokens: answer.tokens,
+        text: answer.text,
+        answer: answer.answer,
+        reward: judgement.reward,
+        rewardTerms: judgement.terms,
+        chosen: evaluation === chosen,
+        admissible: isAdmissible(evaluation),
+        thought: thoughts.get(candidate) ?? null,
+      }
+    }),
     latents: admitted ? storable(outcome.latents) : null,
   }
 }

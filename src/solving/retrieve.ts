@@ -4,6 +4,7 @@ import { type WeighedNeighbour, weighNeighbours } from '#algorithms'
 import { coerceError } from '#errors'
 import type { Run } from './run.ts'
 import type { Solution } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** The weighed neighbours, most similar first; none, and `degraded: retrieval`, when the store fails. */
 export async function retrieve(
@@ -14,6 +15,7 @@ export async function retrieve(
   const { retrieval } = settings
   if (retrieval === null || episodes === null || embedding === null) return []
   try {
+    // The time budget holds whatever the database does.
     const found = await run.meter.time('retrieveMs', () =>
       unlessAborted(run.signal, () =>
         episodes.nearest({
@@ -30,19 +32,6 @@ export async function retrieve(
     run.logger.warn({ err: coerceError(error) }, 'memory is not there: solving without retrieval')
     run.degraded.add('retrieval')
     return []
-  }
-}
-
-/** The time budget holds whatever the database does. */
-async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | null> {
-  if (signal.aborted) return null
-  const { promise, resolve } = Promise.withResolvers<null>()
-  const give = () => resolve(null)
-  signal.addEventListener('abort', give, { once: true })
-  try {
-    return await Promise.race([work(), promise])
-  } finally {
-    signal.removeEventListener('abort', give)
   }
 }
 

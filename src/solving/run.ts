@@ -1,9 +1,18 @@
 /** @file One attempt at a request: what its steps share, and what a strategy makes of it. */
 
-import type { Evaluation, Judge, Judgement, LatentSession, Latents, Weaver } from '#algorithms'
+import type {
+  Evaluation,
+  Judge,
+  Judgement,
+  LatentRewardModel,
+  LatentSession,
+  Latents,
+  Weaver,
+} from '#algorithms'
 import type { Engine } from '#engine'
 import type { CandidateKind, EpisodeStore, LatentPair } from '#episodes'
 import type { AnswerFormat } from './answer-format.ts'
+import type { Confidences } from './confidences.ts'
 import type { Meter } from './meter.ts'
 import type { Settings } from './settings.ts'
 import type { Degraded, Solution, SolveEvent, SolveRequest, Stopped } from './types.ts'
@@ -26,6 +35,9 @@ export interface RunRecord {
   readonly engine: Engine
   readonly episodes: EpisodeStore | null
   readonly weaver: Weaver
+  /** Null until a night has trained one. */
+  readonly lrm: LatentRewardModel | null
+  readonly confidences: Confidences
   readonly answerFormat: AnswerFormat
   /** Most tokens of one answer in this context. */
   readonly answerTokens: number

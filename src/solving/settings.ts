@@ -1,5 +1,6 @@
 /** @file What a request asked for, with the model profile's word on everything it left open. */
 
+import type { Momentum } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import type { SolveRequest } from './types.ts'
@@ -26,13 +27,20 @@ export interface Settings {
   readonly rollouts: number
   readonly rolloutTemperature: number
   readonly marginSteps: number
+  /** Softness of `lto`'s choice. */
+  readonly beta: number
+  /** Most latent thoughts that an episode keeps. */
+  readonly thoughts: number
   /** null: no episodic memory for this request. */
   readonly retrieval: {
     readonly topK: number
     readonly minSimilarity: number
     readonly temperature: number
-    readonly maxShift: number
   } | null
+  /** How what others learned moves the start of a search. */
+  readonly transfer: { readonly momentum: Momentum; readonly maxShift: number }
+  /** lazy: memory answers before the draft is finished. */
+  readonly draft: 'full' | 'lazy'
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
 }
 
@@ -64,17 +72,22 @@ export function resolveSettings(request: SolveRequest, profile: ModelProfile): S
     rollouts: defaults.rollouts,
     rolloutTemperature: defaults.rolloutTemperature,
     marginSteps: defaults.marginSteps,
+    beta: defaults.beta,
+    thoughts: defaults.thoughts,
     retrieval: resolveRetrieval(request, profile),
+    transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift },
+    draft: defaults.draft,
     weights: resolveWeights(request, profile),
   }
 }
 
-function resolveWeights({ reward = {} }: SolveRequest, { defaults }: ModelProfile): Settings['weights'] {
-  const weights = {
-    verifier: reward.verifier ?? defaults.rewardWeights.verifier ?? 1,
-    lrm: reward.lrm ?? defaults.rewardWeights.lrm ?? 0,
-    format: reward.format ?? defaults.rewardWeights.format ?? 2,
-  }
+export function profileWeights({ defaults }: ModelProfile): Settings['weights'] {
+  const { verifier = 1, lrm = 0, format = 2 } = defaults.rewardWeights
+  return { verifier, lrm, format }
+}
+
+function resolveWeights({ reward = {} }: SolveRequest, profile: ModelProfile): Settings['weights'] {
+  const weights = { ...profileWeights(profile), ...reward }
   if (weights.verifier + weights.lrm + weights.format > 0) return weights
   const detail = 'expected a weight above 0, counting those of the model profile'
   throw new ServiceError('REQUEST_INVALID', `reward: ${detail}`, { faults: [{ pointer: '/reward', detail }] })
@@ -88,6 +101,5 @@ function resolveRetrieval(request: SolveRequest, { defaults }: ModelProfile): Se
     topK,
     minSimilarity: request.retrieval?.minSimilarity ?? defaults.minSimilarity,
     temperature: defaults.retrievalTemperature,
-    maxShift: defaults.maxShift,
   }
 }

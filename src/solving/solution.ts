@@ -8,6 +8,7 @@ import type { Solution } from './types.ts'
 export interface Ending {
   readonly id: string
   readonly episodeId: string | null
+  readonly confidence: number | null
   readonly totalMs: number
 }
 
@@ -21,6 +22,7 @@ export function describeSolution(run: RunRecord, outcome: Outcome, ending: Endin
     answer: chosen?.answer.answer ?? null,
     reasoning: chosen?.answer.text ?? '',
     reward,
+    confidence: ending.confidence,
     stopped: outcome.stopped,
     strategy: request.strategy,
     base: base && { answer: base.answer.answer, reward: base.judgement.reward },
@@ -33,7 +35,7 @@ export function describeSolution(run: RunRecord, outcome: Outcome, ending: Endin
       id: engine.model.id,
       fingerprint: engine.model.fingerprint,
       weaverVersion: run.weaver.version,
-      lrmVersion: null,
+      lrmVersion: run.lrm?.version ?? null,
     },
     seed: run.seed,
     usage: {

@@ -5,6 +5,7 @@ import type { Judge } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
+import { type ActiveModels, NOTHING_LEARNED } from './active-models.ts'
 import { createAnswerFormat } from './answer-format.ts'
 import { type Attempt, attempt, type SolverParts } from './attempt.ts'
 import { startDeadline } from './deadline.ts'
@@ -12,7 +13,7 @@ import { createEventReplay } from './event-replay.ts'
 import { createFormatRules } from './format-rules.ts'
 import type { Clock } from './meter.ts'
 import { remember } from './remember.ts'
-import type { SolverLogger } from './run.ts'
+import type { Outcome, RunRecord, SolverLogger } from './run.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
 import { type Strategies, strategies } from './strategies/strategies.ts'
@@ -24,6 +25,8 @@ export interface SolverDeps {
   /** null: nothing is retrieved and nothing is kept. */
   readonly episodes: EpisodeStore | null
   readonly logger: SolverLogger
+  /** What nights have taught, asked at the start of every request; nothing unless given. */
+  readonly learned?: () => ActiveModels
   readonly clock?: Clock
   /** For benches: a control reward in place of the profile's. */
   readonly controlJudge?: (request: SolveRequest) => Judge
@@ -43,14 +46,15 @@ export interface SolverDeps {
  */
 export function createSolver(deps: SolverDeps): Solver {
   const { engine, episodes, logger, clock = performance, controlJudge = null } = deps
+  const learned = deps.learned ?? (() => NOTHING_LEARNED)
   const { profile } = engine.model
   const answerFormat = createAnswerFormat(profile.answer)
   const judgeParts = { profile, verdicts: createVerdicts(engine), formatRules: createFormatRules(profile) }
-  const parts: SolverParts = { engine, episodes, logger, clock, answerFormat, judgeParts, controlJudge }
+  const shared = { engine, episodes, learned, logger, clock, answerFormat, judgeParts, controlJudge }
   const available: Strategies = { ...strategies, ...deps.controlStrategies }
   return {
     normaliseAnswer: answerFormat.normalise,
-    solve: (request, options) => solve(parts, available, request, options),
+    solve: (request, options) => solve(shared, available, request, options),
   }
 }
 
@@ -62,29 +66,39 @@ async function solve(
 ): Promise<Solution> {
   const started = parts.clock.now()
   const strategy = available[request.strategy]
-  if (strategy === null) {
-    throw new ServiceError(
-      'STRATEGY_UNAVAILABLE',
-      `solve: expected a strategy that is available, got ${request.strategy}`,
-    )
-  }
   const settings = resolveSettings(request, parts.engine.model.profile)
   const seed = request.seed ?? randomSeed()
+  const learned = parts.learned()
   const deadline = startDeadline(options.signal, settings.maxMs)
   const nextEmit = createEventReplay(options.onEvent)
   try {
     const { run, outcome } = await startingOverOnce(parts.logger, () =>
-      attempt(parts, request, { settings, strategy, seed, signal: deadline.signal, emit: nextEmit() }),
+      attempt(parts, request, {
+        settings,
+        learned,
+        strategy,
+        seed,
+        signal: deadline.signal,
+        emit: nextEmit(),
+      }),
     )
     if (options.signal.aborted) {
       throw new ServiceError('ABORTED', 'solve: expected a caller to answer, got none any more')
     }
+    const confidence = await confidenceOf(run, outcome)
     const id = randomUUID()
     const episodeId = await remember(run, outcome, id)
-    return describeSolution(run, outcome, { id, episodeId, totalMs: parts.clock.now() - started })
+    return describeSolution(run, outcome, { id, episodeId, confidence, totalMs: parts.clock.now() - started })
   } finally {
     deadline.close()
   }
+}
+
+/** P(correct) of the answer that is returned, whatever strategy found it. */
+async function confidenceOf(run: RunRecord, { chosen }: Outcome): Promise<number | null> {
+  if (chosen === null) return null
+  const known = await run.meter.time('rewardMs', () => run.confidences.of([chosen.answer]))
+  return known?.[0] ?? null
 }
 
 async function startingOverOnce(logger: SolverLogger, once: () => Promise<Attempt>): Promise<Attempt> {

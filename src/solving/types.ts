@@ -41,6 +41,8 @@ export interface Solution {
   readonly answer: string | null
   readonly reasoning: string
   readonly reward: number
+  /** Calibrated P(correct) of the answer in [0, 1]; null without a latent reward model. */
+  readonly confidence: number | null
   readonly stopped: Stopped
   readonly strategy: Strategy
   readonly base: { readonly answer: string | null; readonly reward: number } | null
@@ -113,7 +115,7 @@ export interface SolveOptions {
 
 export interface Solver {
   /**
-   * @throws ServiceError PROMPT_TOO_LONG, STRATEGY_UNAVAILABLE, ENGINE_OVERLOADED, ENGINE_CRASHED (after one retry), ABORTED
+   * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_CRASHED (after one retry), ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>
   /** Normalises a caller's answer as the model profile does, for feedback and references. */

@@ -111,9 +111,10 @@ describe('a service on embedded defaults', () => {
     expect(solution.stopped).toBe('maxMs')
   })
 
-  test('refuses lto until there is a latent reward model', async () => {
-    const { status, body } = await service.ask('/solve', { body: { question: 'x', strategy: 'lto' } })
-    expect([status, body['code']]).toEqual([422, 'STRATEGY_UNAVAILABLE'])
+  test('selects by the verifier until there is a latent reward model, and says so', async () => {
+    const solution = await solve({ question: problems[6]!.question, strategy: 'lto' })
+    expect(solution).toMatchObject({ base: null, confidence: null, degraded: ['lrm'] })
+    expect(solution.evaluations).toBe(8)
   })
 
   test('counts in /metrics what it did', async () => {
@@ -129,14 +130,14 @@ describe('a service on embedded defaults', () => {
     for (const strategy of ['greedy', 'latentseek', 'majority', 'greedy']) {
       solutions.push(await solve({ question: problems[8]!.question, strategy }))
     }
-    await service.ask('/solve', { body: { question: 'x', strategy: 'lto' } })
+    await service.ask('/solve', { body: { question: '1 + '.repeat(4000) } })
     const since = async (name: string, labels = {}) =>
       total(await scrape(), `circadian:${name}`, labels) - total(before, `circadian:${name}`, labels)
     const sum = (read: (solution: Solution) => number) => solutions.reduce((all, one) => all + read(one), 0)
 
     expect(await since('request_success_total', { strategy: 'greedy', stopped: 'single' })).toBe(2)
     expect(await since('request_success_total')).toBe(4)
-    expect(await since('request_failure_total', { code: 'STRATEGY_UNAVAILABLE' })).toBe(1)
+    expect(await since('request_failure_total', { code: 'PROMPT_TOO_LONG' })).toBe(1)
     expect(await since('e2e_request_latency_seconds_count', { strategy: 'majority' })).toBe(1)
     expect(await since('optimizer_steps_sum')).toBe(sum(({ iterations }) => iterations))
     expect(await since('prompt_tokens_total')).toBe(sum(({ usage }) => usage.promptTokens))

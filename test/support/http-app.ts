@@ -16,6 +16,7 @@ export const SOLUTION: Solution = {
   answer: '1',
   reasoning: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; answer 1',
   reward: -0.04,
+  confidence: 0.93,
   stopped: 'reward',
   strategy: 'auto',
   base: { answer: null, reward: -0.97 },

@@ -44,7 +44,7 @@ export function evaluationOf(
 ): Evaluation {
   const text = tokens.join(' ')
   return {
-    answer: { tokens, text, answer: text, finish: 'eos', sequence: 0, tail: [] },
+    answer: { tokens, text, answer: text, finish: 'eos', sequence: 0, tail: [], thought: null },
     judgement: { reward, terms: { table: reward }, correctness },
   }
 }

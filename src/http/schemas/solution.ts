@@ -41,6 +41,7 @@ const EXAMPLE = {
   answer: '1',
   reasoning: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; ans 1',
   reward: -0.012,
+  confidence: null,
   stopped: 'reward',
   strategy: 'auto',
   base: { answer: '1', reward: -0.012 },
@@ -76,6 +77,14 @@ export const Solution = mirrors<solving.Solution>()(
       answer: Answer,
       reasoning: Type.String({ description: 'The whole text that the answer comes from.' }),
       reward: Reward,
+      confidence: Nullable(
+        Type.Number({
+          minimum: 0,
+          maximum: 1,
+          description:
+            'Calibrated probability that the answer is right; null while there is no latent reward model.',
+        }),
+      ),
       stopped: OneOf(['reward', 'maxIterations', 'maxNewTokens', 'maxMs', 'noImprovement', 'single'], {
         description: 'Why the search ended; `single`: there was nothing to optimise.',
       }),

@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'How to look for a better answer: `greedy` drafts once; `latentseek` optimises the draft’s latents; `majority` samples and votes; `lto` samples and selects by the latent reward model (not available yet: `STRATEGY_UNAVAILABLE`); `auto` remembers similar episodes, then refines (the default of a request).',
+    'How to look for a better answer: `greedy` drafts once; `latentseek` optimises the draft’s latents; `majority` samples and votes; `lto` samples and draws one by the latent reward model’s confidence in each (before one is trained: by the verifier’s, and `degraded` says `lrm`); `auto` remembers similar episodes, then refines (the default of a request).',
 })
 
 /** Weights left out are the profile's, so only all three can add up to nothing here. */

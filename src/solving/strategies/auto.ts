@@ -1,69 +1,53 @@
 /**
  * @file `auto`: a day of LatentEvolve (arXiv 2509.24771, Eq. 8): draft, weave, transfer, refine.
- * Deviates: memory acts only after a failed draft (the gate), so it cannot break an answer that was good without it.
- * Refinement is argmax with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3).
+ * Deviates: weaver and memory never cost an answer that was good without them. With a full draft they act only after it has
+ * failed (the gate); with a lazy one they answer first, and the draft is finished unless they pass. Refinement is argmax
+ * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3).
  */
 
-import {
-  type AnswerMemo,
-  type Found,
-  hasPassed,
-  higherReward,
-  transferMomentum,
-  untilEos,
-  type WeighedNeighbour,
-} from '#algorithms'
-import { hasCode } from '#errors'
-import { announceDraft, draftAnswer } from '../draft.ts'
+import { type Found, hasPassed, higherReward, takeLatents } from '#algorithms'
+import { announceDraft, beginDraft, finishDraft } from '../draft.ts'
 import { embedQuery } from '../embed-query.ts'
+import { createLead } from '../lead.ts'
 import { createMemo, draftAsFound, refine } from '../refine.ts'
 import { describeRetrieved, retrieve } from '../retrieve.ts'
-import { type Outcome, outOfTokens, type Run } from '../run.ts'
+import type { Outcome, Run } from '../run.ts'
 
 export async function auto(run: Run): Promise<Outcome> {
+  const { settings, weaver } = run
   const embedding = await embedQuery(run)
-  const [neighbours, draft] = await Promise.all([retrieve(run, embedding), draftAnswer(run)])
+  const mayBeLed = embedding !== null && (settings.retrieval !== null || weaver.version !== null)
+  const isLazy = mayBeLed && settings.draft === 'lazy'
+  const [neighbours, begun] = await Promise.all([
+    retrieve(run, embedding),
+    beginDraft(run, isLazy ? settings.latents : Number.POSITIVE_INFINITY),
+  ])
   const retrieved = describeRetrieved(neighbours)
   run.emit({ event: 'retrieval', data: { retrieved } })
-  announceDraft(run, draft)
 
-  const first = draftAsFound(draft, run.settings.latents)
-  const memo = createMemo(run, first)
-  const known = [first]
-  const failed = !hasPassed(draft.evaluation.judgement, run.settings.stopReward)
-  if (failed && embedding !== null && neighbours.length > 0) {
-    const moved = await run.meter.time('optimizeMs', () =>
-      startFromMemory(run, { first, memo, embedding, neighbours }),
-    )
-    if (moved !== null) known.push(moved)
+  const passes = ({ evaluation }: Found) => hasPassed(evaluation.judgement, settings.stopReward)
+  const memo = createMemo(run, null)
+  const lead = createLead(run, {
+    zBase: takeLatents(begun.latents, settings.latents),
+    ...{ memo, embedding, neighbours },
+  })
+  if (isLazy && leadsAway(await lead.prefix(), begun.tokens)) {
+    const led = await lead.found()
+    if (led !== null && passes(led)) {
+      const draft = { evaluation: null, latents: begun.latents }
+      return refine(run, { draft, embedding, retrieved, memo, known: [led], best: led })
+    }
   }
+  const draft = await finishDraft(run, begun)
+  announceDraft(run, draft)
+  const first = draftAsFound(draft, settings.latents)
+  memo.remember(first.prefix, first.evaluation)
+  const led = passes(first) ? null : await lead.found()
+  const known = led === null ? [first] : [first, led]
   return refine(run, { draft, embedding, retrieved, memo, known, best: known.reduce(higherReward) })
 }
 
-interface Remembered {
-  readonly first: Found
-  readonly memo: AnswerMemo
-  readonly embedding: Float32Array
-  readonly neighbours: readonly WeighedNeighbour[]
-}
-
-/** z_0 and the answer it decodes to, which costs an evaluation when it is a new one; null when there is no budget for it. */
-async function startFromMemory(run: Run, remembered: Remembered): Promise<Found | null> {
-  const { first, memo, embedding, neighbours } = remembered
-  const { engine, weaver, settings, signal } = run
-  if (settings.retrieval === null || outOfTokens(run)) return null
-  try {
-    const woven = await weaver.apply(embedding, first.latents)
-    const latents = await transferMomentum(woven, neighbours, {
-      weaver,
-      maxShift: settings.retrieval.maxShift,
-    })
-    const tokens = await engine.head.decode(latents, signal)
-    const [evaluation] = await memo.evaluate([tokens])
-    return { evaluation: evaluation!, latents, prefix: untilEos(tokens, engine.eosTokenIds), step: 0 }
-  } catch (error) {
-    // Out of time: the draft is what there is.
-    if (hasCode(error, 'ABORTED') && signal.aborted) return null
-    throw error
-  }
+/** Whether an answer that begins with `prefix` is another one than the draft that begins with `tokens`. */
+function leadsAway(prefix: readonly number[] | null, tokens: readonly number[]): boolean {
+  return prefix?.some((token, index) => token !== tokens[index]) ?? false
 }

@@ -11,12 +11,19 @@ import type { Run, StrategyFunction } from '../run.ts'
 import { sampleOutcome } from './majority.ts'
 import { sampleAnswers } from './sample-answers.ts'
 
-/** The best of N samples by the same reward. */
-export const bestOfSamples: StrategyFunction = async (run) => {
-  const samples = await sampleAnswers(run, run.settings.samples)
-  const better = (a: Evaluation, b: Evaluation) => (b.judgement.reward > a.judgement.reward ? b : a)
-  return sampleOutcome(run, samples.reduce(better), null)
+/** One of N samples, by index, as `choose` says. */
+export function chosenSample(choose: (samples: readonly Evaluation[]) => number): StrategyFunction {
+  return async (run) => {
+    const samples = await sampleAnswers(run, run.settings.samples)
+    return sampleOutcome(run, samples[choose(samples)]!, null)
+  }
 }
+
+/** The best of N samples by the same reward; of equals the first. */
+export const bestOfSamples = chosenSample((samples) => {
+  const rewards = samples.map(({ judgement }) => judgement.reward)
+  return rewards.indexOf(Math.max(...rewards))
+})
 
 /** After a failed draft: one Gaussian kick of its first latents, `sigma` per coordinate, and the better of the two answers. */
 export function gaussianKick(sigma: number): StrategyFunction {

@@ -5,6 +5,7 @@ import { ServiceError } from '#errors'
 import { judgeAnswers } from '../judge-answers.ts'
 import { readAnswer } from '../read-answer.ts'
 import { allowance, type Run } from '../run.ts'
+import { asksForThoughts } from '../thoughts.ts'
 
 /**
  * Each row has its own seed, derived from the request's. A token budget is shared out evenly; when it is smaller than N,
@@ -22,6 +23,7 @@ export async function sampleAnswers(run: Run, samples: number): Promise<readonly
         seed: deriveSeed(run.seed, row),
         maxNewTokens: allowance(run, rows, 0),
         latents: 0,
+        thought: asksForThoughts(run),
       })),
     ),
   )

@@ -5,9 +5,9 @@ import type { Strategy } from '../types.ts'
 import { auto } from './auto.ts'
 import { greedy } from './greedy.ts'
 import { latentSeek } from './latent-seek.ts'
+import { lto } from './lto.ts'
 import { majority } from './majority.ts'
 
-/** `lto` has none yet: there is no latent reward model, and no pretending. */
-export type Strategies = Readonly<Record<Strategy, StrategyFunction | null>>
+export type Strategies = Readonly<Record<Strategy, StrategyFunction>>
 
-export const strategies: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto: null }
+export const strategies: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto }

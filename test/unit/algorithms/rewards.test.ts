@@ -21,7 +21,7 @@ import {
 
 function answer(overrides: Partial<Answer> = {}): Answer {
   return {
-    ...{ tokens: [1, 2], text: 'ans 3', answer: '3', finish: 'eos', sequence: 1, tail: [] },
+    ...{ tokens: [1, 2], text: 'ans 3', answer: '3', finish: 'eos', sequence: 1, tail: [], thought: null },
     ...overrides,
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ServiceError } from '#errors'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import type { Call, World } from '../../support/linear-model.ts'
+import { type Call, TEST_PROFILE, type World } from '../../support/linear-model.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 /** The engine dies at the n-th call of a kind, `times` times. */
@@ -109,10 +109,19 @@ describe('a latent reward model that does not exist yet', () => {
     expect(plain.degraded).toEqual([])
   })
 
-  test('leaves the verifier when nothing else was asked for', async () => {
-    const solution = await solverOn(TWO_FLIPS).solve({
-      ...{ strategy: 'greedy', reward: { lrm: 1, verifier: 0, format: 0 }, explain: true },
-    })
+  test('leaves the profile’s own weights when nothing else was asked for', async () => {
+    const alone = { lrm: 1, verifier: 0, format: 0 }
+    const plain = await solverOn(TWO_FLIPS).solve({ strategy: 'greedy' })
+    const asked = await solverOn(TWO_FLIPS).solve({ strategy: 'greedy', reward: alone })
+
+    expect(asked.reward).toBe(plain.reward)
+    expect(asked.degraded).toEqual(['lrm'])
+  })
+
+  test('leaves the verifier when the profile has no other weight either', async () => {
+    const rewardWeights = { lrm: 1, verifier: 0, format: 0 }
+    const profile = { defaults: { ...TEST_PROFILE.defaults, rewardWeights } }
+    const solution = await solverOn({ ...TWO_FLIPS, profile }).solve({ strategy: 'greedy', explain: true })
 
     expect(Object.keys(solution.candidates![0]!.rewardTerms)).toEqual(['verifier', 'verifier.correctness'])
     expect(solution.degraded).toEqual(['lrm'])

@@ -329,14 +329,6 @@ describe('auto', () => {
   })
 })
 
-describe('lto', () => {
-  test('is refused before anything is run', async () => {
-    const { solve, engine } = solverOn(TWO_FLIPS)
-    await expect(solve({ strategy: 'lto' })).rejects.toMatchObject({ code: 'STRATEGY_UNAVAILABLE' })
-    expect(engine.calls.open).toBe(0)
-  })
-})
-
 describe('never below the draft', () => {
   test('whatever the reward, for every strategy that has one (200 seeded cases)', async () => {
     const random = createRandom(11)

@@ -100,7 +100,14 @@ describe('a chat judge', () => {
     const messages = [{ role: 'user' as const, content: '6 + 4 = ?' }]
     const [read] = verdicts.criteriaFor({ ...context, messages })
     const answer = {
-      ...{ text: 'a : 6 + 4 ; ans 1', answer: '1', finish: 'eos' as const, sequence: 5, tail: [] },
+      ...{
+        text: 'a : 6 + 4 ; ans 1',
+        answer: '1',
+        finish: 'eos' as const,
+        sequence: 5,
+        tail: [],
+        thought: null,
+      },
       tokens: ANSWER,
     }
 
@@ -123,7 +130,15 @@ describe('a chat judge', () => {
     const model = createLinearModel(worldOf(judge, {}))
     const context = { question: '6 + 4 = ?', messages: [], prompt: PROMPT, promptSequence: 0 }
     const [read] = createVerdicts(model).criteriaFor(context)
-    const answer = { text: 'a', answer: null, finish: 'eos' as const, sequence: 5, tail: [], tokens: ANSWER }
+    const answer = {
+      text: 'a',
+      answer: null,
+      finish: 'eos' as const,
+      sequence: 5,
+      tail: [],
+      thought: null,
+      tokens: ANSWER,
+    }
 
     expect(() => read!.rowFor(answer)).toThrow(expect.objectContaining({ code: 'MODEL_UNSUPPORTED' }))
   })

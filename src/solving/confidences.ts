@@ -1,0 +1,68 @@
+/** @file P(correct) of answers by the active latent reward model: each answer scored once, and none failed by it. */
+
+import type { Answer, LatentRewardModel } from '#algorithms'
+import { coerceError, ServiceError } from '#errors'
+import type { SolverLogger } from './run.ts'
+import type { Degraded } from './types.ts'
+import { unlessAborted } from './unless-aborted.ts'
+
+export interface Confidences {
+  /**
+   * Calibrated P(correct) in [0, 1], in order; null for an answer without a thought. Null for all: there is no model, the time
+   * is up, or the model failed, now or before: then `degraded` names `lrm`, and the request goes on without it.
+   */
+  of(answers: readonly Answer[]): Promise<readonly (number | null)[] | null>
+}
+
+export interface ConfidencesOptions {
+  readonly lrm: LatentRewardModel | null
+  readonly signal: AbortSignal
+  readonly logger: SolverLogger
+  readonly degraded: Set<Degraded>
+}
+
+export function createConfidences({ lrm, signal, logger, degraded }: ConfidencesOptions): Confidences {
+  const known = new Map<Answer, number>()
+  let model = lrm
+
+  async function learn(fresh: readonly Answer[]): Promise<boolean> {
+    const thoughts = fresh.flatMap(({ thought }) => thought ?? [])
+    if (model === null || signal.aborted) return false
+    if (thoughts.length === 0) return true
+    try {
+      const scores = await unlessAborted(signal, async () =>
+        checked(await model!.score(thoughts), thoughts.length),
+      )
+      if (scores === null) return false
+      for (const [index, answer] of fresh.entries()) known.set(answer, scores[index]!)
+      return true
+    } catch (error) {
+      // One word about it is enough, and answers that are compared should be scored alike.
+      model = null
+      degraded.add('lrm')
+      logger.warn(
+        { err: coerceError(error), lrm: lrm?.version },
+        'the latent reward model failed: going on without it',
+      )
+      return false
+    }
+  }
+
+  return {
+    async of(answers) {
+      const fresh = answers.filter((answer) => answer.thought !== null && !known.has(answer))
+      if (lrm === null || (fresh.length > 0 && !(await learn(fresh)))) return null
+      return answers.map((answer) => known.get(answer) ?? null)
+    },
+  }
+}
+
+/** NaN would win or lose every comparison silently. */
+function checked(scores: readonly number[], count: number): readonly number[] {
+  const wrong = scores.find((score) => !(score >= 0 && score <= 1))
+  if (wrong === undefined && scores.length === count) return scores
+  throw new ServiceError(
+    'ARTIFACT_INVALID',
+    `confidence: expected ${count} scores in [0, 1], got ${wrong === undefined ? scores.length : wrong}`,
+  )
+}

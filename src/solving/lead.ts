@@ -1,0 +1,68 @@
+/** @file Where weaver and memory lead: other first latents, the tokens they decode to, and the answer that grows from those. */
+
+import {
+  type AnswerMemo,
+  type Found,
+  type Latents,
+  transferMomentum,
+  untilEos,
+  type WeighedNeighbour,
+} from '#algorithms'
+import { hasCode } from '#errors'
+import { outOfTokens, type Run } from './run.ts'
+
+/** Everything is worked out once, when it is first asked for; null when there is nothing to follow, or no time. */
+export interface Lead {
+  prefix(): Promise<readonly number[] | null>
+  /** Costs an evaluation unless the memo knows the prefix; null also when there is no token left to decode. */
+  found(): Promise<Found | null>
+}
+
+export interface LeadOptions {
+  readonly zBase: Latents
+  readonly memo: AnswerMemo
+  readonly embedding: Float32Array | null
+  readonly neighbours: readonly WeighedNeighbour[]
+}
+
+interface Start {
+  readonly latents: Latents
+  readonly prefix: readonly number[]
+}
+
+export function createLead(run: Run, { zBase, memo, embedding, neighbours }: LeadOptions): Lead {
+  const { engine, weaver, settings, signal } = run
+  const leads = embedding !== null && (weaver.version !== null || neighbours.length > 0)
+  let start: Promise<Start | null> | undefined
+  let found: Promise<Found | null> | undefined
+
+  async function transfer(): Promise<Start | null> {
+    if (!leads) return null
+    const latents = await transferMomentum({ embedding, zBase }, neighbours, { weaver, ...settings.transfer })
+    const tokens = await engine.head.decode(latents, signal)
+    return { latents, prefix: untilEos(tokens, engine.eosTokenIds) }
+  }
+
+  async function evaluate(): Promise<Found | null> {
+    const at = await started()
+    if (at === null || outOfTokens(run)) return null
+    const [evaluation] = await memo.evaluate([at.prefix])
+    return { evaluation: evaluation!, ...at, step: 0 }
+  }
+
+  async function inTime<T>(work: () => Promise<T | null>): Promise<T | null> {
+    try {
+      return await run.meter.time('optimizeMs', work)
+    } catch (error) {
+      // Out of time: the draft is what there is.
+      if (hasCode(error, 'ABORTED') && signal.aborted) return null
+      throw error
+    }
+  }
+
+  const started = () => (start ??= inTime(transfer))
+  return {
+    prefix: async () => (await started())?.prefix ?? null,
+    found: () => (found ??= started().then(() => inTime(evaluate))),
+  }
+}
