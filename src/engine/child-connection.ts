@@ -11,9 +11,10 @@ import {
   fromWireError,
   type MessageFromChild,
   type MessageToChild,
-  type OperationName,
+  type OperationOf,
   type Operations,
-  type ServeOptions,
+  type RoleName,
+  type Roles,
 } from './protocol.ts'
 import { type EngineTotals, noTotals } from './totals.ts'
 
@@ -28,7 +29,7 @@ const IDLE: ChildLoad = {
   keptPrompts: 0,
 }
 
-export interface ChildConnection {
+export interface ChildConnection<Role extends RoleName = 'serve'> {
   readonly pid: number
   readonly provider: 'cpu' | 'cuda'
   /** What the process last said it has to do. */
@@ -36,7 +37,7 @@ export interface ChildConnection {
   /** What the process last said it has done. */
   totals(): EngineTotals
   /** @throws ServiceError the child's own error, or ENGINE_CRASHED when it dies first. */
-  call<Name extends OperationName>(
+  call<Name extends OperationOf<Role>>(
     operation: Name,
     params: Operations[Name]['params'],
   ): Promise<Operations[Name]['result']>
@@ -52,16 +53,17 @@ export interface ChildConnection {
 const EXIT_MS = 2000
 
 /**
- * Forks an engine process and waits until its model is loaded.
+ * Forks an engine process and waits until it can do what its role is for.
  *
- * @throws ServiceError what the child says when it cannot serve, ENGINE_CRASHED when it dies before that, or ABORTED when `signal` fires
+ * @throws ServiceError what the child says when it cannot, ENGINE_CRASHED when it dies before that, or ABORTED when `signal` fires
  */
-export async function connectChild(
-  options: ServeOptions,
+export async function connectChild<Role extends RoleName>(
+  role: Role,
+  options: Roles[Role]['options'],
   logger: Logger,
   signal: AbortSignal,
-): Promise<ChildConnection> {
-  const child = fork(PROGRAM, ['serve'], {
+): Promise<ChildConnection<Role>> {
+  const child = fork(PROGRAM, [role], {
     // The program is TypeScript: it needs the Node that runs this one, and none of its debugging flags. `gc` it calls once, to
     // give back the model's bytes before it loads the weights.
     execPath: process.execPath,
@@ -116,7 +118,7 @@ export async function connectChild(
 
   function end(reason: string): void {
     load = IDLE
-    started.reject(crashed(`the engine process to load the model`, reason))
+    started.reject(crashed('the engine process to start', reason))
     for (const id of [...pending.keys()]) settle(id)?.reject(crashed('the engine process to answer', reason))
     ended.resolve(reason)
   }
@@ -142,7 +144,7 @@ export async function connectChild(
 
   const abandon = () => child.kill('SIGKILL')
   signal.addEventListener('abort', abandon)
-  post({ type: 'serve', options })
+  post({ type: 'start', options })
   try {
     const provider = await started.promise
     return {

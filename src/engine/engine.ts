@@ -5,9 +5,10 @@ import type { LatentHead } from '#algorithms'
 import { ServiceError } from '#errors'
 import { createAdmission } from './admission.ts'
 import { loadModelDirectory } from './model-directory.ts'
-import type { OperationName, Operations } from './protocol.ts'
+import type { OperationOf, Operations } from './protocol.ts'
 import { openRemoteSession } from './remote-session.ts'
 import { startReplicas } from './replicas.ts'
+import { createServedGraphs } from './served-graphs.ts'
 import type { Engine, ReplicaStatus } from './types.ts'
 
 export interface EngineOptions {
@@ -79,7 +80,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
-  async function callHead<Name extends OperationName>(
+  async function callHead<Name extends OperationOf<'serve'>>(
     operation: Name,
     params: Operations[Name]['params'],
     signal: AbortSignal,
@@ -110,6 +111,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     contextLength: sizes.contextLength,
     eosTokenIds: sizes.eosTokenIds,
     head,
+    graphs: createServedGraphs(replicas),
     async open(prompt, { signal, priority = 'interactive', deadlineMs = null }) {
       checkPrompt(prompt)
       checkTokens('open session', prompt)

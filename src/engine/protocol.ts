@@ -10,26 +10,55 @@ import type {
   ScoreRow,
 } from '#algorithms'
 import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
+import type { Tensor } from '#tensor'
 import type { ModelConfig } from './model-config.ts'
 import type { EngineTotals } from './totals.ts'
 
+/** What every engine process needs. */
+export interface ProcessOptions {
+  readonly executionProvider: 'auto' | 'cpu' | 'cuda'
+  readonly cudaDevice: number
+  /** Threads inside one operator; null leaves it to the engine. */
+  readonly threads: number | null
+}
+
 /** What an engine process needs to serve a model. */
-export interface ServeOptions {
+export interface ServeOptions extends ProcessOptions {
   /** The checked step graph, its folder holding its external data. */
   readonly graphFile: string
   /** `config.json`. */
   readonly config: Readonly<Record<string, unknown>>
   readonly sizes: ModelConfig
-  readonly executionProvider: 'auto' | 'cpu' | 'cuda'
-  readonly cudaDevice: number
-  /** Threads inside one operator; null leaves it to the engine. */
-  readonly threads: number | null
   /** Engine processes that share this machine's cores and memory, this one included. */
   readonly replicas: number
 }
 
-/** Calls that are answered, by name. */
-export interface Operations {
+type Tensors = Readonly<Record<string, Tensor>>
+
+/** Graphs beside or instead of a model. */
+interface GraphOperations {
+  /** The caller chooses `graph`, the number by which it is known from then on. */
+  loadGraph: {
+    params: {
+      readonly graph: number
+      readonly model: Uint8Array
+      readonly state: Tensors
+      readonly carry: Readonly<Record<string, string>>
+    }
+    result: undefined
+  }
+  runGraph: {
+    params: { readonly graph: number; readonly feeds: Tensors; readonly fetches: readonly string[] }
+    result: Tensors
+  }
+  readGraph: { params: { readonly graph: number; readonly names: readonly string[] }; result: Tensors }
+  /** Nothing happens when there is no such graph. */
+  closeGraph: { params: { readonly graph: number }; result: undefined }
+}
+export type GraphOperationName = keyof GraphOperations
+
+/** What a process that serves a model does. */
+interface ServeOperations extends GraphOperations {
   embed: { params: { readonly session: number }; result: Float32Array }
   generate: {
     params: { readonly session: number; readonly rows: readonly GenerationRow[] }
@@ -55,7 +84,28 @@ export interface Operations {
     result: number[][]
   }
 }
+
+interface TrainOperations extends GraphOperations {
+  /** The most memory that the process has had in use, in bytes. */
+  peakMemory: { params: undefined; result: number }
+}
+
+/** What an engine process can be: one program, one role for life. */
+export interface Roles {
+  serve: { readonly options: ServeOptions; readonly operations: ServeOperations }
+  train: { readonly options: ProcessOptions; readonly operations: TrainOperations }
+}
+export type RoleName = keyof Roles
+export type OperationOf<Role extends RoleName> = keyof Roles[Role]['operations'] & OperationName
+
+/** Calls that are answered, by name. */
+export interface Operations extends ServeOperations, TrainOperations {}
 export type OperationName = keyof Operations
+
+/** What answers the calls of a role. */
+export type Handlers<Name extends OperationName> = {
+  readonly [Each in Name]: (params: Operations[Each]['params']) => Promise<Operations[Each]['result']>
+}
 
 export type Call = {
   [Name in OperationName]: {
@@ -66,7 +116,7 @@ export type Call = {
   }
 }[OperationName]
 
-/** What an engine process that serves a model is told. */
+/** What an engine process that serves a model is told, and does not answer. */
 export type SessionMessage =
   | {
       readonly type: 'open'
@@ -76,12 +126,12 @@ export type SessionMessage =
       readonly deadlineMs: number | null
     }
   | { readonly type: 'close'; readonly session: number }
-  | Call
 
 export type MessageToChild =
-  | { readonly type: 'serve'; readonly options: ServeOptions }
+  | { readonly type: 'start'; readonly options: Roles[RoleName]['options'] }
   | { readonly type: 'stop' }
   | SessionMessage
+  | Call
 
 /** What the engine process has to do. */
 export interface ChildLoad {

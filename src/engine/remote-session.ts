@@ -3,7 +3,7 @@
 import type { LatentSession, Priority, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
 import type { ChildConnection } from './child-connection.ts'
-import type { OperationName, Operations } from './protocol.ts'
+import type { OperationOf, Operations } from './protocol.ts'
 
 /** The engine process numbers a session's sequences; the prompt comes first. */
 const PROMPT: SequenceId = 0
@@ -50,7 +50,7 @@ export function openRemoteSession(deps: {
   }
 
   /** Answers ABORTED at once when the session closes; the engine process drops the rows when its run ends. */
-  async function call<Name extends OperationName>(
+  async function call<Name extends OperationOf<'serve'>>(
     operation: Name,
     params: Operations[Name]['params'],
     rows: number,

@@ -17,6 +17,8 @@ interface Place {
 export interface Replicas {
   /** The least loaded process that serves; waits briefly while none does. @throws ServiceError ENGINE_UNAVAILABLE */
   place(): Promise<Place>
+  /** The processes that serve right now. */
+  connections(): readonly ChildConnection[]
   /** One entry per process. */
   status(): readonly ReplicaStatus[]
   /** Rows and sessions in runs. */
@@ -65,6 +67,7 @@ export async function startReplicas(options: ServeOptions, logger: Logger): Prom
       const replica = serving().reduce((least, next) => (work(next) < work(least) ? next : least))
       return placeOn(replica)
     },
+    connections: () => replicas.flatMap(({ supervisor }) => supervisor.current() ?? []),
     status: () => replicas.map(statusOf),
     running() {
       const loads = replicas.flatMap(({ supervisor }) => supervisor.current()?.load() ?? [])

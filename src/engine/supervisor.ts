@@ -34,7 +34,7 @@ export interface Supervisor {
 /** Starts the first process. @throws ServiceError when it cannot serve; later processes are tried again for ever. */
 export async function superviseEngine(options: ServeOptions, logger: Logger): Promise<Supervisor> {
   const closing = new AbortController()
-  let connection: ChildConnection | null = await connectChild(options, logger, closing.signal)
+  let connection: ChildConnection | null = await connectChild('serve', options, logger, closing.signal)
   let { provider } = connection
   let restarts = 0
   /** Of the processes that are gone. */
@@ -60,7 +60,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
       try {
         await setTimeout(backOffMs, undefined, { signal: closing.signal })
         backOffMs = Math.min(2 * backOffMs, LONGEST_BACK_OFF_MS)
-        const child = await connectChild(options, logger, closing.signal)
+        const child = await connectChild('serve', options, logger, closing.signal)
         connection = child
         provider = child.provider
         restarts += 1

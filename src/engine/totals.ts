@@ -13,7 +13,7 @@ export interface EngineTotals {
   /** Prompts that began like an earlier one whose cache was still here, and their tokens that were not fed for it. */
   prefixHits: number
   prefixTokensReused: number
-  /** Milliseconds in runs of the generation graph, and of the head graphs. */
+  /** Milliseconds in runs of the generation graph, and of all others: the head graphs and graphs loaded beside the model. */
   generationMs: number
   headMs: number
   /** Rows of each run of the generation graph. */

@@ -1,6 +1,6 @@
 /** @file What the engine room offers the API process. */
 
-import type { LatentModel } from '#algorithms'
+import type { GraphRunner, LatentModel } from '#algorithms'
 import type { ModelProfile } from './profile.ts'
 import type { EngineTotals } from './totals.ts'
 
@@ -59,6 +59,11 @@ export interface EngineStatus extends ReplicaStatus {
 export interface Engine extends LatentModel {
   readonly model: ModelInfo
   readonly codec: PromptCodec
+  /**
+   * Graphs beside the model, run between the runs of generation, so for short ones. They are loaded again when a process was
+   * restarted; nothing is carried from run to run (`carry` is refused with GRAPH_PRECONDITION).
+   */
+  readonly graphs: GraphRunner
   status(): EngineStatus
   close(): Promise<void>
 }

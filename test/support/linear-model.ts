@@ -18,6 +18,7 @@ import type { ChatMessage, Engine, ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import { argmax, createRandom, dot, softmax } from '#tensor'
 import { noTotals } from '../../src/engine/totals.ts'
+import { graphsInProcess } from './graphs-in-process.ts'
 
 const WORDS = [
   ...['<end>', '<system>', '<user>', '<assistant>', '<unk>'],
@@ -108,9 +109,12 @@ export const TEST_PROFILE: ModelProfile = {
     minSimilarity: 0.5,
     retrievalTemperature: 1,
     maxShift: 1,
+    momentum: 'residual',
+    draft: 'full',
     rollouts: 1,
     rolloutTemperature: 1,
     marginSteps: 3,
+    thoughts: 16,
     maxNewTokens: 48,
     rewardWeights: {},
   },
@@ -215,6 +219,7 @@ export function createLinearModel(world: World): LinearModel {
       embeddingMean: null,
     },
     codec: { encode, decode, encodeChat },
+    graphs: graphsInProcess(),
     status: () => ({
       state: 'ready',
       provider: 'cpu',

@@ -1,20 +1,35 @@
 /**
- * @file The engine process. Started by `fork`, lives as long as its channel to the API process: when that closes, for
- * whatever reason, it exits, so no engine outlives its service.
+ * @file The engine process. Started by `fork`, lives as long as its channel to its parent: when that closes, for whatever
+ * reason, it exits, so no engine outlives its service.
  */
 
-import { type MessageFromChild, type MessageToChild, type SessionMessage, toWireError } from '../protocol.ts'
+import { ServiceError } from '#errors'
+import {
+  type Call,
+  type Handlers,
+  type MessageFromChild,
+  type MessageToChild,
+  type OperationName,
+  type RoleName,
+  type Roles,
+  type SessionMessage,
+  toWireError,
+} from '../protocol.ts'
+import { chooseProvider } from './onnx-runtime.ts'
+import type { StartRole } from './role.ts'
 import { serve } from './serve.ts'
+import { train } from './train.ts'
 
-const ROLES = ['serve']
+const ROLES: { readonly [Name in RoleName]: StartRole<Name> } = { serve, train }
 const role = process.argv[2] ?? ''
-if (!ROLES.includes(role) || !process.send) {
-  process.stderr.write(`engine: expected to be forked with a role (${ROLES.join(', ')}), got '${role}'\n`)
+if (!Object.hasOwn(ROLES, role) || !process.send) {
+  const names = Object.keys(ROLES).join(', ')
+  process.stderr.write(`engine: expected to be forked with a role (${names}), got '${role}'\n`)
   process.exit(64)
 }
 process.title = `circadian engine ${role}`
 
-// A terminal sends Ctrl-C to the whole process group: the API process drains, then closes the channel.
+// A terminal sends Ctrl-C to the whole process group: the parent drains, then closes the channel.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 process.on('disconnect', () => process.exit())
 
@@ -23,21 +38,48 @@ function send(message: MessageFromChild, sent = () => {}): void {
   if (process.connected) process.send?.(message, undefined, undefined, sent)
 }
 
-let handle: ((message: SessionMessage) => void) | null = null
+let started: {
+  readonly handlers: Partial<Handlers<OperationName>>
+  readonly tell?: (message: SessionMessage) => void
+} = { handlers: {} }
+
+async function start(options: Roles[RoleName]['options']): Promise<void> {
+  try {
+    const { provider, reason, isBroken } = await chooseProvider(options.executionProvider, options.cudaDevice)
+    const level = isBroken ? 'warn' : 'info'
+    send({ type: 'log', level, message: `execution provider ${provider}: ${reason}`, fields: {} })
+    const startRole = ROLES[role as RoleName] as StartRole<RoleName>
+    started = await startRole(options as Roles['serve']['options'], provider, (message) => send(message))
+    send({ type: 'ready', provider })
+  } catch (thrown) {
+    process.exitCode = 1
+    send({ type: 'failed', error: toWireError(thrown) }, () => process.disconnect?.())
+  }
+}
+
+async function answer({ id, operation, params }: Call): Promise<void> {
+  try {
+    const handle = started.handlers[operation]
+    if (!handle)
+      throw new ServiceError('INTERNAL', `engine: expected a call of role ${role}, got ${operation}`)
+    send({ type: 'result', id, value: await handle(params as never) })
+  } catch (thrown) {
+    send({ type: 'error', id, error: toWireError(thrown) })
+  }
+}
 
 process.on('message', (message: MessageToChild) => {
-  if (message.type === 'stop') process.exit(0)
-  if (message.type !== 'serve') {
-    handle?.(message)
-    return
+  switch (message.type) {
+    case 'start':
+      void start(message.options)
+      break
+    case 'stop':
+      process.exit(0)
+      break
+    case 'call':
+      void answer(message)
+      break
+    default:
+      started.tell?.(message)
   }
-  serve(message.options, (out) => send(out)).then(
-    (ready) => {
-      handle = ready
-    },
-    (thrown: unknown) => {
-      process.exitCode = 1
-      send({ type: 'failed', error: toWireError(thrown) }, () => process.disconnect?.())
-    },
-  )
 })

@@ -31,12 +31,15 @@ export type Feeds = Readonly<Record<string, Tensor>>
 
 export interface Session {
   readonly inputNames: readonly string[]
+  readonly outputNames: readonly string[]
   /**
    * Runs the graph and fetches the named outputs; blocks the process meanwhile. Feeds that the graph does not have are
    * left out. @throws ServiceError SESSION_FAILED
    */
   run<Name extends string>(feeds: Feeds, fetches: readonly Name[]): Promise<Record<Name, Tensor>>
   endProfiling(): void
+  /** Frees the graph and its weights; the session must not be used again. */
+  release(): Promise<void>
 }
 
 /** Loads a graph. @throws ServiceError SESSION_FAILED */
@@ -69,7 +72,9 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
   const inputNames = new Set(session.inputNames)
   return {
     inputNames: session.inputNames,
+    outputNames: session.outputNames,
     endProfiling: () => session.endProfiling(),
+    release: () => session.release(),
     async run(feeds, fetches) {
       const known = Object.entries(feeds).filter(([name]) => inputNames.has(name))
       const outputs = await attempt('run a graph', () =>

@@ -2,18 +2,11 @@
 
 import { totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
-import {
-  type Call,
-  type MessageFromChild,
-  type OperationName,
-  type Operations,
-  type ServeOptions,
-  type SessionMessage,
-  toWireError,
-} from '../protocol.ts'
+import type { MessageFromChild, ServeOptions } from '../protocol.ts'
+import { createGraphs } from './graphs.ts'
 import { loadGraphs } from './load-graphs.ts'
-import { chooseProvider } from './onnx-runtime.ts'
 import type { PrefixLimits } from './prefix-cache.ts'
+import type { StartedRole } from './role.ts'
 import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
 
@@ -40,23 +33,12 @@ const PREFIXES: PrefixLimits = { leastTokens: 16, maxPrompts: 64 }
 /** How old the totals may be that the API process knows of while runs go on. */
 const TOTALS_MS = 250
 
-type Handlers = {
-  readonly [Name in OperationName]: (
-    params: Operations[Name]['params'],
-  ) => Promise<Operations[Name]['result']>
-}
-
-/**
- * Loads the model, says `ready`, and returns what handles the messages that follow. Every call is answered by one
- * `result` or one `error`.
- */
+/** Loads the model. */
 export async function serve(
   options: ServeOptions,
+  provider: 'cpu' | 'cuda',
   send: (message: MessageFromChild) => void,
-): Promise<(message: SessionMessage) => void> {
-  const { provider, reason, isBroken } = await chooseProvider(options.executionProvider, options.cudaDevice)
-  const level = isBroken ? 'warn' : 'info'
-  send({ type: 'log', level, message: `execution provider ${provider}: ${reason}`, fields: {} })
+): Promise<StartedRole<'serve'>> {
   const { generation, head } = await loadGraphs(options, provider)
   const scheduler = createScheduler({
     runner: generation,
@@ -87,40 +69,21 @@ export async function serve(
     send({ type: 'load', load, totals: scheduler.totals() })
   }
 
-  const handlers: Handlers = {
-    embed: ({ session }) => sessions.embed(session),
-    generate: ({ session, rows }) => sessions.generate(session, rows),
-    score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
-    ascend: (request) => scheduler.interlude(() => head.ascend(request)),
-    decode: (latents) => scheduler.interlude(() => head.decode(latents)),
-    sample: ({ latents, rollouts, temperature, seed }) =>
-      scheduler.interlude(() => head.sample(latents, rollouts, temperature, seed)),
-  }
-
-  async function answer({ id, operation, params }: Call): Promise<void> {
-    try {
-      const handle = handlers[operation] as (
-        given: Call['params'],
-      ) => Promise<Operations[OperationName]['result']>
-      send({ type: 'result', id, value: await handle(params) })
-    } catch (thrown) {
-      send({ type: 'error', id, error: toWireError(thrown) })
-    }
-  }
-
-  send({ type: 'ready', provider })
-  return (message) => {
-    switch (message.type) {
-      case 'open':
-        sessions.open(message.session, message.prompt, message)
-        break
-      case 'close':
-        sessions.close(message.session)
-        break
-      case 'call':
-        void answer(message)
-        return
-    }
-    reportLoad()
+  return {
+    handlers: {
+      embed: ({ session }) => sessions.embed(session),
+      generate: ({ session, rows }) => sessions.generate(session, rows),
+      score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
+      ascend: (request) => scheduler.interlude(() => head.ascend(request)),
+      decode: (latents) => scheduler.interlude(() => head.decode(latents)),
+      sample: ({ latents, rollouts, temperature, seed }) =>
+        scheduler.interlude(() => head.sample(latents, rollouts, temperature, seed)),
+      ...createGraphs({ ...options, provider, turn: scheduler.interlude }),
+    },
+    tell(message) {
+      if (message.type === 'open') sessions.open(message.session, message.prompt, message)
+      else sessions.close(message.session)
+      reportLoad()
+    },
   }
 }

@@ -1,0 +1,106 @@
+/**
+ * @file Graphs in an engine process: loaded, run with state that stays here between runs, closed. What a run carries over
+ * becomes the next run's feeds as it is, and crosses no process border.
+ */
+
+import { ServiceError } from '#errors'
+import type { Tensor } from '#tensor'
+import type { GraphOperationName, Handlers } from '../protocol.ts'
+import { createSession, type Session } from './onnx-runtime.ts'
+
+interface Graph {
+  readonly session: Session
+  /** Replaced as a whole by a run that succeeds. */
+  state: Readonly<Record<string, Tensor>>
+  readonly carry: Readonly<Record<string, string>>
+}
+
+/**
+ * @throws by its functions: ServiceError SESSION_FAILED when ONNX Runtime refuses a graph or a run, or the run does not fit
+ * the graph; GRAPH_PRECONDITION when state or what is to be carried does not fit the graph.
+ */
+export function createGraphs(deps: {
+  readonly provider: 'cpu' | 'cuda'
+  readonly cudaDevice: number
+  readonly threads: number | null
+  /** Runs tasks one after the other, in the order given: a run must see what the run before it carried over. */
+  readonly turn: <Result>(task: () => Promise<Result>) => Promise<Result>
+}): Handlers<GraphOperationName> {
+  const { turn } = deps
+  const graphs = new Map<number, Graph>()
+
+  function graphOf(id: number): Graph {
+    const graph = graphs.get(id)
+    if (graph) return graph
+    throw new ServiceError('SESSION_FAILED', `graph ${id}: expected a loaded graph, got one that is not`)
+  }
+
+  return {
+    loadGraph: ({ graph, model, state, carry }) =>
+      turn(async () => {
+        const session = await createSession(model, { ...deps, dataFolder: null })
+        try {
+          checkState(session, state, carry)
+        } catch (thrown) {
+          await session.release()
+          throw thrown
+        }
+        graphs.set(graph, { session, state, carry })
+        return undefined
+      }),
+    runGraph: ({ graph: id, feeds, fetches }) =>
+      turn(async () => {
+        const graph = graphOf(id)
+        const { session, state, carry } = graph
+        const stranger = Object.keys(feeds).find((name) => !session.inputNames.includes(name) || state[name])
+        if (stranger !== undefined) {
+          const fed = session.inputNames.filter((name) => !state[name])
+          throw new ServiceError('SESSION_FAILED', `run a graph: expected ${fed} to be fed, got ${stranger}`)
+        }
+        const outputs = await session.run({ ...feeds, ...state }, [
+          ...new Set([...fetches, ...Object.values(carry)]),
+        ])
+        graph.state = {
+          ...state,
+          ...Object.fromEntries(Object.entries(carry).map(([name, output]) => [name, outputs[output]!])),
+        }
+        return Object.fromEntries(fetches.map((name) => [name, outputs[name]!]))
+      }),
+    readGraph: ({ graph, names }) =>
+      turn(async () => {
+        const { state } = graphOf(graph)
+        return Object.fromEntries(
+          names.map((name) => {
+            const tensor = state[name]
+            if (tensor) return [name, tensor]
+            throw new ServiceError(
+              'SESSION_FAILED',
+              `read a graph: expected state (${Object.keys(state)}), got ${name}`,
+            )
+          }),
+        )
+      }),
+    closeGraph: ({ graph }) =>
+      turn(async () => {
+        const loaded = graphs.get(graph)
+        graphs.delete(graph)
+        await loaded?.session.release()
+        return undefined
+      }),
+  }
+}
+
+function checkState(session: Session, state: Graph['state'], carry: Graph['carry']): void {
+  const { inputNames, outputNames } = session
+  const strangers = [
+    ...Object.keys(state).filter((name) => !inputNames.includes(name)),
+    ...Object.keys(carry).filter((name) => !state[name]),
+    ...Object.values(carry).filter((name) => !outputNames.includes(name)),
+  ]
+  if (strangers.length === 0) return
+  throw new ServiceError(
+    'GRAPH_PRECONDITION',
+    `load a graph: expected state to be among its inputs (${inputNames}) and to be carried from its outputs ` +
+      `(${outputNames}), got ${strangers}`,
+  )
+}

@@ -1,0 +1,21 @@
+/** @file The role `train`: graphs without a model, run by night or whenever, in the background of everything else. */
+
+import { constants, setPriority } from 'node:os'
+import type { ProcessOptions } from '../protocol.ts'
+import { createGraphs } from './graphs.ts'
+import { inTurn } from './in-turn.ts'
+import type { StartedRole } from './role.ts'
+
+/** Lowers the priority of this process before ONNX Runtime starts threads, which inherit it. */
+export async function train(
+  { cudaDevice, threads }: ProcessOptions,
+  provider: 'cpu' | 'cuda',
+): Promise<StartedRole<'train'>> {
+  setPriority(constants.priority.PRIORITY_LOW)
+  return {
+    handlers: {
+      ...createGraphs({ provider, cudaDevice, threads, turn: inTurn() }),
+      peakMemory: async () => process.resourceUsage().maxRSS * 1024,
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** @file A graph as its user sees it, wherever the process is that runs it. */
+
+import type { LoadedGraph } from '#algorithms'
+import { ServiceError } from '#errors'
+import type { Tensor } from '#tensor'
+import type { GraphOperationName, Operations } from './protocol.ts'
+
+/** An engine process, as far as graphs are concerned. */
+export interface GraphProcess {
+  call<Name extends GraphOperationName>(
+    operation: Name,
+    params: Operations[Name]['params'],
+  ): Promise<Operations[Name]['result']>
+}
+
+/** @param deps.id by which the processes know the graph */
+export function openRemoteGraph(deps: {
+  readonly id: number
+  /** Gives a process that has the graph. */
+  readonly use: <Result>(task: (process: GraphProcess) => Promise<Result>) => Promise<Result>
+  /** All processes that have it. */
+  readonly holders: () => readonly GraphProcess[]
+}): LoadedGraph {
+  const { id } = deps
+  const inFlight = new Set<Promise<unknown>>()
+  let closed: Promise<unknown> | null = null
+
+  async function use<Name extends string>(
+    task: (process: GraphProcess) => Promise<Readonly<Record<string, Tensor>>>,
+  ): Promise<Readonly<Record<Name, Tensor>>> {
+    if (closed !== null) {
+      throw new ServiceError('SESSION_FAILED', 'graph: expected an open one, got one that was closed')
+    }
+    const work = deps.use(task)
+    inFlight.add(work)
+    try {
+      return (await work) as Record<Name, Tensor>
+    } finally {
+      inFlight.delete(work)
+    }
+  }
+
+  async function finish(): Promise<void> {
+    await Promise.allSettled(inFlight)
+    // A process that is gone has no graph either.
+    await Promise.allSettled(deps.holders().map((process) => process.call('closeGraph', { graph: id })))
+  }
+
+  return {
+    run: (feeds, fetches) => use((process) => process.call('runGraph', { graph: id, feeds, fetches })),
+    read: (names) => use((process) => process.call('readGraph', { graph: id, names })),
+    async close() {
+      closed ??= finish()
+      await closed
+    },
+  }
+}

@@ -1,0 +1,80 @@
+/** @file A process of its own to train in, beside those that serve and at a lower priority. */
+
+import type { Logger } from 'pino'
+import type { GraphRunner } from '#algorithms'
+import { ServiceError } from '#errors'
+import { connectChild } from './child-connection.ts'
+import { openRemoteGraph } from './remote-graph.ts'
+
+export interface TrainerOptions {
+  /** `auto` takes CUDA where it works, else the CPU, and logs why. */
+  readonly executionProvider: 'auto' | 'cpu' | 'cuda'
+  readonly cudaDevice: number
+  readonly logger: Logger
+  /** Threads inside one operator; one per core unless given. */
+  readonly threads?: number
+}
+
+export interface Trainer extends GraphRunner {
+  status(): {
+    readonly state: 'ready' | 'crashed' | 'closed'
+    readonly provider: 'cpu' | 'cuda'
+    /** Null once the process has ended. */
+    readonly pid: number | null
+  }
+  /** The most memory that the process has had in use so far, in bytes. @throws ServiceError ENGINE_CRASHED */
+  peakMemoryBytes(): Promise<number>
+  /** Waits briefly for runs in flight, then ends the process. Idempotent. */
+  close(): Promise<void>
+}
+
+/** How long runs in flight may take to finish when the trainer is closed. */
+const DRAIN_MS = 5000
+
+/**
+ * Starts a process that runs graphs, with `state` and `carry`, at the lowest priority that the operating system has.
+ *
+ * It is not restarted: what graphs had carried would be lost. When the process dies, calls in flight and all later ones fail
+ * with ENGINE_CRASHED, and whoever trains goes back to what was last read, in another trainer. After `close`, ENGINE_UNAVAILABLE.
+ *
+ * @throws ServiceError PROVIDER_UNAVAILABLE, ENGINE_CRASHED
+ */
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  const { executionProvider, cudaDevice, logger, threads = null } = options
+  const connection = await connectChild(
+    'train',
+    { executionProvider, cudaDevice, threads },
+    logger,
+    new AbortController().signal,
+  )
+  let state: 'ready' | 'crashed' | 'closed' = 'ready'
+  let hasEnded = false
+  let graphsLoaded = 0
+  let closing: Promise<void> | null = null
+  void connection.exited.then((reason) => {
+    hasEnded = true
+    if (state === 'closed') return
+    state = 'crashed'
+    logger.error({ enginePid: connection.pid, reason }, 'training process died')
+  })
+
+  const use = async <Result>(task: (process: typeof connection) => Promise<Result>): Promise<Result> => {
+    if (state !== 'closed') return await task(connection)
+    throw new ServiceError('ENGINE_UNAVAILABLE', 'trainer: expected an open one, got one that was closed')
+  }
+
+  return {
+    status: () => ({ state, provider: connection.provider, pid: hasEnded ? null : connection.pid }),
+    async load(model, { state: initial = {}, carry = {} } = {}) {
+      const id = ++graphsLoaded
+      await use((process) => process.call('loadGraph', { graph: id, model, state: initial, carry }))
+      return openRemoteGraph({ id, use, holders: () => (hasEnded ? [] : [connection]) })
+    },
+    peakMemoryBytes: () => use((process) => process.call('peakMemory', undefined)),
+    async close() {
+      if (!hasEnded) state = 'closed'
+      closing ??= connection.stop(DRAIN_MS)
+      await closing
+    },
+  }
+}

@@ -1,0 +1,29 @@
+/** @file Graphs on real ONNX Runtime, in this process instead of one of their own. */
+
+import type { GraphRunner } from '#algorithms'
+import { createGraphs } from '../../src/engine/child/graphs.ts'
+import { inTurn } from '../../src/engine/child/in-turn.ts'
+import type { GraphOperationName, Handlers } from '../../src/engine/protocol.ts'
+import { type GraphProcess, openRemoteGraph } from '../../src/engine/remote-graph.ts'
+
+/** A runner as a trainer is one: with `state` and `carry`. */
+export function graphsInProcess(): GraphRunner {
+  const here = processHere()
+  let graphsLoaded = 0
+  return {
+    async load(model, { state = {}, carry = {} } = {}) {
+      const id = ++graphsLoaded
+      await here.call('loadGraph', { graph: id, model, state, carry })
+      return openRemoteGraph({ id, use: (task) => task(here), holders: () => [here] })
+    },
+  }
+}
+
+/** What an engine process does with calls for graphs, without the border that they cross. */
+export function processHere(): GraphProcess {
+  const handlers: Handlers<GraphOperationName> = createGraphs({
+    ...{ provider: 'cpu', cudaDevice: 0, threads: 1 },
+    turn: inTurn(),
+  })
+  return { call: async (operation, params) => await handlers[operation](params) }
+}
