@@ -1,6 +1,8 @@
 export { deriveSeed } from './derive-seed.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'
 export {
+  MOMENTUM,
+  type Momentum,
   type TransferOptions,
   transferMomentum,
   type WeighedNeighbour,

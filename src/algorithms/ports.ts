@@ -175,6 +175,8 @@ export interface NeighbourQuery {
   readonly embedding: Float32Array
   readonly topK: number
   readonly minSimilarity: number
+  /** Episodes that are passed over, as if they had never been; none unless given. */
+  readonly exclude?: readonly string[]
 }
 
 export interface EpisodeMemory {
@@ -186,8 +188,17 @@ export interface EpisodeMemory {
 export interface Weaver {
   /** Version of the trained artifact; null for the identity, which stands in until a night has trained one. */
   readonly version: string | null
-  /** z'_base = W(e_c, z_base), the same shape as `zBase`. */
-  apply(embedding: Float32Array, zBase: Latents): Promise<Latents>
+  /**
+   * z'_base = W(e_c, z_base) of every row, each the shape of its `zBase`, in one run.
+   * @throws ServiceError SHAPE_MISMATCH when a row has another width than it was trained on, SESSION_FAILED, ENGINE_CRASHED
+   */
+  apply(rows: readonly WeaverRow[]): Promise<readonly Latents[]>
+}
+
+export interface WeaverRow {
+  /** Centred and normalised, `[D]`. */
+  readonly embedding: Float32Array
+  readonly zBase: Latents
 }
 
 /** P(correct) from how an answer was thought (LTO, arXiv 2509.26314, section 3). */

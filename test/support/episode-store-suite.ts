@@ -215,6 +215,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(neighbour).toMatchObject({
           episodeId: episode.id,
           similarity: expect.closeTo(1, 6),
+          embedding: episode.embedding,
           zBase: { data: fromFloat16(toFloat16(zBase.data)), length: 3, width: 8 },
           zStar: { data: fromFloat16(toFloat16(zStar.data)), length: 3, width: 8 },
         })
@@ -237,6 +238,15 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         const found = await store.nearest({ ...ask, embedding, topK: 4 })
         expect(found.map(({ episodeId }) => episodeId)).toEqual(ids.slice(0, 4))
         expect(await store.nearest({ ...ask, embedding, topK: 0 })).toEqual([])
+      })
+
+      it('passes over what it is told to, and still finds as many', async () => {
+        const embedding = unitVector(3, 8)
+        const episodes = Array.from({ length: 4 }, () => newEpisode({ embedding }))
+        await addAll(episodes)
+        const [first, second, third, fourth] = episodes.map(({ id }) => id).sort() as [string, ...string[]]
+        const found = await store.nearest({ ...ask, embedding, topK: 2, exclude: [first, third!] })
+        expect(found.map(({ episodeId }) => episodeId)).toEqual([second, fourth])
       })
 
       it('never returns an episode without a direction', async () => {

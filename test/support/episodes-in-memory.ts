@@ -31,14 +31,14 @@ export function createEpisodesInMemory({ failing = [] }: EpisodesOptions = {}): 
       queries.push(query)
       if (failing.includes('nearest')) throw gone()
       return added
-        .filter(({ tenantId, fingerprint, admitted, latents }) => {
-          return (
-            tenantId === query.tenantId && fingerprint === query.fingerprint && admitted && latents !== null
-          )
+        .filter(({ id, tenantId, fingerprint, admitted, latents }) => {
+          const isOwn = tenantId === query.tenantId && fingerprint === query.fingerprint
+          return isOwn && admitted && latents !== null && !query.exclude?.includes(id)
         })
         .map((episode): Neighbour => {
-          const similarity = dot(episode.embedding, query.embedding)
-          return { episodeId: episode.id, similarity, ...episode.latents! }
+          const { id, embedding } = episode
+          const similarity = dot(embedding, query.embedding)
+          return { episodeId: id, similarity, embedding, ...episode.latents! }
         })
         .filter(({ similarity }) => similarity >= query.minSimilarity)
         .sort((a, b) => b.similarity - a.similarity)

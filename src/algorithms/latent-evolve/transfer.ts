@@ -1,14 +1,15 @@
 /**
  * @file Momentum transfer: what similar requests taught, added to the latents that the search starts from.
  *
- * Paper: LatentEvolve (arXiv 2509.24771), Eq. 5: z_0 = z'_base + sum_j alpha_j Delta_j, alpha = softmax(s_j / t).
- * Deviates: Delta_j = z*_j - W(e_j, z_base,j) with the active weaver (the paper's z*_j - z_base,j would add a second time
- * what W has learned; the same while W is the identity); a similarity floor; the norm of the whole shift is clipped.
+ * Paper: LatentEvolve (arXiv 2509.24771), Eq. 5 and 8: z_0 = W(e_c, z_base) + sum_j alpha_j Delta_j, alpha = softmax(s_j / t).
+ * Deviates: Delta_j = z*_j - W(e_j, z_base,j) with the active weaver unless `momentum` says `paper` (the paper's
+ * z*_j - z_base,j adds a second time what W has learned; the same while W is the identity); a similarity floor; the norm of
+ * the momentum is clipped.
  */
 
 import { ServiceError } from '#errors'
 import { norm, softmax } from '#tensor'
-import type { Latents, Neighbour, Weaver } from '../ports.ts'
+import type { Latents, Neighbour, Weaver, WeaverRow } from '../ports.ts'
 
 export interface WeighingOptions {
   /** t of the softmax over similarities; 1 in the paper. */
@@ -17,9 +18,14 @@ export interface WeighingOptions {
   readonly minSimilarity: number
 }
 
+/** What a neighbour's shift is measured from: what the weaver makes of its base, or the base itself. */
+export const MOMENTUM = ['residual', 'paper'] as const
+export type Momentum = (typeof MOMENTUM)[number]
+
 export interface TransferOptions {
   readonly weaver: Weaver
-  /** Largest L2 norm of the whole shift, in units of the norm of what it is added to. */
+  readonly momentum: Momentum
+  /** Largest L2 norm of the summed shifts, in units of the norm of what they are added to. */
   readonly maxShift: number
 }
 
@@ -43,41 +49,44 @@ export function weighNeighbours(
 }
 
 /**
- * z_0 `[S, D]`, the same shape as `woven` (= W(e_c, z_base), not modified). Positions that a neighbour does not have add
- * nothing, and alpha is not renormalised over the others: a short episode says "no shift here", it does not abstain.
+ * z_0, the shape of `query.zBase`; nothing is modified. Query and neighbours are woven in one run. Positions that a neighbour
+ * does not have add nothing, and alpha is not renormalised over the others: a short episode says "no shift here", it does not
+ * abstain.
  *
- * @throws ServiceError SHAPE_MISMATCH when a neighbour's latents have another width.
+ * @throws ServiceError SHAPE_MISMATCH when a neighbour's latents have another width; what the weaver throws.
  */
 export async function transferMomentum(
-  woven: Latents,
+  query: WeaverRow,
   neighbours: readonly WeighedNeighbour[],
-  { weaver, maxShift }: TransferOptions,
+  { weaver, momentum, maxShift }: TransferOptions,
 ): Promise<Latents> {
-  const shift = new Float64Array(woven.data.length)
-  for (const { neighbour, weight } of neighbours) {
-    if (neighbour.zStar.width !== woven.width) {
-      throw new ServiceError(
-        'SHAPE_MISMATCH',
-        `momentum transfer: expected latents of width ${woven.width}, got ${neighbour.zStar.width}`,
-      )
-    }
-    const from = await wovenBase(neighbour, weaver)
-    const shared = Math.min(shift.length, neighbour.zStar.data.length, from.data.length)
-    for (let i = 0; i < shared; i++) shift[i]! += weight * (neighbour.zStar.data[i]! - from.data[i]!)
-  }
-  const length = norm(shift)
-  const limit = maxShift * norm(woven.data)
-  const scale = length > limit ? limit / length : 1
-  return { ...woven, data: woven.data.map((value, i) => value + scale * shift[i]!) }
-}
-
-async function wovenBase(neighbour: Neighbour, weaver: Weaver): Promise<Latents> {
-  if (weaver.version === null) return neighbour.zBase
-  if (neighbour.embedding === undefined) {
+  const { width } = query.zBase
+  const odd = neighbours.find(({ neighbour }) => neighbour.zStar.width !== width)
+  if (odd !== undefined) {
     throw new ServiceError(
-      'INTERNAL',
-      `momentum transfer: expected the embedding of episode ${neighbour.episodeId}, got none`,
+      'SHAPE_MISMATCH',
+      `momentum transfer: expected latents of width ${width}, got ${odd.neighbour.zStar.width}`,
     )
   }
-  return weaver.apply(neighbour.embedding, neighbour.zBase)
+  const weaves = momentum === 'residual' && weaver.version !== null
+  const [start, ...woven] = await weaver.apply([query, ...(weaves ? neighbours.map(asRow) : [])])
+  const shift = new Float64Array(start!.data.length)
+  neighbours.forEach(({ neighbour, weight }, index) => {
+    const from = woven[index] ?? neighbour.zBase
+    const shared = Math.min(shift.length, neighbour.zStar.data.length, from.data.length)
+    for (let i = 0; i < shared; i++) shift[i]! += weight * (neighbour.zStar.data[i]! - from.data[i]!)
+  })
+  const length = norm(shift)
+  const limit = maxShift * norm(start!.data)
+  const scale = length > limit ? limit / length : 1
+  return { ...start!, data: start!.data.map((value, i) => value + scale * shift[i]!) }
+}
+
+function asRow({ neighbour }: WeighedNeighbour): WeaverRow {
+  const { episodeId, embedding, zBase } = neighbour
+  if (embedding !== undefined) return { embedding, zBase }
+  throw new ServiceError(
+    'INTERNAL',
+    `momentum transfer: expected the embedding of episode ${episodeId}, got none`,
+  )
 }

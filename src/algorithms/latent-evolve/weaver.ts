@@ -4,5 +4,5 @@ import type { Weaver } from '../ports.ts'
 
 export const identityWeaver: Weaver = {
   version: null,
-  apply: async (_embedding, zBase) => zBase,
+  apply: async (rows) => rows.map(({ zBase }) => zBase),
 }

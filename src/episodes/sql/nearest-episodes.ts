@@ -1,4 +1,4 @@
-import { toSql } from 'pgvector'
+import { fromSql, toSql } from 'pgvector'
 import type { Neighbour, NeighbourQuery } from '#algorithms'
 import { type Database, query } from '#database'
 import { decodeLatents } from '../latent-bytes.ts'
@@ -6,6 +6,7 @@ import { decodeLatents } from '../latent-bytes.ts'
 interface Row {
   readonly id: string
   readonly distance: number
+  readonly embedding: string
   readonly length: number
   readonly width: number
   readonly z_base: Buffer
@@ -18,20 +19,21 @@ interface Row {
  */
 const SQL = `
   with nearest as materialized (
-    select id, embedding <=> $3::vector as distance
+    select id, embedding, embedding <=> $3::vector as distance
     from episodes
     where tenant_id = $1 and fingerprint = $2 and steers
       and embedding <=> $3::vector <= 1 - $4::double precision
+      and id <> all($6::uuid[])
     order by distance, id
     limit $5
   )
-  select nearest.id, nearest.distance, length, width, z_base, z_star
+  select nearest.id, nearest.distance, nearest.embedding::text, length, width, z_base, z_star
   from nearest join episode_latents on tenant_id = $1 and episode_id = nearest.id
   order by nearest.distance, nearest.id`
 
 export async function nearestEpisodes(
   database: Pick<Database, 'pool'>,
-  { tenantId, fingerprint, embedding, topK, minSimilarity }: NeighbourQuery,
+  { tenantId, fingerprint, embedding, topK, minSimilarity, exclude = [] }: NeighbourQuery,
 ): Promise<readonly Neighbour[]> {
   if (topK === 0) return []
   const { rows } = await query<Row>(database, 'nearest episodes', SQL, [
@@ -40,10 +42,12 @@ export async function nearestEpisodes(
     toSql(Array.from(embedding)),
     minSimilarity,
     topK,
+    exclude,
   ])
   return rows.map((row) => ({
     episodeId: row.id,
     similarity: 1 - row.distance,
+    embedding: Float32Array.from(fromSql(row.embedding) as number[]),
     zBase: decodeLatents(row.z_base, row.length, row.width),
     zStar: decodeLatents(row.z_star, row.length, row.width),
   }))

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   identityWeaver,
+  type Latents,
   type Neighbour,
   queryEmbedding,
   transferMomentum,
@@ -17,7 +18,34 @@ function neighbour(
   return { episodeId: `at ${similarity}`, similarity, zBase: latentsFrom(zBase), zStar: latentsFrom(zStar) }
 }
 
-const UNBOUNDED = { weaver: identityWeaver, maxShift: Number.POSITIVE_INFINITY }
+const UNBOUNDED = {
+  weaver: identityWeaver,
+  momentum: 'residual',
+  maxShift: Number.POSITIVE_INFINITY,
+} as const
+
+/** The identity weaver looks at no embedding. */
+function asked(zBase: Latents) {
+  return { embedding: new Float32Array(), zBase }
+}
+
+/** Adds the first coordinate of the embedding everywhere, and counts its runs. */
+function shiftingWeaver(): Weaver & { readonly runs: number } {
+  let runs = 0
+  return {
+    version: 'weaver-1',
+    get runs() {
+      return runs
+    },
+    async apply(rows) {
+      runs += 1
+      return rows.map(({ embedding, zBase }) => ({
+        ...zBase,
+        data: zBase.data.map((value) => value + embedding[0]!),
+      }))
+    },
+  }
+}
 
 describe('weights', () => {
   test('are a softmax over similarities at temperature t', () => {
@@ -77,7 +105,7 @@ describe('momentum transfer', () => {
       },
     ]
 
-    const z0 = await transferMomentum(zBase, neighbours, UNBOUNDED)
+    const z0 = await transferMomentum(asked(zBase), neighbours, UNBOUNDED)
 
     expect([...z0.data]).toEqual([1 + 0.75, 2 - 0.75 + 0.5, 3 + 1, 4 + 1.5])
     expect([...zBase.data]).toEqual([1, 2, 3, 4])
@@ -89,7 +117,7 @@ describe('momentum transfer', () => {
       { weight: 0.5, neighbour: neighbour(0.9, [[0], [0]], [[2], [2]]) },
     ]
 
-    const z0 = await transferMomentum(latentsFrom([[1], [1], [1]]), neighbours, UNBOUNDED)
+    const z0 = await transferMomentum(asked(latentsFrom([[1], [1], [1]])), neighbours, UNBOUNDED)
 
     expect([...z0.data]).toEqual([1 + 2, 1 + 1, 1])
   })
@@ -97,7 +125,7 @@ describe('momentum transfer', () => {
   test('cuts what a longer neighbour knows beyond this answer', async () => {
     const longer = { weight: 1, neighbour: neighbour(0.9, [[0], [0]], [[1], [9]]) }
 
-    const z0 = await transferMomentum(latentsFrom([[1]]), [longer], UNBOUNDED)
+    const z0 = await transferMomentum(asked(latentsFrom([[1]])), [longer], UNBOUNDED)
 
     expect([...z0.data]).toEqual([2])
   })
@@ -105,43 +133,58 @@ describe('momentum transfer', () => {
   test('clips the whole shift to `maxShift` norms of the base', async () => {
     const far = { weight: 1, neighbour: neighbour(0.9, [[0, 0]], [[30, 40]]) }
 
-    const z0 = await transferMomentum(latentsFrom([[3, 4]]), [far], { weaver: identityWeaver, maxShift: 0.5 })
+    const z0 = await transferMomentum(asked(latentsFrom([[3, 4]])), [far], { ...UNBOUNDED, maxShift: 0.5 })
 
     expect([...z0.data]).toEqual([3 + 1.5, 4 + 2])
   })
 
   test('takes shifts from where the active weaver starts, so what it has learned is not added twice', async () => {
-    const learned: Weaver = {
-      version: 'w1',
-      apply: async (embedding, zBase) => ({
-        ...zBase,
-        data: zBase.data.map((value) => value + embedding[0]!),
-      }),
-    }
     const own = { ...neighbour(0.9, [[1]], [[4]]), embedding: Float32Array.of(2) }
-    const woven = await learned.apply(Float32Array.of(2), latentsFrom([[1]]))
+    const query = { embedding: Float32Array.of(2), zBase: latentsFrom([[1]]) }
+    const momentum = async (mode: 'residual' | 'paper') => {
+      const options = { ...UNBOUNDED, weaver: shiftingWeaver(), momentum: mode }
+      return [...(await transferMomentum(query, [{ weight: 1, neighbour: own }], options)).data]
+    }
 
-    const z0 = await transferMomentum(woven, [{ weight: 1, neighbour: own }], {
-      ...UNBOUNDED,
-      weaver: learned,
-    })
+    expect(await momentum('residual')).toEqual([4])
+    expect(await momentum('paper')).toEqual([1 + 2 + (4 - 1)])
+  })
 
-    expect([...z0.data]).toEqual([4])
+  test('is the same in both modes while the weaver is the identity', async () => {
+    const own = { weight: 0.5, neighbour: neighbour(0.9, [[1, 1]], [[4, -1]]) }
+    const query = asked(latentsFrom([[1, 2]]))
+
+    const residual = await transferMomentum(query, [own], UNBOUNDED)
+
+    expect(residual).toEqual(await transferMomentum(query, [own], { ...UNBOUNDED, momentum: 'paper' }))
+    expect([...residual.data]).toEqual([2.5, 1])
+  })
+
+  test('weaves query and neighbours in one run', async () => {
+    const weaver = shiftingWeaver()
+    const own = [1, 2, 3].map((shift) => ({
+      weight: 1 / 3,
+      neighbour: { ...neighbour(0.9, [[0]], [[1 + shift]]), embedding: Float32Array.of(shift) },
+    }))
+    const query = { embedding: Float32Array.of(10), zBase: latentsFrom([[0]]) }
+
+    const z0 = await transferMomentum(query, own, { ...UNBOUNDED, weaver })
+
+    expect([...z0.data]).toEqual([11])
+    expect(weaver.runs).toBe(1)
   })
 
   test('refuses latents of another width, and a trained weaver without embeddings', async () => {
     const odd = { weight: 1, neighbour: neighbour(0.9, [[0, 0]], [[1, 1]]) }
-    await expect(transferMomentum(latentsFrom([[1]]), [odd], UNBOUNDED)).rejects.toMatchObject({
+    await expect(transferMomentum(asked(latentsFrom([[1]])), [odd], UNBOUNDED)).rejects.toMatchObject({
       code: 'SHAPE_MISMATCH',
     })
 
-    const weaver: Weaver = { version: 'w1', apply: async (_embedding, zBase) => zBase }
     const bare = { weight: 1, neighbour: neighbour(0.9, [[0]], [[1]]) }
+    const query = { embedding: Float32Array.of(1), zBase: latentsFrom([[1]]) }
     await expect(
-      transferMomentum(latentsFrom([[1]]), [bare], { ...UNBOUNDED, weaver }),
-    ).rejects.toMatchObject({
-      code: 'INTERNAL',
-    })
+      transferMomentum(query, [bare], { ...UNBOUNDED, weaver: shiftingWeaver() }),
+    ).rejects.toMatchObject({ code: 'INTERNAL' })
   })
 })
 
