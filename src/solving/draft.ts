@@ -60,11 +60,13 @@ export async function finishDraft(run: Run, begun: Continuation): Promise<Draft>
 async function wholeDraft(run: Run, begun: Continuation): Promise<Continuation> {
   const maxNewTokens = allowance(run, 1, begun.tokens.length)
   if (begun.finish !== 'length' || maxNewTokens === 0) return begun
+  const cut: Continuation = { ...begun, finish: 'aborted' }
+  if (run.signal.aborted) return cut
   try {
     // From the prompt, so that thought and cache cover the whole answer; what is there already is fed, not decoded again.
     return (await decodeDraft(run, { prefix: begun.tokens, maxNewTokens, latents: 0 })) ?? begun
   } catch (error) {
-    if (hasCode(error, 'ABORTED') && run.signal.aborted) return { ...begun, finish: 'aborted' }
+    if (hasCode(error, 'ABORTED') && run.signal.aborted) return cut
     throw error
   }
 }

@@ -73,6 +73,8 @@ export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode'
 export interface LinearModel extends Engine {
   /** How often each call was made. */
   readonly calls: Readonly<Record<Call, number>>
+  /** Answers that were asked for, row by row. */
+  readonly asked: readonly GenerationRow[]
   /** Prefixes that answers were grown from, in order. */
   readonly grown: readonly (readonly number[])[]
   /** Full token sequences that the judge was asked about, in order. */
@@ -122,6 +124,7 @@ export const TEST_PROFILE: ModelProfile = {
 
 export function createLinearModel(world: World): LinearModel {
   const calls = { open: 0, embed: 0, generate: 0, score: 0, ascend: 0, decode: 0, sample: 0 }
+  const asked: GenerationRow[] = []
   const grown: (readonly number[])[] = []
   const judged: (readonly number[])[] = []
   let openSessions = 0
@@ -174,6 +177,7 @@ export function createLinearModel(world: World): LinearModel {
             judged.push(asked)
             return write(row, encode(world.says?.(asked) ?? ''))
           }
+          asked.push(row)
           if (row.prefix.length > 0) grown.push(row.prefix)
           const continuation = grow(world, matrix, row)
           sequences.push([...prompt, ...continuation.tokens])
@@ -197,6 +201,7 @@ export function createLinearModel(world: World): LinearModel {
 
   return {
     calls,
+    asked,
     grown,
     judged,
     head,
