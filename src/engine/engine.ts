@@ -86,15 +86,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     signal: AbortSignal,
   ): Promise<Operations[Name]['result']> {
     if (signal.aborted) throw aborted(signal)
-    const place = await replicas.place()
-    const done = place.addRows(1)
-    try {
-      const result = await place.connection.call(operation, params)
-      if (signal.aborted) throw aborted(signal)
-      return result
-    } finally {
-      done()
-    }
+    const result = await replicas.use((connection) => connection.call(operation, params))
+    if (signal.aborted) throw aborted(signal)
+    return result
   }
 
   const head: LatentHead = {
@@ -108,6 +102,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     model: info,
     codec: directory.codec,
     hiddenSize: sizes.hiddenSize,
+    thoughtLayers: replicas.thoughtLayers,
     contextLength: sizes.contextLength,
     eosTokenIds: sizes.eosTokenIds,
     head,
@@ -119,7 +114,6 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       const admitted = admission.admit(priority)
       try {
         const place = await replicas.place()
-        const left = place.addSession()
         return openRemoteSession({
           id: ++sessionsOpened,
           prompt,
@@ -138,7 +132,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           },
           onClose() {
             admitted.close()
-            left()
+            place.leave()
           },
         })
       } catch (thrown) {

@@ -7,16 +7,23 @@ import { type Supervisor, superviseEngine } from './supervisor.ts'
 import { addTotals, type EngineTotals } from './totals.ts'
 import type { ReplicaStatus } from './types.ts'
 
-/** A process, and the count of what it was given. Functions returned are called once, when that is over. */
-interface Place {
+/** Where a session lives: a process, and the count of what it was given. */
+export interface Place {
   readonly connection: ChildConnection
-  addSession(): () => void
+  /** Returns what is called once, when the rows are answered. */
   addRows(rows: number): () => void
+  /** Called once, when the session ends. */
+  leave(): void
 }
 
+/** Both choose the least loaded process that serves, and wait briefly while none does. @throws ServiceError ENGINE_UNAVAILABLE */
 export interface Replicas {
-  /** The least loaded process that serves; waits briefly while none does. @throws ServiceError ENGINE_UNAVAILABLE */
+  /** States of a latent thought; 0 where the model gives none. */
+  readonly thoughtLayers: number
+  /** A place for a session, which counts from now on. */
   place(): Promise<Place>
+  /** One call that any process can answer. */
+  use<Result>(call: (connection: ChildConnection) => Promise<Result>): Promise<Result>
   /** The processes that serve right now. */
   connections(): readonly ChildConnection[]
   /** One entry per process. */
@@ -60,12 +67,23 @@ export async function startReplicas(options: ServeOptions, logger: Logger): Prom
 
   const work = ({ sessions, openRows }: Replica) => sessions + openRows
   const serving = () => replicas.filter(({ supervisor }) => supervisor.current() !== null)
+  const leastLoaded = () => serving().reduce((least, next) => (work(next) < work(least) ? next : least))
 
   return {
+    thoughtLayers: replicas[0]!.supervisor.thoughtLayers,
     async place() {
       while (serving().length === 0) await untilOneServes(replicas)
-      const replica = serving().reduce((least, next) => (work(next) < work(least) ? next : least))
-      return placeOn(replica)
+      return placeOn(leastLoaded())
+    },
+    async use(call) {
+      while (serving().length === 0) await untilOneServes(replicas)
+      const replica = leastLoaded()
+      replica.openRows += 1
+      try {
+        return await call(replica.supervisor.current()!)
+      } finally {
+        replica.openRows -= 1
+      }
     },
     connections: () => replicas.flatMap(({ supervisor }) => supervisor.current() ?? []),
     status: () => replicas.map(statusOf),
@@ -93,19 +111,17 @@ async function untilOneServes(replicas: readonly Replica[]): Promise<void> {
 }
 
 function placeOn(replica: Replica): Place {
+  replica.sessions += 1
   return {
     connection: replica.supervisor.current()!,
-    addSession() {
-      replica.sessions += 1
-      return () => {
-        replica.sessions -= 1
-      }
-    },
     addRows(rows) {
       replica.openRows += rows
       return () => {
         replica.openRows -= rows
       }
+    },
+    leave() {
+      replica.sessions -= 1
     },
   }
 }

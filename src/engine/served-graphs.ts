@@ -4,14 +4,14 @@ import type { GraphRunner } from '#algorithms'
 import { ServiceError } from '#errors'
 import { type GraphProcess, openRemoteGraph } from './remote-graph.ts'
 
-/** Where graphs are served: see `Replicas`. */
-interface Places {
-  place(): Promise<{ readonly connection: GraphProcess; addRows(rows: number): () => void }>
+interface Processes {
+  /** One call that any process can answer. */
+  use<Result>(call: (process: GraphProcess) => Promise<Result>): Promise<Result>
   connections(): readonly GraphProcess[]
 }
 
 /** A runner that refuses `carry`: runs go to several processes, and what one carried would die with it. */
-export function createServedGraphs(places: Places): GraphRunner {
+export function createServedGraphs(processes: Processes): GraphRunner {
   let graphsLoaded = 0
   return {
     async load(model, { state = {}, carry = {} } = {}) {
@@ -42,22 +42,16 @@ export function createServedGraphs(places: Places): GraphRunner {
       }
 
       // One tells whether the graph is any good; the others, when they fail, are tried again when it is their turn.
-      const { connection } = await places.place()
-      await loadInto(connection)
-      await Promise.allSettled(places.connections().map(loadInto))
+      await processes.use(loadInto)
+      await Promise.allSettled(processes.connections().map(loadInto))
       return openRemoteGraph({
         id,
-        async use(task) {
-          const place = await places.place()
-          const done = place.addRows(1)
-          try {
-            await loadInto(place.connection)
-            return await task(place.connection)
-          } finally {
-            done()
-          }
-        },
-        holders: () => places.connections().filter((process) => holders.has(process)),
+        use: (task) =>
+          processes.use(async (process) => {
+            await loadInto(process)
+            return await task(process)
+          }),
+        holders: () => processes.connections().filter((process) => holders.has(process)),
       })
     },
   }

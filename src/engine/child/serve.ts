@@ -40,6 +40,11 @@ export async function serve(
   send: (message: MessageFromChild) => void,
 ): Promise<StartedRole<'serve'>> {
   const { generation, head } = await loadGraphs(options, provider)
+  const { thoughtLayers } = generation
+  if (thoughtLayers === 0) {
+    const message = `latent thoughts are off: the layers of ${options.graphFile} could not be told apart`
+    send({ type: 'log', level: 'warn', message, fields: {} })
+  }
   const scheduler = createScheduler({
     runner: generation,
     eosTokenIds: options.sizes.eosTokenIds,
@@ -50,6 +55,7 @@ export async function serve(
     scheduler,
     layout: generation.layout,
     ...options.sizes,
+    thoughtLayers,
     cacheBytes:
       (CACHE_SHARE / options.replicas) *
       Math.min(totalmem(), constrainedMemory() || Number.POSITIVE_INFINITY),
@@ -70,6 +76,7 @@ export async function serve(
   }
 
   return {
+    thoughtLayers,
     handlers: {
       embed: ({ session }) => sessions.embed(session),
       generate: ({ session, rows }) => sessions.generate(session, rows),
@@ -78,7 +85,8 @@ export async function serve(
       decode: (latents) => scheduler.interlude(() => head.decode(latents)),
       sample: ({ latents, rollouts, temperature, seed }) =>
         scheduler.interlude(() => head.sample(latents, rollouts, temperature, seed)),
-      ...createGraphs({ ...options, provider, turn: scheduler.interlude }),
+      // Such graphs are small: with another thread each would keep one for itself, and be no faster.
+      ...createGraphs({ provider, cudaDevice: options.cudaDevice, threads: 1, turn: scheduler.interlude }),
     },
     tell(message) {
       if (message.type === 'open') sessions.open(message.session, message.prompt, message)
