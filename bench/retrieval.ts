@@ -50,6 +50,7 @@ function episode(): NewEpisode {
     answer: '12',
     reward: -0.1,
     rewardTerms: { verifier: -0.1 },
+    thought: null,
   }
   const latents = { length: positions, width }
   return {

@@ -70,7 +70,10 @@ export interface NewArtifact {
  * @throws ServiceError STORE_UNAVAILABLE from every method.
  */
 export interface ArtifactStore {
-  /** Keeps a candidate. Idempotent by consolidation and kind: a second call returns the first one's artifact. */
+  /**
+   * Keeps a candidate, stale from the start if one of its episodes is deleted by now. Idempotent by consolidation and kind: a
+   * second call returns the first one's artifact. @throws ServiceError CONSOLIDATION_NOT_FOUND
+   */
   add(artifact: NewArtifact): Promise<Artifact>
   /** The ONNX file. @throws ServiceError ARTIFACT_NOT_FOUND, ARTIFACT_INVALID when its bytes are not those that were stored */
   bytes(id: string): Promise<Uint8Array>
@@ -84,7 +87,10 @@ export interface ArtifactStore {
   }): Promise<readonly Artifact[]>
   /** What serves a model, by kind; nothing for a kind that has none. */
   active(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
-  /** The gate's word on a candidate; promoting activates it in the same transaction. Idempotent. */
+  /**
+   * The gate's word on a candidate; promoting activates it in the same transaction. The first word stays: saying it again
+   * changes nothing, also after somebody has rolled back. @throws ServiceError ARTIFACT_NOT_FOUND
+   */
   settle(
     id: string,
     verdict: { readonly promoted: boolean; readonly reason: string | null },
@@ -127,6 +133,8 @@ export interface Consolidation {
   readonly finishedAt: string | null
   /** Episodes in its snapshot. */
   readonly episodes: number
+  /** How often a worker began it: one that ends its workers over and over is given up by whoever counts. */
+  readonly attempts: number
   readonly error: string | null
 }
 
@@ -145,14 +153,15 @@ export interface ConsolidationStore {
   get(id: string): Promise<Consolidation>
   /** Newest first. */
   list(filter: { readonly fingerprint?: string; readonly limit: number }): Promise<readonly Consolidation[]>
-  /** queued -> running; a consolidation that is running already stays so. @returns it, with its status */
+  /** queued -> running; a consolidation that is running already stays so. Counts the attempt. @returns it, with its status */
   begin(id: string): Promise<Consolidation>
-  /** What a finished step left; null while it is not finished. */
+  /** What a finished step left, which is never null; null while it is not finished. */
   stepResult(id: string, step: string): Promise<unknown>
-  /** Names the step in hand. */
+  /** Names the step in hand. Changes nothing once the consolidation is finished. */
   enterStep(id: string, step: string, progress: number): Promise<void>
   /** Records a step's result (JSON); the first word stays. */
   finishStep(id: string, step: string, result: unknown): Promise<void>
+  /** Ends it; the first word stays. The last step's name stays, and a failed one's progress. */
   finish(
     id: string,
     outcome:
@@ -163,4 +172,9 @@ export interface ConsolidationStore {
         }
       | { readonly status: 'failed'; readonly error: string },
   ): Promise<void>
+  /**
+   * Puts consolidations back in line that are still unfinished `olderThanMs` after their job was handed over: the queue may
+   * have lost it. Under the same job id, so a queue that still has the job ignores it. @returns how many
+   */
+  recover(olderThanMs: number): Promise<number>
 }

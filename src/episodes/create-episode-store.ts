@@ -1,8 +1,8 @@
 /** @file The episode store: checks at its border, one statement each behind it. */
 
-import type { Database } from '#database'
+import { type Database, isUuid } from '#database'
 import { ServiceError } from '#errors'
-import { decodeCursor, encodeCursor, isUuid, START } from './cursor.ts'
+import { decodeCursor, encodeCursor, START } from './cursor.ts'
 import { addEpisode } from './sql/add-episode.ts'
 import { getEpisode } from './sql/get-episode.ts'
 import { indexEpisode } from './sql/index-episode.ts'

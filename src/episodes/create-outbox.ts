@@ -2,7 +2,8 @@
 
 import { type Database, query } from '#database'
 
-export type OutboxKind = 'episode.index'
+/** `consolidation.run` is written by the consolidation store (#artifacts): work of the whole instance, under the tenant ''. */
+export type OutboxKind = 'episode.index' | 'consolidation.run'
 
 export interface OutboxRow {
   /** Becomes the job's id. */

@@ -1,5 +1,6 @@
 /** @file The opaque place between two pages. */
 
+import { isUuid } from '#database'
 import { ServiceError } from '#errors'
 
 /** The last row of a page: the next page holds what is older. */
@@ -12,12 +13,7 @@ export interface Place {
 /** Before the newest row of all. */
 export const START: Place = { createdAt: 'infinity', id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const PLACE = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (.{36})$/
-
-export function isUuid(text: string): boolean {
-  return UUID.test(text)
-}
 
 export function encodeCursor({ createdAt, id }: Place): string {
   return Buffer.from(`${createdAt} ${id}`).toString('base64url')

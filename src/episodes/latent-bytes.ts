@@ -1,6 +1,6 @@
-/** @file Latents as they are stored: fp16, row-major, little-endian. */
+/** @file Latents and latent thoughts as they are stored: fp16, row-major, little-endian. */
 
-import type { Latents } from '#algorithms'
+import type { Latents, LatentThought } from '#algorithms'
 import { ServiceError } from '#errors'
 import { fromFloat16, toFloat16 } from '#tensor'
 
@@ -10,19 +10,48 @@ import { fromFloat16, toFloat16 } from '#tensor'
  * @throws ServiceError SHAPE_MISMATCH when the data does not fill `[length, width]`
  */
 export function encodeLatents({ data, length, width }: Latents): Buffer {
-  if (data.length !== length * width) {
-    throw new ServiceError(
-      'SHAPE_MISMATCH',
-      `store latents: expected ${length} x ${width} values, got ${data.length}`,
-    )
-  }
-  const halves = toFloat16(data)
-  return Buffer.from(halves.buffer, halves.byteOffset, halves.byteLength)
+  return toBytes(toHalves('store latents', data, length, width))
 }
 
 /** The inverse, up to fp16 rounding. */
 export function decodeLatents(bytes: Buffer, length: number, width: number): Latents {
+  return { data: fromBytes(bytes), length, width }
+}
+
+/** The exponent of what is no number: infinite, or NaN. */
+const NOT_FINITE = 0x7c00
+
+/**
+ * `[L + 1, D]` thought to `2 * (L + 1) * D` bytes; null when half precision cannot hold it (beyond 65,504, or NaN): nothing can be
+ * learned from it.
+ *
+ * @throws ServiceError SHAPE_MISMATCH when the data does not fill `[layers, width]`
+ */
+export function encodeThought({ data, layers, width }: LatentThought): Buffer | null {
+  const halves = toHalves('store a latent thought', data, layers, width)
+  return halves.every((half) => (half & NOT_FINITE) !== NOT_FINITE) ? toBytes(halves) : null
+}
+
+/** The inverse, up to fp16 rounding. */
+export function decodeThought(bytes: Buffer, layers: number, width: number): LatentThought {
+  return { data: fromBytes(bytes), layers, width }
+}
+
+function toHalves(operation: string, data: Float32Array, rows: number, width: number): Uint16Array {
+  if (data.length !== rows * width) {
+    throw new ServiceError(
+      'SHAPE_MISMATCH',
+      `${operation}: expected ${rows} x ${width} values, got ${data.length}`,
+    )
+  }
+  return toFloat16(data)
+}
+
+function toBytes(halves: Uint16Array): Buffer {
+  return Buffer.from(halves.buffer, halves.byteOffset, halves.byteLength)
+}
+
+function fromBytes(bytes: Buffer): Float32Array {
   // Copied: the driver's buffer may start at an odd address.
-  const halves = new Uint16Array(new Uint8Array(bytes).buffer)
-  return { data: fromFloat16(halves), length, width }
+  return fromFloat16(new Uint16Array(new Uint8Array(bytes).buffer))
 }

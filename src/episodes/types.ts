@@ -1,6 +1,6 @@
 /** @file What an episode is: one solved request with everything that was judged on the way. */
 
-import type { EpisodeMemory, Latents } from '#algorithms'
+import type { EpisodeMemory, Latents, LatentThought } from '#algorithms'
 
 export type LabelSource = 'feedback' | 'reference' | 'majority' | 'self'
 export type CandidateKind = 'draft' | 'regeneration' | 'sample'
@@ -18,9 +18,14 @@ export interface Candidate {
   readonly chosen: boolean
   /** Its reward and P(correct) reach the profile's bar of admission: what self-reward says where nobody knows better. */
   readonly admissible: boolean
+  /**
+   * How it was thought, for nights to learn from; kept in fp16, and not kept when it does not fit that. Nobody reads it
+   * with the episode.
+   */
+  readonly thought: LatentThought | null
 }
 
-export interface StoredCandidate extends Omit<Candidate, 'admissible'> {
+export interface StoredCandidate extends Omit<Candidate, 'admissible' | 'thought'> {
   readonly label: boolean | null
   readonly labelSource: LabelSource | null
 }
@@ -98,7 +103,7 @@ export type Feedback = { readonly correct: boolean } | { readonly answer: string
  * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached, EPISODE_NOT_FOUND where an id is asked for.
  */
 export interface EpisodeStore extends EpisodeMemory {
-  /** Commits episode, candidates, latents and the outbox row in one transaction. */
+  /** Commits episode, candidates with their thoughts, latents and the outbox row in one transaction. */
   add(episode: NewEpisode): Promise<void>
   list(tenantId: string, options: { readonly limit: number; readonly cursor?: string }): Promise<EpisodePage>
   get(tenantId: string, id: string): Promise<EpisodeDetail>

@@ -11,7 +11,7 @@ import {
   pruneEpisodes,
 } from '#episodes'
 import { dot, fromFloat16, toFloat16 } from '#tensor'
-import { newCandidate, newEpisode, unitVector } from './episodes.ts'
+import { newCandidate, newEpisode, thoughtOf, unitVector } from './episodes.ts'
 import type { TestDatabase } from './test-database.ts'
 
 const NOWHERE = '00000000-0000-4000-8000-000000000000'
@@ -31,7 +31,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
-      await test.database.pool.query('truncate episodes, candidates, episode_latents, outbox')
+      await test.database.pool.query('truncate episodes, outbox cascade')
     })
 
     async function rowsOf(table: string): Promise<number> {
@@ -51,7 +51,12 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           reward: -1 / 3,
           candidates: [
             newCandidate({ chosen: false, answer: null, reward: -0.1 - 0.2, rewardTerms: {} }),
-            newCandidate({ kind: 'regeneration', text: 'Zwölf — "12" \\ \n', tokens: [] }),
+            newCandidate({
+              kind: 'regeneration',
+              thought: thoughtOf(1),
+              text: 'Zwölf — "12" \\ \n',
+              tokens: [],
+            }),
           ],
         })
         await store.add(episode)
@@ -62,7 +67,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           status: 'pending',
           label: null,
           labelSource: null,
-          candidates: episode.candidates.map(({ admissible: _, ...candidate }) => ({
+          candidates: episode.candidates.map(({ admissible: _, thought: __, ...candidate }) => ({
             ...candidate,
             label: null,
             labelSource: null,
@@ -90,16 +95,20 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
       })
 
       it('leaves nothing when a part cannot be stored', async () => {
-        const twoChosen = newEpisode({ candidates: [newCandidate(), newCandidate()] })
+        const thought = thoughtOf(1)
+        const twoChosen = newEpisode({ candidates: [newCandidate({ thought }), newCandidate({ thought })] })
         await expect(store.add(twoChosen)).rejects.toThrow('candidates_chosen')
-        const tables = ['episodes', 'candidates', 'episode_latents', 'outbox']
-        expect(await Promise.all(tables.map(rowsOf))).toEqual([0, 0, 0, 0])
+        const tables = ['episodes', 'candidates', 'candidate_thoughts', 'episode_latents', 'outbox']
+        expect(await Promise.all(tables.map(rowsOf))).toEqual([0, 0, 0, 0, 0])
       })
 
       it('refuses latents that do not fill their shape', async () => {
         const latents = { data: new Float32Array(5), length: 2, width: 3 }
         const episode = newEpisode({ latents: { zBase: latents, zStar: latents } })
         await expect(store.add(episode)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' })
+        const thought = { data: new Float32Array(5), layers: 2, width: 3 }
+        const thinking = newEpisode({ candidates: [newCandidate({ thought })] })
+        await expect(store.add(thinking)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' })
       })
 
       it('knows no episode by another id, or by something that is no id', async () => {
@@ -328,15 +337,17 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     })
 
     describe('remove', () => {
-      it('takes candidates and latents along', async () => {
-        const episode = newEpisode()
+      it('takes candidates, their thoughts and latents along', async () => {
+        const candidates = [newCandidate({ thought: thoughtOf(1) })]
+        const episode = newEpisode({ candidates })
         await addAll([episode, newEpisode()])
         await store.remove('tenant-a', episode.id)
         expect([
           await rowsOf('episodes'),
           await rowsOf('candidates'),
+          await rowsOf('candidate_thoughts'),
           await rowsOf('episode_latents'),
-        ]).toEqual([1, 1, 1])
+        ]).toEqual([1, 1, 0, 1])
         await expect(store.get('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
         await expect(store.remove('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
       })

@@ -1,6 +1,7 @@
 /** @file Episodes to store, made from a seed. */
 
 import { randomUUID } from 'node:crypto'
+import type { LatentThought } from '#algorithms'
 import type { Candidate, NewEpisode } from '#episodes'
 import { createRandom, norm } from '#tensor'
 
@@ -10,6 +11,11 @@ export function unitVector(seed: number, width: number, stream = 0): Float32Arra
   const vector = Float32Array.from({ length: width }, () => random.uniform() * 2 - 1)
   const length = norm(vector)
   return vector.map((value) => value / length)
+}
+
+/** A thought of 3 states, 8 wide. */
+export function thoughtOf(seed: number): LatentThought {
+  return { data: unitVector(seed, 24, 3), layers: 3, width: 8 }
 }
 
 export function newCandidate(over: Partial<Candidate> = {}): Candidate {
@@ -22,6 +28,7 @@ export function newCandidate(over: Partial<Candidate> = {}): Candidate {
     rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 },
     chosen: true,
     admissible: true,
+    thought: null,
     ...over,
   }
 }

@@ -27,7 +27,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
-      await test.database.pool.query('truncate episodes, candidates, episode_latents, outbox')
+      await test.database.pool.query('truncate episodes, outbox cascade')
       store = createEpisodeStore({ database: test.database })
       outbox = createOutbox({ database: test.database })
       indexed = new Map()

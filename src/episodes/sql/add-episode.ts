@@ -1,11 +1,11 @@
 import { toSql } from 'pgvector'
-import { type Database, query } from '#database'
-import { encodeLatents } from '../latent-bytes.ts'
+import { type Database, query, storableText } from '#database'
+import { encodeLatents, encodeThought } from '../latent-bytes.ts'
 import type { NewEpisode } from '../types.ts'
 
 /**
- * One statement, so one transaction and one round trip: episode, candidates, latents and the outbox row are there
- * together or not at all. Everything hangs on the first insert's row: an id that exists adds nothing.
+ * One statement, so one transaction and one round trip: episode, candidates, thoughts, latents and the outbox row are
+ * there together or not at all. Everything hangs on the first insert's row: an id that exists adds nothing.
  */
 const SQL = `
   with episode as (
@@ -31,6 +31,12 @@ const SQL = `
       reward double precision, reward_terms jsonb, chosen boolean, admissible boolean
     )
   ),
+  thoughts as (
+    insert into candidate_thoughts (tenant_id, episode_id, position, layers, width, thought)
+    select episode.tenant_id, episode.id, position, layers, width, thought
+    from episode, unnest($25::integer[], $26::integer[], $27::integer[], $28::bytea[])
+      as thought (position, layers, width, thought)
+  ),
   latents as (
     insert into episode_latents (tenant_id, episode_id, length, width, z_base, z_star)
     select tenant_id, id, $21, $22, $23, $24 from episode where $21::integer is not null
@@ -49,13 +55,17 @@ export async function addEpisode(
     position,
     kind: candidate.kind,
     tokens: candidate.tokens,
-    text: storable(candidate.text),
-    answer: candidate.answer === null ? null : storable(candidate.answer),
+    text: storableText(candidate.text),
+    answer: candidate.answer === null ? null : storableText(candidate.answer),
     reward: candidate.reward,
     reward_terms: candidate.rewardTerms,
     chosen: candidate.chosen,
     admissible: candidate.admissible,
   }))
+  const thoughts = episode.candidates.flatMap(({ thought }, position) => {
+    const bytes = thought === null ? null : encodeThought(thought)
+    return thought === null || bytes === null ? [] : [{ position, thought, bytes }]
+  })
   await query(database, 'add episode', SQL, [
     episode.tenantId,
     episode.id,
@@ -63,11 +73,11 @@ export async function addEpisode(
     episode.fingerprint,
     episode.modelId,
     episode.strategy,
-    storable(episode.question),
+    storableText(episode.question),
     episode.reference,
     toSql(Array.from(episode.embedding)),
-    episode.answer === null ? null : storable(episode.answer),
-    storable(episode.reasoning),
+    episode.answer === null ? null : storableText(episode.answer),
+    storableText(episode.reasoning),
     episode.reward,
     episode.baseReward,
     episode.iterations,
@@ -81,10 +91,9 @@ export async function addEpisode(
     latents?.zStar.width ?? null,
     latents === null ? null : encodeLatents(latents.zBase),
     latents === null ? null : encodeLatents(latents.zStar),
+    thoughts.map(({ position }) => position),
+    thoughts.map(({ thought }) => thought.layers),
+    thoughts.map(({ thought }) => thought.width),
+    thoughts.map(({ bytes }) => bytes),
   ])
-}
-
-/** Postgres holds every character but NUL, which a model may well emit, and no half of a surrogate pair. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\ufffd')
 }

@@ -36,7 +36,7 @@ describe.skipIf(servers === null)('outages', () => {
   })
   afterAll(() => test.drop())
   beforeEach(async () => {
-    await test.database.pool.query('truncate episodes, candidates, episode_latents, outbox, transitions')
+    await test.database.pool.query('truncate episodes, outbox, transitions cascade')
     store = createEpisodeStore({ database: test.database })
     outbox = createOutbox({ database: test.database })
   })

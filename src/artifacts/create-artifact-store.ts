@@ -1,0 +1,104 @@
+/** @file The artifact store: content addressing and checks at its border, one statement each behind it. */
+
+import { createHash } from 'node:crypto'
+import { type Database, isUuid, storableText } from '#database'
+import { ServiceError } from '#errors'
+import { activateArtifact } from './sql/activate-artifact.ts'
+import { activeArtifacts } from './sql/active-artifacts.ts'
+import { addArtifact } from './sql/add-artifact.ts'
+import { artifactBytes } from './sql/artifact-bytes.ts'
+import { artifactManifest } from './sql/artifact-manifest.ts'
+import { listArtifacts } from './sql/list-artifacts.ts'
+import { settleArtifact } from './sql/settle-artifact.ts'
+import type { Artifact, ArtifactStore } from './types.ts'
+
+/** The store over Postgres. Any number of processes may use it at once. */
+export function createArtifactStore({
+  database,
+}: {
+  readonly database: Pick<Database, 'pool'>
+}): ArtifactStore {
+  return {
+    async add(artifact) {
+      const { consolidationId } = artifact
+      const added = isUuid(consolidationId)
+        ? await addArtifact(database, artifact, sha256Of(artifact.bytes))
+        : null
+      if (added === null) {
+        throw new ServiceError(
+          'CONSOLIDATION_NOT_FOUND',
+          `add artifact: expected a consolidation, got none for ${consolidationId}`,
+        )
+      }
+      return added
+    },
+
+    async bytes(id) {
+      const stored = expectArtifact(
+        'read artifact',
+        id,
+        isUuid(id) ? await artifactBytes(database, id) : null,
+      )
+      if (sha256Of(stored.bytes) !== stored.sha256) throw damaged('read artifact', id, stored.sha256)
+      const { buffer, byteOffset, byteLength } = stored.bytes
+      return new Uint8Array(buffer, byteOffset, byteLength)
+    },
+
+    manifest: async (id) =>
+      expectArtifact('read manifest', id, isUuid(id) ? await artifactManifest(database, id) : null),
+
+    list: (filter) => listArtifacts(database, filter),
+
+    async active(fingerprint) {
+      const active = await activeArtifacts(database, fingerprint)
+      return Object.fromEntries(active.map((artifact) => [artifact.kind, artifact]))
+    },
+
+    async settle(id, { promoted, reason }) {
+      const verdict = {
+        status: promoted ? 'promoted' : 'rejected',
+        reason: reason === null ? null : storableText(reason),
+      } as const
+      return expectArtifact(
+        'settle artifact',
+        id,
+        isUuid(id) ? await settleArtifact(database, id, verdict) : null,
+      )
+    },
+
+    async activate(id, fingerprint) {
+      const check = (artifact: Artifact, intact: boolean): void => {
+        if (artifact.fingerprint !== fingerprint) {
+          throw new ServiceError(
+            'ARTIFACT_INVALID',
+            `activate artifact: expected an artifact of model ${fingerprint}, got ${artifact.version} of ${artifact.fingerprint}`,
+          )
+        }
+        if (!intact) throw damaged('activate artifact', id, artifact.sha256)
+      }
+      return expectArtifact(
+        'activate artifact',
+        id,
+        isUuid(id) ? await activateArtifact(database, id, check) : null,
+      )
+    },
+  }
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+function expectArtifact<Found>(operation: string, id: string, found: Found | null): Found {
+  if (found === null) {
+    throw new ServiceError('ARTIFACT_NOT_FOUND', `${operation}: expected an artifact, got none for ${id}`)
+  }
+  return found
+}
+
+function damaged(operation: string, id: string, sha256: string): ServiceError {
+  return new ServiceError(
+    'ARTIFACT_INVALID',
+    `${operation}: expected bytes with SHA-256 ${sha256}, got others: ${id} is damaged`,
+  )
+}

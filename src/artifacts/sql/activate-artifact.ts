@@ -1,0 +1,25 @@
+import { type Database, transaction } from '#database'
+import type { Artifact } from '../types.ts'
+import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
+import { lockVersions, serveArtifact } from './serve-artifact.ts'
+
+const GET = `
+  select ${ARTIFACT_COLUMNS}, encode(sha256(bytes), 'hex') = sha256 as intact
+  from artifacts where id = $1`
+
+/** @param check throws for what must not serve. @returns null when there is no such artifact */
+export async function activateArtifact(
+  database: Pick<Database, 'pool'>,
+  id: string,
+  check: (artifact: Artifact, intact: boolean) => void,
+): Promise<Artifact | null> {
+  return transaction(database, 'activate artifact', async (client) => {
+    await lockVersions(client, id)
+    const { rows } = await client.query<ArtifactRow & { intact: boolean }>(GET, [id])
+    if (rows[0] === undefined) return null
+    const artifact = toArtifact(rows[0])
+    check(artifact, rows[0].intact)
+    await serveArtifact(client, id)
+    return { ...artifact, active: true }
+  })
+}

@@ -1,0 +1,64 @@
+import { type Database, transaction } from '#database'
+import type { Artifact, NewArtifact } from '../types.ts'
+import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
+
+/**
+ * Against everybody else who adds, which makes the version numbers, and against deletions of episodes: those that came first are
+ * seen below, those that come later see the rows that are written here (`mark_stale_artifacts`).
+ */
+const LOCK = 'lock table artifact_episodes in share row exclusive mode'
+
+const ADD = `
+  with added as (
+    insert into artifacts (
+      consolidation_id, kind, fingerprint, number, sha256, bytes, manifest, metrics, baseline, episodes, stale
+    )
+    select
+      consolidations.id, $2, $3,
+      (select coalesce(max(number), 0) + 1 from artifacts where kind = $2 and fingerprint = $3),
+      $4, $5, $6, $7, $8, cardinality($9::text[]),
+      exists (
+        select from unnest($9::text[], $10::uuid[]) as trained (tenant_id, episode_id)
+        where not exists (
+          select from episodes where tenant_id = trained.tenant_id and id = trained.episode_id
+        )
+      )
+    from consolidations where consolidations.id = $1
+    on conflict (consolidation_id, kind) do nothing
+    returning ${ARTIFACT_COLUMNS}
+  ),
+  trained as (
+    insert into artifact_episodes (tenant_id, episode_id, artifact_id, position)
+    select tenant_id, episode_id, added.id, ordinal - 1
+    from added, unnest($9::text[], $10::uuid[]) with ordinality as trained (tenant_id, episode_id, ordinal)
+  )
+  select * from added`
+
+const FIND = `select ${ARTIFACT_COLUMNS} from artifacts where consolidation_id = $1 and kind = $2`
+
+/** @returns what the consolidation made of that kind: this, or what was added before; null when there is no such consolidation */
+export async function addArtifact(
+  database: Pick<Database, 'pool'>,
+  { consolidationId, manifest, bytes, metrics, baseline }: NewArtifact,
+  sha256: string,
+): Promise<Artifact | null> {
+  const { episodes, ...kept } = manifest
+  return transaction(database, 'add artifact', async (client) => {
+    await client.query(LOCK)
+    const added = await client.query<ArtifactRow>(ADD, [
+      consolidationId,
+      manifest.kind,
+      manifest.fingerprint,
+      sha256,
+      bytes,
+      JSON.stringify(kept),
+      JSON.stringify(metrics),
+      JSON.stringify(baseline),
+      episodes.map(({ tenantId }) => tenantId),
+      episodes.map(({ episodeId }) => episodeId),
+    ])
+    const row =
+      added.rows[0] ?? (await client.query<ArtifactRow>(FIND, [consolidationId, manifest.kind])).rows[0]
+    return row === undefined ? null : toArtifact(row)
+  })
+}

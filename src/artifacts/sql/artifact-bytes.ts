@@ -1,0 +1,12 @@
+import { type Database, query } from '#database'
+
+const SQL = 'select bytes, sha256 from artifacts where id = $1'
+
+/** As they are stored, unchecked; null when there is no such artifact. */
+export async function artifactBytes(
+  database: Pick<Database, 'pool'>,
+  id: string,
+): Promise<{ readonly bytes: Buffer; readonly sha256: string } | null> {
+  const { rows } = await query<{ bytes: Buffer; sha256: string }>(database, 'read artifact', SQL, [id])
+  return rows[0] ?? null
+}

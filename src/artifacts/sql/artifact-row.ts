@@ -1,0 +1,47 @@
+/** @file Rows of `artifacts`, without their bytes, and what they mean. */
+
+import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../types.ts'
+
+export const ARTIFACT_COLUMNS = `
+  id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, active, stale, reason, metrics,
+  baseline, manifest -> 'features' as features, episodes, created_at`
+
+export interface ArtifactRow {
+  readonly id: string
+  readonly consolidation_id: string
+  readonly kind: ArtifactKind
+  readonly fingerprint: string
+  readonly number: number
+  readonly sha256: string
+  readonly size: number
+  readonly status: ArtifactStatus
+  readonly active: boolean
+  readonly stale: boolean
+  readonly reason: string | null
+  readonly metrics: Metrics
+  readonly baseline: Metrics
+  readonly features: ArtifactManifest['features']
+  readonly episodes: number
+  readonly created_at: Date
+}
+
+export function toArtifact(row: ArtifactRow): Artifact {
+  return {
+    id: row.id,
+    kind: row.kind,
+    version: `${row.kind}-${row.number}`,
+    fingerprint: row.fingerprint,
+    sha256: row.sha256,
+    bytes: row.size,
+    status: row.status,
+    active: row.active,
+    stale: row.stale,
+    createdAt: row.created_at.toISOString(),
+    consolidationId: row.consolidation_id,
+    reason: row.reason,
+    metrics: row.metrics,
+    baseline: row.baseline,
+    features: row.features,
+    episodes: row.episodes,
+  }
+}

@@ -1,0 +1,51 @@
+import { type Database, query } from '#database'
+import type { ArtifactKind, Consolidation, Trigger } from '../types.ts'
+import { CONSOLIDATION_COLUMNS, type ConsolidationRow, toConsolidation } from './consolidation-row.ts'
+
+/**
+ * One statement, so one transaction: the row and its outbox row, whose id, and so the job's, is the consolidation's. Adds nothing
+ * while another one of the model is unfinished.
+ */
+const REQUEST = `
+  with requested as (
+    insert into consolidations (fingerprint, kinds, force, trigger)
+    values ($1, $2, $3, $4)
+    on conflict (fingerprint) where status in ('queued', 'running') do nothing
+    returning ${CONSOLIDATION_COLUMNS}
+  ),
+  handed as (
+    insert into outbox (tenant_id, id, kind, payload)
+    select '', id, 'consolidation.run', jsonb_build_object('consolidationId', id) from requested
+  )
+  select * from requested`
+
+const UNFINISHED = `
+  select ${CONSOLIDATION_COLUMNS} from consolidations where fingerprint = $1 and status in ('queued', 'running')`
+
+export interface ConsolidationWish {
+  readonly fingerprint: string
+  readonly kinds: readonly ArtifactKind[]
+  readonly force: boolean
+  readonly trigger: Trigger
+}
+
+export async function requestConsolidation(
+  database: Pick<Database, 'pool'>,
+  { fingerprint, kinds, force, trigger }: ConsolidationWish,
+): Promise<Consolidation> {
+  for (;;) {
+    const values = [fingerprint, kinds, force, trigger]
+    const { rows } = await query<ConsolidationRow>(database, 'request consolidation', REQUEST, values)
+    const row = rows[0] ?? (await unfinished(database, fingerprint))
+    // None: the one in the way has finished in between.
+    if (row !== undefined) return toConsolidation(row)
+  }
+}
+
+async function unfinished(
+  database: Pick<Database, 'pool'>,
+  fingerprint: string,
+): Promise<ConsolidationRow | undefined> {
+  const { rows } = await query<ConsolidationRow>(database, 'request consolidation', UNFINISHED, [fingerprint])
+  return rows[0]
+}

@@ -1,0 +1,14 @@
+import { type Database, query } from '#database'
+
+const SQL = `
+  select count(*)::integer as episodes from episodes
+  where fingerprint = $1 and created_at > coalesce($2::timestamptz, '-infinity')`
+
+export async function countSince(
+  database: Pick<Database, 'pool'>,
+  fingerprint: string,
+  since: Date | null,
+): Promise<number> {
+  const { rows } = await query<{ episodes: number }>(database, 'count episodes', SQL, [fingerprint, since])
+  return rows[0]?.episodes ?? 0
+}

@@ -1,0 +1,46 @@
+import { type Database, query } from '#database'
+import { decodeThought } from '../latent-bytes.ts'
+import type { StoredThought, TrainingKey } from '../training-types.ts'
+import type { LabelSource } from '../types.ts'
+
+interface Row {
+  readonly tenant_id: string
+  readonly episode_id: string
+  readonly position: number
+  readonly question: string
+  readonly layers: number
+  readonly width: number
+  readonly thought: Buffer
+  readonly label: boolean
+  readonly label_source: LabelSource
+}
+
+const SQL = `
+  select tenant_id, episode_id, position, episodes.question, layers, width, thought, label, label_source
+  from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
+  join candidates using (tenant_id, episode_id)
+  join candidate_thoughts using (tenant_id, episode_id, position)
+  join episodes using (tenant_id)
+  where episodes.id = episode_id and fingerprint = $1 and label is not null
+  order by ordinal, position`
+
+export async function labelledThoughts(
+  database: Pick<Database, 'pool'>,
+  fingerprint: string,
+  episodes: readonly TrainingKey[],
+): Promise<readonly StoredThought[]> {
+  const { rows } = await query<Row>(database, 'read labelled thoughts', SQL, [
+    fingerprint,
+    episodes.map(({ tenantId }) => tenantId),
+    episodes.map(({ episodeId }) => episodeId),
+  ])
+  return rows.map((row) => ({
+    tenantId: row.tenant_id,
+    episodeId: row.episode_id,
+    position: row.position,
+    question: row.question,
+    thought: decodeThought(row.thought, row.layers, row.width),
+    label: row.label,
+    labelSource: row.label_source,
+  }))
+}

@@ -1,0 +1,43 @@
+import { type Database, query } from '#database'
+import { decodeLatents } from '../latent-bytes.ts'
+import type { StoredLatents, TrainingKey } from '../training-types.ts'
+
+interface Row {
+  readonly tenant_id: string
+  readonly episode_id: string
+  readonly question: string
+  /** As pgvector writes it: a JSON array. */
+  readonly embedding: string
+  readonly length: number
+  readonly width: number
+  readonly z_base: Buffer
+  readonly z_star: Buffer
+}
+
+const SQL = `
+  select tenant_id, episode_id, question, embedding, length, width, z_base, z_star
+  from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
+  join episode_latents using (tenant_id, episode_id)
+  join episodes using (tenant_id)
+  where episodes.id = episode_id and fingerprint = $1 and steers
+  order by ordinal`
+
+export async function latentPairs(
+  database: Pick<Database, 'pool'>,
+  fingerprint: string,
+  episodes: readonly TrainingKey[],
+): Promise<readonly StoredLatents[]> {
+  const { rows } = await query<Row>(database, 'read latents', SQL, [
+    fingerprint,
+    episodes.map(({ tenantId }) => tenantId),
+    episodes.map(({ episodeId }) => episodeId),
+  ])
+  return rows.map((row) => ({
+    tenantId: row.tenant_id,
+    episodeId: row.episode_id,
+    question: row.question,
+    embedding: Float32Array.from(JSON.parse(row.embedding) as number[]),
+    zBase: decodeLatents(row.z_base, row.length, row.width),
+    zStar: decodeLatents(row.z_star, row.length, row.width),
+  }))
+}

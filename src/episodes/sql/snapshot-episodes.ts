@@ -1,0 +1,81 @@
+import { type Database, transaction } from '#database'
+import { tenantCaps } from '../tenant-caps.ts'
+import type { SnapshotRequest, TrainingMaterial, TrainingSnapshot } from '../training-types.ts'
+
+/** Of an indexed episode. */
+const USABLE: Readonly<Record<TrainingMaterial, string>> = {
+  thoughts: `exists (
+    select from candidate_thoughts join candidates using (tenant_id, episode_id, position)
+    where tenant_id = episodes.tenant_id and episode_id = episodes.id and label is not null
+  )`,
+  latents: 'steers',
+}
+
+const COUNT = (material: TrainingMaterial) => `
+  select
+    count(*)::integer as episodes,
+    (count(*) filter (where status = 'pending'))::integer as pending,
+    (count(*) filter (where status = 'indexed' and ${USABLE[material]}))::integer as usable,
+    max(created_at) as newest_at
+  from episodes where fingerprint = $1
+  group by tenant_id`
+
+const KEYS = (material: TrainingMaterial) => `
+  select tenant_id, id from (
+    select tenant_id, id, created_at,
+      row_number() over (partition by tenant_id order by created_at desc, id desc) as age
+    from episodes where fingerprint = $1 and status = 'indexed' and ${USABLE[material]}
+  ) as usable
+  where age <= $2
+  order by created_at desc, tenant_id, id desc`
+
+interface TenantRow {
+  readonly episodes: number
+  readonly pending: number
+  readonly usable: number
+  readonly newest_at: Date
+}
+
+export async function snapshotEpisodes(
+  database: Pick<Database, 'pool'>,
+  {
+    fingerprint,
+    material,
+    limit = Number.MAX_SAFE_INTEGER,
+    maxTenantShare,
+    minPerTenant = 200,
+  }: SnapshotRequest,
+): Promise<TrainingSnapshot> {
+  return transaction(database, 'snapshot episodes', async (client) => {
+    // Both statements see the same moment.
+    await client.query('set transaction isolation level repeatable read')
+    const { rows: tenants } = await client.query<TenantRow>(COUNT(material), [fingerprint])
+    const usable = tenants.map((tenant) => tenant.usable)
+    const caps = tenantCaps(usable, { limit, maxShare: maxTenantShare, minEach: minPerTenant })
+    const cap = Math.min(caps.byShare, caps.byLimit)
+    const { rows } = await client.query<{ tenant_id: string; id: string }>(KEYS(material), [fingerprint, cap])
+
+    const episodes = sum(tenants.map((tenant) => tenant.episodes))
+    const pending = sum(tenants.map((tenant) => tenant.pending))
+    const overShare = sum(usable.map((count) => Math.max(0, count - caps.byShare)))
+    return {
+      episodes: rows.map((row) => ({ tenantId: row.tenant_id, episodeId: row.id })),
+      counts: {
+        episodes,
+        pending,
+        unusable: episodes - pending - sum(usable),
+        overShare,
+        overLimit: sum(usable) - overShare - rows.length,
+        kept: rows.length,
+      },
+      newestAt: tenants.reduce<Date | null>(
+        (newest, { newest_at: at }) => (newest === null || at > newest ? at : newest),
+        null,
+      ),
+    }
+  })
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
+}
