@@ -1,0 +1,441 @@
+/** @file What the stores of artifacts and consolidations do, on whatever database: run on the embedded one and on a real server. */
+
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  type Artifact,
+  type ArtifactStore,
+  type ConsolidationStore,
+  createArtifactStore,
+  createConsolidationStore,
+} from '#artifacts'
+import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox, pruneEpisodes } from '#episodes'
+import { newArtifact } from './artifacts.ts'
+import { newEpisode } from './episodes.ts'
+import type { TestDatabase } from './test-database.ts'
+
+const NOWHERE = '00000000-0000-4000-8000-000000000000'
+const NO_IDS = ['', 'abc', NOWHERE, `${NOWHERE}0`, "'; drop table artifacts"]
+const NO_ARTIFACT = expect.objectContaining({ code: 'ARTIFACT_NOT_FOUND' })
+const NO_CONSOLIDATION = expect.objectContaining({ code: 'CONSOLIDATION_NOT_FOUND' })
+const LEASE = 60_000
+
+export function describeArtifactStore(name: string, createDatabase: () => Promise<TestDatabase>): void {
+  describe(`artifacts and consolidations on ${name}`, () => {
+    let test: TestDatabase
+    let artifacts: ArtifactStore
+    let consolidations: ConsolidationStore
+    let episodes: EpisodeStore
+    let outbox: Outbox
+    let now = Date.parse('2026-03-01T10:00:00.000Z')
+
+    beforeAll(async () => {
+      test = await createDatabase()
+      const { database } = test
+      artifacts = createArtifactStore({ database })
+      consolidations = createConsolidationStore({ database })
+      episodes = createEpisodeStore({ database, clock: () => now })
+      outbox = createOutbox({ database })
+    })
+    afterAll(() => test.drop())
+    beforeEach(async () => {
+      await test.database.pool.query('truncate episodes, consolidations, outbox cascade')
+    })
+
+    async function request(fingerprint = 'model-1') {
+      const kinds = ['lrm'] as const
+      return consolidations.request({ fingerprint, kinds, force: false, trigger: 'request' })
+    }
+
+    /** A consolidation that is over and done with, so that the next one may be asked for. */
+    async function night(fingerprint = 'model-1'): Promise<string> {
+      const { id } = await request(fingerprint)
+      await consolidations.finish(id, { status: 'failed', error: 'x' })
+      return id
+    }
+
+    async function addArtifact(over: Parameters<typeof newArtifact>[1] = {}): Promise<Artifact> {
+      return artifacts.add(newArtifact(await night(), over))
+    }
+
+    const activeVersions = async (fingerprint = 'model-1') =>
+      Object.values(await artifacts.active(fingerprint)).map(({ version }) => version)
+
+    describe('artifacts', () => {
+      it('come back as they were added', async () => {
+        const keys = ['b', 'a', 'c'].map((tenantId) => newEpisode({ tenantId }))
+        for (const episode of keys) await episodes.add(episode)
+        const trained = keys.map(({ tenantId, id }) => ({ tenantId, episodeId: id }))
+        const made = newArtifact(await night(), { manifest: { episodes: trained } })
+        const added = await artifacts.add(made)
+        expect(added).toEqual({
+          id: expect.any(String),
+          kind: 'lrm',
+          version: 'lrm-1',
+          fingerprint: 'model-1',
+          sha256: createHash('sha256').update(made.bytes).digest('hex'),
+          bytes: 300,
+          status: 'candidate',
+          active: false,
+          stale: false,
+          createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+          consolidationId: made.consolidationId,
+          reason: null,
+          metrics: made.metrics,
+          baseline: {},
+          features: made.manifest.features,
+          episodes: 3,
+        })
+        expect(await artifacts.bytes(added.id)).toEqual(made.bytes)
+        expect(await artifacts.manifest(added.id)).toEqual(made.manifest)
+        expect(await artifacts.list({ limit: 9 })).toEqual([added])
+      })
+
+      it('keep megabytes', async () => {
+        const bytes = Uint8Array.from({ length: 3_000_000 }, (_, index) => (index * 7919) % 251)
+        const { id } = await addArtifact({ bytes })
+        expect(Buffer.from(await artifacts.bytes(id)).equals(bytes)).toBe(true)
+      })
+
+      it('are one for each consolidation and kind, the first', async () => {
+        const consolidationId = await night()
+        const first = await artifacts.add(newArtifact(consolidationId))
+        const again = await artifacts.add(newArtifact(consolidationId, { bytes: Uint8Array.of(1) }))
+        expect(again).toEqual(first)
+        const weaver = await artifacts.add(newArtifact(consolidationId, { manifest: { kind: 'weaver' } }))
+        expect(weaver.version).toBe('weaver-1')
+      })
+
+      it('are counted by kind and model', async () => {
+        const versions: string[] = []
+        for (const [kind, fingerprint] of [
+          ['lrm', 'model-1'],
+          ['lrm', 'model-1'],
+          ['lrm', 'model-2'],
+          ['weaver', 'model-1'],
+          ['lrm', 'model-1'],
+        ] as const) {
+          const { version } = await addArtifact({ manifest: { kind, fingerprint } })
+          versions.push(`${fingerprint} ${version}`)
+        }
+        expect(versions).toEqual([
+          'model-1 lrm-1',
+          'model-1 lrm-2',
+          'model-2 lrm-1',
+          'model-1 weaver-1',
+          'model-1 lrm-3',
+        ])
+      })
+
+      it('are listed newest first, by model and kind', async () => {
+        const added: Artifact[] = []
+        for (const manifest of [{}, { fingerprint: 'model-2' }, { kind: 'weaver' }, {}] as const)
+          added.push(await addArtifact({ manifest }))
+        const [first, other, weaver, last] = added.map(({ id }) => id)
+        const idsOf = async (filter: Parameters<ArtifactStore['list']>[0]) =>
+          (await artifacts.list(filter)).map(({ id }) => id)
+        expect(await idsOf({ limit: 9 })).toEqual([last, weaver, other, first])
+        expect(await idsOf({ limit: 2 })).toEqual([last, weaver])
+        expect(await idsOf({ fingerprint: 'model-1', limit: 9 })).toEqual([last, weaver, first])
+        expect(await idsOf({ fingerprint: 'model-1', kind: 'lrm', limit: 9 })).toEqual([last, first])
+        expect(await idsOf({ fingerprint: 'model-3', limit: 9 })).toEqual([])
+      })
+
+      it('are not read when their bytes are not those that were stored', async () => {
+        const { id } = await addArtifact()
+        await artifacts.settle(id, { promoted: true, reason: null })
+        await test.database.pool.query('update artifacts set bytes = set_byte(bytes, 7, 0) where id = $1', [
+          id,
+        ])
+        await expect(artifacts.bytes(id)).rejects.toMatchObject({ code: 'ARTIFACT_INVALID' })
+        await expect(artifacts.activate(id, 'model-1')).rejects.toMatchObject({ code: 'ARTIFACT_INVALID' })
+      })
+
+      it('need a consolidation, and an id that exists', async () => {
+        for (const id of NO_IDS) {
+          await expect(artifacts.add(newArtifact(id))).rejects.toEqual(NO_CONSOLIDATION)
+          await expect(artifacts.bytes(id)).rejects.toEqual(NO_ARTIFACT)
+          await expect(artifacts.manifest(id)).rejects.toEqual(NO_ARTIFACT)
+          await expect(artifacts.settle(id, { promoted: true, reason: null })).rejects.toEqual(NO_ARTIFACT)
+          await expect(artifacts.activate(id, 'model-1')).rejects.toEqual(NO_ARTIFACT)
+        }
+      })
+    })
+
+    describe('what serves', () => {
+      it('is nothing, then what was promoted last, by kind and model', async () => {
+        expect(await artifacts.active('model-1')).toEqual({})
+        const lrm = await addArtifact()
+        expect(await artifacts.active('model-1')).toEqual({})
+        await artifacts.settle(lrm.id, { promoted: true, reason: null })
+        const weaver = await addArtifact({ manifest: { kind: 'weaver' } })
+        await artifacts.settle(weaver.id, { promoted: true, reason: null })
+        const other = await addArtifact({ manifest: { fingerprint: 'model-2' } })
+        await artifacts.settle(other.id, { promoted: true, reason: null })
+        const next = await addArtifact()
+        const settled = await artifacts.settle(next.id, { promoted: true, reason: 'auc +0.02' })
+        expect(settled).toEqual({ ...next, status: 'promoted', active: true, reason: 'auc +0.02' })
+        expect(await artifacts.active('model-1')).toEqual({
+          lrm: settled,
+          weaver: { ...weaver, status: 'promoted', active: true },
+        })
+        expect(await activeVersions('model-2')).toEqual(['lrm-1'])
+      })
+
+      it('stays when a candidate is rejected, which is kept with the reason', async () => {
+        const first = await addArtifact()
+        await artifacts.settle(first.id, { promoted: true, reason: null })
+        const second = await addArtifact()
+        const settled = await artifacts.settle(second.id, { promoted: false, reason: 'auc\0 -0.1' })
+        expect(settled).toEqual({ ...second, status: 'rejected', reason: 'auc\ufffd -0.1' })
+        expect(await activeVersions()).toEqual(['lrm-1'])
+        expect(await artifacts.bytes(second.id)).toHaveLength(300)
+      })
+
+      it('goes back and forth by hand, which saying the verdict again does not undo', async () => {
+        const [first, second] = [await addArtifact(), await addArtifact()]
+        for (const { id } of [first, second]) await artifacts.settle(id, { promoted: true, reason: null })
+        expect(await artifacts.activate(first.id, 'model-1')).toMatchObject({
+          version: 'lrm-1',
+          status: 'promoted',
+          active: true,
+        })
+        await artifacts.settle(second.id, { promoted: true, reason: null })
+        const contradicted = await artifacts.settle(second.id, { promoted: false, reason: 'no' })
+        expect(contradicted).toMatchObject({ status: 'promoted', active: false, reason: null })
+        expect(await activeVersions()).toEqual(['lrm-1'])
+        await artifacts.activate(second.id, 'model-1')
+        await artifacts.activate(second.id, 'model-1')
+        expect(await activeVersions()).toEqual(['lrm-2'])
+      })
+
+      it('is never another model\u2019s', async () => {
+        const [ours, theirs] = [
+          await addArtifact(),
+          await addArtifact({ manifest: { fingerprint: 'model-2' } }),
+        ]
+        await artifacts.settle(ours.id, { promoted: true, reason: null })
+        await expect(artifacts.activate(theirs.id, 'model-1')).rejects.toMatchObject({
+          code: 'ARTIFACT_INVALID',
+          message: 'activate artifact: expected an artifact of model model-1, got lrm-1 of model-2',
+        })
+        expect(await activeVersions('model-1')).toEqual(['lrm-1'])
+        expect(await activeVersions('model-2')).toEqual([])
+      })
+    })
+
+    describe('deleted episodes', () => {
+      async function trainedOn(...trained: readonly { tenantId: string; id: string }[]): Promise<string> {
+        const keys = trained.map(({ tenantId, id }) => ({ tenantId, episodeId: id }))
+        return (await addArtifact({ manifest: { episodes: keys } })).id
+      }
+
+      async function stale(): Promise<string[]> {
+        return (await artifacts.list({ limit: 99 })).filter((artifact) => artifact.stale).map(({ id }) => id)
+      }
+
+      it('mark what was trained on them, one by one or a tenant at once', async () => {
+        const [one, two, three] = [newEpisode(), newEpisode(), newEpisode()]
+        // The same id in another tenant is another episode.
+        const theirs = newEpisode({ tenantId: 'tenant-b', id: one.id })
+        for (const episode of [one, two, three, theirs]) await episodes.add(episode)
+        const onTheirs = await trainedOn(theirs)
+        const onFirst = await trainedOn(one, two)
+        const onRest = await trainedOn(three)
+        const onNothing = await trainedOn()
+        await episodes.remove('tenant-a', one.id)
+        expect(await stale()).toEqual([onFirst])
+        await expect(episodes.remove('tenant-a', one.id)).rejects.toMatchObject({ code: 'EPISODE_NOT_FOUND' })
+        await episodes.removeAll('tenant-a')
+        expect(new Set(await stale())).toEqual(new Set([onFirst, onRest]))
+        await episodes.removeAll('tenant-b')
+        expect(new Set(await stale())).toEqual(new Set([onTheirs, onFirst, onRest]))
+        expect(await stale()).not.toContain(onNothing)
+        // The record of what it was trained on outlives them.
+        expect((await artifacts.manifest(onFirst)).episodes).toHaveLength(2)
+      })
+
+      it('mark it when they get too old', async () => {
+        const [old, young] = [newEpisode(), newEpisode()]
+        await episodes.add(old)
+        now += 1000
+        await episodes.add(young)
+        const onOld = await trainedOn(old)
+        await trainedOn(young)
+        await pruneEpisodes(test.database, new Date(now))
+        expect(await stale()).toEqual([onOld])
+      })
+
+      it('mark what serves without stopping it, and what is added after them', async () => {
+        const [kept, gone] = [newEpisode(), newEpisode()]
+        await episodes.add(kept)
+        await episodes.add(gone)
+        const active = await trainedOn(gone)
+        await artifacts.settle(active, { promoted: true, reason: null })
+        await episodes.remove('tenant-a', gone.id)
+        expect(await artifacts.active('model-1')).toMatchObject({ lrm: { id: active, stale: true } })
+        const late = await trainedOn(kept, gone)
+        const fine = await trainedOn(kept)
+        expect(await stale()).toEqual([late, active])
+        expect(await stale()).not.toContain(fine)
+      })
+    })
+
+    describe('consolidations', () => {
+      it('start queued, with one job of ids whose id is theirs', async () => {
+        const asked = await consolidations.request({
+          fingerprint: 'model-1',
+          kinds: ['weaver', 'lrm'],
+          force: true,
+          trigger: 'schedule',
+        })
+        expect(asked).toEqual({
+          id: expect.any(String),
+          fingerprint: 'model-1',
+          status: 'queued',
+          artifacts: [],
+          kinds: ['weaver', 'lrm'],
+          force: true,
+          trigger: 'schedule',
+          progress: 0,
+          step: null,
+          createdAt: expect.any(String),
+          startedAt: null,
+          finishedAt: null,
+          episodes: 0,
+          attempts: 0,
+          error: null,
+        })
+        expect(await consolidations.get(asked.id)).toEqual(asked)
+        expect(await outbox.claim(9, LEASE)).toEqual([
+          { id: asked.id, kind: 'consolidation.run', payload: { consolidationId: asked.id } },
+        ])
+      })
+
+      it('are one at a time for a model: the unfinished one is returned', async () => {
+        const first = await request()
+        expect((await request()).id).toBe(first.id)
+        await consolidations.begin(first.id)
+        expect(await request()).toMatchObject({ id: first.id, status: 'running' })
+        const other = await request('model-2')
+        expect(other.id).not.toBe(first.id)
+        expect(await outbox.waiting()).toBe(2)
+        await consolidations.finish(first.id, { status: 'rejected', artifacts: [], episodes: 4 })
+        const next = await request()
+        expect(next.id).not.toBe(first.id)
+        const listed = async (filter: { fingerprint?: string; limit: number }) =>
+          (await consolidations.list(filter)).map(({ id }) => id)
+        expect(await listed({ limit: 9 })).toEqual([next.id, other.id, first.id])
+        expect(await listed({ fingerprint: 'model-1', limit: 9 })).toEqual([next.id, first.id])
+        expect(await listed({ limit: 1 })).toEqual([next.id])
+      })
+
+      it('run step by step, and a second worker finds what the first has done', async () => {
+        const { id } = await request()
+        const begun = await consolidations.begin(id)
+        expect(begun).toMatchObject({ status: 'running', attempts: 1, startedAt: expect.any(String) })
+        await consolidations.enterStep(id, 'snapshot', 0.25)
+        expect(await consolidations.stepResult(id, 'snapshot')).toBe(null)
+        const result = { episodes: [{ tenantId: 'a', episodeId: NOWHERE }], nested: { value: 0.1 } }
+        await consolidations.finishStep(id, 'snapshot', result)
+        await consolidations.finishStep(id, 'snapshot', { episodes: [] })
+        await consolidations.enterStep(id, 'train', 0.5)
+
+        const again = await consolidations.begin(id)
+        expect(again).toEqual({ ...begun, step: 'train', progress: 0.5, attempts: 2 })
+        expect(await consolidations.stepResult(id, 'snapshot')).toEqual(result)
+        expect(await consolidations.stepResult(id, 'train')).toBe(null)
+      })
+
+      it('end once', async () => {
+        const { id } = await request()
+        await consolidations.begin(id)
+        await consolidations.enterStep(id, 'promote', 0.9)
+        const made = {
+          kind: 'lrm',
+          version: 'lrm-1',
+          status: 'promoted',
+          reason: null,
+          metrics: { auc: { value: 0.9, n: 10 } },
+          baseline: {},
+        } as const
+        await consolidations.finish(id, { status: 'promoted', artifacts: [made], episodes: 12 })
+        const ended = await consolidations.get(id)
+        expect(ended).toMatchObject({
+          status: 'promoted',
+          artifacts: [made],
+          episodes: 12,
+          progress: 1,
+          step: 'promote',
+          error: null,
+          finishedAt: expect.any(String),
+        })
+        await consolidations.finish(id, { status: 'failed', error: 'late' })
+        await consolidations.enterStep(id, 'train', 0.1)
+        expect(await consolidations.begin(id)).toEqual(ended)
+      })
+
+      it('fail with their error, where they stood, even before they began', async () => {
+        const first = await request()
+        await consolidations.begin(first.id)
+        await consolidations.enterStep(first.id, 'train', 0.5)
+        await consolidations.finish(first.id, { status: 'failed', error: 'out of \0memory' })
+        expect(await consolidations.get(first.id)).toMatchObject({
+          status: 'failed',
+          error: 'out of \ufffdmemory',
+          step: 'train',
+          progress: 0.5,
+        })
+        const second = await request()
+        await consolidations.finish(second.id, { status: 'failed', error: 'x' })
+        expect(await consolidations.begin(second.id)).toMatchObject({ status: 'failed', startedAt: null })
+      })
+
+      it('refuse a step without a result, and progress that is none', async () => {
+        const { id } = await request()
+        for (const nothing of [null, undefined])
+          await expect(consolidations.finishStep(id, 'train', nothing)).rejects.toThrow('result')
+        await expect(consolidations.enterStep(id, 'train', 1.01)).rejects.toThrow('progress')
+      })
+
+      it('are not found by another id', async () => {
+        for (const id of NO_IDS) {
+          for (const call of [
+            consolidations.get(id),
+            consolidations.begin(id),
+            consolidations.stepResult(id, 'train'),
+            consolidations.enterStep(id, 'train', 0.5),
+            consolidations.finishStep(id, 'train', {}),
+            consolidations.finish(id, { status: 'failed', error: 'x' }),
+          ])
+            await expect(call).rejects.toEqual(NO_CONSOLIDATION)
+        }
+      })
+
+      it('get back in line when their job was lost, under its id, also when the outbox forgot it', async () => {
+        const [lost, running, waiting, done] = [
+          await request('lost'),
+          await request('running'),
+          await request('waiting'),
+          await request('done'),
+        ]
+        await consolidations.begin(running.id)
+        await outbox.markRelayed([lost.id, running.id, done.id])
+        await consolidations.finish(done.id, { status: 'rejected', artifacts: [], episodes: 0 })
+        expect(await consolidations.recover(5_000)).toBe(0)
+        await test.database.pool.query(`
+          update consolidations set created_at = created_at - interval '9 seconds'`)
+        // Handed over just now.
+        expect(await consolidations.recover(5_000)).toBe(0)
+        await test.database.pool.query(`
+          update outbox set relayed_at = relayed_at - interval '9 seconds'`)
+        await test.database.pool.query('delete from outbox where id = $1', [running.id])
+        expect(await consolidations.recover(5_000)).toBe(2)
+        expect(await consolidations.recover(5_000)).toBe(0)
+        const rows = await outbox.claim(9, LEASE)
+        expect(rows.map(({ id }) => id).sort()).toEqual([lost.id, running.id, waiting.id].sort())
+        for (const { id, payload } of rows) expect(payload).toEqual({ consolidationId: id })
+      })
+    })
+  })
+}
