@@ -23,6 +23,7 @@ import { bool, float32, int64 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
 import { emitModelLogits } from './emit-head.ts'
 import { emitNextToken } from './sample-tokens.ts'
+import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums.ts'
 
 /**
  * Compiles the graph that decodes up to `steps` tokens per run. Iteration 0 feeds `input_ids` (S tokens on top of P
@@ -33,13 +34,17 @@ import { emitNextToken } from './sample-tokens.ts'
  * [B, S], `past_key_values.{i}.key|value` [B, K, P, h] (the model's type; P may be 0), `last_index` int64 [B] (of each
  * row's last real token within S), `uniforms` float32 [N, B] in [0, 1), N >= steps, `temperature` float32 [B] (0 =
  * argmax), `finished` bool [B], `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E],
- * `pad_token_id` int64 [].
+ * `pad_token_id` int64 [], and, where the description has `layerStates`, `thought_weights` float32 [B, S] (what the states of
+ * each fed position count in a thought).
  *
  * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm; `hidden_states[i]` predicted
  * `tokens[i]`), `finished_next` bool [B], `remaining_next` int64 [B], `present.{i}.key|value` [B, K, P+S+n-1, h].
  * 1 <= n <= steps: the first iteration always runs, and the loop stops early once all rows are finished. A row
  * finishes with the token that is an EOS or uses up `remaining`; from then on it emits `pad_token_id`. The caches hold
  * everything that was fed, hence not the last token emitted; what they hold of a row after its end is of no use.
+ * `thought_sums` float32 [B, L+1, D]: the layer states of the fed positions, weighted, plus those of every later position
+ * that predicted a token of its row. A sum over the positions that predict
+ * an answer, divided by its length, is its latent thought (LTO, arXiv 2509.26314, section 3).
  *
  * Weights are shared with `model`, outside the body; references to external data stay as they are.
  *
@@ -51,6 +56,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   const inScope = (name: string) => (weights.has(name) ? name : `step/${name}`)
   const step = renameAll(model.graph, inScope)
   const { inputs, outputs, caches, presents } = contract(description)
+  const withThoughts = description.layerStates !== null
   const tape = createTape([...weights.keys(), ...inputs.map(({ name }) => name)])
 
   const isSampled = tape.op('Greater', ['temperature', tape.constant(float32(0))])
@@ -64,6 +70,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
     'last_index',
     finished,
     'remaining',
+    ...(withThoughts ? ['thought_weights', emitNoThoughts(tape, 'remaining', description)] : []),
     ...caches,
   ]
   const body = loopBody(tape.nested(), { step, description, inScope, anySampled })
@@ -71,7 +78,8 @@ export function compileGeneration(model: Model, description: DecoderDescription)
     [
       // Only the next run's caller knows the prompt again: what the loop would feed next stays inside.
       ...['loop/next_ids', 'loop/next_mask', 'loop/next_positions', 'loop/next_last_index'],
-      ...['finished_next', 'remaining_next', ...presents, 'tokens', 'hidden_states'],
+      ...['finished_next', 'remaining_next', ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : [])],
+      ...[...presents, 'tokens', 'hidden_states'],
     ],
     'Loop',
     ['steps', tape.constant(bool(true)), ...state],
@@ -85,7 +93,8 @@ export function compileGeneration(model: Model, description: DecoderDescription)
 }
 
 /** Inputs and outputs of the compiled graph; B, S, ... as in docs/shapes.md. */
-function contract({ keyValueHeads: K, headSize: h, hiddenSize, dtype, layers }: DecoderDescription) {
+function contract(description: DecoderDescription) {
+  const { keyValueHeads: K, headSize: h, hiddenSize, dtype, layers, layerStates } = description
   const names = (stem: string) =>
     Array.from({ length: layers }, (_, i) => [`${stem}.${i}.key`, `${stem}.${i}.value`]).flat()
   const caches = names('past_key_values')
@@ -103,12 +112,14 @@ function contract({ keyValueHeads: K, headSize: h, hiddenSize, dtype, layers }: 
     value('remaining', 'int64', ['B']),
     value('eos_token_ids', 'int64', ['E']),
     value('pad_token_id', 'int64', []),
+    ...(layerStates ? [value('thought_weights', 'float32', ['B', 'S'])] : []),
   ]
   const outputs: Value[] = [
     value('tokens', 'int64', ['n', 'B']),
     value('hidden_states', 'float32', ['n', 'B', hiddenSize]),
     value('finished_next', 'bool', ['B']),
     value('remaining_next', 'int64', ['B']),
+    ...(layerStates ? [value('thought_sums', 'float32', ['B', layers + 1, hiddenSize])] : []),
     ...presents.map((name) => value(name, dtype, ['B', K, 'P+S+n-1', h])),
   ]
   return { inputs, outputs, caches, presents }
@@ -128,7 +139,7 @@ interface BodyScope {
  * Loop-carried shapes grow, so nothing here states them.
  */
 function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodyScope): Graph {
-  const { inputs, outputs, head, keyValueHeads, headSize, dtype } = description
+  const { inputs, outputs, head, layerStates, keyValueHeads, headSize, dtype } = description
   const ids = inScope(inputs.inputIds)
   const mask = inScope(inputs.attentionMask)
   const positions = inputs.positionIds === null ? 'loop/position_ids' : inScope(inputs.positionIds)
@@ -160,6 +171,11 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
   const nextPositions = tape.op('Add', [lastPosition, tape.constant(int64(1))])
   const nextLastIndex = tape.op('Sub', ['loop/last_index', 'loop/last_index']) // zeros: S = 1 from here on
 
+  const thought = layerStates && {
+    nextWeights: emitNextWeights(tape, finished),
+    sums: emitThoughtSums(tape, layerStates.map(inScope), shape, 'loop/thought_weights', 'loop/thought_sums'),
+  }
+
   const presents = outputs.present.flatMap(({ key, value }) => [inScope(key), inScope(value)])
   const keepAll = inputs.logitsToKeep
   return tape.graph({
@@ -173,6 +189,8 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
       value('loop/last_index', 'int64', [null]),
       value('loop/finished', 'bool', [null]),
       value('loop/remaining', 'int64', [null]),
+      ...(thought ? [value('loop/thought_weights', 'float32', [null, null])] : []),
+      ...(thought ? [value('loop/thought_sums', 'float32', [null, null, null])] : []),
       ...caches.map((name) => value(name, dtype, [null, keyValueHeads, null, headSize])),
     ],
     outputs: [
@@ -180,6 +198,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
       ...[nextIds, nextMask, nextPositions, nextLastIndex].map((name) => value(name, 'int64')),
       value(finished, 'bool'),
       value(remaining, 'int64'),
+      ...(thought ? [value(thought.nextWeights, 'float32'), value(thought.sums, 'float32')] : []),
       ...presents.map((name) => value(name, dtype)),
       value(token, 'int64'),
       value(hidden, 'float32'),

@@ -1,7 +1,8 @@
 /** @file What a Hugging Face decoder export looks like, read off its graph. */
 
 import { ServiceError } from '#errors'
-import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, type Value } from '#onnx'
+import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes, type Value } from '#onnx'
+import { findLayerStates } from './layer-states.ts'
 import { findLmHead, type LmHead } from './lm-head.ts'
 import { nearestNames } from './nearest-names.ts'
 
@@ -35,6 +36,11 @@ export interface DecoderDescription {
    */
   readonly padding: 'any' | 'exact'
   readonly head: LmHead
+  /**
+   * The states of a latent thought, L + 1 values `[B, S, D]`: the input of every layer, and what the head reads. Null when the
+   * layers could not be told apart; such a model serves without thoughts.
+   */
+  readonly layerStates: readonly string[] | null
   /** V and D. */
   readonly vocabularySize: number
   readonly hiddenSize: number
@@ -88,9 +94,10 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
   checkConfig(config, 'num_hidden_layers', past.length)
   checkConfig(config, 'vocab_size', vocabularySize)
   checkConfig(config, 'hidden_size', hiddenSize)
+  const inputIds = required(inputs, 'input_ids', 'input').name
   return {
     inputs: {
-      inputIds: required(inputs, 'input_ids', 'input').name,
+      inputIds,
       attentionMask: required(inputs, 'attention_mask', 'input').name,
       positionIds: positionIds?.name ?? null,
       logitsToKeep: inputs.find(({ name }) => name.endsWith('logits_to_keep'))?.name ?? null,
@@ -101,6 +108,11 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
     ...cacheLayout(inputs, past, config),
     padding,
     head,
+    layerStates: findLayerStates(sortNodes.apply(model).graph, {
+      inputIds,
+      hidden: head.hidden,
+      presentKeys: present.map(({ key }) => key),
+    }),
     vocabularySize,
     hiddenSize,
   }

@@ -13,6 +13,7 @@ import {
   type MessageToChild,
   type OperationOf,
   type Operations,
+  type Ready,
   type RoleName,
   type Roles,
 } from './protocol.ts'
@@ -32,6 +33,8 @@ const IDLE: ChildLoad = {
 export interface ChildConnection<Role extends RoleName = 'serve'> {
   readonly pid: number
   readonly provider: 'cpu' | 'cuda'
+  /** States of a latent thought of its model; 0 where it gives none. */
+  readonly thoughtLayers: number
   /** What the process last said it has to do. */
   load(): ChildLoad
   /** What the process last said it has done. */
@@ -80,7 +83,7 @@ export async function connectChild<Role extends RoleName>(
   let calls = 0
   let load = IDLE
   let totals = noTotals()
-  const started = Promise.withResolvers<'cpu' | 'cuda'>()
+  const started = Promise.withResolvers<Ready>()
   const ended = Promise.withResolvers<string>()
 
   function settle(
@@ -95,7 +98,7 @@ export async function connectChild<Role extends RoleName>(
   function receive(message: MessageFromChild): void {
     switch (message.type) {
       case 'ready':
-        started.resolve(message.provider)
+        started.resolve(message)
         break
       case 'failed':
         started.reject(fromWireError(message.error))
@@ -146,10 +149,11 @@ export async function connectChild<Role extends RoleName>(
   signal.addEventListener('abort', abandon)
   post({ type: 'start', options })
   try {
-    const provider = await started.promise
+    const { provider, thoughtLayers } = await started.promise
     return {
       pid: child.pid ?? 0,
       provider,
+      thoughtLayers,
       load: () => load,
       totals: () => totals,
       exited: ended.promise,

@@ -149,8 +149,15 @@ export interface ChildLoad {
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
+export interface Ready {
+  readonly type: 'ready'
+  readonly provider: 'cpu' | 'cuda'
+  /** States of a latent thought; 0 where the model gives none, or there is no model. */
+  readonly thoughtLayers: number
+}
+
 export type MessageFromChild =
-  | { readonly type: 'ready'; readonly provider: 'cpu' | 'cuda' }
+  | Ready
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
   | { readonly type: 'error'; readonly id: number; readonly error: WireError }

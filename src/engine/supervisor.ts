@@ -20,6 +20,8 @@ export interface Supervisor {
   state(): EngineStatus['state']
   /** Of the live process, or else of the last. */
   provider(): 'cpu' | 'cuda'
+  /** States of a latent thought; 0 where the model gives none. */
+  readonly thoughtLayers: number
   restarts(): number
   /** What all processes have done so far. */
   totals(): EngineTotals
@@ -36,6 +38,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   const closing = new AbortController()
   let connection: ChildConnection | null = await connectChild('serve', options, logger, closing.signal)
   let { provider } = connection
+  const { thoughtLayers } = connection
   let restarts = 0
   /** Of the processes that are gone. */
   let pastTotals = noTotals()
@@ -85,6 +88,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   return {
     state: () => (closing.signal.aborted ? 'closed' : connection === null ? 'restarting' : 'ready'),
     provider: () => provider,
+    thoughtLayers,
     restarts: () => restarts,
     totals: () => (connection === null ? pastTotals : addTotals(pastTotals, connection.totals())),
     current: () => connection,

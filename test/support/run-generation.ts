@@ -18,6 +18,8 @@ export interface GenerationBatch {
   readonly remaining?: readonly number[]
   readonly eos?: readonly number[]
   readonly pad?: number
+  /** Index of each row's first token whose states count in its thought; none counts by default. */
+  readonly thoughtFrom?: readonly number[]
 }
 
 export interface GenerationResult {
@@ -27,6 +29,8 @@ export interface GenerationResult {
   readonly hiddenStates: Float32Array[][]
   readonly finished: boolean[]
   readonly remaining: number[]
+  /** `[B]` of `[L+1, D]`. */
+  readonly thoughtSums: Float32Array[]
   readonly caches: Tensor[]
   /** The mask over `caches`, for the next run: pads 0, everything decoded 1. */
   readonly mask: number[][]
@@ -55,6 +59,11 @@ export function generationFeeds(
       0,
     )
   }
+  const weights = (row: readonly number[], b: number) =>
+    padded(
+      row.map((_, i) => (i >= (batch.thoughtFrom?.[b] ?? row.length) ? 1 : 0)),
+      0,
+    )
   const uniforms = batch.uniforms ?? new Array<number[]>(steps).fill(rows.map(() => 0))
   return {
     steps: ints([steps], []),
@@ -75,6 +84,7 @@ export function generationFeeds(
     remaining: ints(batch.remaining ?? rows.map(() => 1_000_000), [B]),
     eos_token_ids: ints(eos, [eos.length]),
     pad_token_id: ints([pad], []),
+    ...(description.layerStates && { thought_weights: floats(rows.flatMap(weights), [B, S]) }),
   }
 }
 
@@ -89,12 +99,15 @@ export async function runGeneration(
   const tokens = Array.from(results['tokens']!.data as BigInt64Array, Number)
   const hidden = results['hidden_states']!.data as Float32Array
   const [n, B, D] = results['hidden_states']!.dims as [number, number, number]
+  const size = (description.layers + 1) * D
+  const sums = results['thought_sums']?.data as Float32Array | undefined
   const times = Array.from({ length: n }, (_, i) => i)
   return {
     tokens: rows.map((_, b) => times.map((i) => tokens[i * B + b]!)),
     hiddenStates: rows.map((_, b) => times.map((i) => hidden.slice((i * B + b) * D, (i * B + b + 1) * D))),
     finished: Array.from(results['finished_next']!.data as Uint8Array, Boolean),
     remaining: Array.from(results['remaining_next']!.data as BigInt64Array, Number),
+    thoughtSums: rows.flatMap((_, b) => sums?.slice(b * size, (b + 1) * size) ?? []),
     caches: cacheNames(description, 'present').map((name) => results[name]!),
     mask: feedMask(batch).map((row) => [...row, ...new Array<number>(n - 1).fill(1)]),
   }

@@ -51,16 +51,24 @@ export interface TinySessionsOptions {
   readonly halfCaches?: boolean
   /** All of the decoder in half precision, as exports for GPUs are. */
   readonly half?: boolean
+  /** False: as if its layers could not be told apart. */
+  readonly thoughts?: boolean
   readonly provider?: 'cpu' | 'cuda'
   /** Where the profile of the generation graph goes, as a prefix. */
   readonly profile?: string
 }
 
+/** The model that the sessions run. */
+export function tinyModel(options: TinySessionsOptions = {}) {
+  const tiny = tinyDecoder(options.decoder)
+  const halved = options.half ? inHalfPrecision(tiny.model) : tiny.model
+  return { ...tiny, model: options.halfCaches ? withHalfCaches(tiny.model) : halved }
+}
+
 export async function tinySessions(options: TinySessionsOptions = {}): Promise<TinySessions> {
-  const { model: plain, config } = tinyDecoder(options.decoder)
-  const halved = options.half ? inHalfPrecision(plain) : plain
-  const model = options.halfCaches ? withHalfCaches(plain) : halved
-  const description = describeDecoder(model, config)
+  const { model, config } = tinyModel(options)
+  const described = describeDecoder(model, config)
+  const description = options.thoughts === false ? { ...described, layerStates: null } : described
   const { hiddenSize } = description
   const load = (graph: Uint8Array, profile?: string) =>
     createSession(graph, {
@@ -77,6 +85,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     },
     padding: options.padding ?? description.padding,
     hiddenSize,
+    thoughtLayers: description.layerStates?.length ?? 0,
     eosTokenIds: [EOS],
     padTokenId: 0,
   })
@@ -107,6 +116,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     scheduler,
     layout: runner.layout,
     hiddenSize,
+    thoughtLayers: runner.thoughtLayers,
     contextLength: options.contextLength ?? TINY_CONTEXT,
     eosTokenIds: [EOS],
     cacheBytes: options.cacheBytes ?? 2 ** 30,

@@ -13,11 +13,13 @@ export function createGenerationGraph(
     readonly layout: KvLayout
     readonly padding: 'any' | 'exact'
     readonly hiddenSize: number
+    /** 0 for a graph without thoughts. */
+    readonly thoughtLayers: number
     readonly eosTokenIds: readonly number[]
     readonly padTokenId: number
   },
 ): StepRunner {
-  const { layout, padding, hiddenSize } = model
+  const { layout, padding, hiddenSize, thoughtLayers } = model
   const pastNames = cacheNames('past_key_values', layout)
   const presentNames = cacheNames('present', layout)
   const constants: Feeds = { eos_token_ids: int64(model.eosTokenIds), pad_token_id: int64(model.padTokenId) }
@@ -25,10 +27,12 @@ export function createGenerationGraph(
     layout,
     padding,
     hiddenSize,
+    thoughtLayers,
     async run(feeds, fetch) {
       const fetches = [
         'tokens',
         ...(fetch.hiddenStates ? ['hidden_states'] : []),
+        ...(fetch.thoughtSums ? ['thought_sums'] : []),
         ...(fetch.present ? presentNames : []),
       ]
       const fetched = await session.run({ ...constants, ...stepFeeds(feeds, pastNames, layout) }, fetches)
@@ -37,6 +41,7 @@ export function createGenerationGraph(
         tokens: tokens.data as BigInt64Array,
         emitted: tokens.shape[0]!,
         hiddenStates: fetch.hiddenStates ? (fetched['hidden_states']!.data as Float32Array) : null,
+        thoughtSums: fetch.thoughtSums ? (fetched['thought_sums']!.data as Float32Array) : null,
         present: fetch.present ? blockOf(presentNames.map((name) => fetched[name]!)) : null,
       }
     },
@@ -63,6 +68,7 @@ function stepFeeds(feeds: StepFeeds, pastNames: readonly string[], layout: KvLay
     temperature: createTensor('float32', [rows], feeds.temperature),
     finished: createTensor('bool', [rows], feeds.finished),
     remaining: createTensor('int64', [rows], feeds.remaining),
+    thought_weights: createTensor('float32', [rows, inputLength], feeds.thoughtWeights),
     ...Object.fromEntries(
       pastNames.map((name, index) => [name, createTensor(layout.type, pastShape, past.arrays[index]!)]),
     ),

@@ -52,6 +52,7 @@ export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'
       layout: compiled.layout,
       padding: compiled.padding,
       hiddenSize: sizes.hiddenSize,
+      thoughtLayers: compiled.thoughtLayers,
       eosTokenIds: sizes.eosTokenIds,
       padTokenId: sizes.padTokenId,
     }),
@@ -85,6 +86,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     logits: compileHeadLogits(model, description),
     layout,
     padding: description.padding,
+    thoughtLayers: description.layerStates?.length ?? 0,
     dataFolder: dirname(home),
     isSmall: (await totalBytes([graphFile, ...externalFiles])) < SMALL_MODEL_BYTES,
   }

@@ -41,6 +41,7 @@ function send(message: MessageFromChild, sent = () => {}): void {
 let started: {
   readonly handlers: Partial<Handlers<OperationName>>
   readonly tell?: (message: SessionMessage) => void
+  readonly thoughtLayers?: number
 } = { handlers: {} }
 
 async function start(options: Roles[RoleName]['options']): Promise<void> {
@@ -50,7 +51,7 @@ async function start(options: Roles[RoleName]['options']): Promise<void> {
     send({ type: 'log', level, message: `execution provider ${provider}: ${reason}`, fields: {} })
     const startRole = ROLES[role as RoleName] as StartRole<RoleName>
     started = await startRole(options as Roles['serve']['options'], provider, (message) => send(message))
-    send({ type: 'ready', provider })
+    send({ type: 'ready', provider, thoughtLayers: started.thoughtLayers ?? 0 })
   } catch (thrown) {
     process.exitCode = 1
     send({ type: 'failed', error: toWireError(thrown) }, () => process.disconnect?.())

@@ -13,4 +13,6 @@ export interface StartedRole<Name extends RoleName> {
   readonly handlers: Handlers<OperationOf<Name>>
   /** Takes what is not answered. */
   readonly tell?: (message: SessionMessage) => void
+  /** States of a latent thought of the model. */
+  readonly thoughtLayers?: number
 }

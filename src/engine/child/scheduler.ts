@@ -37,6 +37,8 @@ interface RowRequest {
     /** How many leading states to return. */
     readonly latents: number
   } | null
+  /** Index in `input` of the first token whose layer states count in the thought; none is wanted unless given. */
+  readonly thoughtFrom?: number | null
   /** Whether the row's cache is wanted back. */
   readonly keepCache: boolean
   /** Drops the row when the next run is formed. */
@@ -53,6 +55,8 @@ export interface RowResult {
   readonly endedByEos: boolean
   /** Decoding: the states that predicted the first tokens, `[<= latents, D]`. Else the state of the last input token, `[1, D]`. */
   readonly hiddenStates: Float32Array
+  /** Layer states summed over the fed tokens from `thoughtFrom` on and all decoded tokens but the last, `[L+1, D]`. */
+  readonly thoughtSum: Float32Array | null
   /** Cache of past, input and all decoded tokens but the last, in memory of its own; null unless asked for. */
   readonly cached: KvView | null
 }
@@ -62,7 +66,12 @@ export interface StepRunner {
   readonly layout: KvLayout
   readonly padding: 'any' | 'exact'
   readonly hiddenSize: number
-  run(feeds: StepFeeds, fetch: { hiddenStates: boolean; present: boolean }): Promise<StepFetches>
+  /** L + 1; 0 when the graph gives no thoughts, and asking for them is an error. */
+  readonly thoughtLayers: number
+  run(
+    feeds: StepFeeds,
+    fetch: { hiddenStates: boolean; thoughtSums: boolean; present: boolean },
+  ): Promise<StepFetches>
 }
 
 export interface SchedulerLimits {
@@ -112,6 +121,9 @@ interface Row {
   past: KvView | null
   /** Tokens not cached yet. */
   input: readonly number[]
+  /** As in the request, but of the input that is left. */
+  thoughtFrom: number | null
+  thoughtSum: Float32Array | null
   readonly tokens: number[]
   readonly states: Float32Array[]
   stateCount: number
@@ -250,6 +262,7 @@ export function createScheduler(deps: {
       const composedAt = performance.now()
       const fetches = await runner.run(feeds, {
         hiddenStates: rows.some((row) => wantedStates(row) > 0),
+        thoughtSums: rows.some(({ thoughtFrom }) => thoughtFrom !== null),
         present: rows.some(({ request, input }, index) => {
           return request.decode !== null || request.keepCache || stepRows[index]!.input.length < input.length
         }),
@@ -293,6 +306,7 @@ export function createScheduler(deps: {
       temperature: decodes ? decode.temperature : 0,
       remaining: decodes ? remaining(row) : 1,
       uniforms: decodes && row.random ? drawUniforms(row.random, steps) : null,
+      thoughtFrom: row.thoughtFrom === null ? null : Math.min(row.thoughtFrom, input.length),
     }
   }
 
@@ -300,6 +314,7 @@ export function createScheduler(deps: {
     const { request } = row
     if (!isDecoding(row)) totals.prefillTokens += fed
     row.past = outcome.cached
+    collectThought(row, fed, outcome)
     const last = fed === row.input.length
     if (last) collectStates(row, outcome)
     if (!last) {
@@ -319,6 +334,7 @@ export function createScheduler(deps: {
       tokens: row.tokens,
       endedByEos: request.decode !== null && outcome.endedByEos,
       hiddenStates: concatenate(row.states, row.stateCount * runner.hiddenSize),
+      thoughtSum: row.thoughtSum,
       cached: request.keepCache && row.past ? compact(runner.layout, row.past) : null,
     })
   }
@@ -333,6 +349,13 @@ export function createScheduler(deps: {
     const states = hiddenStates.subarray(0, wanted * runner.hiddenSize)
     row.states.push(states)
     row.stateCount += states.length / runner.hiddenSize
+  }
+
+  function collectThought(row: Row, fed: number, { thoughtSum }: StepOutcome): void {
+    if (row.thoughtFrom === null || thoughtSum === null) return
+    row.thoughtFrom = Math.max(0, row.thoughtFrom - fed)
+    const sum = row.thoughtSum ?? new Float32Array(thoughtSum.length)
+    row.thoughtSum = sum.map((value, i) => value + thoughtSum[i]!)
   }
 
   function load(): SchedulerLoad {
@@ -362,6 +385,8 @@ export function createScheduler(deps: {
           dueAt,
           past: request.past,
           input: request.input,
+          thoughtFrom: request.thoughtFrom ?? null,
+          thoughtSum: null,
           tokens: [],
           states: [],
           stateCount: 0,

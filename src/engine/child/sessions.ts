@@ -7,7 +7,7 @@
  * begins alike is fed from where they part.
  */
 
-import type { Continuation, GenerationRow, Priority, ScoreRow, SequenceId } from '#algorithms'
+import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
 import {
   bytesPerPosition,
@@ -74,6 +74,8 @@ export function createSessions(deps: {
   readonly scheduler: Scheduler
   readonly layout: KvLayout
   readonly hiddenSize: number
+  /** L + 1; 0 when the graph gives no thoughts: then there are none. */
+  readonly thoughtLayers: number
   readonly contextLength: number
   readonly eosTokenIds: readonly number[]
   /**
@@ -181,19 +183,24 @@ export function createSessions(deps: {
     const prefix = end === -1 ? row.prefix : row.prefix.slice(0, end + 1)
     const start = [...from.tokens, ...prefix]
     const room = Math.min(row.maxNewTokens, deps.contextLength - start.length)
+    // The last token before the answer is always fed: its states predict the first of the answer, and belong to its thought.
     const cache = truncate(await cacheOf(session, from), from.tokens.length - 1)
+    const covered = viewLength(cache)
+    const thoughtFrom = row.thought && deps.thoughtLayers > 0 ? from.tokens.length - 1 - covered : null
     if (end !== -1 || room <= 0) {
       return {
         sequence: addSequence(session, start, cache),
         tokens: prefix,
         latents: { data: new Float32Array(), length: 0, width: deps.hiddenSize },
+        thought: await thoughtOfFed(session, cache, start.slice(covered, -1), thoughtFrom, prefix.length),
         finish: end === -1 ? 'length' : 'eos',
         generatedTokens: 0,
       }
     }
     const result = await scheduler.submit({
       past: cache,
-      input: start.slice(viewLength(cache)),
+      input: start.slice(covered),
+      thoughtFrom,
       decode: {
         temperature: row.temperature,
         seed: row.seed,
@@ -212,9 +219,28 @@ export function createSessions(deps: {
         length: result.hiddenStates.length / deps.hiddenSize,
         width: deps.hiddenSize,
       },
+      thought: meanOf(result.thoughtSum, prefix.length + result.tokens.length),
       finish: result.endedByEos ? 'eos' : 'length',
       generatedTokens: result.tokens.length,
     }
+  }
+
+  /** The thought of an answer that is not decoded, only fed: `input` ends before its last token, which predicts nothing. */
+  async function thoughtOfFed(
+    session: Session,
+    past: KvView | null,
+    input: readonly number[],
+    thoughtFrom: number | null,
+    answerLength: number,
+  ): Promise<LatentThought | null> {
+    if (thoughtFrom === null || answerLength === 0) return null
+    const row = { past, input, thoughtFrom, decode: null, keepCache: false, ...session.common }
+    return meanOf((await scheduler.submit(row)).thoughtSum, answerLength)
+  }
+
+  function meanOf(sum: Float32Array | null, count: number): LatentThought | null {
+    if (sum === null) return null
+    return { data: sum.map((value) => value / count), layers: deps.thoughtLayers, width: deps.hiddenSize }
   }
 
   async function feedSuffix(session: Session, row: ScoreRow): Promise<RowResult> {

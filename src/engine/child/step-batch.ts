@@ -28,6 +28,8 @@ export interface StepRow {
   readonly remaining: number
   /** One number in [0, 1) per token of the run; null where the row does not sample. */
   readonly uniforms: Float32Array | null
+  /** Index in `input` of the first token whose layer states count in the thought; null when none is wanted. */
+  readonly thoughtFrom: number | null
 }
 
 /** Feeds of the generation graph (names and shapes: `compileGeneration` of the decoder room). */
@@ -45,6 +47,7 @@ export interface StepFeeds {
   readonly temperature: Float32Array<ArrayBuffer>
   readonly finished: Uint8Array<ArrayBuffer>
   readonly remaining: BigInt64Array<ArrayBuffer>
+  readonly thoughtWeights: Float32Array<ArrayBuffer>
 }
 
 /** What the graph answers. */
@@ -54,6 +57,8 @@ export interface StepFetches {
   readonly emitted: number
   /** `[n, B, D]`, null when not fetched. */
   readonly hiddenStates: Float32Array | null
+  /** `[B, L+1, D]`, null when not fetched. */
+  readonly thoughtSums: Float32Array | null
   /** Past, input and n - 1 emitted tokens; null when not fetched. */
   readonly present: KvBlock | null
 }
@@ -65,6 +70,8 @@ export interface StepOutcome {
   readonly endedByEos: boolean
   /** States that predicted `tokens`, `[tokens.length, D]`; null when not fetched. */
   readonly hiddenStates: Float32Array | null
+  /** Layer states from `thoughtFrom` on, of `tokens` those that predicted another, summed: `[L+1, D]`; null when not wanted. */
+  readonly thoughtSum: Float32Array | null
   /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
   readonly cached: KvView | null
 }
@@ -96,6 +103,7 @@ export function composeFeeds(
     temperature: Float32Array.from(rows, ({ temperature }) => temperature),
     finished: new Uint8Array(rows.length),
     remaining: BigInt64Array.from(rows, ({ remaining }) => BigInt(remaining)),
+    thoughtWeights: new Float32Array(rows.length * inputLength),
   }
   for (const [index, row] of rows.entries()) {
     for (const [start, end] of pastSpans(past, row)) {
@@ -107,6 +115,9 @@ export function composeFeeds(
     for (const [offset, token] of row.input.entries()) {
       feeds.inputIds[first + offset] = BigInt(token)
       feeds.positionIds[first + offset] = BigInt(covered + offset)
+    }
+    if (row.thoughtFrom !== null) {
+      feeds.thoughtWeights.fill(1, first + row.thoughtFrom, (index + 1) * inputLength)
     }
     // The graph reads one line of uniforms per step: [N, B].
     if (row.uniforms) {
@@ -125,7 +136,8 @@ export function splitFetches(
   fetches: StepFetches,
   eosTokenIds: ReadonlySet<number>,
 ): StepOutcome[] {
-  const { emitted, hiddenStates, present } = fetches
+  const { emitted, hiddenStates, thoughtSums, present } = fetches
+  const thoughtSize = thoughtSums ? thoughtSums.length / rows.length : 0
   return rows.map((row, index) => {
     const tokens: number[] = []
     let endedByEos = false
@@ -138,6 +150,10 @@ export function splitFetches(
       tokens,
       endedByEos,
       hiddenStates: hiddenStates && column(hiddenStates, index, rows.length, emitted, tokens.length),
+      thoughtSum:
+        thoughtSums && row.thoughtFrom !== null
+          ? thoughtSums.subarray(index * thoughtSize, (index + 1) * thoughtSize)
+          : null,
       cached: present && {
         block: present,
         row: index,

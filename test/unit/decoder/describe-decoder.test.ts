@@ -55,10 +55,13 @@ const withTail = (
   })
 
 test('a Llama export is described by its names and sizes', () => {
-  const { inputs, outputs, head, ...sizes } = describeDecoder(tinyDecoder({ keyValueHeads: 1 }).model, {
-    ...config,
-    num_key_value_heads: 1,
-  })
+  const { inputs, outputs, head, layerStates, ...sizes } = describeDecoder(
+    tinyDecoder({ keyValueHeads: 1 }).model,
+    {
+      ...config,
+      num_key_value_heads: 1,
+    },
+  )
   expect(sizes).toEqual({
     layers: 2,
     keyValueHeads: 1,
@@ -71,6 +74,7 @@ test('a Llama export is described by its names and sizes', () => {
   expect(inputs.past[1]).toEqual({ key: 'past_key_values.1.key', value: 'past_key_values.1.value' })
   expect(outputs.present[0]).toEqual({ key: 'present.0.key', value: 'present.0.value' })
   expect(head).toMatchObject({ projection: { kind: 'dense', rowsAreTokens: false }, elementwise: [] })
+  expect(layerStates).toHaveLength(3)
 })
 
 test('a fused export needs no position_ids and demands exact padding', () => {
