@@ -1,6 +1,9 @@
 /** @file What a latent reward model is trained on, and what comes of it. */
 
 import type { LatentThought } from '../ports.ts'
+import type { Figure } from '../training/training-types.ts'
+
+export type { Figure, Training, TrainingRun } from '../training/training-types.ts'
 
 /** One judged answer whose label is known. */
 export interface LabelledThought {
@@ -14,21 +17,6 @@ export interface LabelledThought {
   readonly trusted: boolean
 }
 
-/** A figure with its 95 % interval, over `n` answers. */
-export interface Figure {
-  readonly value: number
-  readonly n: number
-  readonly low?: number
-  readonly high?: number
-}
-
-export interface TrainingRun {
-  readonly seed: number
-  readonly signal: AbortSignal
-  /** Share that is done, in [0, 1]. */
-  readonly onProgress?: (share: number) => void
-}
-
 export interface TrainedRewardModel {
   /** ONNX: `thoughts` float32 [N, L+1, D] to `probability` float32 [N], standardising and calibration inside. */
   readonly model: Uint8Array
@@ -39,8 +27,3 @@ export interface TrainedRewardModel {
   /** Which of the examples those were: a rival is judged on the same. */
   readonly heldOut: readonly number[]
 }
-
-export type Training<Trained> =
-  | { readonly trained: Trained }
-  /** Why there was nothing to learn from, in words. */
-  | { readonly skipped: string }

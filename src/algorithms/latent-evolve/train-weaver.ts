@@ -1,0 +1,277 @@
+/** @file A weaver from admitted episodes: split, train, measure. */
+
+import { decodeModel, encodeModel, loadTensor } from '#onnx'
+import { float32, type Tensor } from '#tensor'
+import { bootstrapByQuestion } from '../lto/bootstrap.ts'
+import { LEAST_QUESTIONS, splitQuestions } from '../lto/split-questions.ts'
+import type { GraphRunner, Latents } from '../ports.ts'
+import type { Parameters } from '../training/layers.ts'
+import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
+import type { Figure, Training, TrainingRun } from '../training/training-types.ts'
+import { weave } from './weave.ts'
+import {
+  clippedTarget,
+  type LatentScale,
+  latentScale,
+  stackLatents,
+  stackRows,
+  type WeaverExample,
+} from './weaver-examples.ts'
+import { compileWeaver, compileWeaverTraining } from './weaver-graphs.ts'
+import { createWeaverParameters, SCALE, type WeaverArchitecture } from './weaver-network.ts'
+
+export interface WeaverOptions extends EpochOptions {
+  /** S_max: positions that it learns to move. */
+  readonly latents: number
+  /** Width and residual blocks inside. */
+  readonly hidden: number
+  readonly blocks: number
+  /** No position is moved further than this many norms of its z_base, in what it learns from and in what it does. */
+  readonly maxShift: number
+  /** The active weaver's file: training starts from it and from nothing, and what validates better is kept. */
+  readonly warmStart?: Uint8Array
+}
+
+export interface TrainedWeaver {
+  /** ONNX: float32 `embedding` [N, D], `z_base` [N, S, D] and `mask` [N, S] to `z` [N, S, D]. */
+  readonly model: Uint8Array
+  readonly features: { readonly latents: number; readonly width: number }
+  readonly options: Readonly<Record<string, unknown>>
+  /**
+   * On episodes of questions it never saw: `mse` per latent coordinate, `mse.identity` of doing nothing, and `explained`, the share of
+   * the latter that it removes.
+   */
+  readonly metrics: Readonly<Record<'mse' | 'mse.identity' | 'explained', Figure>>
+  /** Which of the examples those were: the gate replays their questions. */
+  readonly heldOut: readonly number[]
+}
+
+const DEFAULTS: Omit<WeaverOptions, 'latents'> = {
+  hidden: 128,
+  blocks: 2,
+  maxShift: 1,
+  epochs: 60,
+  batch: 64,
+  lr: 1e-3,
+  weightDecay: 0.05,
+  patience: 15,
+}
+
+/** Network and scale as they are before the first step. */
+interface Start {
+  readonly name: 'warm' | 'cold'
+  readonly architecture: WeaverArchitecture
+  readonly parameters: Parameters
+  readonly scale: LatentScale
+}
+
+/**
+ * Trains a weaver (LatentEvolve, arXiv 2509.24771, Eq. 7 and 9: the mean of ||W(e_c, z_base) - z*||^2, masked) on 70 % of the
+ * questions; another 10 % decide when to stop and, with a warm start, whether it was better than a cold one; the rest measures.
+ *
+ * Guards against poisoned episodes: no target is further than `maxShift` from its z_base, and neither is anything that the
+ * served graph answers. Episodes that are not whole (not finite, shapes that disagree, a weight of 0) are left out and counted
+ * (`options.dropped`). Seeded: the same examples and seed give the same bytes on a CPU.
+ *
+ * @returns what was skipped and why when there is too little to learn from.
+ * @throws ServiceError ABORTED when the signal fires.
+ */
+export async function trainWeaver(
+  runner: GraphRunner,
+  examples: readonly WeaverExample[],
+  run: TrainingRun,
+  given: Partial<WeaverOptions> & Pick<WeaverOptions, 'latents'>,
+): Promise<Training<TrainedWeaver>> {
+  const { warmStart, ...options } = { ...DEFAULTS, ...given }
+  const usable = [...examples.keys()].filter((index) => isWhole(examples[index]!))
+  if (usable.length === 0) return { skipped: `no episodes to learn from (${examples.length} unusable)` }
+  const widths = new Set(usable.map((index) => examples[index]!.zBase.width))
+  if (widths.size > 1) return { skipped: `latents of different widths: ${[...widths].join(', ')}` }
+  const split = splitQuestions(usable.map((index) => examples[index]!.question))
+  if (split === null) {
+    const questions = new Set(usable.map((index) => examples[index]!.question)).size
+    return { skipped: `too few questions: expected ${LEAST_QUESTIONS}, got ${questions}` }
+  }
+  const part = (places: readonly number[]): Part => {
+    const own = places.map((place) => examples[usable[place]!]!)
+    return { examples: own, targets: own.map((example) => clippedTarget(example, options.maxShift)) }
+  }
+  const [train, validation, heldOut] = [part(split.train), part(split.calibration), part(split.heldOut)]
+
+  const architecture = { ...options, width: [...widths][0]! }
+  const cold: Start = {
+    name: 'cold',
+    architecture,
+    parameters: createWeaverParameters(architecture, run.seed),
+    scale: latentScale(train.examples, options.latents, architecture.width),
+  }
+  const warm = warmStart === undefined ? null : startFrom(warmStart, cold)
+  const starts = warm === null ? [cold] : [warm, cold]
+  const trained = []
+  for (const [index, start] of starts.entries()) {
+    const onProgress = (share: number) => run.onProgress?.((index + share) / starts.length)
+    trained.push(await trainFrom(runner, start, { train, validation }, options, { ...run, onProgress }))
+  }
+  const best = trained.reduce((a, b) => (b.judged.loss < a.judged.loss ? b : a))
+  const model = encodeModel(
+    compileWeaver(best.start.architecture, best.start.scale, best.parameters, options),
+  )
+  const { latents } = options
+  const { width } = architecture
+  return {
+    trained: {
+      model,
+      features: { latents, width },
+      options: {
+        ...options,
+        start: best.start.name,
+        validationLoss: Object.fromEntries(trained.map(({ start, judged }) => [start.name, judged.loss])),
+        bestEpoch: best.bestEpoch,
+        epochsRun: best.epochs,
+        episodes: { train: train.examples.length, validation: validation.examples.length },
+        dropped: examples.length - usable.length,
+      },
+      metrics: measure(heldOut, await woven(runner, model, heldOut, latents), latents, run.seed),
+      heldOut: split.heldOut.map((place) => usable[place]!),
+    },
+  }
+}
+
+interface Part {
+  readonly examples: readonly WeaverExample[]
+  readonly targets: readonly Latents[]
+}
+
+async function trainFrom(
+  runner: GraphRunner,
+  start: Start,
+  { train, validation }: { readonly train: Part; readonly validation: Part },
+  options: Omit<WeaverOptions, 'warmStart'>,
+  run: TrainingRun,
+) {
+  const { architecture, scale } = start
+  const { latents, width } = architecture
+  const rows = stackRows(train.examples, latents, width)
+  const examples = train.examples.length
+  const unit = Math.sqrt(meanOf(train, shiftsOf(train, latents))) || 1
+  const epoch = await trainEpochs(
+    runner,
+    {
+      examples,
+      data: {
+        embedding: rows.embedding,
+        z_base: rows.zBase,
+        mask: rows.mask,
+        z_star: stackLatents(train.targets, latents, width),
+        weights: float32(train.examples.map(({ weight = 1 }) => weight)),
+      },
+      compile: (batch) =>
+        compileWeaverTraining(architecture, scale, start.parameters, { examples, batch, unit }),
+      async judge(parameters) {
+        const model = encodeModel(compileWeaver(architecture, scale, parameters, options))
+        const made = await woven(runner, model, validation, latents)
+        return { loss: meanOf(validation, errorsOf(validation, made, latents)) }
+      },
+    },
+    options,
+    run,
+  )
+  return { ...epoch, start }
+}
+
+/** What a weaver's file makes of the episodes. */
+async function woven(runner: GraphRunner, model: Uint8Array, { examples }: Part, latents: number) {
+  const graph = await runner.load(model)
+  try {
+    return await weave(graph, examples, latents)
+  } finally {
+    await graph.close()
+  }
+}
+
+/** Squared error of every episode, summed over the positions that the weaver knows, and how many coordinates those are. */
+interface SquaredError {
+  readonly sum: number
+  readonly coordinates: number
+}
+
+function errorsOf({ targets }: Part, made: readonly Latents[], latents: number): SquaredError[] {
+  return targets.map((target, index) => {
+    const coordinates = Math.min(latents, target.length) * target.width
+    let sum = 0
+    for (let i = 0; i < coordinates; i++) sum += (made[index]!.data[i]! - target.data[i]!) ** 2
+    return { sum, coordinates }
+  })
+}
+
+/** Of doing nothing. */
+function shiftsOf(part: Part, latents: number): SquaredError[] {
+  return errorsOf(
+    part,
+    part.examples.map(({ zBase }) => zBase),
+    latents,
+  )
+}
+
+/** Per coordinate, by weight; `times` counts each episode that often. */
+function meanOf({ examples }: Part, errors: readonly SquaredError[], times?: Float64Array): number {
+  let total = 0
+  let mass = 0
+  for (const [index, { sum, coordinates }] of errors.entries()) {
+    const weight = (examples[index]!.weight ?? 1) * (times?.[index] ?? 1)
+    total += weight * sum
+    mass += weight * coordinates
+  }
+  return total / mass
+}
+
+function measure(
+  part: Part,
+  made: readonly Latents[],
+  latents: number,
+  seed: number,
+): TrainedWeaver['metrics'] {
+  const own = errorsOf(part, made, latents)
+  const identity = shiftsOf(part, latents)
+  const questions = part.examples.map(({ question }) => question)
+  const figure = (statistic: (times: Float64Array) => number) =>
+    bootstrapByQuestion(questions, statistic, { seed })
+  return {
+    mse: figure((times) => meanOf(part, own, times)),
+    'mse.identity': figure((times) => meanOf(part, identity, times)),
+    explained: figure((times) => 1 - meanOf(part, own, times) / meanOf(part, identity, times)),
+  }
+}
+
+/** An earlier weaver's parameters and scale; null when it is no weaver of the same architecture. */
+function startFrom(bytes: Uint8Array, like: Start): Start | null {
+  try {
+    const { initializers } = decodeModel(bytes).graph
+    const read = (name: string, { shape }: Tensor) => {
+      const stored = initializers.get(name)
+      const tensor = stored && loadTensor(stored)
+      const isLike = tensor?.dtype === 'float32' && tensor.shape.join() === shape.join()
+      return isLike ? (tensor as Tensor<'float32'>) : null
+    }
+    const parameters = new Map<string, Tensor<'float32'>>()
+    for (const [name, tensor] of like.parameters) {
+      const found = read(name, tensor)
+      if (found === null) return null
+      parameters.set(name, found)
+    }
+    const mean = read(SCALE.mean, like.scale.mean)
+    const deviation = read(SCALE.deviation, like.scale.deviation)
+    if (mean === null || deviation === null) return null
+    return { name: 'warm', architecture: like.architecture, parameters, scale: { mean, deviation } }
+  } catch {
+    // A damaged file is nothing to start from; the cold start is always there.
+    return null
+  }
+}
+
+function isWhole({ embedding, zBase, zStar, weight = 1 }: WeaverExample): boolean {
+  const isFilled = ({ data, length, width }: Latents) =>
+    length > 0 && data.length === length * width && data.every(Number.isFinite)
+  const fits = embedding.length === zBase.width && zStar.width === zBase.width
+  return weight > 0 && fits && embedding.every(Number.isFinite) && isFilled(zBase) && isFilled(zStar)
+}

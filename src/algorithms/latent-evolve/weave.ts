@@ -1,0 +1,60 @@
+/** @file Runs a loaded weaver over many rows. */
+
+import { ServiceError } from '#errors'
+import { createTensor } from '#tensor'
+import type { Latents, LoadedGraph, WeaverRow } from '../ports.ts'
+import { stackRows } from './weaver-examples.ts'
+
+/** Most rows of one run: bounds what is in memory, and how long others wait for the engine process. */
+const ROWS = 256
+
+/**
+ * z'_base of every row, in order, the shape of its z_base: positions beyond the `latents` that the weaver knows stay as they are.
+ *
+ * @throws ServiceError SHAPE_MISMATCH when rows differ in width; ARTIFACT_INVALID when the weaver answers with another shape or
+ *   with something that is no number.
+ */
+export async function weave(
+  graph: LoadedGraph,
+  rows: readonly WeaverRow[],
+  latents: number,
+): Promise<readonly Latents[]> {
+  const woven: Latents[] = []
+  for (let first = 0; first < rows.length; first += ROWS) {
+    woven.push(...(await weaveBatch(graph, rows.slice(first, first + ROWS), latents)))
+  }
+  return woven
+}
+
+async function weaveBatch(
+  graph: LoadedGraph,
+  rows: readonly WeaverRow[],
+  latents: number,
+): Promise<readonly Latents[]> {
+  const { width } = rows[0]!.zBase
+  const odd = rows.find(({ embedding, zBase }) => zBase.width !== width || embedding.length !== width)
+  if (odd !== undefined) {
+    const got = odd.zBase.width === width ? odd.embedding.length : odd.zBase.width
+    throw new ServiceError('SHAPE_MISMATCH', `weave: expected rows of width ${width}, got ${got}`)
+  }
+  const { embedding, zBase, mask } = stackRows(rows, latents, width)
+  const { z } = await graph.run({ embedding, z_base: zBase, mask }, ['z'])
+  const expected = [rows.length, latents, width]
+  if (z.dtype !== 'float32' || z.shape.join() !== expected.join()) {
+    throw new ServiceError(
+      'ARTIFACT_INVALID',
+      `weave: expected float32 [${expected}], got ${z.dtype} [${z.shape}]`,
+    )
+  }
+  const moved = createTensor('float32', z.shape, z.data as Float32Array).data
+  const wrong = moved.find((value) => !Number.isFinite(value))
+  if (wrong !== undefined) {
+    throw new ServiceError('ARTIFACT_INVALID', `weave: expected numbers, got ${wrong}`)
+  }
+  return rows.map((row, index) => {
+    const data = row.zBase.data.slice()
+    const known = Math.min(latents, row.zBase.length) * width
+    data.set(moved.subarray(index * latents * width, index * latents * width + known))
+    return { ...row.zBase, data }
+  })
+}

@@ -1,0 +1,105 @@
+/** @file What a weaver learns from, as tensors. */
+
+import { createTensor, float32, norm, type Tensor } from '#tensor'
+import type { Latents, WeaverRow } from '../ports.ts'
+
+/** One admitted episode. */
+export interface WeaverExample extends WeaverRow {
+  /** The same for every episode of the same question: splits never cut through it. */
+  readonly question: string
+  readonly zStar: Latents
+  /** How much it counts, above 0; 1 unless given. */
+  readonly weight?: number
+}
+
+/** Mean and deviation of every feature of z_base, `[D]` each; the deviation is above 0. */
+export interface LatentScale {
+  readonly mean: Tensor<'float32'>
+  readonly deviation: Tensor<'float32'>
+}
+
+/** Rows `[N]` at the positions that a weaver knows; shorter ones are masked. */
+export interface WeaverTensors {
+  /** [N, D] */
+  readonly embedding: Tensor<'float32'>
+  /** [N, S, D] */
+  readonly zBase: Tensor<'float32'>
+  /** [N, S]: 1 where there is a latent. */
+  readonly mask: Tensor<'float32'>
+}
+
+/** The first `latents` positions of every row; what is beyond them is no business of the weaver's. */
+export function stackRows(rows: readonly WeaverRow[], latents: number, width: number): WeaverTensors {
+  const mask = new Float32Array(rows.length * latents)
+  const embedding = new Float32Array(rows.length * width)
+  for (const [index, row] of rows.entries()) {
+    mask.fill(1, index * latents, index * latents + Math.min(latents, row.zBase.length))
+    embedding.set(row.embedding, index * width)
+  }
+  return {
+    embedding: createTensor('float32', [rows.length, width], embedding),
+    zBase: stackLatents(
+      rows.map(({ zBase }) => zBase),
+      latents,
+      width,
+    ),
+    mask: createTensor('float32', [rows.length, latents], mask),
+  }
+}
+
+/** [N, S, D], zero where a row has no such position. */
+export function stackLatents(rows: readonly Latents[], latents: number, width: number): Tensor<'float32'> {
+  const data = new Float32Array(rows.length * latents * width)
+  for (const [index, row] of rows.entries()) {
+    data.set(row.data.subarray(0, latents * width), index * latents * width)
+  }
+  return createTensor('float32', [rows.length, latents, width], data)
+}
+
+/**
+ * z* at the positions that z_base has as well, no position further from its z_base than `maxShift` times the norm of that: one
+ * poisoned episode pulls no harder than that.
+ */
+export function clippedTarget({ zBase, zStar }: WeaverExample, maxShift: number): Latents {
+  const { width } = zBase
+  const length = Math.min(zBase.length, zStar.length)
+  const data = zBase.data.slice()
+  for (let position = 0; position < length; position++) {
+    const from = zBase.data.subarray(position * width, (position + 1) * width)
+    const shift = zStar.data
+      .subarray(position * width, (position + 1) * width)
+      .map((value, feature) => value - from[feature]!)
+    const far = norm(shift)
+    const limit = maxShift * norm(from)
+    const scale = far > limit ? limit / far : 1
+    shift.forEach((value, feature) => {
+      data[position * width + feature]! += scale * value
+    })
+  }
+  return { ...zBase, data }
+}
+
+/** Smallest deviation, as a share of the root mean square over all features. */
+const DEVIATION_FLOOR = 1e-3
+
+/** Over all positions of all rows. A feature that hardly moves is not blown up. */
+export function latentScale(rows: readonly WeaverRow[], latents: number, width: number): LatentScale {
+  const sums = new Float64Array(width)
+  const squares = new Float64Array(width)
+  let count = 0
+  for (const { zBase } of rows) {
+    const length = Math.min(latents, zBase.length)
+    count += length
+    for (let index = 0; index < length * width; index++) {
+      const value = zBase.data[index]!
+      sums[index % width]! += value
+      squares[index % width]! += value * value
+    }
+  }
+  const rootMeanSquare = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / (count * width))
+  const mean = sums.map((sum) => sum / count)
+  const deviation = squares.map((square, feature) =>
+    Math.max(Math.sqrt(Math.max(0, square / count - mean[feature]! ** 2)), DEVIATION_FLOOR * rootMeanSquare),
+  )
+  return { mean: float32(mean), deviation: float32(deviation) }
+}
