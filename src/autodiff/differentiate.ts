@@ -1,0 +1,166 @@
+/** @file Reverse mode over ONNX graphs: from a loss back to its parameters, as nodes of the same graph. */
+
+import { ServiceError } from '#errors'
+import {
+  allNames,
+  createTape,
+  type Graph,
+  type Model,
+  type Node,
+  removeUnused,
+  runPass,
+  runPasses,
+  sortNodes,
+  type Tape,
+} from '#onnx'
+import { createFormulas } from './formulas.ts'
+import { pathToLoss } from './path-to-loss.ts'
+import { inferShapes } from './shapes/infer-shapes.ts'
+import type { Known } from './shapes/shape-rule.ts'
+import { isStatic, product } from './shapes/sizes.ts'
+import { SAVED_OUTPUTS, STOPS_GRADIENT, VJP_RULES } from './vjps/registry.ts'
+import type { Primal } from './vjps/vjp-rule.ts'
+
+export interface DifferentiateOptions {
+  /** A float value of one element. */
+  readonly loss: string
+  /** Inputs or initializers of the graph. */
+  readonly wrt: readonly string[]
+}
+
+export interface Differentiated {
+  /** The model with gradient nodes after its own; the gradients are further outputs of its graph. */
+  readonly model: Model
+  /** By the name of what was asked for, the name of d loss / d of it: same type, same shape. */
+  readonly gradients: ReadonlyMap<string, string>
+}
+
+/**
+ * Differentiates a model by reverse accumulation (Griewank & Walther, Evaluating Derivatives, 2008, ch. 3). What comes out is
+ * standard ONNX of operator set 18 and newer, on which the model must be. Sizes may be symbols wherever a rule does not need
+ * the number; an op that none of `wrt` flows through needs no rule. A value of `wrt` that the loss does not depend on is an
+ * error: a parameter that cannot learn is a mistake in the graph.
+ *
+ * @throws ServiceError NOT_DIFFERENTIABLE for a missing rule (naming op, node and the path to the loss), a loss of more than one
+ * element, or a parameter that does not reach it; GRAPH_PRECONDITION for unsound graphs.
+ */
+export function differentiate(model: Model, { loss, wrt }: DifferentiateOptions): Differentiated {
+  const opset = model.opsetImports.get('') ?? 0
+  if (opset < 18) {
+    throw new ServiceError(
+      'GRAPH_PRECONDITION',
+      `differentiate: expected operator set 18 or newer, got ${opset}`,
+    )
+  }
+  const sorted = runPass(sortNodes, model).model
+  const forward = { ...sorted.graph, nodes: sorted.graph.nodes.map(saveOutputs) }
+  const tape = createTape(allNames(forward))
+  const known = inferShapes(forward)
+  const cotangents = walkBack(tape, forward, known, loss, wrt)
+
+  const gradients = new Map(
+    wrt.map((name) => {
+      const gradient = cotangents.get(name)
+      if (gradient !== undefined) return [name, gradient]
+      throw refusal(`a loss that depends on "${name}"`, `"${loss}", which does not`)
+    }),
+  )
+  const backward = tape.graph({ name: forward.name, outputs: [], initializers: forward.initializers })
+  const graph: Graph = {
+    ...forward,
+    nodes: [...forward.nodes, ...backward.nodes],
+    initializers: backward.initializers,
+    outputs: [
+      ...forward.outputs,
+      ...[...gradients].map(([name, gradient]) => {
+        const { dataType, shape } = known.get(name)!
+        return { name: gradient, type: { dataType, shape } }
+      }),
+    ],
+  }
+  return { model: runPasses([removeUnused], { ...sorted, graph }).model, gradients }
+}
+
+/** The cotangent of every value between `wrt` and the loss, by name; sums where a value is read more than once. */
+function walkBack(
+  tape: Tape,
+  graph: Graph,
+  known: ReadonlyMap<string, Known>,
+  loss: string,
+  wrt: readonly string[],
+): ReadonlyMap<string, string> {
+  const active = dependents(graph, wrt)
+  const cotangents = new Map([[loss, seed(tape, loss, known.get(loss))]])
+  for (const node of graph.nodes.toReversed()) {
+    const dYs = node.outputs.map((output) => cotangents.get(output) ?? null)
+    if (dYs.every((dY) => dY === null) || !node.inputs.some((input) => active.has(input))) continue
+    const rule = node.domain === '' ? VJP_RULES[node.opType] : undefined
+    if (!rule) {
+      throw refusal(
+        'a VJP rule for every op between the parameters and the loss',
+        pathToLoss(graph, node, loss),
+      )
+    }
+    const f = createFormulas(tape, known.get(node.outputs[dYs.findIndex((dY) => dY !== null)]!)?.dataType)
+    for (const [i, dX] of rule(f, createPrimal(node, known), dYs).entries()) {
+      const input = node.inputs[i]!
+      if (dX === null || !active.has(input)) continue
+      const sum = cotangents.get(input)
+      cotangents.set(input, sum === undefined ? dX : f.add(sum, dX))
+    }
+  }
+  return cotangents
+}
+
+/** Values that depend on `wrt` in a way that a gradient can follow, itself included. */
+function dependents(graph: Graph, wrt: readonly string[]): ReadonlySet<string> {
+  const active = new Set(wrt)
+  for (const { domain, opType, inputs, outputs } of graph.nodes) {
+    if (domain === '' && STOPS_GRADIENT.has(opType)) continue
+    if (inputs.some((input) => active.has(input))) for (const output of outputs) active.add(output)
+  }
+  return active
+}
+
+/** d loss / d loss. */
+function seed(tape: Tape, loss: string, known: Known | undefined): string {
+  if (!known)
+    throw refusal(`the shape of the loss "${loss}" to be known`, 'a value whose shape nothing tells')
+  const { dataType, shape } = known
+  if (!isStatic(shape) || product(shape) !== 1)
+    throw refusal(`a loss of one element`, `"${loss}" of shape [${shape}]`)
+  const f = createFormulas(tape, dataType)
+  return shape.length === 0 ? f.constant(1) : f.expandTo(1, loss, shape)
+}
+
+/** Names for the optional outputs that the node's rule reads. */
+function saveOutputs(node: Node): Node {
+  const count = node.domain === '' ? SAVED_OUTPUTS[node.opType] : undefined
+  if (count === undefined) return node
+  const outputs = Array.from({ length: count }, (_, i) => node.outputs[i] || `${node.outputs[0]}.saved_${i}`)
+  return { ...node, outputs }
+}
+
+function createPrimal(node: Node, known: ReadonlyMap<string, Known>): Primal {
+  const at = (value: string) => {
+    const found = known.get(value)
+    if (found) return found
+    throw primal.refusal(`the shape of "${value}" to be known`, 'a value whose shape nothing tells')
+  }
+  const primal: Primal = {
+    node,
+    shape: (value) => at(value).shape,
+    dataType: (value) => at(value).dataType,
+    entries(value) {
+      const { entries } = at(value)
+      if (entries && isStatic(entries)) return entries
+      throw primal.refusal(`"${value}" to be known before the run`, 'a computed value')
+    },
+    refusal: (expected, got) => refusal(`${node.opType} "${node.name}" to have ${expected}`, got),
+  }
+  return primal
+}
+
+function refusal(expected: string, got: string): ServiceError {
+  return new ServiceError('NOT_DIFFERENTIABLE', `differentiate: expected ${expected}, got ${got}`)
+}

@@ -1,0 +1,31 @@
+/** @file Trained weights, put back where they came from. */
+
+import { ServiceError } from '#errors'
+import { type Model, storeTensor } from '#onnx'
+import type { Tensor } from '#tensor'
+
+/**
+ * The model with `weights` for the initializers of those names, everything else shared with `model`.
+ * @throws ServiceError GRAPH_PRECONDITION when there is no such float32 initializer, SHAPE_MISMATCH when its shape is another.
+ */
+export function withParameters(model: Model, weights: Readonly<Record<string, Tensor>>): Model {
+  const initializers = new Map(model.graph.initializers)
+  for (const [name, weight] of Object.entries(weights)) {
+    const stored = storeTensor(weight)
+    const old = initializers.get(name)
+    if (old?.dataType !== stored.dataType) {
+      throw new ServiceError(
+        'GRAPH_PRECONDITION',
+        `with parameters: expected an initializer "${name}" of type ${weight.dtype}, got ${old ? 'another type' : 'none'}`,
+      )
+    }
+    if (old.dims.length !== weight.shape.length || old.dims.some((dim, i) => dim !== weight.shape[i])) {
+      throw new ServiceError(
+        'SHAPE_MISMATCH',
+        `with parameters: expected shape [${old.dims}] for "${name}", got [${weight.shape}]`,
+      )
+    }
+    initializers.set(name, stored)
+  }
+  return { ...model, graph: { ...model.graph, initializers } }
+}
