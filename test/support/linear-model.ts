@@ -12,6 +12,7 @@ import type {
   LatentHead,
   LatentSession,
   Latents,
+  LatentThought,
   ScoreRow,
 } from '#algorithms'
 import type { ChatMessage, Engine, ModelProfile } from '#engine'
@@ -64,6 +65,8 @@ export interface World {
   readonly profile?: Partial<ModelProfile>
   /** What the judge writes on a sequence that asks it; it ends by itself unless that is longer than it may be. */
   readonly says?: (asked: readonly number[]) => string
+  /** How an answer was thought; its tokens' rows of the head unless given. */
+  readonly thought?: (tokens: readonly number[]) => LatentThought
   /** State of the last prompt token, by prompt. */
   readonly state?: (prompt: readonly number[]) => Float32Array
 }
@@ -333,7 +336,7 @@ function grow(
   return {
     tokens,
     latents: latentsOf(world, matrix, decoded.slice(0, row.latents), row.prefix.length === 0),
-    thought: null,
+    thought: row.thought && tokens.length > 0 ? (world.thought?.(tokens) ?? thoughtOf(matrix, tokens)) : null,
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: decoded.length,
   }
@@ -350,6 +353,16 @@ function write(row: GenerationRow, words: readonly number[]): Continuation {
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: tokens.length,
   }
+}
+
+/** `[2, D]`: the mean of its tokens' rows of the head, and the row of its first token, which chose the route. */
+function thoughtOf(matrix: readonly Float64Array[], tokens: readonly number[]): LatentThought {
+  const width = matrix[0]!.length
+  const mean = (d: number) => tokens.reduce((sum, token) => sum + matrix[token]![d]!, 0) / tokens.length
+  const data = Float32Array.from({ length: 2 * width }, (_, i) =>
+    i < width ? mean(i) : matrix[tokens[0]!]![i - width]!,
+  )
+  return { data, layers: 2, width }
 }
 
 function firstLogits(world: World): number[] {
