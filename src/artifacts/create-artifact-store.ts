@@ -54,8 +54,10 @@ export function createArtifactStore({
       return Object.fromEntries(active.map((artifact) => [artifact.kind, artifact]))
     },
 
-    async settle(id, { promoted, reason }) {
+    async settle(id, { promoted, reason, metrics, baseline }) {
       const verdict = {
+        metrics,
+        baseline,
         status: promoted ? 'promoted' : 'rejected',
         reason: reason === null ? null : storableText(reason),
       } as const

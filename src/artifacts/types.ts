@@ -93,7 +93,13 @@ export interface ArtifactStore {
    */
   settle(
     id: string,
-    verdict: { readonly promoted: boolean; readonly reason: string | null },
+    verdict: {
+      readonly promoted: boolean
+      readonly reason: string | null
+      /** What the gate measured, in place of the figures that it was added with. */
+      readonly metrics?: Metrics
+      readonly baseline?: Metrics
+    },
   ): Promise<Artifact>
   /**
    * Makes an artifact serve its model, whatever served before: roll back, or forward again.
@@ -174,7 +180,8 @@ export interface ConsolidationStore {
   ): Promise<void>
   /**
    * Puts consolidations back in line that are still unfinished `olderThanMs` after their job was handed over: the queue may
-   * have lost it. Under the same job id, so a queue that still has the job ignores it. @returns how many
+   * have lost it. Under the same job id, so a queue that still has the job ignores it (and must not keep failed ones).
+   * @returns how many
    */
   recover(olderThanMs: number): Promise<number>
 }

@@ -1,20 +1,37 @@
 import { type Database, transaction } from '#database'
-import type { Artifact } from '../types.ts'
+import type { Artifact, Metrics } from '../types.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 import { lockVersions, serveArtifact } from './serve-artifact.ts'
 
-const SETTLE = `update artifacts set status = $2, reason = $3 where id = $1 and status = 'candidate'`
+const SETTLE = `
+  update artifacts
+  set status = $2, reason = $3, metrics = coalesce($4, metrics), baseline = coalesce($5, baseline)
+  where id = $1 and status = 'candidate'`
 const GET = `select ${ARTIFACT_COLUMNS} from artifacts where id = $1`
+
+export interface Verdict {
+  readonly status: 'promoted' | 'rejected'
+  readonly reason: string | null
+  /** Undefined: those it was added with stay. */
+  readonly metrics?: Metrics | undefined
+  readonly baseline?: Metrics | undefined
+}
 
 /** @returns null when there is no such artifact; one that was settled before stays as it is */
 export async function settleArtifact(
   database: Pick<Database, 'pool'>,
   id: string,
-  { status, reason }: { readonly status: 'promoted' | 'rejected'; readonly reason: string | null },
+  { status, reason, metrics, baseline }: Verdict,
 ): Promise<Artifact | null> {
   return transaction(database, 'settle artifact', async (client) => {
     await lockVersions(client, id)
-    const settled = await client.query(SETTLE, [id, status, reason])
+    const settled = await client.query(SETTLE, [
+      id,
+      status,
+      reason,
+      metrics === undefined ? null : JSON.stringify(metrics),
+      baseline === undefined ? null : JSON.stringify(baseline),
+    ])
     if (settled.rowCount === 1 && status === 'promoted') await serveArtifact(client, id)
     const { rows } = await client.query<ArtifactRow>(GET, [id])
     return rows[0] === undefined ? null : toArtifact(rows[0])

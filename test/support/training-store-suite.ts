@@ -1,0 +1,236 @@
+/** @file What a night reads of the memory, on whatever database: run on the embedded one and on a real server. */
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  type Candidate,
+  createEpisodeStore,
+  createTrainingStore,
+  type EpisodeStore,
+  type NewEpisode,
+  type TrainingKey,
+  type TrainingStore,
+} from '#episodes'
+import { fromFloat16, toFloat16 } from '#tensor'
+import { newCandidate, newEpisode, thoughtOf, unitVector } from './episodes.ts'
+import type { TestDatabase } from './test-database.ts'
+
+const NOWHERE = '00000000-0000-4000-8000-000000000000'
+
+const keyOf = ({ tenantId, id }: NewEpisode): TrainingKey => ({ tenantId, episodeId: id })
+
+/** An episode that was thought about, and whose labels come from its reference. */
+function thinking(over: Partial<NewEpisode> = {}): NewEpisode {
+  return newEpisode({ reference: '12', candidates: [newCandidate({ thought: thoughtOf(1) })], ...over })
+}
+
+export function describeTrainingStore(name: string, createDatabase: () => Promise<TestDatabase>): void {
+  describe(`training store on ${name}`, () => {
+    let test: TestDatabase
+    let store: EpisodeStore
+    let training: TrainingStore
+    let now = Date.parse('2026-03-01T10:00:00.000Z')
+
+    beforeAll(async () => {
+      test = await createDatabase()
+      store = createEpisodeStore({ database: test.database, clock: () => now })
+      training = createTrainingStore({ database: test.database })
+    })
+    afterAll(() => test.drop())
+    beforeEach(async () => {
+      await test.database.pool.query('truncate episodes, outbox cascade')
+    })
+
+    /** One after another, a millisecond apart. */
+    async function addAll(episodes: readonly NewEpisode[], { index = true } = {}): Promise<void> {
+      for (const episode of episodes) {
+        now += 1
+        await store.add(episode)
+        if (index) await store.index(episode.tenantId, episode.id)
+      }
+    }
+
+    const ask = { fingerprint: 'model-1', material: 'thoughts', maxTenantShare: 1 } as const
+
+    describe('snapshot', () => {
+      it('has what can be learned from, newest first, and counts the rest', async () => {
+        const [first, second, alsoTheirs] = [thinking(), thinking(), thinking({ tenantId: 'tenant-b' })]
+        const thoughtless = newEpisode({ reference: '12' })
+        const unadmitted = thinking({ admitted: false })
+        const pending = thinking()
+        await addAll([
+          first,
+          thoughtless,
+          thinking({ fingerprint: 'model-2' }),
+          unadmitted,
+          alsoTheirs,
+          second,
+        ])
+        await addAll([pending], { index: false })
+        expect(await training.snapshot(ask)).toEqual({
+          episodes: [second, alsoTheirs, unadmitted, first].map(keyOf),
+          counts: { episodes: 6, pending: 1, unusable: 1, overShare: 0, overLimit: 0, kept: 4 },
+          newestAt: new Date(now),
+        })
+        expect(await training.snapshot({ ...ask, material: 'latents' })).toEqual({
+          episodes: [second, alsoTheirs, thoughtless, first].map(keyOf),
+          counts: { episodes: 6, pending: 1, unusable: 1, overShare: 0, overLimit: 0, kept: 4 },
+          newestAt: new Date(now),
+        })
+      })
+
+      it('wants label and thought of one and the same candidate', async () => {
+        const mixed = newEpisode({
+          candidates: [
+            newCandidate({ thought: null }),
+            newCandidate({ chosen: false, thought: thoughtOf(1) }),
+          ],
+        })
+        await addAll([mixed])
+        await test.database.pool.query(
+          'update candidates set label = null, label_source = null where position = 1',
+        )
+        expect((await training.snapshot(ask)).counts).toMatchObject({ unusable: 1, kept: 0 })
+      })
+
+      it('is empty for a model without episodes', async () => {
+        await addAll([thinking()])
+        expect(await training.snapshot({ ...ask, fingerprint: 'model-2' })).toEqual({
+          episodes: [],
+          counts: { episodes: 0, pending: 0, unusable: 0, overShare: 0, overLimit: 0, kept: 0 },
+          newestAt: null,
+        })
+      })
+
+      it('keeps the newest of each tenant within its share, and all within the limit', async () => {
+        const of = (tenantId: string, count: number) =>
+          Array.from({ length: count }, () => thinking({ tenantId }))
+        const [many, some, few] = [of('many', 12), of('some', 5), of('few', 2)]
+        await addAll([...few, ...some, ...many])
+        const shared = await training.snapshot({ ...ask, maxTenantShare: 0.5, minPerTenant: 0 })
+        expect(shared.counts).toMatchObject({ overShare: 5, overLimit: 0, kept: 14 })
+        expect(shared.episodes).toEqual([...few, ...some, ...many.slice(5)].map(keyOf).reverse())
+
+        const limited = await training.snapshot({ ...ask, maxTenantShare: 0.5, minPerTenant: 0, limit: 9 })
+        expect(limited.counts).toMatchObject({ overShare: 5, overLimit: 6, kept: 8 })
+        expect(limited.episodes).toEqual([...few, ...some.slice(2), ...many.slice(9)].map(keyOf).reverse())
+      })
+
+      it('takes a deleted episode along no more', async () => {
+        const [kept, gone] = [thinking(), thinking()]
+        await addAll([kept, gone])
+        const { episodes } = await training.snapshot(ask)
+        await store.remove('tenant-a', gone.id)
+        expect((await training.snapshot(ask)).episodes).toEqual([keyOf(kept)])
+        const thoughts = await Array.fromAsync(training.labelledThoughts('model-1', episodes))
+        expect(thoughts.map(({ episodeId }) => episodeId)).toEqual([kept.id])
+        const pairs = await Array.fromAsync(training.latentPairs('model-1', episodes))
+        expect(pairs.map(({ episodeId }) => episodeId)).toEqual([kept.id])
+      })
+    })
+
+    describe('labelled thoughts', () => {
+      const thoughtsOf = (episodes: readonly TrainingKey[]) =>
+        Array.fromAsync(training.labelledThoughts('model-1', episodes))
+
+      it('come as fp16 keeps them, with label and question, by position', async () => {
+        const thoughts = [thoughtOf(1), null, thoughtOf(3)]
+        const candidates = thoughts.map((thought, index) =>
+          newCandidate({ kind: 'sample', answer: index === 0 ? '12' : '13', chosen: index === 0, thought }),
+        )
+        const episode = thinking({ question: 'What is 2 x 6?', candidates })
+        await addAll([episode])
+        const same = { ...keyOf(episode), question: 'What is 2 x 6?', labelSource: 'reference' }
+        const kept = (seed: number) => {
+          const { data, ...shape } = thoughtOf(seed)
+          return { ...shape, data: fromFloat16(toFloat16(data)) }
+        }
+        expect(await thoughtsOf([keyOf(episode)])).toEqual([
+          { ...same, position: 0, thought: kept(1), label: true },
+          { ...same, position: 2, thought: kept(3), label: false },
+        ])
+      })
+
+      it('come in the order that was asked for, over many pages', async () => {
+        const episodes = Array.from({ length: 70 }, (_, index) =>
+          thinking({ seed: index, tenantId: index % 3 === 0 ? 'tenant-b' : 'tenant-a' }),
+        )
+        await addAll(episodes)
+        const keys = episodes.map(keyOf).sort((a, b) => a.episodeId.localeCompare(b.episodeId))
+        const found = await thoughtsOf(keys)
+        expect(found.map(({ tenantId, episodeId }) => ({ tenantId, episodeId }))).toEqual(keys)
+        const pairs = await Array.fromAsync(training.latentPairs('model-1', keys))
+        expect(pairs.map(({ tenantId, episodeId }) => ({ tenantId, episodeId }))).toEqual(keys)
+      })
+
+      it('leave out what half precision cannot hold, and keep its episode', async () => {
+        const broken = [Number.NaN, Number.POSITIVE_INFINITY, -70_000, 65_520]
+        const fine = [0, -65_504, 65_519, 1e-9]
+        const candidates: Candidate[] = [...broken, ...fine].map((value, index) => {
+          const thought = { data: Float32Array.of(1, value), layers: 2, width: 1 }
+          return newCandidate({ kind: 'sample', chosen: index === 0, thought })
+        })
+        const episode = thinking({ candidates })
+        await addAll([episode])
+        expect((await store.get('tenant-a', episode.id)).candidates).toHaveLength(8)
+        const found = await thoughtsOf([keyOf(episode)])
+        expect(found.map(({ position }) => position)).toEqual([4, 5, 6, 7])
+        expect(found.map(({ thought }) => thought.data[1])).toEqual([0, -65_504, 65_504, 0])
+      })
+
+      it('leave out another model, another tenant, what is unlabelled and what is not there', async () => {
+        const other = thinking({ fingerprint: 'model-2' })
+        const unlabelled = thinking()
+        await addAll([other])
+        await addAll([unlabelled], { index: false })
+        const keys = [
+          keyOf(other),
+          keyOf(unlabelled),
+          { tenantId: 'tenant-b', episodeId: unlabelled.id },
+          { tenantId: 'tenant-a', episodeId: NOWHERE },
+        ]
+        expect(await thoughtsOf(keys)).toEqual([])
+        expect(await thoughtsOf([])).toEqual([])
+      })
+
+      it('follow later feedback', async () => {
+        const episode = thinking()
+        await addAll([episode])
+        await store.label('tenant-a', episode.id, { correct: false })
+        expect(await thoughtsOf([keyOf(episode)])).toMatchObject([{ label: false, labelSource: 'feedback' }])
+      })
+    })
+
+    describe('latent pairs', () => {
+      it('come as fp16 keeps them, of the episodes that steer', async () => {
+        const steering = newEpisode({ seed: 5, question: 'What is 2 x 6?', embedding: unitVector(5, 6) })
+        const silent = newEpisode({ latents: null })
+        const unadmitted = newEpisode({ admitted: false })
+        const other = newEpisode({ fingerprint: 'model-2' })
+        await addAll([steering, silent, unadmitted, other])
+        const keys = [silent, other, steering, unadmitted].map(keyOf)
+        const { zBase, zStar } = steering.latents!
+        expect(await Array.fromAsync(training.latentPairs('model-1', keys))).toEqual([
+          {
+            ...keyOf(steering),
+            question: 'What is 2 x 6?',
+            embedding: unitVector(5, 6),
+            zBase: { ...zBase, data: fromFloat16(toFloat16(zBase.data)) },
+            zStar: { ...zStar, data: fromFloat16(toFloat16(zStar.data)) },
+          },
+        ])
+      })
+    })
+
+    describe('count since', () => {
+      it('counts the episodes of a model, in any state, that came later', async () => {
+        await addAll([thinking(), newEpisode({ tenantId: 'tenant-b' })])
+        const { newestAt } = await training.snapshot(ask)
+        expect(await training.countSince('model-1', newestAt)).toBe(0)
+        await addAll([newEpisode(), thinking({ fingerprint: 'model-2' })], { index: false })
+        expect(await training.countSince('model-1', newestAt)).toBe(1)
+        expect(await training.countSince('model-1', null)).toBe(3)
+        expect(await training.countSince('model-3', null)).toBe(0)
+      })
+    })
+  })
+}
