@@ -231,6 +231,9 @@ export interface LoadedGraph {
 
 /** Runs graphs of this project's making, trained or training, on the execution provider that serves. */
 export interface GraphRunner {
-  /** @throws ServiceError SESSION_FAILED when ONNX Runtime refuses the graph, ENGINE_UNAVAILABLE */
+  /**
+   * @throws ServiceError SESSION_FAILED when ONNX Runtime refuses the graph, GRAPH_PRECONDITION when state or carry do not fit
+   * it or this runner carries nothing, ENGINE_UNAVAILABLE, ENGINE_CRASHED
+   */
   load(model: Uint8Array, options?: LoadOptions): Promise<LoadedGraph>
 }

@@ -7,20 +7,33 @@ import type { GraphOperationName, Handlers } from '../../src/engine/protocol.ts'
 import { type GraphProcess, openRemoteGraph } from '../../src/engine/remote-graph.ts'
 
 /** A runner as a trainer is one: with `state` and `carry`. */
-export function graphsInProcess(): GraphRunner {
+export function graphsInProcess(): GraphRunner & {
+  /** Number of graphs loaded and not closed. */
+  openGraphs(): number
+} {
   const here = processHere()
+  const open = new Set<number>()
   let graphsLoaded = 0
   return {
+    openGraphs: () => open.size,
     async load(model, { state = {}, carry = {} } = {}) {
       const id = ++graphsLoaded
       await here.call('loadGraph', { graph: id, model, state, carry })
-      return openRemoteGraph({ id, use: (task) => task(here), holders: () => [here] })
+      open.add(id)
+      const graph = openRemoteGraph({ id, use: (task) => task(here), holders: () => [here] })
+      return {
+        ...graph,
+        async close() {
+          await graph.close()
+          open.delete(id)
+        },
+      }
     },
   }
 }
 
 /** What an engine process does with calls for graphs, without the border that they cross. */
-export function processHere(): GraphProcess {
+function processHere(): GraphProcess {
   const handlers: Handlers<GraphOperationName> = createGraphs({
     ...{ provider: 'cpu', cudaDevice: 0, threads: 1 },
     turn: inTurn(),

@@ -3,13 +3,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { constants, getPriority } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
 import { createTrainer, type Trainer } from '#engine'
 import { createRandom, createTensor, float32 } from '#tensor'
 import { counter, descentStep, scaling, squaring } from '../../fixtures/small-graphs.ts'
+import { startProgram } from '../../support/child-process.ts'
 
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 5000, interval: 2 })
+const PARENT = fileURLToPath(new URL('./trainer-parent.ts', import.meta.url))
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 20_000, interval: 2 })
 const start = () =>
   createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger: pino({ level: 'silent' }) })
 const isAlive = (pid: number) => {
@@ -225,6 +228,15 @@ test('closing ends the process, after the run in flight', async () => {
   await expect(trainer.load(counter())).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' })
   await expect(graph.run({ by: float32(1) }, [])).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' })
   await graph.close()
+})
+
+test('the process ends with its parent, even when that is killed while it computes', async () => {
+  const parent = startProgram(PARENT)
+  const pid = Number(await parent.line(''))
+  expect(isAlive(pid)).toBe(true)
+  await setTimeout(100)
+  await parent.kill()
+  await soon(() => expect(isAlive(pid)).toBe(false))
 })
 
 test('a provider that is not there is refused, and its process goes', async () => {
