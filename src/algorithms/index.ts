@@ -1,5 +1,7 @@
 export { deriveSeed } from './derive-seed.ts'
+export { type OpenWeaver, openWeaver, type WeaverIdentity } from './latent-evolve/open-weaver.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'
+export { type TrainedWeaver, trainWeaver, type WeaverOptions } from './latent-evolve/train-weaver.ts'
 export {
   MOMENTUM,
   type Momentum,
@@ -9,6 +11,7 @@ export {
   weighNeighbours,
 } from './latent-evolve/transfer.ts'
 export { identityWeaver } from './latent-evolve/weaver.ts'
+export type { WeaverExample } from './latent-evolve/weaver-examples.ts'
 export { type AnswerMemo, createAnswerMemo } from './latent-seek/answer-memo.ts'
 export {
   type Found,
@@ -26,8 +29,17 @@ export { fitFloat16, takeLatents } from './latents.ts'
 export { type BootstrapOptions, bootstrapByQuestion, type Statistic } from './lto/bootstrap.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
+export {
+  type GateVerdict,
+  gateRewardModel,
+  measureAnswers,
+  type RewardModelTrial,
+} from './lto/gate-reward-model.ts'
 export { majorityVote, type Vote, type WeightedVote, weightedMajority } from './lto/majority.ts'
 export { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
+export { type OpenRewardModel, openRewardModel, type RewardModelIdentity } from './lto/open-reward-model.ts'
+export { type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
+export type * from './lto/training-types.ts'
 export type * from './ports.ts'
 export { untilEos } from './prefix.ts'
 export { createConstantJudge, createPerfectJudge, createRandomJudge } from './rewards/controls.ts'

@@ -13,10 +13,12 @@ export interface BootstrapOptions {
   readonly resamples?: number
 }
 
+const FEWEST_QUESTIONS = 10
+
 /**
  * The value of a statistic and its 95 % percentile interval, by cluster bootstrap: whole questions are drawn with replacement
- * (Field & Welsh 2007), since answers to one question share its difficulty and are not independent. No interval where the
- * statistic is undefined on more than half of the resamples.
+ * (Field & Welsh 2007), since answers to one question share its difficulty and are not independent. No interval for fewer than
+ * ten questions, which cannot tell how questions vary, or where the statistic is undefined on more than half of the resamples.
  *
  * @param questions the question of each answer, in the order of the statistic's weights.
  */
@@ -26,6 +28,8 @@ export function bootstrapByQuestion(
   { seed = 0, resamples = 1000 }: BootstrapOptions = {},
 ): Figure {
   const clusters = [...Map.groupBy(questions.keys(), (index) => questions[index]!).values()]
+  const figure = { value: statistic(new Float64Array(questions.length).fill(1)), n: questions.length }
+  if (clusters.length < FEWEST_QUESTIONS) return figure
   const random = createRandom(seed)
   const weights = new Float64Array(questions.length)
   const drawn: number[] = []
@@ -37,7 +41,6 @@ export function bootstrapByQuestion(
     const value = statistic(weights)
     if (!Number.isNaN(value)) drawn.push(value)
   }
-  const figure = { value: statistic(weights.fill(1)), n: questions.length }
   if (drawn.length < resamples / 2) return figure
   drawn.sort((a, b) => a - b)
   const quantile = (share: number) => drawn[Math.round(share * (drawn.length - 1))]!

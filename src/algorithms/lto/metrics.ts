@@ -42,29 +42,34 @@ export function ece(answers: Answers, options?: BootstrapOptions): Figure {
 }
 
 /**
- * AUC of `scores` minus AUC of the answers' own scores, on the same answers and the same resamples of questions.
+ * AUC of the answers' own scores minus AUC of `others`, on the same answers and the same resamples of questions.
  *
  * @throws ServiceError INTERNAL when the lengths differ.
  */
 export function pairedAucDifference(
   answers: Answers,
-  scores: readonly number[],
+  others: readonly number[],
   options?: BootstrapOptions,
 ): Figure {
-  if (scores.length !== answers.length) {
-    throw new ServiceError('INTERNAL', `metrics: expected ${answers.length} scores, got ${scores.length}`)
-  }
-  const rivals = answers.map((answer, index) => ({ ...answer, score: scores[index]! }))
+  const rivals = withScores(answers, others)
   checkScores(rivals)
   const rival = aucOf(rivals)
   return figure(
     answers,
     (own) => {
-      const base = aucOf(own)
-      return (weights) => rival(weights) - base(weights)
+      const candidate = aucOf(own)
+      return (weights) => candidate(weights) - rival(weights)
     },
     options,
   )
+}
+
+/** The same answers with other scores, in order. @throws ServiceError INTERNAL when the lengths differ. */
+export function withScores(answers: Answers, scores: readonly number[]): Answers {
+  if (scores.length !== answers.length) {
+    throw new ServiceError('INTERNAL', `metrics: expected ${answers.length} scores, got ${scores.length}`)
+  }
+  return answers.map((answer, index) => ({ ...answer, score: scores[index]! }))
 }
 
 function figure(

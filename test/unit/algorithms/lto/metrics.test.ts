@@ -95,10 +95,13 @@ test('the same seed gives the same interval', () => {
   expect(auc(given).n).toBe(160)
 })
 
-test('a statistic that is mostly undefined has a value and no interval', () => {
-  // Three questions drawn from three are all of them in 6 of 27 resamples.
+test('a statistic that is mostly undefined, or few questions, have a value and no interval', () => {
+  const questions = Array.from({ length: 10 }, (_, index) => `q${index}`)
   const everybody = (weights: Float64Array) => (weights.every((weight) => weight === 1) ? 3 : Number.NaN)
-  expect(bootstrapByQuestion(['a', 'b', 'c'], everybody)).toEqual({ value: 3, n: 3 })
+  expect(bootstrapByQuestion(questions, everybody)).toEqual({ value: 3, n: 10 })
+  const mass = (weights: Float64Array) => weights[0]!
+  expect(bootstrapByQuestion(questions, mass)).toMatchObject({ low: 0, high: 3 })
+  expect(bootstrapByQuestion(questions.slice(1), mass)).toEqual({ value: 1, n: 9 })
 })
 
 test('the paired difference is far surer than the two intervals', () => {
@@ -111,7 +114,7 @@ test('the paired difference is far surer than the two intervals', () => {
   expect(level.high! - level.low!).toBeLessThan(0.02)
   const { low, high } = auc(active)
   expect(high! - low!).toBeGreaterThan(0.05)
-  expect(pairedAucDifference(active, worse).high).toBeLessThan(0)
+  expect(pairedAucDifference(active, worse).low).toBeGreaterThan(0)
 })
 
 test('a score that is not a number is refused', () => {

@@ -1,0 +1,83 @@
+/** @file Logits to probabilities that mean what they say. */
+
+/** P(correct) = sigmoid(scale * logit + bias). */
+export interface Calibration {
+  readonly scale: number
+  readonly bias: number
+}
+
+export const UNCALIBRATED: Calibration = { scale: 1, bias: 0 }
+
+/** Answers a calibration is fitted to, in parallel arrays. */
+export interface CalibrationAnswers {
+  readonly logits: readonly number[]
+  readonly labels: readonly number[]
+  readonly weights: readonly number[]
+}
+
+/** Below this many answers of either class the bias would be noise. */
+const ANSWERS_FOR_BIAS = 50
+/** A scale is positive, whatever the answers say: calibration must not turn a ranking round. */
+const SMALLEST_SCALE = 1e-2
+const STEPS = 50
+const HALVINGS = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
+
+/**
+ * Fits the calibration of least weighted cross-entropy by Newton's method: temperature and bias (Platt 1999), or with fewer than
+ * 50 answers of either class the temperature alone (Guo et al., arXiv 1706.04599, section 4.2).
+ */
+export function fitCalibration(answers: CalibrationAnswers): Calibration {
+  const { logits, labels } = answers
+  const right = labels.filter((label) => label > 0.5).length
+  const withBias = Math.min(right, labels.length - right) >= ANSWERS_FOR_BIAS
+  let fitted = UNCALIBRATED
+  let loss = meanSurprise(answers, fitted)
+  for (let step = 0; step < STEPS; step++) {
+    const change = newtonStep(answers, fitted, withBias)
+    // Halved until it helps: far from the optimum Newton overshoots.
+    const better = HALVINGS.map((share) => ({
+      scale: Math.max(SMALLEST_SCALE, fitted.scale + share * change.scale),
+      bias: fitted.bias + share * change.bias,
+    })).find((next) => meanSurprise(answers, next) < loss)
+    if (!better) break
+    fitted = better
+    loss = meanSurprise(answers, fitted)
+  }
+  return logits.length === 0 ? UNCALIBRATED : fitted
+}
+
+/** Weighted mean of -log p(label). */
+export function meanSurprise(
+  { logits, labels, weights }: CalibrationAnswers,
+  { scale, bias }: Calibration = UNCALIBRATED,
+): number {
+  let total = 0
+  let mass = 0
+  for (const [index, logit] of logits.entries()) {
+    const z = scale * logit + bias
+    total += weights[index]! * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - labels[index]! * z)
+    mass += weights[index]!
+  }
+  return total / mass
+}
+
+/** -H^-1 g of the cross-entropy in (scale, bias), with a little on H's diagonal against separable data. */
+function newtonStep({ logits, labels, weights }: CalibrationAnswers, at: Calibration, withBias: boolean) {
+  let [gradientScale, gradientBias, scaleScale, scaleBias, biasBias] = [0, 0, 1e-6, 0, 1e-6]
+  for (const [index, logit] of logits.entries()) {
+    const p = 1 / (1 + Math.exp(-(at.scale * logit + at.bias)))
+    const error = weights[index]! * (p - labels[index]!)
+    const curvature = weights[index]! * p * (1 - p)
+    gradientScale += error * logit
+    gradientBias += error
+    scaleScale += curvature * logit * logit
+    scaleBias += curvature * logit
+    biasBias += curvature
+  }
+  if (!withBias) return { scale: -gradientScale / scaleScale, bias: 0 }
+  const determinant = scaleScale * biasBias - scaleBias * scaleBias
+  return {
+    scale: -(biasBias * gradientScale - scaleBias * gradientBias) / determinant,
+    bias: -(scaleScale * gradientBias - scaleBias * gradientScale) / determinant,
+  }
+}

@@ -1,0 +1,111 @@
+/** @file The reward network as graphs: one that is trained, one that is served. */
+
+import type { TrainableModel } from '#autodiff'
+import { ServiceError } from '#errors'
+import { createModel, createTape, int, type Model, type Tape, value } from '#onnx'
+import { float32, int64 } from '#tensor'
+import { type Parameters, storeParameters } from '../training/layers.ts'
+import type { Calibration } from './calibrate.ts'
+import { type Dropout, emitLogits, type RewardArchitecture } from './reward-network.ts'
+import type { Standardisation } from './standardise.ts'
+
+/** Gelu came with 20. */
+const OPSET = 20
+
+/** A mask of units to keep, bool, fed anew for every step. */
+export interface DropoutMask {
+  readonly name: string
+  readonly shape: readonly number[]
+}
+
+/** Masks in order of use: `[B, 1, H]` after each change of a block (the same units in all layers of a thought), `[B, H]` in the head. */
+export function dropoutMasks(architecture: RewardArchitecture, batch: number): readonly DropoutMask[] {
+  const { kind, blocks, hidden } = architecture
+  if (kind === 'linear') return []
+  const inBlocks = Array.from({ length: 2 * blocks }, () => [batch, 1, hidden])
+  return [...inBlocks, [batch, hidden]].map((shape, place) => ({ name: `keep_${place}`, shape }))
+}
+
+/**
+ * The graph that training differentiates, for batches of `batch` answers out of a data set that stays beside it.
+ *
+ * Inputs: `thoughts` float32 [N, L + 1, D], `labels` and `weights` float32 [N] (the data set); `rows` int64 [B] and the dropout
+ * masks, fed for every step. Output: `loss` float32 [], binary cross-entropy with logits, averaged by weight.
+ */
+export function compileRewardTraining(
+  architecture: RewardArchitecture,
+  standardisation: Standardisation,
+  parameters: Parameters,
+  { answers, batch, dropout }: { answers: number; batch: number; dropout: number },
+): TrainableModel {
+  const { layers, width } = architecture
+  const tape = createTape([...parameters.keys(), 'thoughts', 'labels', 'weights', 'rows'])
+  const masks = dropout > 0 ? dropoutMasks(architecture, batch) : []
+  const unused = [...masks]
+  const drop: Dropout = (on, values) => {
+    const mask = unused.shift()
+    if (!mask) throw new ServiceError('INTERNAL', `dropout: expected ${masks.length} uses, got one more`)
+    // What is kept is scaled up, so that serving needs no scale.
+    const scaled = on.op('Mul', [values, on.constant(float32(1 / (1 - dropout)))])
+    return on.op('Where', [mask.name, scaled, on.constant(float32(0))])
+  }
+  const batchOf = (name: string) => tape.op('Gather', [name, 'rows'])
+  const logits = emitLogits(
+    tape,
+    batchOf('thoughts'),
+    architecture,
+    standardisation,
+    dropout > 0 ? drop : undefined,
+  )
+  emitLoss(tape, logits, batchOf('labels'), batchOf('weights'))
+  const graph = tape.graph({
+    name: 'reward_training',
+    inputs: [
+      value('thoughts', 'float32', [answers, layers, width]),
+      value('labels', 'float32', [answers]),
+      value('weights', 'float32', [answers]),
+      value('rows', 'int64', [batch]),
+      ...masks.map(({ name, shape }) => value(name, 'bool', shape)),
+    ],
+    outputs: [value('loss', 'float32', [])],
+    initializers: storeParameters(parameters),
+  })
+  return {
+    model: createModel(graph, { '': OPSET }),
+    parameters: [...parameters.keys()],
+    loss: 'loss',
+  }
+}
+
+/** sum w (softplus(z) - y z) / sum w: -log p(y) of a Bernoulli with logit z, without overflow. */
+function emitLoss(tape: Tape, logits: string, labels: string, weights: string): void {
+  const axis = tape.constant(int64([0]))
+  const surprise = tape.op('Sub', [tape.op('Softplus', [logits]), tape.op('Mul', [labels, logits])])
+  const total = tape.op('ReduceSum', [tape.op('Mul', [weights, surprise]), axis], { keepdims: int(0) })
+  tape.outputs(['loss'], 'Div', [total, tape.op('ReduceSum', [weights, axis], { keepdims: int(0) })])
+}
+
+/**
+ * The graph that is served. Input: `thoughts` float32 [N, L + 1, D]. Outputs, float32 [N]: `logit` as trained and `probability`,
+ * its calibrated P(correct).
+ */
+export function compileRewardModel(
+  architecture: RewardArchitecture,
+  standardisation: Standardisation,
+  parameters: Parameters,
+  { scale, bias }: Calibration,
+): Model {
+  const { layers, width } = architecture
+  const tape = createTape([...parameters.keys(), 'thoughts'])
+  tape.outputs(['logit'], 'Identity', [emitLogits(tape, 'thoughts', architecture, standardisation)])
+  const scaled = tape.op('Mul', ['logit', tape.constant(float32(scale))])
+  const calibrated = tape.op('Add', [scaled, tape.constant(float32(bias))])
+  tape.outputs(['probability'], 'Sigmoid', [calibrated])
+  const graph = tape.graph({
+    name: 'reward_model',
+    inputs: [value('thoughts', 'float32', ['N', layers, width])],
+    outputs: [value('logit', 'float32', ['N']), value('probability', 'float32', ['N'])],
+    initializers: storeParameters(parameters),
+  })
+  return createModel(graph, { '': OPSET })
+}

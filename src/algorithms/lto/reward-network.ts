@@ -1,0 +1,147 @@
+/**
+ * @file The networks that tell right answers from wrong ones by their latent thoughts: the transformer of LTO (arXiv 2509.26314,
+ * section 3) and the linear probe it is compared with.
+ *
+ * Deviates: theirs is as wide as the language model (428 M parameters for Mistral-7B) and reads raw states. Here states are
+ * standardised by layer and feature and projected to a width of choice; thousands of labels do not feed millions of weights.
+ */
+
+import { int, ints, type Tape } from '#onnx'
+import { float32, int64, type Tensor } from '#tensor'
+import { draftParameters, linear, norm, type Parameters, reshape } from '../training/layers.ts'
+import type { Standardisation } from './standardise.ts'
+
+export interface RewardArchitecture {
+  readonly kind: 'transformer' | 'linear'
+  /** Most states a thought can have, L + 1. */
+  readonly layers: number
+  /** Width of a state, D. */
+  readonly width: number
+  /** Inside the transformer; a multiple of `heads`. */
+  readonly hidden: number
+  readonly heads: number
+  readonly blocks: number
+  readonly feedForward: number
+}
+
+/** Called wherever training drops units, on `[N, T, H]` in blocks and `[N, H]` in the head; returns what goes on. */
+export type Dropout = (tape: Tape, values: string) => string
+
+/** Initial parameters, seeded. */
+export function createParameters(architecture: RewardArchitecture, seed: number): Parameters {
+  const { kind, layers, width, hidden, blocks, feedForward } = architecture
+  const draft = draftParameters(seed)
+  if (kind === 'linear') {
+    draft.linear('probe', layers * width, 1)
+    return draft.parameters
+  }
+  draft.linear('project', width, hidden)
+  for (let block = 0; block < blocks; block++) {
+    draft.norm(`blocks.${block}.attention_norm`, hidden)
+    for (const part of ['query', 'key', 'value', 'output']) {
+      draft.linear(`blocks.${block}.${part}`, hidden, hidden)
+    }
+    draft.norm(`blocks.${block}.mlp_norm`, hidden)
+    draft.linear(`blocks.${block}.up`, hidden, feedForward)
+    draft.linear(`blocks.${block}.down`, feedForward, hidden)
+  }
+  draft.norm('norm', hidden)
+  draft.linear('head', hidden, hidden)
+  draft.linear('logit', hidden, 1)
+  return draft.parameters
+}
+
+/**
+ * Records the network on a tape and returns the name of its logits, float32 [N]. Its parameters are read by their names.
+ *
+ * A state of nothing but zeros is padding: it is neither attended to nor averaged over. Thoughts of fewer states (depth-recurrent
+ * models that stop early) are fed that way.
+ *
+ * @param thoughts name of a float32 [N, L + 1, D].
+ */
+export function emitLogits(
+  tape: Tape,
+  thoughts: string,
+  architecture: RewardArchitecture,
+  { mean, inverseDeviation }: Standardisation,
+  dropout: Dropout = (_tape, values) => values,
+): string {
+  const { kind, layers, width, hidden } = architecture
+  const magnitude = tape.op('ReduceSum', [tape.op('Abs', [thoughts]), axes(tape, 2)])
+  const zero = tape.constant(float32(0))
+  const one = tape.constant(float32(1))
+  const isState = tape.op('Greater', [magnitude, zero]) // [N, T, 1]
+  const mask = tape.op('Where', [isState, one, zero])
+  const centred = tape.op('Sub', [thoughts, tape.constant(mean)])
+  const standard = tape.op('Mul', [tape.op('Mul', [centred, tape.constant(inverseDeviation)]), mask])
+  if (kind === 'linear') {
+    return reshape(tape, linear(tape, reshape(tape, standard, [-1, layers * width]), 'probe'), [-1])
+  }
+
+  const projected = linear(tape, reshape(tape, standard, [-1, width]), 'project')
+  let states = tape.op('Add', [
+    reshape(tape, projected, [-1, layers, hidden]),
+    tape.constant(sinusoids(layers, hidden)),
+  ])
+  // [N, 1, 1, T]: 0 where there is a state to attend to.
+  const reach = tape.op('Where', [isState, zero, tape.constant(float32(-1e9))])
+  const bias = reshape(tape, reach, [-1, 1, 1, layers])
+  for (let block = 0; block < architecture.blocks; block++) {
+    states = emitBlock(tape, states, `blocks.${block}`, architecture, bias, dropout)
+  }
+  const kept = tape.op('Mul', [norm(tape, states, 'norm'), mask])
+  const pooled = tape.op('Div', [
+    tape.op('ReduceSum', [kept, axes(tape, 1)], { keepdims: int(0) }),
+    tape.op('ReduceSum', [mask, axes(tape, 1)], { keepdims: int(0) }),
+  ])
+  const head = dropout(tape, tape.op('Gelu', [linear(tape, pooled, 'head')]))
+  return reshape(tape, linear(tape, head, 'logit'), [-1])
+}
+
+/** A pre-norm encoder block on `[N, T, H]`. */
+function emitBlock(
+  tape: Tape,
+  states: string,
+  name: string,
+  { layers, hidden, heads }: RewardArchitecture,
+  bias: string,
+  dropout: Dropout,
+): string {
+  const rows = (values: string) => reshape(tape, values, [-1, hidden])
+  const residual = (base: string, change: string) =>
+    tape.op('Add', [base, dropout(tape, reshape(tape, change, [-1, layers, hidden]))])
+
+  const attended = rows(norm(tape, states, `${name}.attention_norm`))
+  const split = (part: string, perm: readonly number[]) => {
+    const values = linear(tape, attended, `${name}.${part}`)
+    return tape.op('Transpose', [reshape(tape, values, [-1, layers, heads, hidden / heads])], {
+      perm: ints(perm),
+    })
+  }
+  const scale = tape.constant(float32(1 / Math.sqrt(hidden / heads)))
+  const products = tape.op('MatMul', [split('query', [0, 2, 1, 3]), split('key', [0, 2, 3, 1])])
+  const scores = tape.op('Add', [tape.op('Mul', [products, scale]), bias]) // [N, heads, T, T]
+  const mixed = tape.op('MatMul', [
+    tape.op('Softmax', [scores], { axis: int(-1) }),
+    split('value', [0, 2, 1, 3]),
+  ])
+  const joined = rows(tape.op('Transpose', [mixed], { perm: ints([0, 2, 1, 3]) }))
+  const middle = residual(states, linear(tape, joined, `${name}.output`))
+
+  const raised = linear(tape, rows(norm(tape, middle, `${name}.mlp_norm`)), `${name}.up`)
+  return residual(middle, linear(tape, tape.op('Gelu', [raised]), `${name}.down`))
+}
+
+function axes(tape: Tape, axis: number): string {
+  return tape.constant(int64([axis]))
+}
+
+/** Positions of the layers (Vaswani et al., arXiv 1706.03762, section 3.5), `[T, H]`. */
+function sinusoids(layers: number, hidden: number): Tensor<'float32'> {
+  const values = Array.from({ length: layers * hidden }, (_, index) => {
+    const feature = index % hidden
+    const angle = Math.floor(index / hidden) / 10_000 ** ((feature - (feature % 2)) / hidden)
+    return feature % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
+  })
+  return float32(values, [layers, hidden])
+}

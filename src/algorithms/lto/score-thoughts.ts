@@ -1,0 +1,25 @@
+/** @file Runs a loaded reward model over many thoughts. */
+
+import { createTensor, type Tensor } from '#tensor'
+import type { LoadedGraph } from '../ports.ts'
+
+/** Most thoughts of one run: bounds what is in memory, and how long others wait for the engine process. */
+const ROWS = 512
+
+/** One number a thought, in order. @param thoughts [N, L + 1, D] */
+export async function scoreThoughts(
+  graph: LoadedGraph,
+  thoughts: Tensor<'float32'>,
+  output: 'logit' | 'probability',
+): Promise<readonly number[]> {
+  const [count, layers, width] = thoughts.shape as readonly [number, number, number]
+  const scores: number[] = []
+  for (let first = 0; first < count; first += ROWS) {
+    const rows = Math.min(ROWS, count - first)
+    const data = thoughts.data.subarray(first * layers * width, (first + rows) * layers * width)
+    const batch = createTensor('float32', [rows, layers, width], data)
+    const { [output]: scored } = await graph.run({ thoughts: batch }, [output])
+    scores.push(...Array.from(scored!.data as Float32Array))
+  }
+  return scores
+}

@@ -1,0 +1,52 @@
+/** @file Which questions are trained on, calibrated on, and held out. */
+
+import { createHash } from 'node:crypto'
+
+export interface Split {
+  /** Indices of answers. */
+  readonly train: readonly number[]
+  readonly calibration: readonly number[]
+  readonly heldOut: readonly number[]
+}
+
+/** Shares of all questions, and how many there are at least. */
+const HELD_OUT = { share: 0.2, least: 10 }
+const CALIBRATION = { share: 0.1, least: 10 }
+export const LEAST_TRAINING_QUESTIONS = 20
+
+/** Questions below which `splitQuestions` refuses. */
+export const LEAST_QUESTIONS = HELD_OUT.least + CALIBRATION.least + LEAST_TRAINING_QUESTIONS
+
+/**
+ * Splits answers by question, so that no question is on two sides: 70 % to train, 10 % to calibrate (and to stop training), 20 %
+ * held out, the latter two of 10 questions or more.
+ *
+ * Where a question falls depends on its text alone, not on a seed, the day or what else was asked: questions held out from one
+ * night are held out from every other, so what serves already never knows a question that it is compared on with its rival.
+ *
+ * @returns null for fewer than 40 questions.
+ */
+export function splitQuestions(questions: readonly string[]): Split | null {
+  const ranked = [...Map.groupBy(questions.keys(), (index) => questions[index]!)]
+    .map(([question, answers]) => ({ place: placeOf(question), answers }))
+    .sort((a, b) => a.place - b.place)
+  if (ranked.length < LEAST_QUESTIONS) return null
+  const below = (place: number) => ranked.findLastIndex((question) => question.place < place) + 1
+  const heldOut = Math.max(HELD_OUT.least, below(HELD_OUT.share))
+  const calibration = Math.max(heldOut + CALIBRATION.least, below(HELD_OUT.share + CALIBRATION.share))
+  const answers = (from: number, to: number) =>
+    ranked
+      .slice(from, to)
+      .flatMap((question) => question.answers)
+      .sort((a, b) => a - b)
+  return {
+    heldOut: answers(0, heldOut),
+    calibration: answers(heldOut, calibration),
+    train: answers(calibration, ranked.length),
+  }
+}
+
+/** Uniform in [0, 1), from the question's text. */
+function placeOf(question: string): number {
+  return createHash('sha256').update(question).digest().readUIntBE(0, 6) / 2 ** 48
+}

@@ -1,0 +1,95 @@
+/** @file Trains one reward network and keeps its best epoch. */
+
+import { encodeModel } from '#onnx'
+import { createTensor, float32, type Random, type Tensor } from '#tensor'
+import type { GraphRunner } from '../ports.ts'
+import type { Parameters } from '../training/layers.ts'
+import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
+import { meanSurprise, UNCALIBRATED } from './calibrate.ts'
+import { compileRewardModel, compileRewardTraining, type DropoutMask, dropoutMasks } from './reward-graphs.ts'
+import { createParameters, type RewardArchitecture } from './reward-network.ts'
+import { scoreThoughts } from './score-thoughts.ts'
+import type { Standardisation } from './standardise.ts'
+import type { TrainingRun } from './training-types.ts'
+
+/** Answers as a network sees them. */
+export interface Answers {
+  /** [N, L + 1, D]. */
+  readonly thoughts: Tensor<'float32'>
+  /** 1 = right. */
+  readonly labels: readonly number[]
+  readonly weights: readonly number[]
+}
+
+export interface NetworkTraining extends EpochOptions {
+  /** Share of units dropped, in [0, 1). */
+  readonly dropout: number
+}
+
+export interface TrainedNetwork {
+  readonly parameters: Parameters
+  readonly bestEpoch: number
+  readonly epochs: number
+  /** Of the calibration answers, uncalibrated. */
+  readonly logits: readonly number[]
+}
+
+/**
+ * Trains on one split; after every epoch the loss on the other decides which parameters are kept.
+ *
+ * @throws ServiceError ABORTED when the signal fires; INTERNAL when no epoch ends in a finite loss.
+ */
+export async function trainNetwork(
+  runner: GraphRunner,
+  architecture: RewardArchitecture,
+  standardisation: Standardisation,
+  { train, calibration }: { readonly train: Answers; readonly calibration: Answers },
+  options: NetworkTraining,
+  run: TrainingRun,
+): Promise<TrainedNetwork> {
+  const { dropout } = options
+  const examples = train.labels.length
+  const initial = createParameters(architecture, run.seed)
+  const { parameters, judged, bestEpoch, epochs } = await trainEpochs(
+    runner,
+    {
+      examples,
+      data: {
+        thoughts: train.thoughts,
+        labels: float32(train.labels),
+        weights: float32(train.weights),
+      },
+      compile: (batch) =>
+        compileRewardTraining(architecture, standardisation, initial, { answers: examples, batch, dropout }),
+      draw: (random, batch) =>
+        dropout > 0 ? drawMasks(dropoutMasks(architecture, batch), dropout, random) : {},
+      async judge(learned) {
+        const model = compileRewardModel(architecture, standardisation, learned, UNCALIBRATED)
+        const graph = await runner.load(encodeModel(model))
+        try {
+          const logits = await scoreThoughts(graph, calibration.thoughts, 'logit')
+          return { logits, loss: meanSurprise({ ...calibration, logits }) }
+        } finally {
+          await graph.close()
+        }
+      },
+    },
+    options,
+    run,
+  )
+  return { parameters, bestEpoch, epochs, logits: judged.logits }
+}
+
+function drawMasks(
+  masks: readonly DropoutMask[],
+  dropout: number,
+  random: Random,
+): Readonly<Record<string, Tensor>> {
+  return Object.fromEntries(
+    masks.map(({ name, shape }) => {
+      const keep = new Uint8Array(shape.reduce((product, dim) => product * dim, 1))
+      for (let unit = 0; unit < keep.length; unit++) keep[unit] = random.uniform() < dropout ? 0 : 1
+      return [name, createTensor('bool', shape, keep)]
+    }),
+  )
+}

@@ -1,0 +1,180 @@
+/** @file A latent reward model from labelled answers: split, train, calibrate, measure. */
+
+import { encodeModel } from '#onnx'
+import type { GraphRunner } from '../ports.ts'
+import { fitCalibration } from './calibrate.ts'
+import { measureAnswers } from './gate-reward-model.ts'
+import { auc } from './metrics.ts'
+import { compileRewardModel } from './reward-graphs.ts'
+import type { RewardArchitecture } from './reward-network.ts'
+import { scoreThoughts } from './score-thoughts.ts'
+import { LEAST_QUESTIONS, type Split, splitQuestions } from './split-questions.ts'
+import { stackThoughts, standardisation } from './standardise.ts'
+import { type Answers, type NetworkTraining, trainNetwork } from './train-network.ts'
+import type { LabelledThought, TrainedRewardModel, Training, TrainingRun } from './training-types.ts'
+
+export interface RewardModelOptions extends NetworkTraining {
+  /** Width inside the transformer; a multiple of `heads`. */
+  readonly hidden: number
+  readonly heads: number
+  readonly blocks: number
+  readonly feedForward: number
+}
+
+const DEFAULTS: RewardModelOptions = {
+  hidden: 128,
+  heads: 4,
+  blocks: 2,
+  feedForward: 256,
+  epochs: 15,
+  batch: 128,
+  lr: 1e-3,
+  weightDecay: 0.05,
+  dropout: 0.1,
+  patience: 5,
+}
+
+/** The probe is convex and small: it wants a larger step, a stronger decay and nothing dropped. */
+const PROBE = { epochs: 20, lr: 3e-3, weightDecay: 0.1, dropout: 0 }
+
+/** Shares of the work, for progress. */
+const PROBE_SHARE = 0.1
+
+/**
+ * Trains a latent reward model (LTO, arXiv 2509.26314, section 3) and the linear probe beside it, each through the same trainer, on
+ * 70 % of the questions; stops and calibrates on another 10 %, measures on the rest (`splitQuestions`).
+ *
+ * Answers whose thought is not finite or not of its stated shape are left out and counted (`options.dropped`). Held-out figures are
+ * of trusted labels where there are both classes of them, else of all (`options.heldOutLabels`). Seeded: the same examples and
+ * seed give the same bytes on a CPU.
+ *
+ * @returns what was skipped and why when there is too little to learn from: no answers, one class, fewer than 40 questions, a
+ *   split of one class, thoughts of more than one model.
+ * @throws ServiceError ABORTED when the signal fires.
+ */
+export async function trainRewardModel(
+  runner: GraphRunner,
+  examples: readonly LabelledThought[],
+  run: TrainingRun,
+  overrides: Partial<RewardModelOptions> = {},
+): Promise<Training<TrainedRewardModel>> {
+  const options = { ...DEFAULTS, ...overrides }
+  const prepared = prepare(examples)
+  if ('skipped' in prepared) return prepared
+  const { usable, parts, layers, width } = prepared
+  const answers = (indices: readonly number[]): Answers => ({
+    thoughts: stackThoughts(
+      indices.map((index) => examples[index]!.thought),
+      layers,
+      width,
+    ),
+    labels: indices.map((index) => Number(examples[index]!.correct)),
+    weights: indices.map((index) => examples[index]!.weight),
+  })
+  const data = { train: answers(parts.train), calibration: answers(parts.calibration) }
+  const measured = heldOutAnswers(examples, parts.heldOut)
+  const { thoughts: heldOut } = answers(measured.indices)
+  const standard = standardisation(
+    parts.train.map((index) => examples[index]!.thought),
+    layers,
+    width,
+  )
+
+  const train = async (
+    kind: RewardArchitecture['kind'],
+    training: NetworkTraining,
+    share: readonly [number, number],
+  ) => {
+    const { hidden, heads, blocks, feedForward } = options
+    const architecture = { kind, layers, width, hidden, heads, blocks, feedForward }
+    const trained = await trainNetwork(runner, architecture, standard, data, training, {
+      ...run,
+      onProgress: (done) => run.onProgress?.(share[0] + done * (share[1] - share[0])),
+    })
+    const calibration = fitCalibration({ ...data.calibration, logits: trained.logits })
+    const model = encodeModel(compileRewardModel(architecture, standard, trained.parameters, calibration))
+    const graph = await runner.load(model)
+    try {
+      const scores = await scoreThoughts(graph, heldOut, 'probability')
+      const scored = measured.indices.map((index, place) => ({ ...examples[index]!, score: scores[place]! }))
+      return { model, trained, calibration, scored }
+    } finally {
+      await graph.close()
+    }
+  }
+  const probe = await train('linear', { ...options, ...PROBE }, [0, PROBE_SHARE])
+  const { model, trained, calibration, scored } = await train('transformer', options, [PROBE_SHARE, 1])
+  return {
+    trained: {
+      model,
+      features: { layers, width },
+      options: {
+        ...options,
+        bestEpoch: trained.bestEpoch,
+        epochsRun: trained.epochs,
+        calibration,
+        answers: { train: parts.train.length, calibration: parts.calibration.length },
+        dropped: examples.length - usable,
+        heldOutLabels: measured.labels,
+      },
+      metrics: { ...measureAnswers(scored, run.seed), 'linear.auc': auc(probe.scored, { seed: run.seed }) },
+      heldOut: measured.indices,
+    },
+  }
+}
+
+interface Prepared {
+  /** How many of the examples are fit to use. */
+  readonly usable: number
+  readonly parts: Split
+  readonly layers: number
+  readonly width: number
+}
+
+function prepare(examples: readonly LabelledThought[]): Prepared | { readonly skipped: string } {
+  const usable = [...examples.keys()].filter((index) => isWhole(examples[index]!))
+  if (usable.length === 0) return { skipped: `no labelled answers (${examples.length} unusable)` }
+  const at = (indices: readonly number[]) => indices.map((index) => examples[index]!)
+  const widths = new Set(at(usable).map(({ thought }) => thought.width))
+  if (widths.size > 1) return { skipped: `thoughts of different widths: ${[...widths].join(', ')}` }
+  const lone = oneClass(at(usable))
+  if (lone) return { skipped: `one class only: all ${usable.length} answers are ${lone}` }
+
+  const split = splitQuestions(at(usable).map(({ question }) => question))
+  if (split === null) {
+    const questions = new Set(at(usable).map(({ question }) => question)).size
+    return {
+      skipped: `too few questions: expected ${LEAST_QUESTIONS} with labelled answers, got ${questions}`,
+    }
+  }
+  const parts = {
+    train: split.train.map((place) => usable[place]!),
+    calibration: split.calibration.map((place) => usable[place]!),
+    heldOut: split.heldOut.map((place) => usable[place]!),
+  }
+  for (const [name, indices] of Object.entries(parts)) {
+    const alike = oneClass(at(indices))
+    if (alike)
+      return { skipped: `one class only: all ${indices.length} answers of the ${name} split are ${alike}` }
+  }
+  const layers = Math.max(...new Set(at(usable).map(({ thought }) => thought.layers)))
+  return { usable: usable.length, parts, layers, width: [...widths][0]! }
+}
+
+/** Numbers only, as many as it says. */
+function isWhole({ thought: { data, layers, width }, weight }: LabelledThought): boolean {
+  return layers > 0 && data.length === layers * width && weight > 0 && data.every(Number.isFinite)
+}
+
+function oneClass(examples: readonly LabelledThought[]): 'right' | 'wrong' | null {
+  if (examples.every(({ correct }) => correct)) return 'right'
+  return examples.some(({ correct }) => correct) ? null : 'wrong'
+}
+
+/** What figures are measured on: answers with trusted labels, if both classes are among them. */
+function heldOutAnswers(examples: readonly LabelledThought[], indices: readonly number[]) {
+  const trusted = indices.filter((index) => examples[index]!.trusted)
+  return trusted.length > 0 && oneClass(trusted.map((index) => examples[index]!)) === null
+    ? { indices: trusted, labels: 'trusted' }
+    : { indices, labels: 'all' }
+}
