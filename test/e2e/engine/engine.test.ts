@@ -63,9 +63,17 @@ afterAll(async () => {
 
 suite('an engine', () => {
   test('says what it serves', () => {
-    expect(engine).toMatchObject({ hiddenSize: 128, contextLength: 96, eosTokenIds: [2] })
+    expect(engine).toMatchObject({ hiddenSize: 128, thoughtLayers: 7, contextLength: 96, eosTokenIds: [2] })
     expect(engine.status()).toMatchObject({ state: 'ready', provider: 'cpu', restarts: 0, sessions: 0 })
     expect(engine.status().pid).not.toBe(process.pid)
+  })
+
+  test('gives the latent thought of an answer when asked for it', async () => {
+    const { thought, latents } = await generateAlone(engine, 1, { thought: true, maxNewTokens: 1 })
+    expect(thought).toMatchObject({ layers: 7, width: 128 })
+    // Of an answer of one token, the last layer's mean is the one latent.
+    for (const [d, value] of latents.data.entries()) expect(thought!.data[6 * 128 + d]).toBeCloseTo(value, 5)
+    expect((await generateAlone(engine, 1)).thought).toBeNull()
   })
 
   test('serves a session: embed, generate, score, close', async () => {
