@@ -8,7 +8,7 @@ import { addTotals, type EngineTotals } from './totals.ts'
 import type { ReplicaStatus } from './types.ts'
 
 /** Where a session lives: a process, and the count of what it was given. */
-export interface Place {
+interface Place {
   readonly connection: ChildConnection
   /** Returns what is called once, when the rows are answered. */
   addRows(rows: number): () => void
@@ -16,13 +16,15 @@ export interface Place {
   leave(): void
 }
 
-/** Both choose the least loaded process that serves, and wait briefly while none does. @throws ServiceError ENGINE_UNAVAILABLE */
 export interface Replicas {
   /** States of a latent thought; 0 where the model gives none. */
   readonly thoughtLayers: number
-  /** A place for a session, which counts from now on. */
+  /**
+   * A place for a session on the least loaded process that serves; waits briefly while none does. The session counts from now on.
+   * @throws ServiceError ENGINE_UNAVAILABLE
+   */
   place(): Promise<Place>
-  /** One call that any process can answer. */
+  /** One call that any process can answer, to the least loaded; waits likewise. @throws ServiceError ENGINE_UNAVAILABLE */
   use<Result>(call: (connection: ChildConnection) => Promise<Result>): Promise<Result>
   /** The processes that serve right now. */
   connections(): readonly ChildConnection[]
