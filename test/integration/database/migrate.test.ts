@@ -91,7 +91,7 @@ describe.skipIf(servers === null)('the schema', () => {
   })
   afterAll(() => test.drop())
 
-  it('has the tenant first in every primary key', async () => {
+  it('has the tenant first in every primary key, but for what belongs to the whole instance', async () => {
     const { rows } = await test.database.pool.query(`
       select c.relname as table, a.attname as first
       from pg_index i
@@ -101,7 +101,17 @@ describe.skipIf(servers === null)('the schema', () => {
       where i.indisprimary and c.relname <> 'schema_migrations'
       order by c.relname`)
     expect(rows).toEqual(
-      ['candidates', 'episode_latents', 'episodes', 'outbox'].map((table) => ({ table, first: 'tenant_id' })),
+      [
+        ['artifact_episodes', 'tenant_id'],
+        ['artifacts', 'id'],
+        ['candidate_thoughts', 'tenant_id'],
+        ['candidates', 'tenant_id'],
+        ['consolidation_steps', 'consolidation_id'],
+        ['consolidations', 'id'],
+        ['episode_latents', 'tenant_id'],
+        ['episodes', 'tenant_id'],
+        ['outbox', 'tenant_id'],
+      ].map(([table, first]) => ({ table, first })),
     )
   })
 
