@@ -1,0 +1,36 @@
+/** @file Labelled thoughts whose labels no linear probe can read, and a reward model small enough for tests. */
+
+import type { LabelledThought, RewardModelOptions } from '#algorithms'
+import { createRandom } from '#tensor'
+
+export const LAYERS = 3
+export const WIDTH = 6
+
+export const SMALL: Partial<RewardModelOptions> = {
+  hidden: 16,
+  heads: 2,
+  feedForward: 32,
+  epochs: 12,
+  batch: 64,
+  lr: 1e-2,
+  dropout: 0.05,
+}
+
+/** Right exactly when two features of the last layer agree in sign: XOR, for a probe. */
+export function syntheticThoughts(questions: number, answersEach: number, seed = 1): LabelledThought[] {
+  const random = createRandom(seed)
+  return Array.from({ length: questions * answersEach }, (_, index) => {
+    const data = Float32Array.from({ length: LAYERS * WIDTH }, () => random.gaussian())
+    const last = (LAYERS - 1) * WIDTH
+    const [a, b] = [random.uniform() < 0.5, random.uniform() < 0.5]
+    data[last] = (a ? 40 : -40) + 5 * random.gaussian()
+    data[last + 1] = (b ? 0.1 : -0.1) + 0.02 * random.gaussian()
+    return {
+      question: `question ${index % questions}`,
+      thought: { data, layers: LAYERS, width: WIDTH },
+      correct: a === b,
+      weight: 1,
+      trusted: true,
+    }
+  })
+}

@@ -1,0 +1,215 @@
+import { expect, test } from 'vitest'
+import { encodeModel } from '#onnx'
+import { createRandom, createTensor, float32, int64, type Tensor } from '#tensor'
+import { meanSurprise, UNCALIBRATED } from '../../../../src/algorithms/lto/calibrate.ts'
+import {
+  compileRewardModel,
+  compileRewardTraining,
+  dropoutMasks,
+} from '../../../../src/algorithms/lto/reward-graphs.ts'
+import { createParameters, type RewardArchitecture } from '../../../../src/algorithms/lto/reward-network.ts'
+import {
+  type Standardisation,
+  stackThoughts,
+  standardisation,
+} from '../../../../src/algorithms/lto/standardise.ts'
+import { graphRunner } from '../../../support/graph-runner.ts'
+
+const WIDTH = 5
+const architecture = (changes: Partial<RewardArchitecture> = {}): RewardArchitecture => ({
+  kind: 'transformer',
+  layers: 4,
+  width: WIDTH,
+  hidden: 8,
+  heads: 2,
+  blocks: 2,
+  feedForward: 12,
+  ...changes,
+})
+
+/** A thought of `layers` states; the same states for the same seed, however many. */
+function thought(seed: number, layers: number) {
+  const random = createRandom(seed)
+  return {
+    data: Float32Array.from({ length: layers * WIDTH }, () => random.gaussian()),
+    layers,
+    width: WIDTH,
+  }
+}
+
+const THOUGHTS = [1, 2, 3, 4, 5, 6].map((seed) => thought(seed, 4))
+
+/** Parameters away from their start, where biases are 0 and norms the identity. */
+function parameters(of: RewardArchitecture) {
+  const random = createRandom(77)
+  return new Map(
+    [...createParameters(of, 3)].map(([name, { shape, data }]) => [
+      name,
+      createTensor(
+        'float32',
+        shape,
+        data.map((value) => value + 0.1 * random.gaussian()),
+      ),
+    ]),
+  )
+}
+
+function firstLayers({ mean, inverseDeviation }: Standardisation, layers: number): Standardisation {
+  const cut = ({ data }: Tensor<'float32'>) => float32(data.subarray(0, layers * WIDTH), [layers, WIDTH])
+  return { mean: cut(mean), inverseDeviation: cut(inverseDeviation) }
+}
+
+async function run(
+  of: RewardArchitecture,
+  standard: Standardisation,
+  thoughts: Tensor,
+  calibration = UNCALIBRATED,
+) {
+  const model = compileRewardModel(of, standard, parameters(of), calibration)
+  const graph = await graphRunner().load(encodeModel(model))
+  const { logit, probability } = await graph.run({ thoughts }, ['logit', 'probability'])
+  await graph.close()
+  return { logits: [...(logit.data as Float32Array)], probabilities: [...(probability.data as Float32Array)] }
+}
+
+function expectClose(actual: readonly number[], expected: readonly number[]) {
+  expect(actual.length).toBe(expected.length)
+  actual.forEach((value, i) => {
+    expect(value).toBeCloseTo(expected[i]!, 4)
+  })
+}
+
+test('states that are missing change nothing: the same as a network of that many layers', async () => {
+  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const short = [1, 2, 3].map((seed) => thought(seed, 2))
+  const padded = await run(architecture(), standard, stackThoughts([...short, ...THOUGHTS], 4, WIDTH))
+  const exact = await run(
+    architecture({ layers: 2 }),
+    firstLayers(standard, 2),
+    stackThoughts(short, 2, WIDTH),
+  )
+  expectClose(padded.logits.slice(0, 3), exact.logits)
+  // The network does read them where they are: a longer thought of the same beginning scores otherwise.
+  expect(Math.abs(padded.logits[0]! - padded.logits[3]!)).toBeGreaterThan(1e-3)
+})
+
+test('a thought scores the same whatever is scored with it, and the order of its layers matters', async () => {
+  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const together = await run(architecture(), standard, stackThoughts(THOUGHTS, 4, WIDTH))
+  const alone = await run(architecture(), standard, stackThoughts([THOUGHTS[2]!], 4, WIDTH))
+  expectClose(alone.logits, [together.logits[2]!])
+  const { data } = THOUGHTS[2]!
+  const swapped = Float32Array.from([
+    ...data.subarray(WIDTH, 2 * WIDTH),
+    ...data.subarray(0, WIDTH),
+    ...data.subarray(2 * WIDTH),
+  ])
+  const turned = await run(
+    architecture(),
+    {
+      mean: float32(new Float32Array(20), [4, 5]),
+      inverseDeviation: float32(new Float32Array(20).fill(1), [4, 5]),
+    },
+    stackThoughts([THOUGHTS[2]!, { data: swapped, layers: 4, width: WIDTH }], 4, WIDTH),
+  )
+  expect(Math.abs(turned.logits[0]! - turned.logits[1]!)).toBeGreaterThan(1e-3)
+})
+
+test('the linear probe is a dot product of standardised states', async () => {
+  const probe = architecture({ kind: 'linear', layers: 2 })
+  const thoughts = THOUGHTS.map(({ data }) => ({ data: data.subarray(0, 10), layers: 2, width: WIDTH }))
+  const standard = standardisation(thoughts, 2, WIDTH)
+  const { logits } = await run(probe, standard, stackThoughts(thoughts, 2, WIDTH))
+  const learned = parameters(probe)
+  const weight = learned.get('probe.weight')!.data
+  expectClose(
+    logits,
+    thoughts.map(({ data }) => {
+      const values = data.map((x, i) => (x - standard.mean.data[i]!) * standard.inverseDeviation.data[i]!)
+      return values.reduce((sum, x, i) => sum + x * weight[i]!, learned.get('probe.bias')!.data[0]!)
+    }),
+  )
+})
+
+test('calibration is part of the graph', async () => {
+  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
+  const { logits, probabilities } = await run(architecture(), standard, thoughts, { scale: 0.4, bias: -0.7 })
+  expectClose(
+    probabilities,
+    logits.map((logit) => 1 / (1 + Math.exp(0.7 - 0.4 * logit))),
+  )
+})
+
+test('standardised training thoughts have mean 0 and deviation 1; a feature that never moves stays small', () => {
+  const thoughts = Array.from({ length: 400 }, (_, seed) => {
+    const { data, ...shape } = thought(seed, 2)
+    return { ...shape, data: data.map((value, i) => (i % WIDTH === 4 ? 3 : 1e3 + 20 * value)) }
+  })
+  const { mean, inverseDeviation } = standardisation(thoughts, 2, WIDTH)
+  for (let i = 0; i < 2 * WIDTH; i++) {
+    const values = thoughts.map(({ data }) => (data[i]! - mean.data[i]!) * inverseDeviation.data[i]!)
+    const average = values.reduce((sum, value) => sum + value, 0) / values.length
+    const square = values.reduce((sum, value) => sum + value * value, 0) / values.length
+    expect(average).toBeCloseTo(0, 4)
+    expect(square).toBeCloseTo(i % WIDTH === 4 ? 0 : 1, 3)
+    expect(Number.isFinite(inverseDeviation.data[i]!)).toBe(true)
+  }
+})
+
+test('the loss that is trained is the weighted cross-entropy of the served logits, on the rows fed', async () => {
+  const of = architecture()
+  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
+  const labels = [1, 0, 0, 1, 1, 0]
+  const weights = [1, 0.5, 0.25, 1, 0.1, 0.7]
+  const rows = [4, 1, 3, 2]
+  const { logits } = await run(of, standard, thoughts)
+  const training = compileRewardTraining(of, standard, parameters(of), { answers: 6, batch: 4, dropout: 0 })
+  const graph = await graphRunner().load(encodeModel(training.model), {
+    state: { thoughts, labels: float32(labels), weights: float32(weights) },
+  })
+  const { loss } = await graph.run({ rows: int64(rows) }, ['loss'])
+  const pick = (values: readonly number[]) => rows.map((row) => values[row]!)
+  expect(loss.data[0]).toBeCloseTo(
+    meanSurprise({ logits: pick(logits), labels: pick(labels), weights: pick(weights) }),
+    4,
+  )
+  await graph.close()
+})
+
+test('dropout drops what its masks say', async () => {
+  const of = architecture()
+  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const initial = createParameters(of, 3) // all biases 0
+  const { model } = compileRewardTraining(of, standard, initial, { answers: 6, batch: 3, dropout: 0.25 })
+  const state = {
+    thoughts: stackThoughts(THOUGHTS, 4, WIDTH),
+    labels: float32([1, 1, 1, 0, 0, 0]),
+    weights: float32([1, 1, 1, 1, 1, 1]),
+  }
+  const graph = await graphRunner().load(encodeModel(model), { state })
+  const masks = dropoutMasks(of, 3)
+  const lossOf = async (keeps: (place: number) => number) => {
+    const fed = masks.map(({ name, shape }, place) => {
+      const units = shape.reduce((product, dim) => product * dim, 1)
+      return [name, createTensor('bool', shape, new Uint8Array(units).fill(keeps(place)))] as const
+    })
+    const { loss } = await graph.run({ rows: int64([0, 3, 5]), ...Object.fromEntries(fed) }, ['loss'])
+    return loss.data[0] as number
+  }
+  const all = await lossOf(() => 1)
+  const each = await Promise.all(masks.map((_, dropped) => lossOf((place) => (place === dropped ? 0 : 1))))
+  for (const loss of each) expect(Math.abs(loss - all)).toBeGreaterThan(1e-5)
+  // Nothing of the head goes on: the logit is its bias, and a fair coin's cross-entropy is ln 2.
+  expect(each.at(-1)).toBeCloseTo(Math.LN2, 6)
+  await graph.close()
+})
+
+test.each([
+  ['no states', { data: new Float32Array(), layers: 0, width: WIDTH }],
+  ['too many states', thought(1, 5)],
+  ['another width', { data: new Float32Array(8), layers: 2, width: 4 }],
+])('thoughts of %s are refused', (_name, odd) => {
+  expect(() => stackThoughts([odd], 4, WIDTH)).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }))
+})
