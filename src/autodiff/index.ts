@@ -1,5 +1,7 @@
 export { type Differentiated, type DifferentiateOptions, differentiate } from './differentiate.ts'
 export { OPSET } from './opset.ts'
+export { SHAPE_RULES } from './shapes/registry.ts'
 export { compileTrainingStep } from './training/compile-training-step.ts'
 export { withParameters } from './training/with-parameters.ts'
 export type * from './types.ts'
+export { STOPS_GRADIENT, VJP_RULES } from './vjps/registry.ts'

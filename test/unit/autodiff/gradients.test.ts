@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest'
+import { VJP_RULES } from '#autodiff'
+import { checkGradient, type Gradients } from '../../support/check-gradient.ts'
+import { GRADIENT_CASES } from '../../support/gradient-cases.ts'
+
+/** fp32 runs and a step of 2e-2: differences are good to about four digits. */
+const TOLERANCE = 1e-3
+
+function expectAgreement(gradients: Gradients) {
+  for (const [input, { analytic, numeric }] of Object.entries(gradients)) {
+    for (const [i, expected] of numeric.entries()) {
+      const error = Math.abs(analytic[i]! - expected) / Math.max(1, Math.abs(expected))
+      expect(error, `${input}[${i}]: rule ${analytic[i]}, differences ${expected}`).toBeLessThan(TOLERANCE)
+    }
+  }
+}
+
+describe.each([...new Set(GRADIENT_CASES.map(({ op }) => op))])('%s', (op) => {
+  const cases = GRADIENT_CASES.filter((gradientCase) => gradientCase.op === op)
+
+  test.each(cases)('$what: the rule agrees with central differences', async (gradientCase) => {
+    expectAgreement(await checkGradient(gradientCase, 1, false))
+  })
+
+  test.each(cases)(
+    '$what: with symbols for sizes it does too, or says what it needs',
+    async (gradientCase) => {
+      const checking = checkGradient(gradientCase, 2, true)
+      if (!gradientCase.needsSizes) return expectAgreement(await checking)
+      await expect(checking).rejects.toMatchObject({ code: 'NOT_DIFFERENTIABLE' })
+    },
+  )
+})
+
+test('every rule is checked, and every case checks a rule', () => {
+  expect([...new Set(GRADIENT_CASES.map(({ op }) => op))].sort()).toEqual(Object.keys(VJP_RULES).sort())
+})
