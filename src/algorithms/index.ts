@@ -26,7 +26,6 @@ export {
 export { MAX_UPDATE_LENGTH, updateLength } from './latent-seek/update-length.ts'
 export { widenMargin } from './latent-seek/widen-margin.ts'
 export { fitFloat16, takeLatents } from './latents.ts'
-export { type BootstrapOptions, bootstrapByQuestion, type Statistic } from './lto/bootstrap.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export {
@@ -57,3 +56,5 @@ export { readScore, readVerdictWord } from './rewards/read-verdict.ts'
 export { createRewardJudge, type RewardTerm } from './rewards/reward-judge.ts'
 export { type AskJudge, createVerifier, type VerdictCriterion } from './rewards/verifier.ts'
 export { createWrittenVerdicts } from './rewards/written-verdicts.ts'
+export { type BootstrapOptions, bootstrapByQuestion, type Statistic } from './training/bootstrap.ts'
+export type * from './training/training-types.ts'

@@ -2,10 +2,10 @@
 
 import { decodeModel, encodeModel, loadTensor } from '#onnx'
 import { float32, type Tensor } from '#tensor'
-import { bootstrapByQuestion } from '../lto/bootstrap.ts'
-import { LEAST_QUESTIONS, splitQuestions } from '../lto/split-questions.ts'
 import type { GraphRunner, Latents } from '../ports.ts'
+import { bootstrapByQuestion } from '../training/bootstrap.ts'
 import type { Parameters } from '../training/layers.ts'
+import { LEAST_QUESTIONS, splitQuestions } from '../training/split-questions.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
 import type { Figure, Training, TrainingRun } from '../training/training-types.ts'
 import { weave } from './weave.ts'

@@ -28,7 +28,7 @@ export function compileWeaverTraining(
   const { latents, width } = architecture
   const initializers = stored(parameters, scale)
   const dataSet = ['embedding', 'z_base', 'z_star', 'mask', 'weights']
-  const tape = createTape([...initializers.keys(), ...dataSet, 'rows', 'loss'])
+  const tape = createTape([...initializers.keys(), ...dataSet, 'rows'])
   const batchOf = (name: string) => tape.op('Gather', [name, 'rows'])
   const zBase = batchOf('z_base')
   const mask = perFeature(tape, batchOf('mask'))
@@ -69,7 +69,7 @@ export function compileWeaver(
 ): Model {
   const { latents, width } = architecture
   const initializers = stored(parameters, scale)
-  const tape = createTape([...initializers.keys(), 'embedding', 'z_base', 'mask', 'z'])
+  const tape = createTape([...initializers.keys(), 'embedding', 'z_base', 'mask'])
   const mask = perFeature(tape, 'mask')
   const zBase = tape.op('Mul', ['z_base', mask])
   const shift = emitShift(tape, { embedding: 'embedding', zBase, mask }, architecture)

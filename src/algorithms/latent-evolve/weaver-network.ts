@@ -62,7 +62,10 @@ export function emitShift(
   const axis = tape.constant(int64([1]))
   const sum = tape.op('ReduceSum', [standard, axis], { keepdims: int(0) })
   const count = tape.op('ReduceSum', [inputs.mask, axis], { keepdims: int(0) }) // [N, 1]
-  const context = tape.op('Div', [sum, tape.op('Max', [count, tape.constant(float32(1))])]) // [N, D]
+  const one = tape.constant(float32(1))
+  // A row that is masked altogether has no mean; it is not to become NaN.
+  const divisor = tape.op('Where', [tape.op('Less', [count, one]), one, count])
+  const context = tape.op('Div', [sum, divisor]) // [N, D]
   // A vector of length 1 in D dimensions has coordinates of deviation 1 / sqrt(D).
   const embedding = tape.op('Mul', [inputs.embedding, tape.constant(float32(Math.sqrt(width)))])
   const common = tape.op('Add', [linear(tape, embedding, 'embedding'), linear(tape, context, 'context')])

@@ -1,7 +1,7 @@
 /** @file Whether a freshly trained latent reward model may serve. */
 
+import type { Figure } from '../training/training-types.ts'
 import { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer, withScores } from './metrics.ts'
-import type { Figure } from './training-types.ts'
 
 export interface RewardModelTrial {
   /** Held out from the candidate's training, with the candidate's scores. */

@@ -4,8 +4,8 @@
  */
 
 import { ServiceError } from '#errors'
-import { type BootstrapOptions, bootstrapByQuestion, type Statistic } from './bootstrap.ts'
-import type { Figure } from './training-types.ts'
+import { type BootstrapOptions, bootstrapByQuestion, type Statistic } from '../training/bootstrap.ts'
+import type { Figure } from '../training/training-types.ts'
 
 /** An answer, what a model says of it and what is true. */
 export interface ScoredAnswer {

@@ -5,12 +5,12 @@ import { createTensor, float32, type Random, type Tensor } from '#tensor'
 import type { GraphRunner } from '../ports.ts'
 import type { Parameters } from '../training/layers.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
+import type { TrainingRun } from '../training/training-types.ts'
 import { meanSurprise, UNCALIBRATED } from './calibrate.ts'
 import { compileRewardModel, compileRewardTraining, type DropoutMask, dropoutMasks } from './reward-graphs.ts'
 import { createParameters, type RewardArchitecture } from './reward-network.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import type { Standardisation } from './standardise.ts'
-import type { TrainingRun } from './training-types.ts'
 
 /** Answers as a network sees them. */
 export interface Answers {

@@ -2,16 +2,17 @@
 
 import { encodeModel } from '#onnx'
 import type { GraphRunner } from '../ports.ts'
+import { LEAST_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
+import type { Training, TrainingRun } from '../training/training-types.ts'
 import { fitCalibration } from './calibrate.ts'
 import { measureAnswers } from './gate-reward-model.ts'
 import { auc } from './metrics.ts'
 import { compileRewardModel } from './reward-graphs.ts'
 import type { RewardArchitecture } from './reward-network.ts'
 import { scoreThoughts } from './score-thoughts.ts'
-import { LEAST_QUESTIONS, type Split, splitQuestions } from './split-questions.ts'
 import { stackThoughts, standardisation } from './standardise.ts'
 import { type Answers, type NetworkTraining, trainNetwork } from './train-network.ts'
-import type { LabelledThought, TrainedRewardModel, Training, TrainingRun } from './training-types.ts'
+import type { LabelledThought, TrainedRewardModel } from './training-types.ts'
 
 export interface RewardModelOptions extends NetworkTraining {
   /** Width inside the transformer; a multiple of `heads`. */

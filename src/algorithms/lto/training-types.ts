@@ -3,8 +3,6 @@
 import type { LatentThought } from '../ports.ts'
 import type { Figure } from '../training/training-types.ts'
 
-export type { Figure, Training, TrainingRun } from '../training/training-types.ts'
-
 /** One judged answer whose label is known. */
 export interface LabelledThought {
   /** The same for every answer to the same question: splits never cut through it. */

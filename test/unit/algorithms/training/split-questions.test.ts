@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { splitQuestions } from '../../../../src/algorithms/lto/split-questions.ts'
+import { splitQuestions } from '../../../../src/algorithms/training/split-questions.ts'
 
 const asked = (count: number, answers = 3) =>
   Array.from({ length: count * answers }, (_, index) => `question ${index % count}`)
