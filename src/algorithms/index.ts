@@ -1,4 +1,5 @@
 export { deriveSeed } from './derive-seed.ts'
+export { gateWeaver, type Trial, type TrialQuestion, type WeaverTrial } from './latent-evolve/gate-weaver.ts'
 export { type OpenWeaver, openWeaver, type WeaverIdentity } from './latent-evolve/open-weaver.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'
 export { type TrainedWeaver, trainWeaver, type WeaverOptions } from './latent-evolve/train-weaver.ts'
@@ -29,7 +30,6 @@ export { fitFloat16, takeLatents } from './latents.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export {
-  type GateVerdict,
   gateRewardModel,
   measureAnswers,
   type RewardModelTrial,

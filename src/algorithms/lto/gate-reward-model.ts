@@ -1,6 +1,6 @@
 /** @file Whether a freshly trained latent reward model may serve. */
 
-import type { Figure } from '../training/training-types.ts'
+import type { Figure, GateVerdict } from '../training/training-types.ts'
 import { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer, withScores } from './metrics.ts'
 
 export interface RewardModelTrial {
@@ -10,16 +10,6 @@ export interface RewardModelTrial {
   readonly active: readonly number[] | null
   /** Seeds the resampling. */
   readonly seed: number
-}
-
-export interface GateVerdict {
-  readonly promoted: boolean
-  /** The comparison that decided, in words. */
-  readonly reason: string
-  /** The candidate's; `auc.difference` to the active one where there is one. */
-  readonly metrics: Readonly<Record<string, Figure>>
-  /** The same of the active one; empty without one. */
-  readonly baseline: Readonly<Record<string, Figure>>
 }
 
 /** Largest loss of AUC that is let through when the answers are too few to tell it from none. */

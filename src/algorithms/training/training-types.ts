@@ -19,3 +19,14 @@ export type Training<Trained> =
   | { readonly trained: Trained }
   /** Why there was nothing to learn from, in words. */
   | { readonly skipped: string }
+
+/** A gate's word on a candidate. */
+export interface GateVerdict {
+  readonly promoted: boolean
+  /** The comparison that decided, in words. */
+  readonly reason: string
+  /** The candidate's, and differences to the active one where there is one. */
+  readonly metrics: Readonly<Record<string, Figure>>
+  /** The same of the active one. */
+  readonly baseline: Readonly<Record<string, Figure>>
+}
