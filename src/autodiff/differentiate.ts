@@ -7,6 +7,7 @@ import {
   type Graph,
   type Model,
   type Node,
+  reads,
   removeUnused,
   runPass,
   runPasses,
@@ -93,7 +94,7 @@ function walkBack(
   const cotangents = new Map([[loss, seed(tape, loss, known.get(loss))]])
   for (const node of graph.nodes.toReversed()) {
     const dYs = node.outputs.map((output) => cotangents.get(output) ?? null)
-    if (dYs.every((dY) => dY === null) || !node.inputs.some((input) => active.has(input))) continue
+    if (dYs.every((dY) => dY === null) || !readsAny(node, active)) continue
     const rule = node.domain === '' ? VJP_RULES[node.opType] : undefined
     if (!rule) {
       throw refusal(
@@ -115,11 +116,16 @@ function walkBack(
 /** Values that depend on `wrt` in a way that a gradient can follow, itself included. */
 function dependents(graph: Graph, wrt: readonly string[]): ReadonlySet<string> {
   const active = new Set(wrt)
-  for (const { domain, opType, inputs, outputs } of graph.nodes) {
-    if (domain === '' && STOPS_GRADIENT.has(opType)) continue
-    if (inputs.some((input) => active.has(input))) for (const output of outputs) active.add(output)
+  for (const node of graph.nodes) {
+    if (node.domain === '' && STOPS_GRADIENT.has(node.opType)) continue
+    if (readsAny(node, active)) for (const output of node.outputs) active.add(output)
   }
   return active
+}
+
+/** Nested graphs count: a branch or a loop body that captures a value depends on it. */
+function readsAny(node: Node, values: ReadonlySet<string>): boolean {
+  return [...reads(node)].some((name) => values.has(name))
 }
 
 /** d loss / d loss. */

@@ -1,7 +1,7 @@
 /** @file Formulas over values of a graph: each call records a node and returns the name of its output. */
 
 import { ServiceError } from '#errors'
-import { type Attribute, DATA_TYPES, dataTypeName, int, ints, type Tape, tensor } from '#onnx'
+import { type Attribute, DATA_TYPES, dataTypeName, float, int, ints, type Tape, tensor } from '#onnx'
 import { createTensor, float32, int64, type Tensor, toFloat16 } from '#tensor'
 import { isStatic, type Size } from './shapes/sizes.ts'
 
@@ -38,7 +38,6 @@ export function createFormulas(tape: Tape, dataType: number = DATA_TYPES.float32
     pow: binary('Pow'),
     min: binary('Min'),
     max: binary('Max'),
-    greater: binary('Greater'),
     neg: unary('Neg'),
     sqrt: unary('Sqrt'),
     exp: unary('Exp'),
@@ -61,7 +60,7 @@ export function createFormulas(tape: Tape, dataType: number = DATA_TYPES.float32
       op('Gemm', [a, b], {
         ...(transA ? { transA: int(1) } : {}),
         ...(transB ? { transB: int(1) } : {}),
-        ...(alpha === 1 ? {} : { alpha: { type: 'float', value: alpha } as const }),
+        ...(alpha === 1 ? {} : { alpha: float(alpha) }),
       }),
     transpose: (x: string, perm: readonly number[]) => op('Transpose', [x], { perm: ints(perm) }),
     /** `[.., K]` as a matrix of rows `[n, K]`. */

@@ -1,6 +1,6 @@
 /** @file AdamW as formulas: Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101, Algorithm 2). */
 
-import type { Formulas, Operand } from '../formulas.ts'
+import type { Formulas } from '../formulas.ts'
 import type { TrainingOptions } from '../types.ts'
 
 /** What is the same for every parameter in one step, each a scalar. */
@@ -24,7 +24,7 @@ export interface AdamState {
  * One update of one parameter, g its gradient after clipping (PyTorch's AdamW, term by term):
  *
  *   m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2,
- *   p' = (1 - lr decay) p - lr (m' / correction1) / (sqrt(v' / correction2) + epsilon)
+ *   p' = (1 - lr weightDecay) p - lr (m' / correction1) / (sqrt(v' / correction2) + epsilon)
  *
  * Scalars are gathered before they meet a tensor: every operation saved is one pass less over all parameters. So clipping goes
  * into the factors of g and g^2, and the root's correction into the rate and epsilon.
@@ -34,8 +34,7 @@ export function emitAdamW(
   { parameter, m, v }: AdamState,
   gradient: string,
   { lr, clip, correction1, correction2 }: AdamScalars,
-  { beta1, beta2, epsilon }: TrainingOptions,
-  weightDecay: number,
+  { beta1, beta2, epsilon, weightDecay }: TrainingOptions,
 ): AdamState {
   const { add, sub, mul, div, sqrt } = f
   const ofGradient = mul(1 - beta1, clip)
@@ -46,6 +45,6 @@ export function emitAdamW(
   const nextM = add(mul(m, beta1), mul(gradient, ofGradient))
   const nextV = add(mul(v, beta2), mul(mul(gradient, gradient), ofSquare))
   const step = div(mul(nextM, rate), add(sqrt(nextV), mul(root, epsilon)))
-  const decayed: Operand = weightDecay === 0 ? parameter : mul(parameter, sub(1, mul(lr, weightDecay)))
+  const decayed = weightDecay === 0 ? parameter : mul(parameter, sub(1, mul(lr, weightDecay)))
   return { parameter: sub(decayed, step), m: nextM, v: nextV }
 }

@@ -4,7 +4,7 @@ import { checkGradient, type Gradients } from '../../support/check-gradient.ts'
 import { GRADIENT_CASES } from '../../support/gradient-cases.ts'
 
 /** fp32 runs and a step of 2e-2: differences are good to about four digits. */
-const TOLERANCE = 1e-3
+const TOLERANCE = 1e-4
 
 function expectAgreement(gradients: Gradients) {
   for (const [input, { analytic, numeric }] of Object.entries(gradients)) {
