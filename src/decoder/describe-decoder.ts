@@ -31,10 +31,12 @@ export interface DecoderDescription {
   /** Of the caches. */
   readonly dtype: 'float32' | 'float16'
   /**
-   * What rows of one batch may look like. `any`: the mask decides, left padding and holes are fine. `exact`
-   * (GroupQueryAttention ignores where the mask is zero): rows must have equal past length, and pad on the right only.
+   * What rows of one batch may look like. `any`: the mask decides, left padding and holes are fine. `right`
+   * (GroupQueryAttention knows a row's length and nothing else of the mask): the cached positions of a row of length P_i are
+   * [0, P_i), what is after them is never read, and the next token's go there. Several tokens may be fed to several rows only
+   * while none has a past.
    */
-  readonly padding: 'any' | 'exact'
+  readonly padding: 'any' | 'right'
   readonly head: LmHead
   /**
    * The states of a latent thought, L + 1 values `[B, S, D]`: the input of every layer, and what the head reads. Null when the
@@ -81,7 +83,7 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
   const padding = allGraphs(graph).some(({ nodes }) =>
     nodes.some(({ opType }) => opType === 'GroupQueryAttention'),
   )
-    ? 'exact'
+    ? 'right'
     : 'any'
   const positionIds = inputs.find(({ name }) => name === 'position_ids')
   if (!positionIds && padding === 'any') {

@@ -42,7 +42,6 @@ export interface TinySessions {
 export interface TinySessionsOptions {
   readonly decoder?: TinyDecoderOptions
   readonly limits?: Partial<SchedulerLimits>
-  readonly padding?: 'any' | 'exact'
   readonly cacheBytes?: number
   /** By default no prompt is kept for later sessions. */
   readonly prefixes?: PrefixLimits
@@ -83,7 +82,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       headSize: description.headSize,
       type: description.dtype,
     },
-    padding: options.padding ?? description.padding,
+    padding: description.padding,
     hiddenSize,
     thoughtLayers: description.layerStates?.length ?? 0,
     eosTokenIds: [EOS],

@@ -8,11 +8,8 @@ export interface RowSize {
 }
 
 export interface BatchLimits {
-  /**
-   * `exact`: the graph cannot mask padding (GroupQueryAttention), so only rows of equal sizes may share a run; several tokens
-   * after a past it takes from one row at a time.
-   */
-  readonly padding: 'any' | 'exact'
+  /** `right`: the graph takes several tokens after a past from one row at a time (GroupQueryAttention). */
+  readonly padding: 'any' | 'right'
   readonly maxRows: number
   /** Most tokens fed by one run, padding included; bounds how long a run keeps others waiting. */
   readonly maxInputTokens: number
@@ -50,12 +47,10 @@ export function formBatches<Row>(
 function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): boolean {
   if (sizes.length >= limits.maxRows) return false
   const all = [...sizes, size]
+  const isSingle = all.every((row) => row.input === 1)
+  if (limits.padding === 'right' && !isSingle && all.some((row) => row.covered > 0)) return false
   const input = area(all.map((row) => row.input))
   if (input.fed > limits.maxInputTokens) return false
-  if (limits.padding === 'exact') {
-    const feedsAfterPast = size.covered > 0 && size.input > 1
-    return !feedsAfterPast && size.covered === sizes[0]!.covered && size.input === sizes[0]!.input
-  }
   const past = area(all.map((row) => row.covered))
   return (
     input.fed <= Math.max(FREE_INPUT_PADDING, MOST_FED_PER_USED * input.used) &&

@@ -11,7 +11,7 @@ export function createGenerationGraph(
   session: Session,
   model: {
     readonly layout: KvLayout
-    readonly padding: 'any' | 'exact'
+    readonly padding: 'any' | 'right'
     readonly hiddenSize: number
     /** 0 for a graph without thoughts. */
     readonly thoughtLayers: number

@@ -71,20 +71,21 @@ export function bytesPerPosition({ layers, heads, headSize, type }: KvLayout): n
   return 2 * layers * heads * headSize * (type === 'float16' ? 2 : 4)
 }
 
+/** Where padding stands in a batch: before a row's positions, or after them. */
+export type PaddingSide = 'left' | 'right'
+
 /**
- * True when `views` are exactly the rows of one block, in order and up to its end: the block itself can be fed again. A view
- * that ends earlier would leave positions in between which a graph that ignores the mask (`exact` padding) reads and overwrites.
+ * True when `views` are exactly the rows of one block, in order, and stand in it as `gather` would put them, holes aside: the
+ * block itself can be fed again. With padding on the right the longest view ends where the block does.
  */
-export function isWholeBlock(views: readonly (KvView | null)[]): boolean {
+export function isWholeBlock(views: readonly (KvView | null)[], side: PaddingSide): boolean {
   const block = views[0]?.block
-  return (
-    block !== undefined &&
-    block.rows === views.length &&
-    views.every(
-      (view, row) =>
-        view !== null && view.block === block && view.row === row && view.spans.at(-1)?.[1] === block.length,
-    )
-  )
+  if (block === undefined || block.rows !== views.length) return false
+  if (!views.every((view, row) => view?.block === block && view.row === row)) return false
+  const ends = views.map((view) => view!.spans.at(-1)![1])
+  if (side === 'left') return ends.every((end) => end === block.length)
+  // A graph that pads on the right knows of no holes.
+  return Math.max(...ends) === block.length && views.every((view, row) => viewLength(view) === ends[row])
 }
 
 /** Gives memory for tensor number `tensor` of a block, `size` elements of any content. */
@@ -111,10 +112,15 @@ export function allocateAgain(layout: KvLayout): Allocate {
 }
 
 /**
- * Copies views into one block, each at the right edge: row i holds its positions at [length - viewLength, length), with
- * zeros before them.
+ * Copies views into one block, as long as the longest of them: row i holds its positions at its end, or with padding on the
+ * right at [0, viewLength); the rest is zeros.
  */
-export function gather(layout: KvLayout, views: readonly (KvView | null)[], allocate: Allocate): KvBlock {
+export function gather(
+  layout: KvLayout,
+  views: readonly (KvView | null)[],
+  side: PaddingSide,
+  allocate: Allocate,
+): KvBlock {
   const { heads, headSize } = layout
   const rows = views.length
   const lengths = views.map(viewLength)
@@ -124,10 +130,11 @@ export function gather(layout: KvLayout, views: readonly (KvView | null)[], allo
     for (const [row, view] of views.entries()) {
       const pad = length - lengths[row]!
       for (let head = 0; head < heads; head++) {
-        let to = (row * heads + head) * length
-        target.fill(0, to * headSize, (to + pad) * headSize)
+        const edge = (row * heads + head) * length
+        const padding = side === 'left' ? edge : edge + length - pad
+        target.fill(0, padding * headSize, (padding + pad) * headSize)
         if (view === null) continue
-        to += pad
+        let to = side === 'left' ? edge + pad : edge
         const from = (view.row * heads + head) * view.block.length
         const source = view.block.arrays[tensor]!
         for (const [start, end] of view.spans) {
@@ -145,5 +152,5 @@ export function gather(layout: KvLayout, views: readonly (KvView | null)[], allo
 export function compact(layout: KvLayout, view: KvView): KvView {
   const length = viewLength(view)
   if (view.block.rows === 1 && view.block.length === length) return view
-  return { block: gather(layout, [view], allocateFresh(layout)), row: 0, spans: [[0, length]] }
+  return { block: gather(layout, [view], 'left', allocateFresh(layout)), row: 0, spans: [[0, length]] }
 }

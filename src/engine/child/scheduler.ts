@@ -64,7 +64,7 @@ export interface RowResult {
 /** The generation graph. */
 export interface StepRunner {
   readonly layout: KvLayout
-  readonly padding: 'any' | 'exact'
+  readonly padding: 'any' | 'right'
   readonly hiddenSize: number
   /** L + 1; 0 when the graph gives no thoughts, and asking for them is an error. */
   readonly thoughtLayers: number
@@ -148,6 +148,7 @@ export function createScheduler(deps: {
     maxInputTokens: limits.maxInputTokens,
   }
   const allocate = allocateAgain(runner.layout)
+  const side = runner.padding === 'right' ? 'right' : 'left'
   /** Every row not answered yet, in the order they are due. */
   const queue: Row[] = []
   const interludes: (() => Promise<void>)[] = []
@@ -258,7 +259,7 @@ export function createScheduler(deps: {
     let outcomes: StepOutcome[]
     try {
       const startedAt = performance.now()
-      const feeds = composeFeeds(runner.layout, stepRows, steps, allocate)
+      const feeds = composeFeeds(runner.layout, side, stepRows, steps, allocate)
       const composedAt = performance.now()
       const fetches = await runner.run(feeds, {
         hiddenStates: rows.some((row) => wantedStates(row) > 0),

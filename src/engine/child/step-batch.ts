@@ -1,8 +1,8 @@
 /**
  * @file One run of the generation graph: rows of any length become rectangular feeds, and what comes back is split again.
  *
- * A row's cached positions stand at the right edge of the past, its new tokens at the right edge of the input, so every
- * row's last token is at the same place. Padding is masked and takes no position id.
+ * Padded on the left, a row's cached positions stand at the end of the past and its new tokens at the end of the input; padded
+ * on the right, both at the beginning. Padding takes no position id.
  */
 
 import {
@@ -13,6 +13,7 @@ import {
   type KvBlock,
   type KvLayout,
   type KvView,
+  type PaddingSide,
   viewLength,
 } from './key-values.ts'
 
@@ -34,6 +35,7 @@ export interface StepRow {
 
 /** Feeds of the generation graph (names and shapes: `compileGeneration` of the decoder room). */
 export interface StepFeeds {
+  readonly side: PaddingSide
   readonly steps: number
   readonly rows: number
   /** Tokens fed per row, padding included. */
@@ -78,19 +80,25 @@ export interface StepOutcome {
 
 /**
  * Builds the feeds for one run of `steps` tokens. Copies caches, into what `allocate` gives, unless the rows are exactly
- * those of one block.
+ * those of one block. Padded on the right, rows of several tokens have no past unless there is but one row.
  */
 export function composeFeeds(
   layout: KvLayout,
+  side: PaddingSide,
   rows: readonly StepRow[],
   steps: number,
   allocate: Allocate,
 ): StepFeeds {
   const views = rows.map(({ past }) => past)
-  const past = isWholeBlock(views) ? views[0]!.block : gather(layout, views, allocate)
+  const past = isWholeBlock(views, side) ? views[0]!.block : gather(layout, views, side, allocate)
   const inputLength = Math.max(...rows.map(({ input }) => input.length))
   const width = past.length + inputLength
+  // Pads behind a row's tokens change none of their states, and where nothing is decoded after them they may count as text:
+  // GroupQueryAttention leaves undefined what it gives for positions beyond a row's length.
+  const padsAreText = side === 'right' && steps === 1
+  const inputOffset = (length: number) => (side === 'left' ? inputLength - length : 0)
   const feeds: StepFeeds = {
+    side,
     steps,
     rows: rows.length,
     inputLength,
@@ -98,7 +106,7 @@ export function composeFeeds(
     inputIds: new BigInt64Array(rows.length * inputLength),
     attentionMask: new BigInt64Array(rows.length * width),
     positionIds: new BigInt64Array(rows.length * inputLength),
-    lastIndex: new BigInt64Array(rows.length).fill(BigInt(inputLength - 1)),
+    lastIndex: BigInt64Array.from(rows, ({ input }) => BigInt(inputOffset(input.length) + input.length - 1)),
     uniforms: new Float32Array(steps * rows.length),
     temperature: Float32Array.from(rows, ({ temperature }) => temperature),
     finished: new Uint8Array(rows.length),
@@ -106,18 +114,20 @@ export function composeFeeds(
     thoughtWeights: new Float32Array(rows.length * inputLength),
   }
   for (const [index, row] of rows.entries()) {
-    for (const [start, end] of pastSpans(past, row)) {
+    for (const [start, end] of pastSpans(past, side, row)) {
       feeds.attentionMask.fill(1n, index * width + start, index * width + end)
     }
-    feeds.attentionMask.fill(1n, (index + 1) * width - row.input.length, (index + 1) * width)
     const covered = viewLength(row.past)
-    const first = (index + 1) * inputLength - row.input.length
-    for (const [offset, token] of row.input.entries()) {
-      feeds.inputIds[first + offset] = BigInt(token)
-      feeds.positionIds[first + offset] = BigInt(covered + offset)
+    const offset = inputOffset(row.input.length)
+    const first = index * inputLength + offset
+    const masked = index * width + past.length + offset
+    feeds.attentionMask.fill(1n, masked, masked + (padsAreText ? inputLength : row.input.length))
+    for (const [i, token] of row.input.entries()) {
+      feeds.inputIds[first + i] = BigInt(token)
+      feeds.positionIds[first + i] = BigInt(covered + i)
     }
     if (row.thoughtFrom !== null) {
-      feeds.thoughtWeights.fill(1, first + row.thoughtFrom, (index + 1) * inputLength)
+      feeds.thoughtWeights.fill(1, first + row.thoughtFrom, first + row.input.length)
     }
     // The graph reads one line of uniforms per step: [N, B].
     if (row.uniforms) {
@@ -154,26 +164,29 @@ export function splitFetches(
         thoughtSums && row.thoughtFrom !== null
           ? thoughtSums.subarray(index * thoughtSize, (index + 1) * thoughtSize)
           : null,
-      cached: present && {
-        block: present,
-        row: index,
-        spans: joinSpans([
-          ...pastSpans(feeds.past, row),
-          [
-            feeds.past.length + feeds.inputLength - row.input.length,
-            feeds.past.length + feeds.inputLength + tokens.length - 1,
-          ],
-        ]),
-      },
+      cached: present && { block: present, row: index, spans: presentSpans(feeds, row, tokens.length) },
     }
   })
 }
 
 /** Where a row's cached positions stand in the past that is fed. */
-function pastSpans(past: KvBlock, row: StepRow): KvView['spans'] {
+function pastSpans(past: KvBlock, side: PaddingSide, row: StepRow): KvView['spans'] {
   if (row.past === null) return []
   if (row.past.block === past) return row.past.spans
-  return [[past.length - viewLength(row.past), past.length]]
+  const length = viewLength(row.past)
+  return side === 'left' ? [[past.length - length, past.length]] : [[0, length]]
+}
+
+/** Where past, input and all but the last of the `emitted` tokens stand in what the run leaves behind. */
+function presentSpans(
+  { past, side, inputLength }: StepFeeds,
+  row: StepRow,
+  emitted: number,
+): KvView['spans'] {
+  const added = row.input.length + emitted - 1
+  if (side === 'right') return [[0, viewLength(row.past) + added]]
+  const end = past.length + inputLength + emitted - 1
+  return joinSpans([...pastSpans(past, side, row), [end - added, end]])
 }
 
 /** Row `index` of `[n, B, D]`, its first `count` steps: `[count, D]`. */

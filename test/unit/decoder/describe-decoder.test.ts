@@ -77,9 +77,9 @@ test('a Llama export is described by its names and sizes', () => {
   expect(layerStates).toHaveLength(3)
 })
 
-test('a fused export needs no position_ids and demands exact padding', () => {
+test('a fused export needs no position_ids and demands padding on the right', () => {
   const { padding, inputs } = describeDecoder(tinyDecoder({ fused: true, width: 32 }).model)
-  expect({ padding, positionIds: inputs.positionIds }).toEqual({ padding: 'exact', positionIds: null })
+  expect({ padding, positionIds: inputs.positionIds }).toEqual({ padding: 'right', positionIds: null })
 })
 
 test('the head’s form is read off the graph, soft-cap and bias in their order', () => {

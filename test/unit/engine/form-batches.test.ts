@@ -59,25 +59,38 @@ suite('formBatches()', () => {
     ).toEqual([[0, 1], [2]])
   })
 
-  test('joins only equal sizes where the graph cannot mask', () => {
+  test('padded on the right, rows of several tokens share a run only while none has a past', () => {
+    const mixed = [
+      [10, 1],
+      [11, 1],
+      [0, 1],
+      [10, 2],
+      [10, 2],
+      [0, 5],
+      [0, 3],
+      [30, 1],
+    ] as const
+    expect(batches(mixed, { padding: 'right', maxRows: 8 })).toEqual([[0, 1, 2, 7], [3], [4], [5, 6]])
     expect(
       batches(
         [
-          [10, 1],
-          [11, 1],
-          [10, 1],
-          [10, 2],
+          [0, 5],
+          [0, 1],
+          [7, 1],
         ],
-        { padding: 'exact' },
+        { padding: 'right' },
       ),
-    ).toEqual([[0, 2], [1], [3]])
-    const afterPast = [
-      [10, 2],
-      [10, 2],
-      [0, 5],
-      [0, 5],
-    ] as const
-    expect(batches(afterPast, { padding: 'exact' })).toEqual([[0], [1], [2, 3]])
+    ).toEqual([[0, 1], [2]])
+    // Padding is kept as small as elsewhere.
+    expect(
+      batches(
+        [
+          [0, 400],
+          [0, 5],
+        ],
+        { padding: 'right' },
+      ),
+    ).toEqual([[0], [1]])
   })
 
   test('gives the same batches for an unchanged list', () => {

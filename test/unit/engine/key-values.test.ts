@@ -70,7 +70,7 @@ suite('key/value views', () => {
       ],
     }
     const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
-    const gathered = gather(layout, [three, null, one], allocateFresh(layout))
+    const gathered = gather(layout, [three, null, one], 'left', allocateFresh(layout))
     expect(gathered).toMatchObject({ rows: 3, length: 3 })
     expect([...gathered.arrays[0]!]).toEqual([
       100, 102, 103, 110, 112, 113, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 11,
@@ -81,25 +81,50 @@ suite('key/value views', () => {
   test('gather into the same memory again, whatever it held', () => {
     const allocate = allocateAgain(layout)
     const long: KvView = { block: block(1, 6), row: 0, spans: [[0, 6]] }
-    const first = gather(layout, [long, long], allocate)
+    const first = gather(layout, [long, long], 'left', allocate)
     const short: KvView = { block: block(1, 2), row: 0, spans: [[0, 2]] }
     const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
-    const second = gather(layout, [short, one], allocate)
+    const second = gather(layout, [short, one], 'left', allocate)
     expect(second.arrays[0]!.buffer).toBe(first.arrays[0]!.buffer)
     expect([...second.arrays[0]!]).toEqual([0, 1, 10, 11, 0, 1, 0, 11])
-    expect(gather(layout, [long, long, long, long], allocate).arrays[0]).toHaveLength(48)
+    expect(gather(layout, [long, long, long, long], 'left', allocate).arrays[0]).toHaveLength(48)
   })
 
   test('are a whole block only as all its rows in order, up to its end', () => {
     const shared = block(2, 3)
     const view = (row: number): KvView => ({ block: shared, row, spans: [[0, 3]] })
-    expect(isWholeBlock([view(0), view(1)])).toBe(true)
-    expect(isWholeBlock([view(1), view(0)])).toBe(false)
-    expect(isWholeBlock([view(0)])).toBe(false)
-    expect(isWholeBlock([view(0), null])).toBe(false)
-    expect(isWholeBlock([])).toBe(false)
-    expect(isWholeBlock([{ ...view(0), spans: [[1, 3]] }, view(1)])).toBe(true)
-    expect(isWholeBlock([{ ...view(0), spans: [[0, 2]] }, view(1)])).toBe(false)
+    expect(isWholeBlock([view(0), view(1)], 'left')).toBe(true)
+    expect(isWholeBlock([view(1), view(0)], 'left')).toBe(false)
+    expect(isWholeBlock([view(0)], 'left')).toBe(false)
+    expect(isWholeBlock([view(0), null], 'left')).toBe(false)
+    expect(isWholeBlock([], 'left')).toBe(false)
+    expect(isWholeBlock([{ ...view(0), spans: [[1, 3]] }, view(1)], 'left')).toBe(true)
+    expect(isWholeBlock([{ ...view(0), spans: [[0, 2]] }, view(1)], 'left')).toBe(false)
+  })
+
+  test('gather with padding on the right, whatever the memory held', () => {
+    const allocate = allocateAgain(layout)
+    const long: KvView = { block: block(2, 4), row: 1, spans: [[0, 3]] }
+    gather(layout, [long, long], 'left', allocate).arrays[0]!.fill(7)
+    const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
+    const gathered = gather(layout, [long, null, one], 'right', allocate)
+    expect(gathered).toMatchObject({ rows: 3, length: 3 })
+    expect([...gathered.arrays[0]!]).toEqual([
+      100, 101, 102, 110, 111, 112, 0, 0, 0, 0, 0, 0, 1, 0, 0, 11, 0, 0,
+    ])
+  })
+
+  test('with padding on the right, are a whole block where each begins with it and one fills it', () => {
+    const shared = block(2, 3)
+    const view = (row: number, start: number, end: number): KvView => ({
+      block: shared,
+      row,
+      spans: [[start, end]],
+    })
+    expect(isWholeBlock([view(0, 0, 3), view(1, 0, 1)], 'right')).toBe(true)
+    expect(isWholeBlock([view(0, 0, 2), view(1, 0, 1)], 'right')).toBe(false)
+    expect(isWholeBlock([view(0, 1, 3), view(1, 0, 3)], 'right')).toBe(false)
+    expect(isWholeBlock([view(0, 0, 3), null], 'right')).toBe(false)
   })
 
   test('compact into memory of their own, unless they have it', () => {
@@ -116,6 +141,7 @@ suite('key/value views', () => {
     const gathered = gather(
       half,
       [{ block: { arrays: [bits, bits], rows: 1, length: 2 }, row: 0, spans: [[1, 2]] }],
+      'left',
       allocateFresh(half),
     )
     expect(gathered.arrays[0]).toEqual(Uint16Array.of(0x3c00, 4))

@@ -44,8 +44,8 @@ async function request({ sessions }: TinySessions, prompt: readonly number[]) {
 suite('prompts kept for later sessions', () => {
   test.each<[string, TinySessionsOptions]>([
     ['plain attention', {}],
-    ['only rows of equal lengths together', { padding: 'exact' }],
-    ['attention that ignores the mask', { decoder: { fused: true, width: 32 } }],
+    ['fused attention', { decoder: { fused: true, width: 32 } }],
+    ['fused attention, rotary positions outside', { decoder: { fused: true, rotary: 'outside', width: 32 } }],
     ['caches in half precision', { halfCaches: true }],
   ])('change no answer, greedy or sampled: %s', async (_, options) => {
     const cold = await tinySessions(options)

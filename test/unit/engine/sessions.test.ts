@@ -1,6 +1,7 @@
 import { expect, suite, test } from 'vitest'
 import type { Continuation, GenerationRow } from '#algorithms'
 import { createRandom } from '#tensor'
+import type { TinyDecoderOptions } from '../../fixtures/tiny-decoder.ts'
 import { EOS, type TinySessions, tinySessions } from '../../support/tiny-sessions.ts'
 
 const greedy: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 20, latents: 3 }
@@ -96,24 +97,25 @@ suite('sessions', () => {
     expect(engine.runs.slice(1, 2)).toMatchObject([{ rows: 6, inputLength: 1 }])
   })
 
-  test.each(['any', 'exact'] as const)(
-    '16 at once, padding %s: exactly the tokens that each gives alone, greedy and sampled',
-    async (padding) => {
-      const alone = await tinySessions({ padding })
-      const together = await tinySessions({ padding, limits: { maxRunningRows: 8 } })
-      const jobs = Array.from({ length: 16 }, (_, index) => ({
-        prompt: promptOf(index),
-        row: { ...greedy, temperature: index % 2 ? 0.9 : 0, seed: 77 + index, maxNewTokens: 5 + 2 * index },
-      }))
-      const expected = []
-      for (const { prompt, row } of jobs) expected.push(await generateAlone(alone, prompt, row))
-      const got = await Promise.all(jobs.map(({ prompt, row }) => generateAlone(together, prompt, row)))
-      expect(got.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens))
-      expect(got.map(({ finish }) => finish)).toEqual(expected.map(({ finish }) => finish))
-      expect(Math.max(...together.runs.map(({ rows }) => rows))).toBeGreaterThan(padding === 'any' ? 7 : 0)
-      expect(Math.max(...together.runs.map(({ rows }) => rows))).toBeLessThanOrEqual(8)
-    },
-  )
+  test.each<[string, TinyDecoderOptions]>([
+    ['plain attention', {}],
+    ['fused attention', { fused: true, width: 32, keyValueHeads: 1 }],
+    ['fused attention, rotary positions outside', { fused: true, rotary: 'outside', width: 32 }],
+  ])('16 at once, %s: exactly the tokens that each gives alone, greedy and sampled', async (_, decoder) => {
+    const alone = await tinySessions({ decoder })
+    const together = await tinySessions({ decoder, limits: { maxRunningRows: 8 } })
+    const jobs = Array.from({ length: 16 }, (_, index) => ({
+      prompt: promptOf(index),
+      row: { ...greedy, temperature: index % 2 ? 0.9 : 0, seed: 77 + index, maxNewTokens: 5 + 2 * index },
+    }))
+    const expected = []
+    for (const { prompt, row } of jobs) expected.push(await generateAlone(alone, prompt, row))
+    const got = await Promise.all(jobs.map(({ prompt, row }) => generateAlone(together, prompt, row)))
+    expect(got.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens))
+    expect(got.map(({ finish }) => finish)).toEqual(expected.map(({ finish }) => finish))
+    expect(Math.max(...together.runs.map(({ rows }) => rows))).toBe(8)
+    expect(together.runs.length).toBeLessThan(alone.runs.length / 4)
+  })
 
   test('caches in half precision: the same answers alone and together, at half the bytes', async () => {
     const single = await tinySessions()

@@ -60,7 +60,7 @@ describe.each<[string, TinySessionsOptions, number?]>([
       ),
     )
     for (const [index, prompt] of PROMPTS.entries()) await check(prompt, answers[index]!)
-    if (!decoder.decoder?.fused) expect(Math.max(...engine.runs.map(({ rows }) => rows))).toBe(4)
+    expect(Math.max(...engine.runs.map(({ rows }) => rows))).toBe(4)
   })
 
   test('cover a prefix as well, however much of it was decoded before, and long ones fed in pieces', async () => {
