@@ -33,9 +33,10 @@ const SQL = `
   ),
   thoughts as (
     insert into candidate_thoughts (tenant_id, episode_id, position, layers, width, thought)
-    select episode.tenant_id, episode.id, position, layers, width, thought
-    from episode, unnest($25::integer[], $26::integer[], $27::integer[], $28::bytea[])
-      as thought (position, layers, width, thought)
+    select episode.tenant_id, episode.id, position, layers, width,
+      substring($29::bytea from start + 1 for 2 * layers * width)
+    from episode, unnest($25::integer[], $26::integer[], $27::integer[], $28::integer[])
+      as thought (position, layers, width, start)
   ),
   latents as (
     insert into episode_latents (tenant_id, episode_id, length, width, z_base, z_star)
@@ -94,6 +95,12 @@ export async function addEpisode(
     thoughts.map(({ position }) => position),
     thoughts.map(({ thought }) => thought.layers),
     thoughts.map(({ thought }) => thought.width),
-    thoughts.map(({ bytes }) => bytes),
+    thoughts.map((_, index) => sizeOf(thoughts.slice(0, index))),
+    // In one piece, which the driver sends as it is; the elements of an array it would write out in hexadecimal digits.
+    Buffer.concat(thoughts.map(({ bytes }) => bytes)),
   ])
+}
+
+function sizeOf(thoughts: readonly { readonly bytes: Buffer }[]): number {
+  return thoughts.reduce((size, { bytes }) => size + bytes.length, 0)
 }
