@@ -9,12 +9,13 @@ import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp } from '#http'
 import { connectQueues } from '#jobs'
 import { createMetrics } from '#metrics'
-import { createSolver } from '#solving'
+import { createSolver, watchArtifacts } from '#solving'
 import { type Config, loadConfig } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
+import { nightParts } from './nights.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
@@ -32,19 +33,24 @@ async function start(config: Config): Promise<void> {
   await migrate(database.pool, join(import.meta.dirname, '../migrations'))
 
   const episodes = createEpisodeStore({ database })
+  const nights = nightParts({ database, engine: config.engine, logger })
+  const { consolidations, artifacts } = nights
   const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
   if (database.kind === 'embedded') {
     // Nobody else can reach this database, so its work is done here.
     const outbox = createOutbox({ database })
-    keep(queues.startWorker({ store: episodes, outbox, episodeTtlDays: config.episodes.ttlDays }))
+    keep(queues.startWorker({ store: episodes, outbox, nights, episodeTtlDays: config.episodes.ttlDays }))
   }
 
-  const metrics = createMetrics({ engine })
+  const learned = keep(watchArtifacts({ artifacts, engine, logger }))
+  await learned.refresh()
+  const metrics = createMetrics({ engine, learned })
   let draining = false
   const app = keep(
     buildApp({
-      solver: metrics.watch(createSolver({ engine, episodes, logger })),
+      solver: metrics.watch(createSolver({ engine, episodes, learned: learned.current, logger })),
       episodes,
+      admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,

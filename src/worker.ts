@@ -1,4 +1,4 @@
-/** @file The worker process: relay, jobs and maintenance over a shared database. No HTTP, no model. */
+/** @file The worker process: relay, jobs, nights and maintenance over a shared database. No HTTP, no model. */
 
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
@@ -10,6 +10,7 @@ import { connectQueues } from '#jobs'
 import { type Config, loadConfig } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { loggerOptions } from './logger.ts'
+import { nightParts } from './nights.ts'
 
 async function start(config: Config): Promise<void> {
   if (config.database === null) {
@@ -32,6 +33,7 @@ async function start(config: Config): Promise<void> {
     queues.startWorker({
       store: createEpisodeStore({ database }),
       outbox: createOutbox({ database }),
+      nights: nightParts({ database, engine: config.engine, logger }),
       episodeTtlDays: config.episodes.ttlDays,
     }),
   )

@@ -11,6 +11,7 @@ import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { observeRequests, type RequestObservation } from './observe-requests.ts'
 import { contractRoute, describeContract } from './openapi.ts'
 import { createRequestId } from './request-id.ts'
+import { type AdminRouteDeps, adminRoutes } from './routes/admin.ts'
 import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
 import { type Exposition, metricsRoute } from './routes/metrics.ts'
@@ -24,6 +25,7 @@ const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics'])
 export interface AppDeps {
   readonly solver: Solver
   readonly episodes: EpisodeStore
+  readonly admin: AdminRouteDeps
   readonly health: () => Promise<Health>
   /** All metrics of the process, for `GET /metrics`. */
   readonly metrics: () => Promise<Exposition>
@@ -80,6 +82,7 @@ export function buildApp(deps: AppDeps): App {
       episodes: deps.episodes,
       normaliseAnswer: (answer) => deps.solver.normaliseAnswer(answer),
     })
+    adminRoutes(routes, deps.admin)
     healthRoutes(routes, deps.health)
     metricsRoute(routes, deps.metrics)
     contractRoute(routes)

@@ -30,6 +30,10 @@ export function describeContract(app: FastifyInstance): void {
       tags: [
         { name: 'solve', description: 'Ask.' },
         { name: 'episodes', description: 'What is remembered, and what callers know about it.' },
+        {
+          name: 'nights',
+          description: 'What is learned from what is remembered: start it, watch it, undo it.',
+        },
         { name: 'service', description: 'Health and metrics.' },
       ],
     },

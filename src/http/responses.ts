@@ -6,14 +6,18 @@ import { ref } from './schemas/ref.ts'
 
 const DESCRIPTIONS = {
   400: 'The request is not valid; `errors` points at each fault.',
-  404: 'There is no such episode.',
+  404: 'There is nothing with this id.',
   406: 'The accepted media types cannot be served.',
+  409: 'It is damaged, or belongs to another model.',
   413: 'The body is too large.',
   415: 'The body is not `application/json`.',
   422: 'The request is valid, but this model or this version cannot do it.',
   500: 'Something went wrong on our side.',
   503: 'Overloaded, shutting down, or something it needs is not there: try again after `Retry-After` seconds.',
 } as const
+
+/** A request without a body; one that comes along is still read, and may be refused. */
+export const UNWANTED_BODY = [400, 413, 415] as const
 
 const REQUEST_ID = { 'x-request-id': Type.String({ description: 'Id of the request, as in the logs.' }) }
 

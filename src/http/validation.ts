@@ -6,6 +6,7 @@ import { Compile, type Validator } from 'typebox/compile'
 import { ServiceError } from '#errors'
 import { faultsFrom, loneSurrogates } from './faults.ts'
 import { COMPONENTS } from './schemas/index.ts'
+import { missingOf } from './schemas/path-ids.ts'
 import { referenceTo } from './schemas/ref.ts'
 
 const references = Object.fromEntries(COMPONENTS.map((component) => [referenceTo(component), component]))
@@ -14,7 +15,7 @@ const references = Object.fromEntries(COMPONENTS.map((component) => [referenceTo
  * Fastify's validator compiler. Bodies are never coerced, never stripped, never filled in; query parameters that should
  * be whole numbers are read as such. A path parameter that breaks its schema names nothing that could exist.
  *
- * Its validators report REQUEST_INVALID with one fault per field (EPISODE_NOT_FOUND for the path), at most eight.
+ * Its validators report REQUEST_INVALID with one fault per field, at most eight; for the path what the schema says is missing.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const validator = Compile(references, schema)
@@ -23,12 +24,13 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
       return (body) => validate(validator, body, 'body')
     case 'querystring':
       return (query) => validate(validator, withNumbers(schema, query as Record<string, unknown>), 'query')
-    case 'params':
-      // Episodes are the only things with an id.
+    case 'params': {
+      const { code, expected } = missingOf(schema)
       return (params) =>
         validator.Check(params)
           ? { value: params }
-          : { error: new ServiceError('EPISODE_NOT_FOUND', 'path: expected the id of an episode') }
+          : { error: new ServiceError(code, `path: expected the id of ${expected}`) }
+    }
     default:
       throw new Error(`internal: validation: no rule for ${httpPart}`)
   }

@@ -7,16 +7,26 @@
 import { Type } from 'typebox'
 import type { OutboxKind } from '#episodes'
 
-/** The day's work: small jobs about single episodes. */
-export const EPISODE_QUEUE = 'episodes'
-
 /** Outbox kinds are the names of their jobs, so a row needs no translation on its way. */
 export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
+export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 
 export const IndexEpisode = Type.Object({
   tenantId: Type.String({ minLength: 1 }),
   episodeId: Type.String({ minLength: 1 }),
 })
+
+export const RunConsolidation = Type.Object({
+  consolidationId: Type.String({ minLength: 1 }),
+})
+
+/** The day's work is small jobs about single episodes; the night's is one long job at a time. */
+export type QueueName = 'episodes' | 'consolidations'
+
+export const QUEUE_OF = {
+  [INDEX_EPISODE]: 'episodes',
+  [RUN_CONSOLIDATION]: 'consolidations',
+} as const satisfies Record<OutboxKind, QueueName>
 
 /** One job on its way into a queue. */
 export interface NewJob {
@@ -26,19 +36,35 @@ export interface NewJob {
   readonly payload: unknown
 }
 
-/** Some ten minutes of retries; what fails even then is handed over again from the outbox. */
+/** How jobs of a queue are tried again, and how long they are kept when they are over. */
 export const JOB_OPTIONS = {
-  attempts: 10,
-  backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
-  // Kept for a while, so that a row relayed twice still meets the job of its first time.
-  removeOnComplete: { age: 3_600, count: 10_000 },
-  removeOnFail: { age: 7 * 24 * 3_600 },
-} as const
+  /** Some ten minutes of retries; what fails even then is handed over again from the outbox. */
+  episodes: {
+    attempts: 10,
+    backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+    // Kept for a while, so that a row relayed twice still meets the job of its first time.
+    removeOnComplete: { age: 3_600, count: 10_000 },
+    removeOnFail: { age: 7 * 24 * 3_600 },
+  },
+  /** What fails three times in a row fails: its consolidation says why. */
+  consolidations: {
+    attempts: 3,
+    backoff: { type: 'exponential', delay: 5_000, jitter: 0.5 },
+    // Their state is in the database: one that is over is over whoever asks again, and one that was lost must find its id free.
+    removeOnComplete: true,
+    removeOnFail: true,
+  },
+} as const satisfies Record<QueueName, object>
 
-/** Jobs take milliseconds: a lock that nobody renewed for 10 s belongs to a dead worker. */
+/** When a job is taken to be in the hands of a dead worker. */
 export const WORKER_OPTIONS = {
-  lockDuration: 10_000,
-  stalledInterval: 5_000,
-  // Jobs are idempotent: having been in a dying worker's hands is no reason to give one up.
-  maxStalledCount: 100,
-} as const
+  /** Jobs take milliseconds: a lock that nobody renewed for 10 s belongs to a dead worker. */
+  episodes: { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 100 },
+  /**
+   * Jobs take minutes, but their arithmetic is done in another process: the lock is renewed every 7.5 s all the while, and
+   * what one dead worker began is another's 15 to 20 s later.
+   */
+  consolidations: { lockDuration: 15_000, stalledInterval: 5_000, maxStalledCount: 100 },
+  // Jobs are idempotent: having been in a dying worker's hands is no reason to give one up. A consolidation counts for
+  // itself how often it was begun.
+} as const satisfies Record<QueueName, object>

@@ -1,6 +1,6 @@
 /** @file What the room needs of a queue, whatever keeps it. */
 
-import type { NewJob } from './contracts.ts'
+import type { NewJob, QueueName } from './contracts.ts'
 
 export interface JobQueue {
   /** False while the queue is known to be away: nothing should be handed over. */
@@ -20,15 +20,22 @@ export interface QueuedJob {
   readonly id?: string | undefined
   readonly name: string
   readonly data: unknown
+  /** How often it has failed so far. */
+  readonly attemptsMade: number
 }
 
 export type JobProcessor = (job: QueuedJob) => Promise<void>
+
+/** Thrown by a processor that is told to stop: the job goes back in line as it was, and has not failed. */
+export class PutBack extends Error {
+  override readonly name = 'PutBack'
+}
 
 /** Redis, or the tables of BullMQ's Postgres backend. */
 export interface QueueBackend {
   /** @throws ServiceError QUEUE_UNAVAILABLE */
   ping(): Promise<void>
-  openQueue(name: string): JobQueue
-  openWorker(name: string, process: JobProcessor, options: { readonly concurrency: number }): JobWorker
+  openQueue(name: QueueName): JobQueue
+  openWorker(name: QueueName, process: JobProcessor, options: { readonly concurrency: number }): JobWorker
   close(): Promise<void>
 }

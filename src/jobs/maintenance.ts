@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { ConsolidationStore } from '#artifacts'
 import type { Database } from '#database'
 import { type Outbox, pruneEpisodes } from '#episodes'
 
@@ -14,20 +15,27 @@ const DAY_MS = 24 * 3_600_000
 export interface MaintenanceParts {
   readonly database: Pick<Database, 'pool'>
   readonly outbox: Pick<Outbox, 'recover' | 'prune'>
+  readonly consolidations?: Pick<ConsolidationStore, 'recover'> | undefined
   /** 0 keeps episodes. */
   readonly episodeTtlDays: number
   readonly logger: Logger
 }
 
 /** Runs at once and then every minute: lost work back in line, old outbox rows and old episodes away. */
-export function startMaintenance({ database, outbox, episodeTtlDays, logger }: MaintenanceParts): {
-  close(): Promise<void>
-} {
+export function startMaintenance({
+  database,
+  outbox,
+  consolidations,
+  episodeTtlDays,
+  logger,
+}: MaintenanceParts): { close(): Promise<void> } {
   const stopping = new AbortController()
 
   async function tidy(): Promise<void> {
     const recovered = await outbox.recover(LOST_AFTER_MS)
     if (recovered > 0) logger.warn({ recovered }, 'episodes whose job was lost are back in line')
+    const resumed = await consolidations?.recover(LOST_AFTER_MS)
+    if (resumed) logger.warn({ resumed }, 'unfinished consolidations are back in line')
     await outbox.prune(FORGET_AFTER_MS)
     if (episodeTtlDays > 0) {
       const pruned = await pruneEpisodes(database, new Date(Date.now() - episodeTtlDays * DAY_MS))

@@ -7,6 +7,7 @@ import { coerceError, ServiceError } from '#errors'
 import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
+import { givingBack } from './put-back.ts'
 
 /** The embedded database's search path names it, because a client there cannot set one of its own. */
 const SCHEMA = 'bullmq'
@@ -35,7 +36,11 @@ export function createQueueInPostgres({ database, logger }: PostgresBackendOptio
     },
 
     openQueue(name) {
-      const queue = new Queue(name, { connection, defaultJobOptions: JOB_OPTIONS }, createPostgresBackend)
+      const queue = new Queue(
+        name,
+        { connection, defaultJobOptions: JOB_OPTIONS[name] },
+        createPostgresBackend,
+      )
       logQueue(queue, logger)
       return {
         isReady: () => true,
@@ -51,9 +56,9 @@ export function createQueueInPostgres({ database, logger }: PostgresBackendOptio
     openWorker(name, process, { concurrency }) {
       const worker = new Worker(
         name,
-        process,
+        givingBack(process),
         // Looks for itself four times a second: a notification may be lost, and must then cost no more than that.
-        { ...WORKER_OPTIONS, connection, concurrency, drainDelay: 0.25 },
+        { ...WORKER_OPTIONS[name], connection, concurrency, drainDelay: 0.25 },
         createPostgresBackend,
       )
       logWorker(worker, logger)

@@ -1,4 +1,4 @@
-/** @file The one processor of the day's queue: checks a payload, calls the room that does the work, sorts its errors. */
+/** @file The processor of the day's queue: checks a payload, calls the room that does the work, sorts its errors. */
 
 import { Compile } from 'typebox/compile'
 import type { EpisodeStore } from '#episodes'

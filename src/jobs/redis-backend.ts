@@ -7,6 +7,7 @@ import { coerceError, ServiceError } from '#errors'
 import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
+import { givingBack } from './put-back.ts'
 
 export interface RedisBackendOptions {
   readonly url: string
@@ -46,7 +47,7 @@ export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions)
     },
 
     openQueue(name) {
-      const queue = new Queue(name, { connection: producer, prefix, defaultJobOptions: JOB_OPTIONS })
+      const queue = new Queue(name, { connection: producer, prefix, defaultJobOptions: JOB_OPTIONS[name] })
       logQueue(queue, logger)
       return {
         isReady: () => producer.status === 'ready',
@@ -61,7 +62,12 @@ export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions)
 
     openWorker(name, process, { concurrency }) {
       const connection = connect({ failFast: false })
-      const worker = new Worker(name, process, { ...WORKER_OPTIONS, connection, prefix, concurrency })
+      const worker = new Worker(name, givingBack(process), {
+        ...WORKER_OPTIONS[name],
+        connection,
+        prefix,
+        concurrency,
+      })
       logWorker(worker, logger)
       // Without Redis nothing can be finished: waiting for the jobs in hand would be waiting for Redis.
       return { close: () => worker.close(connection.status !== 'ready') }

@@ -1,9 +1,10 @@
-/** @file Hands the outbox over to the queue. */
+/** @file Hands the outbox over to the queues. */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Outbox } from '#episodes'
+import type { Outbox, OutboxRow } from '#episodes'
 import { coerceError } from '#errors'
+import { QUEUE_OF, type QueueName } from './contracts.ts'
 import type { JobQueue } from './job-queue.ts'
 
 /** Polls rather than waits for a notification, which the embedded database may lose: 200 ms is the delay of a day's job. */
@@ -18,7 +19,7 @@ const LEASE_MS = 15_000
 
 export interface RelayParts {
   readonly outbox: Pick<Outbox, 'claim' | 'markRelayed' | 'release'>
-  readonly queue: Pick<JobQueue, 'isReady' | 'add'>
+  readonly queues: Readonly<Record<QueueName, Pick<JobQueue, 'isReady' | 'add'>>>
   readonly logger: Logger
 }
 
@@ -28,10 +29,10 @@ export interface Relay {
 }
 
 /**
- * Starts relaying. Every row reaches the queue at least once, under its own id; any number of relays may run. While
+ * Starts relaying. Every row reaches the queue of its kind at least once, under its own id; any number of relays may run. While
  * the database or the queue is away it keeps trying and says so once.
  */
-export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
+export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
   const stopping = new AbortController()
   let isOut = false
   let lastReady = performance.now()
@@ -39,9 +40,13 @@ export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
   async function relayBatch(): Promise<number> {
     const rows = await outbox.claim(BATCH, LEASE_MS)
     if (rows.length === 0) return 0
-    const ids = rows.map(({ id }) => id)
+    const known = rows.filter(({ kind }) => Object.hasOwn(QUEUE_OF, kind))
+    // Of a later release, whose own relay gets them when the lease ends.
+    if (known.length < rows.length)
+      logger.warn({ rows: rows.length - known.length }, 'relay: rows of unknown kinds are left')
+    const ids = known.map(({ id }) => id)
     try {
-      await queue.add(rows.map(({ id, kind, payload }) => ({ id, name: kind, payload })))
+      await handOver(queues, known)
     } catch (thrown) {
       // Without this they would wait for the end of the lease, which is only slower.
       await outbox.release(ids).catch(() => {})
@@ -65,7 +70,7 @@ export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
     while (!stopping.signal.aborted) {
       let relayed = 0
       try {
-        if (queue.isReady()) {
+        if (Object.values(queues).every((queue) => queue.isReady())) {
           relayed = await relayBatch()
           lastReady = performance.now()
           noteRecovery()
@@ -85,4 +90,13 @@ export function startRelay({ outbox, queue, logger }: RelayParts): Relay {
       return running
     },
   }
+}
+
+async function handOver(queues: RelayParts['queues'], rows: readonly OutboxRow[]): Promise<void> {
+  const byQueue = Map.groupBy(rows, ({ kind }) => QUEUE_OF[kind])
+  await Promise.all(
+    [...byQueue].map(([name, own]) =>
+      queues[name].add(own.map(({ id, kind, payload }) => ({ id, name: kind, payload }))),
+    ),
+  )
 }

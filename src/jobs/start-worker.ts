@@ -3,7 +3,8 @@
 import type { Logger } from 'pino'
 import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
-import { EPISODE_QUEUE } from './contracts.ts'
+import type { NightParts } from './consolidation/night.ts'
+import { createConsolidationProcessor } from './consolidation/process-consolidation.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createProcessor } from './process-job.ts'
@@ -12,12 +13,14 @@ import { startRelay } from './relay.ts'
 export interface WorkerParts {
   readonly store: Pick<EpisodeStore, 'index'>
   readonly outbox: Outbox
+  /** Absent: consolidations wait for a worker that has them. */
+  readonly nights?: NightParts
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
 }
 
 export interface RunningWorker {
-  /** Stops taking work, finishes what is in hand. Idempotent. */
+  /** Stops taking work and finishes what is in hand; a consolidation goes back in line. Idempotent. */
   close(): Promise<void>
 }
 
@@ -27,26 +30,42 @@ interface StartWorkerParts extends WorkerParts {
   readonly logger: Logger
 }
 
-/** Starts relay, processor and maintenance. Does not wait for the queue: they begin when it is there. */
+/** Starts relay, processors and maintenance. Does not wait for the queue: they begin when it is there. */
 export function startWorker({
   backend,
   database,
   logger,
   store,
   outbox,
+  nights,
   episodeTtlDays = 0,
 }: StartWorkerParts): RunningWorker {
-  const queue = backend.openQueue(EPISODE_QUEUE)
+  const stopping = new AbortController()
+  const queues = {
+    episodes: backend.openQueue('episodes'),
+    consolidations: backend.openQueue('consolidations'),
+  }
   // One backend serves the embedded database: more jobs at once would only wait for each other.
   const concurrency = database.kind === 'embedded' ? 1 : 8
-  const worker = backend.openWorker(EPISODE_QUEUE, createProcessor({ store }), { concurrency })
-  const relay = startRelay({ outbox, queue, logger })
-  const maintenance = startMaintenance({ database, outbox, episodeTtlDays, logger })
+  const workers = [backend.openWorker('episodes', createProcessor({ store }), { concurrency })]
+  if (nights !== undefined) {
+    const process = createConsolidationProcessor(nights, stopping.signal)
+    workers.push(backend.openWorker('consolidations', process, { concurrency: 1 }))
+  }
+  const relay = startRelay({ outbox, queues, logger })
+  const maintenance = startMaintenance({
+    database,
+    outbox,
+    consolidations: nights?.consolidations,
+    episodeTtlDays,
+    logger,
+  })
 
   async function close(): Promise<void> {
+    stopping.abort()
     await Promise.all([relay.close(), maintenance.close()])
-    await worker.close()
-    await queue.close()
+    await Promise.all(workers.map((worker) => worker.close()))
+    await Promise.all(Object.values(queues).map((queue) => queue.close()))
   }
 
   let closing: Promise<void> | undefined

@@ -3,8 +3,9 @@
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import type { Engine } from '#engine'
 import type { Exposition, RequestObservation } from '#http'
-import type { Solver } from '#solving'
+import type { ArtifactWatcher, Solver } from '#solving'
 import { registerEngineMetrics } from './engine-metrics.ts'
+import { registerLearnedMetrics } from './learned-metrics.ts'
 import { registerSolveMetrics } from './solve-metrics.ts'
 
 export interface Metrics {
@@ -23,11 +24,18 @@ const REQUEST_SECONDS = [
  * Creates the registry. Names follow vLLM's (`circadian:` for `vllm:`), those of the process are prom-client's; every series
  * has the label `model_name`, and no label can take a value that a caller makes up.
  */
-export function createMetrics({ engine }: { readonly engine: Pick<Engine, 'model' | 'status'> }): Metrics {
+export function createMetrics({
+  engine,
+  learned,
+}: {
+  readonly engine: Pick<Engine, 'model' | 'status'>
+  readonly learned: Pick<ArtifactWatcher, 'status'>
+}): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ model_name: engine.model.id })
   const watch = registerSolveMetrics(registry, engine)
   registerEngineMetrics(registry, engine)
+  registerLearnedMetrics(registry, learned)
   const requests = new Histogram({
     name: 'circadian:http_request_duration_seconds',
     help: 'From the headers of an HTTP request to the end of its reply.',

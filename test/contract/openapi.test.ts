@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Compile } from 'typebox/schema'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { EPISODE, QUESTION, unverifiedApp } from '../support/http-app.ts'
+import { ARTIFACT, CONSOLIDATION, EPISODE, QUESTION, unverifiedApp } from '../support/http-app.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -73,6 +73,11 @@ test('lists what exists and nothing else', () => {
     'GET /episodes/{id}',
     'DELETE /episodes/{id}',
     'POST /episodes/{id}/feedback',
+    'POST /admin/consolidations',
+    'GET /admin/consolidations',
+    'GET /admin/consolidations/{id}',
+    'GET /admin/artifacts',
+    'POST /admin/artifacts/{id}/activate',
     'GET /livez',
     'GET /readyz',
     'GET /metrics',
@@ -117,6 +122,12 @@ test('every example keeps to its schema', () => {
     expect(compile(schema).Errors(example), name).toEqual([true, []])
 })
 
+const THINGS = [
+  { under: '/episodes', id: EPISODE.id },
+  { under: '/admin/consolidations', id: CONSOLIDATION.id },
+  { under: '/admin/artifacts', id: ARTIFACT.id },
+]
+
 test.each<[string, string, object | undefined]>([
   ['POST', '/solve', { question: QUESTION }],
   ['GET', '/episodes', undefined],
@@ -125,8 +136,13 @@ test.each<[string, string, object | undefined]>([
   ['GET', '/livez', undefined],
   ['GET', '/readyz', undefined],
   ['DELETE', '/episodes', undefined],
+  ['GET', '/admin/consolidations', undefined],
+  ['GET', '/admin/consolidations/{id}', undefined],
+  ['GET', '/admin/artifacts', undefined],
+  ['POST', '/admin/artifacts/{id}/activate', undefined],
 ])('the 200 of %s %s is what the contract says', async (method, path, payload) => {
-  const url = path.replace('{id}', EPISODE.id)
+  const thing = THINGS.find(({ under }) => path.startsWith(under))
+  const url = path.replace('{id}', thing?.id ?? '')
   const response = await app.inject({ method: method as 'GET', url, ...(payload && { payload }) })
   expect(response.statusCode).toBe(200)
   const media = document.paths[path]?.[method.toLowerCase()]?.responses['200']?.content?.['application/json']

@@ -1,5 +1,7 @@
 /** @file A strict reader of the Prometheus text format 0.0.4: what a scraper would choke on, or silently misread, throws. */
 
+import type { LearnedStatus } from '#solving'
+
 export interface Family {
   readonly type: string
   readonly help: string
@@ -103,4 +105,9 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
       throw new Error(`${name}${labels}: expected rising buckets up to +Inf, a sum and the same count`)
     }
   }
+}
+
+/** What serves before the first night. */
+export const nothingLearned = {
+  status: (): LearnedStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
 }

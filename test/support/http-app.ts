@@ -2,6 +2,7 @@
 
 import responseValidation from '@fastify/response-validation'
 import pino from 'pino'
+import type { Artifact, Consolidation } from '#artifacts'
 import type { EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
 import { ServiceError } from '#errors'
 import { type AppDeps, buildApp } from '#http'
@@ -125,6 +126,94 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
   return { episodes, labelled }
 }
 
+export const ARTIFACT: Artifact = {
+  id: '0198f2c4-aaaa-7d11-8a3c-0e4b9c7d2f15',
+  kind: 'lrm',
+  version: 'lrm-2',
+  fingerprint: 'f00d',
+  sha256: 'c0ffee',
+  bytes: 123_456,
+  status: 'promoted',
+  active: true,
+  stale: false,
+  createdAt: '2026-03-02T03:04:05.678Z',
+  consolidationId: '0198f2c4-bbbb-7d11-8a3c-0e4b9c7d2f15',
+  reason: null,
+  metrics: { auc: { value: 0.91, n: 480, low: 0.88, high: 0.94 } },
+  baseline: {},
+  features: { layers: 5, width: 128 },
+  episodes: 320,
+}
+
+export const CONSOLIDATION: Consolidation = {
+  id: ARTIFACT.consolidationId,
+  fingerprint: 'f00d',
+  status: 'promoted',
+  artifacts: [
+    {
+      kind: 'lrm',
+      version: 'lrm-2',
+      status: 'promoted',
+      reason: 'AUC 0.910 is above .5',
+      metrics: ARTIFACT.metrics,
+      baseline: {},
+    },
+  ],
+  kinds: ['lrm'],
+  force: false,
+  trigger: 'request',
+  progress: 1,
+  step: 'promote',
+  createdAt: '2026-03-02T03:00:00.000Z',
+  startedAt: '2026-03-02T03:00:00.250Z',
+  finishedAt: '2026-03-02T03:04:05.700Z',
+  episodes: 400,
+  attempts: 1,
+  error: null,
+}
+
+/** Nights that are over, and what they made. */
+export function memoryNights({
+  consolidations = [CONSOLIDATION],
+  artifacts = [ARTIFACT],
+}: {
+  readonly consolidations?: readonly Consolidation[]
+  readonly artifacts?: readonly Artifact[]
+} = {}) {
+  const wishes: unknown[] = []
+  const admin: AppDeps['admin'] = {
+    fingerprint: 'f00d',
+    consolidations: {
+      async request(wish) {
+        wishes.push(wish)
+        const { kinds, force, trigger } = wish
+        const nothingYet = { artifacts: [], progress: 0, step: null, startedAt: null, finishedAt: null }
+        return { ...CONSOLIDATION, ...nothingYet, kinds, force, trigger, status: 'queued' }
+      },
+      async get(id) {
+        const found = consolidations.find((consolidation) => consolidation.id === id)
+        if (found === undefined) throw new ServiceError('CONSOLIDATION_NOT_FOUND', `get: none for ${id}`)
+        return found
+      },
+      list: async ({ limit }) => consolidations.slice(0, limit),
+    },
+    artifacts: {
+      list: async ({ limit, kind }) =>
+        artifacts.filter((artifact) => kind === undefined || artifact.kind === kind).slice(0, limit),
+      async activate(id, fingerprint) {
+        const found = artifacts.find((artifact) => artifact.id === id)
+        if (found === undefined) throw new ServiceError('ARTIFACT_NOT_FOUND', `activate: none for ${id}`)
+        if (found.fingerprint === fingerprint) return { ...found, active: true }
+        throw new ServiceError(
+          'ARTIFACT_INVALID',
+          `activate: expected ${fingerprint}, got ${found.fingerprint}`,
+        )
+      },
+    },
+  }
+  return { admin, wishes }
+}
+
 const ALL_WELL = { ok: true } as const
 
 /** The service as it is. */
@@ -132,6 +221,7 @@ export function unverifiedApp(deps: Partial<AppDeps> = {}) {
   return buildApp({
     solver: scriptedSolver().solver,
     episodes: memoryStore().episodes,
+    admin: memoryNights().admin,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: '# none\n' }),
     observeRequest: () => {},
     health: async () => ({ database: ALL_WELL, queue: ALL_WELL, engine: ALL_WELL, model: ALL_WELL }),

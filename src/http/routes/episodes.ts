@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import type { EpisodeStore } from '#episodes'
 import type { Solver } from '#solving'
-import { json, problems } from '../responses.ts'
+import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
   DeletedEpisodes,
   Episode,
@@ -17,9 +17,6 @@ import type { App } from '../type-provider.ts'
 
 const PAGE_SIZE = 20
 const config = { produces: ['application/json'] }
-
-/** A DELETE needs no body; one that comes along is still read, and may be refused. */
-const UNWANTED_BODY = [400, 413, 415] as const
 
 export interface EpisodeRouteDeps {
   readonly episodes: EpisodeStore

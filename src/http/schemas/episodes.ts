@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 import type * as episodes from '#episodes'
 import { Count, closed, Id, Nullable, NumberMap, OneOf, Reward, Seed, Text } from './atoms.ts'
 import { mirrors } from './mirrors.ts'
+import { missing } from './path-ids.ts'
 import { ref } from './ref.ts'
 
 export const LabelSource = OneOf(['feedback', 'reference', 'majority', 'self'], {
@@ -118,7 +119,7 @@ export const EpisodeQuery = Type.Object(
   closed,
 )
 
-export const EpisodeParams = Type.Object({ id: Id }, closed)
+export const EpisodeParams = Type.Object({ id: Id }, { ...closed, ...missing('EPISODE_NOT_FOUND') })
 
 export const DeletedEpisodes = Type.Object(
   { deleted: Type.Integer({ minimum: 0, description: 'How many episodes there were.' }) },

@@ -1,5 +1,7 @@
 /** @file The components of the contract, in the order they are listed. */
 
+import { ArtifactKind, ArtifactList, ArtifactSchema, Metric } from './artifacts.ts'
+import { CONSOLIDATION_COMPONENTS } from './consolidations.ts'
 import {
   DeletedEpisodes,
   Episode,
@@ -29,6 +31,11 @@ export const COMPONENTS = [
   LabelSource,
   Feedback,
   DeletedEpisodes,
+  ...CONSOLIDATION_COMPONENTS,
+  ArtifactList,
+  ArtifactSchema,
+  ArtifactKind,
+  Metric,
   Readiness,
   DependencyCheck,
   Liveness,

@@ -2,10 +2,20 @@
 
 import type { InjectOptions } from 'fastify'
 import { afterAll, expect, test } from 'vitest'
-import { EPISODE, QUESTION, scriptedSolver, testApp } from '../../support/http-app.ts'
+import {
+  ARTIFACT,
+  CONSOLIDATION,
+  EPISODE,
+  memoryNights,
+  QUESTION,
+  scriptedSolver,
+  testApp,
+} from '../../support/http-app.ts'
 
 const { solver, requests } = scriptedSolver()
-const app = testApp({ solver })
+const FOREIGN = { ...ARTIFACT, id: 'of-another-model', fingerprint: 'cafe' }
+const { admin, wishes } = memoryNights({ artifacts: [ARTIFACT, FOREIGN] })
+const app = testApp({ solver, admin })
 afterAll(() => app.close())
 
 interface Expectation {
@@ -204,6 +214,8 @@ test.each<[string, InjectOptions, Expectation]>([
 })
 
 const missingEpisode: Expectation = { status: 404, code: 'EPISODE_NOT_FOUND' }
+const missingArtifact: Expectation = { status: 404, code: 'ARTIFACT_NOT_FOUND' }
+const missingConsolidation: Expectation = { status: 404, code: 'CONSOLIDATION_NOT_FOUND' }
 const missingRoute: Expectation = { status: 404, code: 'ROUTE_NOT_FOUND' }
 
 test.each<[InjectOptions, Expectation]>([
@@ -252,7 +264,8 @@ test.each<[InjectOptions, Expectation]>([
   [{ url: '/SOLVE' }, missingRoute],
   [{ url: '//solve' }, missingRoute],
   [{ url: '/episodes/a/b' }, missingRoute],
-  [{ url: '/admin/consolidations' }, missingRoute],
+  [{ url: '/admin' }, missingRoute],
+  [{ url: `/admin/artifacts/${ARTIFACT.id}` }, missingRoute],
   [{ url: '/docs/static/../../package.json' }, missingRoute],
   [{ url: '/docs/static/%2e%2e/%2e%2e/package.json' }, missingRoute],
   [{ url: '/docs/static/nothing.js' }, missingRoute],
@@ -275,6 +288,61 @@ test.each<[InjectOptions, Expectation]>([
   await expectProblem(options, expected)
 })
 
+const night = (payload: unknown): InjectOptions => ({
+  method: 'POST',
+  url: '/admin/consolidations',
+  headers: { 'content-type': 'application/json' },
+  payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
+})
+const activate = (id: string): InjectOptions => ({ method: 'POST', url: `/admin/artifacts/${id}/activate` })
+
+test.each<[InjectOptions, Expectation]>([
+  [{ method: 'POST', url: '/admin/consolidations' }, invalid('')],
+  [night(''), invalid('')],
+  [night('{'), invalid('')],
+  [night('null'), invalid('')],
+  [night([]), invalid('')],
+  [night({ artifacts: [] }), invalid('/artifacts')],
+  [night({ artifacts: 'lrm' }), invalid('/artifacts')],
+  [night({ artifacts: null }), invalid('/artifacts')],
+  [night({ artifacts: ['lrm', 'lrm'] }), invalid('/artifacts')],
+  [night({ artifacts: ['LRM'] }), invalid('/artifacts/0')],
+  // Until there is one to train.
+  [night({ artifacts: ['weaver'] }), invalid('/artifacts/0')],
+  [night({ force: 'true' }), invalid('/force')],
+  [night({ force: 1 }), invalid('/force')],
+  [night({ force: null }), invalid('/force')],
+  [night({ fingerprint: 'other' }), invalid('/fingerprint')],
+  [night({ trigger: 'schedule' }), invalid('/trigger')],
+  [
+    { ...night('{}'), headers: { 'content-type': 'text/plain' } },
+    { status: 415, code: 'MEDIA_TYPE_UNSUPPORTED' },
+  ],
+  [
+    { ...night('{}'), headers: { 'content-type': 'application/json', accept: 'text/html' } },
+    { status: 406, code: 'NOT_ACCEPTABLE' },
+  ],
+  [{ url: '/admin/consolidations?limit=0' }, invalid('/limit')],
+  [{ url: '/admin/consolidations?limit=101' }, invalid('/limit')],
+  [{ url: '/admin/consolidations?cursor=x' }, invalid('/cursor')],
+  [{ url: '/admin/consolidations/' }, missingConsolidation],
+  [{ url: '/admin/consolidations/nobody' }, missingConsolidation],
+  [{ url: '/admin/consolidations/%00' }, missingConsolidation],
+  [{ url: `/admin/consolidations/${ARTIFACT.id}` }, missingConsolidation],
+  [{ url: `/admin/consolidations/${'x'.repeat(5_000)}` }, missingConsolidation],
+  [{ url: '/admin/artifacts?limit=ten' }, invalid('/limit')],
+  [{ url: '/admin/artifacts?kind=lrms' }, invalid('/kind')],
+  [{ url: '/admin/artifacts?kind=' }, invalid('/kind')],
+  [{ url: '/admin/artifacts?fingerprint=x' }, invalid('/fingerprint')],
+  [activate('nobody'), missingArtifact],
+  [activate('..%2f..%2fetc'), missingArtifact],
+  [activate(CONSOLIDATION.id), missingArtifact],
+  [activate(FOREIGN.id), { status: 409, code: 'ARTIFACT_INVALID' }],
+])('%j is answered with %j', async (options, expected) => {
+  await expectProblem(options, expected)
+  expect(wishes).toEqual([])
+})
+
 test.each<[InjectOptions['method'], string, string]>([
   ['GET', '/solve', 'POST'],
   ['HEAD', '/solve', 'POST'],
@@ -285,6 +353,9 @@ test.each<[InjectOptions['method'], string, string]>([
   ['POST', '/episodes', 'DELETE, GET, HEAD'],
   ['PUT', `/episodes/${EPISODE.id}`, 'DELETE, GET, HEAD'],
   ['GET', feedback, 'POST'],
+  ['PUT', '/admin/consolidations', 'GET, HEAD, POST'],
+  ['DELETE', `/admin/consolidations/${CONSOLIDATION.id}`, 'GET, HEAD'],
+  ['GET', `/admin/artifacts/${ARTIFACT.id}/activate`, 'POST'],
   ['POST', '/livez', 'GET, HEAD'],
   ['DELETE', '/readyz', 'GET, HEAD'],
   ['POST', '/openapi.yaml', 'GET, HEAD'],

@@ -4,7 +4,7 @@ import { ERROR_CODES, ServiceError } from '#errors'
 import { createProcessor } from '../../../src/jobs/process-job.ts'
 import { toJobError } from '../../../src/jobs/retry.ts'
 
-const JOB = { id: '1', name: 'episode.index', data: { tenantId: 't', episodeId: 'e' } }
+const JOB = { attemptsMade: 0, id: '1', name: 'episode.index', data: { tenantId: 't', episodeId: 'e' } }
 
 function processorThat(index: () => Promise<void>) {
   const calls: unknown[][] = []

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, it, vi } from 'vitest'
 import type { OutboxRow } from '#episodes'
-import type { NewJob } from '../../../src/jobs/contracts.ts'
+import type { NewJob, QueueName } from '../../../src/jobs/contracts.ts'
 import { type RelayParts, startRelay } from '../../../src/jobs/relay.ts'
 
 /** An outbox and a queue in memory, with faults to switch on. */
@@ -9,9 +9,16 @@ function createParts() {
   const waiting: OutboxRow[] = []
   const claimed = new Map<string, OutboxRow>()
   const relayed: string[] = []
-  const added: NewJob[] = []
+  const added: Record<QueueName, NewJob[]> = { episodes: [], consolidations: [] }
   const logged: string[] = []
   const faults = { claim: false, add: false, away: false }
+  const queue = (name: QueueName) => ({
+    isReady: () => !faults.away,
+    add: async (jobs: readonly NewJob[]) => {
+      if (faults.add) throw new Error('the queue broke')
+      added[name].push(...jobs)
+    },
+  })
   const parts: RelayParts = {
     outbox: {
       claim: async (limit) => {
@@ -30,13 +37,7 @@ function createParts() {
         }
       },
     },
-    queue: {
-      isReady: () => !faults.away,
-      add: async (jobs) => {
-        if (faults.add) throw new Error('the queue broke')
-        added.push(...jobs)
-      },
-    },
+    queues: { episodes: queue('episodes'), consolidations: queue('consolidations') },
     logger: pino({ level: 'info' }, { write: (line: string) => void logged.push(JSON.parse(line).msg) }),
   }
   const put = (count: number) => {
@@ -54,9 +55,26 @@ describe('startRelay', () => {
     const relay = startRelay(parts)
     await vi.waitFor(() => expect(relayed).toHaveLength(250), patient)
     await relay.close()
-    expect(added).toHaveLength(250)
-    expect(added[0]).toEqual({ id: 'row-1', name: 'episode.index', payload: { n: 1 } })
+    expect(added.episodes).toHaveLength(250)
+    expect(added.episodes[0]).toEqual({ id: 'row-1', name: 'episode.index', payload: { n: 1 } })
     expect(logged).toEqual([])
+  })
+
+  it('hands each row to the queue of its kind, and leaves kinds of a later release to that', async () => {
+    const { parts, put, waiting, added, relayed, claimed, logged } = createParts()
+    put(2)
+    waiting.push({ id: 'night', kind: 'consolidation.run', payload: { consolidationId: 'c' } })
+    waiting.push({ id: 'strange', kind: 'episode.dream' as never, payload: {} })
+    const relay = startRelay(parts)
+    await vi.waitFor(() => expect(relayed).toEqual(['row-1', 'row-2', 'night']), patient)
+    await relay.close()
+    expect(added.episodes.map(({ id }) => id)).toEqual(['row-1', 'row-2'])
+    expect(added.consolidations).toEqual([
+      { id: 'night', name: 'consolidation.run', payload: { consolidationId: 'c' } },
+    ])
+    // Till its lease ends.
+    expect([...claimed.keys()]).toEqual(['strange'])
+    expect(logged).toEqual(['relay: rows of unknown kinds are left'])
   })
 
   it.each(['claim', 'add'] as const)('goes on after %s failed, having said so once', async (fault) => {

@@ -1,0 +1,61 @@
+/** @file One consolidation, from what is remembered to what serves: a line of recorded steps. */
+
+import { createHash } from 'node:crypto'
+import type { Consolidation } from '#artifacts'
+import { judgeCandidate } from './judge-candidate.ts'
+import type { Night, NightParts } from './night.ts'
+import { recordSteps } from './record-steps.ts'
+import { settleCandidate } from './settle-candidate.ts'
+import { startWhenAsked } from './start-when-asked.ts'
+import { takeSnapshot } from './take-snapshot.ts'
+import { trainCandidate } from './train-candidate.ts'
+
+/** A consolidation that ends its workers over and over is given up. Being told to stop counts as well. */
+const MOST_ATTEMPTS = 20
+
+/**
+ * Runs a consolidation to its end, or on from the last step that some worker has finished; one that has ended is left
+ * alone. Up to its last step nothing that serves changes.
+ *
+ * @throws ServiceError CONSOLIDATION_NOT_FOUND; whatever a step fails with: it may be run again, and goes on there
+ */
+export async function consolidate(parts: NightParts, id: string, signal: AbortSignal): Promise<void> {
+  const { consolidations } = parts
+  const consolidation = await consolidations.begin(id)
+  if (consolidation.status !== 'running') return
+  if (consolidation.attempts > MOST_ATTEMPTS) {
+    const error = `given up after ${MOST_ATTEMPTS} attempts that ended in step ${consolidation.step}`
+    return consolidations.finish(id, { status: 'failed', error })
+  }
+  const trainer = startWhenAsked(parts.startTrainer)
+  try {
+    await runSteps({ ...parts, consolidation, runner: trainer.get, seed: seedOf(consolidation), signal })
+  } finally {
+    await trainer.close()
+  }
+}
+
+async function runSteps(night: Night): Promise<void> {
+  const { consolidations, consolidation } = night
+  const { id, kinds } = consolidation
+  const steps = recordSteps(night)
+  const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(night, kind))
+  const candidateOf = await steps.forEach('train', (kind, report) =>
+    trainCandidate(night, kind, { snapshot: snapshotOf(kind), report }),
+  )
+  const verdictOf = await steps.forEach('gate', (kind) => judgeCandidate(night, candidateOf(kind)))
+  const settledOf = await steps.forEach('promote', (kind) =>
+    settleCandidate(night, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
+  )
+  const artifacts = kinds.map(settledOf)
+  await consolidations.finish(id, {
+    status: artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected',
+    artifacts,
+    episodes: Math.max(...kinds.map((kind) => snapshotOf(kind).episodes.length)),
+  })
+}
+
+/** A seed of 48 bits, the same in every attempt. */
+function seedOf({ id }: Consolidation): number {
+  return createHash('sha256').update(id).digest().readUIntBE(0, 6)
+}

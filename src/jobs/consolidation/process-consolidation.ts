@@ -1,0 +1,47 @@
+/** @file The processor of the night's queue: runs a consolidation, and ends it as failed when no further attempt is due. */
+
+import { UnrecoverableError } from 'bullmq'
+import { Compile } from 'typebox/compile'
+import { coerceError, ServiceError } from '#errors'
+import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from '../contracts.ts'
+import { type JobProcessor, PutBack, type QueuedJob } from '../job-queue.ts'
+import { toJobError } from '../retry.ts'
+import { consolidate } from './consolidate.ts'
+import type { NightParts } from './night.ts'
+
+const payload = Compile(RunConsolidation)
+
+/** @param stopping fires when the worker is to stop: the job goes back in line, and goes on elsewhere */
+export function createConsolidationProcessor(parts: NightParts, stopping: AbortSignal): JobProcessor {
+  return async (job) => {
+    try {
+      await consolidate(parts, consolidationIdOf(job), stopping)
+    } catch (thrown) {
+      if (stopping.aborted) throw new PutBack('the worker stops')
+      const error = toJobError(thrown)
+      const isLast =
+        error instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS.consolidations.attempts
+      // Should this fail, too, the job is lost and comes back by maintenance.
+      if (isLast && payload.Check(job.data)) {
+        await parts.consolidations.finish(job.data.consolidationId, { status: 'failed', error: told(thrown) })
+      }
+      throw error
+    }
+  }
+}
+
+function consolidationIdOf({ id, name, data }: QueuedJob): string {
+  if (name === RUN_CONSOLIDATION && payload.Check(data)) return data.consolidationId
+  throw new ServiceError(
+    'REQUEST_INVALID',
+    `run consolidation: expected ${RUN_CONSOLIDATION} with {consolidationId}, got job ${id}, ${name}`,
+  )
+}
+
+/** What operators read. Messages that are not ours may hold hosts and users: those stay in the log. */
+function told(thrown: unknown): string {
+  const error = coerceError(thrown)
+  return error instanceof ServiceError
+    ? `${error.code}: ${error.message}`
+    : 'INTERNAL: see the log of the worker'
+}

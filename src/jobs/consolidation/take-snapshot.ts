@@ -1,0 +1,60 @@
+/** @file The first step: which episodes there are to learn from, and whether they are worth a training. */
+
+import type { ArtifactKind, EpisodeKey } from '#artifacts'
+import type { SnapshotCounts } from '#episodes'
+import { type Night, TRAININGS } from './night.ts'
+import { recordName } from './steps.ts'
+
+/** Episodes of one artifact at most, the newest first. */
+const MOST_EPISODES = 20_000
+/** No tenant shapes what serves the others alone. */
+const MAX_TENANT_SHARE = 0.5
+/** New episodes below which a version would be much like the last one. */
+const FEW = 20
+
+export interface Snapshot {
+  readonly episodes: readonly EpisodeKey[]
+  /** What became of all episodes. */
+  readonly counts?: SnapshotCounts
+  /** Why there is nothing to train, in words; null when there is. */
+  readonly skipped: string | null
+}
+
+/**
+ * Chooses the episodes of a new version. Skipped when few of them are new since the last version was trained, unless it is
+ * forced, or what serves was trained on episodes that have been deleted since and so has to go.
+ */
+export async function takeSnapshot(night: Night, kind: ArtifactKind): Promise<Snapshot> {
+  const material = TRAININGS[kind]?.material
+  if (material === undefined) {
+    return { episodes: [], skipped: `this version of the service cannot train a ${kind}` }
+  }
+  const { episodes, counts } = await night.training.snapshot({
+    fingerprint: night.consolidation.fingerprint,
+    material,
+    limit: MOST_EPISODES,
+    maxTenantShare: MAX_TENANT_SHARE,
+  })
+  return { episodes, counts, skipped: await reasonToSkip(night, kind, episodes) }
+}
+
+async function reasonToSkip(
+  { artifacts, consolidations, consolidation: { fingerprint, force } }: Night,
+  kind: ArtifactKind,
+  episodes: readonly EpisodeKey[],
+): Promise<string | null> {
+  if (force) return null
+  const { [kind]: active } = await artifacts.active(fingerprint)
+  if (active?.stale) return null
+  const [last] = await artifacts.list({ fingerprint, kind, limit: 1 })
+  if (last === undefined) return null
+  const before = await consolidations.stepResult(last.consolidationId, recordName('snapshot', kind))
+  const seen = new Set((before as Snapshot | null)?.episodes.map(nameOf))
+  const fresh = episodes.filter((episode) => !seen.has(nameOf(episode))).length
+  if (fresh >= FEW) return null
+  return `few new episodes: expected ${FEW} with labelled answers since ${last.version}, got ${fresh}`
+}
+
+function nameOf({ tenantId, episodeId }: EpisodeKey): string {
+  return `${tenantId} ${episodeId}`
+}

@@ -1,0 +1,105 @@
+/** @file How nights train and judge the latent reward model. */
+
+import {
+  type Figure,
+  type GraphRunner,
+  gateRewardModel,
+  type LatentThought,
+  trainRewardModel,
+} from '#algorithms'
+import type { EpisodeKey, Metrics } from '#artifacts'
+import { openLrm } from '#solving'
+import type { ArtifactTraining, Contestant, HeldOutAnswer, TrialOptions } from './artifact-training.ts'
+import { readLabelledAnswers } from './labelled-answers.ts'
+
+export const rewardModelTraining: ArtifactTraining = {
+  material: 'thoughts',
+
+  async train(context, episodes) {
+    const { training, fingerprint, signal, seed, report } = context
+    const answers = await readLabelledAnswers(training, fingerprint, episodes, { signal })
+    const result = await trainRewardModel(await context.runner(), answers.examples, {
+      seed,
+      signal,
+      onProgress: report,
+    })
+    if ('skipped' in result) return result
+    const { model, features, options, metrics, heldOut } = result.trained
+    return {
+      bytes: model,
+      manifest: { features, options, episodes: answers.episodes },
+      metrics: finite(metrics),
+      heldOut: heldOut.flatMap((index) => answers.places[index] ?? []),
+    }
+  },
+
+  async judge({ candidate, rival, ...context }) {
+    const { examples } = await readHeldOut(context)
+    const thoughts = examples.map(({ thought }) => thought)
+    const runner = await context.runner()
+    const scores = await scoresOf(runner, candidate, thoughts)
+    const answers = examples.map(({ question, correct }, index) => ({
+      question,
+      correct,
+      score: scores[index] ?? Number.NaN,
+    }))
+    const verdict = gateRewardModel({
+      answers,
+      active: rival === null ? null : await scoresOf(runner, rival, thoughts),
+      seed: context.seed,
+    })
+    return {
+      promoted: verdict.promoted,
+      reason: verdict.reason,
+      metrics: { ...candidate.artifact.metrics, ...finite(verdict.metrics) },
+      baseline: finite(verdict.baseline),
+    }
+  },
+}
+
+/** Labels may have changed since training, and answers been deleted: it is judged by what is known now. */
+async function readHeldOut({
+  training,
+  fingerprint,
+  heldOut,
+  signal,
+}: Pick<TrialOptions, 'training' | 'fingerprint' | 'heldOut' | 'signal'>) {
+  const episodes = new Map<string, EpisodeKey>()
+  for (const { tenantId, episodeId } of heldOut)
+    episodes.set(`${tenantId} ${episodeId}`, { tenantId, episodeId })
+  const answers = await readLabelledAnswers(training, fingerprint, [...episodes.values()], { signal })
+  const wanted = new Set(heldOut.map(nameOf))
+  return { examples: answers.examples.filter((_, index) => wanted.has(nameOf(answers.places[index]))) }
+}
+
+function nameOf(place: HeldOutAnswer | undefined): string {
+  return place === undefined ? '' : `${place.tenantId} ${place.episodeId} ${place.position}`
+}
+
+async function scoresOf(
+  runner: GraphRunner,
+  { artifact, bytes }: Contestant,
+  thoughts: readonly LatentThought[],
+): Promise<readonly number[]> {
+  const model = await openLrm(runner, artifact, bytes)
+  try {
+    return await model.score(thoughts)
+  } finally {
+    await model.close()
+  }
+}
+
+/** JSON has no NaN: what could not be measured is left out. */
+function finite(figures: Readonly<Record<string, Figure>>): Metrics {
+  const measured = Object.entries(figures).filter(([, { value }]) => Number.isFinite(value))
+  return Object.fromEntries(
+    measured.map(([name, { value, n, low, high }]) => [
+      name,
+      { value, n, ...(isBound(low) && { low }), ...(isBound(high) && { high }) },
+    ]),
+  )
+}
+
+function isBound(bound: number | undefined): bound is number {
+  return bound !== undefined && Number.isFinite(bound)
+}

@@ -1,0 +1,117 @@
+import { afterEach, expect, test } from 'vitest'
+import type { ConsolidatedArtifact, Consolidation } from '#artifacts'
+import { ServiceError } from '#errors'
+import { ARTIFACT, CONSOLIDATION, memoryNights, testApp } from '../../support/http-app.ts'
+
+const apps: ReturnType<typeof testApp>[] = []
+function start(...deps: Parameters<typeof testApp>) {
+  const app = testApp(...deps)
+  apps.push(app)
+  return app
+}
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((app) => app.close()))
+})
+
+test('POST /admin/consolidations says where to watch what it asked for', async () => {
+  const { admin, wishes } = memoryNights()
+  const response = await start({ admin }).inject({
+    method: 'POST',
+    url: '/admin/consolidations',
+    payload: { artifacts: ['lrm'], force: true },
+  })
+  expect(response.statusCode).toBe(202)
+  expect(response.headers.location).toBe(`/admin/consolidations/${CONSOLIDATION.id}`)
+  expect(response.json()).toEqual({ id: CONSOLIDATION.id, status: 'queued' })
+  expect(wishes).toEqual([{ fingerprint: 'f00d', kinds: ['lrm'], force: true, trigger: 'request' }])
+})
+
+test('POST /admin/consolidations asks for everything there is, unforced, when told nothing', async () => {
+  const { admin, wishes } = memoryNights()
+  await start({ admin }).inject({ method: 'POST', url: '/admin/consolidations', payload: {} })
+  expect(wishes).toEqual([{ fingerprint: 'f00d', kinds: ['lrm'], force: false, trigger: 'request' }])
+})
+
+test('GET /admin/consolidations/{id} tells what became of it, and nothing that is not there', async () => {
+  const skipped: ConsolidatedArtifact = {
+    kind: 'lrm',
+    version: null,
+    status: 'skipped',
+    reason: 'one class only: all 8 answers are right',
+    metrics: {},
+    baseline: {},
+  }
+  const notYet = { artifacts: [], progress: 0, step: null, startedAt: null, finishedAt: null }
+  const consolidations: Consolidation[] = [
+    { ...CONSOLIDATION, id: 'failed', status: 'failed', error: 'ENGINE_CRASHED: gone', artifacts: [] },
+    { ...CONSOLIDATION, id: 'skipped', status: 'rejected', artifacts: [skipped] },
+    { ...CONSOLIDATION, ...notYet, id: 'queued', status: 'queued' },
+  ]
+  const app = start({ admin: memoryNights({ consolidations }).admin })
+  const get = async (id: string) => (await app.inject(`/admin/consolidations/${id}`)).json()
+
+  const { kinds: _kinds, force: _force, attempts: _attempts, error: _error, ...told } = CONSOLIDATION
+  expect(await get('failed')).toEqual({
+    ...told,
+    ...{ id: 'failed', status: 'failed', error: 'ENGINE_CRASHED: gone', artifacts: [] },
+  })
+  expect((await get('skipped')).artifacts).toEqual([skipped])
+  const queued = await get('queued')
+  expect(queued).toMatchObject({
+    status: 'queued',
+    progress: 0,
+    step: null,
+    startedAt: null,
+    finishedAt: null,
+  })
+  expect(queued).not.toHaveProperty('error')
+})
+
+test('GET /admin/consolidations and /admin/artifacts list as many as asked for', async () => {
+  const consolidations = Array.from({ length: 30 }, (_, n) => ({ ...CONSOLIDATION, id: `night-${n}` }))
+  const artifacts = Array.from({ length: 30 }, (_, n) => ({ ...ARTIFACT, id: `artifact-${n}` }))
+  const app = start({ admin: memoryNights({ consolidations, artifacts }).admin })
+  const listed = async (url: string) => Object.values<unknown[]>((await app.inject(url)).json())[0]?.length
+  for (const path of ['/admin/consolidations', '/admin/artifacts']) {
+    expect(await listed(path)).toBe(20)
+    expect(await listed(`${path}?limit=3`)).toBe(3)
+  }
+  expect(await listed('/admin/artifacts?kind=lrm&limit=100')).toBe(30)
+  expect(await listed('/admin/artifacts?kind=weaver')).toBe(0)
+})
+
+test('GET /admin/artifacts shows figures and features, and no reason where none was given', async () => {
+  const rejected = { ...ARTIFACT, id: 'worse', status: 'rejected', active: false, reason: 'worse' } as const
+  const app = start({ admin: memoryNights({ artifacts: [ARTIFACT, rejected] }).admin })
+  const { reason: _reason, ...shown } = ARTIFACT
+  expect((await app.inject('/admin/artifacts')).json()).toEqual({ artifacts: [shown, rejected] })
+})
+
+test('POST /admin/artifacts/{id}/activate answers with the artifact that serves', async () => {
+  const artifacts = [{ ...ARTIFACT, active: false }]
+  const app = start({ admin: memoryNights({ artifacts }).admin })
+  const response = await app.inject({ method: 'POST', url: `/admin/artifacts/${ARTIFACT.id}/activate` })
+  expect(response.statusCode).toBe(200)
+  expect(response.json()).toMatchObject({ id: ARTIFACT.id, active: true })
+})
+
+test('a database that is away is a 503 with Retry-After, of every route', async () => {
+  const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
+  const admin = {
+    fingerprint: 'f00d',
+    consolidations: { request: away, get: away, list: away },
+    artifacts: { list: away, activate: away },
+  }
+  const app = start({ admin })
+  for (const options of [
+    { method: 'POST', url: '/admin/consolidations', payload: {} },
+    { url: '/admin/consolidations' },
+    { url: '/admin/consolidations/x' },
+    { url: '/admin/artifacts' },
+    { method: 'POST', url: '/admin/artifacts/x/activate' },
+  ] as const) {
+    const response = await app.inject(options)
+    expect([response.statusCode, response.json().code]).toEqual([503, 'STORE_UNAVAILABLE'])
+    expect(Number(response.headers['retry-after'])).toBeGreaterThan(0)
+  }
+})
