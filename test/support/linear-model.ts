@@ -14,6 +14,7 @@ import type {
   Latents,
   LatentThought,
   ScoreRow,
+  SessionOptions,
 } from '#algorithms'
 import type { ChatMessage, Engine, ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
@@ -76,6 +77,8 @@ export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode'
 export interface LinearModel extends Engine {
   /** How often each call was made. */
   readonly calls: Readonly<Record<Call, number>>
+  /** How sessions were asked for. */
+  readonly opened: readonly SessionOptions[]
   /** Answers that were asked for, row by row. */
   readonly asked: readonly GenerationRow[]
   /** Prefixes that answers were grown from, in order. */
@@ -127,6 +130,7 @@ export const TEST_PROFILE: ModelProfile = {
 
 export function createLinearModel(world: World): LinearModel {
   const calls = { open: 0, embed: 0, generate: 0, score: 0, ascend: 0, decode: 0, sample: 0 }
+  const opened: SessionOptions[] = []
   const asked: GenerationRow[] = []
   const grown: (readonly number[])[] = []
   const judged: (readonly number[])[] = []
@@ -204,6 +208,7 @@ export function createLinearModel(world: World): LinearModel {
 
   return {
     calls,
+    opened,
     asked,
     grown,
     judged,
@@ -215,8 +220,10 @@ export function createLinearModel(world: World): LinearModel {
     thoughtLayers: 2,
     contextLength: 256,
     eosTokenIds: [END],
-    async open(prompt, { signal }) {
+    async open(prompt, options) {
+      const { signal } = options
       await enter('open', signal)
+      opened.push(options)
       return openSession(prompt, signal)
     },
     model: {

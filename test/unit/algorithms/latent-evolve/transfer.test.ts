@@ -8,7 +8,7 @@ import {
   type Weaver,
   weighNeighbours,
 } from '#algorithms'
-import { latentsFrom } from '../../support/seek-problem.ts'
+import { latentsFrom } from '../../../support/seek-problem.ts'
 
 function neighbour(
   similarity: number,

@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest'
+import { identityWeaver, type Weaver } from '#algorithms'
+import { ServiceError } from '#errors'
+import { NOTHING_LEARNED, type ReplayOptions, type ReplayQuestion, replay } from '#solving'
+import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
+import { createLinearModel, tokenOf, type World } from '../../support/linear-model.ts'
+import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+
+const QUESTION: ReplayQuestion = { tenantId: 'default', question: '6 + 4 = ?', reference: null }
+const OPTIONS = {
+  learned: NOTHING_LEARNED,
+  retrieval: false,
+  exclude: [],
+  signal: new AbortController().signal,
+} satisfies ReplayOptions
+
+function replaying(world: World = TWO_FLIPS, episodes = createEpisodesInMemory()) {
+  const engine = createLinearModel(world)
+  const deps = { engine, episodes, logger: { warn() {} } }
+  return {
+    engine,
+    episodes,
+    run: (questions: readonly ReplayQuestion[], options: Partial<ReplayOptions> = {}) =>
+      replay(deps, questions, { ...OPTIONS, ...options }),
+  }
+}
+
+/** Leads to the right answer at once. */
+const weaver: Weaver = {
+  version: 'weaver-1',
+  apply: async (rows) =>
+    rows.map(({ zBase }) => {
+      const data = zBase.data.slice()
+      data[tokenOf('c')]! += 5
+      return { ...zBase, data }
+    }),
+}
+
+describe('a replay', () => {
+  test('says how each question goes with what is put to the test, in order', async () => {
+    const questions = [
+      { ...QUESTION, reference: ' 3 ' },
+      { ...QUESTION, question: '7 + 4 = ?', reference: '9' },
+      QUESTION,
+    ]
+    const plain = await replaying().run(questions)
+    const woven = await replaying().run(questions, { learned: { weaver, lrm: null } })
+
+    expect(plain.map(({ question, correct }) => [question, correct])).toEqual([
+      ['6 + 4 = ?', true],
+      ['7 + 4 = ?', false],
+      ['6 + 4 = ?', null],
+    ])
+    for (const one of plain)
+      expect(one).toMatchObject({ firstPass: false, evaluations: 2, generatedTokens: 19 })
+    for (const one of woven) {
+      expect(one).toMatchObject({ firstPass: true, iterations: 0, evaluations: 1 })
+      expect(one.reward).toBeCloseTo(-0.01, 6)
+    }
+  })
+
+  test('is the same for the same questions, however many at once', async () => {
+    const questions = Array.from({ length: 20 }, (_, index) => ({
+      ...QUESTION,
+      question: `${index} + 4 = ?`,
+    }))
+    const first = await replaying().run(questions, { concurrency: 1 })
+
+    expect(await replaying().run(questions, { concurrency: 16 })).toEqual(first)
+    expect(await replaying().run([])).toEqual([])
+  })
+
+  test('passes over excluded episodes, and remembers nothing', async () => {
+    const episodes = createEpisodesInMemory()
+    await solverOn(TWO_FLIPS, { episodes }).solve({ strategy: 'auto' })
+    const [own] = episodes.added.map(({ id }) => id)
+    const { run } = replaying(TWO_FLIPS, episodes)
+
+    const [off] = await run([QUESTION])
+    const [on] = await run([QUESTION], { retrieval: true })
+    const [without] = await run([QUESTION], { retrieval: true, exclude: [own!] })
+
+    expect(on).toMatchObject({ firstPass: true, iterations: 0 })
+    expect(without).toEqual(off)
+    expect(off!.iterations).toBeGreaterThan(3)
+    expect(episodes.added).toHaveLength(1)
+    expect(episodes.queries.slice(1).map(({ exclude }) => exclude)).toEqual([[], [own]])
+  })
+
+  test('asks for the memory of the tenant who asked the question', async () => {
+    const { run, episodes } = replaying()
+    await run([{ ...QUESTION, tenantId: 'other' }], { retrieval: true })
+    expect(episodes.queries).toMatchObject([{ tenantId: 'other' }])
+  })
+
+  test('lets everybody else go first', async () => {
+    const { run, engine } = replaying()
+    await run([QUESTION, QUESTION])
+    expect(engine.opened.map(({ priority }) => priority)).toEqual(['background', 'background'])
+  })
+})
+
+describe('trouble', () => {
+  test('an engine that is overloaded is waited for', async () => {
+    let refusals = 2
+    const world: World = {
+      ...TWO_FLIPS,
+      before(call) {
+        if (call !== 'open' || refusals-- <= 0) return
+        throw new ServiceError('ENGINE_OVERLOADED', 'engine: expected room', { retryAfterSeconds: 0.01 })
+      },
+    }
+    const { run, engine } = replaying(world)
+    const [one] = await run([QUESTION])
+
+    expect(one!.reward).toBeGreaterThan(-0.1)
+    expect(engine.calls.open).toBe(3)
+  })
+
+  test('a stop ends it, also while it waits', async () => {
+    const controller = new AbortController()
+    const overloaded: World = {
+      ...TWO_FLIPS,
+      before(call) {
+        if (call !== 'open') return
+        setTimeout(() => controller.abort(), 5)
+        throw new ServiceError('ENGINE_OVERLOADED', 'engine: expected room', { retryAfterSeconds: 60 })
+      },
+    }
+    await expect(
+      replaying(overloaded).run([QUESTION, QUESTION], { signal: controller.signal }),
+    ).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(replaying().run([QUESTION], { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'ABORTED',
+    })
+  })
+
+  test('a memory that is gone fails the replay, rather than the candidate', async () => {
+    const gone = createEpisodesInMemory({ failing: ['nearest'] })
+    await expect(replaying(TWO_FLIPS, gone).run([QUESTION], { retrieval: true })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    })
+  })
+
+  test('a weaver that fails is no weaver to promote', async () => {
+    const failing: Weaver = {
+      ...identityWeaver,
+      version: 'weaver-2',
+      apply: () => Promise.reject(new ServiceError('ARTIFACT_INVALID', 'weave: expected numbers, got NaN')),
+    }
+    await expect(
+      replaying().run([QUESTION], { learned: { weaver: failing, lrm: null } }),
+    ).rejects.toMatchObject({ code: 'ARTIFACT_INVALID' })
+  })
+})
