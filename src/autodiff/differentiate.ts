@@ -10,17 +10,17 @@ import {
   reads,
   removeUnused,
   runPass,
-  runPasses,
   sortNodes,
   type Tape,
 } from '#onnx'
 import { createFormulas } from './formulas.ts'
+import { notDifferentiable } from './not-differentiable.ts'
 import { pathToLoss } from './path-to-loss.ts'
 import { inferShapes } from './shapes/infer-shapes.ts'
 import type { Known } from './shapes/shape-rule.ts'
-import { isStatic, product } from './shapes/sizes.ts'
+import { product } from './shapes/sizes.ts'
+import { createPrimal } from './vjps/create-primal.ts'
 import { SAVED_OUTPUTS, STOPS_GRADIENT, VJP_RULES } from './vjps/registry.ts'
-import type { Primal } from './vjps/vjp-rule.ts'
 
 export interface DifferentiateOptions {
   /** A float value of one element. */
@@ -32,7 +32,7 @@ export interface DifferentiateOptions {
 export interface Differentiated {
   /** The model with gradient nodes after its own; the gradients are further outputs of its graph. */
   readonly model: Model
-  /** By the name of what was asked for, the name of d loss / d of it: same type, same shape. */
+  /** By the name of what was asked for, the name of d loss / d of it, of the same type and shape: `w` has `w.gradient`. */
   readonly gradients: ReadonlyMap<string, string>
 }
 
@@ -59,13 +59,14 @@ export function differentiate(model: Model, { loss, wrt }: DifferentiateOptions)
   const known = inferShapes(forward)
   const cotangents = walkBack(tape, forward, known, loss, wrt)
 
-  const gradients = new Map(
-    wrt.map((name) => {
-      const gradient = cotangents.get(name)
-      if (gradient !== undefined) return [name, gradient]
-      throw refusal(`a loss that depends on "${name}"`, `"${loss}", which does not`)
-    }),
-  )
+  const gradients = new Map(wrt.map((name) => [name, `${name}.gradient`]))
+  for (const [name, gradient] of gradients) {
+    const cotangent = cotangents.get(name)
+    if (cotangent === undefined) {
+      throw notDifferentiable(`a loss that depends on "${name}"`, `"${loss}", which does not`)
+    }
+    tape.outputs([gradient], 'Identity', [cotangent])
+  }
   const backward = tape.graph({ name: forward.name, outputs: [], initializers: forward.initializers })
   const graph: Graph = {
     ...forward,
@@ -73,13 +74,10 @@ export function differentiate(model: Model, { loss, wrt }: DifferentiateOptions)
     initializers: backward.initializers,
     outputs: [
       ...forward.outputs,
-      ...[...gradients].map(([name, gradient]) => {
-        const { dataType, shape } = known.get(name)!
-        return { name: gradient, type: { dataType, shape } }
-      }),
+      ...Array.from(gradients, ([name, gradient]) => ({ name: gradient, type: known.get(name) })),
     ],
   }
-  return { model: runPasses([removeUnused], { ...sorted, graph }).model, gradients }
+  return { model: runPass(removeUnused, { ...sorted, graph }).model, gradients }
 }
 
 /** The cotangent of every value between `wrt` and the loss, by name; sums where a value is read more than once. */
@@ -97,13 +95,12 @@ function walkBack(
     if (dYs.every((dY) => dY === null) || !readsAny(node, active)) continue
     const rule = node.domain === '' ? VJP_RULES[node.opType] : undefined
     if (!rule) {
-      throw refusal(
-        'a VJP rule for every op between the parameters and the loss',
-        pathToLoss(graph, node, loss),
-      )
+      const expected = 'a VJP rule for every op between the parameters and the loss'
+      throw notDifferentiable(expected, pathToLoss(graph, node, loss))
     }
-    const f = createFormulas(tape, known.get(node.outputs[dYs.findIndex((dY) => dY !== null)]!)?.dataType)
-    for (const [i, dX] of rule(f, createPrimal(node, known), dYs).entries()) {
+    const primal = createPrimal(node, known)
+    const f = createFormulas(tape, primal.dataType(node.outputs[dYs.findIndex((dY) => dY !== null)]!))
+    for (const [i, dX] of rule(f, primal, dYs).entries()) {
       const input = node.inputs[i]!
       if (dX === null || !active.has(input)) continue
       const sum = cotangents.get(input)
@@ -130,11 +127,11 @@ function readsAny(node: Node, values: ReadonlySet<string>): boolean {
 
 /** d loss / d loss. */
 function seed(tape: Tape, loss: string, known: Known | undefined): string {
-  if (!known)
-    throw refusal(`the shape of the loss "${loss}" to be known`, 'a value whose shape nothing tells')
+  if (known === undefined || product(known.shape) !== 1) {
+    const shape = known ? `[${known.shape}]` : 'unknown shape'
+    throw notDifferentiable('a loss of one element', `"${loss}" of ${shape}`)
+  }
   const { dataType, shape } = known
-  if (!isStatic(shape) || product(shape) !== 1)
-    throw refusal(`a loss of one element`, `"${loss}" of shape [${shape}]`)
   const f = createFormulas(tape, dataType)
   return shape.length === 0 ? f.constant(1) : f.expandTo(1, loss, shape)
 }
@@ -145,28 +142,4 @@ function saveOutputs(node: Node): Node {
   if (count === undefined) return node
   const outputs = Array.from({ length: count }, (_, i) => node.outputs[i] || `${node.outputs[0]}.saved_${i}`)
   return { ...node, outputs }
-}
-
-function createPrimal(node: Node, known: ReadonlyMap<string, Known>): Primal {
-  const at = (value: string) => {
-    const found = known.get(value)
-    if (found) return found
-    throw primal.refusal(`the shape of "${value}" to be known`, 'a value whose shape nothing tells')
-  }
-  const primal: Primal = {
-    node,
-    shape: (value) => at(value).shape,
-    dataType: (value) => at(value).dataType,
-    entries(value) {
-      const { entries } = at(value)
-      if (entries && isStatic(entries)) return entries
-      throw primal.refusal(`"${value}" to be known before the run`, 'a computed value')
-    },
-    refusal: (expected, got) => refusal(`${node.opType} "${node.name}" to have ${expected}`, got),
-  }
-  return primal
-}
-
-function refusal(expected: string, got: string): ServiceError {
-  return new ServiceError('NOT_DIFFERENTIABLE', `differentiate: expected ${expected}, got ${got}`)
 }

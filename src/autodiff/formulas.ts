@@ -1,8 +1,8 @@
 /** @file Formulas over values of a graph: each call records a node and returns the name of its output. */
 
-import { ServiceError } from '#errors'
 import { type Attribute, DATA_TYPES, dataTypeName, float, int, ints, type Tape, tensor } from '#onnx'
 import { createTensor, float32, int64, type Tensor, toFloat16 } from '#tensor'
+import { notDifferentiable } from './not-differentiable.ts'
 import { isStatic, type Size } from './shapes/sizes.ts'
 
 /** A value by name, or a number: a scalar of the element type that the formulas are for. */
@@ -99,9 +99,6 @@ function scalar(value: number, dataType: number): Tensor {
     case DATA_TYPES.float16:
       return createTensor('float16', [], toFloat16(Float32Array.of(value)))
     default:
-      throw new ServiceError(
-        'NOT_DIFFERENTIABLE',
-        `formula: expected float32, float64 or float16, got ${dataTypeName(dataType)}`,
-      )
+      throw notDifferentiable('float32, float64 or float16', dataTypeName(dataType))
   }
 }

@@ -4,14 +4,14 @@ import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { differentiate, OPSET } from '#autodiff'
 import { createModel, createTape, encodeModel, type Model, value } from '#onnx'
 import { createRandom, elementCount, float32, int64, type Random, type Tensor } from '#tensor'
-import type { GradientCase } from './gradient-cases.ts'
+import type { OpCase } from './op-cases.ts'
 
 /** By input: the gradient that the rule gives, and the one that differences give. */
 export type Gradients = Readonly<
   Record<string, { readonly analytic: Float32Array; readonly numeric: Float64Array }>
 >
 
-type Values = Record<string, Tensor<'float32'>>
+export type Values = Record<string, Tensor<'float32'>>
 
 const STEP = 2e-2
 
@@ -19,14 +19,10 @@ const STEP = 2e-2
  * The loss is the sum of output times random weight over all elements.
  * @param symbolic declares sizes other than 1 as symbols, equal ones as the same.
  */
-export async function checkGradient(
-  gradientCase: GradientCase,
-  seed: number,
-  symbolic: boolean,
-): Promise<Gradients> {
+export async function checkGradient(opCase: OpCase, seed: number, symbolic: boolean): Promise<Gradients> {
   const random = createRandom(seed)
-  const values = drawInputs(gradientCase, random)
-  const { forward, withLoss, read } = buildModels(gradientCase, values, symbolic)
+  const values = drawInputs(opCase, random)
+  const { forward, withLoss, read } = buildModels(opCase, values, symbolic)
   const { model, gradients } = differentiate(withLoss, { loss: 'loss', wrt: Object.keys(values) })
 
   const run = await load(forward)
@@ -78,7 +74,7 @@ async function derivative(x: Float32Array, i: number, lossAt: () => Promise<numb
   return (8 * near - far) / (12 * STEP)
 }
 
-function drawInputs({ inputs, range: [low, high], kink }: GradientCase, random: Random): Values {
+export function drawInputs({ inputs, range: [low, high], kink }: OpCase, random: Random): Values {
   const draw = (): number => {
     const x = low + random.uniform() * (high - low)
     return Math.abs(x) < kink ? draw() : x
@@ -90,11 +86,11 @@ function drawInputs({ inputs, range: [low, high], kink }: GradientCase, random: 
   )
 }
 
-const isShape = (input: GradientCase['inputs'][number]): input is readonly number[] => Array.isArray(input)
+const isShape = (input: OpCase['inputs'][number]): input is readonly number[] => Array.isArray(input)
 const weightsOf = (output: string) => `weights of ${output}`
 
 /** What is differentiated, bare for the differences and with the loss for the rule. */
-function buildModels({ inputs, ...on }: GradientCase, values: Values, symbolic: boolean) {
+export function buildModels({ inputs, ...on }: OpCase, values: Values, symbolic: boolean) {
   const tape = createTape(Object.keys(values))
   const names = inputs.map((input, i) => (isShape(input) ? `x${i}` : input && tape.constant(input)))
   const outputs = on.build ? on.build(tape, names) : tape.outputs(on.outputs, on.op, names, on.attributes)
@@ -106,7 +102,7 @@ function buildModels({ inputs, ...on }: GradientCase, values: Values, symbolic: 
       shape.map((size) => (symbolic && size !== 1 ? `n${size}` : size)),
     ),
   )
-  const border = { name: 'forward', inputs: xs, outputs: read.map((name) => value(name, 'float32')) }
+  const border = { name: 'forward', inputs: xs, outputs: read.map((name) => ({ name, type: undefined })) }
   const bare = tape.graph(border)
   const forward = { ...bare, nodes: [...bare.nodes] }
 
@@ -124,7 +120,7 @@ function buildModels({ inputs, ...on }: GradientCase, values: Values, symbolic: 
   return { forward: model(forward), withLoss: model(withLoss), read }
 }
 
-async function load(model: Model) {
+export async function load(model: Model) {
   const session = await InferenceSession.create(encodeModel(model), { intraOpNumThreads: 1 })
   return (feeds: Values) =>
     session.run(

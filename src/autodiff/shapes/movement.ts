@@ -2,7 +2,7 @@
 
 import { intAttribute, intsAttribute } from '#onnx'
 import { type Known, numbersOf, type ShapeContext, type ShapeRule, type ShapeRules } from './shape-rule.ts'
-import { broadcast, frontAxis, product, quotient, type Size } from './sizes.ts'
+import { broadcast, frontAxis, isStatic, product, quotient, type Size } from './sizes.ts'
 
 /** The target of a Reshape: 0 copies a size, -1 takes what remains. */
 function reshape({ node, inputs, fresh }: ShapeContext, target: readonly Size[]): readonly Size[] {
@@ -26,9 +26,9 @@ const withShape =
     return shape && [{ dataType: context.inputs[0]!.dataType, shape, entries: keptEntries(context, shape) }]
   }
 
-/** Vectors of one element and scalars are turned into one another in arithmetic on shapes. */
+/** In arithmetic on shapes, scalars become vectors of one element and back. */
 function keptEntries({ inputs: [x] }: ShapeContext, shape: readonly Size[]): Known['entries'] {
-  return shape.length <= 1 ? x!.entries : undefined
+  return shape.length <= 1 && product(shape) === x!.entries?.length ? x!.entries : undefined
 }
 
 export const movement: ShapeRules = {
@@ -55,8 +55,8 @@ export const movement: ShapeRules = {
   }),
   Squeeze: withShape((context) => {
     const { shape } = context.inputs[0]!
-    if (!context.inputs[1])
-      return shape.every((size) => typeof size === 'number') ? shape.filter((size) => size !== 1) : null
+    // Without axes those of size 1 go, which symbols may or may not be.
+    if (!context.inputs[1]) return isStatic(shape) ? shape.filter((size) => size !== 1) : null
     const axes = numbersOf(context, 1)?.map((axis) => frontAxis(axis, shape.length))
     return axes ? shape.filter((_, axis) => !axes.includes(axis)) : null
   }),

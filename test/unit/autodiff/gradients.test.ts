@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { VJP_RULES } from '#autodiff'
 import { checkGradient, type Gradients } from '../../support/check-gradient.ts'
-import { GRADIENT_CASES } from '../../support/gradient-cases.ts'
+import { GRADIENT_CASES } from '../../support/op-cases.ts'
 
 /** fp32 runs and a step of 2e-2: differences are good to about four digits. */
 const TOLERANCE = 1e-4
@@ -16,20 +16,17 @@ function expectAgreement(gradients: Gradients) {
 }
 
 describe.each([...new Set(GRADIENT_CASES.map(({ op }) => op))])('%s', (op) => {
-  const cases = GRADIENT_CASES.filter((gradientCase) => gradientCase.op === op)
+  const cases = GRADIENT_CASES.filter((opCase) => opCase.op === op)
 
-  test.each(cases)('$what: the rule agrees with central differences', async (gradientCase) => {
-    expectAgreement(await checkGradient(gradientCase, 1, false))
+  test.each(cases)('$what: the rule agrees with central differences', async (opCase) => {
+    expectAgreement(await checkGradient(opCase, 1, false))
   })
 
-  test.each(cases)(
-    '$what: with symbols for sizes it does too, or says what it needs',
-    async (gradientCase) => {
-      const checking = checkGradient(gradientCase, 2, true)
-      if (!gradientCase.needsSizes) return expectAgreement(await checking)
-      await expect(checking).rejects.toMatchObject({ code: 'NOT_DIFFERENTIABLE' })
-    },
-  )
+  test.each(cases)('$what: with symbols for sizes it does too, or says what it needs', async (opCase) => {
+    const checking = checkGradient(opCase, 2, true)
+    if (!opCase.needsSizes) return expectAgreement(await checking)
+    await expect(checking).rejects.toMatchObject({ code: 'NOT_DIFFERENTIABLE' })
+  })
 })
 
 test('every rule is checked, and every case checks a rule', () => {

@@ -1,9 +1,9 @@
-/** @file One op per line: what the gradient check tries of every VJP rule. */
+/** @file Every op that autodiff knows, tried in all its ways: one line each. */
 
-import { type Attribute, DATA_TYPES, float, int, ints, string, type Tape } from '#onnx'
+import { type Attribute, DATA_TYPES, float, int, ints, string, type Tape, tensor } from '#onnx'
 import { bool, float32, int64, type Tensor } from '#tensor'
 
-export interface GradientCase {
+export interface OpCase {
   readonly op: string
   readonly what: string
   /** A shape is a random input, to be differentiated; a tensor is a constant; null is an optional input left out. */
@@ -22,9 +22,9 @@ export interface GradientCase {
   readonly build?: (tape: Tape, inputs: readonly (string | null)[]) => readonly string[]
 }
 
-type Options = Partial<Omit<GradientCase, 'op' | 'what' | 'inputs'>>
+type Options = Partial<Omit<OpCase, 'op' | 'what' | 'inputs'>>
 
-function on(op: string, what: string, inputs: GradientCase['inputs'], options: Options = {}): GradientCase {
+function on(op: string, what: string, inputs: OpCase['inputs'], options: Options = {}): OpCase {
   return {
     ...{
       op,
@@ -64,7 +64,8 @@ const unary = (op: string, options: Options = {}) => [
   on(op, 'a scalar', [[]], options),
 ]
 
-export const GRADIENT_CASES: readonly GradientCase[] = [
+/** Ops with a VJP rule. */
+export const GRADIENT_CASES: readonly OpCase[] = [
   ...['Add', 'Sub', 'Mul'].flatMap((op) => broadcasts(op)),
   ...broadcasts('Div', positive),
   ...broadcasts('Pow', positive),
@@ -232,4 +233,45 @@ export const GRADIENT_CASES: readonly GradientCase[] = [
     { attributes: { axis: int(1) } },
   ),
   on('LayerNormalization', 'a large epsilon', [[3, 4], [4], [4]], { attributes: { epsilon: float(0.5) } }),
+]
+
+const removed = { attributes: { axis: int(1), keepdims: int(0) } }
+
+/** Ops with a shape rule only. */
+export const SHAPE_CASES: readonly OpCase[] = [
+  ...['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Equal'].flatMap((op) => broadcasts(op)),
+  ...['And', 'Or'].map((op) => on(op, 'broadcast', [bool([true, false]), bool(true)])),
+  on('Not', 'a vector', [bool([true, false])]),
+  ...['IsNaN', 'IsInf', 'Sign', 'Floor', 'Ceil', 'Round'].flatMap((op) => unary(op)),
+  ...['ArgMax', 'ArgMin'].flatMap((op) => [
+    on(op, 'the first axis', [[2, 3]]),
+    on(op, 'an axis removed', [[2, 3, 4]], removed),
+  ]),
+  ...['ReduceMax', 'ReduceSumSquare'].flatMap((op) => [
+    on(op, 'the last axis', [[2, 3], int64([-1])]),
+    on(op, 'everything', [[2, 3]], { attributes: { keepdims: int(0) } }),
+  ]),
+  on('Constant', 'a tensor', [], { attributes: { value: tensor(float32([1, 2, 3])) } }),
+  on('Constant', 'integers', [], { attributes: { value_ints: ints([1, 2]) } }),
+  on('ConstantOfShape', 'sizes given', [int64([2, 3])]),
+  on('Shape', 'a part', [[2, 3, 4]], { attributes: { start: int(-2) } }),
+  on('Size', 'a matrix', [[2, 3]]),
+  on('Reshape', 'a shape put together from parts', [[2, 3, 4]], {
+    build(tape, [x]) {
+      const shape = tape.op('Shape', [x!])
+      const rest = tape.op('Gather', [shape, tape.constant(int64([2]))])
+      const count = tape.op('Unsqueeze', [
+        tape.op('Gather', [shape, tape.constant(int64(0))]),
+        tape.constant(int64([0])),
+      ])
+      return [
+        tape.op('Reshape', [
+          x!,
+          tape.op('Concat', [count, tape.constant(int64([-1])), rest], { axis: int(0) }),
+        ]),
+      ]
+    },
+  }),
+  on('Slice', 'backwards', [[5, 3], int64([-1]), int64([-100]), int64([0]), int64([-2])]),
+  on('Slice', 'nothing', [[5, 3], int64([3]), int64([1]), int64([0])]),
 ]

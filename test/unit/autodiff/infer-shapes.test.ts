@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { SHAPE_RULES } from '#autodiff'
+import { createGraph, dtypeOf, value } from '#onnx'
+import { createRandom } from '#tensor'
+import { inferShapes } from '../../../src/autodiff/shapes/infer-shapes.ts'
+import type { Size } from '../../../src/autodiff/shapes/sizes.ts'
+import { buildModels, drawInputs, load } from '../../support/check-gradient.ts'
+import { GRADIENT_CASES, type OpCase, SHAPE_CASES } from '../../support/op-cases.ts'
+
+const CASES = [...GRADIENT_CASES, ...SHAPE_CASES]
+
+/** What inference says of the outputs, and what a run makes of them. */
+async function inferAndRun(opCase: OpCase, symbolic: boolean) {
+  const values = drawInputs(opCase, createRandom(1))
+  const { forward, read } = buildModels(opCase, values, symbolic)
+  const known = inferShapes(forward.graph)
+  const results = await (await load(forward))(values)
+  return read.map((name) => ({ inferred: known.get(name), actual: results[name]! }))
+}
+
+/** A symbol "n3" stands for 3; null when the size is one that only a run tells. */
+const evaluate = (size: Size) =>
+  String(size)
+    .split('*')
+    .reduce<number | null>((product, factor) => {
+      const match = /^n?(\d+)$/.exec(factor)
+      return match && product !== null ? product * Number(match[1]) : null
+    }, 1)
+
+describe.each([...new Set(CASES.map(({ op }) => op))])('%s', (op) => {
+  const cases = CASES.filter((opCase) => opCase.op === op)
+
+  test.each(cases)('$what: type and shape are those of a run', async (opCase) => {
+    for (const { inferred, actual } of await inferAndRun(opCase, false)) {
+      expect(inferred?.shape).toEqual(actual.dims)
+      expect(dtypeOf(inferred!.dataType)).toBe(actual.type)
+    }
+  })
+
+  test.each(cases)('$what: symbols are carried, or new where only the run tells', async (opCase) => {
+    for (const { inferred, actual } of await inferAndRun(opCase, true)) {
+      // Squeeze without axes: not even the rank is known.
+      if (!inferred) return expect(opCase.needsSizes).toBe(true)
+      expect(inferred.shape.length).toBe(actual.dims.length)
+      for (const [axis, size] of inferred.shape.entries()) {
+        expect([actual.dims[axis], null], `axis ${axis}: ${size}`).toContain(evaluate(size))
+      }
+    }
+  })
+})
+
+test('every shape rule is tried', () => {
+  expect(CASES.map(({ op }) => op)).toEqual(expect.arrayContaining(Object.keys(SHAPE_RULES)))
+})
+
+test('a batch that is split into rows and put together again is the same batch', () => {
+  const node = (opType: string, inputs: string[], output: string) => ({
+    ...{ opType, domain: '', name: output, inputs, outputs: [output], attributes: new Map() },
+  })
+  const stored = (entries: number[]) => ({
+    dataType: 7,
+    dims: [entries.length],
+    bytes: new Uint8Array(BigInt64Array.from(entries, BigInt).buffer),
+    external: undefined,
+  })
+  const known = inferShapes(
+    createGraph({
+      name: 'rows',
+      inputs: [value('x', 'float32', ['B', 5, 8])],
+      outputs: [],
+      initializers: new Map([
+        ['rows', stored([-1, 8])],
+        ['batches', stored([-1, 5, 2, 4])],
+      ]),
+      nodes: [node('Reshape', ['x', 'rows'], 'y'), node('Reshape', ['y', 'batches'], 'z')],
+    }),
+  )
+  expect(known.get('y')!.shape).toEqual(['5*B', 8])
+  expect(known.get('z')!.shape).toEqual(['B', 5, 2, 4])
+})
