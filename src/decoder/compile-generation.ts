@@ -37,6 +37,8 @@ import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums
  * `pad_token_id` int64 [], and, where the description has `layerStates`, `thought_weights` float32 [B, S] (what the states of
  * each fed position count in a thought).
  *
+ * Of a model that pads on the right, a row's mask is ones for its past and its input, then zeros.
+ *
  * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm; `hidden_states[i]` predicted
  * `tokens[i]`), `finished_next` bool [B], `remaining_next` int64 [B], `present.{i}.key|value` [B, K, P+S+n-1, h].
  * 1 <= n <= steps: the first iteration always runs, and the loop stops early once all rows are finished. A row
@@ -139,7 +141,7 @@ interface BodyScope {
  * Loop-carried shapes grow, so nothing here states them.
  */
 function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodyScope): Graph {
-  const { inputs, outputs, head, layerStates, keyValueHeads, headSize, dtype } = description
+  const { inputs, outputs, head, layerStates, padding, keyValueHeads, headSize, dtype } = description
   const ids = inScope(inputs.inputIds)
   const mask = inScope(inputs.attentionMask)
   const positions = inputs.positionIds === null ? 'loop/position_ids' : inScope(inputs.positionIds)
@@ -165,8 +167,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
   const goOn = emitAny(tape, tape.op('Not', [finished]))
 
   const nextIds = tape.op('Unsqueeze', [token, tape.constant(int64([1]))]) // [B, 1]
-  const one = tape.op('ConstantOfShape', [tape.op('Shape', [nextIds])], ONE)
-  const nextMask = tape.op('Concat', [mask, one], { axis: int(1) })
+  const nextMask = padding === 'right' ? emitLongerPrefix(tape, mask) : emitOneMore(tape, mask, nextIds)
   const lastPosition = tape.op('Unsqueeze', [atLast(tape, positions), tape.constant(int64([1]))])
   const nextPositions = tape.op('Add', [lastPosition, tape.constant(int64(1))])
   const nextLastIndex = tape.op('Sub', ['loop/last_index', 'loop/last_index']) // zeros: S = 1 from here on
@@ -208,6 +209,21 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
 }
 
 const ONE = { value: tensor(int64([1])) }
+
+/** The mask `[B, T]` with ones of the shape of `ids` `[B, 1]` after it. */
+function emitOneMore(tape: Tape, mask: string, ids: string): string {
+  const one = tape.op('ConstantOfShape', [tape.op('Shape', [ids])], ONE)
+  return tape.op('Concat', [mask, one], { axis: int(1) })
+}
+
+/** The mask `[B, T]` of rows that are padded on the right: `[B, T+1]`, every row's ones and one more, then zeros. */
+function emitLongerPrefix(tape: Tape, mask: string): string {
+  const one = tape.constant(int64(1))
+  const count = tape.op('Add', [tape.op('ReduceSum', [mask, tape.constant(int64([1]))]), one]) // [B, 1]
+  const size = tape.op('Gather', [tape.op('Shape', [mask]), one], { axis: int(0) })
+  const positions = tape.op('Range', [tape.constant(int64(0)), tape.op('Add', [size, one]), one]) // [T+1]
+  return tape.op('Cast', [tape.op('Less', [positions, count])], { to: int(DATA_TYPES.int64) })
+}
 
 /** Element `last_index` of axis 1 of every row: `[B, S, ...]` to `[B, ...]`. */
 function atLast(tape: Tape, values: string): string {

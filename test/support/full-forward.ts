@@ -5,7 +5,7 @@ import type { DecoderDescription } from '#decoder'
 import { DATA_TYPES, encodeModel, int, type Model, type Node, value } from '#onnx'
 
 /** Mean states `[L+1, D]` over the positions that predict `answer` after `prompt`. */
-export type ThoughtReference = (prompt: readonly number[], answer: readonly number[]) => Promise<Float32Array>
+type ThoughtReference = (prompt: readonly number[], answer: readonly number[]) => Promise<Float32Array>
 
 export async function thoughtReference(
   model: Model,

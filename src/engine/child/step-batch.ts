@@ -93,9 +93,6 @@ export function composeFeeds(
   const past = isWholeBlock(views, side) ? views[0]!.block : gather(layout, views, side, allocate)
   const inputLength = Math.max(...rows.map(({ input }) => input.length))
   const width = past.length + inputLength
-  // Pads behind a row's tokens change none of their states, and where nothing is decoded after them they may count as text:
-  // GroupQueryAttention leaves undefined what it gives for positions beyond a row's length.
-  const padsAreText = side === 'right' && steps === 1
   const inputOffset = (length: number) => (side === 'left' ? inputLength - length : 0)
   const feeds: StepFeeds = {
     side,
@@ -114,14 +111,11 @@ export function composeFeeds(
     thoughtWeights: new Float32Array(rows.length * inputLength),
   }
   for (const [index, row] of rows.entries()) {
-    for (const [start, end] of pastSpans(past, side, row)) {
+    const covered = viewLength(row.past)
+    const first = index * inputLength + inputOffset(row.input.length)
+    for (const [start, end] of maskSpans(feeds, row)) {
       feeds.attentionMask.fill(1n, index * width + start, index * width + end)
     }
-    const covered = viewLength(row.past)
-    const offset = inputOffset(row.input.length)
-    const first = index * inputLength + offset
-    const masked = index * width + past.length + offset
-    feeds.attentionMask.fill(1n, masked, masked + (padsAreText ? inputLength : row.input.length))
     for (const [i, token] of row.input.entries()) {
       feeds.inputIds[first + i] = BigInt(token)
       feeds.positionIds[first + i] = BigInt(covered + i)
@@ -175,6 +169,16 @@ function pastSpans(past: KvBlock, side: PaddingSide, row: StepRow): KvView['span
   if (row.past.block === past) return row.past.spans
   const length = viewLength(row.past)
   return side === 'left' ? [[past.length - length, past.length]] : [[0, length]]
+}
+
+/** Ones of a row's mask `[P + S]`. */
+function maskSpans({ side, steps, past, inputLength }: StepFeeds, row: StepRow): KvView['spans'] {
+  const width = past.length + inputLength
+  if (side === 'left') return [...pastSpans(past, side, row), [width - row.input.length, width]]
+  // Pads behind a row's tokens change none of their states, and where nothing is decoded after them they may count as text:
+  // GroupQueryAttention leaves undefined what it gives for positions beyond a row's length.
+  const counted = steps === 1 ? inputLength : row.input.length
+  return [[0, viewLength(row.past) + counted]]
 }
 
 /** Where past, input and all but the last of the `emitted` tokens stand in what the run leaves behind. */

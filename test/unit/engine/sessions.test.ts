@@ -101,6 +101,7 @@ suite('sessions', () => {
     ['plain attention', {}],
     ['fused attention', { fused: true, width: 32, keyValueHeads: 1 }],
     ['fused attention, rotary positions outside', { fused: true, rotary: 'outside', width: 32 }],
+    ['fused attention with a mask of its own', { fused: true, attentionBias: true, width: 32 }],
   ])('16 at once, %s: exactly the tokens that each gives alone, greedy and sampled', async (_, decoder) => {
     const alone = await tinySessions({ decoder })
     const together = await tinySessions({ decoder, limits: { maxRunningRows: 8 } })
