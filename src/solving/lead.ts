@@ -3,13 +3,16 @@
 import {
   type AnswerMemo,
   type Found,
+  identityWeaver,
   type Latents,
   transferMomentum,
   untilEos,
+  type WeaverRow,
   type WeighedNeighbour,
 } from '#algorithms'
-import { hasCode } from '#errors'
+import { coerceError, hasCode } from '#errors'
 import { outOfTokens, type Run } from './run.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** Everything is worked out once, when it is first asked for; null when there is nothing to follow, or no time. */
 export interface Lead {
@@ -38,9 +41,25 @@ export function createLead(run: Run, { zBase, memo, embedding, neighbours }: Lea
 
   async function transfer(): Promise<Start | null> {
     if (!leads) return null
-    const latents = await transferMomentum({ embedding, zBase }, neighbours, { weaver, ...settings.transfer })
+    const latents = await unlessAborted(signal, () => moved({ embedding, zBase }, neighbours))
+    if (latents === null) return null
     const tokens = await engine.head.decode(latents, signal)
     return { latents, prefix: untilEos(tokens, engine.eosTokenIds) }
+  }
+
+  /** Memory leads on without a weaver that fails; without either, z_base stays where it is. */
+  async function moved(row: WeaverRow, near: readonly WeighedNeighbour[]): Promise<Latents> {
+    try {
+      return await transferMomentum(row, near, { weaver, ...settings.transfer })
+    } catch (error) {
+      if (weaver.version === null || hasCode(error, 'ENGINE_CRASHED')) throw error
+      run.degraded.add('weaver')
+      run.logger.warn(
+        { err: coerceError(error), weaver: weaver.version },
+        'the weaver failed: going on without it',
+      )
+      return transferMomentum(row, near, { weaver: identityWeaver, ...settings.transfer })
+    }
   }
 
   async function evaluate(): Promise<Found | null> {

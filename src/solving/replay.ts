@@ -39,7 +39,7 @@ export interface ReplayOptions {
  * replays of the same questions differ by what was put to the test alone. An engine that is overloaded is waited for.
  *
  * @returns one for each question, in order.
- * @throws ServiceError ABORTED when the signal fires; PROMPT_TOO_LONG; ENGINE_CRASHED after one retry, ENGINE_UNAVAILABLE
+ * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver fails, STORE_UNAVAILABLE; PROMPT_TOO_LONG; ENGINE_CRASHED after one retry, ENGINE_UNAVAILABLE
  */
 export async function replay(
   { engine, episodes, logger }: ReplayDeps,
@@ -77,9 +77,12 @@ async function replayOne(
     { signal },
   )
   const { reward, answer, stopped, iterations, evaluations, usage, degraded } = solution
-  // An answer found without the memory that was to be judged says nothing about it.
+  // An answer found without what was to be judged says nothing about it.
   if (degraded.includes('retrieval')) {
     throw new ServiceError('STORE_UNAVAILABLE', 'replay: expected a memory, got none')
+  }
+  if (degraded.includes('weaver')) {
+    throw new ServiceError('ARTIFACT_INVALID', 'replay: expected a weaver that weaves, got one that failed')
   }
   return {
     question,

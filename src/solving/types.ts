@@ -25,7 +25,7 @@ export interface SolveRequest {
 }
 
 export type Stopped = 'reward' | 'maxIterations' | 'maxNewTokens' | 'maxMs' | 'noImprovement' | 'single'
-export type Degraded = 'retrieval' | 'learning' | 'lrm'
+export type Degraded = 'retrieval' | 'weaver' | 'learning' | 'lrm'
 
 export interface SolutionCandidate {
   readonly kind: 'draft' | 'regeneration' | 'sample'

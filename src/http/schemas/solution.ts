@@ -129,7 +129,7 @@ export const Solution = mirrors<solving.Solution>()(
         rewardMs: Milliseconds,
         totalMs: Milliseconds,
       }),
-      degraded: Type.Array(OneOf(['retrieval', 'learning', 'lrm']), {
+      degraded: Type.Array(OneOf(['retrieval', 'weaver', 'learning', 'lrm']), {
         description: 'What was missing while the answer was made.',
       }),
       candidates: Type.Optional(
