@@ -89,18 +89,21 @@ function walkBack(
   wrt: readonly string[],
 ): ReadonlyMap<string, string> {
   const active = dependents(graph, wrt)
+  const between = nodesBetween(graph, active, loss)
+  const unruled = between.find((node) => ruleOf(node) === undefined)
+  if (unruled) {
+    const expected = 'a VJP rule for every op between the parameters and the loss'
+    throw notDifferentiable(expected, pathToLoss(graph, unruled, loss))
+  }
+
   const cotangents = new Map([[loss, seed(tape, loss, known.get(loss))]])
-  for (const node of graph.nodes.toReversed()) {
+  for (const node of between) {
     const dYs = node.outputs.map((output) => cotangents.get(output) ?? null)
-    if (dYs.every((dY) => dY === null) || !readsAny(node, active)) continue
-    const rule = node.domain === '' ? VJP_RULES[node.opType] : undefined
-    if (!rule) {
-      const expected = 'a VJP rule for every op between the parameters and the loss'
-      throw notDifferentiable(expected, pathToLoss(graph, node, loss))
-    }
+    const first = dYs.findIndex((dY) => dY !== null)
+    if (first < 0) continue // a Cast to integers behind it
     const primal = createPrimal(node, known)
-    const f = createFormulas(tape, primal.dataType(node.outputs[dYs.findIndex((dY) => dY !== null)]!))
-    for (const [i, dX] of rule(f, primal, dYs).entries()) {
+    const f = createFormulas(tape, primal.dataType(node.outputs[first]!))
+    for (const [i, dX] of ruleOf(node)!(f, primal, dYs).entries()) {
       const input = node.inputs[i]!
       if (dX === null || !active.has(input)) continue
       const sum = cotangents.get(input)
@@ -110,15 +113,28 @@ function walkBack(
   return cotangents
 }
 
-/** Values that depend on `wrt` in a way that a gradient can follow, itself included. */
+/** Values that depend on `wrt` in a way that a gradient can follow, `wrt` included. */
 function dependents(graph: Graph, wrt: readonly string[]): ReadonlySet<string> {
   const active = new Set(wrt)
   for (const node of graph.nodes) {
-    if (node.domain === '' && STOPS_GRADIENT.has(node.opType)) continue
-    if (readsAny(node, active)) for (const output of node.outputs) active.add(output)
+    if (!stopsGradient(node) && readsAny(node, active)) for (const output of node.outputs) active.add(output)
   }
   return active
 }
+
+/** The nodes that carry `active` values to the loss, nearest to the loss first. */
+function nodesBetween(graph: Graph, active: ReadonlySet<string>, loss: string): readonly Node[] {
+  const needed = new Set([loss])
+  return graph.nodes.toReversed().filter((node) => {
+    const isBetween =
+      !stopsGradient(node) && node.outputs.some((output) => needed.has(output)) && readsAny(node, active)
+    if (isBetween) for (const name of reads(node)) needed.add(name)
+    return isBetween
+  })
+}
+
+const ruleOf = ({ domain, opType }: Node) => (domain === '' ? VJP_RULES[opType] : undefined)
+const stopsGradient = ({ domain, opType }: Node) => domain === '' && STOPS_GRADIENT.has(opType)
 
 /** Nested graphs count: a branch or a loop body that captures a value depends on it. */
 function readsAny(node: Node, values: ReadonlySet<string>): boolean {

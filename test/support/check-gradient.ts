@@ -122,10 +122,13 @@ export function buildModels({ inputs, ...on }: OpCase, values: Values, symbolic:
 
 export async function load(model: Model) {
   const session = await InferenceSession.create(encodeModel(model), { intraOpNumThreads: 1 })
-  return (feeds: Values) =>
+  return (feeds: Readonly<Record<string, Tensor>>) =>
     session.run(
       Object.fromEntries(
-        Object.entries(feeds).map(([name, { data, shape }]) => [name, new OrtTensor('float32', data, shape)]),
+        Object.entries(feeds).map(([name, { dtype, data, shape }]) => [
+          name,
+          new OrtTensor(dtype as 'float32', data as Float32Array, shape),
+        ]),
       ),
     )
 }
