@@ -6,7 +6,7 @@ import type { GraphRunner } from '../ports.ts'
 import type { Parameters } from '../training/layers.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
 import type { TrainingRun } from '../training/training-types.ts'
-import { meanSurprise, UNCALIBRATED } from './calibrate.ts'
+import { fitCalibration, meanSurprise, UNCALIBRATED } from './calibrate.ts'
 import { compileRewardModel, compileRewardTraining, type DropoutMask, dropoutMasks } from './reward-graphs.ts'
 import { createParameters, type RewardArchitecture } from './reward-network.ts'
 import { scoreThoughts } from './score-thoughts.ts'
@@ -68,7 +68,8 @@ export async function trainNetwork(
         const graph = await runner.load(encodeModel(model))
         try {
           const logits = await scoreThoughts(graph, calibration.thoughts, 'logit')
-          return { logits, loss: meanSurprise({ ...calibration, logits }) }
+          const answers = { ...calibration, logits }
+          return { logits, loss: meanSurprise(answers, fitCalibration(answers)) }
         } finally {
           await graph.close()
         }
