@@ -4,7 +4,7 @@ import { SHAPE_RULES, STOPS_GRADIENT, VJP_RULES } from '#autodiff'
 import { GRADIENT_CASES, SHAPE_CASES } from './op-cases.ts'
 
 /** Lines around the table in the document. */
-export const MARKERS = ['<!-- ops: begin (npm run onnx-support) -->', '<!-- ops: end -->'] as const
+const MARKERS = ['<!-- ops: begin (npm run onnx-support) -->', '<!-- ops: end -->'] as const
 
 /** The document with the table between the markers made anew. */
 export function withSupportTable(document: string): string {

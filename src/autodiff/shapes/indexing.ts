@@ -4,30 +4,23 @@ import { intAttribute } from '#onnx'
 import { type Known, numbersOf, type ShapeContext, type ShapeRules } from './shape-rule.ts'
 import { frontAxis, quotient, type Size } from './sizes.ts'
 
-export interface SliceRange {
-  readonly axis: number
-  readonly start: number
-  readonly step: number
-  /** Elements taken. */
-  readonly count: number
-}
-
 /**
- * What a Slice takes of an axis of `size` elements (ONNX: negative positions count from the back, all are clamped).
+ * What a Slice takes of an axis of `size` elements: `count` of them from `start` on. Negative positions count from the back, and
+ * positions beyond either end are clamped, as ONNX has it.
  */
-export function sliceRange(axis: number, size: number, start: number, end: number, step: number): SliceRange {
+export function sliceRange(size: number, start: number, end: number, step: number) {
   const clamp = (position: number, low: number, high: number) =>
     Math.min(Math.max(position < 0 ? position + size : position, low), high)
   const [from, to] =
     step > 0
       ? [clamp(start, 0, size), clamp(end, 0, size)]
       : [clamp(start, 0, size - 1), clamp(end, -1, size - 1)]
-  return { axis, start: from, step, count: Math.max(0, Math.ceil((to - from) / step)) }
+  return { start: from, count: Math.max(0, Math.ceil((to - from) / step)) }
 }
 
 /** The size of a sliced axis; a symbol stays itself when all of it is taken. */
 function slicedSize(size: Size, start: number, end: number, step: number, fresh: () => Size): Size {
-  if (typeof size === 'number') return sliceRange(0, size, start, end, step).count
+  if (typeof size === 'number') return sliceRange(size, start, end, step).count
   return start === 0 && end >= 2 ** 31 - 1 && step === 1 ? size : fresh()
 }
 

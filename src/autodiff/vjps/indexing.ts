@@ -26,15 +26,17 @@ export const indexing: VjpRules = {
     const [x, starts, ends, axes, steps] = primal.node.inputs as [string, string, string, string?, string?]
     const shape = primal.shape(x)
     const from = primal.entries(starts)
-    const sizes = axes ? primal.entries(axes).map((axis) => frontAxis(axis, shape.length)) : [...from.keys()]
-    const step = steps ? primal.entries(steps) : from.map(() => 1)
-    if (step.some((size) => size !== 1)) throw primal.refusal('steps of 1', `[${step}]`)
     const to = primal.entries(ends)
+    const along = axes ? primal.entries(axes) : from.map((_, axis) => axis)
+    const stride = steps ? primal.entries(steps) : []
+    if (stride.some((step) => step !== 1)) throw primal.refusal('steps of 1', `[${stride}]`)
+
     const before = shape.map(() => 0)
     const after = shape.map(() => 0)
-    for (const [i, axis] of sizes.entries()) {
+    for (const [i, given] of along.entries()) {
+      const axis = frontAxis(given, shape.length)
       const size = staticSize(primal, x, axis)
-      const { start, count } = sliceRange(axis, size, from[i]!, to[i]!, 1)
+      const { start, count } = sliceRange(size, from[i]!, to[i]!, 1)
       before[axis] = start
       after[axis] = size - start - count
     }
@@ -45,11 +47,8 @@ export const indexing: VjpRules = {
   Concat: ofFirstOutput((f, primal, dY) => {
     const { node } = primal
     const axis = frontAxis(intAttribute(node, 'axis', 0), primal.shape(node.inputs[0]!).length)
-    return f.split(
-      dY,
-      axis,
-      node.inputs.map((input) => staticSize(primal, input, axis)),
-    )
+    const sizes = node.inputs.map((input) => staticSize(primal, input, axis))
+    return f.split(dY, axis, sizes)
   }),
 
   /** An output that the loss does not read counts as zeros. */

@@ -8,9 +8,9 @@ export const linearAlgebra: VjpRules = {
   /** dA = dY B^T, dB = A^T dY, the axes before the last two broadcast. */
   MatMul: ofFirstOutput((f, primal, dY) => {
     const [a, b] = primal.node.inputs as [string, string]
-    const ranks = [primal.shape(a).length, primal.shape(b).length] as const
+    const ranks = [a, b].map((factor) => primal.shape(factor).length)
     if (Math.min(...ranks) < 2)
-      throw primal.refusal('two factors of rank 2 or more', `ranks ${ranks.join(' and ')}`)
+      throw primal.refusal('factors of rank 2 or more', `ranks ${ranks.join(' and ')}`)
     if (ranks[1] === 2) {
       // One matrix for all rows: two products of matrices, instead of one per batch and a sum over them.
       const dRows = f.rows(dY)

@@ -112,7 +112,7 @@ test.each<[string, (tape: Tape) => string, string]>([
   [
     'products with vectors',
     (tape) => tape.op('MatMul', ['x', 'w']),
-    'MatMul "MatMul_0" to have two factors of rank 2 or more, got ranks 1 and 1',
+    'MatMul "MatMul_0" to have factors of rank 2 or more, got ranks 1 and 1',
   ],
   [
     'axes that the run computes',

@@ -3,7 +3,7 @@ import { SHAPE_RULES } from '#autodiff'
 import { createGraph, dtypeOf, value } from '#onnx'
 import { createRandom } from '#tensor'
 import { inferShapes } from '../../../src/autodiff/shapes/infer-shapes.ts'
-import type { Size } from '../../../src/autodiff/shapes/sizes.ts'
+import { broadcast, product, quotient, type Size } from '../../../src/autodiff/shapes/sizes.ts'
 import { buildModels, drawInputs, load } from '../../support/check-gradient.ts'
 import { GRADIENT_CASES, type OpCase, SHAPE_CASES } from '../../support/op-cases.ts'
 
@@ -77,4 +77,26 @@ test('a batch that is split into rows and put together again is the same batch',
   )
   expect(known.get('y')!.shape).toEqual(['5*B', 8])
   expect(known.get('z')!.shape).toEqual(['B', 5, 2, 4])
+})
+
+test('of two sizes that meet, a number tells more than a symbol, and two symbols tell nothing', () => {
+  const meet = (a: Size, b: Size) => broadcast([a], [b], () => '?')
+  expect([meet('B', 5), meet(5, 'B'), meet('B', 1), meet(1, 'B'), meet('B', 'B')].flat()).toEqual([
+    5,
+    5,
+    'B',
+    'B',
+    'B',
+  ])
+  expect(meet('B', 'C')).toEqual(['?'])
+  expect(broadcast([2, 1, 3], ['B', 1], () => '?')).toEqual([2, 'B', 3])
+})
+
+test('sizes multiply and divide as far as symbols allow', () => {
+  expect(product(['B', 2, 'T', 3])).toBe('6*B*T')
+  expect(product(['B', 0])).toBe(0)
+  expect(product([])).toBe(1)
+  expect(quotient(['6*B*T'], [3, 'T'])).toBe('2*B')
+  expect(quotient(['B', 4], ['B', 4])).toBe(1)
+  expect([quotient(['B'], ['T']), quotient([4], [3]), quotient([0], [0])]).toEqual([null, null, null])
 })
