@@ -32,13 +32,28 @@ export interface Arm {
 
 export type Ask = Partial<SolveRequest> & Pick<SolveRequest, 'strategy'>
 
-/** Solves every problem, seeded by its index, nothing kept unless asked for. */
-export function solveAll(solver: Solver, problems: readonly Problem[], ask: Ask): Promise<Solved[]> {
+/** Solves every problem, seeded by its index, nothing kept unless asked for; `told`: with its answer as the reference. */
+export function solveAll(
+  solver: Solver,
+  problems: readonly Problem[],
+  ask: Ask,
+  { told = false } = {},
+): Promise<Solved[]> {
   const { signal } = new AbortController()
   return concurrently(problems, CONCURRENCY, async (problem, index) => {
     const started = performance.now()
     const solution = await solver.solve(
-      { tenantId: 'bench', question: problem.question, learn: false, explain: true, seed: index, ...ask },
+      {
+        ...{
+          tenantId: 'bench',
+          question: problem.question,
+          learn: false,
+          explain: true,
+          seed: index,
+          ...ask,
+        },
+        ...(told && { reference: problem.answer }),
+      },
       { signal },
     )
     return { problem, solution, ms: performance.now() - started }

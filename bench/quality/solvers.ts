@@ -3,7 +3,14 @@
 import { createConstantJudge, createPerfectJudge, createRandomJudge } from '#algorithms'
 import type { Engine, SolveDefaults } from '#engine'
 import type { EpisodeStore } from '#episodes'
-import { bestOfSamples, createSolver, gaussianKick, type Solver, type SolverDeps } from '#solving'
+import {
+  type ActiveModels,
+  bestOfSamples,
+  createSolver,
+  gaussianKick,
+  type Solver,
+  type SolverDeps,
+} from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 
 const logger = { warn: (details: object, message: string) => console.warn(message, details) }
@@ -43,6 +50,11 @@ export function createVariants(
     bestOf: create({ controlStrategies: { majority: bestOfSamples } }),
     kick: (sigma) => create({ controlStrategies: { latentseek: gaussianKick(sigma) } }),
   }
+}
+
+/** As served once a night has taught it something. */
+export function createSelector(engine: Engine, learned: ActiveModels): Solver {
+  return createSolver({ engine, episodes: null, logger, learned: () => learned })
 }
 
 function withDefaults(engine: Engine, changes: Partial<SolveDefaults>): Engine {

@@ -1,0 +1,120 @@
+/**
+ * @file A day and a night in small, on the service's own parts: questions with known answers are solved and remembered, the queue
+ * labels them, a consolidation trains in its own process, and the watcher takes up what it promoted.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { LatentRewardModel } from '#algorithms'
+import type { Consolidation } from '#artifacts'
+import { createOutbox, type NewEpisode } from '#episodes'
+import { connectQueues } from '#jobs'
+import { type ActiveModels, createSolver, watchArtifacts } from '#solving'
+import type { Problem } from '../../../models/order-of-operations/problems.ts'
+import { nightParts } from '../../../src/nights.ts'
+import { mean } from '../../report/statistics.ts'
+import { printTable } from '../../report/table.ts'
+import { solveAll } from '../measure.ts'
+import type { Workbench } from '../workbench.ts'
+import type { Example } from './training.ts'
+
+export interface Lesson {
+  readonly learned: ActiveModels & { readonly lrm: LatentRewardModel }
+  /** Every answer that there was to learn from. */
+  readonly examples: readonly Example[]
+  readonly report: object
+}
+
+/** Stays usable until `parts` is disposed of. @throws when the night promoted nothing, with its own words for why */
+export async function teach(
+  bench: Workbench,
+  parts: AsyncDisposableStack,
+  { problems, samples }: { readonly problems: readonly Problem[]; readonly samples: number },
+): Promise<Lesson> {
+  const { engine, database, episodes, logger } = bench
+  const nights = nightParts({ database, engine: { executionProvider: 'cpu', cudaDevice: 0 }, logger })
+  const queues = parts.adopt(connectQueues({ redisUrl: undefined, database, logger }), (it) => it.close())
+  const outbox = createOutbox({ database })
+  parts.adopt(queues.startWorker({ store: episodes, outbox, nights }), (it) => it.close())
+  const watcher = parts.adopt(watchArtifacts({ artifacts: nights.artifacts, engine, logger }), (it) =>
+    it.close(),
+  )
+
+  const kept: NewEpisode[] = []
+  const add = (episode: NewEpisode) => {
+    kept.push(episode)
+    return episodes.add(episode)
+  }
+  const solver = createSolver({ engine, episodes: { ...episodes, add }, logger, learned: watcher.current })
+  const day = performance.now()
+  const ask = { strategy: 'majority', samples, learn: true, explain: false } as const
+  await solveAll(solver, problems, ask, { told: true })
+  const night = performance.now()
+  const { fingerprint } = engine.model
+  const { id } = await nights.consolidations.request({
+    ...{ fingerprint, kinds: ['lrm'], force: true, trigger: 'request' },
+  })
+  const [outcome] = (await finished(() => nights.consolidations.get(id))).artifacts
+  await watcher.refresh()
+  const { weaver, lrm } = watcher.current()
+  if (lrm === null) throw new Error(`lesson: expected a model to serve, got ${JSON.stringify(outcome)}`)
+
+  const examples = examplesOfEpisodes(kept, problems)
+  const report = {
+    questions: problems.length,
+    answers: examples.length,
+    right: mean(examples.map(({ correct }) => Number(correct))),
+    version: lrm.version,
+    daySeconds: (night - day) / 1000,
+    nightSeconds: (performance.now() - night) / 1000,
+    reason: outcome?.reason ?? null,
+    metrics: outcome?.metrics ?? {},
+  }
+  printLesson(report)
+  return { learned: { weaver, lrm }, examples, report }
+}
+
+async function finished(look: () => Promise<Consolidation>): Promise<Consolidation> {
+  for (;;) {
+    const consolidation = await look()
+    if (consolidation.finishedAt !== null) {
+      if (consolidation.error === null) return consolidation
+      throw new Error(`lesson: expected a consolidation that ends well, got ${consolidation.error}`)
+    }
+    await delay(250)
+  }
+}
+
+function examplesOfEpisodes(kept: readonly NewEpisode[], problems: readonly Problem[]): readonly Example[] {
+  const families = new Map(problems.map(({ question, family }) => [question, family]))
+  return kept.flatMap(({ question, reference, candidates }) =>
+    candidates.flatMap(({ answer, thought }) => {
+      if (thought === null) return []
+      const family = families.get(question) ?? ''
+      return [{ family, question, thought, correct: answer === reference, weight: 1, trusted: true }]
+    }),
+  )
+}
+
+function printLesson({
+  metrics,
+  ...report
+}: { readonly metrics: Consolidation['artifacts'][number]['metrics'] } & Readonly<
+  Record<string, string | number | object | null>
+>): void {
+  printTable(
+    'The lesson',
+    ['what', 'value'],
+    Object.entries(report).map(([name, value]) => [name, typeof value === 'number' ? value : String(value)]),
+  )
+  printTable(
+    'What the night measured, on questions it held out of its training',
+    ['figure', 'value', 'low', 'high', 'n'],
+    Object.entries(metrics).map(([name, { value, low, high, n }]) => [
+      name,
+      value,
+      low ?? '-',
+      high ?? '-',
+      n,
+    ]),
+  )
+}
