@@ -10,6 +10,7 @@ export const SMALL: Partial<RewardModelOptions> = {
   hidden: 16,
   heads: 2,
   feedForward: 32,
+  members: 2,
   epochs: 12,
   batch: 64,
   lr: 1e-2,

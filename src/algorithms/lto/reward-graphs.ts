@@ -50,13 +50,9 @@ export function compileRewardTraining(
     return on.op('Where', [mask.name, scaled, on.constant(float32(0))])
   }
   const batchOf = (name: string) => tape.op('Gather', [name, 'rows'])
-  const logits = emitLogits(
-    tape,
-    batchOf('thoughts'),
-    architecture,
-    standardisation,
-    dropout > 0 ? drop : undefined,
-  )
+  const logits = emitLogits(tape, batchOf('thoughts'), architecture, standardisation, {
+    dropout: dropout > 0 ? drop : undefined,
+  })
   emitLoss(tape, logits, batchOf('labels'), batchOf('weights'))
   const graph = tape.graph({
     name: 'reward_training',
@@ -86,18 +82,27 @@ function emitLoss(tape: Tape, logits: string, labels: string, weights: string): 
 }
 
 /**
- * The graph that is served. Input: `thoughts` float32 [N, L + 1, D]. Outputs, float32 [N]: `logit` as trained and `probability`,
- * its calibrated P(correct).
+ * The graph that is served. Input: `thoughts` float32 [N, L + 1, D]. Outputs, float32 [N]: `logit`, the mean over its members, and
+ * `probability`, the calibrated P(correct).
  */
 export function compileRewardModel(
   architecture: RewardArchitecture,
   standardisation: Standardisation,
-  parameters: Parameters,
+  members: readonly Parameters[],
   { scale, bias }: Calibration,
 ): Model {
   const { layers, width } = architecture
+  const scopeOf = (member: number) => `members.${member}.`
+  const parameters = new Map(
+    members.flatMap((learned, member) =>
+      [...learned].map(([name, tensor]) => [`${scopeOf(member)}${name}`, tensor] as const),
+    ),
+  )
   const tape = createTape([...parameters.keys(), 'thoughts'])
-  tape.outputs(['logit'], 'Identity', [emitLogits(tape, 'thoughts', architecture, standardisation)])
+  const logits = members.map((_, member) =>
+    emitLogits(tape, 'thoughts', architecture, standardisation, { scope: scopeOf(member) }),
+  )
+  tape.outputs(['logit'], 'Mean', logits)
   const scaled = tape.op('Mul', ['logit', tape.constant(float32(scale))])
   const calibrated = tape.op('Add', [scaled, tape.constant(float32(bias))])
   tape.outputs(['probability'], 'Sigmoid', [calibrated])

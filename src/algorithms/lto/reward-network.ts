@@ -52,7 +52,8 @@ export function createParameters(architecture: RewardArchitecture, seed: number)
 }
 
 /**
- * Records the network on a tape and returns the name of its logits, float32 [N]. Its parameters are read by their names.
+ * Records the network on a tape and returns the name of its logits, float32 [N]. Its parameters are read by their names, after
+ * `scope`.
  *
  * A state of nothing but zeros is padding: it is neither attended to nor averaged over. Thoughts of fewer states (depth-recurrent
  * models that stop early) are fed that way.
@@ -64,7 +65,7 @@ export function emitLogits(
   thoughts: string,
   architecture: RewardArchitecture,
   { mean, inverseDeviation }: Standardisation,
-  dropout: Dropout = (_tape, values) => values,
+  { scope = '', dropout = (_tape, values) => values }: { scope?: string; dropout?: Dropout | undefined } = {},
 ): string {
   const { kind, layers, width, hidden } = architecture
   const magnitude = tape.op('ReduceSum', [tape.op('Abs', [thoughts]), axes(tape, 2)])
@@ -75,10 +76,10 @@ export function emitLogits(
   const centred = tape.op('Sub', [thoughts, tape.constant(mean)])
   const standard = tape.op('Mul', [tape.op('Mul', [centred, tape.constant(inverseDeviation)]), mask])
   if (kind === 'linear') {
-    return reshape(tape, linear(tape, reshape(tape, standard, [-1, layers * width]), 'probe'), [-1])
+    return reshape(tape, linear(tape, reshape(tape, standard, [-1, layers * width]), `${scope}probe`), [-1])
   }
 
-  const projected = linear(tape, reshape(tape, standard, [-1, width]), 'project')
+  const projected = linear(tape, reshape(tape, standard, [-1, width]), `${scope}project`)
   let states = tape.op('Add', [
     reshape(tape, projected, [-1, layers, hidden]),
     tape.constant(sinusoids(layers, hidden)),
@@ -87,15 +88,15 @@ export function emitLogits(
   const reach = tape.op('Where', [isState, zero, tape.constant(float32(-1e9))])
   const bias = reshape(tape, reach, [-1, 1, 1, layers])
   for (let block = 0; block < architecture.blocks; block++) {
-    states = emitBlock(tape, states, `blocks.${block}`, architecture, bias, dropout)
+    states = emitBlock(tape, states, `${scope}blocks.${block}`, architecture, bias, dropout)
   }
-  const kept = tape.op('Mul', [norm(tape, states, 'norm'), mask])
+  const kept = tape.op('Mul', [norm(tape, states, `${scope}norm`), mask])
   const pooled = tape.op('Div', [
     tape.op('ReduceSum', [kept, axes(tape, 1)], { keepdims: int(0) }),
     tape.op('ReduceSum', [mask, axes(tape, 1)], { keepdims: int(0) }),
   ])
-  const head = dropout(tape, tape.op('Gelu', [linear(tape, pooled, 'head')]))
-  return reshape(tape, linear(tape, head, 'logit'), [-1])
+  const head = dropout(tape, tape.op('Gelu', [linear(tape, pooled, `${scope}head`)]))
+  return reshape(tape, linear(tape, head, `${scope}logit`), [-1])
 }
 
 /** A pre-norm encoder block on `[N, T, H]`. */

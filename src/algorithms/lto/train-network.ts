@@ -28,8 +28,8 @@ export interface NetworkTraining extends EpochOptions {
 
 export interface TrainedNetwork {
   readonly parameters: Parameters
+  /** The epoch that they are of, counted from 1. */
   readonly bestEpoch: number
-  readonly epochs: number
   /** Of the calibration answers, uncalibrated. */
   readonly logits: readonly number[]
 }
@@ -50,7 +50,7 @@ export async function trainNetwork(
   const { dropout } = options
   const examples = train.labels.length
   const initial = createParameters(architecture, run.seed)
-  const { parameters, judged, bestEpoch, epochs } = await trainEpochs(
+  const { parameters, judged, bestEpoch } = await trainEpochs(
     runner,
     {
       examples,
@@ -64,7 +64,7 @@ export async function trainNetwork(
       draw: (random, batch) =>
         dropout > 0 ? drawMasks(dropoutMasks(architecture, batch), dropout, random) : {},
       async judge(learned) {
-        const model = compileRewardModel(architecture, standardisation, learned, UNCALIBRATED)
+        const model = compileRewardModel(architecture, standardisation, [learned], UNCALIBRATED)
         const graph = await runner.load(encodeModel(model))
         try {
           const logits = await scoreThoughts(graph, calibration.thoughts, 'logit')
@@ -78,7 +78,7 @@ export async function trainNetwork(
     options,
     run,
   )
-  return { parameters, bestEpoch, epochs, logits: judged.logits }
+  return { parameters, bestEpoch, logits: judged.logits }
 }
 
 function drawMasks(

@@ -65,7 +65,7 @@ async function run(
   thoughts: Tensor,
   calibration = UNCALIBRATED,
 ) {
-  const model = compileRewardModel(of, standard, parameters(of), calibration)
+  const model = compileRewardModel(of, standard, [parameters(of)], calibration)
   const graph = await graphRunner().load(encodeModel(model))
   const { logit, probability } = await graph.run({ thoughts }, ['logit', 'probability'])
   await graph.close()
@@ -155,6 +155,24 @@ test('standardised training thoughts have mean 0 and deviation 1; a feature that
     expect(square).toBeCloseTo(i % WIDTH === 4 ? 0 : 1, 3)
     expect(Number.isFinite(inverseDeviation.data[i]!)).toBe(true)
   }
+})
+
+test('members are averaged by logit', async () => {
+  const of = architecture()
+  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
+  const members = [parameters(of), createParameters(of, 8), createParameters(of, 9)]
+  const logitsOf = async (some: typeof members) => {
+    const graph = await graphRunner().load(encodeModel(compileRewardModel(of, standard, some, UNCALIBRATED)))
+    const { logit } = await graph.run({ thoughts }, ['logit'])
+    await graph.close()
+    return [...(logit.data as Float32Array)]
+  }
+  const alone = await Promise.all(members.map((member) => logitsOf([member])))
+  expectClose(
+    await logitsOf(members),
+    alone[0]!.map((_, row) => (alone[0]![row]! + alone[1]![row]! + alone[2]![row]!) / 3),
+  )
 })
 
 test('the loss that is trained is the weighted cross-entropy of the served logits, on the rows fed', async () => {

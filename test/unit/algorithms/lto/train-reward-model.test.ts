@@ -11,7 +11,7 @@ import { graphRunner } from '../../../support/graph-runner.ts'
 import { LAYERS, SMALL, syntheticThoughts, WIDTH } from '../../../support/synthetic-thoughts.ts'
 
 const run = (seed = 1) => ({ seed, signal: new AbortController().signal })
-const QUICK = { ...SMALL, epochs: 2 }
+const QUICK = { ...SMALL, epochs: 2, members: 1 }
 
 function trainedOf(training: Training<TrainedRewardModel>): TrainedRewardModel {
   if ('skipped' in training) throw new Error(training.skipped)
