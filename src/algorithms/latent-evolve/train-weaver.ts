@@ -48,11 +48,11 @@ export interface TrainedWeaver {
 
 const DEFAULTS: Omit<WeaverOptions, 'latents'> = {
   hidden: 128,
-  blocks: 2,
+  blocks: 1,
   maxShift: 1,
   epochs: 60,
-  batch: 64,
-  lr: 1e-3,
+  batch: 32,
+  lr: 2e-3,
   weightDecay: 0.05,
   patience: 15,
 }
