@@ -12,8 +12,8 @@ export interface HeldOutAnswer extends EpisodeKey {
 export interface TrainingContext {
   readonly fingerprint: string
   readonly training: Pick<TrainingStore, 'labelledThoughts'>
-  /** Starts the training process when it is first asked for. */
-  readonly runner: () => Promise<GraphRunner>
+  /** The training process; it is started when it first has something to do. */
+  readonly runner: GraphRunner
   /** The same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal

@@ -29,7 +29,7 @@ export async function consolidate(parts: NightParts, id: string, signal: AbortSi
   }
   const trainer = startWhenAsked(parts.startTrainer)
   try {
-    await runSteps({ ...parts, consolidation, runner: trainer.get, seed: seedOf(consolidation), signal })
+    await runSteps({ ...parts, consolidation, runner: trainer, seed: seedOf(consolidation), signal })
   } finally {
     await trainer.close()
   }

@@ -3,7 +3,7 @@
 import type { Artifact } from '#artifacts'
 import { coerceError, hasCode } from '#errors'
 import type { Contestant, TrialVerdict } from './artifact-training.ts'
-import { type Night, type Skipped, TRAININGS } from './night.ts'
+import { type Night, type Skipped, trainingOf } from './night.ts'
 import type { Candidate } from './train-candidate.ts'
 
 /**
@@ -17,7 +17,7 @@ export async function judgeCandidate(
   if ('skipped' in candidate) return candidate
   const { artifact, heldOut } = candidate
   const { fingerprint } = night.consolidation
-  const training = TRAININGS[artifact.kind]
+  const training = trainingOf(night, artifact.kind)
   if (training === null) return { skipped: `this version of the service cannot judge a ${artifact.kind}` }
   const { rival, remark } = await findRival(night, artifact)
   try {

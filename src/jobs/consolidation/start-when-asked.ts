@@ -1,20 +1,14 @@
-/** @file A process that only some steps need. */
+/** @file A training process that only some steps need. */
 
 import type { TrainingProcess } from './night.ts'
 
-export interface StartedWhenAsked {
-  /** Starts it the first time. */
-  get(): Promise<TrainingProcess>
-  /** Ends it if it was started. */
-  close(): Promise<void>
-}
-
-export function startWhenAsked(start: () => Promise<TrainingProcess>): StartedWhenAsked {
+/** Starts the process when the first graph is loaded. `close` ends it if it was started. */
+export function startWhenAsked(start: () => Promise<TrainingProcess>): TrainingProcess {
   let started: Promise<TrainingProcess> | null = null
   return {
-    get() {
+    async load(model, options) {
       started ??= start()
-      return started
+      return (await started).load(model, options)
     },
     async close() {
       // One that did not start has told whoever asked for it.

@@ -22,5 +22,6 @@ export function recordName(step: StepName, kind: ArtifactKind): string {
 export function progressAt(step: StepName, done: number): number {
   const index = STEP_NAMES.indexOf(step)
   const before = STEPS.slice(0, index).reduce((sum, { share }) => sum + share, 0)
-  return Math.min(1, before + (STEPS[index]?.share ?? 0) * Math.min(1, Math.max(0, done)))
+  const progress = before + (STEPS[index]?.share ?? 0) * Math.min(1, Math.max(0, done))
+  return Math.min(1, Math.round(progress * 1_000) / 1_000)
 }

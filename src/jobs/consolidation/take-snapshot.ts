@@ -1,8 +1,9 @@
 /** @file The first step: which episodes there are to learn from, and whether they are worth a training. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
-import type { SnapshotCounts } from '#episodes'
-import { type Night, TRAININGS } from './night.ts'
+import type { SnapshotCounts, TrainingMaterial, TrainingSnapshot } from '#episodes'
+import { type Night, trainingOf } from './night.ts'
 import { recordName } from './steps.ts'
 
 /** Episodes of one artifact at most, the newest first. */
@@ -11,6 +12,10 @@ const MOST_EPISODES = 20_000
 const MAX_TENANT_SHARE = 0.5
 /** New episodes below which a version would be much like the last one. */
 const FEW = 20
+
+/** Labelling takes milliseconds, once its turn has come. */
+const PATIENCE_MS = 5_000
+const POLL_MS = 250
 
 export interface Snapshot {
   readonly episodes: readonly EpisodeKey[]
@@ -25,17 +30,30 @@ export interface Snapshot {
  * forced, or what serves was trained on episodes that have been deleted since and so has to go.
  */
 export async function takeSnapshot(night: Night, kind: ArtifactKind): Promise<Snapshot> {
-  const material = TRAININGS[kind]?.material
+  const material = trainingOf(night, kind)?.material
   if (material === undefined) {
     return { episodes: [], skipped: `this version of the service cannot train a ${kind}` }
   }
-  const { episodes, counts } = await night.training.snapshot({
-    fingerprint: night.consolidation.fingerprint,
-    material,
-    limit: MOST_EPISODES,
-    maxTenantShare: MAX_TENANT_SHARE,
-  })
+  const { episodes, counts } = await snapshotOfLabelled(night, material)
   return { episodes, counts, skipped: await reasonToSkip(night, kind, episodes) }
+}
+
+/** Waits for what was solved just now to be labelled, but not for a day that never pauses. */
+async function snapshotOfLabelled(
+  { training, consolidation: { fingerprint }, signal }: Night,
+  material: TrainingMaterial,
+): Promise<TrainingSnapshot> {
+  const patience = performance.now() + PATIENCE_MS
+  for (;;) {
+    const snapshot = await training.snapshot({
+      fingerprint,
+      material,
+      limit: MOST_EPISODES,
+      maxTenantShare: MAX_TENANT_SHARE,
+    })
+    if (snapshot.counts.pending === 0 || performance.now() > patience) return snapshot
+    await delay(POLL_MS, undefined, { signal })
+  }
 }
 
 async function reasonToSkip(

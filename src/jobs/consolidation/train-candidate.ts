@@ -2,7 +2,7 @@
 
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer } from './artifact-training.ts'
-import { type Night, type Skipped, TRAININGS } from './night.ts'
+import { type Night, type Skipped, trainingOf } from './night.ts'
 import type { Snapshot } from './take-snapshot.ts'
 
 /** A version that waits for the gate's word, and where it is to be judged. */
@@ -23,7 +23,7 @@ export async function trainCandidate(
   { snapshot, report }: TrainOptions,
 ): Promise<Candidate | Skipped> {
   if (snapshot.skipped !== null) return { skipped: snapshot.skipped }
-  const training = TRAININGS[kind]
+  const training = trainingOf(night, kind)
   if (training === null) return { skipped: `this version of the service cannot train a ${kind}` }
   const { consolidation, seed } = night
   const { id: consolidationId, fingerprint } = consolidation

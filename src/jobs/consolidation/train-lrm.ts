@@ -5,56 +5,69 @@ import {
   type GraphRunner,
   gateRewardModel,
   type LatentThought,
+  type RewardModelOptions,
   trainRewardModel,
 } from '#algorithms'
 import type { EpisodeKey, Metrics } from '#artifacts'
 import { openLrm } from '#solving'
-import type { ArtifactTraining, Contestant, HeldOutAnswer, TrialOptions } from './artifact-training.ts'
+import type {
+  ArtifactTraining,
+  Contestant,
+  HeldOutAnswer,
+  Trained,
+  TrainingContext,
+  TrialOptions,
+  TrialVerdict,
+} from './artifact-training.ts'
 import { readLabelledAnswers } from './labelled-answers.ts'
 
-export const rewardModelTraining: ArtifactTraining = {
-  material: 'thoughts',
+export function createRewardModelTraining(options: Partial<RewardModelOptions>): ArtifactTraining {
+  return {
+    material: 'thoughts',
+    train: (context, episodes) => train(context, episodes, options),
+    judge,
+  }
+}
 
-  async train(context, episodes) {
-    const { training, fingerprint, signal, seed, report } = context
-    const answers = await readLabelledAnswers(training, fingerprint, episodes, { signal })
-    const result = await trainRewardModel(await context.runner(), answers.examples, {
-      seed,
-      signal,
-      onProgress: report,
-    })
-    if ('skipped' in result) return result
-    const { model, features, options, metrics, heldOut } = result.trained
-    return {
-      bytes: model,
-      manifest: { features, options, episodes: answers.episodes },
-      metrics: finite(metrics),
-      heldOut: heldOut.flatMap((index) => answers.places[index] ?? []),
-    }
-  },
+async function train(
+  context: TrainingContext,
+  episodes: readonly EpisodeKey[],
+  overrides: Partial<RewardModelOptions>,
+): Promise<Trained | { readonly skipped: string }> {
+  const { training, fingerprint, runner, signal, seed, report } = context
+  const answers = await readLabelledAnswers(training, fingerprint, episodes, { signal })
+  const run = { seed, signal, onProgress: report }
+  const result = await trainRewardModel(runner, answers.examples, run, overrides)
+  if ('skipped' in result) return result
+  const { model, features, options, metrics, heldOut } = result.trained
+  return {
+    bytes: model,
+    manifest: { features, options, episodes: answers.episodes },
+    metrics: finite(metrics),
+    heldOut: heldOut.flatMap((index) => answers.places[index] ?? []),
+  }
+}
 
-  async judge({ candidate, rival, ...context }) {
-    const { examples } = await readHeldOut(context)
-    const thoughts = examples.map(({ thought }) => thought)
-    const runner = await context.runner()
-    const scores = await scoresOf(runner, candidate, thoughts)
-    const answers = examples.map(({ question, correct }, index) => ({
-      question,
-      correct,
-      score: scores[index] ?? Number.NaN,
-    }))
-    const verdict = gateRewardModel({
-      answers,
-      active: rival === null ? null : await scoresOf(runner, rival, thoughts),
-      seed: context.seed,
-    })
-    return {
-      promoted: verdict.promoted,
-      reason: verdict.reason,
-      metrics: { ...candidate.artifact.metrics, ...finite(verdict.metrics) },
-      baseline: finite(verdict.baseline),
-    }
-  },
+async function judge({ candidate, rival, ...context }: TrialOptions): Promise<TrialVerdict> {
+  const { examples } = await readHeldOut(context)
+  const thoughts = examples.map(({ thought }) => thought)
+  const scores = await scoresOf(context.runner, candidate, thoughts)
+  const answers = examples.map(({ question, correct }, index) => ({
+    question,
+    correct,
+    score: scores[index] ?? Number.NaN,
+  }))
+  const verdict = gateRewardModel({
+    answers,
+    active: rival === null ? null : await scoresOf(context.runner, rival, thoughts),
+    seed: context.seed,
+  })
+  return {
+    promoted: verdict.promoted,
+    reason: verdict.reason,
+    metrics: { ...candidate.artifact.metrics, ...finite(verdict.metrics) },
+    baseline: finite(verdict.baseline),
+  }
 }
 
 /** Labels may have changed since training, and answers been deleted: it is judged by what is known now. */

@@ -1,0 +1,506 @@
+/** @file Consolidations from the memory to what serves, on whatever database; trained on real ONNX Runtime, in this process. */
+
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import {
+  type ArtifactStore,
+  type Consolidation,
+  type ConsolidationStore,
+  createArtifactStore,
+  createConsolidationStore,
+} from '#artifacts'
+import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
+import { ServiceError } from '#errors'
+import { connectQueues, type NightParts, type RunningWorker } from '#jobs'
+import { createRandom } from '#tensor'
+import { consolidate } from '../../src/jobs/consolidation/consolidate.ts'
+import { createConsolidationProcessor } from '../../src/jobs/consolidation/process-consolidation.ts'
+import { PutBack } from '../../src/jobs/job-queue.ts'
+import { newCandidate, newEpisode } from './episodes.ts'
+import { graphRunner } from './graph-runner.ts'
+import { silent, type TestDatabase } from './test-database.ts'
+
+const LAYERS = 3
+const WIDTH = 4
+const MODEL = 'model-1'
+/** Trained in a moment. */
+const SMALL = {
+  hidden: 8,
+  heads: 1,
+  blocks: 1,
+  feedForward: 16,
+  epochs: 12,
+  batch: 32,
+  lr: 0.02,
+  patience: 12,
+}
+const never = new AbortController().signal
+
+/** Thoughts of right answers point up in their first feature. */
+function thought(correct: boolean, seed: number) {
+  const random = createRandom(seed)
+  const data = Float32Array.from({ length: LAYERS * WIDTH }, () => random.gaussian())
+  data[0] = (correct ? 2 : -2) + 0.5 * random.gaussian()
+  return { data, layers: LAYERS, width: WIDTH }
+}
+
+interface Day {
+  readonly questions: number
+  /** Labels of the two answers to each question. */
+  readonly correct?: readonly [boolean, boolean]
+  readonly labelled?: boolean
+}
+
+export function describeConsolidations(name: string, open: () => Promise<TestDatabase>): void {
+  describe(`consolidations on ${name}`, () => {
+    let test: TestDatabase
+    let episodes: EpisodeStore
+    let artifacts: ArtifactStore
+    let consolidations: ConsolidationStore
+    let runner: ReturnType<typeof graphRunner>
+    /** Training processes started and ended. */
+    let trainers: { started: number; closed: number }
+    let solved = 0
+
+    beforeAll(async () => {
+      test = await open()
+      episodes = createEpisodeStore({ database: test.database })
+      artifacts = createArtifactStore({ database: test.database })
+      consolidations = createConsolidationStore({ database: test.database })
+    })
+    afterAll(() => test.drop())
+    beforeEach(async () => {
+      await test.database.pool.query('truncate episodes, outbox, consolidations cascade')
+      runner = graphRunner()
+      trainers = { started: 0, closed: 0 }
+    })
+
+    function parts(over: Partial<NightParts> = {}): NightParts {
+      return {
+        consolidations,
+        artifacts,
+        training: createTrainingStore({ database: test.database }),
+        startTrainer: async () => {
+          trainers.started += 1
+          return {
+            load: runner.load,
+            close: async () => {
+              trainers.closed += 1
+            },
+          }
+        },
+        codeVersion: '1.2.3',
+        lrm: SMALL,
+        ...over,
+      }
+    }
+
+    /** Solves and labels a day's questions, two answers each. @returns ids */
+    async function remember({ questions, correct = [true, false], labelled = true }: Day): Promise<string[]> {
+      const ids: string[] = []
+      for (let question = 0; question < questions; question++) {
+        solved += 1
+        const id = randomUUID()
+        const candidates = correct.map((isRight, index) =>
+          newCandidate({
+            kind: 'sample',
+            chosen: index === 0,
+            answer: isRight ? '12' : '13',
+            thought: thought(isRight, 2 * solved + index),
+          }),
+        )
+        const question = `What is ${solved} x 1?`
+        await episodes.add(newEpisode({ id, question, reference: '12', candidates, fingerprint: MODEL }))
+        if (labelled) await episodes.index('tenant-a', id)
+        ids.push(id)
+      }
+      return ids
+    }
+
+    async function request(force = false): Promise<string> {
+      const wish = { fingerprint: MODEL, kinds: ['lrm'], force, trigger: 'request' } as const
+      return (await consolidations.request(wish)).id
+    }
+
+    async function night(force = false, over: Partial<NightParts> = {}): Promise<Consolidation> {
+      const id = await request(force)
+      await consolidate(parts(over), id, never)
+      return consolidations.get(id)
+    }
+
+    const active = async () => (await artifacts.active(MODEL)).lrm?.version ?? null
+
+    async function made(id: string): Promise<string[]> {
+      const { rows } = await test.database.pool.query(
+        'select id from artifacts where consolidation_id = $1',
+        [id],
+      )
+      return rows.map((row) => row.id)
+    }
+
+    /** One byte of what is stored is another one. */
+    async function damage(id: string): Promise<void> {
+      await test.database.pool.query(
+        'update artifacts set bytes = set_byte(bytes, 100, 255 - get_byte(bytes, 100)) where id = $1',
+        [id],
+      )
+    }
+
+    it('trains on what is labelled, and what it made serves', async () => {
+      const ids = await remember({ questions: 60 })
+      const done = await night()
+      expect(done).toMatchObject({
+        ...{ status: 'promoted', step: 'promote', progress: 1, episodes: 60, attempts: 1, error: null },
+        artifacts: [
+          {
+            kind: 'lrm',
+            version: 'lrm-1',
+            status: 'promoted',
+            baseline: {},
+            reason: expect.stringContaining('AUC'),
+          },
+        ],
+      })
+      expect(done.artifacts[0]?.metrics['auc']).toMatchObject({
+        value: expect.any(Number),
+        n: expect.any(Number),
+      })
+      const { lrm } = await artifacts.active(MODEL)
+      expect(lrm).toMatchObject({
+        ...{ version: 'lrm-1', status: 'promoted', stale: false, episodes: 60, consolidationId: done.id },
+        features: { layers: LAYERS, width: WIDTH },
+        metrics: done.artifacts[0]?.metrics,
+        reason: done.artifacts[0]?.reason,
+      })
+      const manifest = await artifacts.manifest(lrm!.id)
+      expect(manifest).toMatchObject({ codeVersion: '1.2.3', fingerprint: MODEL, kind: 'lrm' })
+      expect(manifest.episodes.map(({ episodeId }) => episodeId).sort()).toEqual(ids.sort())
+      expect(trainers).toEqual({ started: 1, closed: 1 })
+      expect(runner.open()).toBe(0)
+    })
+
+    it('judges the next version against the one that serves, on the same questions', async () => {
+      await remember({ questions: 60 })
+      await night()
+      await remember({ questions: 30 })
+      const [made] = (await night()).artifacts
+      expect(made).toMatchObject({ version: 'lrm-2' })
+      expect(made?.metrics).toHaveProperty(['auc.difference'])
+      expect(made?.baseline['auc']).toMatchObject({ n: made?.metrics['auc']?.n })
+      expect(await active()).toBe(made?.status === 'promoted' ? 'lrm-2' : 'lrm-1')
+    })
+
+    it('does nothing again for one that has ended', async () => {
+      await remember({ questions: 60 })
+      const done = await night()
+      await consolidate(parts(), done.id, never)
+      expect(await consolidations.get(done.id)).toEqual({ ...done, attempts: expect.any(Number) })
+      expect(await made(done.id)).toHaveLength(1)
+    })
+
+    describe('skips, says why, and starts no training process for it', () => {
+      it.each<[string, Day | null, RegExp]>([
+        ['nothing remembered', null, /no labelled answers/],
+        ['nothing labelled', { questions: 1, labelled: false }, /no labelled answers/],
+        ['answers that are all right', { questions: 60, correct: [true, true] }, /one class only.*right/],
+        ['answers that are all wrong', { questions: 60, correct: [false, false] }, /one class only.*wrong/],
+        ['few questions', { questions: 30 }, /too few questions: expected 40 .*, got 30/],
+      ])(
+        '%s',
+        async (_name, day, reason) => {
+          if (day !== null) await remember(day)
+          const done = await night(true)
+          expect(done).toMatchObject({
+            ...{ status: 'rejected', progress: 1, error: null },
+            artifacts: [{ kind: 'lrm', version: null, status: 'skipped', metrics: {}, baseline: {} }],
+          })
+          expect(done.artifacts[0]?.reason).toMatch(reason)
+          expect(await made(done.id)).toEqual([])
+          expect(trainers.started).toBe(0)
+        },
+        20_000,
+      )
+
+      it('few new episodes, unless it is forced', async () => {
+        await remember({ questions: 60 })
+        await night()
+        trainers.started = 0
+        await remember({ questions: 19 })
+        const [skipped] = (await night()).artifacts
+        expect(skipped).toMatchObject({
+          status: 'skipped',
+          reason: 'few new episodes: expected 20 with labelled answers since lrm-1, got 19',
+        })
+        expect(trainers.started).toBe(0)
+        expect((await night(true)).artifacts[0]).toMatchObject({ version: 'lrm-2' })
+        // What was rejected or skipped has been looked at, too.
+        expect((await night()).artifacts[0]?.reason).toMatch(/since lrm-2, got 0/)
+        await remember({ questions: 20 })
+        expect((await night()).artifacts[0]).toMatchObject({ version: 'lrm-3' })
+      })
+    })
+
+    it('trains again without what was deleted, however few episodes are new', async () => {
+      const [deleted] = await remember({ questions: 60 })
+      await night()
+      await episodes.remove('tenant-a', deleted!)
+      expect((await artifacts.active(MODEL)).lrm).toMatchObject({ version: 'lrm-1', stale: true })
+      expect(await night()).toMatchObject({
+        status: 'promoted',
+        artifacts: [
+          { version: 'lrm-2', baseline: {}, reason: expect.stringContaining('lrm-1 knows deleted episodes') },
+        ],
+      })
+      const { lrm } = await artifacts.active(MODEL)
+      expect(lrm).toMatchObject({ version: 'lrm-2', stale: false, episodes: 59 })
+    })
+
+    describe('a damaged version', () => {
+      it('that is to be judged is rejected, and the active one stays', async () => {
+        await remember({ questions: 60 })
+        await night()
+        const id = await request(true)
+        const damaging: NightParts['artifacts'] = {
+          ...artifacts,
+          async add(artifact) {
+            const added = await artifacts.add(artifact)
+            await damage(added.id)
+            return added
+          },
+        }
+        await consolidate(parts({ artifacts: damaging }), id, never)
+        expect(await consolidations.get(id)).toMatchObject({
+          status: 'rejected',
+          artifacts: [{ version: 'lrm-2', status: 'rejected', reason: expect.stringContaining('damaged') }],
+        })
+        expect(await active()).toBe('lrm-1')
+      })
+
+      it('that serves is no measure for the next one', async () => {
+        await remember({ questions: 60 })
+        await night()
+        await damage((await artifacts.active(MODEL)).lrm!.id)
+        expect(await night(true)).toMatchObject({
+          status: 'promoted',
+          artifacts: [
+            { version: 'lrm-2', baseline: {}, reason: expect.stringContaining('lrm-1 is damaged') },
+          ],
+        })
+        expect(await active()).toBe('lrm-2')
+      })
+    })
+
+    it('ends once, with one artifact, wherever its workers die', async () => {
+      await remember({ questions: 60 })
+      const steps = new Set<string>()
+      for (let deaths = 0; ; deaths++) {
+        const id = await request(true)
+        const before = (await consolidations.get(id)).step
+        const dying = mortal(parts(), deaths)
+        const survived = await consolidate(dying.parts, id, never).then(
+          () => true,
+          (error: unknown) => {
+            expect(error).toBe(dying.death)
+            return false
+          },
+        )
+        const { status, step } = await consolidations.get(id)
+        steps.add(step ?? 'none')
+        if (status === 'running' || status === 'queued') await consolidate(parts(), id, never)
+
+        const done = await consolidations.get(id)
+        expect(['promoted', 'rejected'], `after write ${deaths}`).toContain(done.status)
+        expect(done).toMatchObject({ progress: 1, step: 'promote', artifacts: [{ kind: 'lrm' }] })
+        expect(await made(id)).toHaveLength(1)
+        const serving = await artifacts.active(MODEL)
+        expect(serving.lrm?.version).toBe(
+          done.status === 'promoted' ? done.artifacts[0]?.version : serving.lrm?.version,
+        )
+        expect(trainers.closed).toBe(trainers.started)
+        expect(runner.open()).toBe(0)
+        if (survived) {
+          expect(deaths).toBeGreaterThanOrEqual(10)
+          break
+        }
+        expect(before).toBeNull()
+      }
+      expect([...steps]).toEqual(['none', 'snapshot', 'train', 'gate', 'promote'])
+    }, 240_000)
+
+    it('is the same for two workers that have it at the same time', async () => {
+      await remember({ questions: 60 })
+      const id = await request()
+      await Promise.all([consolidate(parts(), id, never), consolidate(parts(), id, never)])
+      expect(await consolidations.get(id)).toMatchObject({
+        status: 'promoted',
+        artifacts: [{ version: 'lrm-1' }],
+      })
+      expect(await made(id)).toHaveLength(1)
+    })
+
+    describe('errors', () => {
+      const job = (id: string, attemptsMade: number) => ({
+        ...{ id, name: 'consolidation.run', attemptsMade },
+        data: { consolidationId: id },
+      })
+      const failing = (error: Error): Partial<NightParts> => ({
+        startTrainer: () => Promise.reject(error),
+      })
+
+      it('that pass are tried again; the third in a row ends it, and the day goes on', async () => {
+        await remember({ questions: 60 })
+        const crash = new ServiceError('ENGINE_CRASHED', 'train: expected an answer, got none')
+        const process = createConsolidationProcessor(parts(failing(crash)), never)
+        const id = await request()
+        for (const attempt of [0, 1]) {
+          await expect(process(job(id, attempt))).rejects.toBe(crash)
+          expect(await consolidations.get(id)).toMatchObject({
+            status: 'running',
+            step: 'train',
+            error: null,
+          })
+        }
+        await expect(process(job(id, 2))).rejects.toBe(crash)
+        expect(await consolidations.get(id)).toMatchObject({
+          ...{
+            status: 'failed',
+            step: 'train',
+            error: 'ENGINE_CRASHED: train: expected an answer, got none',
+          },
+        })
+        expect(await night()).toMatchObject({ status: 'promoted' })
+      })
+
+      it('that do not pass end it at once, and foreign ones tell nothing', async () => {
+        await remember({ questions: 60 })
+        for (const [error, told] of [
+          [new ServiceError('GRAPH_PRECONDITION', 'no such node'), 'GRAPH_PRECONDITION: no such node'],
+        ] as const) {
+          const id = await request()
+          const process = createConsolidationProcessor(parts(failing(error)), never)
+          await expect(process(job(id, 0))).rejects.toMatchObject({ name: 'UnrecoverableError' })
+          expect(await consolidations.get(id)).toMatchObject({ status: 'failed', error: told })
+        }
+        const id = await request()
+        const process = createConsolidationProcessor(
+          parts(failing(new Error('postgres://user:secret@host'))),
+          never,
+        )
+        await expect(process(job(id, 2))).rejects.toThrow('secret')
+        expect((await consolidations.get(id)).error).toBe('INTERNAL: see the log of the worker')
+      })
+
+      it('a worker that is told to stop gives it back', async () => {
+        await remember({ questions: 60 })
+        const stopping = new AbortController()
+        const id = await request()
+        const process = createConsolidationProcessor(
+          parts({
+            startTrainer: async () => {
+              stopping.abort()
+              return { load: runner.load, close: async () => {} }
+            },
+          }),
+          stopping.signal,
+        )
+        await expect(process(job(id, 2))).rejects.toBeInstanceOf(PutBack)
+        expect(await consolidations.get(id)).toMatchObject({ status: 'running', error: null })
+      })
+
+      it('one that ends its workers over and over is given up', async () => {
+        await remember({ questions: 60 })
+        const id = await request()
+        await consolidations.enterStep(id, 'train', 0.1)
+        for (let attempt = 0; attempt < 20; attempt++) await consolidations.begin(id)
+        await consolidate(parts(), id, never)
+        expect(await consolidations.get(id)).toMatchObject({
+          status: 'failed',
+          error: 'given up after 20 attempts that ended in step train',
+        })
+      })
+    })
+
+    describe('through the queue', () => {
+      const settled = { timeout: 40_000, interval: 100 }
+
+      function work(over: Partial<NightParts> = {}): RunningWorker {
+        const { database } = test
+        const queues = connectQueues({ database, logger: silent })
+        const worker = queues.startWorker({
+          ...{ store: episodes, outbox: createOutbox({ database }), nights: parts(over) },
+        })
+        onTestFinished(async () => {
+          await worker.close()
+          await queues.close()
+        })
+        return worker
+      }
+
+      it('it is done by a worker, and a second request while it lasts is the same one', async () => {
+        await remember({ questions: 60 })
+        const id = await request()
+        expect(await request()).toBe(id)
+        work()
+        await vi.waitFor(async () => expect((await consolidations.get(id)).status).toBe('promoted'), settled)
+        expect(await request()).not.toBe(id)
+      }, 60_000)
+
+      it('what a worker that closes had in hand, another one finishes', async () => {
+        await remember({ questions: 60 })
+        const id = await request()
+        let started = (): void => {}
+        const training = new Promise<void>((resolve) => {
+          started = resolve
+        })
+        const worker = work({
+          startTrainer: async () => {
+            started()
+            return {
+              // A training that would never end.
+              load: () => new Promise((_resolve, reject) => setTimeout(reject, 500, new Error('closed'))),
+              close: async () => {},
+            }
+          },
+        })
+        await training
+        await worker.close()
+        expect(await consolidations.get(id)).toMatchObject({ status: 'running', step: 'train' })
+        const closed = performance.now()
+        work()
+        await vi.waitFor(async () => expect((await consolidations.get(id)).status).toBe('promoted'), settled)
+        // At once, not when a lock has expired.
+        expect(performance.now() - closed).toBeLessThan(10_000)
+      }, 60_000)
+    })
+  })
+}
+
+/** The same parts in a process that dies at a write: from then on nothing it asks for happens. */
+function mortal(parts: NightParts, writes: number): { readonly parts: NightParts; readonly death: Error } {
+  const death = new Error('SIGKILL')
+  let left = writes
+  let isDead = false
+  const dying =
+    <Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) =>
+    async (...args: Args): Promise<Result> => {
+      if (!isDead && left === 0) isDead = true
+      left -= 1
+      if (isDead) throw death
+      return call(...args)
+    }
+  const { consolidations, artifacts } = parts
+  return {
+    death,
+    parts: {
+      ...parts,
+      consolidations: {
+        ...consolidations,
+        begin: dying(consolidations.begin),
+        enterStep: dying(consolidations.enterStep),
+        finishStep: dying(consolidations.finishStep),
+        finish: dying(consolidations.finish),
+      },
+      artifacts: { ...artifacts, add: dying(artifacts.add), settle: dying(artifacts.settle) },
+    },
+  }
+}

@@ -1,0 +1,272 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, suite, test, vi } from 'vitest'
+import type { LatentThought } from '#algorithms'
+import type { Artifact } from '#artifacts'
+import { ServiceError } from '#errors'
+import { createModel, createTape, encodeModel, ints, value } from '#onnx'
+import { type ArtifactWatcher, watchArtifacts } from '#solving'
+import { float32 } from '#tensor'
+import { shareModel } from '../../../src/solving/share-model.ts'
+import { graphRunner } from '../../support/graph-runner.ts'
+import { ARTIFACT } from '../../support/http-app.ts'
+
+const LAYERS = 3
+const WIDTH = 4
+const THOUGHT: LatentThought = {
+  data: new Float32Array(LAYERS * WIDTH).fill(1),
+  layers: LAYERS,
+  width: WIDTH,
+}
+
+/** A reward model that says `p` to everything. */
+function saying(p: number): Uint8Array {
+  const tape = createTape(['thoughts'])
+  const nothing = tape.op('Mul', ['thoughts', tape.constant(float32(0))])
+  const mean = tape.op('ReduceMean', [nothing], { axes: ints([1, 2]) })
+  const rows = tape.op('Squeeze', [
+    mean,
+    tape.constant({ dtype: 'int64', data: BigInt64Array.of(1n, 2n), shape: [2] }),
+  ])
+  tape.outputs(['probability'], 'Add', [rows, tape.constant(float32(p))])
+  return encodeModel(
+    createModel(
+      tape.graph({
+        name: 'constant',
+        inputs: [value('thoughts', 'float32', ['N', LAYERS, WIDTH])],
+        outputs: [value('probability', 'float32', ['N'])],
+      }),
+      { '': 17 },
+    ),
+  )
+}
+
+function version(number: number, over: Partial<Artifact> = {}): Artifact {
+  return {
+    ...ARTIFACT,
+    id: `artifact-${number}`,
+    version: `lrm-${number}`,
+    features: { layers: LAYERS, width: WIDTH },
+    ...over,
+  }
+}
+
+/** What the store has, changed as tests please. */
+let store: { active: Artifact | undefined; bytes: Map<string, Uint8Array>; isAway: boolean }
+let runner: ReturnType<typeof graphRunner>
+let logged: string[]
+let watcher: ArtifactWatcher
+
+function watch(pollMs = 60_000): ArtifactWatcher {
+  const log = (_details: object, message: string) => void logged.push(message)
+  const away = () => new ServiceError('STORE_UNAVAILABLE', 'artifacts: expected a database, got none')
+  watcher = watchArtifacts({
+    pollMs,
+    logger: { info: log, warn: log },
+    engine: {
+      ...{ graphs: runner, thoughtLayers: LAYERS, hiddenSize: WIDTH },
+      model: { fingerprint: 'f00d' } as never,
+    },
+    artifacts: {
+      async active(fingerprint) {
+        if (store.isAway) throw away()
+        return store.active?.fingerprint === fingerprint ? { lrm: store.active } : {}
+      },
+      async bytes(id) {
+        if (store.isAway) throw away()
+        const bytes = store.bytes.get(id)
+        if (bytes === undefined) throw new ServiceError('ARTIFACT_INVALID', `read ${id}: it is damaged`)
+        return bytes
+      },
+    },
+  })
+  return watcher
+}
+
+function activate(artifact: Artifact, bytes: Uint8Array | null): void {
+  store.active = artifact
+  if (bytes !== null) store.bytes.set(artifact.id, bytes)
+}
+
+const serving = async () => {
+  const { lrm } = watcher.current()
+  const [score] = lrm === null ? [] : await lrm.score([THOUGHT])
+  return [lrm?.version ?? null, score === undefined ? null : Number(score.toFixed(3))]
+}
+
+beforeEach(() => {
+  store = { active: undefined, bytes: new Map(), isAway: false }
+  runner = graphRunner()
+  logged = []
+})
+afterEach(async () => {
+  await watcher?.close()
+  expect(runner.open()).toBe(0)
+})
+
+suite('watchArtifacts', () => {
+  test('serves nothing until something is active, then each active version in turn', async () => {
+    const { refresh } = watch()
+    await refresh()
+    expect(await serving()).toEqual([null, null])
+    activate(version(1), saying(0.25))
+    await refresh()
+    expect(await serving()).toEqual(['lrm-1', 0.25])
+    activate(version(2), saying(0.75))
+    await refresh()
+    expect(await serving()).toEqual(['lrm-2', 0.75])
+    activate(version(1), null)
+    await refresh()
+    expect(await serving()).toEqual(['lrm-1', 0.25])
+    await vi.waitFor(() => expect(runner.open()).toBe(1))
+    store.active = undefined
+    await refresh()
+    expect(await serving()).toEqual([null, null])
+    await vi.waitFor(() => expect(runner.open()).toBe(0))
+  })
+
+  test('looks for itself', async () => {
+    watch(20)
+    activate(version(1), saying(0.5))
+    await vi.waitFor(async () => expect(await serving()).toEqual(['lrm-1', 0.5]), { timeout: 5_000 })
+  })
+
+  test('what a request has taken serves it to its end, however many versions come in between', async () => {
+    const { refresh, current } = watch()
+    activate(version(1), saying(0.25))
+    await refresh()
+    const taken = current()
+    const scoring = Array.from({ length: 20 }, () => taken.lrm!.score([THOUGHT]))
+    for (const next of [2, 3]) {
+      activate(version(next), saying(next / 8))
+      await refresh()
+    }
+    for (const [score] of await Promise.all(scoring)) expect(score).toBeCloseTo(0.25)
+    await vi.waitFor(() => expect(runner.open()).toBe(1))
+    expect((await taken.lrm!.score([THOUGHT]))[0]).toBeCloseTo(0.25)
+    await vi.waitFor(() => expect(runner.open()).toBe(1))
+    expect(await serving()).toEqual(['lrm-3', 0.375])
+  })
+
+  test.each<[string, Artifact, Uint8Array | null]>([
+    ['whose bytes are damaged', version(2), null],
+    ['that is no ONNX file', version(2), Uint8Array.of(1, 2, 3)],
+    ['that says what is no probability', version(2), saying(1.5)],
+    ['of thoughts with other layers', version(2, { features: { layers: 5, width: WIDTH } }), saying(0.5)],
+    ['of thoughts of another width', version(2, { features: { layers: LAYERS, width: 8 } }), saying(0.5)],
+    ['that does not say of which', version(2, { features: {} }), saying(0.5)],
+  ])('refuses a version %s, once, and keeps the one that serves', async (_name, broken, bytes) => {
+    const { refresh, status } = watch()
+    activate(version(1), saying(0.25))
+    await refresh()
+    activate(broken, bytes)
+    for (let look = 0; look < 3; look++) await refresh()
+    expect(await serving()).toEqual(['lrm-1', 0.25])
+    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }])
+    expect(logged).toEqual([
+      'another version serves',
+      'the active version cannot serve: what served before serves on',
+    ])
+    activate(version(3), saying(0.5))
+    await refresh()
+    expect(await serving()).toEqual(['lrm-3', 0.5])
+    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }])
+  })
+
+  test('never takes what belongs to another model', async () => {
+    const { refresh } = watch()
+    activate(version(1, { fingerprint: 'cafe' }), saying(0.5))
+    await refresh()
+    expect(await serving()).toEqual([null, null])
+  })
+
+  test('serves on while the database is away, and says so once', async () => {
+    const { refresh } = watch()
+    activate(version(1), saying(0.25))
+    await refresh()
+    store.isAway = true
+    activate(version(2), saying(0.75))
+    for (let look = 0; look < 3; look++) await refresh()
+    expect(await serving()).toEqual(['lrm-1', 0.25])
+    store.isAway = false
+    await refresh()
+    expect(await serving()).toEqual(['lrm-2', 0.75])
+    expect(logged).toEqual([
+      'another version serves',
+      'active versions not known: what serves serves on',
+      'another version serves',
+      'active versions are known again',
+    ])
+  })
+
+  test('tries again a version that the engine could not load just then', async () => {
+    const { refresh, status } = watch()
+    const { load } = runner
+    runner.load = () => Promise.reject(new ServiceError('ENGINE_UNAVAILABLE', 'it restarts'))
+    activate(version(1), saying(0.25))
+    await refresh()
+    expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }])
+    runner.load = load
+    await refresh()
+    expect(await serving()).toEqual(['lrm-1', 0.25])
+  })
+
+  test('loads nothing any more once it is closed', async () => {
+    const { refresh, close } = watch(20)
+    await close()
+    await close()
+    activate(version(1), saying(0.25))
+    await refresh()
+    await delay(60)
+    expect(await serving()).toEqual([null, null])
+  })
+})
+
+suite('shareModel', () => {
+  function countingModel() {
+    const counts = { loaded: 0, closed: 0 }
+    const load = async () => {
+      counts.loaded += 1
+      return {
+        close: async () => {
+          counts.closed += 1
+        },
+      }
+    }
+    return { counts, load }
+  }
+
+  test('is closed when its last user is done, not before', async () => {
+    const { counts, load } = countingModel()
+    const shared = await shareModel(load)
+    let done = (): void => {}
+    const using = shared.use(
+      () =>
+        new Promise<void>((resolve) => {
+          done = resolve
+        }),
+    )
+    await shared.retire()
+    expect(counts).toEqual({ loaded: 1, closed: 0 })
+    done()
+    await using
+    await vi.waitFor(() => expect(counts).toEqual({ loaded: 1, closed: 1 }))
+    await shared.retire()
+    expect(counts.closed).toBe(1)
+  })
+
+  test('comes back for whoever still has it, and goes again', async () => {
+    const { counts, load } = countingModel()
+    const shared = await shareModel(load)
+    await shared.retire()
+    await Promise.all([shared.use(async () => {}), shared.use(async () => {})])
+    await vi.waitFor(() => expect(counts).toEqual({ loaded: 2, closed: 2 }))
+  })
+
+  test('a task that fails is its own business', async () => {
+    const { counts, load } = countingModel()
+    const shared = await shareModel(load)
+    await expect(shared.use(() => Promise.reject(new Error('mine')))).rejects.toThrow('mine')
+    await shared.use(async () => {})
+    expect(counts).toEqual({ loaded: 1, closed: 0 })
+  })
+})
