@@ -12,7 +12,7 @@ export interface Split {
 /** Shares of all questions, and how many there are at least. */
 const HELD_OUT = { share: 0.2, least: 10 }
 const CALIBRATION = { share: 0.1, least: 10 }
-export const LEAST_TRAINING_QUESTIONS = 20
+const LEAST_TRAINING_QUESTIONS = 20
 
 /** Questions below which `splitQuestions` refuses. */
 export const LEAST_QUESTIONS = HELD_OUT.least + CALIBRATION.least + LEAST_TRAINING_QUESTIONS
