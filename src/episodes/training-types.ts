@@ -61,10 +61,23 @@ export interface StoredLatents extends TrainingKey {
   readonly embedding: Float32Array
   readonly zBase: Latents
   readonly zStar: Latents
+  /** Of the answer that was returned. */
+  readonly label: boolean | null
+  readonly labelSource: LabelSource | null
+}
+
+/** A question to judge a candidate by. */
+export interface HeldOutQuestion {
+  readonly tenantId: string
+  readonly question: string
+  /** What somebody said is right: feedback, or else the reference that came with it; null when nobody did. */
+  readonly reference: string | null
+  /** Every episode of this tenant and model that asks it: they would give it away. */
+  readonly episodeIds: readonly string[]
 }
 
 /**
- * The only reader across tenants: a model's artifacts are trained on all of them. Nothing of it reaches a request.
+ * The only one that works across tenants: a model's artifacts are trained on all of them. Nothing of it reaches a request.
  *
  * @throws ServiceError STORE_UNAVAILABLE from every method
  */
@@ -78,6 +91,16 @@ export interface TrainingStore {
   labelledThoughts(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredThought>
   /** The latents of those of these episodes that may steer others, in the order of `episodes`; else as above. */
   latentPairs(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredLatents>
+  /** The questions of these episodes, each once, in their order, `limit` at most; what is gone is left out. */
+  heldOutQuestions(
+    fingerprint: string,
+    episodes: readonly TrainingKey[],
+    limit: number,
+  ): Promise<readonly HeldOutQuestion[]>
+  /** Fingerprints of all models that episodes are of. */
+  models(): Promise<readonly string[]>
+  /** See `retireDominated`; of every tenant of the model that is named. @returns how many episodes stopped steering */
+  retireDominated(fingerprint: string, tenants: readonly string[]): Promise<number>
   /** Episodes of the model, in any state, that are newer than `since`; null counts all. */
   countSince(fingerprint: string, since: Date | null): Promise<number>
 }

@@ -216,9 +216,126 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
             embedding: unitVector(5, 6),
             zBase: { ...zBase, data: fromFloat16(toFloat16(zBase.data)) },
             zStar: { ...zStar, data: fromFloat16(toFloat16(zStar.data)) },
+            label: true,
+            labelSource: 'self',
           },
         ])
       })
+
+      it('come with the label of the answer that was returned, and once', async () => {
+        const candidates = ['12', '13'].map((answer, index) => newCandidate({ answer, chosen: index === 1 }))
+        const episode = newEpisode({ reference: '12', candidates })
+        await addAll([episode])
+        expect(await Array.fromAsync(training.latentPairs('model-1', [keyOf(episode)]))).toMatchObject([
+          { label: false, labelSource: 'reference' },
+        ])
+      })
+    })
+
+    describe('held-out questions', () => {
+      const asked = async (episodes: readonly NewEpisode[], limit = 10) =>
+        await training.heldOutQuestions('model-1', episodes.map(keyOf), limit)
+
+      it('come once for each tenant, in order, with all episodes that ask them', async () => {
+        const [first, second] = [newEpisode({ question: 'b?' }), newEpisode({ question: 'a?' })]
+        const again = newEpisode({ question: 'b?' })
+        const theirs = newEpisode({ question: 'b?', tenantId: 'tenant-b' })
+        const other = newEpisode({ question: 'b?', fingerprint: 'model-2' })
+        await addAll([first, second, again, theirs, other])
+        expect(await asked([first, second, theirs, first])).toEqual([
+          {
+            ...{ tenantId: 'tenant-a', question: 'b?', reference: null },
+            episodeIds: [first.id, again.id].sort(),
+          },
+          { tenantId: 'tenant-a', question: 'a?', reference: null, episodeIds: [second.id] },
+          { tenantId: 'tenant-b', question: 'b?', reference: null, episodeIds: [theirs.id] },
+        ])
+        expect(await asked([first, second], 1)).toMatchObject([{ question: 'b?' }])
+        await store.remove('tenant-a', second.id)
+        expect(await asked([second, other])).toEqual([])
+      })
+
+      it('know the right answer as far as somebody said it', async () => {
+        const episodes = [1, 2, 3, 4, 5].map((n) =>
+          newEpisode({ question: `${n}?`, reference: n < 3 ? null : n === 4 ? '12' : '7', answer: '12' }),
+        )
+        await addAll(episodes)
+        const [, right, corrected, wrong, unlike] = episodes
+        await store.label('tenant-a', right!.id, { correct: true })
+        await store.label('tenant-a', corrected!.id, { answer: '8' })
+        await store.label('tenant-a', wrong!.id, { correct: false })
+        await store.label('tenant-a', unlike!.id, { correct: false })
+        expect((await asked(episodes)).map(({ reference }) => reference)).toEqual([
+          null,
+          '12',
+          '8',
+          null,
+          '7',
+        ])
+      })
+    })
+
+    it('lists the models that are remembered', async () => {
+      expect(await training.models()).toEqual([])
+      await addAll([thinking(), thinking({ fingerprint: 'model-2', tenantId: 'tenant-b' }), thinking()])
+      expect(await training.models()).toEqual(['model-1', 'model-2'])
+    })
+
+    describe('dominated episodes', () => {
+      const steering = async (): Promise<string[]> => {
+        const { rows } = await test.database.pool.query('select id from episodes where steers')
+        return rows.map(({ id }) => id).sort()
+      }
+      const retire = () => training.retireDominated('model-1', ['tenant-a', 'tenant-b'])
+      const idsOf = (...episodes: readonly NewEpisode[]) => episodes.map(({ id }) => id).sort()
+
+      it('stop steering: of a question the best reward stays, then the fewest steps, then the newest', async () => {
+        const one = (seed: number, over: Partial<NewEpisode>) =>
+          newEpisode({ seed, question: 'same?', ...over })
+        const best = one(1, { reward: -0.1, iterations: 9 })
+        await addAll([one(2, { reward: -0.2, iterations: 0 }), best, one(3, { reward: -0.3 })])
+        const quick = newEpisode({ seed: 4, question: 'other?', iterations: 1 })
+        await addAll([quick, newEpisode({ seed: 5, question: 'other?', iterations: 2 })])
+        const newest = newEpisode({ seed: 7, question: 'third?' })
+        await addAll([newEpisode({ seed: 6, question: 'third?' }), newest])
+        expect(await retire()).toBe(4)
+        expect(await steering()).toEqual(idsOf(best, quick, newest))
+        expect(await retire()).toBe(0)
+        expect((await store.list('tenant-a', { limit: 10 })).episodes).toHaveLength(7)
+      })
+
+      it('are near-duplicates by their embedding, of the same tenant and model', async () => {
+        const near = (by: number) => {
+          const embedding = unitVector(1, 8)
+          embedding[0]! += by
+          return embedding
+        }
+        const best = newEpisode({ question: 'a?', embedding: near(0), reward: -0.1 })
+        const close = newEpisode({ question: 'b?', embedding: near(0.01) })
+        const far = newEpisode({ question: 'c?', embedding: near(0.2) })
+        const theirs = newEpisode({ question: 'a?', embedding: near(0), tenantId: 'tenant-b' })
+        const other = newEpisode({ question: 'a?', embedding: near(0), fingerprint: 'model-2' })
+        await addAll([best, close, far, theirs, other])
+        expect(await retire()).toBe(1)
+        expect(await steering()).toEqual(idsOf(best, far, theirs, other))
+      })
+
+      it('teach the weaver no more, and the latent reward model still', async () => {
+        const [worse, better] = [thinking({ seed: 1, reward: -0.2 }), thinking({ seed: 2, reward: -0.1 })]
+        await addAll([worse, better])
+        await retire()
+        expect((await training.snapshot({ ...ask, material: 'latents' })).episodes).toEqual([keyOf(better)])
+        expect((await training.snapshot(ask)).episodes).toHaveLength(2)
+      })
+
+      it('are found among many', async () => {
+        const episodes = Array.from({ length: 120 }, (_, seed) =>
+          newEpisode({ seed, question: `${seed % 60}?`, reward: -seed / 1000 }),
+        )
+        await addAll(episodes, { index: false })
+        expect(await retire()).toBe(60)
+        expect(await steering()).toEqual(idsOf(...episodes.slice(0, 60)))
+      }, 30_000)
     })
 
     describe('count since', () => {

@@ -1,6 +1,7 @@
 import { type Database, query } from '#database'
 import { decodeLatents } from '../latent-bytes.ts'
 import type { StoredLatents, TrainingKey } from '../training-types.ts'
+import type { LabelSource } from '../types.ts'
 
 interface Row {
   readonly tenant_id: string
@@ -12,14 +13,17 @@ interface Row {
   readonly width: number
   readonly z_base: Buffer
   readonly z_star: Buffer
+  readonly label: boolean | null
+  readonly label_source: LabelSource | null
 }
 
 const SQL = `
-  select tenant_id, episode_id, question, embedding, length, width, z_base, z_star
+  select tenant_id, episode_id, question, embedding, length, width, z_base, z_star, label, label_source
   from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
   join episode_latents using (tenant_id, episode_id)
+  left join candidates using (tenant_id, episode_id)
   join episodes using (tenant_id)
-  where episodes.id = episode_id and fingerprint = $1 and steers
+  where episodes.id = episode_id and fingerprint = $1 and steers and chosen is not false
   order by ordinal`
 
 export async function latentPairs(
@@ -39,5 +43,7 @@ export async function latentPairs(
     embedding: Float32Array.from(JSON.parse(row.embedding) as number[]),
     zBase: decodeLatents(row.z_base, row.length, row.width),
     zStar: decodeLatents(row.z_star, row.length, row.width),
+    label: row.label,
+    labelSource: row.label_source,
   }))
 }

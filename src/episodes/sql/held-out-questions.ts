@@ -1,0 +1,54 @@
+import { type Database, query } from '#database'
+import type { HeldOutQuestion, TrainingKey } from '../training-types.ts'
+
+interface Row {
+  readonly tenant_id: string
+  readonly question: string
+  readonly reference: string | null
+  readonly own: readonly string[]
+}
+
+/**
+ * The newest word on a question is the caller's feedback, then the reference that came with it; an answer that was called
+ * wrong says nothing about the right one.
+ */
+const SQL = `
+  with asked as (
+    select distinct on (tenant_id, question) tenant_id, question, ordinal,
+      case
+        when feedback_answer is not null then feedback_answer
+        when feedback_correct then answer
+        when feedback_correct = false and reference = answer then null
+        else reference
+      end as reference
+    from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
+    join episodes using (tenant_id)
+    where episodes.id = episode_id and fingerprint = $1
+    order by tenant_id, question, ordinal
+  )
+  select asked.tenant_id, asked.question, asked.reference, array_agg(own.id order by own.id) as own
+  from asked
+  join episodes as own on own.tenant_id = asked.tenant_id and own.fingerprint = $1 and own.question = asked.question
+  group by asked.tenant_id, asked.question, asked.reference, asked.ordinal
+  order by asked.ordinal
+  limit $4`
+
+export async function heldOutQuestions(
+  database: Pick<Database, 'pool'>,
+  fingerprint: string,
+  episodes: readonly TrainingKey[],
+  limit: number,
+): Promise<readonly HeldOutQuestion[]> {
+  const { rows } = await query<Row>(database, 'read held-out questions', SQL, [
+    fingerprint,
+    episodes.map(({ tenantId }) => tenantId),
+    episodes.map(({ episodeId }) => episodeId),
+    limit,
+  ])
+  return rows.map((row) => ({
+    tenantId: row.tenant_id,
+    question: row.question,
+    reference: row.reference,
+    episodeIds: row.own,
+  }))
+}

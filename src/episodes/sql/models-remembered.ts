@@ -1,0 +1,16 @@
+import { type Database, query } from '#database'
+
+/** Hops from one fingerprint to the next along the index: there are few, and many episodes of each. */
+const SQL = `
+  with recursive models (fingerprint) as (
+    select min(fingerprint) from episodes
+    union all
+    select (select min(episodes.fingerprint) from episodes where episodes.fingerprint > models.fingerprint)
+    from models where models.fingerprint is not null
+  )
+  select fingerprint from models where fingerprint is not null`
+
+export async function modelsRemembered(database: Pick<Database, 'pool'>): Promise<readonly string[]> {
+  const { rows } = await query<{ fingerprint: string }>(database, 'list models', SQL)
+  return rows.map(({ fingerprint }) => fingerprint)
+}

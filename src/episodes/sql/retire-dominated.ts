@@ -1,0 +1,54 @@
+import { type Database, query } from '#database'
+
+/**
+ * Of the newest steering episodes of a tenant, some are looked at; each that has a better near-duplicate among the newest stops
+ * steering. Better: a higher reward, then fewer iterations, then newer: an order without ties, so the best of a cluster stays.
+ */
+const SQL = `
+  with newest as materialized (
+    select id, created_at, question, embedding, reward, iterations,
+      row_number() over (order by created_at desc, id desc) as age
+    from episodes
+    where tenant_id = $1 and fingerprint = $2 and steers
+    order by created_at desc, id desc
+    limit $3
+  )
+  update episodes set steers = false
+  where tenant_id = $1 and steers and id in (
+    select worse.id from newest as worse
+    where worse.age > $4 and worse.age <= $5 and exists (
+      select from newest as better
+      where (better.reward, -better.iterations, better.created_at, better.id)
+          > (worse.reward, -worse.iterations, worse.created_at, worse.id)
+        and (better.question = worse.question or better.embedding <=> worse.embedding <= $6)
+    )
+  )`
+
+/** Of a tenant, the newest are compared with each other: the cost of a night is bounded. */
+const NEWEST = 1_000
+/** Looked at by one statement, so that none takes long. */
+const BITE = 100
+/** Cosine distance of near-duplicates: a similarity of .999. */
+const NEAR = 0.001
+
+/**
+ * Ends the influence of dominated near-duplicates among the newest 1,000 episodes of a tenant and model: of those with the same
+ * question, or embeddings of a cosine of .999 or more, the best goes on steering. Nothing is deleted: questions, answers,
+ * labels and latents stay, and the latent reward model goes on learning from them. Doing it again changes nothing more.
+ *
+ * @returns how many stopped steering
+ */
+export async function retireDominated(
+  database: Pick<Database, 'pool'>,
+  tenantId: string,
+  fingerprint: string,
+): Promise<number> {
+  let retired = 0
+  // From the oldest on: what is retired moves nobody into a place that was passed.
+  for (let until = NEWEST; until > 0; until -= BITE) {
+    const values = [tenantId, fingerprint, NEWEST, until - BITE, until, NEAR]
+    const { rowCount } = await query(database, 'retire dominated episodes', SQL, values)
+    retired += rowCount ?? 0
+  }
+  return retired
+}
