@@ -9,7 +9,7 @@ import { concurrently } from '../../concurrently.ts'
 /** Problems at once; each is a batch of its own. */
 const CONCURRENCY = 2
 
-export interface Sample {
+interface Sample {
   readonly answer: string | null
   readonly correct: boolean
   readonly reward: number

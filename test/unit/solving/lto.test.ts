@@ -51,7 +51,7 @@ describe('lto', () => {
     )
     // 99.9 % of chi-square with 2 degrees of freedom.
     expect(chiSquare).toBeLessThan(13.8)
-  })
+  }, 30_000)
 
   test('is best-of-N for a small beta, whatever place the best has', async () => {
     const { solve } = solverOn(withBeta(1e-4), { learned: learned(scriptedRewardModel(CONFIDENCE)) })
