@@ -57,7 +57,7 @@ export function createSelector(engine: Engine, learned: ActiveModels): Solver {
   return createSolver({ engine, episodes: null, logger, learned: () => learned })
 }
 
-function withDefaults(engine: Engine, changes: Partial<SolveDefaults>): Engine {
+export function withDefaults(engine: Engine, changes: Partial<SolveDefaults>): Engine {
   const { model } = engine
   const defaults = { ...model.profile.defaults, ...changes }
   return { ...engine, model: { ...model, profile: { ...model.profile, defaults } } }

@@ -1,0 +1,55 @@
+/** @file The ways of answering that are compared, each without learning from what it is asked. */
+
+import type { SolveDefaults } from '#engine'
+import type { Problem } from '../../models/order-of-operations/problems.ts'
+import { type Ask, solveAll } from '../quality/measure.ts'
+import { type Tally, tallyOf } from './tally.ts'
+import type { World } from './world.ts'
+
+export interface Arm {
+  readonly name: string
+  readonly ask: Ask
+  readonly defaults?: Partial<SolveDefaults>
+}
+
+export const GREEDY: Arm = { name: 'greedy', ask: { strategy: 'greedy' } }
+export const LATENT_SEEK: Arm = { name: 'LatentSeek', ask: { strategy: 'latentseek' } }
+
+/** What days and nights may help by; drafts as the model profile says. */
+export const MEMORY: Arm = { name: 'memory only', ask: { strategy: 'auto', weaver: false } }
+export const WEAVER: Arm = { name: 'weaver only', ask: { strategy: 'auto', retrieval: false } }
+export const BOTH: Arm = { name: 'both', ask: { strategy: 'auto' } }
+
+export function withDraft(arm: Arm, draft: SolveDefaults['draft']): Arm {
+  return { ...arm, name: `${arm.name}, ${draft} draft`, defaults: { ...arm.defaults, draft } }
+}
+
+export async function measureArm(world: World, arm: Arm, problems: readonly Problem[]): Promise<Tally[]> {
+  const solved = await solveAll(world.solver(arm.defaults), problems, { ...arm.ask, explain: false })
+  return solved.map(tallyOf)
+}
+
+/**
+ * Milliseconds of one request at a time. The arms take turns, so that all of them see the machine alike, and no problem is asked
+ * twice, so that nobody is spared a prefill.
+ */
+export async function measurePace(
+  world: World,
+  arms: readonly Arm[],
+  problems: readonly Problem[],
+): Promise<ReadonlyMap<string, readonly number[]>> {
+  const solvers = arms.map((arm) => world.solver(arm.defaults))
+  const times = new Map(arms.map(({ name }) => [name, [] as number[]]))
+  const { signal } = new AbortController()
+  for (const [index, { question }] of problems.entries()) {
+    const turn = index % arms.length
+    const { name, ask } = arms[turn]!
+    const started = performance.now()
+    await solvers[turn]!.solve(
+      { tenantId: 'bench', question, learn: false, explain: false, seed: index, ...ask },
+      { signal },
+    )
+    times.get(name)!.push(performance.now() - started)
+  }
+  return times
+}
