@@ -1,6 +1,6 @@
 /** @file The reward network as graphs: one that is trained, one that is served. */
 
-import type { TrainableModel } from '#autodiff'
+import { OPSET, type TrainableModel } from '#autodiff'
 import { ServiceError } from '#errors'
 import { createModel, createTape, int, type Model, type Tape, value } from '#onnx'
 import { float32, int64 } from '#tensor'
@@ -8,9 +8,6 @@ import { type Parameters, storeParameters } from '../training/layers.ts'
 import type { Calibration } from './calibrate.ts'
 import { type Dropout, emitLogits, type RewardArchitecture } from './reward-network.ts'
 import type { Standardisation } from './standardise.ts'
-
-/** Gelu came with 20. */
-const OPSET = 20
 
 /** A mask of units to keep, bool, fed anew for every step. */
 export interface DropoutMask {
