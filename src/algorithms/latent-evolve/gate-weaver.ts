@@ -45,15 +45,17 @@ type Measure = keyof typeof MEASURES
 
 /** In the order in which they are looked at. */
 const QUALITY = ['accuracy', 'reward', 'firstPass'] as const satisfies readonly Measure[]
+/** Differences smaller than this are sure now and then, and matter to nobody. */
+const TRIFLE = 0.005
 /** Largest loss of quality that is let through when the questions are too few to tell it from none. */
 const MARGIN = 0.05
 
 /**
  * A candidate is promoted when, without memory,
  * - it loses nothing: of accuracy (where labels are known), reward and first-pass share, the 95 % interval of the paired difference
- *   to the active weaver reaches 0, and the difference itself is above -.05, so that on few questions a run of nights cannot
+ *   to the active weaver reaches above -.005, and the difference itself is above -.05, so that on few questions a run of nights cannot
  *   slip far downhill within the noise; and
- * - it gains something: one of them rises by more than noise (its interval lies above 0), or the work falls by more than noise;
+ * - it gains something: one of them rises by more than noise and a trifle (its interval lies above .005), or the work falls so;
  * and when, as a guard, it loses nothing with memory on either. Differences are of the same question, intervals from resampled
  * questions (paired bootstrap). What does not improve is not swapped in: a change is a risk of its own.
  *
@@ -137,7 +139,7 @@ function lossOf({ differences }: Comparison): string | null {
   for (const name of QUALITY) {
     const difference = differences.get(name)
     if (difference === undefined) continue
-    if (difference.high !== undefined && difference.high < 0) {
+    if (difference.high !== undefined && difference.high < -TRIFLE) {
       return `${name} ${show(difference)} is a loss`
     }
     if (difference.value <= -MARGIN) return `${name} ${show(difference)}: may lose more than ${MARGIN}`
@@ -148,10 +150,10 @@ function lossOf({ differences }: Comparison): string | null {
 function gainOf({ differences }: Comparison): string | null {
   for (const name of QUALITY) {
     const difference = differences.get(name)
-    if (difference?.low !== undefined && difference.low > 0) return `${name} rises: ${show(difference)}`
+    if (difference?.low !== undefined && difference.low > TRIFLE) return `${name} rises: ${show(difference)}`
   }
   const work = differences.get('work')
-  return work?.high !== undefined && work.high < 0 ? `steps and evaluations fall: ${show(work)}` : null
+  return work?.high !== undefined && work.high < -TRIFLE ? `steps and evaluations fall: ${show(work)}` : null
 }
 
 function prefixed(prefix: string, figures: Readonly<Record<string, Figure>>) {

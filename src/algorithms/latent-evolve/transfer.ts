@@ -4,7 +4,7 @@
  * Paper: LatentEvolve (arXiv 2509.24771), Eq. 5 and 8: z_0 = W(e_c, z_base) + sum_j alpha_j Delta_j, alpha = softmax(s_j / t).
  * Deviates: Delta_j = z*_j - W(e_j, z_base,j) with the active weaver unless `momentum` says `paper` (the paper's
  * z*_j - z_base,j adds a second time what W has learned; the same while W is the identity); a similarity floor; the norm of
- * the momentum is clipped.
+ * every Delta_j is clipped, so that one poisoned neighbour weighs no more than its alpha.
  */
 
 import { ServiceError } from '#errors'
@@ -25,7 +25,7 @@ export type Momentum = (typeof MOMENTUM)[number]
 export interface TransferOptions {
   readonly weaver: Weaver
   readonly momentum: Momentum
-  /** Largest L2 norm of the summed shifts, in units of the norm of what they are added to. */
+  /** Largest L2 norm of each neighbour's shift, and so of their sum, in units of the norm of what they are added to. */
   readonly maxShift: number
 }
 
@@ -70,16 +70,21 @@ export async function transferMomentum(
   }
   const weaves = momentum === 'residual' && weaver.version !== null
   const [start, ...woven] = await weaver.apply([query, ...(weaves ? neighbours.map(asRow) : [])])
-  const shift = new Float64Array(start!.data.length)
-  neighbours.forEach(({ neighbour, weight }, index) => {
-    const from = woven[index] ?? neighbour.zBase
-    const shared = Math.min(shift.length, neighbour.zStar.data.length, from.data.length)
-    for (let i = 0; i < shared; i++) shift[i]! += weight * (neighbour.zStar.data[i]! - from.data[i]!)
-  })
-  const length = norm(shift)
   const limit = maxShift * norm(start!.data)
-  const scale = length > limit ? limit / length : 1
-  return { ...start!, data: start!.data.map((value, i) => value + scale * shift[i]!) }
+  const z0 = Float64Array.from(start!.data)
+  neighbours.forEach(({ neighbour, weight }, index) => {
+    const shift = shiftOf(neighbour, woven[index] ?? neighbour.zBase, z0.length)
+    const length = norm(shift)
+    const share = weight * (length > limit ? limit / length : 1)
+    for (let i = 0; i < shift.length; i++) z0[i]! += share * shift[i]!
+  })
+  return { ...start!, data: Float32Array.from(z0) }
+}
+
+/** Delta_j, at most `room` values of it. */
+function shiftOf({ zStar }: Neighbour, from: Latents, room: number): Float64Array {
+  const shared = Math.min(room, zStar.data.length, from.data.length)
+  return Float64Array.from({ length: shared }, (_, i) => zStar.data[i]! - from.data[i]!)
 }
 
 function asRow({ neighbour }: WeighedNeighbour): WeaverRow {

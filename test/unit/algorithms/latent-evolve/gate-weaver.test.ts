@@ -148,12 +148,24 @@ test('one question in a hundred, lost, is no loss beyond noise', () => {
   expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 }).promoted).toBe(true)
 })
 
+test('a difference that is sure and matters to nobody decides nothing', () => {
+  const active = searched()
+  const by = (change: number) => changed(active, 1, ({ reward }) => ({ reward: reward + change }))
+
+  const sure = gateWeaver({ candidate: by(0.001), active, guard: same(active), seed: 1 })
+  expect(sure.metrics['reward.difference']!.low).toBeGreaterThan(0)
+  expect(sure).toMatchObject({ promoted: false, reason: expect.stringMatching(/^no measurable/) })
+
+  const candidate = changed(by(-0.001), 0.5, wovenAway)
+  expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 })).toMatchObject({ promoted: true })
+})
+
 test('a candidate no better than the active one is rarely promoted by chance', { timeout: 30_000 }, () => {
   const random = createRandom(9)
   let promoted = 0
-  for (let trial = 0; trial < 40; trial++) {
+  for (let trial = 0; trial < 24; trial++) {
     const draw = () =>
-      Array.from({ length: 40 }, (_, index) => {
+      Array.from({ length: 30 }, (_, index) => {
         const firstPass = random.uniform() < 0.8
         const iterations = firstPass ? 0 : 4
         return {
@@ -170,7 +182,7 @@ test('a candidate no better than the active one is rarely promoted by chance', {
     )
   }
   // Three gains of 2.5 % each, less what the guards stop.
-  expect(promoted).toBeLessThanOrEqual(5)
+  expect(promoted).toBeLessThanOrEqual(3)
 })
 
 test('refuses lists of other questions', () => {

@@ -130,12 +130,23 @@ describe('momentum transfer', () => {
     expect([...z0.data]).toEqual([2])
   })
 
-  test('clips the whole shift to `maxShift` norms of the base', async () => {
+  test('clips every shift to `maxShift` norms of the base, and so their sum', async () => {
     const far = { weight: 1, neighbour: neighbour(0.9, [[0, 0]], [[30, 40]]) }
+    const half = { ...UNBOUNDED, maxShift: 0.5 }
 
-    const z0 = await transferMomentum(asked(latentsFrom([[3, 4]])), [far], { ...UNBOUNDED, maxShift: 0.5 })
+    const z0 = await transferMomentum(asked(latentsFrom([[3, 4]])), [far], half)
 
     expect([...z0.data]).toEqual([3 + 1.5, 4 + 2])
+  })
+
+  test('gives one neighbour far off no more than its weight', async () => {
+    const sound = neighbour(0.9, [[0, 0]], [[1, 0]])
+    const poisoned = neighbour(0.9, [[0, 0]], [[0, -1e6]])
+    const near = [sound, poisoned].map((each) => ({ weight: 0.5, neighbour: each }))
+
+    const z0 = await transferMomentum(asked(latentsFrom([[2, 0]])), near, { ...UNBOUNDED, maxShift: 1 })
+
+    expect([...z0.data]).toEqual([2 + 0.5, -0.5 * 2])
   })
 
   test('takes shifts from where the active weaver starts, so what it has learned is not added twice', async () => {

@@ -1,0 +1,111 @@
+/** @file A day, a night and the next morning on the bundled model: real engine, real training process. */
+
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { gateWeaver, openWeaver, trainWeaver, type WeaverExample } from '#algorithms'
+import { createEngine, createTrainer, type Engine, type SolveDefaults } from '#engine'
+import { createSolver, NOTHING_LEARNED, replay, type Solution } from '#solving'
+import { makeProblems } from '../../models/order-of-operations/problems.ts'
+import { createEpisodesInMemory, type EpisodesInMemory } from '../support/episodes-in-memory.ts'
+
+const DIRECTORY = join(import.meta.dirname, '../../models/order-of-operations')
+const logger = pino({ level: 'warn' })
+const { signal } = new AbortController()
+const PATIENT = { timeout: 120_000 }
+let engine: Engine
+let day: EpisodesInMemory
+const problems = makeProblems({ split: 'train', count: 90, seed: 41 })
+
+beforeAll(async () => {
+  engine = await createEngine({ directory: DIRECTORY, executionProvider: 'cpu', cudaDevice: 0, logger })
+  day = createEpisodesInMemory()
+  const solver = createSolver({ engine, episodes: day, logger })
+  await Promise.all(
+    problems.map(({ question, answer }, seed) =>
+      solver.solve(
+        {
+          ...{ tenantId: 'default', question, reference: answer, seed },
+          ...{ strategy: 'auto', retrieval: false, learn: true, explain: false },
+        },
+        { signal },
+      ),
+    ),
+  )
+}, 60_000)
+
+afterAll(() => engine.close())
+
+function withDefaults(changes: Partial<SolveDefaults>): Engine {
+  const { model } = engine
+  const defaults = { ...model.profile.defaults, ...changes }
+  return { ...engine, model: { ...model, profile: { ...model.profile, defaults } } }
+}
+
+test(
+  'a night makes a weaver that passes the gate, and serves from the process of the model',
+  PATIENT,
+  async () => {
+    const examples = day.added.flatMap(({ question, embedding, latents }): WeaverExample[] =>
+      latents === null ? [] : [{ question, embedding, ...latents }],
+    )
+    const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
+    const training = await trainWeaver(trainer, examples, { seed: 1, signal }, { latents: 2 }).finally(() =>
+      trainer.close(),
+    )
+    if ('skipped' in training) throw new Error(training.skipped)
+    const { model, features, heldOut, metrics } = training.trained
+    expect(metrics.explained.value).toBeGreaterThan(0.5)
+
+    const weaver = await openWeaver(engine.graphs, model, { version: 'weaver-1', ...features })
+    const own = new Set(heldOut.map((index) => examples[index]!.question))
+    const episodes = day.added.filter(({ question }) => own.has(question))
+    const judge = (learned: typeof NOTHING_LEARNED, retrieval: boolean) =>
+      replay({ engine, episodes: day, logger }, episodes, {
+        ...{ learned, retrieval, signal },
+        exclude: episodes.map(({ id }) => id),
+      })
+    const candidate = { weaver, lrm: null }
+    const verdict = gateWeaver({
+      candidate: await judge(candidate, false),
+      active: await judge(NOTHING_LEARNED, false),
+      guard: { candidate: await judge(candidate, true), active: await judge(NOTHING_LEARNED, true) },
+      seed: 1,
+    })
+
+    expect(verdict).toMatchObject({ promoted: true, reason: expect.stringMatching(/^firstPass rises/) })
+    expect(verdict.metrics['accuracy']!.value).toBeGreaterThanOrEqual(verdict.baseline['accuracy']!.value)
+    await weaver.close()
+  },
+)
+
+test('a lazy draft gives the answers of a full one, for fewer tokens', PATIENT, async () => {
+  const morning = makeProblems({ split: 'train', count: 40, seed: 42 })
+  const solveAll = (draft: 'full' | 'lazy') => {
+    const solver = createSolver({ engine: withDefaults({ draft }), episodes: day, logger })
+    return Promise.all(
+      morning.map(({ question }, seed) =>
+        solver.solve(
+          { tenantId: 'default', question, seed, strategy: 'auto', learn: false, explain: false },
+          { signal },
+        ),
+      ),
+    )
+  }
+  const [full, lazy] = [await solveAll('full'), await solveAll('lazy')]
+  const tokens = (solutions: readonly Solution[]) =>
+    solutions.reduce((sum, { usage }) => sum + usage.generatedTokens, 0)
+
+  for (const [index, solution] of lazy.entries()) {
+    if (solution.base !== null) {
+      // Prefilled tokens round otherwise than decoded ones: the rewards differ in their last bits.
+      const { answer, reasoning, iterations, stopped } = full[index]!
+      expect(solution).toMatchObject({ answer, reasoning, iterations, stopped })
+      expect(solution.reward).toBeCloseTo(full[index]!.reward, 4)
+    }
+    expect(solution.reward).toBeGreaterThan(-1)
+  }
+  expect(lazy.some(({ base }) => base === null)).toBe(true)
+  expect(lazy.some(({ base }) => base !== null)).toBe(true)
+  expect(tokens(lazy)).toBeLessThan(0.85 * tokens(full))
+})
