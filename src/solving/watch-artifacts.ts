@@ -1,19 +1,14 @@
 /** @file What nights have taught, kept current: every process looks for itself which versions are active. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { identityWeaver, type OpenRewardModel } from '#algorithms'
+import { identityWeaver } from '#algorithms'
 import type { Artifact, ArtifactStore } from '#artifacts'
 import type { Engine } from '#engine'
-import { coerceError, hasCode, ServiceError } from '#errors'
+import { coerceError, ServiceError } from '#errors'
 import { type ActiveModels, NOTHING_LEARNED } from './active-models.ts'
+import { followArtifact, type WatcherLogger } from './followed-artifact.ts'
 import { openLrm } from './open-lrm.ts'
-import { type SharedModel, shareModel } from './share-model.ts'
-
-/** The part of a pino logger that this uses. */
-interface WatcherLogger {
-  info(details: object, message: string): void
-  warn(details: object, message: string): void
-}
+import { openWeaverArtifact } from './open-weaver.ts'
 
 export interface WatchOptions {
   readonly artifacts: Pick<ArtifactStore, 'active' | 'bytes'>
@@ -42,11 +37,6 @@ export interface ArtifactWatcher {
   close(): Promise<void>
 }
 
-interface Served {
-  readonly artifact: Artifact
-  readonly model: SharedModel<OpenRewardModel>
-}
-
 /**
  * Follows the active artifacts of the engine's model: a version that becomes active is loaded beside the one that serves, takes
  * its place between two requests, and the old one is closed when its last user is done. While the database is away, or when the new
@@ -55,43 +45,52 @@ interface Served {
 export function watchArtifacts({ artifacts, engine, logger, pollMs = 2_000 }: WatchOptions): ArtifactWatcher {
   const { fingerprint } = engine.model
   const closing = new AbortController()
+  const lrm = followArtifact({
+    ...{ kind: 'lrm', artifacts, logger },
+    async open(artifact, bytes) {
+      checkShape(artifact, { layers: engine.thoughtLayers, width: engine.hiddenSize })
+      return openLrm(engine.graphs, artifact, bytes)
+    },
+  })
+  const weaver = followArtifact({
+    ...{ kind: 'weaver', artifacts, logger },
+    async open(artifact, bytes) {
+      checkShape(artifact, { width: engine.hiddenSize })
+      return openWeaverArtifact(engine.graphs, artifact, bytes)
+    },
+  })
+  const followed = [lrm, weaver]
   let models: ActiveModels = NOTHING_LEARNED
-  let served: Served | null = null
-  let refused: Artifact | null = null
   let isOut = false
 
-  function serve(next: Served | null): void {
-    const previous = served
-    served = next
-    // A weaver will stand here in the place of the identity.
-    models = { weaver: identityWeaver, lrm: next === null ? null : asRewardModel(next) }
-    logger.info({ lrm: next?.artifact.version ?? null }, 'another version serves')
-    void previous?.model.retire()
-  }
-
-  async function follow(active: Artifact | undefined): Promise<void> {
-    if (active?.id !== refused?.id) refused = null
-    if (active?.id === served?.artifact.id || refused !== null) return
-    if (active === undefined) return serve(null)
-    try {
-      const bytes = await artifacts.bytes(active.id)
-      checkShape(active, engine)
-      serve({ artifact: active, model: await shareModel(() => openLrm(engine.graphs, active, bytes)) })
-    } catch (thrown) {
-      if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
-      refused = active
-      logger.warn(
-        { err: coerceError(thrown), refused: active.version, lrm: served?.artifact.version ?? null },
-        'the active version cannot serve: what served before serves on',
-      )
+  function current(): ActiveModels {
+    const [scoring, weaving] = [lrm.served(), weaver.served()]
+    return {
+      weaver:
+        weaving === null
+          ? identityWeaver
+          : {
+              version: weaving.artifact.version,
+              apply: (rows) => weaving.model.use((model) => model.apply(rows)),
+            },
+      lrm:
+        scoring === null
+          ? null
+          : {
+              version: scoring.artifact.version,
+              score: (thoughts) => scoring.model.use((model) => model.score(thoughts)),
+            },
     }
   }
 
   async function look(): Promise<void> {
     if (closing.signal.aborted) return
     try {
-      const { lrm } = await artifacts.active(fingerprint)
-      await follow(lrm)
+      const active = await artifacts.active(fingerprint)
+      // Each for itself: one that cannot be loaded right now keeps nobody from following the other.
+      const followings = await Promise.allSettled([lrm.follow(active.lrm), weaver.follow(active.weaver)])
+      models = current()
+      for (const following of followings) if (following.status === 'rejected') throw following.reason
       if (isOut) logger.info({}, 'active versions are known again')
       isOut = false
     } catch (thrown) {
@@ -118,33 +117,34 @@ export function watchArtifacts({ artifacts, engine, logger, pollMs = 2_000 }: Wa
   return {
     current: () => models,
     status: () => [
-      {
-        kind: 'lrm',
-        serving: served?.artifact.version ?? null,
-        refused: refused?.version ?? null,
-      },
+      { kind: 'lrm', ...statusOf(lrm) },
+      { kind: 'weaver', ...statusOf(weaver) },
     ],
     refresh,
     async close() {
       closing.abort()
       await polling
-      await served?.model.retire()
+      await Promise.all(followed.map((one) => one.close()))
     },
   }
 }
 
-function asRewardModel({ artifact, model }: Served): ActiveModels['lrm'] {
-  return { version: artifact.version, score: (thoughts) => model.use((lrm) => lrm.score(thoughts)) }
+function statusOf({
+  served,
+  refused,
+}: {
+  served(): { readonly artifact: Artifact } | null
+  refused(): Artifact | null
+}) {
+  return { serving: served()?.artifact.version ?? null, refused: refused()?.version ?? null }
 }
 
-/** Of one model, but of thoughts that a later release takes otherwise. */
-function checkShape(
-  { version, features }: Artifact,
-  { thoughtLayers, hiddenSize }: WatchOptions['engine'],
-): void {
-  if (features['layers'] === thoughtLayers && features['width'] === hiddenSize) return
+/** Of one model, but of thoughts or latents that a later release takes otherwise. */
+function checkShape({ version, features }: Artifact, expected: Readonly<Record<string, number>>): void {
+  const odd = Object.keys(expected).find((name) => features[name] !== expected[name])
+  if (odd === undefined) return
   throw new ServiceError(
     'ARTIFACT_INVALID',
-    `load ${version}: expected a model of thoughts [${thoughtLayers}, ${hiddenSize}], got one of [${features['layers']}, ${features['width']}]`,
+    `load ${version}: expected ${odd} ${expected[odd]}, got ${features[odd]}`,
   )
 }

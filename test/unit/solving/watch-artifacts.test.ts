@@ -50,8 +50,45 @@ function version(number: number, over: Partial<Artifact> = {}): Artifact {
   }
 }
 
+const NO_WEAVER = { kind: 'weaver', serving: null, refused: null }
+const POSITIONS = 2
+
+/** A weaver that adds `by` to everything. */
+function adding(by: number): Uint8Array {
+  const tape = createTape(['embedding', 'z_base', 'mask'])
+  tape.outputs(['z'], 'Add', ['z_base', tape.constant(float32(by))])
+  const rows = ['N', POSITIONS, WIDTH] as const
+  return encodeModel(
+    createModel(
+      tape.graph({
+        name: 'adding',
+        inputs: [
+          value('embedding', 'float32', ['N', WIDTH]),
+          value('z_base', 'float32', rows),
+          value('mask', 'float32', ['N', POSITIONS]),
+        ],
+        outputs: [value('z', 'float32', rows)],
+      }),
+      { '': 17 },
+    ),
+  )
+}
+
+function weaver(number: number, over: Partial<Artifact> = {}): Artifact {
+  return version(number, {
+    ...{ kind: 'weaver', id: `weaver-${number}`, version: `weaver-${number}` },
+    features: { latents: POSITIONS, width: WIDTH },
+    ...over,
+  })
+}
+
 /** What the store has, changed as tests please. */
-let store: { active: Artifact | undefined; bytes: Map<string, Uint8Array>; isAway: boolean }
+let store: {
+  active: Artifact | undefined
+  weaver: Artifact | undefined
+  bytes: Map<string, Uint8Array>
+  isAway: boolean
+}
 let runner: ReturnType<typeof graphRunner>
 let logged: string[]
 let watcher: ArtifactWatcher
@@ -69,7 +106,11 @@ function watch(pollMs = 60_000): ArtifactWatcher {
     artifacts: {
       async active(fingerprint) {
         if (store.isAway) throw away()
-        return store.active?.fingerprint === fingerprint ? { lrm: store.active } : {}
+        const { weaver } = store
+        return {
+          ...(store.active?.fingerprint === fingerprint && { lrm: store.active }),
+          ...(weaver?.fingerprint === fingerprint && { weaver }),
+        }
       },
       async bytes(id) {
         if (store.isAway) throw away()
@@ -94,7 +135,7 @@ const serving = async () => {
 }
 
 beforeEach(() => {
-  store = { active: undefined, bytes: new Map(), isAway: false }
+  store = { active: undefined, weaver: undefined, bytes: new Map(), isAway: false }
   runner = graphRunner()
   logged = []
 })
@@ -122,6 +163,49 @@ suite('watchArtifacts', () => {
     await refresh()
     expect(await serving()).toEqual([null, null])
     await vi.waitFor(() => expect(runner.open()).toBe(0))
+  })
+
+  test('serves the active weaver beside the reward model, each swapped for itself', async () => {
+    const { refresh, current, status } = watch()
+    const woven = async ({ weaver } = current()) => {
+      const zBase = { data: new Float32Array(3 * WIDTH), length: 3, width: WIDTH }
+      const [z] = await weaver.apply([{ embedding: new Float32Array(WIDTH), zBase }])
+      // The first position that it knows, and the first that it does not.
+      return [weaver.version, z!.data[0], z!.data[POSITIONS * WIDTH]]
+    }
+    expect(await woven()).toEqual([null, 0, 0])
+    activate(version(1), saying(0.25))
+    store.weaver = weaver(1)
+    store.bytes.set('weaver-1', adding(0.5))
+    await refresh()
+    const taken = current()
+    expect(await woven()).toEqual(['weaver-1', 0.5, 0])
+    store.weaver = weaver(2)
+    store.bytes.set('weaver-2', adding(2))
+    await refresh()
+    expect(await woven()).toEqual(['weaver-2', 2, 0])
+    expect(await woven(taken)).toEqual(['weaver-1', 0.5, 0])
+    expect(await serving()).toEqual(['lrm-1', 0.25])
+
+    for (const broken of [
+      weaver(3, { features: { latents: POSITIONS, width: 8 } }),
+      weaver(4, { features: { width: WIDTH } }),
+      weaver(5),
+    ]) {
+      store.weaver = broken
+      if (broken.version !== 'weaver-5') store.bytes.set(broken.id, adding(1))
+      await refresh()
+      expect(await woven()).toEqual(['weaver-2', 2, 0])
+      expect(status()[1]).toEqual({ kind: 'weaver', serving: 'weaver-2', refused: broken.version })
+    }
+    // What is wrong with one keeps nobody from following the other.
+    activate(version(2), saying(0.75))
+    await refresh()
+    expect(await serving()).toEqual(['lrm-2', 0.75])
+    store.weaver = undefined
+    await refresh()
+    expect(await woven()).toEqual([null, 0, 0])
+    await vi.waitFor(() => expect(runner.open()).toBe(1))
   })
 
   test('looks for itself', async () => {
@@ -161,7 +245,7 @@ suite('watchArtifacts', () => {
     activate(broken, bytes)
     for (let look = 0; look < 3; look++) await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
-    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }])
+    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }, NO_WEAVER])
     expect(logged).toEqual([
       'another version serves',
       'the active version cannot serve: what served before serves on',
@@ -169,7 +253,7 @@ suite('watchArtifacts', () => {
     activate(version(3), saying(0.5))
     await refresh()
     expect(await serving()).toEqual(['lrm-3', 0.5])
-    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }])
+    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }, NO_WEAVER])
   })
 
   test('never takes what belongs to another model', async () => {
@@ -204,7 +288,7 @@ suite('watchArtifacts', () => {
     runner.load = () => Promise.reject(new ServiceError('ENGINE_UNAVAILABLE', 'it restarts'))
     activate(version(1), saying(0.25))
     await refresh()
-    expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }])
+    expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }, NO_WEAVER])
     runner.load = load
     await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
