@@ -23,8 +23,9 @@ import { silent, type TestDatabase } from './test-database.ts'
 const LAYERS = 3
 const WIDTH = 4
 const MODEL = 'model-1'
-/** Trained in a moment. */
-const SMALL = {
+/** A latent reward model that is trained in a moment. */
+export const SMALL_NETWORK = {
+  members: 1,
   hidden: 8,
   heads: 1,
   blocks: 1,
@@ -36,11 +37,13 @@ const SMALL = {
 }
 const never = new AbortController().signal
 
-/** Thoughts of right answers point up in their first feature. */
+/** Of right answers every feature points up, of wrong ones down: whatever the seed, a network tells them apart. */
 function thought(correct: boolean, seed: number) {
   const random = createRandom(seed)
-  const data = Float32Array.from({ length: LAYERS * WIDTH }, () => random.gaussian())
-  data[0] = (correct ? 2 : -2) + 0.5 * random.gaussian()
+  const data = Float32Array.from(
+    { length: LAYERS * WIDTH },
+    () => (correct ? 1 : -1) + 0.5 * random.gaussian(),
+  )
   return { data, layers: LAYERS, width: WIDTH }
 }
 
@@ -90,7 +93,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           }
         },
         codeVersion: '1.2.3',
-        lrm: SMALL,
+        lrm: SMALL_NETWORK,
         ...over,
       }
     }
