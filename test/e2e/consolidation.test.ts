@@ -11,7 +11,7 @@ import { connectQueues, type NightParts } from '#jobs'
 import { createSolver, type Solution, watchArtifacts } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { nightParts } from '../../src/nights.ts'
-import { SMALL_NETWORK } from '../support/consolidations-suite.ts'
+import { SMALL_NETWORK } from '../support/small-network.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
 const MODEL = join(import.meta.dirname, '../../models/order-of-operations')

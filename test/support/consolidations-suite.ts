@@ -1,6 +1,5 @@
 /** @file Consolidations from the memory to what serves, on whatever database; trained on real ONNX Runtime, in this process. */
 
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   type ArtifactStore,
@@ -12,47 +11,16 @@ import {
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues, type NightParts, type RunningWorker } from '#jobs'
-import { createRandom } from '#tensor'
 import { consolidate } from '../../src/jobs/consolidation/consolidate.ts'
 import { createConsolidationProcessor } from '../../src/jobs/consolidation/process-consolidation.ts'
 import { PutBack } from '../../src/jobs/job-queue.ts'
-import { newCandidate, newEpisode } from './episodes.ts'
 import { graphRunner } from './graph-runner.ts'
+import { type Day, LAYERS, rememberDay, WIDTH } from './labelled-day.ts'
+import { SMALL_NETWORK } from './small-network.ts'
 import { silent, type TestDatabase } from './test-database.ts'
 
-const LAYERS = 3
-const WIDTH = 4
 const MODEL = 'model-1'
-/** A latent reward model that is trained in a moment. */
-export const SMALL_NETWORK = {
-  members: 1,
-  hidden: 8,
-  heads: 1,
-  blocks: 1,
-  feedForward: 16,
-  epochs: 12,
-  batch: 32,
-  lr: 0.02,
-  patience: 12,
-}
 const never = new AbortController().signal
-
-/** Of right answers every feature points up, of wrong ones down: whatever the seed, a network tells them apart. */
-function thought(correct: boolean, seed: number) {
-  const random = createRandom(seed)
-  const data = Float32Array.from(
-    { length: LAYERS * WIDTH },
-    () => (correct ? 1 : -1) + 0.5 * random.gaussian(),
-  )
-  return { data, layers: LAYERS, width: WIDTH }
-}
-
-interface Day {
-  readonly questions: number
-  /** Labels of the two answers to each question. */
-  readonly correct?: readonly [boolean, boolean]
-  readonly labelled?: boolean
-}
 
 export function describeConsolidations(name: string, open: () => Promise<TestDatabase>): void {
   describe(`consolidations on ${name}`, () => {
@@ -63,7 +31,6 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     let runner: ReturnType<typeof graphRunner>
     /** Training processes started and ended. */
     let trainers: { started: number; closed: number }
-    let solved = 0
 
     beforeAll(async () => {
       test = await open()
@@ -98,27 +65,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       }
     }
 
-    /** Solves and labels a day's questions, two answers each. @returns ids */
-    async function remember({ questions, correct = [true, false], labelled = true }: Day): Promise<string[]> {
-      const ids: string[] = []
-      for (let question = 0; question < questions; question++) {
-        solved += 1
-        const id = randomUUID()
-        const candidates = correct.map((isRight, index) =>
-          newCandidate({
-            kind: 'sample',
-            chosen: index === 0,
-            answer: isRight ? '12' : '13',
-            thought: thought(isRight, 2 * solved + index),
-          }),
-        )
-        const question = `What is ${solved} x 1?`
-        await episodes.add(newEpisode({ id, question, reference: '12', candidates, fingerprint: MODEL }))
-        if (labelled) await episodes.index('tenant-a', id)
-        ids.push(id)
-      }
-      return ids
-    }
+    const remember = (day: Day) => rememberDay(episodes, day)
 
     async function request(force = false): Promise<string> {
       const wish = { fingerprint: MODEL, kinds: ['lrm'], force, trigger: 'request' } as const

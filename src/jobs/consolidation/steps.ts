@@ -4,14 +4,19 @@ import type { ArtifactKind } from '#artifacts'
 
 const STEPS = [
   { name: 'snapshot', share: 0.03 },
-  { name: 'train', share: 0.87 },
-  { name: 'gate', share: 0.07 },
-  { name: 'promote', share: 0.03 },
+  { name: 'train', share: 0.55 },
+  { name: 'gate', share: 0.36 },
+  { name: 'promote', share: 0.02 },
+  { name: 'prune', share: 0.03 },
+  { name: 'report', share: 0.01 },
 ] as const
+
+/** What the last step records. */
+export const REPORT = 'report' satisfies (typeof STEPS)[number]['name']
 
 export type StepName = (typeof STEPS)[number]['name']
 
-export const STEP_NAMES: readonly StepName[] = STEPS.map(({ name }) => name)
+const STEP_NAMES: readonly StepName[] = STEPS.map(({ name }) => name)
 
 /** Under which a kind's step is recorded. */
 export function recordName(step: StepName, kind: ArtifactKind): string {

@@ -1,0 +1,39 @@
+/** @file A worker on the embedded database in the folder it is given, to be killed: says which step it enters, and how nights end. */
+
+import { createConsolidationStore } from '#artifacts'
+import { openDatabase } from '#database'
+import { createTrainer } from '#engine'
+import { createEpisodeStore, createOutbox } from '#episodes'
+import { connectQueues, type NightParts } from '#jobs'
+import { nightParts } from '../../src/nights.ts'
+import { SMALL_NETWORK } from '../support/small-network.ts'
+import { silent } from '../support/test-database.ts'
+
+const onCpu = { executionProvider: 'cpu', cudaDevice: 0 } as const
+const database = await openDatabase({ dataDir: process.argv[2] ?? '', logger: silent })
+const consolidations = createConsolidationStore({ database })
+const nights: NightParts = {
+  ...nightParts({ database, engine: onCpu, logger: silent }),
+  consolidations: {
+    ...consolidations,
+    async enterStep(id, step, progress) {
+      await consolidations.enterStep(id, step, progress)
+      console.log(`step ${step}`)
+    },
+    async finish(id, outcome) {
+      await consolidations.finish(id, outcome)
+      console.log(`ended ${outcome.status}`)
+    },
+  },
+  async startTrainer() {
+    const trainer = await createTrainer({ ...onCpu, logger: silent })
+    console.log(`trainer ${trainer.status().pid}`)
+    return trainer
+  },
+  // Long enough to be killed in.
+  lrm: { ...SMALL_NETWORK, epochs: 60, patience: 60 },
+}
+connectQueues({ database, logger: silent }).startWorker({
+  ...{ store: createEpisodeStore({ database }), outbox: createOutbox({ database }), nights },
+})
+console.log('ready')

@@ -1,0 +1,52 @@
+/** @file A day's episodes whose answers' thoughts tell right from wrong, so that something can be learned in a moment. */
+
+import { randomUUID } from 'node:crypto'
+import type { EpisodeStore } from '#episodes'
+import { createRandom } from '#tensor'
+import { newCandidate, newEpisode } from './episodes.ts'
+
+export const LAYERS = 3
+export const WIDTH = 4
+
+export interface Day {
+  readonly questions: number
+  /** Labels of the two answers to each question. */
+  readonly correct?: readonly [boolean, boolean]
+  readonly labelled?: boolean
+}
+
+let asked = 0
+
+/** Solves and labels a day's questions, each one new. @returns ids of the episodes, of model-1 and tenant-a */
+export async function rememberDay(
+  episodes: EpisodeStore,
+  { questions, correct = [true, false], labelled = true }: Day,
+): Promise<string[]> {
+  const ids: string[] = []
+  for (let count = 0; count < questions; count++) {
+    asked += 1
+    const id = randomUUID()
+    const candidates = correct.map((isRight, index) =>
+      newCandidate({
+        kind: 'sample',
+        chosen: index === 0,
+        answer: isRight ? '12' : '13',
+        thought: thought(isRight, 2 * asked + index),
+      }),
+    )
+    await episodes.add(newEpisode({ id, question: `What is ${asked} x 1?`, reference: '12', candidates }))
+    if (labelled) await episodes.index('tenant-a', id)
+    ids.push(id)
+  }
+  return ids
+}
+
+/** Of right answers every feature points up, of wrong ones down: whatever the seed, a network tells them apart. */
+function thought(correct: boolean, seed: number) {
+  const random = createRandom(seed)
+  const data = Float32Array.from(
+    { length: LAYERS * WIDTH },
+    () => (correct ? 1 : -1) + 0.5 * random.gaussian(),
+  )
+  return { data, layers: LAYERS, width: WIDTH }
+}
