@@ -33,7 +33,11 @@ async function start(config: Config): Promise<void> {
   await migrate(database.pool, join(import.meta.dirname, '../migrations'))
 
   const episodes = createEpisodeStore({ database })
-  const nights = nightParts({ database, engine: config.engine, logger })
+  const nights = nightParts({
+    ...{ database, engine: config.engine, logger },
+    // In the background of the requests, nothing is loaded twice.
+    openReplayEngine: async () => ({ engine, close: async () => {} }),
+  })
   const { consolidations, artifacts } = nights
   const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
   if (database.kind === 'embedded') {

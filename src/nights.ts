@@ -4,7 +4,8 @@ import type { Logger } from 'pino'
 import { createArtifactStore, createConsolidationStore } from '#artifacts'
 import type { Database } from '#database'
 import { createTrainer } from '#engine'
-import { createTrainingStore } from '#episodes'
+import { createEpisodeStore, createTrainingStore } from '#episodes'
+import { ServiceError } from '#errors'
 import type { NightParts } from '#jobs'
 import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
@@ -12,15 +13,24 @@ import type { Config } from './config.ts'
 export function nightParts(deps: {
   readonly database: Database
   readonly engine: Pick<Config['engine'], 'executionProvider' | 'cudaDevice'>
+  /** The model, to judge weavers by: what serves in this process, or what is started for it. Without it none is promoted. */
+  readonly openReplayEngine?: NightParts['openReplayEngine']
   readonly logger: Logger
 }): NightParts {
-  const { database, logger } = deps
+  const { database, openReplayEngine = noModel, logger } = deps
   const { executionProvider, cudaDevice } = deps.engine
   return {
     consolidations: createConsolidationStore({ database }),
     artifacts: createArtifactStore({ database }),
     training: createTrainingStore({ database }),
     startTrainer: () => createTrainer({ executionProvider, cudaDevice, logger }),
+    openReplayEngine,
+    episodes: createEpisodeStore({ database }),
+    logger,
     codeVersion: manifest.version,
   }
+}
+
+async function noModel(): Promise<never> {
+  throw new ServiceError('MODEL_INVALID', 'replay: expected a model in this process, got none')
 }

@@ -1,9 +1,13 @@
-/** @file The worker process: relay, jobs, nights and maintenance over a shared database. No HTTP, no model. */
+/**
+ * @file The worker process: relay, jobs, nights and maintenance over a shared database. No HTTP; the model only while a night
+ * judges a weaver by it.
+ */
 
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
+import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues } from '#jobs'
@@ -33,7 +37,13 @@ async function start(config: Config): Promise<void> {
     queues.startWorker({
       store: createEpisodeStore({ database }),
       outbox: createOutbox({ database }),
-      nights: nightParts({ database, engine: config.engine, logger }),
+      nights: nightParts({
+        ...{ database, engine: config.engine, logger },
+        async openReplayEngine() {
+          const engine = await createEngine({ ...config.engine, replicas: 1, inBackground: true, logger })
+          return { engine, close: engine.close }
+        },
+      }),
       episodeTtlDays: config.episodes.ttlDays,
     }),
   )

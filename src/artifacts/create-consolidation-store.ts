@@ -2,14 +2,19 @@
 
 import { type Database, isUuid, storableText } from '#database'
 import { ServiceError } from '#errors'
+import type { NightReport } from './report-types.ts'
 import { beginConsolidation } from './sql/begin-consolidation.ts'
 import { enterStep, finishStep, stepResult } from './sql/consolidation-steps.ts'
 import { finishConsolidation, type Outcome } from './sql/finish-consolidation.ts'
 import { getConsolidation } from './sql/get-consolidation.ts'
 import { listConsolidations } from './sql/list-consolidations.ts'
+import { listSteps } from './sql/list-steps.ts'
 import { recoverConsolidations } from './sql/recover-consolidations.ts'
 import { requestConsolidation } from './sql/request-consolidation.ts'
 import type { Consolidation, ConsolidationStore } from './types.ts'
+
+/** The step whose result is the night's report. */
+const REPORT = 'report'
 
 /** The store over Postgres. Any number of processes may use it at once, also for one consolidation. */
 export function createConsolidationStore({
@@ -21,6 +26,12 @@ export function createConsolidationStore({
     const found = isUuid(id) ? await getConsolidation(database, id) : null
     if (found === null) throw notFound(operation, id)
     return found
+  }
+
+  async function resultOf(id: string, step: string): Promise<unknown> {
+    const result = isUuid(id) ? await stepResult(database, id, step) : null
+    if (result === null) await find('step result', id)
+    return result
   }
 
   return {
@@ -36,10 +47,21 @@ export function createConsolidationStore({
       return begun
     },
 
-    async stepResult(id, step) {
-      const result = isUuid(id) ? await stepResult(database, id, step) : null
-      if (result === null) await find('step result', id)
-      return result
+    stepResult: resultOf,
+
+    async steps(id) {
+      const steps = isUuid(id) ? await listSteps(database, id) : []
+      if (steps.length === 0) await find('list steps', id)
+      return steps
+    },
+
+    async report(id) {
+      const report = await resultOf(id, REPORT)
+      if (report !== null) return report as NightReport
+      throw new ServiceError(
+        'REPORT_NOT_FOUND',
+        `report: expected a consolidation that has ended, got ${id}, which has not`,
+      )
     },
 
     async enterStep(id, step, progress) {

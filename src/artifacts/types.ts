@@ -1,5 +1,7 @@
 /** @file What nights make, and the record of how: versions of weaver and latent reward model, and consolidations. */
 
+import type { NightReport, StepRecord } from './report-types.ts'
+
 export const ARTIFACT_KINDS = ['weaver', 'lrm'] as const
 export type ArtifactKind = (typeof ARTIFACT_KINDS)[number]
 
@@ -109,7 +111,8 @@ export interface ArtifactStore {
 }
 
 export type ConsolidationStatus = 'queued' | 'running' | 'promoted' | 'rejected' | 'failed'
-export type Trigger = 'request' | 'schedule' | 'episodes'
+export const TRIGGERS = ['request', 'schedule', 'episodes'] as const
+export type Trigger = (typeof TRIGGERS)[number]
 
 /** What became of one kind in one consolidation. */
 export interface ConsolidatedArtifact {
@@ -167,6 +170,10 @@ export interface ConsolidationStore {
   enterStep(id: string, step: string, progress: number): Promise<void>
   /** Records a step's result (JSON); the first word stays. */
   finishStep(id: string, step: string, result: unknown): Promise<void>
+  /** All finished steps, in the order in which they were finished. */
+  steps(id: string): Promise<readonly StepRecord[]>
+  /** What it told about itself at its end. @throws ServiceError REPORT_NOT_FOUND while it has not ended */
+  report(id: string): Promise<NightReport>
   /** Ends it; the first word stays. The last step's name stays, and a failed one's progress. */
   finish(
     id: string,

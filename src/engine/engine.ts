@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly maxWaitingRows?: number
   /** Threads inside one operator; one per core unless given. */
   readonly threads?: number
+  /** Its processes get what the rest of the machine leaves: for work that nobody waits for. */
+  readonly inBackground?: boolean
 }
 
 const MAX_WAITING_ROWS = 256
@@ -49,6 +51,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       cudaDevice: options.cudaDevice,
       threads: options.threads ?? null,
       replicas: options.replicas ?? 1,
+      inBackground: options.inBackground ?? false,
     },
     logger,
   )

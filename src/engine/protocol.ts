@@ -31,6 +31,8 @@ export interface ServeOptions extends ProcessOptions {
   readonly sizes: ModelConfig
   /** Engine processes that share this machine's cores and memory, this one included. */
   readonly replicas: number
+  /** At the lowest priority that the operating system has. */
+  readonly inBackground?: boolean
 }
 
 type Tensors = Readonly<Record<string, Tensor>>

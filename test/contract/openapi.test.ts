@@ -76,6 +76,7 @@ test('lists what exists and nothing else', () => {
     'POST /admin/consolidations',
     'GET /admin/consolidations',
     'GET /admin/consolidations/{id}',
+    'GET /admin/consolidations/{id}/report',
     'GET /admin/artifacts',
     'POST /admin/artifacts/{id}/activate',
     'GET /livez',

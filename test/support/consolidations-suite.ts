@@ -54,11 +54,15 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           trainers.started += 1
           return {
             load: runner.load,
+            peakMemoryBytes: async () => 2 ** 20,
             close: async () => {
               trainers.closed += 1
             },
           }
         },
+        openReplayEngine: () => Promise.reject(new Error('a reward model needs no replay')),
+        episodes,
+        logger: silent,
         codeVersion: '1.2.3',
         lrm: SMALL_NETWORK,
         ...over,
@@ -100,7 +104,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       const ids = await remember({ questions: 60 })
       const done = await night()
       expect(done).toMatchObject({
-        ...{ status: 'promoted', step: 'promote', progress: 1, episodes: 60, attempts: 1, error: null },
+        ...{ status: 'promoted', step: 'report', progress: 1, episodes: 60, attempts: 1, error: null },
         artifacts: [
           {
             kind: 'lrm',
@@ -260,7 +264,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
         const done = await consolidations.get(id)
         expect(['promoted', 'rejected'], `after write ${deaths}`).toContain(done.status)
-        expect(done).toMatchObject({ progress: 1, step: 'promote', artifacts: [{ kind: 'lrm' }] })
+        expect(done).toMatchObject({ progress: 1, step: 'report', artifacts: [{ kind: 'lrm' }] })
         expect(await made(id)).toHaveLength(1)
         const serving = await artifacts.active(MODEL)
         expect(serving.lrm?.version).toBe(
@@ -274,7 +278,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         }
         expect(before).toBeNull()
       }
-      expect([...steps]).toEqual(['none', 'snapshot', 'train', 'gate', 'promote'])
+      expect([...steps]).toEqual(['none', 'snapshot', 'train', 'gate', 'promote', 'prune', 'report'])
     }, 240_000)
 
     it('is the same for two workers that have it at the same time', async () => {
@@ -348,7 +352,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           parts({
             startTrainer: async () => {
               stopping.abort()
-              return { load: runner.load, close: async () => {} }
+              return { load: runner.load, peakMemoryBytes: async () => 2 ** 20, close: async () => {} }
             },
           }),
           stopping.signal,
@@ -408,6 +412,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
             return {
               // A training that would never end.
               load: () => new Promise((_resolve, reject) => setTimeout(reject, 500, new Error('closed'))),
+              peakMemoryBytes: async () => 2 ** 20,
               close: async () => {},
             }
           },

@@ -2,7 +2,7 @@
 
 import responseValidation from '@fastify/response-validation'
 import pino from 'pino'
-import type { Artifact, Consolidation } from '#artifacts'
+import type { Artifact, Consolidation, NightReport } from '#artifacts'
 import type { EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
 import { ServiceError } from '#errors'
 import { type AppDeps, buildApp } from '#http'
@@ -172,13 +172,56 @@ export const CONSOLIDATION: Consolidation = {
   error: null,
 }
 
+export const REPORT: NightReport = {
+  consolidationId: CONSOLIDATION.id,
+  fingerprint: 'f00d',
+  trigger: 'schedule',
+  status: 'promoted',
+  error: null,
+  startedAt: '2026-03-02T03:00:00.250Z',
+  endedAt: '2026-03-02T03:04:05.700Z',
+  seconds: 245.5,
+  attempts: 2,
+  steps: [
+    { step: 'snapshot.weaver', seconds: 0.1 },
+    { step: 'train.weaver', seconds: 31.4 },
+    { step: 'prune', seconds: 2 },
+  ],
+  trainerPeakBytes: 305_135_616,
+  artifacts: [
+    {
+      kind: 'weaver',
+      version: 'weaver-3',
+      status: 'promoted',
+      reason: 'firstPass rises: +0.120 (0.050 to 0.190, n = 150)',
+      episodes: { remembered: 400, learnedFrom: 320, leftOut: { unusable: 70, nearDuplicate: 10 } },
+      losses: { 'validation.warm': 0.0123456, 'validation.cold': 0.02 },
+      metrics: { firstPass: { value: 0.9, n: 150, low: 0.85, high: 0.94 }, explained: { value: 0.5, n: 80 } },
+      baseline: { firstPass: { value: 0.78, n: 150, low: 0.71, high: 0.84 } },
+    },
+    {
+      kind: 'lrm',
+      version: null,
+      status: 'skipped',
+      reason: 'one class only: all 8 | 8 answers are right',
+      episodes: { remembered: 400, learnedFrom: 0, leftOut: {} },
+      losses: {},
+      metrics: {},
+      baseline: {},
+    },
+  ],
+  retired: 12,
+}
+
 /** Nights that are over, and what they made. */
 export function memoryNights({
   consolidations = [CONSOLIDATION],
   artifacts = [ARTIFACT],
+  report = REPORT,
 }: {
   readonly consolidations?: readonly Consolidation[]
   readonly artifacts?: readonly Artifact[]
+  readonly report?: NightReport | null
 } = {}) {
   const wishes: unknown[] = []
   const admin: AppDeps['admin'] = {
@@ -196,6 +239,12 @@ export function memoryNights({
         return found
       },
       list: async ({ limit }) => consolidations.slice(0, limit),
+      async report(id) {
+        if (!consolidations.some((consolidation) => consolidation.id === id))
+          throw new ServiceError('CONSOLIDATION_NOT_FOUND', `report: none for ${id}`)
+        if (report === null) throw new ServiceError('REPORT_NOT_FOUND', `report: not yet for ${id}`)
+        return report
+      },
     },
     artifacts: {
       list: async ({ limit, kind }) =>

@@ -31,7 +31,10 @@ export async function teach(
   { problems, samples }: { readonly problems: readonly Problem[]; readonly samples: number },
 ): Promise<Lesson> {
   const { engine, database, episodes, logger } = bench
-  const nights = nightParts({ database, engine: { executionProvider: 'cpu', cudaDevice: 0 }, logger })
+  const nights = nightParts({
+    ...{ database, engine: { executionProvider: 'cpu', cudaDevice: 0 }, logger },
+    openReplayEngine: async () => ({ engine, close: async () => {} }),
+  })
   const queues = parts.adopt(connectQueues({ redisUrl: undefined, database, logger }), (it) => it.close())
   const outbox = createOutbox({ database })
   parts.adopt(queues.startWorker({ store: episodes, outbox, nights }), (it) => it.close())

@@ -1,6 +1,6 @@
 /** @file The role `serve`: one model, its sessions, and the messages that drive them. */
 
-import { totalmem } from 'node:os'
+import { constants, setPriority, totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
 import type { MessageFromChild, ServeOptions } from '../protocol.ts'
 import { createGraphs } from './graphs.ts'
@@ -39,6 +39,8 @@ export async function serve(
   provider: 'cpu' | 'cuda',
   send: (message: MessageFromChild) => void,
 ): Promise<StartedRole<'serve'>> {
+  // Before ONNX Runtime starts threads, which inherit it.
+  if (options.inBackground) setPriority(constants.priority.PRIORITY_LOW)
   const { generation, head } = await loadGraphs(options, provider)
   const { thoughtLayers } = generation
   if (thoughtLayers === 0) {

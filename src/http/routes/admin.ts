@@ -1,7 +1,8 @@
 /** @file Nights on request, and what they made: for operators. */
 
 import { Type } from 'typebox'
-import type { ArtifactStore, ConsolidationStore } from '#artifacts'
+import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore } from '#artifacts'
+import { nightReportPage } from '../night-report-page.ts'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
   ArtifactList,
@@ -11,7 +12,6 @@ import {
   toArtifact,
 } from '../schemas/artifacts.ts'
 import {
-  CONSOLIDATED_KINDS,
   Consolidation,
   ConsolidationList,
   ConsolidationParams,
@@ -20,14 +20,19 @@ import {
   ConsolidationTicket,
   toConsolidationView,
 } from '../schemas/consolidations.ts'
+import { NightReport } from '../schemas/night-report.ts'
 import { ref } from '../schemas/ref.ts'
 import type { App } from '../type-provider.ts'
 
 const LIST_SIZE = 20
-const config = { produces: ['application/json'] }
+const JSON_TYPE = 'application/json'
+const MARKDOWN_TYPE = 'text/markdown'
+const config = { produces: [JSON_TYPE] }
+
+const reported = json('What it did, took and decided.', NightReport)
 
 export interface AdminRouteDeps {
-  readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list'>
+  readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list' | 'report'>
   readonly artifacts: Pick<ArtifactStore, 'list' | 'activate'>
   /** Of the model that serves: what is asked for here is asked for it. */
   readonly fingerprint: string
@@ -54,7 +59,7 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
       },
     },
     async ({ body }, reply) => {
-      const { artifacts: kinds = CONSOLIDATED_KINDS, force = false } = body
+      const { artifacts: kinds = ARTIFACT_KINDS, force = false } = body
       const { id, status } = await consolidations.request({ fingerprint, kinds, force, trigger: 'request' })
       return reply.code(202).header('location', `/admin/consolidations/${id}`).send({ id, status })
     },
@@ -90,6 +95,30 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
       },
     },
     async ({ params }) => toConsolidationView(await consolidations.get(params.id)),
+  )
+
+  app.get(
+    '/admin/consolidations/:id/report',
+    {
+      config: { produces: [JSON_TYPE, MARKDOWN_TYPE] },
+      schema: {
+        operationId: 'getNightReport',
+        summary: 'Read what a consolidation did',
+        description: 'There when it has ended, also as failed. With `Accept: text/markdown` as a page.',
+        tags: ['nights'],
+        params: ConsolidationParams,
+        response: {
+          200: { ...reported, content: { ...reported.content, [MARKDOWN_TYPE]: { schema: Type.String() } } },
+          ...problems(404, 406),
+        },
+      },
+    },
+    async ({ params, acceptedType }, reply) => {
+      const report = await consolidations.report(params.id)
+      return acceptedType === MARKDOWN_TYPE
+        ? reply.type(`${MARKDOWN_TYPE}; charset=utf-8`).send(nightReportPage(report))
+        : reply.type(JSON_TYPE).send(report)
+    },
   )
 
   app.get(

@@ -1,23 +1,20 @@
 /** @file Nights, as operators ask for them and watch them. */
 
 import { Type } from 'typebox'
-import type * as artifacts from '#artifacts'
+import * as artifacts from '#artifacts'
 import { ArtifactKind, Metrics, Reason, Version } from './artifacts.ts'
 import { Count, closed, Id, Nullable, OneOf } from './atoms.ts'
 import { mirrors } from './mirrors.ts'
 import { missing } from './path-ids.ts'
 import { ref } from './ref.ts'
 
-/** Kinds that nights can make by now. */
-export const CONSOLIDATED_KINDS = ['lrm'] as const satisfies readonly artifacts.ArtifactKind[]
-
 export const ConsolidationRequest = Type.Object(
   {
     artifacts: Type.Optional(
-      Type.Array(OneOf(CONSOLIDATED_KINDS), {
+      Type.Array(ref(ArtifactKind), {
         minItems: 1,
         uniqueItems: true,
-        description: 'What to train; everything that can be, unless given.',
+        description: 'What to train; both unless given.',
       }),
     ),
     force: Type.Optional(
@@ -31,7 +28,7 @@ export const ConsolidationRequest = Type.Object(
     ...closed,
     $id: 'ConsolidationRequest',
     description: 'What to make of what has been learned so far.',
-    examples: [{ artifacts: ['lrm'], force: true }],
+    examples: [{ artifacts: ['weaver', 'lrm'], force: true }],
   },
 )
 
@@ -86,7 +83,7 @@ export const Consolidation = mirrors<ConsolidationView>()(
       status: ref(ConsolidationStatus),
       progress: Type.Number({ minimum: 0, maximum: 1, description: 'Share that is done.' }),
       step: Nullable(Type.String({ description: 'The step in hand, or the last one.', examples: ['train'] })),
-      trigger: OneOf(['request', 'schedule', 'episodes']),
+      trigger: OneOf(artifacts.TRIGGERS),
       createdAt: Type.String({ format: 'date-time' }),
       startedAt: Nullable(Type.String({ format: 'date-time' })),
       finishedAt: Nullable(Type.String({ format: 'date-time' })),

@@ -12,6 +12,7 @@ import {
   LabelSource,
 } from './episodes.ts'
 import { DependencyCheck, Liveness, Readiness } from './health.ts'
+import { REPORT_COMPONENTS } from './night-report.ts'
 import { Problem } from './problem.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
 import { SolveRequest, Strategy } from './solve.ts'
@@ -32,6 +33,7 @@ export const COMPONENTS = [
   Feedback,
   DeletedEpisodes,
   ...CONSOLIDATION_COMPONENTS,
+  ...REPORT_COMPONENTS,
   ArtifactList,
   ArtifactSchema,
   ArtifactKind,

@@ -2,16 +2,20 @@
 
 import type { GraphRunner } from '#algorithms'
 import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
-import type { TrainingMaterial, TrainingStore } from '#episodes'
+import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
+import type { NightLogger, OpenReplayEngine } from './night.ts'
 
-/** Where a trained model is judged: answers to questions that it never saw, by their place in the memory. */
+/**
+ * Where a trained model is judged: questions that it never saw, by an episode that asks them; or a single answer to one, by its
+ * place there.
+ */
 export interface HeldOutAnswer extends EpisodeKey {
-  readonly position: number
+  readonly position?: number
 }
 
 export interface TrainingContext {
   readonly fingerprint: string
-  readonly training: Pick<TrainingStore, 'labelledThoughts'>
+  readonly training: Pick<TrainingStore, 'labelledThoughts' | 'latentPairs' | 'heldOutQuestions'>
   /** The training process; it is started when it first has something to do. */
   readonly runner: GraphRunner
   /** The same in every attempt. */
@@ -19,6 +23,8 @@ export interface TrainingContext {
   readonly signal: AbortSignal
   /** Share that is done, in [0, 1]. */
   readonly report: (share: number) => void
+  /** What serves now, to start from; null when nothing does, or it is no measure. */
+  readonly active: Contestant | null
 }
 
 export interface Trained {
@@ -27,6 +33,10 @@ export interface Trained {
   readonly manifest: Pick<ArtifactManifest, 'features' | 'options' | 'episodes'>
   readonly metrics: Metrics
   readonly heldOut: readonly HeldOutAnswer[]
+  /** Of training, by name. */
+  readonly losses: Readonly<Record<string, number>>
+  /** Episodes of the snapshot that were left out, by reason. */
+  readonly rejected: Readonly<Record<string, number>>
 }
 
 /** A version with its bytes, as the store has checked them. */
@@ -35,11 +45,15 @@ export interface Contestant {
   readonly bytes: Uint8Array
 }
 
-export interface TrialOptions extends Omit<TrainingContext, 'report'> {
+export interface TrialOptions extends Omit<TrainingContext, 'active'> {
   readonly candidate: Contestant
   /** What serves now; null when nothing does, or it is no measure. */
   readonly rival: Contestant | null
   readonly heldOut: readonly HeldOutAnswer[]
+  readonly openReplayEngine: OpenReplayEngine
+  /** The memory that replays may ask. */
+  readonly episodes: EpisodeStore
+  readonly logger: NightLogger
 }
 
 export interface TrialVerdict {

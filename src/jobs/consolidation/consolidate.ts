@@ -2,11 +2,14 @@
 
 import { createHash } from 'node:crypto'
 import type { Consolidation } from '#artifacts'
+import { endNight } from './end-night.ts'
 import { judgeCandidate } from './judge-candidate.ts'
 import type { Night, NightParts } from './night.ts'
+import { pruneMemory } from './prune-memory.ts'
 import { recordSteps } from './record-steps.ts'
 import { settleCandidate } from './settle-candidate.ts'
 import { startWhenAsked } from './start-when-asked.ts'
+import { REPORT } from './steps.ts'
 import { takeSnapshot } from './take-snapshot.ts'
 import { trainCandidate } from './train-candidate.ts'
 
@@ -15,7 +18,7 @@ const MOST_ATTEMPTS = 20
 
 /**
  * Runs a consolidation to its end, or on from the last step that some worker has finished; one that has ended is left
- * alone. Up to its last step nothing that serves changes.
+ * alone. Nothing that serves changes before its step `promote`.
  *
  * @throws ServiceError CONSOLIDATION_NOT_FOUND; whatever a step fails with: it may be run again, and goes on there
  */
@@ -25,7 +28,7 @@ export async function consolidate(parts: NightParts, id: string, signal: AbortSi
   if (consolidation.status !== 'running') return
   if (consolidation.attempts > MOST_ATTEMPTS) {
     const error = `given up after ${MOST_ATTEMPTS} attempts that ended in step ${consolidation.step}`
-    return consolidations.finish(id, { status: 'failed', error })
+    return endNight(consolidations, id, { status: 'failed', error })
   }
   const trainer = startWhenAsked(parts.startTrainer)
   try {
@@ -43,12 +46,16 @@ async function runSteps(night: Night): Promise<void> {
   const candidateOf = await steps.forEach('train', (kind, report) =>
     trainCandidate(night, kind, { snapshot: snapshotOf(kind), report }),
   )
-  const verdictOf = await steps.forEach('gate', (kind) => judgeCandidate(night, candidateOf(kind)))
+  const verdictOf = await steps.forEach('gate', (kind, report) =>
+    judgeCandidate(night, candidateOf(kind), report),
+  )
   const settledOf = await steps.forEach('promote', (kind) =>
     settleCandidate(night, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
   )
   const artifacts = kinds.map(settledOf)
-  await consolidations.finish(id, {
+  await steps.once('prune', () => pruneMemory(night, snapshotOf))
+  await steps.enter(REPORT)
+  await endNight(consolidations, id, {
     status: artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected',
     artifacts,
     episodes: Math.max(...kinds.map((kind) => snapshotOf(kind).episodes.length)),

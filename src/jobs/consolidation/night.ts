@@ -1,14 +1,32 @@
 /** @file What a consolidation is run with. */
 
-import type { GraphRunner, RewardModelOptions } from '#algorithms'
+import type { GraphRunner, RewardModelOptions, WeaverOptions } from '#algorithms'
 import type { ArtifactKind, ArtifactStore, Consolidation, ConsolidationStore } from '#artifacts'
-import type { TrainingStore } from '#episodes'
+import type { Engine } from '#engine'
+import type { EpisodeStore, TrainingStore } from '#episodes'
 import type { ArtifactTraining } from './artifact-training.ts'
+import type { StartedWhenAsked } from './start-when-asked.ts'
 import { createRewardModelTraining } from './train-lrm.ts'
+import { createWeaverTraining } from './train-weaver.ts'
+
+/** The part of a pino logger that nights use. */
+export interface NightLogger {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+}
 
 export interface TrainingProcess extends GraphRunner {
+  /** The most memory that it has had in use so far. */
+  peakMemoryBytes(): Promise<number>
   close(): Promise<void>
 }
+
+/** The model itself, to replay questions on: the one that serves here, or one that was started for it. */
+export type OpenReplayEngine = () => Promise<{
+  readonly engine: Engine
+  /** Whoever asked for it does not need it any more. */
+  close(): Promise<void>
+}>
 
 /** What a worker has for all consolidations. */
 export interface NightParts {
@@ -17,26 +35,31 @@ export interface NightParts {
   readonly training: TrainingStore
   /** Starts a process to train in; whoever asked closes it. */
   readonly startTrainer: () => Promise<TrainingProcess>
+  readonly openReplayEngine: OpenReplayEngine
+  /** The memory that replays may ask. */
+  readonly episodes: EpisodeStore
+  readonly logger: NightLogger
   /** Of this program, for manifests. */
   readonly codeVersion: string
   /** Of the latent reward model's training; its own choice unless given. */
   readonly lrm?: Partial<RewardModelOptions>
+  /** The same of the weaver's. */
+  readonly weaver?: Partial<WeaverOptions>
 }
 
 /** What the steps of one consolidation share. */
 export interface Night extends NightParts {
   readonly consolidation: Consolidation
   /** The training process; it is started when it first has something to do. */
-  readonly runner: GraphRunner
+  readonly runner: StartedWhenAsked
   /** The same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal
 }
 
-/** How a kind is trained and judged; null where this version cannot. */
-export function trainingOf({ lrm = {} }: NightParts, kind: ArtifactKind): ArtifactTraining | null {
-  const trainings = { lrm: createRewardModelTraining(lrm), weaver: null }
-  return trainings[kind]
+/** How a kind is trained and judged. */
+export function trainingOf({ lrm = {}, weaver = {} }: NightParts, kind: ArtifactKind): ArtifactTraining {
+  return kind === 'lrm' ? createRewardModelTraining(lrm) : createWeaverTraining(weaver)
 }
 
 /** An artifact that was trained, or why none was. */

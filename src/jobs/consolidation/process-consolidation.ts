@@ -7,6 +7,7 @@ import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from '../contracts.t
 import { type JobProcessor, PutBack, type QueuedJob } from '../job-queue.ts'
 import { toJobError } from '../retry.ts'
 import { consolidate } from './consolidate.ts'
+import { endNight } from './end-night.ts'
 import type { NightParts } from './night.ts'
 
 const payload = Compile(RunConsolidation)
@@ -23,7 +24,8 @@ export function createConsolidationProcessor(parts: NightParts, stopping: AbortS
         error instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS.consolidations.attempts
       // Should this fail, too, the job is lost and comes back by maintenance.
       if (isLast && payload.Check(job.data)) {
-        await parts.consolidations.finish(job.data.consolidationId, { status: 'failed', error: told(thrown) })
+        const outcome = { status: 'failed', error: told(thrown) } as const
+        await endNight(parts.consolidations, job.data.consolidationId, outcome)
       }
       throw error
     }

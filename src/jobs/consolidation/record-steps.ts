@@ -18,6 +18,10 @@ export interface RecordedSteps {
     step: StepName,
     work: (kind: ArtifactKind, report: Report) => Promise<Result>,
   ): Promise<(kind: ArtifactKind) => Result>
+  /** The same for a step that is done for all kinds together. */
+  once<Result extends object>(step: StepName, work: () => Promise<Result>): Promise<Result>
+  /** Names a step that records for itself. */
+  enter(step: StepName): Promise<void>
 }
 
 export interface StepRecorder {
@@ -31,7 +35,10 @@ export interface StepRecorder {
 export function recordSteps({ consolidations, consolidation, signal }: StepRecorder): RecordedSteps {
   const { id, kinds } = consolidation
 
-  async function once<Result extends object>(record: string, work: () => Promise<Result>): Promise<Result> {
+  async function recorded<Result extends object>(
+    record: string,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
     const known = await consolidations.stepResult(id, record)
     if (known !== null) return known as Result
     await consolidations.finishStep(id, record, await work())
@@ -39,7 +46,17 @@ export function recordSteps({ consolidations, consolidation, signal }: StepRecor
     return (await consolidations.stepResult(id, record)) as Result
   }
 
+  async function enter(step: StepName): Promise<void> {
+    signal.throwIfAborted()
+    await consolidations.enterStep(id, step, progressAt(step, 0))
+  }
+
   return {
+    enter,
+    async once(step, work) {
+      await enter(step)
+      return recorded(step, work)
+    },
     async forEach<Result extends object>(
       step: StepName,
       work: (kind: ArtifactKind, report: Report) => Promise<Result>,
@@ -52,7 +69,7 @@ export function recordSteps({ consolidations, consolidation, signal }: StepRecor
         )
         await reporter.enter()
         try {
-          results.set(kind, await once(recordName(step, kind), () => work(kind, reporter.report)))
+          results.set(kind, await recorded(recordName(step, kind), () => work(kind, reporter.report)))
         } finally {
           await reporter.close()
         }

@@ -1,4 +1,4 @@
-/** @file The last step: the gate's word becomes what serves. */
+/** @file The fourth step: the gate's word becomes what serves. */
 
 import type { ArtifactKind, ConsolidatedArtifact } from '#artifacts'
 import type { TrialVerdict } from './artifact-training.ts'

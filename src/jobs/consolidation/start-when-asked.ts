@@ -1,15 +1,23 @@
 /** @file A training process that only some steps need. */
 
+import type { GraphRunner } from '#algorithms'
 import type { TrainingProcess } from './night.ts'
 
+export interface StartedWhenAsked extends GraphRunner {
+  /** The most memory that it has had in use so far; null when it was never started. */
+  peakMemoryBytes(): Promise<number | null>
+  close(): Promise<void>
+}
+
 /** Starts the process when the first graph is loaded. `close` ends it if it was started. */
-export function startWhenAsked(start: () => Promise<TrainingProcess>): TrainingProcess {
+export function startWhenAsked(start: () => Promise<TrainingProcess>): StartedWhenAsked {
   let started: Promise<TrainingProcess> | null = null
   return {
     async load(model, options) {
       started ??= start()
       return (await started).load(model, options)
     },
+    peakMemoryBytes: async () => (started === null ? null : (await started).peakMemoryBytes()),
     async close() {
       // One that did not start has told whoever asked for it.
       await started?.then(

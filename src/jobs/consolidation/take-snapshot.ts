@@ -21,6 +21,8 @@ export interface Snapshot {
   readonly episodes: readonly EpisodeKey[]
   /** What became of all episodes. */
   readonly counts?: SnapshotCounts
+  /** When the newest episode of all was made, to count from; null when there was none. */
+  readonly newestAt?: string | null
   /** Why there is nothing to train, in words; null when there is. */
   readonly skipped: string | null
 }
@@ -30,12 +32,14 @@ export interface Snapshot {
  * forced, or what serves was trained on episodes that have been deleted since and so has to go.
  */
 export async function takeSnapshot(night: Night, kind: ArtifactKind): Promise<Snapshot> {
-  const material = trainingOf(night, kind)?.material
-  if (material === undefined) {
-    return { episodes: [], skipped: `this version of the service cannot train a ${kind}` }
+  const { material } = trainingOf(night, kind)
+  const { episodes, counts, newestAt } = await snapshotOfLabelled(night, material)
+  return {
+    episodes,
+    counts,
+    newestAt: newestAt?.toISOString() ?? null,
+    skipped: await reasonToSkip(night, kind, episodes),
   }
-  const { episodes, counts } = await snapshotOfLabelled(night, material)
-  return { episodes, counts, skipped: await reasonToSkip(night, kind, episodes) }
 }
 
 /** Waits for what was solved just now to be labelled, but not for a day that never pauses. */

@@ -1,14 +1,17 @@
 /** @file The second step: a new version, kept as a candidate. */
 
 import type { Artifact, ArtifactKind } from '#artifacts'
-import type { HeldOutAnswer } from './artifact-training.ts'
+import type { HeldOutAnswer, Trained } from './artifact-training.ts'
+import { findRival } from './find-rival.ts'
 import { type Night, type Skipped, trainingOf } from './night.ts'
 import type { Snapshot } from './take-snapshot.ts'
 
-/** A version that waits for the gate's word, and where it is to be judged. */
-export interface Candidate {
+/** A version that waits for the gate's word, where it is to be judged, and how it came about. */
+export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {
   readonly artifact: Artifact
   readonly heldOut: readonly HeldOutAnswer[]
+  /** The most memory that the training process has had in use until then; null when none was needed. */
+  readonly trainerPeakBytes: number | null
 }
 
 export interface TrainOptions {
@@ -23,11 +26,11 @@ export async function trainCandidate(
   { snapshot, report }: TrainOptions,
 ): Promise<Candidate | Skipped> {
   if (snapshot.skipped !== null) return { skipped: snapshot.skipped }
-  const training = trainingOf(night, kind)
-  if (training === null) return { skipped: `this version of the service cannot train a ${kind}` }
   const { consolidation, seed } = night
   const { id: consolidationId, fingerprint } = consolidation
-  const trained = await training.train({ ...night, fingerprint, report }, snapshot.episodes)
+  const { rival: active } = await findRival(night, kind)
+  const context = { ...night, fingerprint, report, active }
+  const trained = await trainingOf(night, kind).train(context, snapshot.episodes)
   if ('skipped' in trained) return trained
   const artifact = await night.artifacts.add({
     consolidationId,
@@ -36,5 +39,6 @@ export async function trainCandidate(
     metrics: trained.metrics,
     baseline: {},
   })
-  return { artifact, heldOut: trained.heldOut }
+  const { heldOut, losses, rejected } = trained
+  return { artifact, heldOut, losses, rejected, trainerPeakBytes: await night.runner.peakMemoryBytes() }
 }

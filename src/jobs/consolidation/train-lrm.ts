@@ -1,14 +1,13 @@
 /** @file How nights train and judge the latent reward model. */
 
 import {
-  type Figure,
   type GraphRunner,
   gateRewardModel,
   type LatentThought,
   type RewardModelOptions,
   trainRewardModel,
 } from '#algorithms'
-import type { EpisodeKey, Metrics } from '#artifacts'
+import type { EpisodeKey } from '#artifacts'
 import { openLrm } from '#solving'
 import type {
   ArtifactTraining,
@@ -19,6 +18,7 @@ import type {
   TrialOptions,
   TrialVerdict,
 } from './artifact-training.ts'
+import { finiteMetrics } from './finite-metrics.ts'
 import { readLabelledAnswers } from './labelled-answers.ts'
 
 export function createRewardModelTraining(options: Partial<RewardModelOptions>): ArtifactTraining {
@@ -43,8 +43,10 @@ async function train(
   return {
     bytes: model,
     manifest: { features, options, episodes: answers.episodes },
-    metrics: finite(metrics),
+    metrics: finiteMetrics(metrics),
     heldOut: heldOut.flatMap((index) => answers.places[index] ?? []),
+    losses: {},
+    rejected: { notRead: episodes.length - answers.episodes.length },
   }
 }
 
@@ -65,8 +67,8 @@ async function judge({ candidate, rival, ...context }: TrialOptions): Promise<Tr
   return {
     promoted: verdict.promoted,
     reason: verdict.reason,
-    metrics: { ...candidate.artifact.metrics, ...finite(verdict.metrics) },
-    baseline: finite(verdict.baseline),
+    metrics: { ...candidate.artifact.metrics, ...finiteMetrics(verdict.metrics) },
+    baseline: finiteMetrics(verdict.baseline),
   }
 }
 
@@ -100,19 +102,4 @@ async function scoresOf(
   } finally {
     await model.close()
   }
-}
-
-/** JSON has no NaN: what could not be measured is left out. */
-function finite(figures: Readonly<Record<string, Figure>>): Metrics {
-  const measured = Object.entries(figures).filter(([, { value }]) => Number.isFinite(value))
-  return Object.fromEntries(
-    measured.map(([name, { value, n, low, high }]) => [
-      name,
-      { value, n, ...(isBound(low) && { low }), ...(isBound(high) && { high }) },
-    ]),
-  )
-}
-
-function isBound(bound: number | undefined): bound is number {
-  return bound !== undefined && Number.isFinite(bound)
 }

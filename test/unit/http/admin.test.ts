@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import type { ConsolidatedArtifact, Consolidation } from '#artifacts'
 import { ServiceError } from '#errors'
-import { ARTIFACT, CONSOLIDATION, memoryNights, testApp } from '../../support/http-app.ts'
+import { ARTIFACT, CONSOLIDATION, memoryNights, REPORT, testApp } from '../../support/http-app.ts'
 
 const apps: ReturnType<typeof testApp>[] = []
 function start(...deps: Parameters<typeof testApp>) {
@@ -29,7 +29,9 @@ test('POST /admin/consolidations says where to watch what it asked for', async (
 test('POST /admin/consolidations asks for everything there is, unforced, when told nothing', async () => {
   const { admin, wishes } = memoryNights()
   await start({ admin }).inject({ method: 'POST', url: '/admin/consolidations', payload: {} })
-  expect(wishes).toEqual([{ fingerprint: 'f00d', kinds: ['lrm'], force: false, trigger: 'request' }])
+  expect(wishes).toEqual([
+    { fingerprint: 'f00d', kinds: ['weaver', 'lrm'], force: false, trigger: 'request' },
+  ])
 })
 
 test('GET /admin/consolidations/{id} tells what became of it, and nothing that is not there', async () => {
@@ -67,6 +69,43 @@ test('GET /admin/consolidations/{id} tells what became of it, and nothing that i
   expect(queued).not.toHaveProperty('error')
 })
 
+test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown for who accepts that', async () => {
+  const app = start({ admin: memoryNights().admin })
+  const url = `/admin/consolidations/${CONSOLIDATION.id}/report`
+  const asJson = await app.inject(url)
+  expect(asJson.headers['content-type']).toMatch('application/json')
+  expect(asJson.json()).toEqual(REPORT)
+
+  const page = await app.inject({ url, headers: { accept: 'text/markdown' } })
+  expect(page.headers['content-type']).toBe('text/markdown; charset=utf-8')
+  for (const line of [
+    '# Night: promoted',
+    '| took | 245.5 s, in 2 attempts |',
+    '| training process | 291 MiB at most |',
+    '## weaver-3: promoted',
+    'firstPass rises: +0.120 (0.050 to 0.190, n = 150).',
+    '320 of 400 episodes; left out: 70 unusable, 10 nearDuplicate.',
+    '| validation.warm | 0.01235 |',
+    '| firstPass | 0.9 (0.85 to 0.94), n = 150 | 0.78 (0.71 to 0.84), n = 150 |',
+    '| explained | 0.5, n = 80 |  |',
+    '## lrm: skipped',
+    '| train.weaver | 31.4 |',
+  ]) {
+    expect(page.body.split('\n')).toContain(line)
+  }
+  expect((await app.inject({ url, headers: { accept: 'text/html' } })).statusCode).toBe(406)
+})
+
+test('GET /admin/consolidations/{id}/report says whether the night or only its report is not there', async () => {
+  const app = start({ admin: memoryNights({ report: null }).admin })
+  const codeOf = async (id: string) => {
+    const response = await app.inject(`/admin/consolidations/${id}/report`)
+    return [response.statusCode, response.json().code]
+  }
+  expect(await codeOf(CONSOLIDATION.id)).toEqual([404, 'REPORT_NOT_FOUND'])
+  expect(await codeOf('nowhere')).toEqual([404, 'CONSOLIDATION_NOT_FOUND'])
+})
+
 test('GET /admin/consolidations and /admin/artifacts list as many as asked for', async () => {
   const consolidations = Array.from({ length: 30 }, (_, n) => ({ ...CONSOLIDATION, id: `night-${n}` }))
   const artifacts = Array.from({ length: 30 }, (_, n) => ({ ...ARTIFACT, id: `artifact-${n}` }))
@@ -99,7 +138,7 @@ test('a database that is away is a 503 with Retry-After, of every route', async 
   const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
   const admin = {
     fingerprint: 'f00d',
-    consolidations: { request: away, get: away, list: away },
+    consolidations: { request: away, get: away, list: away, report: away },
     artifacts: { list: away, activate: away },
   }
   const app = start({ admin })
@@ -107,6 +146,7 @@ test('a database that is away is a 503 with Retry-After, of every route', async 
     { method: 'POST', url: '/admin/consolidations', payload: {} },
     { url: '/admin/consolidations' },
     { url: '/admin/consolidations/x' },
+    { url: '/admin/consolidations/x/report' },
     { url: '/admin/artifacts' },
     { method: 'POST', url: '/admin/artifacts/x/activate' },
   ] as const) {

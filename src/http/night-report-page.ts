@@ -1,0 +1,81 @@
+/** @file A night's report as a page to read. */
+
+import type { Metric, Metrics, NightReport, ReportedKind } from '#artifacts'
+
+const MEBIBYTE = 2 ** 20
+
+/** Markdown. Text of ours only, and none of it from a question: nothing to escape but what would end a table's cell. */
+export function nightReportPage(report: NightReport): string {
+  const { status, consolidationId, trigger, seconds, attempts, trainerPeakBytes, retired, error } = report
+  const facts = [
+    ['consolidation', `\`${consolidationId}\``],
+    ['model', `\`${report.fingerprint}\``],
+    ['triggered by', trigger],
+    ['from, to', `${report.startedAt}, ${report.endedAt}`],
+    ['took', `${seconds} s${attempts > 1 ? `, in ${attempts} attempts` : ''}`],
+    ['training process', trainerPeakBytes === null ? 'not needed' : `${mebibytes(trainerPeakBytes)} at most`],
+    ['stopped steering', retired === null ? 'not reached' : `${retired} dominated near-duplicates`],
+    ...(error === null ? [] : [['error', error]]),
+  ]
+  return [
+    `# Night: ${status}`,
+    table(['', ''], facts),
+    ...report.artifacts.map(describeKind),
+    '## Steps',
+    table(
+      ['step', 'seconds'],
+      report.steps.map((step) => [step.step, String(step.seconds)]),
+    ),
+    '',
+  ].join('\n\n')
+}
+
+function describeKind({ kind, version, status, reason, ...rest }: ReportedKind): string {
+  const { episodes, losses, metrics, baseline } = rest
+  const leftOut = Object.entries(episodes.leftOut).map(([why, count]) => `${count} ${why}`)
+  const names = [...new Set([...Object.keys(metrics), ...Object.keys(baseline)])]
+  return [
+    `## ${version ?? kind}: ${status ?? 'not decided'}`,
+    ...(reason === null ? [] : [`${reason}.`]),
+    `${episodes.learnedFrom} of ${episodes.remembered} episodes${leftOut.length > 0 ? `; left out: ${leftOut.join(', ')}` : ''}.`,
+    ...(Object.keys(losses).length === 0
+      ? []
+      : [
+          table(
+            ['loss', ''],
+            Object.entries(losses).map(([name, loss]) => [name, digits(loss)]),
+          ),
+        ]),
+    ...(names.length === 0
+      ? []
+      : [
+          table(
+            ['held-out', 'candidate', 'before'],
+            names.map((name) => [name, show(metrics, name), show(baseline, name)]),
+          ),
+        ]),
+  ].join('\n\n')
+}
+
+function show(metrics: Metrics, name: string): string {
+  const metric: Metric | undefined = metrics[name]
+  if (metric === undefined) return ''
+  const { value, low, high, n } = metric
+  const interval = low === undefined || high === undefined ? '' : ` (${digits(low)} to ${digits(high)})`
+  return `${digits(value)}${interval}, n = ${n}`
+}
+
+/** Four significant ones, and no trailing zeros. */
+function digits(value: number): string {
+  return String(Number(value.toPrecision(4)))
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / MEBIBYTE)} MiB`
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}

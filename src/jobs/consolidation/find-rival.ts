@@ -1,0 +1,36 @@
+/** @file What a candidate has to beat. */
+
+import type { Artifact, ArtifactKind } from '#artifacts'
+import { hasCode } from '#errors'
+import type { Contestant } from './artifact-training.ts'
+import type { Night } from './night.ts'
+
+export interface Rival {
+  /** What serves now; null when nothing does, or it has to go anyway. */
+  readonly rival: Contestant | null
+  /** Why that is no measure; goes with the verdict's reason. */
+  readonly remark: string
+}
+
+/** What serves is no measure when it was trained on episodes that have been deleted since, or its bytes are damaged. */
+export async function findRival(night: Night, kind: ArtifactKind): Promise<Rival> {
+  const { [kind]: active } = await night.artifacts.active(night.consolidation.fingerprint)
+  if (active === undefined) return { rival: null, remark: '' }
+  if (active.stale) {
+    return { rival: null, remark: `; ${active.version} knows deleted episodes and is no measure` }
+  }
+  try {
+    return { rival: await withBytes(night, active), remark: '' }
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
+    return { rival: null, remark: `; ${active.version} is damaged and is no measure` }
+  }
+}
+
+/** @throws ServiceError ARTIFACT_INVALID */
+export async function withBytes(
+  { artifacts }: Pick<Night, 'artifacts'>,
+  artifact: Artifact,
+): Promise<Contestant> {
+  return { artifact, bytes: await artifacts.bytes(artifact.id) }
+}
