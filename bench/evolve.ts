@@ -11,7 +11,7 @@
  * that came together is remembered first is not the same in every run; times per problem are of one request at a time.
  */
 
-import { mkdir, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measureCurves } from './evolve/curves.ts'
@@ -34,6 +34,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
+const DOCS = join(import.meta.dirname, '../docs/bench')
 const sizes = values.quick ? QUICK : FULL
 const seeds = values.seeds
   .split(',')
@@ -46,13 +47,17 @@ await using bench = await openWorkbench()
 const { id: model, fingerprint, profile } = bench.engine.model
 console.log(`# Days and nights of ${model}, seeds ${seeds.join(', ')}\n\n${JSON.stringify(machine)}`)
 
+/** By part; each says what it was measured on, since parts may be run one by one. */
 const measured: Record<string, object> = {}
-const seconds: Record<string, number> = {}
 async function part(names: readonly string[], measure: () => Promise<Record<string, object>>) {
-  if (!names.some((name) => parts.has(name))) return
+  const wanted = names.filter((name) => parts.has(name))
+  if (wanted.length === 0) return
   const started = performance.now()
-  Object.assign(measured, await measure())
-  seconds[names.join(' and ')] = Math.round((performance.now() - started) / 1000)
+  const reports = await measure()
+  const seconds = Math.round((performance.now() - started) / 1000)
+  console.log(`\n${wanted.join(' and ')}: ${seconds} s`)
+  const on = { machine, model, fingerprint, defaults: profile.defaults, seeds, sizes, seconds }
+  for (const name of wanted) measured[name] = { ...on, ...reports[name] }
 }
 
 const days = observeDays(sizes)
@@ -70,21 +75,18 @@ await part(['days', 'far'], async () => {
 await part(['curves'], async () => ({ curves: await measureCurves(bench, seeds[0]!, sizes.curves) }))
 await part(['forgetting'], async () => ({ forgetting: await measureForgetting(bench, seeds, sizes) }))
 await part(['poisoning'], async () => ({ poisoning: await measurePoisoning(bench, seeds, sizes) }))
-console.log(`\nSeconds: ${JSON.stringify(seconds)}`)
 
 async function reportDays(): Promise<object> {
   const report = days.report()
-  if (values.docs) await writeDocs('evolve-days.svg', drawPlots(plotDays(report.days)))
+  if (values.docs) await writeFile(join(DOCS, 'evolve-days.svg'), drawPlots(plotDays(report.days)))
   return report
 }
 
-async function writeDocs(name: string, content: string): Promise<void> {
-  const folder = join(import.meta.dirname, '../docs/bench')
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, name), content)
+const record = (parts: object) => `${JSON.stringify(parts, null, 2)}\n`
+if (values.json !== undefined) await writeFile(values.json, record(measured))
+if (values.docs) {
+  // Parts that were not run now stay as they are.
+  const file = join(DOCS, 'evolve.json')
+  const known = await readFile(file, 'utf8').then(JSON.parse, () => ({}))
+  await writeFile(file, record({ ...known, ...measured }))
 }
-
-const record = { machine, model, fingerprint, defaults: profile.defaults, seeds, sizes, seconds, ...measured }
-const json = `${JSON.stringify(record, null, 2)}\n`
-if (values.docs) await writeDocs('evolve.json', json)
-if (values.json !== undefined) await writeFile(values.json, json)

@@ -51,7 +51,9 @@ export function observeDays({ heldOut, days: count, paced }: Sizes): DaysObserve
         const before = days[0]!.arms.get(arm.name)
         note(arm.name, day === 0 ? await measureArm(world, arm, problems) : before!.at(-1)!)
       }
-      for (const arm of LED) note(arm.name, await measureArm(world, arm, problems))
+      // With nothing to be led by, all of these are the same.
+      const unled = day === 0 ? await measureArm(world, LED[0]!, problems) : null
+      for (const arm of LED) note(arm.name, unled ?? (await measureArm(world, arm, problems)))
       const each = paced * ARMS.length
       const timed = makeProblems({ split: 'heldout', count: (day + 1) * each, seed: seed + 1000 })
       const times = await measurePace(world, ARMS, timed.slice(day * each))
@@ -114,7 +116,7 @@ function printYesterdays(reports: readonly DaysReport[]): void {
         day,
         night.episodes,
         night.seconds,
-        Math.round(night.trainerMiB),
+        night.trainerMiB ?? '',
         night.explained ?? '',
         night.status,
         night.reason ?? '',
@@ -132,18 +134,19 @@ export function plotDays(reports: readonly DaysReport[]): readonly Plot[] {
     [withDraft(WEAVER, 'lazy').name, 'weaver'],
     [withDraft(BOTH, 'lazy').name, 'both'],
   ] as const
-  const plot = (measure: Measure, label: string): Plot => ({
-    title: label,
+  // One legend for all, where no line runs.
+  const plot = (measure: Measure, label: string, legend: Plot['legend'] = null): Plot => ({
+    title: `${label} on held-out problems`,
     x: { label: 'days and nights' },
-    y: { label: `${label.toLowerCase()} on held-out problems` },
+    y: { label: label.toLowerCase() },
+    legend,
     series: plotted.map(([arm, name]) => ({
       name,
       points: reports.map(({ day, arms }) => [day, arms[arm]![measure].value] as const),
     })),
   })
   return [
-    plot('accuracy', 'Accuracy'),
-    plot('firstPass', 'Right without a step'),
+    plot('accuracy', 'Accuracy', { x: 0.5, y: 0.08 }),
     plot('steps', 'Optimiser steps'),
     plot('generatedTokens', 'Generated tokens'),
   ]

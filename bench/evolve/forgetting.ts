@@ -43,7 +43,7 @@ export async function measureForgetting(
   const nights: Night[] = []
   const keyOf = (phase: number, half: number, arm: string) => `${phase} ${half} ${arm}`
   for (const seed of seeds) {
-    const world = await freshWorld(bench)
+    await using world = await freshWorld(bench)
     const note = async (phase: number, arms: readonly (typeof MEMORY)[]) => {
       for (const half of HALVES.keys()) {
         const problems = problemsOf(half, { split: 'heldout', count: perHalf, seed })

@@ -33,10 +33,11 @@ export async function liveThrough(
 ): Promise<void> {
   for (const seed of seeds) {
     const stream = makeProblems({ split: 'train', count: days * perDay, seed })
-    const world = await freshWorld(bench)
+    await using world = await freshWorld(bench)
     const show = async (day: number, yesterday: readonly Tally[], night: Night | null) => {
       const morning = { world, seed, day, isLast: day === days, yesterday, night }
       for (const observer of observers) await observer.look(morning)
+      console.error(`seed ${seed}, day ${day} of ${days}: ${Math.round(performance.now() / 1000)} s`)
     }
     await show(0, [], null)
     for (let day = 1; day <= days; day++) {

@@ -46,7 +46,7 @@ async function live(
   { attack, seed, sizes }: { attack: Attack; seed: number; sizes: Sizes },
 ): Promise<void> {
   const { poisonedDays, perDay, poison, heldOut } = sizes
-  const world = await freshWorld(bench)
+  await using world = await freshWorld(bench)
   const days = makeProblems({ split: 'train', count: poisonedDays * perDay, seed })
   const lies = liesAbout(attack, Math.round((perDay * poison) / (1 - poison)), poisonedDays, seed)
   for (let day = 0; day < poisonedDays; day++) {

@@ -1,7 +1,8 @@
 /** @file A memory that starts empty, what nights make of it, and solvers that have both. */
 
+import { createArtifactStore } from '#artifacts'
 import type { Engine, SolveDefaults } from '#engine'
-import { type ActiveModels, createSolver, NOTHING_LEARNED, type Solver } from '#solving'
+import { createSolver, type Solver, watchArtifacts } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { concurrently } from '../concurrently.ts'
 import { type Ask, type Solved, solveAll } from '../quality/measure.ts'
@@ -9,7 +10,7 @@ import { withDefaults } from '../quality/solvers.ts'
 import type { Workbench } from '../quality/workbench.ts'
 import { holdNight, type Night } from './night.ts'
 
-export interface World {
+export interface World extends AsyncDisposable {
   readonly engine: Engine
   /** As served now, with `changes` to the profile's defaults. */
   solver(changes?: Partial<SolveDefaults>): Solver
@@ -21,14 +22,18 @@ export interface World {
   index(ids: readonly (string | null)[]): Promise<void>
 }
 
+/** Nobody else trains here: what serves changes after a night, and is looked for then. */
+const NEVER = 2 ** 31 - 1
+
 /** Everything that was remembered or learned before is gone. `changes` hold for its days, its nights and its solvers. */
 export async function freshWorld(bench: Workbench, changes: Partial<SolveDefaults> = {}): Promise<World> {
   await bench.database.pool.query('truncate episodes, outbox, consolidations, artifacts cascade')
   const engine = withDefaults(bench.engine, changes)
   const { episodes, logger } = bench
-  let learned: ActiveModels = NOTHING_LEARNED
+  const artifacts = createArtifactStore({ database: bench.database })
+  const watcher = watchArtifacts({ artifacts, engine, logger, pollMs: NEVER })
   const solver: World['solver'] = (more = {}) =>
-    createSolver({ engine: withDefaults(engine, more), episodes, logger, learned: () => learned })
+    createSolver({ engine: withDefaults(engine, more), episodes, logger, learned: watcher.current })
   const index: World['index'] = async (ids) => {
     const kept = ids.filter((id) => id !== null)
     await concurrently(kept, 4, (id) => episodes.index('bench', id))
@@ -46,9 +51,10 @@ export async function freshWorld(bench: Workbench, changes: Partial<SolveDefault
       return solved
     },
     async sleep() {
-      const { night, serving } = await holdNight({ ...bench, engine }, learned)
-      learned = serving
+      const night = await holdNight({ ...bench, engine })
+      await watcher.refresh()
       return night
     },
+    [Symbol.asyncDispose]: watcher.close,
   }
 }

@@ -18,6 +18,8 @@ export interface Plot {
   readonly series: readonly Series[]
   /** Vertical lines with a word beside them. */
   readonly marks?: readonly { readonly x: number; readonly label: string }[]
+  /** Where the names of several series begin, in shares of the plot from its top left, which they stand in unless given; null: nowhere. */
+  readonly legend?: { readonly x: number; readonly y: number } | null
 }
 
 /** Of all plots of one picture, which stand side by side. */
@@ -47,7 +49,7 @@ interface Scale {
   at(value: number): number
 }
 
-function draw({ title, x, y, series, marks = [] }: Plot): string {
+function draw({ title, x, y, series, marks = [], legend = { x: 0, y: 0 } }: Plot): string {
   const usable = ([px, py]: readonly [number, number]) =>
     [px, py].every(Number.isFinite) && (!x.log || px > 0) && (!y.log || py > 0)
   const drawn = series.map((each) => ({ ...each, points: each.points.filter(usable) }))
@@ -84,11 +86,12 @@ function draw({ title, x, y, series, marks = [] }: Plot): string {
         colour(index),
       ),
     ),
-    ...(drawn.length > 1 ? drawn : []).flatMap(({ name }, index) => {
-      const at = top + 14 + 17 * index
+    ...(legend === null || drawn.length < 2 ? [] : drawn).flatMap(({ name }, index) => {
+      const from = round(left + 10 + (legend?.x ?? 0) * inner)
+      const at = round(top + 14 + (legend?.y ?? 0) * tall + 17 * index)
       return [
-        `<line x1="${left + 10}" y1="${at - 4}" x2="${left + 30}" y2="${at - 4}" stroke="${colour(index)}" stroke-width="2"/>`,
-        text(left + 36, at, name, 'start', HALO),
+        `<line x1="${from}" y1="${at - 4}" x2="${from + 20}" y2="${at - 4}" stroke="${colour(index)}" stroke-width="2"/>`,
+        text(from + 26, at, name, 'start', HALO),
       ]
     }),
   ].join('\n')

@@ -16,7 +16,7 @@ export async function measureStream(
   seed: number,
   { stream, bin }: CurveSizes,
 ): Promise<Curve> {
-  const world = await freshWorld(bench)
+  await using world = await freshWorld(bench)
   const problems = makeProblems({ split: 'train', count: stream, seed })
   const points: Point[] = []
   for (let first = 0; first < stream; first += bin) {
@@ -34,7 +34,7 @@ export async function measureStream(
 
 /** Held-out problems by what is remembered; and the night after each size, from a weaver of the size before. */
 export async function measureMemory(bench: Workbench, seed: number, sizes: CurveSizes) {
-  const world = await freshWorld(bench)
+  await using world = await freshWorld(bench)
   const heldOut = makeProblems({ split: 'heldout', count: sizes.heldOut, seed })
   const stream = makeProblems({ split: 'train', count: Math.max(...sizes.memory), seed })
   const points: Point[] = []
@@ -55,7 +55,7 @@ export async function measureMemory(bench: Workbench, seed: number, sizes: Curve
     'What a night costs',
     ['episodes', 'seconds', 'trainer MiB', 'explained', 'gate', 'its word'],
     nights.map(({ episodes, seconds, trainerMiB, explained, status, reason }) => [
-      ...[episodes, seconds, Math.round(trainerMiB), explained ?? '', status, reason ?? ''],
+      ...[episodes, seconds, trainerMiB ?? '', explained ?? '', status, reason ?? ''],
     ]),
   )
   const curve: Curve = { title: 'By what is remembered', over: 'problems remembered', points }

@@ -15,7 +15,7 @@ export async function measureIntervals(bench: Workbench, seed: number, sizes: Cu
   const heldOut = makeProblems({ split: 'heldout', count, seed })
   const points: Point[] = []
   for (const interval of intervals) {
-    const world = await freshWorld(bench)
+    await using world = await freshWorld(bench)
     const lived = []
     const nights = []
     for (let first = 0; first < nightly; first += interval) {

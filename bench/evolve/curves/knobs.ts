@@ -15,7 +15,7 @@ export async function measureShared(
   seed: number,
   sizes: CurveSizes,
 ): Promise<readonly Curve[]> {
-  const world = await freshWorld(bench)
+  await using world = await freshWorld(bench)
   await world.live(makeProblems({ split: 'train', count: sizes.remembered, seed }))
   await world.sleep()
   const heldOut = makeProblems({ split: 'heldout', count: sizes.heldOut, seed })
@@ -72,7 +72,7 @@ async function measureOne(
   changes: Partial<SolveDefaults>,
   at: number,
 ): Promise<readonly Point[]> {
-  const world = await freshWorld(bench, changes)
+  await using world = await freshWorld(bench, changes)
   await world.live(makeProblems({ split: 'train', count: remembered, seed }))
   const { status, explained } = await world.sleep()
   const heldOut = makeProblems({ split: 'heldout', count, seed })
