@@ -2,6 +2,7 @@
 
 import { makeProblems, type Problem, trainedFamilies } from '../../models/order-of-operations/problems.ts'
 import type { Workbench } from '../quality/workbench.ts'
+import { progress } from '../report/progress.ts'
 import { printTable } from '../report/table.ts'
 import { BOTH, LATENT_SEEK, MEMORY, measureArm, WEAVER } from './arms.ts'
 import type { Night } from './night.ts'
@@ -59,6 +60,7 @@ export async function measureForgetting(
       await world.live(problemsOf(half, { split: 'train', count: perDay, seed: seed + index * 10_000 }))
       nights.push(await world.sleep())
       await note(index + 1, LED)
+      progress(`forgetting, seed ${seed}, day ${index + 1} of ${PHASES.length}`)
     }
   }
   return report((phase, half, arm) => tallies.get(keyOf(phase, half, arm))!, nights)

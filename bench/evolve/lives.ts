@@ -2,13 +2,14 @@
 
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import type { Workbench } from '../quality/workbench.ts'
+import { progress } from '../report/progress.ts'
 import type { Night } from './night.ts'
 import type { Sizes } from './sizes.ts'
 import { type Tally, tallyOf } from './tally.ts'
 import { freshWorld, type World } from './world.ts'
 
 /** A memory on the morning after its nth night; day 0 is before anything was remembered. */
-export interface Morning {
+interface Morning {
   readonly world: World
   readonly seed: number
   readonly day: number
@@ -37,7 +38,7 @@ export async function liveThrough(
     const show = async (day: number, yesterday: readonly Tally[], night: Night | null) => {
       const morning = { world, seed, day, isLast: day === days, yesterday, night }
       for (const observer of observers) await observer.look(morning)
-      console.error(`seed ${seed}, day ${day} of ${days}: ${Math.round(performance.now() / 1000)} s`)
+      progress(`seed ${seed}, day ${day} of ${days}`)
     }
     await show(0, [], null)
     for (let day = 1; day <= days; day++) {

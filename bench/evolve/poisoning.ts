@@ -8,6 +8,7 @@ import { createSolver } from '#solving'
 import { makeProblems, type Problem } from '../../models/order-of-operations/problems.ts'
 import { solveAll } from '../quality/measure.ts'
 import type { Workbench } from '../quality/workbench.ts'
+import { progress } from '../report/progress.ts'
 import { printTable } from '../report/table.ts'
 import { BOTH, MEMORY, measureArm, WEAVER } from './arms.ts'
 import type { Night } from './night.ts'
@@ -35,7 +36,10 @@ export async function measurePoisoning(bench: Workbench, seeds: readonly number[
   for (const attack of ATTACKS) {
     const attacked: Attacked = { arms: new Map(), ofTarget: new Map(), nights: [], injected: 0 }
     lived[attack] = attacked
-    for (const seed of seeds) await live(bench, attacked, { attack, seed, sizes })
+    for (const seed of seeds) {
+      await live(bench, attacked, { attack, seed, sizes })
+      progress(`lies about ${attack}, seed ${seed}`)
+    }
   }
   return report(lived)
 }

@@ -17,7 +17,7 @@ export interface Tally {
 
 export type Measure = keyof Tally
 
-export const MEASURES = [
+const MEASURES = [
   'accuracy',
   'firstPass',
   'steps',
@@ -64,7 +64,7 @@ export function differenceOf(ours: BySeed, theirs: BySeed, measure: Measure): Fi
   )
 }
 
-export function figureOf(bySeed: readonly (readonly number[])[]): Figure {
+function figureOf(bySeed: readonly (readonly number[])[]): Figure {
   const all = bySeed.flat()
   const means = bySeed.map(mean)
   return {
