@@ -308,7 +308,7 @@ test.each<[InjectOptions, Expectation]>([
   [night({ artifacts: ['lrm', 'lrm'] }), invalid('/artifacts')],
   [night({ artifacts: ['LRM'] }), invalid('/artifacts/0')],
   // Until there is one to train.
-  [night({ artifacts: ['weaver'] }), invalid('/artifacts/0')],
+  [night({ artifacts: ['weavers'] }), invalid('/artifacts/0')],
   [night({ force: 'true' }), invalid('/force')],
   [night({ force: 1 }), invalid('/force')],
   [night({ force: null }), invalid('/force')],
