@@ -57,7 +57,7 @@ export const FULL: Sizes = {
     memory: [0, 25, 50, 100, 200, 400, 800],
     topK: [0, 1, 2, 3, 4, 8, 16],
     latents: [2, 3, 4, 6, 8],
-    minSimilarity: [-1, 0.5, 0.7, 0.8, 0.9, 0.95],
+    minSimilarity: [-1, 0.5, 0.8, 0.9, 0.95, 0.98],
     marginSteps: [0, 3],
     intervals: [50, 100, 200, 400],
     nightly: 400,
