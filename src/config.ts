@@ -1,6 +1,7 @@
 /** @file Everything that can be set from outside: one schema over environment variables, read once by the roots. */
 
 import { resolve } from 'node:path'
+import { CronExpressionParser } from 'cron-parser'
 import { type Static, type TSchema, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { type Fault, ServiceError } from '#errors'
@@ -67,6 +68,19 @@ export const Environment = Type.Object({
     description:
       'Engine processes of the model: on CUDA one per device from `CUDA_DEVICE` on, on the CPU they share the cores.',
   }),
+  NIGHT_CRON: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'When nights begin, as a cron expression in UTC of 5 fields, or 6 with seconds: `0 3 * * *` is every day at three. Unset: on no schedule.',
+    }),
+  ),
+  NIGHT_EVERY_EPISODES: Type.Integer({
+    minimum: 0,
+    maximum: 1_000_000,
+    default: 200,
+    description: 'New episodes of a model after which a night of it begins; 0 begins none for that.',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description:
@@ -110,6 +124,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       faults.push({ pointer: `/${name}`, detail: `expected ${expectation(schema)}` })
     values[name] = value
   }
+  const cron = values['NIGHT_CRON']
+  if (typeof cron === 'string' && !isCron(cron)) {
+    faults.push({
+      pointer: '/NIGHT_CRON',
+      detail: 'expected a cron expression of 5 fields, or 6 with seconds, that is due some day',
+    })
+  }
   if (values['REDIS_URL'] !== undefined && values['DATABASE_URL'] === undefined) {
     faults.push({
       pointer: '/REDIS_URL',
@@ -126,6 +147,16 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
 function satisfies(schema: TSchema, value: string | number): boolean {
   const isUrl = 'pattern' in schema
   return Compile(schema).Check(value) && (!isUrl || URL.canParse(String(value)))
+}
+
+function isCron(text: string): boolean {
+  const fields = text.split(/\s+/).length
+  if (fields !== 5 && fields !== 6) return false
+  try {
+    return CronExpressionParser.parse(text, { tz: 'UTC' }).hasNext()
+  } catch {
+    return false
+  }
 }
 
 function expectation(schema: TSchema): string {
@@ -149,6 +180,7 @@ function group(env: Environment) {
       cudaDevice: env.CUDA_DEVICE,
       replicas: env.ENGINE_REPLICAS,
     },
+    nights: { cron: env.NIGHT_CRON ?? null, everyEpisodes: env.NIGHT_EVERY_EPISODES },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
     /** 0 keeps episodes. */

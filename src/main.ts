@@ -43,7 +43,12 @@ async function start(config: Config): Promise<void> {
   if (database.kind === 'embedded') {
     // Nobody else can reach this database, so its work is done here.
     const outbox = createOutbox({ database })
-    keep(queues.startWorker({ store: episodes, outbox, nights, episodeTtlDays: config.episodes.ttlDays }))
+    keep(
+      queues.startWorker({
+        ...{ store: episodes, outbox, nights, nightTriggers: config.nights },
+        episodeTtlDays: config.episodes.ttlDays,
+      }),
+    )
   }
 
   const learned = keep(watchArtifacts({ artifacts, engine, logger }))

@@ -44,6 +44,7 @@ async function start(config: Config): Promise<void> {
           return { engine, close: engine.close }
         },
       }),
+      nightTriggers: config.nights,
       episodeTtlDays: config.episodes.ttlDays,
     }),
   )

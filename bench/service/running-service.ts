@@ -10,6 +10,9 @@ import type { EventLoopDelay } from './event-loop-probe.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
+/** A night would train beside what is timed. */
+const NO_NIGHTS = { NIGHT_EVERY_EPISODES: '0' }
+
 export interface RunningService {
   readonly origin: string
   readonly pid: number
@@ -29,7 +32,13 @@ export async function startService(dataDir: string, logLevel = 'warn'): Promise<
     ['--import', join(import.meta.dirname, 'event-loop-probe.ts'), 'src/main.ts'],
     {
       cwd: ROOT,
-      env: { PATH: process.env['PATH'], PORT: String(port), DATA_DIR: dataDir, LOG_LEVEL: logLevel },
+      env: {
+        PATH: process.env['PATH'],
+        PORT: String(port),
+        DATA_DIR: dataDir,
+        LOG_LEVEL: logLevel,
+        ...NO_NIGHTS,
+      },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     },
   )

@@ -11,6 +11,9 @@ import type { OutboxKind } from '#episodes'
 export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 
+/** Of the schedule: not from the outbox, and about nothing in particular. */
+export const NIGHT_DUE = 'night.due'
+
 export const IndexEpisode = Type.Object({
   tenantId: Type.String({ minLength: 1 }),
   episodeId: Type.String({ minLength: 1 }),

@@ -16,16 +16,19 @@ export interface MaintenanceParts {
   readonly database: Pick<Database, 'pool'>
   readonly outbox: Pick<Outbox, 'recover' | 'prune'>
   readonly consolidations?: Pick<ConsolidationStore, 'recover'> | undefined
+  /** Asks for nights that are due. */
+  readonly requestNights?: (() => Promise<void>) | undefined
   /** 0 keeps episodes. */
   readonly episodeTtlDays: number
   readonly logger: Logger
 }
 
-/** Runs at once and then every minute: lost work back in line, old outbox rows and old episodes away. */
+/** Runs at once and then every minute: lost work back in line, old outbox rows and old episodes away, nights begun. */
 export function startMaintenance({
   database,
   outbox,
   consolidations,
+  requestNights,
   episodeTtlDays,
   logger,
 }: MaintenanceParts): { close(): Promise<void> } {
@@ -41,6 +44,7 @@ export function startMaintenance({
       const pruned = await pruneEpisodes(database, new Date(Date.now() - episodeTtlDays * DAY_MS))
       if (pruned > 0) logger.info({ pruned, episodeTtlDays }, 'old episodes deleted')
     }
+    await requestNights?.()
   }
 
   async function run(): Promise<void> {

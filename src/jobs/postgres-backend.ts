@@ -7,6 +7,7 @@ import { coerceError, ServiceError } from '#errors'
 import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
+import { scheduleNights } from './night-schedule.ts'
 import { givingBack } from './put-back.ts'
 
 /** The embedded database's search path names it, because a client there cannot set one of its own. */
@@ -49,6 +50,7 @@ export function createQueueInPostgres({ database, logger }: PostgresBackendOptio
             jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
           )
         },
+        scheduleNights: (cron) => scheduleNights(queue, cron),
         close: () => queue.close(),
       }
     },

@@ -7,6 +7,7 @@ import { coerceError, ServiceError } from '#errors'
 import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
+import { scheduleNights } from './night-schedule.ts'
 import { givingBack } from './put-back.ts'
 
 export interface RedisBackendOptions {
@@ -56,6 +57,7 @@ export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions)
             jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
           )
         },
+        scheduleNights: (cron) => scheduleNights(queue, cron),
         close: () => queue.close(),
       }
     },

@@ -5,16 +5,27 @@ import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
 import type { NightParts } from './consolidation/night.ts'
 import { createConsolidationProcessor } from './consolidation/process-consolidation.ts'
+import { requestDueNights } from './consolidation/request-due.ts'
 import type { QueueBackend } from './job-queue.ts'
+import { keepSchedule } from './keep-schedule.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
+
+export interface NightTriggers {
+  /** In UTC; null: no schedule. */
+  readonly cron: string | null
+  /** New episodes of a model after which a night of it is due; 0: never for that. */
+  readonly everyEpisodes: number
+}
 
 export interface WorkerParts {
   readonly store: Pick<EpisodeStore, 'index'>
   readonly outbox: Outbox
   /** Absent: consolidations wait for a worker that has them. */
   readonly nights?: NightParts
+  /** Absent: nights come when they are asked for, and a schedule that somebody has set stays. */
+  readonly nightTriggers?: NightTriggers
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
 }
@@ -38,6 +49,7 @@ export function startWorker({
   store,
   outbox,
   nights,
+  nightTriggers,
   episodeTtlDays = 0,
 }: StartWorkerParts): RunningWorker {
   const stopping = new AbortController()
@@ -45,9 +57,21 @@ export function startWorker({
     episodes: backend.openQueue('episodes'),
     consolidations: backend.openQueue('consolidations'),
   }
+  async function requestNights(trigger: 'schedule' | 'episodes', fewest: number): Promise<void> {
+    if (nights === undefined) return
+    for (const { id, fingerprint } of await requestDueNights(nights, { trigger, fewest }))
+      logger.info({ consolidation: id, fingerprint, trigger }, 'a night is due')
+  }
+  const every = nightTriggers?.everyEpisodes ?? 0
   // One backend serves the embedded database: more jobs at once would only wait for each other.
   const concurrency = database.kind === 'embedded' ? 1 : 8
-  const workers = [backend.openWorker('episodes', createProcessor({ store }), { concurrency })]
+  const workers = [
+    backend.openWorker(
+      'episodes',
+      createProcessor({ store, requestNights: () => requestNights('schedule', 1) }),
+      { concurrency },
+    ),
+  ]
   if (nights !== undefined) {
     const process = createConsolidationProcessor(nights, stopping.signal)
     workers.push(backend.openWorker('consolidations', process, { concurrency: 1 }))
@@ -57,13 +81,16 @@ export function startWorker({
     database,
     outbox,
     consolidations: nights?.consolidations,
+    requestNights: every > 0 ? () => requestNights('episodes', every) : undefined,
     episodeTtlDays,
     logger,
   })
+  const schedule =
+    nightTriggers === undefined ? null : keepSchedule(queues.episodes, nightTriggers.cron, logger)
 
   async function close(): Promise<void> {
     stopping.abort()
-    await Promise.all([relay.close(), maintenance.close()])
+    await Promise.all([relay.close(), maintenance.close(), schedule?.close()])
     await Promise.all(workers.map((worker) => worker.close()))
     await Promise.all(Object.values(queues).map((queue) => queue.close()))
   }

@@ -76,7 +76,7 @@ function spawnService(env: Readonly<Record<string, string>>) {
   let err = ''
   const service = spawn(process.execPath, ['src/main.ts'], {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', ...env },
+    env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', NIGHT_EVERY_EPISODES: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   service.stdout.on('data', (chunk) => {

@@ -19,6 +19,7 @@ test('an empty environment gives the embedded service on loopback', () => {
     database: null,
     redis: null,
     engine: { executionProvider: 'auto', cudaDevice: 0, replicas: 1 },
+    nights: { cron: null, everyEpisodes: 200 },
     logger: { level: 'info' },
     shutdownTimeoutMs: 30_000,
     episodes: { ttlDays: 0 },
@@ -38,6 +39,8 @@ test('reads every variable', () => {
     EXECUTION_PROVIDER: 'cuda',
     CUDA_DEVICE: '3',
     ENGINE_REPLICAS: '4',
+    NIGHT_CRON: '*/5 3 * * 1-5',
+    NIGHT_EVERY_EPISODES: '0',
     LOG_LEVEL: 'trace',
     SHUTDOWN_TIMEOUT_MS: '0',
     EPISODE_TTL_DAYS: '90',
@@ -48,6 +51,7 @@ test('reads every variable', () => {
     database: { url: 'postgresql://u:p@db/circadian' },
     redis: { url: 'rediss://cache:6380' },
     engine: { directory: './models/mine', executionProvider: 'cuda', cudaDevice: 3, replicas: 4 },
+    nights: { cron: '*/5 3 * * 1-5', everyEpisodes: 0 },
     logger: { level: 'trace' },
     shutdownTimeoutMs: 0,
     episodes: { ttlDays: 90 },
@@ -95,6 +99,22 @@ test.each(['mysql://db', 'postgres//db', 'postgres://[::1', 'db:5432'])(
     expect(faultsOf({ DATABASE_URL })).toMatchObject({ faults: [{ pointer: '/DATABASE_URL' }] })
   },
 )
+
+test.each([
+  '3',
+  '0 3 * *',
+  '0 3 * * * * *',
+  '60 3 * * *',
+  '0 3 * * moon',
+  '0 0 30 2 *',
+  'every day at three',
+])('refuses %s as a schedule', (NIGHT_CRON) => {
+  expect(faultsOf({ NIGHT_CRON })).toMatchObject({ faults: [{ pointer: '/NIGHT_CRON' }] })
+})
+
+test.each(['0 3 * * *', '0 0 3 * * 6', '*/15 * * * *', '0 3 1,15 * *'])('takes %s as a schedule', (cron) => {
+  expect(loadConfig({ NIGHT_CRON: ` ${cron} ` }).nights.cron).toBe(cron)
+})
 
 test('cannot be changed, at any depth', () => {
   const config = loadConfig({ DATABASE_URL: 'postgres://db/x' })

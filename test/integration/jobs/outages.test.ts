@@ -75,6 +75,7 @@ describe.skipIf(servers === null)('outages', () => {
           DATABASE_URL: test.url,
           REDIS_URL: redis === null ? '' : await emptyRedis(redis),
           LOG_LEVEL: 'info',
+          NIGHT_EVERY_EPISODES: '0',
         }
         const startWorker = async () => {
           const child = startProgram(WORKER, { env })
