@@ -1,36 +1,42 @@
-/** @file The graphs of an engine process, in this process: real ONNX Runtime without messages. */
+/** @file Graphs on real ONNX Runtime, in this process instead of one of their own. */
 
 import type { GraphRunner } from '#algorithms'
 import { createGraphs } from '../../src/engine/child/graphs.ts'
+import { inTurn } from '../../src/engine/child/in-turn.ts'
+import type { GraphOperationName, Handlers } from '../../src/engine/protocol.ts'
+import { type GraphProcess, openRemoteGraph } from '../../src/engine/remote-graph.ts'
 
-/** Runs one thing at a time, as a session needs it. */
-export function graphRunner(): GraphRunner & { readonly open: () => number } {
-  let last = Promise.resolve<unknown>(undefined)
-  const graphs = createGraphs({
-    provider: 'cpu',
-    cudaDevice: 0,
-    threads: 1,
-    turn: (task) => {
-      const turn = last.then(task)
-      last = turn.catch(() => undefined)
-      return turn
-    },
-  })
-  let loaded = 0
+/** A runner as a trainer is one: with `state` and `carry`, one run after the other. */
+export function graphRunner(): GraphRunner & {
+  /** Number of graphs loaded and not closed. */
+  readonly open: () => number
+} {
+  const here = processHere()
   const open = new Set<number>()
+  let graphsLoaded = 0
   return {
     open: () => open.size,
     async load(model, { state = {}, carry = {} } = {}) {
-      const graph = ++loaded
-      await graphs.loadGraph({ graph, model, state, carry })
-      open.add(graph)
+      const id = ++graphsLoaded
+      await here.call('loadGraph', { graph: id, model, state, carry })
+      open.add(id)
+      const graph = openRemoteGraph({ id, use: (task) => task(here), holders: () => [here] })
       return {
-        run: async (feeds, fetches) => (await graphs.runGraph({ graph, feeds, fetches })) as never,
-        read: async (names) => (await graphs.readGraph({ graph, names })) as never,
+        ...graph,
         async close() {
-          if (open.delete(graph)) await graphs.closeGraph({ graph })
+          await graph.close()
+          open.delete(id)
         },
       }
     },
   }
+}
+
+/** What an engine process does with calls for graphs, without the border that they cross. */
+function processHere(): GraphProcess {
+  const handlers: Handlers<GraphOperationName> = createGraphs({
+    ...{ provider: 'cpu', cudaDevice: 0, threads: 1 },
+    turn: inTurn(),
+  })
+  return { call: async (operation, params) => await handlers[operation](params) }
 }

@@ -20,7 +20,7 @@ import type { ChatMessage, Engine, ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import { argmax, createRandom, dot, softmax } from '#tensor'
 import { noTotals } from '../../src/engine/totals.ts'
-import { graphsInProcess } from './graphs-in-process.ts'
+import { graphRunner } from './graph-runner.ts'
 
 const WORDS = [
   ...['<end>', '<system>', '<user>', '<assistant>', '<unk>'],
@@ -234,7 +234,7 @@ export function createLinearModel(world: World): LinearModel {
       embeddingMean: null,
     },
     codec: { encode, decode, encodeChat },
-    graphs: graphsInProcess(),
+    graphs: graphRunner(),
     status: () => ({
       state: 'ready',
       provider: 'cpu',
