@@ -5,7 +5,7 @@ import { float32, type Tensor } from '#tensor'
 import type { GraphRunner, Latents } from '../ports.ts'
 import { bootstrapByQuestion } from '../training/bootstrap.ts'
 import type { Parameters } from '../training/layers.ts'
-import { LEAST_QUESTIONS, splitQuestions } from '../training/split-questions.ts'
+import { countQuestions, LEAST_QUESTIONS, splitQuestions } from '../training/split-questions.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
 import type { Figure, Training, TrainingRun } from '../training/training-types.ts'
 import { weave } from './weave.ts'
@@ -87,10 +87,10 @@ export async function trainWeaver(
   if (usable.length === 0) return { skipped: `no episodes to learn from (${examples.length} unusable)` }
   const widths = new Set(usable.map((index) => examples[index]!.zBase.width))
   if (widths.size > 1) return { skipped: `latents of different widths: ${[...widths].join(', ')}` }
-  const split = splitQuestions(usable.map((index) => examples[index]!.question))
+  const questions = usable.map((index) => examples[index]!.question)
+  const split = splitQuestions(questions)
   if (split === null) {
-    const questions = new Set(usable.map((index) => examples[index]!.question)).size
-    return { skipped: `too few questions: expected ${LEAST_QUESTIONS}, got ${questions}` }
+    return { skipped: `too few questions: expected ${LEAST_QUESTIONS}, got ${countQuestions(questions)}` }
   }
   const part = (places: readonly number[]): Part => {
     const own = places.map((place) => examples[usable[place]!]!)

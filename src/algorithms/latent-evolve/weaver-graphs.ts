@@ -1,14 +1,12 @@
 /** @file The weaver as graphs: one that is trained, one that is served. */
 
-import type { TrainableModel } from '#autodiff'
+import { OPSET, type TrainableModel } from '#autodiff'
 import { createModel, createTape, int, type Model, type Tape, value } from '#onnx'
 import { float32, int64 } from '#tensor'
 import { type Parameters, storeParameters } from '../training/layers.ts'
 import type { LatentScale } from './weaver-examples.ts'
 import { emitShift, SCALE, type WeaverArchitecture } from './weaver-network.ts'
 
-/** Gelu came with 20. */
-const OPSET = 20
 /** Keeps a shift of length 0 from dividing by it. */
 const TINY = 1e-12
 

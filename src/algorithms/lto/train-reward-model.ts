@@ -3,7 +3,8 @@
 import { encodeModel } from '#onnx'
 import { deriveSeed } from '../derive-seed.ts'
 import type { GraphRunner } from '../ports.ts'
-import { LEAST_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
+import { FEWEST_QUESTIONS } from '../training/bootstrap.ts'
+import { countQuestions, LEAST_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
 import type { Training, TrainingRun } from '../training/training-types.ts'
 import { fitCalibration } from './calibrate.ts'
 import { measureAnswers } from './gate-reward-model.ts'
@@ -52,7 +53,7 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
 
 const LEAST_STEPS = 400
 
-/** The probe is convex and small: it wants a larger step, a stronger decay and nothing dropped. */
+/** The probe is convex and small: it wants larger steps and nothing dropped. */
 const PROBE = { lr: 3e-3, dropout: 0 }
 
 /** Shares of the work, for progress. */
@@ -63,8 +64,8 @@ const PROBE_SHARE = 0.1
  * 70 % of the questions; stops and calibrates on another 10 %, measures on the rest (`splitQuestions`).
  *
  * Answers whose thought is not finite or not of its stated shape are left out and counted (`options.dropped`). Held-out figures are
- * of trusted labels where there are both classes of them, else of all (`options.heldOutLabels`). Seeded: the same examples and
- * seed give the same bytes on a CPU.
+ * of trusted labels where there are enough for an interval, of both classes, else of all (`options.heldOutLabels`). Seeded: the same
+ * examples and seed give the same bytes on a CPU.
  *
  * @returns what was skipped and why when there is too little to learn from: no answers, one class, fewer than 40 questions, a
  *   split of one class, thoughts of more than one model.
@@ -168,12 +169,11 @@ function prepare(examples: readonly LabelledThought[]): Prepared | { readonly sk
   const lone = oneClass(at(usable))
   if (lone) return { skipped: `one class only: all ${usable.length} answers are ${lone}` }
 
-  const split = splitQuestions(at(usable).map(({ question }) => question))
+  const questions = at(usable).map(({ question }) => question)
+  const split = splitQuestions(questions)
   if (split === null) {
-    const questions = new Set(at(usable).map(({ question }) => question)).size
-    return {
-      skipped: `too few questions: expected ${LEAST_QUESTIONS} with labelled answers, got ${questions}`,
-    }
+    const got = countQuestions(questions)
+    return { skipped: `too few questions: expected ${LEAST_QUESTIONS} with labelled answers, got ${got}` }
   }
   const parts = {
     train: split.train.map((place) => usable[place]!),
@@ -199,10 +199,15 @@ function oneClass(examples: readonly LabelledThought[]): 'right' | 'wrong' | nul
   return examples.some(({ correct }) => correct) ? null : 'wrong'
 }
 
-/** What figures are measured on: answers with trusted labels, if both classes are among them. */
+/**
+ * What figures are measured on: answers with trusted labels, if both classes are among them and they are of enough questions for
+ * an interval. A first caller's feedback on a question or two must not leave the gate without one.
+ */
 function heldOutAnswers(examples: readonly LabelledThought[], indices: readonly number[]) {
   const trusted = indices.filter((index) => examples[index]!.trusted)
-  return trusted.length > 0 && oneClass(trusted.map((index) => examples[index]!)) === null
+  const answers = trusted.map((index) => examples[index]!)
+  const questions = new Set(answers.map(({ question }) => question)).size
+  return questions >= FEWEST_QUESTIONS && oneClass(answers) === null
     ? { indices: trusted, labels: 'trusted' }
     : { indices, labels: 'all' }
 }

@@ -13,12 +13,13 @@ export interface BootstrapOptions {
   readonly resamples?: number
 }
 
-const FEWEST_QUESTIONS = 10
+/** Fewer cannot tell how questions vary: there is no interval. */
+export const FEWEST_QUESTIONS = 10
 
 /**
  * The value of a statistic and its 95 % percentile interval, by cluster bootstrap: whole questions are drawn with replacement
  * (Field & Welsh 2007), since answers to one question share its difficulty and are not independent. No interval for fewer than
- * ten questions, which cannot tell how questions vary, or where the statistic is undefined on more than half of the resamples.
+ * ten questions, or where the statistic is undefined on more than half of the resamples.
  *
  * @param questions the question of each answer, in the order of the statistic's weights.
  */

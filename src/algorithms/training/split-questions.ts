@@ -21,13 +21,15 @@ export const LEAST_QUESTIONS = HELD_OUT.least + CALIBRATION.least + LEAST_TRAINI
  * Splits answers by question, so that no question is on two sides: 70 % to train, 10 % to calibrate (and to stop training), 20 %
  * held out, the latter two of 10 questions or more.
  *
- * Where a question falls depends on its text alone, not on a seed, the day or what else was asked: questions held out from one
- * night are held out from every other, so what serves already never knows a question that it is compared on with its rival.
+ * Where a question falls depends on its text alone, not on a seed, the day or what else was asked: a fifth of all possible questions
+ * is held out from every night, so what serves already never knows one of them when it is compared with its rival. (Where fewer than
+ * 10 of those were asked, the next ones make up the number; a night of other questions may have trained on these.) The same
+ * question is the same however it is spaced.
  *
  * @returns null for fewer than 40 questions.
  */
 export function splitQuestions(questions: readonly string[]): Split | null {
-  const ranked = [...Map.groupBy(questions.keys(), (index) => questions[index]!)]
+  const ranked = [...Map.groupBy(questions.keys(), (index) => questionKey(questions[index]!))]
     .map(([question, answers]) => ({ place: placeOf(question), answers }))
     .sort((a, b) => a.place - b.place)
   if (ranked.length < LEAST_QUESTIONS) return null
@@ -44,6 +46,16 @@ export function splitQuestions(questions: readonly string[]): Split | null {
     calibration: answers(heldOut, calibration),
     train: answers(calibration, ranked.length),
   }
+}
+
+/** What tells questions apart: their text, without the differences that nobody sees. */
+function questionKey(question: string): string {
+  return question.normalize('NFC').trim().replaceAll(/\s+/g, ' ')
+}
+
+/** How many questions there are among them, as `splitQuestions` counts. */
+export function countQuestions(questions: readonly string[]): number {
+  return new Set(questions.map(questionKey)).size
 }
 
 /** Uniform in [0, 1), from the question's text. */

@@ -60,9 +60,11 @@ test('the same examples and seed give the same bytes, another seed others', asyn
 })
 
 test('labels of little trust hardly count, and figures are of trusted ones', async () => {
-  // Two in three labels are wrong and weigh little.
+  // Of every question two labels in three are wrong and weigh little.
   const examples = syntheticThoughts(120, 9).map((example, index) =>
-    index % 3 === 0 ? example : { ...example, correct: !example.correct, weight: 0.02, trusted: false },
+    Math.floor(index / 120) % 3 === 0
+      ? example
+      : { ...example, correct: !example.correct, weight: 0.02, trusted: false },
   )
   const { metrics, heldOut, options } = trainedOf(
     await trainRewardModel(graphRunner(), examples, run(), { ...SMALL, members: 1 }),
@@ -78,6 +80,16 @@ test('without trusted labels of both classes all are measured on, and it says so
   const { heldOut, options } = trainedOf(await trainRewardModel(graphRunner(), examples, run(), QUICK))
   expect(options).toMatchObject({ heldOutLabels: 'all' })
   expect(heldOut.some((index) => !examples[index]!.trusted)).toBe(true)
+})
+
+test('trusted labels of too few questions for an interval do not decide alone', async () => {
+  const all = syntheticThoughts(60, 4)
+  const { heldOut } = trainedOf(await trainRewardModel(graphRunner(), all, run(), QUICK))
+  const spokenFor = new Set([...new Set(heldOut.map((index) => all[index]!.question))].slice(0, 9))
+  const examples = all.map((example) => ({ ...example, trusted: spokenFor.has(example.question) }))
+  const { metrics, options } = trainedOf(await trainRewardModel(graphRunner(), examples, run(), QUICK))
+  expect(options).toMatchObject({ heldOutLabels: 'all' })
+  expect(metrics['auc']).toMatchObject({ n: heldOut.length, low: expect.any(Number) })
 })
 
 test('thoughts that are no numbers are left out and counted; shorter ones are welcome', async () => {

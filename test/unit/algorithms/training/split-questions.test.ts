@@ -37,6 +37,13 @@ test('a question held out from a large night was never trained or calibrated on 
   }
 })
 
+test('the same question in other spacing is on the same side', () => {
+  const questions = asked(200, 1).flatMap((question) => [question, ` ${question.replace(' ', '\n  ')} `])
+  const sides = Object.values(splitQuestions(questions)!)
+  expect(sides.flat().length).toBe(400)
+  for (const side of sides) expect(side.every((index: number) => side.includes(index ^ 1))).toBe(true)
+})
+
 test('fewer than 40 questions are too few', () => {
   expect(splitQuestions(asked(39, 100))).toBeNull()
   expect(splitQuestions([])).toBeNull()
