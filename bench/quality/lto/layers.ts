@@ -54,6 +54,7 @@ export function plotLayers(prefixes: readonly LayerPrefix[]): Plot {
     title: 'AUC by layer prefix',
     x: { label: 'states up to layer' },
     y: { label: 'AUC' },
+    legend: { x: 0.5, y: 0.7 },
     series: [
       { name: 'LRM', points: prefixes.map(({ layer, auc }) => [layer, auc]) },
       { name: 'linear probe', points: prefixes.map(({ layer, linearAuc }) => [layer, linearAuc]) },

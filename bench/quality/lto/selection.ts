@@ -131,12 +131,14 @@ export function plotCurves({ overSamples, overBeta }: ReturnType<typeof measureC
       title: 'Accuracy over N',
       x: { label: 'N', log: 2 },
       y: { label: 'accuracy' },
+      legend: { x: 0.5, y: 0.6 },
       series: series(overSamples),
     },
     {
       title: 'lto over beta',
       x: { label: 'beta', log: 10 },
       y: { label: 'accuracy' },
+      legend: { x: 0, y: 0.8 },
       series: series(overBeta),
     },
   ]
