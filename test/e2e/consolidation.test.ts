@@ -3,9 +3,10 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { NightReport } from '#artifacts'
 import type { Database } from '#database'
 import { createEngine, type Engine } from '#engine'
-import { createEpisodeStore, createOutbox } from '#episodes'
+import { createEpisodeStore, createOutbox, type EpisodeStore } from '#episodes'
 import { buildApp } from '#http'
 import { connectQueues, type NightParts } from '#jobs'
 import { createSolver, type Solution, watchArtifacts } from '#solving'
@@ -27,7 +28,10 @@ describe('nights', () => {
   const parts = new AsyncDisposableStack()
   let app: ReturnType<typeof buildApp>
   let database: Database
+  let store: EpisodeStore
   let engine: Engine
+  let artifacts: NightParts['artifacts']
+  let consolidations: NightParts['consolidations']
 
   beforeAll(async () => {
     const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
@@ -40,11 +44,15 @@ describe('nights', () => {
     const onCpu = { executionProvider: 'cpu', cudaDevice: 0 } as const
     engine = keep(await createEngine({ ...onCpu, directory: MODEL, logger: silent }))
     const nights: NightParts = {
-      ...nightParts({ database, engine: onCpu, logger: silent }),
+      ...nightParts({
+        ...{ database, engine: onCpu, logger: silent },
+        openReplayEngine: async () => ({ engine, close: async () => {} }),
+      }),
       lrm: SMALL_NETWORK,
     }
-    const { artifacts, consolidations } = nights
+    ;({ artifacts, consolidations } = nights)
     const episodes = createEpisodeStore({ database })
+    store = episodes
     const queues = keep(connectQueues({ database, logger: silent }))
     keep(queues.startWorker({ store: episodes, outbox: createOutbox({ database }), nights }))
     const learned = keep(watchArtifacts({ artifacts, engine, logger: silent }))
@@ -67,8 +75,8 @@ describe('nights', () => {
     return response.json<Solution>()
   }
 
-  async function consolidate(): Promise<Ended> {
-    const asked = await app.inject({ method: 'POST', url: '/admin/consolidations', payload: { force: true } })
+  async function consolidate(force = true): Promise<Ended> {
+    const asked = await app.inject({ method: 'POST', url: '/admin/consolidations', payload: { force } })
     expect(asked.statusCode).toBe(202)
     for (;;) {
       const consolidation = (await app.inject(String(asked.headers.location))).json<Ended>()
@@ -89,10 +97,10 @@ describe('nights', () => {
     const versions: (string | null)[] = []
     while (versions.at(-1) !== version) {
       const { question } = problems[versions.length % problems.length]!
-      const { model, degraded, confidence } = await solve({ question, strategy: 'greedy', learn: false })
+      const { model, degraded, confidence } = await solve({ question, strategy: 'auto', learn: false })
       expect(degraded).toEqual([])
       expect(confidence === null).toBe(model.lrmVersion === null)
-      versions.push(model.lrmVersion)
+      versions.push(version.startsWith('lrm') ? model.lrmVersion : model.weaverVersion)
       expect(performance.now() - since, 'not served within 5 s').toBeLessThan(5_000)
     }
     return versions
@@ -102,15 +110,26 @@ describe('nights', () => {
     const day = problems.map(({ question, answer }, seed) =>
       solve({ question, reference: answer, strategy: 'majority', samples: 4, seed }),
     )
-    for (const solution of await Promise.all(day)) expect(solution.model.lrmVersion).toBeNull()
+    const searched = problems.map(({ question, answer }, seed) =>
+      solve({ question, reference: answer, seed }),
+    )
+    for (const { model } of await Promise.all([...day, ...searched])) {
+      expect(model).toMatchObject({ lrmVersion: null, weaverVersion: null })
+    }
 
     const first = await consolidate()
     expect(first).toMatchObject({
-      ...{ progress: 1, step: 'promote', episodes: problems.length },
-      artifacts: [{ kind: 'lrm', version: 'lrm-1' }],
+      ...{ progress: 1, step: 'report', episodes: 2 * problems.length },
+      artifacts: [
+        { kind: 'weaver', version: 'weaver-1' },
+        { kind: 'lrm', version: 'lrm-1' },
+      ],
     })
-    expect(first.status).toBe(first.artifacts[0]?.status)
-    expect(await activateUnderLoad('lrm-1')).toContain('lrm-1')
+    const isPromoted = first.artifacts.some(({ status }) => status === 'promoted')
+    expect(first.status).toBe(isPromoted ? 'promoted' : 'rejected')
+    for (const version of ['lrm-1', 'weaver-1']) expect(await activateUnderLoad(version)).toContain(version)
+    const without = await solve({ question: problems[0]!.question, weaver: false, learn: false })
+    expect(without.model.weaverVersion).toBeNull()
     const lto = await solve({ question: problems[0]!.question, strategy: 'lto', samples: 4, learn: false })
     expect(lto).toMatchObject({
       degraded: [],
@@ -119,10 +138,82 @@ describe('nights', () => {
     })
 
     const second = await consolidate()
-    expect(second.artifacts).toMatchObject([{ version: 'lrm-2' }])
-    for (const version of ['lrm-2', 'lrm-1']) {
-      const seen = new Set(await activateUnderLoad(version))
-      expect(['lrm-1', 'lrm-2']).toEqual(expect.arrayContaining([...seen]))
+    expect(second.artifacts).toMatchObject([{ version: 'weaver-2' }, { version: 'lrm-2' }])
+    for (const kind of ['lrm', 'weaver']) {
+      for (const version of [`${kind}-2`, `${kind}-1`]) {
+        const seen = new Set(await activateUnderLoad(version))
+        expect([`${kind}-1`, `${kind}-2`]).toEqual(expect.arrayContaining([...seen]))
+      }
+    }
+    const { weaver } = await artifacts.active(engine.model.fingerprint)
+    const { options } = await artifacts.manifest(weaver!.id)
+    expect(options['validationLoss']).toEqual({ cold: expect.any(Number) })
+  }, 120_000)
+
+  test('tells what it did, as JSON and as a page', async () => {
+    const [last] = await consolidations.list({ limit: 1 })
+    const { id } = last!
+    const path = `/admin/consolidations/${id}/report`
+    const report = (await app.inject(path)).json<NightReport>()
+    expect(report).toMatchObject({
+      ...{ consolidationId: id, trigger: 'request', attempts: 1, error: null },
+      artifacts: [
+        {
+          ...{ kind: 'weaver', version: 'weaver-2', baseline: { firstPass: expect.any(Object) } },
+          // A warm start and a cold one.
+          losses: { 'validation.warm': expect.any(Number), 'validation.cold': expect.any(Number) },
+          // A majority of samples has no latents to remember.
+          episodes: { remembered: 2 * problems.length, leftOut: { unusable: expect.any(Number) } },
+        },
+        { kind: 'lrm', version: 'lrm-2', episodes: { learnedFrom: 2 * problems.length } },
+      ],
+    })
+    const steps = report.steps.map(({ step }) => step)
+    expect(steps).toEqual([
+      ...['snapshot.weaver', 'snapshot.lrm', 'train.weaver', 'train.lrm', 'gate.weaver', 'gate.lrm'],
+      ...['promote.weaver', 'promote.lrm', 'prune'],
+    ])
+    expect(report.trainerPeakBytes).toBeGreaterThan(2 ** 20)
+    const page = await app.inject({ url: path, headers: { accept: 'text/markdown' } })
+    expect(page.body).toContain('## weaver-2')
+  })
+
+  test('what a tenant takes back is in no later version, and the next night needs no new episodes for that', async () => {
+    const { fingerprint } = engine.model
+    const theirs = makeProblems({ split: 'heldout', count: 20, seed: 96 })
+    const solver = createSolver({ engine, episodes: store, logger: silent })
+    for (const [seed, { question, answer }] of theirs.entries()) {
+      const asked = { tenantId: 'leaving', question, reference: answer, seed, learn: true, explain: false }
+      await solver.solve({ ...asked, strategy: 'auto' }, { signal: new AbortController().signal })
+    }
+    await consolidate()
+    const withThem = await artifacts.list({ fingerprint, limit: 2 })
+    expect(withThem.map(({ version }) => version).sort()).toEqual(['lrm-3', 'weaver-3'])
+    for (const { id } of withThem) {
+      const { episodes } = await artifacts.manifest(id)
+      expect(episodes.some(({ tenantId }) => tenantId === 'leaving')).toBe(true)
+      await artifacts.activate(id, fingerprint)
+    }
+
+    expect(await store.removeAll('leaving')).toBe(theirs.length)
+    const active = Object.values(await artifacts.active(fingerprint))
+    expect(active.map(({ version, stale }) => [version, stale]).sort()).toEqual([
+      ['lrm-3', true],
+      ['weaver-3', true],
+    ])
+    await consolidate(false)
+    const without = await artifacts.list({ fingerprint, limit: 2 })
+    expect(without.map(({ version, stale }) => [version, stale]).sort()).toEqual([
+      ['lrm-4', false],
+      ['weaver-4', false],
+    ])
+    for (const { id, kind, reason } of without) {
+      const { episodes, options } = await artifacts.manifest(id)
+      expect(episodes.length).toBeGreaterThan(0)
+      expect(episodes.every(({ tenantId }) => tenantId === 'default')).toBe(true)
+      expect(reason).toContain(`${kind}-3 knows deleted episodes and is no measure`)
+      // What it knew does not live on in where the next one starts.
+      if (kind === 'weaver') expect(options['validationLoss']).not.toHaveProperty('warm')
     }
   }, 120_000)
 })
