@@ -81,13 +81,15 @@ function report(of: (phase: number, half: number, arm: string) => BySeed, nights
     rows.map(({ phase, asked, arm, figures }) => [phase, asked, arm, ...figureCells(figures)]),
   )
   const targets = LED.flatMap(({ name }) =>
-    [2, 3].map((phase) => {
-      const difference = differenceOf(of(phase, 0, name), of(1, 0, name), 'accuracy')
-      return {
-        ...{ name: `${name}: accuracy on the first half, day ${phase} against day 1`, aim: '>= 0' },
-        ...{ measured: show(difference), met: reaches(difference) },
-      }
-    }),
+    [2, 3].flatMap((phase) =>
+      (['accuracy', 'firstPass'] as const).map((measure) => {
+        const difference = differenceOf(of(phase, 0, name), of(1, 0, name), measure)
+        return {
+          ...{ name: `${name}: ${measure} on the first half, day ${phase} against day 1`, aim: '>= 0' },
+          ...{ measured: show(difference), met: reaches(difference) },
+        }
+      }),
+    ),
   )
   printTargets(targets)
   return { forgetting: rows, nights, targets }

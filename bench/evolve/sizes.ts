@@ -44,8 +44,8 @@ export const FULL: Sizes = {
   days: 3,
   perDay: 300,
   paced: 40,
-  far: 500,
-  perHalf: 250,
+  far: 300,
+  perHalf: 200,
   poisonedDays: 2,
   poison: 0.05,
   curves: {
