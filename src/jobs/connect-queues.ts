@@ -14,6 +14,8 @@ export interface QueuesOptions {
   readonly logger: Logger
   /** Of every key in Redis. */
   readonly prefix?: string
+  /** Milliseconds after which a worker that says nothing of its job is taken to be dead; each queue has its own unless given. */
+  readonly lockMs?: number
 }
 
 export interface Queues {
@@ -25,11 +27,17 @@ export interface Queues {
 }
 
 /** Connects in the background: a queue that is away shows in `ping`, and keeps nobody from starting. */
-export function connectQueues({ redisUrl, database, logger, prefix = 'circadian' }: QueuesOptions): Queues {
+export function connectQueues({
+  redisUrl,
+  database,
+  logger,
+  prefix = 'circadian',
+  lockMs,
+}: QueuesOptions): Queues {
   const backend: QueueBackend =
     redisUrl === undefined
-      ? createQueueInPostgres({ database, logger })
-      : createRedisBackend({ url: redisUrl, prefix, logger })
+      ? createQueueInPostgres({ database, logger, lockMs })
+      : createRedisBackend({ url: redisUrl, prefix, logger, lockMs })
   return {
     ping: () => backend.ping(),
     startWorker: (parts) => startWorker({ ...parts, backend, database, logger }),

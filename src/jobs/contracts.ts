@@ -60,7 +60,7 @@ export const JOB_OPTIONS = {
 } as const satisfies Record<QueueName, object>
 
 /** When a job is taken to be in the hands of a dead worker. */
-export const WORKER_OPTIONS = {
+const WORKER_OPTIONS = {
   /** Jobs take milliseconds: a lock that nobody renewed for 10 s belongs to a dead worker. */
   episodes: { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 100 },
   /**
@@ -71,3 +71,9 @@ export const WORKER_OPTIONS = {
   // Jobs are idempotent: having been in a dying worker's hands is no reason to give one up. A consolidation counts for
   // itself how often it was begun.
 } as const satisfies Record<QueueName, object>
+
+/** How a queue's worker holds its jobs. `lockMs`: the time, instead of the queue's own, after which a silent worker is dead. */
+export function workerOptions(name: QueueName, lockMs: number | undefined) {
+  const options = WORKER_OPTIONS[name]
+  return lockMs === undefined ? options : { ...options, lockDuration: lockMs, stalledInterval: Math.ceil(lockMs / 3) }
+}

@@ -4,7 +4,7 @@ import { createPostgresBackend, Queue, Worker } from 'bullmq'
 import type { Logger } from 'pino'
 import { type Database, query } from '#database'
 import { coerceError, ServiceError } from '#errors'
-import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
+import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
 import { scheduleNights } from './night-schedule.ts'
@@ -16,9 +16,11 @@ const SCHEMA = 'bullmq'
 export interface PostgresBackendOptions {
   readonly database: Database
   readonly logger: Logger
+  /** As in `workerOptions`. */
+  readonly lockMs?: number | undefined
 }
 
-export function createQueueInPostgres({ database, logger }: PostgresBackendOptions): QueueBackend {
+export function createQueueInPostgres({ database, logger, lockMs }: PostgresBackendOptions): QueueBackend {
   const connection = {
     connectionString: database.connectionString,
     schema: SCHEMA,
@@ -60,7 +62,7 @@ export function createQueueInPostgres({ database, logger }: PostgresBackendOptio
         name,
         givingBack(process),
         // Looks for itself four times a second: a notification may be lost, and must then cost no more than that.
-        { ...WORKER_OPTIONS[name], connection, concurrency, drainDelay: 0.25 },
+        { ...workerOptions(name, lockMs), connection, concurrency, drainDelay: 0.25 },
         createPostgresBackend,
       )
       logWorker(worker, logger)

@@ -4,7 +4,7 @@ import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { coerceError, ServiceError } from '#errors'
-import { JOB_OPTIONS, WORKER_OPTIONS } from './contracts.ts'
+import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
 import { scheduleNights } from './night-schedule.ts'
@@ -15,9 +15,11 @@ export interface RedisBackendOptions {
   /** Of every key; tests take one each. */
   readonly prefix: string
   readonly logger: Logger
+  /** As in `workerOptions`. */
+  readonly lockMs?: number | undefined
 }
 
-export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions): QueueBackend {
+export function createRedisBackend({ url, prefix, logger, lockMs }: RedisBackendOptions): QueueBackend {
   const connections: Redis[] = []
 
   function connect(options: { readonly failFast: boolean }): Redis {
@@ -65,7 +67,7 @@ export function createRedisBackend({ url, prefix, logger }: RedisBackendOptions)
     openWorker(name, process, { concurrency }) {
       const connection = connect({ failFast: false })
       const worker = new Worker(name, givingBack(process), {
-        ...WORKER_OPTIONS[name],
+        ...workerOptions(name, lockMs),
         connection,
         prefix,
         concurrency,

@@ -33,7 +33,8 @@ const nights: NightParts = {
   // Long enough to be killed in.
   lrm: { ...SMALL_NETWORK, epochs: 60, patience: 60 },
 }
-connectQueues({ database, logger: silent }).startWorker({
+// Whoever takes over need not wait as long as in service.
+connectQueues({ database, logger: silent, lockMs: 4_000 }).startWorker({
   ...{ store: createEpisodeStore({ database }), outbox: createOutbox({ database }), nights },
 })
 console.log('ready')

@@ -12,10 +12,10 @@ export const SMALL = {
   latents: LATENTS,
   hidden: 32,
   blocks: 1,
-  epochs: 150,
+  epochs: 60,
   batch: 32,
-  lr: 5e-3,
-  patience: 150,
+  lr: 1e-2,
+  patience: 60,
 }
 
 /**
