@@ -6,7 +6,7 @@
  * plot of the days; curves are of the first seed.
  *
  * Days ask problems of the training split and give no answers: only the model judges itself. What is reported is measured on
- * problems that are held out, the same ones every day, with learning off. Figures are means with their standard errors in brackets,
+ * problems that are held out, the same ones every day, with learning off; first pass: right without an optimiser step. Figures are means with their standard errors in brackets,
  * over problems and over seeds; each seed has days and held-out problems of its own. 16 requests at once, so which of two
  * that came together is remembered first is not the same in every run; times per problem are of one request at a time.
  */
@@ -25,9 +25,10 @@ import { openWorkbench } from './quality/workbench.ts'
 import { describeMachine } from './report/machine.ts'
 import { drawPlots } from './report/plot.ts'
 
+const PARTS = ['days', 'curves', 'far', 'forgetting', 'poisoning']
 const { values } = parseArgs({
   options: {
-    parts: { type: 'string', default: 'days,curves,far,forgetting,poisoning' },
+    parts: { type: 'string', default: PARTS.join() },
     seeds: { type: 'string', default: PUBLISHED_SEEDS.join() },
     quick: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
@@ -41,6 +42,8 @@ const seeds = values.seeds
   .map(Number)
   .slice(0, values.quick ? 1 : undefined)
 const parts = new Set(values.parts.split(','))
+const unknown = [...parts].filter((name) => !PARTS.includes(name))
+if (unknown.length > 0) throw new Error(`parts: expected some of ${PARTS}, got ${unknown}`)
 
 const machine = describeMachine()
 await using bench = await openWorkbench()
