@@ -22,7 +22,7 @@ export interface FollowedOptions<Model> {
   readonly logger: WatcherLogger
 }
 
-export interface Served<Model> {
+interface Served<Model> {
   readonly artifact: Artifact
   readonly model: SharedModel<Model>
 }

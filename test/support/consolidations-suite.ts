@@ -13,6 +13,7 @@ import { ServiceError } from '#errors'
 import { connectQueues, type NightParts, type RunningWorker } from '#jobs'
 import { consolidate } from '../../src/jobs/consolidation/consolidate.ts'
 import { createConsolidationProcessor } from '../../src/jobs/consolidation/process-consolidation.ts'
+import { requestDueNights } from '../../src/jobs/consolidation/request-due.ts'
 import { PutBack } from '../../src/jobs/job-queue.ts'
 import { graphRunner } from './graph-runner.ts'
 import { type Day, LAYERS, rememberDay, WIDTH } from './labelled-day.ts'
@@ -131,6 +132,18 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(manifest.episodes.map(({ episodeId }) => episodeId).sort()).toEqual(ids.sort())
       expect(trainers).toEqual({ started: 1, closed: 1 })
       expect(runner.open()).toBe(0)
+      expect(await consolidations.report(done.id)).toMatchObject({
+        ...{ consolidationId: done.id, status: 'promoted', error: null, attempts: 1 },
+        // All sixty have the same embedding here.
+        retired: 59,
+        trainerPeakBytes: 2 ** 20,
+        artifacts: [
+          {
+            ...{ version: 'lrm-1', metrics: done.artifacts[0]?.metrics },
+            episodes: { remembered: 60, learnedFrom: 60, leftOut: {} },
+          },
+        ],
+      })
     })
 
     it('judges the next version against the one that serves, on the same questions', async () => {
@@ -197,16 +210,22 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     it('trains again without what was deleted, however few episodes are new', async () => {
       const [deleted] = await remember({ questions: 60 })
       await night()
+      const due = (trigger: 'schedule' | 'episodes') => requestDueNights(parts(), { trigger, fewest: 1 })
+      expect(await due('schedule')).toEqual([])
       await episodes.remove('tenant-a', deleted!)
       expect((await artifacts.active(MODEL)).lrm).toMatchObject({ version: 'lrm-1', stale: true })
+      expect(await due('episodes')).toEqual([])
+      expect(await due('schedule')).toMatchObject([{ trigger: 'schedule', kinds: ['weaver', 'lrm'] }])
       expect(await night()).toMatchObject({
         status: 'promoted',
         artifacts: [
+          { kind: 'weaver', status: 'skipped' },
           { version: 'lrm-2', baseline: {}, reason: expect.stringContaining('lrm-1 knows deleted episodes') },
         ],
       })
       const { lrm } = await artifacts.active(MODEL)
       expect(lrm).toMatchObject({ version: 'lrm-2', stale: false, episodes: 59 })
+      expect(await due('schedule')).toEqual([])
     })
 
     describe('a damaged version', () => {
@@ -315,6 +334,10 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           })
         }
         await expect(process(job(id, 2))).rejects.toBe(crash)
+        expect(await consolidations.report(id)).toMatchObject({
+          ...{ status: 'failed', error: expect.stringContaining('ENGINE_CRASHED'), retired: null },
+          steps: [{ step: 'snapshot.lrm' }],
+        })
         expect(await consolidations.get(id)).toMatchObject({
           ...{
             status: 'failed',
@@ -359,6 +382,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         )
         await expect(process(job(id, 2))).rejects.toBeInstanceOf(PutBack)
         expect(await consolidations.get(id)).toMatchObject({ status: 'running', error: null })
+        await expect(consolidations.report(id)).rejects.toMatchObject({ code: 'REPORT_NOT_FOUND' })
       })
 
       it('one that ends its workers over and over is given up', async () => {

@@ -3,10 +3,11 @@ import { type Database, query } from '#database'
 /**
  * Of the newest steering episodes of a tenant, some are looked at; each that has a better near-duplicate among the newest stops
  * steering. Better: a higher reward, then fewer iterations, then newer: an order without ties, so the best of a cluster stays.
+ * Embeddings are of unit length: normalising them once more only makes each of them be fetched once, not for every comparison.
  */
 const SQL = `
   with newest as materialized (
-    select id, created_at, question, embedding, reward, iterations,
+    select id, created_at, question, l2_normalize(embedding) as embedding, reward, iterations,
       row_number() over (order by created_at desc, id desc) as age
     from episodes
     where tenant_id = $1 and fingerprint = $2 and steers

@@ -1,0 +1,100 @@
+import { expect, test } from 'vitest'
+import type { StoredLatents } from '#episodes'
+import { readWeaverMaterial } from '../../../src/jobs/consolidation/weaver-material.ts'
+import { unitVector } from '../../support/episodes.ts'
+
+const { signal } = new AbortController()
+let stored = 0
+
+function pair(over: Partial<StoredLatents> = {}): StoredLatents {
+  stored += 1
+  const z = { data: new Float32Array(6), length: 2, width: 3 }
+  return {
+    tenantId: 'tenant-a',
+    episodeId: `episode-${stored}`,
+    question: `${stored}?`,
+    embedding: unitVector(stored, 16),
+    zBase: z,
+    zStar: z,
+    label: null,
+    labelSource: null,
+    ...over,
+  }
+}
+
+function read(pairs: readonly StoredLatents[], options: { mostBytes?: number; signal?: AbortSignal } = {}) {
+  const training = {
+    async *latentPairs() {
+      yield* pairs
+    },
+  }
+  return readWeaverMaterial(training, 'model-1', [], { signal, ...options })
+}
+
+test('keeps what may be learned from, each example with its episode', async () => {
+  const pairs = [pair(), pair({ tenantId: 'tenant-b' })]
+  const { examples, episodes, rejected } = await read(pairs)
+  expect(examples.map(({ question }) => question)).toEqual(pairs.map(({ question }) => question))
+  expect(episodes).toEqual(pairs.map(({ tenantId, episodeId }) => ({ tenantId, episodeId })))
+  expect(rejected).toEqual({ calledWrong: 0, nearDuplicate: 0, overMemory: 0 })
+})
+
+test('leaves out what somebody called wrong, not what the model thinks of itself', async () => {
+  const { episodes, rejected } = await read([
+    pair({ label: false, labelSource: 'feedback' }),
+    pair({ label: false, labelSource: 'reference' }),
+    pair({ label: false, labelSource: 'self' }),
+    pair({ label: false, labelSource: 'majority' }),
+    pair({ label: true, labelSource: 'feedback' }),
+  ])
+  expect(episodes).toHaveLength(3)
+  expect(rejected.calledWrong).toBe(2)
+})
+
+test('a question asked over and over counts four times, whoever asks: the newest', async () => {
+  const same = Array.from({ length: 10 }, (_, n) => pair({ question: 'same?', tenantId: `tenant-${n % 2}` }))
+  const { episodes, rejected } = await read([...same, pair()])
+  expect(episodes.map(({ episodeId }) => episodeId)).toEqual([
+    ...same.slice(0, 4).map(({ episodeId }) => episodeId),
+    `episode-${stored}`,
+  ])
+  expect(rejected.nearDuplicate).toBe(6)
+})
+
+test('so do questions that are nearly the same to the model', async () => {
+  const about = (cosine: number) => {
+    const embedding = new Float32Array(16)
+    embedding[0] = cosine
+    embedding[1] = Math.sqrt(1 - cosine ** 2)
+    return pair({ embedding })
+  }
+  const near = [1, 0.9999, 0.9995, 0.9992, 0.9991]
+  const { episodes } = await read([...near.map(about), about(0.998)])
+  expect(episodes).toHaveLength(5)
+})
+
+test('is as much as fits into memory', async () => {
+  const size = (16 + 6 + 6) * 4
+  const { episodes, rejected } = await read([pair(), pair(), pair()], { mostBytes: 2 * size })
+  expect(episodes).toHaveLength(2)
+  expect(rejected.overMemory).toBe(1)
+})
+
+test('stops when it is told to', async () => {
+  await expect(read([pair()], { signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop')
+})
+
+test('twenty thousand strangers take seconds, and nobody waits for them', async () => {
+  const pairs = Array.from({ length: 20_000 }, (_, seed) => pair({ embedding: unitVector(seed, 16) }))
+  let longest = 0
+  let last = performance.now()
+  const watching = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last)
+    last = performance.now()
+  }, 5)
+  last = performance.now()
+  await read(pairs)
+  clearInterval(watching)
+  expect(longest).toBeGreaterThan(0)
+  expect(longest).toBeLessThan(1_000)
+}, 60_000)
