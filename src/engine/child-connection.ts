@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
-import { type ErrorCode, ServiceError } from '#errors'
+import { coerceError, type ErrorCode, ServiceError } from '#errors'
 import {
   type ChildLoad,
   fromWireError,
@@ -167,7 +167,12 @@ export async function connectChild<Role extends RoleName>(
           }
           const id = ++calls
           pending.set(id, { resolve, reject })
-          post({ type: 'call', id, operation, params } as MessageToChild)
+          try {
+            post({ type: 'call', id, operation, params } as MessageToChild)
+          } catch (thrown) {
+            // What cannot be cloned, or is too large for one message: it never left, and nobody will answer it.
+            settle(id)?.reject(coerceError(thrown))
+          }
         }),
     }
   } catch (thrown) {

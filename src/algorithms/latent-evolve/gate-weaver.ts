@@ -69,7 +69,9 @@ export function gateWeaver({ candidate, active, guard, seed }: WeaverTrial): Gat
     baseline: { ...own.baseline, ...prefixed('guard', guarded.baseline) },
   }
   const verdict = (promoted: boolean, reason: string): GateVerdict => ({ promoted, reason, ...compared })
-  if (candidate.length === 0) return verdict(false, 'no held-out questions to judge by')
+  if (candidate.length === 0 || guard.candidate.length === 0) {
+    return verdict(false, 'no held-out questions to judge by')
+  }
 
   const lost = lossOf(own)
   if (lost !== null) return verdict(false, `without memory, ${lost}`)

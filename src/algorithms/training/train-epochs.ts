@@ -44,7 +44,7 @@ const DRAWS = 2 ** 31
 
 /**
  * Trains until the epochs are over or the validation loss has not fallen for `patience` of them, and returns the parameters of
- * the epoch in which it was lowest. The same task and seed give the same parameters, bit by bit, on a CPU.
+ * the epoch in which it was lowest. An epoch is all whole batches of a fresh shuffle; what is left over sits it out. The same task and seed give the same parameters, bit by bit, on a CPU.
  *
  * @throws ServiceError ABORTED when the signal fires; INTERNAL when no epoch ends in a finite loss.
  */

@@ -216,6 +216,17 @@ test('a trainer that dies rejects what is in flight and whatever comes later', a
   expect(trainer.status().state).toBe('crashed')
 })
 
+test('what cannot be sent is refused, and is not waited for when the trainer closes', async () => {
+  const trainer = await start()
+  const graph = await trainer.load(scaling(3))
+  const unsendable = { ...float32([1]), data: (() => 1) as unknown as Float32Array }
+  await expect(graph.run({ x: unsendable }, ['y'])).rejects.toThrow(/could not be cloned/)
+  expect(await graph.run({ x: float32([2]) }, ['y'])).toEqual({ y: float32([6]) })
+  const since = performance.now()
+  await trainer.close()
+  expect(performance.now() - since).toBeLessThan(4_000)
+})
+
 test('closing ends the process, after the run in flight', async () => {
   const trainer = await start()
   const { pid } = trainer.status()

@@ -136,6 +136,10 @@ describe('a weaver is rejected', () => {
 
   test('when there is nothing to judge by', () => {
     expect(gateWeaver({ ...same([]), guard: same([]), seed: 1 })).toMatchObject({ promoted: false })
+    expect(gateWeaver({ candidate: better, active, guard: same([]), seed: 1 })).toMatchObject({
+      promoted: false,
+      reason: 'no held-out questions to judge by',
+    })
     const two = searched(2)
     const verdict = gateWeaver({ candidate: two.map(wovenAway), active: two, guard: same(two), seed: 1 })
     expect(verdict).toMatchObject({ promoted: false, reason: expect.stringMatching(/^no measurable/) })
