@@ -1,0 +1,151 @@
+/** @file Trains the same network on both sides, epoch by epoch in turn. */
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { GraphRunner } from '#algorithms'
+import { createTrainer } from '#engine'
+import { createTensor, float32 } from '#tensor'
+import { compileRewardTraining, dropoutMasks } from '../../src/algorithms/lto/reward-graphs.ts'
+import { trainEpochs } from '../../src/algorithms/training/train-epochs.ts'
+import { quantile } from '../report/statistics.ts'
+import { peakMemoryMiB } from './peak-memory.ts'
+import { startPyTorch } from './pytorch.ts'
+import { OPTIONS, type Workload, writeWorkload } from './workload.ts'
+
+export interface Comparison {
+  readonly python: string
+  readonly threads: number
+  readonly epochs: number
+  /** Epochs of them that are not counted. */
+  readonly warmUp: number
+  readonly dropout: number
+  /** Fetch the loss of every step, which times nothing. */
+  readonly withLosses: boolean
+  readonly logger: Logger
+}
+
+export interface Side {
+  /** Of each epoch, the warm-up left out. */
+  readonly seconds: readonly number[]
+  readonly median: number
+  readonly peakMiB: number
+  /** Beyond what the process held before it was given data. */
+  readonly trainingMiB: number
+  readonly losses: readonly number[]
+}
+
+export interface Compared {
+  readonly ours: Side
+  readonly pytorch: Side | null
+  readonly torch: string | null
+}
+
+/**
+ * Ours is the loop that the service trains by, in a trainer of its own, dropout masks and all; after every epoch PyTorch trains on the
+ * same batches in the same order, so that whatever else the machine does falls on both.
+ */
+export async function sideBySide(workload: Workload, comparison: Comparison): Promise<Compared> {
+  const { threads, epochs, warmUp, dropout, withLosses, logger } = comparison
+  const folder = await mkdtemp(join(tmpdir(), 'circadian-training-'))
+  const { architecture, standard, initial, answers } = workload
+  const examples = answers.labels.length
+  const totalSteps = epochs * Math.floor(examples / OPTIONS.batch)
+  const schedule = { warmupSteps: Math.ceil(0.05 * totalSteps), totalSteps, clipNorm: 1 }
+  await writeWorkload(folder, workload, { ...OPTIONS, ...schedule, dropout, threads })
+
+  const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger, threads })
+  const pytorch = await startPyTorch(comparison.python, folder, threads)
+  const pids = { ours: trainer.status().pid!, pytorch: pytorch?.pid ?? 0 }
+  const held = { ours: peakMemoryMiB(pids.ours), pytorch: peakMemoryMiB(pids.pytorch) }
+  const ours = { seconds: [] as number[], losses: [] as number[] }
+  const theirs = { seconds: [] as number[], losses: [] as number[] }
+  const batches: number[][] = []
+  try {
+    // The first epoch, which is not counted, has loading the graph in it.
+    let started = performance.now()
+    await trainEpochs(
+      watchSteps(trainer, withLosses, (rows, loss) => {
+        batches.push(rows)
+        if (loss !== undefined) ours.losses.push(loss)
+      }),
+      {
+        examples,
+        data: {
+          thoughts: answers.thoughts,
+          labels: float32(answers.labels),
+          weights: float32(answers.weights),
+        },
+        compile: (batch) =>
+          compileRewardTraining(architecture, standard, initial, { answers: examples, batch, dropout }),
+        draw: (random, batch) =>
+          Object.fromEntries(
+            (dropout > 0 ? dropoutMasks(architecture, batch) : []).map(({ name, shape }) => {
+              const size = shape.reduce((product, dim) => product * dim, 1)
+              const keep = Uint8Array.from({ length: size }, () => (random.uniform() < dropout ? 0 : 1))
+              return [name, createTensor('bool', shape, keep)]
+            }),
+          ),
+        async judge() {
+          ours.seconds.push((performance.now() - started) / 1000)
+          const trained = await pytorch?.train(batches, withLosses)
+          batches.length = 0
+          if (trained) {
+            theirs.seconds.push(trained.seconds)
+            theirs.losses.push(...trained.losses)
+          }
+          started = performance.now()
+          return { loss: 0 }
+        },
+      },
+      { ...OPTIONS, epochs, patience: epochs + 1 },
+      { seed: 1, signal: new AbortController().signal },
+    )
+    const side = (times: typeof ours, pid: number, before: number): Side => {
+      const seconds = times.seconds.slice(warmUp)
+      const peakMiB = peakMemoryMiB(pid)
+      return {
+        seconds,
+        median: quantile(seconds, 0.5),
+        peakMiB,
+        trainingMiB: peakMiB - before,
+        losses: times.losses,
+      }
+    }
+    return {
+      ours: side(ours, pids.ours, held.ours),
+      pytorch: pytorch ? side(theirs, pids.pytorch, held.pytorch) : null,
+      torch: pytorch?.version ?? null,
+    }
+  } finally {
+    await Promise.all([trainer.close(), pytorch?.close()])
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** The runner, and what passes through it: the rows of each step, and its loss where that is asked for. */
+function watchSteps(
+  runner: GraphRunner,
+  withLosses: boolean,
+  onStep: (rows: number[], loss?: number) => void,
+): GraphRunner {
+  return {
+    async load(model, options) {
+      const graph = await runner.load(model, options)
+      return {
+        ...graph,
+        async run(feeds, fetches) {
+          const rows = Array.from(feeds['rows']!.data as BigInt64Array, Number)
+          if (!withLosses) {
+            onStep(rows)
+            return await graph.run(feeds, fetches)
+          }
+          const fetched = await graph.run(feeds, [...fetches, 'loss'])
+          onStep(rows, Number(fetched.loss.data[0]))
+          return fetched
+        },
+      }
+    },
+  }
+}
