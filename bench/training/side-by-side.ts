@@ -26,7 +26,7 @@ export interface Comparison {
   readonly logger: Logger
 }
 
-export interface Side {
+interface Side {
   /** Of each epoch, the warm-up left out. */
   readonly seconds: readonly number[]
   readonly median: number
