@@ -98,7 +98,9 @@ export const Solution = mirrors<solving.Solution>()(
           },
         ),
       ),
-      improved: Type.Boolean({ description: 'The answer is judged better than the draft.' }),
+      improved: Type.Boolean({
+        description: 'The answer is judged better than the draft; false where none was finished.',
+      }),
       iterations: Type.Integer({ minimum: 0, description: 'Updates of the latents.' }),
       evaluations: Type.Integer({ minimum: 0, description: 'New answers judged after the draft.' }),
       rewardHistory: Type.Array(Reward),
