@@ -75,5 +75,7 @@ const WORKER_OPTIONS = {
 /** How a queue's worker holds its jobs. `lockMs`: the time, instead of the queue's own, after which a silent worker is dead. */
 export function workerOptions(name: QueueName, lockMs: number | undefined) {
   const options = WORKER_OPTIONS[name]
-  return lockMs === undefined ? options : { ...options, lockDuration: lockMs, stalledInterval: Math.ceil(lockMs / 3) }
+  return lockMs === undefined
+    ? options
+    : { ...options, lockDuration: lockMs, stalledInterval: Math.ceil(lockMs / 3) }
 }

@@ -27,7 +27,6 @@ export function buildReport({ consolidation, steps, outcome, endedAt }: ReportOp
   const { id, fingerprint, trigger, attempts, kinds } = consolidation
   const startedAt = consolidation.startedAt ?? consolidation.createdAt
   const recordOf = (step: string) => steps.find((record) => record.step === step)?.result ?? null
-  const kindsTold = kinds.map((kind) => tellKind(kind, recordOf))
   return {
     consolidationId: id,
     fingerprint,
@@ -46,7 +45,7 @@ export function buildReport({ consolidation, steps, outcome, endedAt }: ReportOp
       const peak = candidateOf(kind, recordOf)?.trainerPeakBytes ?? null
       return peak === null ? most : Math.max(peak, most ?? 0)
     }, null),
-    artifacts: kindsTold,
+    artifacts: kinds.map((kind) => tellKind(kind, recordOf)),
     retired: (recordOf('prune') as Pruned | null)?.retired ?? null,
   }
 }

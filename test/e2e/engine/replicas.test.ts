@@ -1,5 +1,6 @@
 /** @file Several engine processes of one model: both work, and the death of one is not the others' business. */
 
+import { constants, getPriority } from 'node:os'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
 import type { GenerationRow, LatentSession } from '#algorithms'
@@ -151,4 +152,22 @@ suite('two engine processes', () => {
       code: 'ENGINE_UNAVAILABLE',
     })
   })
+})
+
+test('an engine in the background gets what the machine has left, and answers', async () => {
+  const options = {
+    directory: model.path,
+    executionProvider: 'cpu',
+    cudaDevice: 0,
+    inBackground: true,
+  } as const
+  const quiet = await createEngine({ ...options, logger: pino({ level: 'silent' }) })
+  try {
+    expect(getPriority(quiet.status().pid!)).toBe(constants.priority.PRIORITY_LOW)
+    const session = await quiet.open(prompt(1), { signal: never() })
+    expect(await session.generate(rows(1, 1))).toHaveLength(1)
+    session.close()
+  } finally {
+    await quiet.close()
+  }
 })
