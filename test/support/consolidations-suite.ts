@@ -263,6 +263,21 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       })
     })
 
+    it('what serves and does not load is no measure for the next one', async () => {
+      await remember({ questions: 60 })
+      await night()
+      // Intact, as its hash says; just nothing that this release can load.
+      await test.database.pool.query(
+        "update artifacts set bytes = convert_to($1, 'UTF8'), sha256 = encode(sha256(convert_to($1, 'UTF8')), 'hex') where id = $2",
+        ['of another time', (await artifacts.active(MODEL)).lrm!.id],
+      )
+      expect(await night(true)).toMatchObject({
+        status: 'promoted',
+        artifacts: [{ version: 'lrm-2', reason: expect.stringContaining('lrm-1 does not load') }],
+      })
+      expect(runner.open()).toBe(0)
+    })
+
     it('ends once, with one artifact, wherever its workers die', async () => {
       await remember({ questions: 60 })
       const steps = new Set<string>()

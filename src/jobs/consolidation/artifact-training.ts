@@ -70,6 +70,8 @@ export interface ArtifactTraining {
     context: TrainingContext,
     episodes: readonly EpisodeKey[],
   ): Promise<Trained | { readonly skipped: string }>
+  /** Loads a version as serving would. @throws ServiceError ARTIFACT_INVALID when its bytes are no such model */
+  open(runner: GraphRunner, version: Contestant): Promise<{ close(): Promise<void> }>
   /** Whether the candidate may serve. @throws ServiceError ARTIFACT_INVALID when its bytes are no such model */
   judge(options: TrialOptions): Promise<TrialVerdict>
 }

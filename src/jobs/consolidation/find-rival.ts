@@ -3,7 +3,7 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import { hasCode } from '#errors'
 import type { Contestant } from './artifact-training.ts'
-import type { Night } from './night.ts'
+import { type Night, trainingOf } from './night.ts'
 
 export interface Rival {
   /** What serves now; null when nothing does, or it has to go anyway. */
@@ -24,6 +24,20 @@ export async function findRival(night: Night, kind: ArtifactKind): Promise<Rival
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
     return { rival: null, remark: `; ${active.version} is damaged and is no measure` }
+  }
+}
+
+/** As `findRival`; what serves is no measure either when it is intact and does not load: a version of another release, say. */
+export async function findRivalThatOpens(night: Night, kind: ArtifactKind): Promise<Rival> {
+  const found = await findRival(night, kind)
+  if (found.rival === null) return found
+  try {
+    const opened = await trainingOf(night, kind).open(night.runner, found.rival)
+    await opened.close()
+    return found
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
+    return { rival: null, remark: `; ${found.rival.artifact.version} does not load and is no measure` }
   }
 }
 

@@ -2,13 +2,13 @@
 
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
-import { findRival, withBytes } from './find-rival.ts'
+import { findRivalThatOpens, withBytes } from './find-rival.ts'
 import { type Night, type Skipped, trainingOf } from './night.ts'
 import type { Candidate } from './train-candidate.ts'
 
 /**
  * Judges a candidate against what serves now. That is no rival where it has to go anyway: because it was trained on
- * episodes that have been deleted since, or because its bytes are damaged.
+ * episodes that have been deleted since, or because its bytes are damaged or do not load.
  */
 export async function judgeCandidate(
   night: Night,
@@ -18,7 +18,7 @@ export async function judgeCandidate(
   if ('skipped' in candidate) return candidate
   const { artifact, heldOut } = candidate
   const { fingerprint } = night.consolidation
-  const { rival, remark } = await findRival(night, artifact.kind)
+  const { rival, remark } = await findRivalThatOpens(night, artifact.kind)
   try {
     const contestant = await withBytes(night, artifact)
     const options = { ...night, fingerprint, candidate: contestant, rival, heldOut, report }

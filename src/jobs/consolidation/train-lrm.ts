@@ -25,6 +25,7 @@ export function createRewardModelTraining(options: Partial<RewardModelOptions>):
   return {
     material: 'thoughts',
     train: (context, episodes) => train(context, episodes, options),
+    open: (runner, { artifact, bytes }) => openLrm(runner, artifact, bytes),
     judge,
   }
 }

@@ -32,6 +32,7 @@ export function createWeaverTraining(options: Partial<WeaverOptions>): ArtifactT
   return {
     material: 'latents',
     train: (context, episodes) => train(context, episodes, options),
+    open: (runner, { artifact, bytes }) => openWeaverArtifact(runner, artifact, bytes),
     judge,
   }
 }
