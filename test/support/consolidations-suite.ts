@@ -280,11 +280,14 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     it('ends once, with one artifact, wherever its workers die', async () => {
       await remember({ questions: 60 })
+      // What it learns is of no matter here, and it is trained over and over.
+      const hasty = { lrm: { ...SMALL_NETWORK, epochs: 2 } }
       const steps = new Set<string>()
       for (let deaths = 0; ; deaths++) {
+        const servedBefore = await active()
         const id = await request(true)
         const before = (await consolidations.get(id)).step
-        const dying = mortal(parts(), deaths)
+        const dying = mortal(parts(hasty), deaths)
         const survived = await consolidate(dying.parts, id, never).then(
           () => true,
           (error: unknown) => {
@@ -294,16 +297,13 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         )
         const { status, step } = await consolidations.get(id)
         steps.add(step ?? 'none')
-        if (status === 'running' || status === 'queued') await consolidate(parts(), id, never)
+        if (status === 'running' || status === 'queued') await consolidate(parts(hasty), id, never)
 
         const done = await consolidations.get(id)
         expect(['promoted', 'rejected'], `after write ${deaths}`).toContain(done.status)
         expect(done).toMatchObject({ progress: 1, step: 'report', artifacts: [{ kind: 'lrm' }] })
         expect(await made(id)).toHaveLength(1)
-        const serving = await artifacts.active(MODEL)
-        expect(serving.lrm?.version).toBe(
-          done.status === 'promoted' ? done.artifacts[0]?.version : serving.lrm?.version,
-        )
+        expect(await active()).toBe(done.status === 'promoted' ? done.artifacts[0]?.version : servedBefore)
         expect(trainers.closed).toBe(trainers.started)
         expect(runner.open()).toBe(0)
         if (survived) {
