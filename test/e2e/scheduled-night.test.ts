@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import type { Consolidation, NightReport } from '#artifacts'
+import { startService, temporaryFolder } from '../support/service-process.ts'
+
+test('npm start begins nights on its schedule by itself, and tells about them', async () => {
+  await using folder = await temporaryFolder()
+  await using service = await startService({ DATA_DIR: folder.path, NIGHT_CRON: '* * * * * *' })
+  const list = async () =>
+    (await service.ask<{ consolidations: Consolidation[] }>('/admin/consolidations')).body.consolidations
+  await expect.poll(list, { timeout: 2_500, interval: 500 }).toEqual([])
+
+  await service.ask('/solve', { body: { question: 'Eve at the till: 6 + 4 * 7 - 4 - 5 = ?' } })
+  await expect
+    .poll(list, { timeout: 30_000 })
+    .toMatchObject([{ trigger: 'schedule', status: 'rejected', step: 'report' }])
+  const [night] = await list()
+  const report = await service.ask<NightReport>(`/admin/consolidations/${night!.id}/report`)
+  expect(report.body).toMatchObject({
+    artifacts: [
+      { kind: 'weaver', status: 'skipped' },
+      { kind: 'lrm', status: 'skipped' },
+    ],
+  })
+  // Nothing new: every further second is let pass.
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  expect(await list()).toHaveLength(1)
+})

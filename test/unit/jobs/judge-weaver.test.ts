@@ -1,0 +1,170 @@
+import { describe, expect, test } from 'vitest'
+import type { Artifact } from '#artifacts'
+import type { HeldOutQuestion } from '#episodes'
+import { type ErrorCode, ServiceError } from '#errors'
+import { createModel, createTape, encodeModel, value } from '#onnx'
+import { createTensor } from '#tensor'
+import type { TrialOptions } from '../../../src/jobs/consolidation/artifact-training.ts'
+import { createWeaverTraining } from '../../../src/jobs/consolidation/train-weaver.ts'
+import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
+import { ARTIFACT } from '../../support/http-app.ts'
+import { createLinearModel, tokenOf } from '../../support/linear-model.ts'
+import { TWO_FLIPS } from '../../support/solve-in-memory.ts'
+
+const LATENTS = 2
+const WIDTH = createLinearModel(TWO_FLIPS).hiddenSize
+
+/** Raises the logit of a word at every position. */
+function weaverTo(word: string, version: string) {
+  const shift = new Float32Array(WIDTH)
+  shift[tokenOf(word)] = 5
+  const tape = createTape(['embedding', 'z_base', 'mask'])
+  tape.outputs(['z'], 'Add', ['z_base', tape.constant(createTensor('float32', [1, 1, WIDTH], shift))])
+  const rows = ['N', LATENTS, WIDTH] as const
+  const graph = tape.graph({
+    name: 'towards',
+    inputs: [
+      value('embedding', 'float32', ['N', WIDTH]),
+      value('z_base', 'float32', rows),
+      value('mask', 'float32', ['N', LATENTS]),
+    ],
+    outputs: [value('z', 'float32', rows)],
+  })
+  const artifact: Artifact = {
+    ...ARTIFACT,
+    ...{ kind: 'weaver', version, features: { latents: LATENTS, width: WIDTH }, metrics: {} },
+  }
+  return { artifact, bytes: encodeModel(createModel(graph, { '': 17 })) }
+}
+
+const right = weaverTo('c', 'weaver-2')
+const wrong = weaverTo('d', 'weaver-1')
+const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 20 }, (_, n) => ({
+  ...{ tenantId: 'tenant-a', question: `${n} + 4 = ?`, episodeIds: [`episode-${n}`] },
+  reference: n < 10 ? '3' : null,
+}))
+
+function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
+  const engine = createLinearModel(TWO_FLIPS)
+  const episodes = createEpisodesInMemory()
+  const shares: number[] = []
+  const warnings: object[] = []
+  const counts = { opened: 0, closed: 0 }
+  const asked: unknown[] = []
+  const unused = () => {
+    throw new Error('a weaver is not judged by that')
+  }
+  const options: TrialOptions = {
+    ...{
+      fingerprint: engine.model.fingerprint,
+      candidate: right,
+      rival: null,
+      heldOut: [],
+      episodes,
+      seed: 7,
+    },
+    signal: new AbortController().signal,
+    report: (share) => shares.push(share),
+    runner: { load: unused },
+    logger: { info() {}, warn: (details) => void warnings.push(details) },
+    training: {
+      labelledThoughts: unused,
+      latentPairs: unused,
+      async heldOutQuestions(...args) {
+        asked.push(args)
+        return questions
+      },
+    },
+    async openReplayEngine() {
+      counts.opened += 1
+      return {
+        engine,
+        async close() {
+          counts.closed += 1
+        },
+      }
+    },
+    ...over,
+  }
+  return {
+    verdict: createWeaverTraining({}).judge(options),
+    engine,
+    episodes,
+    shares,
+    warnings,
+    counts,
+    asked,
+  }
+}
+
+describe('the gate of the weaver', () => {
+  test('promotes what answers held-out questions at once, against doing nothing', async () => {
+    const { verdict, shares, counts, engine, episodes } = judging()
+    expect(await verdict).toMatchObject({
+      promoted: true,
+      metrics: { firstPass: { value: 1, n: 20 }, accuracy: { value: 1, n: 10 } },
+      baseline: { firstPass: { value: 0, n: 20 }, 'guard.firstPass': { value: 0 } },
+    })
+    expect(shares).toEqual([0.25, 0.5, 0.75, 1])
+    expect(counts).toEqual({ opened: 1, closed: 1 })
+    expect(engine.opened.every(({ priority }) => priority === 'background')).toBe(true)
+    // With memory on, the questions' own episodes are passed over, and nothing is remembered.
+    expect(episodes.queries).toHaveLength(2 * QUESTIONS.length)
+    for (const { exclude } of episodes.queries)
+      expect(exclude).toEqual(QUESTIONS.flatMap(({ episodeIds }) => episodeIds))
+    expect(episodes.added).toEqual([])
+  })
+
+  test('keeps what serves when the candidate is worse', async () => {
+    const { verdict } = judging({ candidate: wrong, rival: right })
+    expect(await verdict).toMatchObject({ promoted: false, baseline: { firstPass: { value: 1 } } })
+  })
+
+  test('asks for the questions of the held-out episodes, a bounded number of them', async () => {
+    const heldOut = [{ tenantId: 'tenant-a', episodeId: 'episode-1' }]
+    const { verdict, asked } = judging({ heldOut })
+    await verdict
+    expect(asked).toEqual([['linear-fingerprint', heldOut, 150]])
+  })
+
+  test('has nothing to say, and needs no engine, when all held-out questions are gone', async () => {
+    const { verdict, counts } = judging({}, [])
+    expect(await verdict).toMatchObject({ promoted: false, reason: 'no held-out questions to judge by' })
+    expect(counts.opened).toBe(0)
+  })
+})
+
+describe('a worker without the model', () => {
+  test('rejects the candidate, and says which model it has', async () => {
+    const { verdict, counts, warnings } = judging({ fingerprint: 'another' })
+    const { promoted, reason } = await verdict
+    expect(promoted).toBe(false)
+    expect(reason).toMatch(
+      /^cannot be judged: expected a worker with the model another, got .*linear-fingerprint.*MODEL_DIR/,
+    )
+    expect(counts).toEqual({ opened: 1, closed: 1 })
+    expect(warnings).toHaveLength(1)
+  })
+
+  const failing = (code: ErrorCode) => () =>
+    Promise.reject(new ServiceError(code, 'open: expected a model, got none'))
+
+  test('that cannot load one rejects it, too', async () => {
+    const { verdict } = judging({ openReplayEngine: failing('MODEL_INVALID') })
+    expect(await verdict).toMatchObject({
+      ...{ promoted: false, baseline: {} },
+      reason: 'cannot be judged: expected a worker with the model, got open: expected a model, got none',
+    })
+  })
+
+  test('for the moment, has the night try again', async () => {
+    const { verdict } = judging({ openReplayEngine: failing('ENGINE_CRASHED') })
+    await expect(verdict).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
+  })
+})
+
+test('an engine that was started for the gate is closed, also when the replay fails', async () => {
+  const { verdict, counts } = judging({ signal: AbortSignal.abort() })
+  await expect(verdict).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(counts).toEqual({ opened: 1, closed: 1 })
+})
