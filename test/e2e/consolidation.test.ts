@@ -49,13 +49,14 @@ describe('nights', () => {
         openReplayEngine: async () => ({ engine, close: async () => {} }),
       }),
       lrm: SMALL_NETWORK,
+      weaver: { hidden: 32, epochs: 5 },
     }
     ;({ artifacts, consolidations } = nights)
     const episodes = createEpisodeStore({ database })
     store = episodes
     const queues = keep(connectQueues({ database, logger: silent }))
     keep(queues.startWorker({ store: episodes, outbox: createOutbox({ database }), nights }))
-    const learned = keep(watchArtifacts({ artifacts, engine, logger: silent }))
+    const learned = keep(watchArtifacts({ artifacts, engine, logger: silent, pollMs: 200 }))
     app = keep(
       buildApp({
         ...{ episodes, logger: silent },
