@@ -196,7 +196,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         const [skipped] = (await night()).artifacts
         expect(skipped).toMatchObject({
           status: 'skipped',
-          reason: 'few new episodes: expected 20 with labelled answers since lrm-1, got 19',
+          reason: 'few new episodes: expected 20 to learn from since lrm-1, got 19',
         })
         expect(trainers.started).toBe(0)
         expect((await night(true)).artifacts[0]).toMatchObject({ version: 'lrm-2' })

@@ -74,7 +74,7 @@ async function reasonToSkip(
   const seen = new Set((before as Snapshot | null)?.episodes.map(nameOf))
   const fresh = episodes.filter((episode) => !seen.has(nameOf(episode))).length
   if (fresh >= FEW) return null
-  return `few new episodes: expected ${FEW} with labelled answers since ${last.version}, got ${fresh}`
+  return `few new episodes: expected ${FEW} to learn from since ${last.version}, got ${fresh}`
 }
 
 function nameOf({ tenantId, episodeId }: EpisodeKey): string {
