@@ -75,7 +75,9 @@ describe.skipIf(servers === null)('nights of the worker', () => {
     for (const [seed, problem] of makeProblems({ split: 'train', count: QUESTIONS, seed: 97 }).entries()) {
       const { question, answer: reference } = problem
       const asked = { tenantId: 'default', question, reference, seed, learn: true, explain: false }
+      // Latents for the weaver; right and wrong answers for the latent reward model.
       await solver.solve({ ...asked, strategy: 'auto' }, { signal })
+      await solver.solve({ ...asked, strategy: 'majority', samples: 4 }, { signal })
     }
     await engine.close()
   }, 120_000)
