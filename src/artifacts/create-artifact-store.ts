@@ -10,7 +10,8 @@ import { artifactBytes } from './sql/artifact-bytes.ts'
 import { artifactManifest } from './sql/artifact-manifest.ts'
 import { listArtifacts } from './sql/list-artifacts.ts'
 import { settleArtifact } from './sql/settle-artifact.ts'
-import type { Artifact, ArtifactStore } from './types.ts'
+import type { ArtifactStore } from './stores.ts'
+import type { Artifact } from './types.ts'
 
 /** The store over Postgres. Any number of processes may use it at once. */
 export function createArtifactStore({

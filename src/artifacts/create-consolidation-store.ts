@@ -11,7 +11,8 @@ import { listConsolidations } from './sql/list-consolidations.ts'
 import { listSteps } from './sql/list-steps.ts'
 import { recoverConsolidations } from './sql/recover-consolidations.ts'
 import { requestConsolidation } from './sql/request-consolidation.ts'
-import type { Consolidation, ConsolidationStore } from './types.ts'
+import type { ConsolidationStore } from './stores.ts'
+import type { Consolidation } from './types.ts'
 
 /** The step whose result is the night's report. */
 const REPORT = 'report'

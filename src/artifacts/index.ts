@@ -1,5 +1,6 @@
 export { createArtifactStore } from './create-artifact-store.ts'
 export { createConsolidationStore } from './create-consolidation-store.ts'
 export type * from './report-types.ts'
+export type * from './stores.ts'
 export type * from './types.ts'
 export { ARTIFACT_KINDS, TRIGGERS } from './types.ts'

@@ -10,8 +10,9 @@ import { buildJudge, type JudgeParts } from './build-judge.ts'
 import { createConfidences } from './confidences.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
-import type { Outcome, RunRecord, SolverLogger, StrategyFunction } from './run.ts'
+import type { Outcome, RunRecord, StrategyFunction } from './run.ts'
 import type { Settings } from './settings.ts'
+import type { SolverLogger } from './solver-logger.ts'
 import type { SolveEvent, SolveRequest } from './types.ts'
 
 /** What all requests of a solver share. */

@@ -2,7 +2,7 @@
 
 import type { Answer, LatentRewardModel } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
-import type { SolverLogger } from './run.ts'
+import type { SolverLogger } from './solver-logger.ts'
 import type { Degraded } from './types.ts'
 import { unlessAborted } from './unless-aborted.ts'
 

@@ -6,8 +6,8 @@ import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { ActiveModels } from './active-models.ts'
-import type { SolverLogger } from './run.ts'
 import { createSolver } from './solver.ts'
+import type { SolverLogger } from './solver-logger.ts'
 import type { Solver } from './types.ts'
 
 export interface ReplayQuestion {

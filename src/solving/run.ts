@@ -15,12 +15,8 @@ import type { AnswerFormat } from './answer-format.ts'
 import type { Confidences } from './confidences.ts'
 import type { Meter } from './meter.ts'
 import type { Settings } from './settings.ts'
+import type { SolverLogger } from './solver-logger.ts'
 import type { Degraded, Solution, SolveEvent, SolveRequest, Stopped } from './types.ts'
-
-/** The part of a pino logger that solving uses. */
-export interface SolverLogger {
-  warn(details: object, message: string): void
-}
 
 export interface JudgedCandidate {
   readonly kind: CandidateKind

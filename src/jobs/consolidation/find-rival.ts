@@ -3,7 +3,8 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import { hasCode } from '#errors'
 import type { Contestant } from './artifact-training.ts'
-import { type Night, trainingOf } from './night.ts'
+import type { Night } from './night.ts'
+import { trainingOf } from './trainings.ts'
 
 export interface Rival {
   /** What serves now; null when nothing does, or it has to go anyway. */

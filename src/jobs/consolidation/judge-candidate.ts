@@ -3,8 +3,9 @@
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
 import { findRivalThatOpens, withBytes } from './find-rival.ts'
-import { type Night, type Skipped, trainingOf } from './night.ts'
+import type { Night, Skipped } from './night.ts'
 import type { Candidate } from './train-candidate.ts'
+import { trainingOf } from './trainings.ts'
 
 /**
  * Judges a candidate against what serves now. That is no rival where it has to go anyway: because it was trained on

@@ -1,24 +1,15 @@
 /** @file What a consolidation is run with. */
 
-import type { GraphRunner, RewardModelOptions, WeaverOptions } from '#algorithms'
-import type { ArtifactKind, ArtifactStore, Consolidation, ConsolidationStore } from '#artifacts'
+import type { RewardModelOptions, WeaverOptions } from '#algorithms'
+import type { ArtifactStore, Consolidation, ConsolidationStore } from '#artifacts'
 import type { Engine } from '#engine'
 import type { EpisodeStore, TrainingStore } from '#episodes'
-import type { ArtifactTraining } from './artifact-training.ts'
-import type { StartedWhenAsked } from './start-when-asked.ts'
-import { createRewardModelTraining } from './train-lrm.ts'
-import { createWeaverTraining } from './train-weaver.ts'
+import type { StartedWhenAsked, TrainingProcess } from './start-when-asked.ts'
 
 /** The part of a pino logger that nights use. */
 export interface NightLogger {
   info(details: object, message: string): void
   warn(details: object, message: string): void
-}
-
-export interface TrainingProcess extends GraphRunner {
-  /** The most memory that it has had in use so far. */
-  peakMemoryBytes(): Promise<number>
-  close(): Promise<void>
 }
 
 /** The model itself, to replay questions on: the one that serves here, or one that was started for it. */
@@ -55,11 +46,6 @@ export interface Night extends NightParts {
   /** The same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal
-}
-
-/** How a kind is trained and judged. */
-export function trainingOf({ lrm = {}, weaver = {} }: NightParts, kind: ArtifactKind): ArtifactTraining {
-  return kind === 'lrm' ? createRewardModelTraining(lrm) : createWeaverTraining(weaver)
 }
 
 /** An artifact that was trained, or why none was. */

@@ -1,7 +1,12 @@
 /** @file A training process that only some steps need. */
 
 import type { GraphRunner } from '#algorithms'
-import type { TrainingProcess } from './night.ts'
+
+export interface TrainingProcess extends GraphRunner {
+  /** The most memory that it has had in use so far. */
+  peakMemoryBytes(): Promise<number>
+  close(): Promise<void>
+}
 
 export interface StartedWhenAsked extends GraphRunner {
   /** The most memory that it has had in use so far; null when it was never started. */

@@ -3,8 +3,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
 import type { SnapshotCounts, TrainingMaterial, TrainingSnapshot } from '#episodes'
-import { type Night, trainingOf } from './night.ts'
+import type { Night } from './night.ts'
 import { recordName } from './steps.ts'
+import { trainingOf } from './trainings.ts'
 
 /** Episodes of one artifact at most, the newest first. */
 const MOST_EPISODES = 20_000

@@ -3,8 +3,9 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
 import { findRival } from './find-rival.ts'
-import { type Night, type Skipped, trainingOf } from './night.ts'
+import type { Night, Skipped } from './night.ts'
 import type { Snapshot } from './take-snapshot.ts'
+import { trainingOf } from './trainings.ts'
 
 /** A version that waits for the gate's word, where it is to be judged, and how it came about. */
 export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {
