@@ -23,6 +23,8 @@ export function createGraphs(deps: {
   readonly provider: 'cpu' | 'cuda'
   readonly cudaDevice: number
   readonly threads: number | null
+  /** See `SessionOptions`. */
+  readonly arena?: boolean
   /** Runs tasks one after the other, in the order given: a run must see what the run before it carried over. */
   readonly turn: <Result>(task: () => Promise<Result>) => Promise<Result>
 }): Handlers<GraphOperationName> {

@@ -21,6 +21,11 @@ export interface SessionOptions {
    * (of the LM head two), which a graph that multiplies a few rows at a time does not need.
    */
   readonly prepacking?: boolean
+  /**
+   * Keeps what a run frees for the next one; false unless given. Training steps are the faster for it. Where shapes grow, as caches do
+   * by one position per step, every size would stay: twice the memory, no faster.
+   */
+  readonly arena?: boolean
   /** Refuses a graph of which ONNX Runtime would quietly run a part on the CPU. For CUDA. */
   readonly noFallback?: boolean
   /** Where ONNX Runtime's profile of this session goes, as a prefix of the file's name; written by `endProfiling`. */
@@ -50,8 +55,7 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
         options.provider === 'cuda' ? { name: 'cuda', deviceId: options.cudaDevice } : 'cpu',
       ],
       ...(options.threads === null ? {} : { intraOpNumThreads: options.threads }),
-      // Caches grow by one position per step and every size would stay in the arena: twice the memory, no faster.
-      enableCpuMemArena: false,
+      enableCpuMemArena: options.arena ?? false,
       logSeverityLevel: 3,
       ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
       extra: {

@@ -14,7 +14,7 @@ export async function train(
   setPriority(constants.priority.PRIORITY_LOW)
   return {
     handlers: {
-      ...createGraphs({ provider, cudaDevice, threads, turn: inTurn() }),
+      ...createGraphs({ provider, cudaDevice, threads, arena: true, turn: inTurn() }),
       peakMemory: async () => process.resourceUsage().maxRSS * 1024,
     },
   }
