@@ -7,7 +7,8 @@ import { float32, int64 } from '#tensor'
  * Emits the sum over positions of every layer's states, weighted and added to `sums`. Runs in fp32 whatever the states
  * are in: half precision would lose the later terms of a long sum.
  *
- * Not skipped when no thought is wanted: it costs 1 to 3 % of a step of the bundled model, and the mean states are wanted by every request that learns.
+ * Not skipped when no thought is wanted: it costs 1 to 3 % of a step of the bundled model, and every request that learns
+ * wants it.
  *
  * @param states of each layer, `[B, S, D]` or `[B*S, D]`, in any float type.
  * @param shape int64 `[3]`: B, S and -1.
