@@ -39,6 +39,8 @@ const Defaults = Type.Object(
     patience: Type.Integer({ minimum: 1, maximum: 256, default: 3 }),
     stopReward: Type.Number({ minimum: -1, maximum: 0, default: -0.2 }),
     admitReward: Type.Number({ minimum: -1, maximum: 0, default: -0.5 }),
+    /** Least confidence of an answer that may steer others, where a latent reward model is active. */
+    admitConfidence: Type.Number({ minimum: 0, maximum: 1, default: 0.25 }),
     samples: Type.Integer({ minimum: 1, maximum: 64, default: 8 }),
     temperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
     beta: Type.Number({ exclusiveMinimum: 0, default: 0.01 }),

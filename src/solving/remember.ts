@@ -6,18 +6,29 @@ import { coerceError } from '#errors'
 import type { Outcome, RunRecord } from './run.ts'
 import { thoughtsToKeep } from './thoughts.ts'
 
+interface Remembered {
+  readonly id: string
+  /** P(correct) of the answer by the active latent reward model; null: nobody knows. */
+  readonly confidence: number | null
+}
+
 /**
- * Commits the episode of an outcome; an answer that was never judged teaches nothing and is not kept.
+ * Commits the episode of an outcome; an answer that was never judged teaches nothing and is not kept. One that the active
+ * latent reward model does not believe (`admitConfidence`) is kept and steers nobody, whatever reward it claims.
  *
  * @returns the episode's id; null when nothing was to be kept, or the store failed (`degraded: learning`): the answer still comes.
  */
-export async function remember(run: RunRecord, outcome: Outcome, id: string): Promise<string | null> {
+export async function remember(
+  run: RunRecord,
+  outcome: Outcome,
+  remembered: Remembered,
+): Promise<string | null> {
   if (run.episodes === null || !run.request.learn) return null
-  const episode = episodeOf(run, outcome, id)
+  const episode = episodeOf(run, outcome, remembered)
   if (episode === null) return null
   try {
     await run.episodes.add(episode)
-    return id
+    return remembered.id
   } catch (error) {
     run.logger.warn({ err: coerceError(error) }, 'memory is not there: this answer will not be remembered')
     run.degraded.add('learning')
@@ -25,14 +36,14 @@ export async function remember(run: RunRecord, outcome: Outcome, id: string): Pr
   }
 }
 
-function episodeOf(run: RunRecord, outcome: Outcome, id: string): NewEpisode | null {
+function episodeOf(run: RunRecord, outcome: Outcome, { id, confidence }: Remembered): NewEpisode | null {
   const { request, engine, answerFormat, candidates, settings } = run
   const { chosen, base, embedding } = outcome
   if (chosen === null || embedding === null) return null
   if (!candidates.some(({ evaluation }) => evaluation === chosen)) return null
   const isAdmissible = ({ answer, judgement }: Evaluation) =>
     answer.answer !== null && isAdmitted(judgement, settings.admitReward)
-  const admitted = isAdmissible(chosen)
+  const admitted = isAdmissible(chosen) && (confidence ?? 1) >= settings.admitConfidence
   const thoughts = thoughtsToKeep(candidates, chosen, settings.thoughts)
   return {
     id,

@@ -18,6 +18,7 @@ export interface Settings {
   readonly patience: number
   readonly stopReward: number
   readonly admitReward: number
+  readonly admitConfidence: number
   readonly lr: number
   readonly beta1: number
   readonly rho: number
@@ -65,6 +66,7 @@ export function resolveSettings(request: SolveRequest, profile: ModelProfile): S
     patience: defaults.patience,
     stopReward: defaults.stopReward,
     admitReward: defaults.admitReward,
+    admitConfidence: defaults.admitConfidence,
     lr: defaults.lr,
     beta1: defaults.beta1,
     rho: defaults.rho,

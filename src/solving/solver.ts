@@ -88,7 +88,7 @@ async function solve(
     }
     const confidence = await confidenceOf(run, outcome)
     const id = randomUUID()
-    const episodeId = await remember(run, outcome, id)
+    const episodeId = await remember(run, outcome, { id, confidence })
     return describeSolution(run, outcome, { id, episodeId, confidence, totalMs: parts.clock.now() - started })
   } finally {
     deadline.close()

@@ -110,6 +110,7 @@ export const TEST_PROFILE: ModelProfile = {
     patience: 10,
     stopReward: -0.2,
     admitReward: -0.5,
+    admitConfidence: 0.25,
     samples: 8,
     temperature: 1,
     beta: 0.01,

@@ -59,6 +59,24 @@ describe('an episode keeps how its answers were thought', () => {
   })
 })
 
+test.each([
+  [0.2, false],
+  [0.3, true],
+])('an answer that the latent reward model gives %d steers others: %s', async (probability, steers) => {
+  const episodes = createEpisodesInMemory()
+  const lrm = scriptedRewardModel({ a: probability })
+  const world = { routes: { a: route('1', 0.95) }, firstLogits: { a: 3 } }
+  const learned = () => ({ weaver: identityWeaver, lrm })
+  const { confidence } = await solverOn(world, { episodes, learned }).solve({ strategy: 'greedy' })
+
+  expect(confidence).toBeCloseTo(probability)
+  const [episode] = episodes.added
+  expect(episode!.admitted).toBe(steers)
+  expect(episode!.latents !== null).toBe(steers)
+  // What it teaches the reward model is a matter of its label.
+  expect(episode!.candidates[0]!.admissible).toBe(true)
+})
+
 describe('nobody is asked for a thought', () => {
   test('by a request that teaches nothing while there is no model', async () => {
     const { made, world } = counted(TWO_FLIPS)
