@@ -2,6 +2,11 @@
 
 import type { Candidate, Feedback, LabelSource } from './types.ts'
 
+/** Whether a label is somebody's word, not a guess: of the model, or of its samples. */
+export function isSomebodysWord(source: LabelSource | null): boolean {
+  return source === 'feedback' || source === 'reference'
+}
+
 export interface LabelInput {
   readonly feedback: Feedback | null
   readonly reference: string | null

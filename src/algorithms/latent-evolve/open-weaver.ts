@@ -1,7 +1,8 @@
 /** @file A trained weaver, ready to weave. */
 
-import { hasCode, ServiceError } from '#errors'
-import type { GraphRunner, LoadedGraph, Weaver, WeaverRow } from '../ports.ts'
+import { ServiceError } from '#errors'
+import type { GraphRunner, Weaver, WeaverRow } from '../ports.ts'
+import { openProved } from '../training/open-proved.ts'
 import { weave } from './weave.ts'
 
 export interface OpenWeaver extends Weaver {
@@ -31,27 +32,17 @@ export async function openWeaver(
   bytes: Uint8Array,
   { version, latents, width }: WeaverIdentity,
 ): Promise<OpenWeaver> {
-  const refusal = (error: unknown) => {
-    const expected = `a graph that weaves [N, ${latents}, ${width}]`
-    return hasCode(error, 'SESSION_FAILED')
-      ? new ServiceError('ARTIFACT_INVALID', `weaver ${version}: expected ${expected}, got one that fails`, {
-          cause: error,
-        })
-      : error
-  }
-  let graph: LoadedGraph
-  try {
-    graph = await runner.load(bytes)
-  } catch (error) {
-    throw refusal(error)
-  }
-  try {
-    const ones = { data: new Float32Array(latents * width).fill(1), length: latents, width }
-    await weave(graph, [{ embedding: new Float32Array(width).fill(1), zBase: ones }], latents)
-  } catch (error) {
-    await graph.close()
-    throw refusal(error)
-  }
+  const ones = { data: new Float32Array(latents * width).fill(1), length: latents, width }
+  const graph = await openProved(
+    runner,
+    bytes,
+    (loaded) => weave(loaded, [{ embedding: new Float32Array(width).fill(1), zBase: ones }], latents),
+    (cause) => {
+      const expected = `a graph that weaves [N, ${latents}, ${width}]`
+      const message = `weaver ${version}: expected ${expected}, got one that fails`
+      return new ServiceError('ARTIFACT_INVALID', message, { cause })
+    },
+  )
   return {
     version,
     async apply(rows) {

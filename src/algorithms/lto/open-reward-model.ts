@@ -1,7 +1,8 @@
 /** @file A trained latent reward model, ready to score. */
 
-import { hasCode, ServiceError } from '#errors'
+import { ServiceError } from '#errors'
 import type { GraphRunner, LatentRewardModel, LoadedGraph } from '../ports.ts'
+import { openProved } from '../training/open-proved.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import { stackThoughts } from './standardise.ts'
 
@@ -41,23 +42,14 @@ export async function openRewardModel(
     if (scores.length === thoughts.length && odd === undefined) return scores
     throw invalid(`${thoughts.length} probabilities, got ${odd ?? scores.length}`)
   }
-  const refusal = (error: unknown) =>
-    hasCode(error, 'SESSION_FAILED')
-      ? invalid(`a graph from thoughts [N, ${layers}, ${width}] to probabilities, got one that fails`, error)
-      : error
-
-  let graph: LoadedGraph
-  try {
-    graph = await runner.load(bytes)
-  } catch (error) {
-    throw refusal(error)
-  }
-  try {
-    // Ones, not zeros: a thought of zeros is no thought.
-    await score(graph, [{ data: new Float32Array(layers * width).fill(1), layers, width }])
-  } catch (error) {
-    await graph.close()
-    throw refusal(error)
-  }
+  // Ones, not zeros: a thought of zeros is no thought.
+  const ones = { data: new Float32Array(layers * width).fill(1), layers, width }
+  const graph = await openProved(
+    runner,
+    bytes,
+    (loaded) => score(loaded, [ones]),
+    (cause) =>
+      invalid(`a graph from thoughts [N, ${layers}, ${width}] to probabilities, got one that fails`, cause),
+  )
   return { version, score: (thoughts) => score(graph, thoughts), close: () => graph.close() }
 }

@@ -2,20 +2,17 @@
 
 import type { LabelledThought } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
-import type { LabelSource, StoredThought, TrainingStore } from '#episodes'
+import { isSomebodysWord, type LabelSource, type StoredThought, type TrainingStore } from '#episodes'
 import type { HeldOutAnswer } from './artifact-training.ts'
 
 /**
- * What a label weighs in training, in the order of trust of docs/algorithms.md, "Where labels come from": somebody's
- * word, then what most samples agree on, then the model's own opinion.
+ * What a label weighs in training, in the order in which `labelCandidates` trusts them: somebody's word, then what most
+ * samples agree on, then the model's own opinion.
  */
 const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const satisfies Record<
   LabelSource,
   number
 >
-
-/** Somebody's word rather than a guess. */
-const TRUSTED: ReadonlySet<LabelSource> = new Set(['feedback', 'reference'])
 
 /** Thoughts in memory at most, in bytes; the training process holds them once more. */
 const MOST_BYTES = 2 ** 30
@@ -57,6 +54,6 @@ function toExample({ question, thought, label, labelSource }: StoredThought): La
     thought,
     correct: label,
     weight: WEIGHT[labelSource],
-    trusted: TRUSTED.has(labelSource),
+    trusted: isSomebodysWord(labelSource),
   }
 }
