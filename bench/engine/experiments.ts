@@ -2,10 +2,10 @@
 
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { AscentRequest } from '#algorithms'
 import { compileHead, compileHeadLogits, describeDecoder } from '#decoder'
 import { type Engine, loadModelDirectory } from '#engine'
 import { decodeModel } from '#onnx'
+import type { AscentRequest } from '#ports'
 import { createRandom, createTensor, dot, float32, int64, norm } from '#tensor'
 import { ADAM } from '../../src/algorithms/adam.ts'
 import { createHeadGraph } from '../../src/engine/child/head-graph.ts'

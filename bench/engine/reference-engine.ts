@@ -1,7 +1,8 @@
 /** @file The reference model behind the ports of the engine, so that the solver's own prompts, judge and settings drive it. */
 
-import { type LatentSession, type SequenceId, untilEos } from '#algorithms'
+import { untilEos } from '#algorithms'
 import type { Engine, ModelDirectory } from '#engine'
+import type { LatentSession, SequenceId } from '#ports'
 import { argmax } from '#tensor'
 import type { ReferenceModel } from './reference-model.ts'
 

@@ -1,7 +1,7 @@
 /** @file A reward schedule for a model whose own verdicts mean nothing: its judge runs as ever, only the verdict is replaced. */
 
-import type { LatentSession } from '#algorithms'
 import type { Engine } from '#engine'
+import type { LatentSession } from '#ports'
 
 /**
  * Every criterion says P(true) = `schedule[k]` of the k-th different answer that a session judges, the draft being the first.

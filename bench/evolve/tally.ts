@@ -1,7 +1,6 @@
 /** @file How one problem went, and what many of them say together. */
 
-import type { Solved } from '../quality/measure.ts'
-import { isRight } from '../quality/measure.ts'
+import { isRight, type Solved } from '../quality/measure.ts'
 import { mean } from '../report/statistics.ts'
 
 /** Of one problem. */

@@ -16,7 +16,7 @@ export interface Machine {
 }
 
 export function describeMachine(): Machine {
-  const root = new URL('../../', import.meta.url)
+  const root = new URL('../..', import.meta.url)
   const runtime = JSON.parse(
     readFileSync(new URL('node_modules/onnxruntime-node/package.json', root), 'utf8'),
   ) as { version: string }

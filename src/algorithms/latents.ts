@@ -1,7 +1,7 @@
 /** @file Latents as values: cutting them and storing them. */
 
+import type { Latents } from '#ports'
 import { fromFloat16, toFloat16 } from '#tensor'
-import type { Latents } from './ports.ts'
 
 /** Copies the first `length` positions, or all of them when there are fewer. `[S, D]` to `[min(S, length), D]`. */
 export function takeLatents(latents: Latents, length: number): Latents {

@@ -1,7 +1,7 @@
 /** @file How much work may wait. Counted in the API process, which answers while the engine processes are inside a run. */
 
-import type { Priority } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { Priority } from '#ports'
 
 export interface Admission {
   /**

@@ -1,8 +1,8 @@
 /** @file A model behind an engine process, as the rest of the service sees it. */
 
 import type { Logger } from 'pino'
-import type { LatentHead } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { LatentHead } from '#ports'
 import { createAdmission } from './admission.ts'
 import { loadModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'

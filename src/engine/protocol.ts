@@ -1,5 +1,6 @@
 /** @file The messages between the API process and an engine process: few, typed, in order. */
 
+import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
 import type {
   AscentRequest,
   AscentResult,
@@ -8,8 +9,7 @@ import type {
   Latents,
   Priority,
   ScoreRow,
-} from '#algorithms'
-import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
+} from '#ports'
 import type { Tensor } from '#tensor'
 import type { ModelConfig } from './model-config.ts'
 import type { EngineTotals } from './totals.ts'

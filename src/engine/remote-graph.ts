@@ -1,7 +1,7 @@
 /** @file A graph as its user sees it, wherever the process is that runs it. */
 
-import type { LoadedGraph } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { LoadedGraph } from '#ports'
 import type { Tensor } from '#tensor'
 import type { GraphOperationName, Operations } from './protocol.ts'
 

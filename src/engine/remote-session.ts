@@ -1,7 +1,7 @@
 /** @file A session as the API process sees it: every call goes to the engine process that holds its caches. */
 
-import type { LatentSession, Priority, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { LatentSession, Priority, SequenceId } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 

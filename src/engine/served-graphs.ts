@@ -1,7 +1,7 @@
 /** @file Graphs beside the model, in all its processes: run by the least loaded, loaded again after a restart. */
 
-import type { GraphRunner } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { GraphRunner } from '#ports'
 import { type GraphProcess, openRemoteGraph } from './remote-graph.ts'
 
 interface Processes {

@@ -1,8 +1,8 @@
 /** @file A process of its own to train in, beside those that serve and at a lower priority. */
 
 import type { Logger } from 'pino'
-import type { GraphRunner } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { GraphRunner } from '#ports'
 import { connectChild } from './child-connection.ts'
 import { openRemoteGraph } from './remote-graph.ts'
 

@@ -1,6 +1,6 @@
 /** @file What the engine room offers the API process. */
 
-import type { GraphRunner, LatentModel } from '#algorithms'
+import type { GraphRunner, LatentModel } from '#ports'
 import type { ModelProfile } from './profile.ts'
 import type { EngineTotals } from './totals.ts'
 

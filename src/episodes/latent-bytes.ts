@@ -1,7 +1,7 @@
 /** @file Latents and latent thoughts as they are stored: fp16, row-major, little-endian. */
 
-import type { Latents, LatentThought } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { Latents, LatentThought } from '#ports'
 import { fromFloat16, toFloat16 } from '#tensor'
 
 /**

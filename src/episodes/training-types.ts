@@ -1,6 +1,6 @@
 /** @file What nights learn from: the episodes of one model, across its tenants. */
 
-import type { Latents, LatentThought } from '#algorithms'
+import type { Latents, LatentThought } from '#ports'
 import type { LabelSource } from './types.ts'
 
 export interface TrainingKey {

@@ -1,6 +1,6 @@
 /** @file What an episode is: one solved request with everything that was judged on the way. */
 
-import type { EpisodeMemory, Latents, LatentThought } from '#algorithms'
+import type { EpisodeMemory, Latents, LatentThought } from '#ports'
 
 export type LabelSource = 'feedback' | 'reference' | 'majority' | 'self'
 export type CandidateKind = 'draft' | 'regeneration' | 'sample'

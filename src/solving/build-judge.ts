@@ -1,15 +1,8 @@
 /** @file The reward of one request: verifier, format rules and latent reward model under the request's weights. */
 
-import {
-  createFormatTerm,
-  createRewardJudge,
-  createVerifier,
-  type Judge,
-  type LatentRewardModel,
-  type LatentSession,
-  type RewardTerm,
-} from '#algorithms'
+import { createFormatTerm, createRewardJudge, createVerifier, type Judge, type RewardTerm } from '#algorithms'
 import type { ModelProfile } from '#engine'
+import type { LatentRewardModel, LatentSession } from '#ports'
 import type { Confidences } from './confidences.ts'
 import type { createFormatRules } from './format-rules.ts'
 import type { Meter } from './meter.ts'

@@ -4,13 +4,13 @@ import {
   type AskJudge,
   createLogitVerdicts,
   createWrittenVerdicts,
-  type LatentSession,
   readScore,
   readVerdictWord,
   type VerdictTokens,
 } from '#algorithms'
 import type { Criterion, Engine, ModelProfile, PromptCodec } from '#engine'
 import { ServiceError } from '#errors'
+import type { LatentSession } from '#ports'
 
 /** Asks in a session; `onTokens` is told every token that judging fed or wrote. */
 export type JudgeCompiled = (session: LatentSession, onTokens: (count: number) => void) => AskJudge

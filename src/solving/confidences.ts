@@ -1,7 +1,8 @@
 /** @file P(correct) of answers by the active latent reward model: each answer scored once, and none failed by it. */
 
-import type { Answer, LatentRewardModel } from '#algorithms'
+import type { Answer } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
+import type { LatentRewardModel } from '#ports'
 import type { SolverLogger } from './solver-logger.ts'
 import type { Degraded } from './types.ts'
 import { unlessAborted } from './unless-aborted.ts'

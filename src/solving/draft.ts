@@ -1,15 +1,8 @@
 /** @file The draft: one greedy chain of thought, with the latents that predicted its first tokens, decoded in one piece or two. */
 
-import {
-  type Continuation,
-  type Evaluation,
-  type GenerationRow,
-  type Latents,
-  MAX_UPDATE_LENGTH,
-  takeLatents,
-  updateLength,
-} from '#algorithms'
+import { type Evaluation, MAX_UPDATE_LENGTH, takeLatents, updateLength } from '#algorithms'
 import { hasCode, ServiceError } from '#errors'
+import type { Continuation, GenerationRow, Latents } from '#ports'
 import { judgeAnswers } from './judge-answers.ts'
 import { readAnswer } from './read-answer.ts'
 import { allowance, type Outcome, type Run } from './run.ts'

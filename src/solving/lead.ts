@@ -4,13 +4,12 @@ import {
   type AnswerMemo,
   type Found,
   identityWeaver,
-  type Latents,
   transferMomentum,
   untilEos,
-  type WeaverRow,
   type WeighedNeighbour,
 } from '#algorithms'
 import { coerceError, hasCode } from '#errors'
+import type { Latents, WeaverRow } from '#ports'
 import { outOfTokens, type Run } from './run.ts'
 import { unlessAborted } from './unless-aborted.ts'
 

@@ -1,8 +1,9 @@
 /** @file A latent reward model from the artifact that holds it. */
 
-import { type GraphRunner, type OpenRewardModel, openRewardModel } from '#algorithms'
+import { type OpenRewardModel, openRewardModel } from '#algorithms'
 import type { Artifact } from '#artifacts'
 import { ServiceError } from '#errors'
+import type { GraphRunner } from '#ports'
 
 /**
  * Loads an artifact's bytes, for thoughts of the shape that its manifest tells.

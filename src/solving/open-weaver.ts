@@ -1,8 +1,9 @@
 /** @file A weaver from the artifact that holds it. */
 
-import { type GraphRunner, type OpenWeaver, openWeaver } from '#algorithms'
+import { type OpenWeaver, openWeaver } from '#algorithms'
 import type { Artifact } from '#artifacts'
 import { ServiceError } from '#errors'
+import type { GraphRunner } from '#ports'
 
 /**
  * Loads an artifact's bytes, for latents of the shape that its manifest tells.

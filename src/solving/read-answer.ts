@@ -1,6 +1,7 @@
 /** @file From decoded tokens to an answer. */
 
-import type { Answer, Continuation } from '#algorithms'
+import type { Answer } from '#algorithms'
+import type { Continuation } from '#ports'
 import type { Run } from './run.ts'
 import { soundThought } from './thoughts.ts'
 

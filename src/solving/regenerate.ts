@@ -1,7 +1,8 @@
 /** @file Completing answers from prefixes that the latents decode to. */
 
-import type { Answer, Continuation, Evaluation } from '#algorithms'
+import type { Answer, Evaluation } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { Continuation } from '#ports'
 import { judgeAnswers } from './judge-answers.ts'
 import { readAnswer } from './read-answer.ts'
 import { allowance, type Run } from './run.ts'

@@ -1,10 +1,11 @@
 /** @file Questions of the past, solved again: what a night judges its candidates by. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { SessionOptions, TrialQuestion } from '#algorithms'
+import type { TrialQuestion } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
+import type { SessionOptions } from '#ports'
 import type { ActiveModels } from './active-models.ts'
 import { createSolver } from './solver.ts'
 import type { SolverLogger } from './solver-logger.ts'

@@ -1,16 +1,9 @@
 /** @file One attempt at a request: what its steps share, and what a strategy makes of it. */
 
-import type {
-  Evaluation,
-  Judge,
-  Judgement,
-  LatentRewardModel,
-  LatentSession,
-  Latents,
-  Weaver,
-} from '#algorithms'
+import type { Evaluation, Judge, Judgement } from '#algorithms'
 import type { Engine } from '#engine'
 import type { CandidateKind, EpisodeStore, LatentPair } from '#episodes'
+import type { LatentRewardModel, LatentSession, Latents, Weaver } from '#ports'
 import type { AnswerFormat } from './answer-format.ts'
 import type { Confidences } from './confidences.ts'
 import type { Meter } from './meter.ts'

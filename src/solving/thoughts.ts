@@ -1,6 +1,7 @@
 /** @file Latent thoughts: which requests ask for them, and which ones an episode keeps (LTO, arXiv 2509.26314, section 3). */
 
-import { type Evaluation, fitFloat16, type LatentThought } from '#algorithms'
+import { type Evaluation, fitFloat16 } from '#algorithms'
+import type { LatentThought } from '#ports'
 import type { JudgedCandidate, RunRecord } from './run.ts'
 
 /** Whether this request asks how its answers were thought: somebody will learn from it, or scores by it now. */

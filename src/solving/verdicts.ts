@@ -1,8 +1,9 @@
 /** @file The profile's judge, in tokens: where each criterion goes on from an answer, and what asks for its verdict. */
 
-import type { Answer, SequenceId, VerdictCriterion } from '#algorithms'
+import type { Answer, VerdictCriterion } from '#algorithms'
 import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
 import { ServiceError } from '#errors'
+import type { SequenceId } from '#ports'
 import { compileJudge, type JudgeCompiled } from './compile-judge.ts'
 import { fillTemplate } from './fill-template.ts'
 

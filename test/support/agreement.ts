@@ -1,6 +1,6 @@
 /** @file Whether two runs of one decoder agree: token for token, unless the reference itself hardly prefers one to another. */
 
-import type { Continuation } from '#algorithms'
+import type { Continuation } from '#ports'
 
 export interface Agreement {
   /** Tokens decoded before the first one that differs, over all rows. */

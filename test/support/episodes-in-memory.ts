@@ -1,8 +1,8 @@
 /** @file Episodes at the store's port, in memory: what solving commits, and what it gets back. */
 
-import type { Neighbour, NeighbourQuery } from '#algorithms'
 import type { EpisodeStore, NewEpisode } from '#episodes'
 import { ServiceError } from '#errors'
+import type { Neighbour, NeighbourQuery } from '#ports'
 import { dot } from '#tensor'
 
 export interface EpisodesInMemory extends EpisodeStore {

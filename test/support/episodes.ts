@@ -1,8 +1,8 @@
 /** @file Episodes to store, made from a seed. */
 
 import { randomUUID } from 'node:crypto'
-import type { LatentThought } from '#algorithms'
 import type { Candidate, NewEpisode } from '#episodes'
+import type { LatentThought } from '#ports'
 import { createRandom, norm } from '#tensor'
 
 /** A unit vector `[D]`. */

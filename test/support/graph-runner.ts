@@ -1,6 +1,6 @@
 /** @file Graphs on real ONNX Runtime, in this process instead of one of their own. */
 
-import type { GraphRunner } from '#algorithms'
+import type { GraphRunner } from '#ports'
 import { createGraphs } from '../../src/engine/child/graphs.ts'
 import { inTurn } from '../../src/engine/child/in-turn.ts'
 import type { GraphOperationName, Handlers } from '../../src/engine/protocol.ts'

@@ -4,6 +4,8 @@
  * and the judge's verdict on it stand in a table. Gradient and Adam are exact, in fp64.
  */
 
+import type { ChatMessage, Engine, ModelProfile } from '#engine'
+import { ServiceError } from '#errors'
 import type {
   AscentRequest,
   AscentResult,
@@ -15,9 +17,7 @@ import type {
   LatentThought,
   ScoreRow,
   SessionOptions,
-} from '#algorithms'
-import type { ChatMessage, Engine, ModelProfile } from '#engine'
-import { ServiceError } from '#errors'
+} from '#ports'
 import { argmax, createRandom, dot, softmax } from '#tensor'
 import { noTotals } from '../../src/engine/totals.ts'
 import { graphRunner } from './graph-runner.ts'

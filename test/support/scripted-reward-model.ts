@@ -1,6 +1,6 @@
 /** @file A latent reward model at its port, on thoughts of the linear model: P(correct) stands in a table, by the first word. */
 
-import type { LatentRewardModel, LatentThought } from '#algorithms'
+import type { LatentRewardModel, LatentThought } from '#ports'
 import { argmax } from '#tensor'
 import { tokenOf } from './linear-model.ts'
 

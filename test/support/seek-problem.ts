@@ -1,14 +1,7 @@
 /** @file A search small enough to work out by hand: an identity head over a few tokens, and a table of rewards. */
 
-import {
-  type AscentRequest,
-  createAnswerMemo,
-  type Evaluation,
-  type Found,
-  type Latents,
-  type SeekOptions,
-  type SeekTask,
-} from '#algorithms'
+import { createAnswerMemo, type Evaluation, type Found, type SeekOptions, type SeekTask } from '#algorithms'
+import type { AscentRequest, Latents } from '#ports'
 import { identity, linearHead } from './linear-model.ts'
 
 export const SEEK_OPTIONS: SeekOptions = {

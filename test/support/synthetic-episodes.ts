@@ -1,6 +1,7 @@
 /** @file Episodes whose shift from z_base to z* follows a rule that a weaver can learn: by query, by position and by z_base. */
 
-import type { Latents, WeaverExample } from '#algorithms'
+import type { WeaverExample } from '#algorithms'
+import type { Latents } from '#ports'
 import { createRandom, norm } from '#tensor'
 
 export const WIDTH = 8

@@ -1,7 +1,8 @@
 /** @file Samples of problems, drawn once: what every rule of selection then chooses from. */
 
-import { coeComplex, coeReal, type Evaluation, type LatentRewardModel, type LatentThought } from '#algorithms'
+import { coeComplex, coeReal, type Evaluation } from '#algorithms'
 import type { Engine } from '#engine'
+import type { LatentRewardModel, LatentThought } from '#ports'
 import { chosenSample, createSolver } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
 import { concurrently } from '../../concurrently.ts'

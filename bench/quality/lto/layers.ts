@@ -1,6 +1,6 @@
 /** @file From which depth on an answer's states tell whether it is right: models of the first l states only. */
 
-import type { GraphRunner } from '#algorithms'
+import type { GraphRunner } from '#ports'
 import type { Plot } from '../../report/plot.ts'
 import { printTable } from '../../report/table.ts'
 import { aucOn, cutThought, type Example, trainOn } from './training.ts'

@@ -4,10 +4,10 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { LatentRewardModel } from '#algorithms'
 import type { Consolidation } from '#artifacts'
 import { createOutbox, type NewEpisode } from '#episodes'
 import { connectQueues } from '#jobs'
+import type { LatentRewardModel } from '#ports'
 import { type ActiveModels, createSolver, watchArtifacts } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
 import { nightParts } from '../../../src/nights.ts'

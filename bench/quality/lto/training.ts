@@ -1,13 +1,7 @@
 /** @file Latent reward models of the bench's own making: the product's trainer, on answers that the bench chose. */
 
-import {
-  auc,
-  type GraphRunner,
-  type LabelledThought,
-  type LatentThought,
-  openRewardModel,
-  trainRewardModel,
-} from '#algorithms'
+import { auc, type LabelledThought, openRewardModel, trainRewardModel } from '#algorithms'
+import type { GraphRunner, LatentThought } from '#ports'
 import type { Sampled } from './draws.ts'
 
 /** An answer whose truth is known. */

@@ -3,7 +3,8 @@
  * of a mixture, on held-out problems family by family.
  */
 
-import type { GraphRunner, LabelledThought } from '#algorithms'
+import type { LabelledThought } from '#algorithms'
+import type { GraphRunner } from '#ports'
 import { makeProblems, type Problem, trainedFamilies } from '../../../models/order-of-operations/problems.ts'
 import { mean } from '../../report/statistics.ts'
 import { printTable } from '../../report/table.ts'

@@ -1,7 +1,7 @@
 /** @file A trained weaver, ready to weave. */
 
 import { ServiceError } from '#errors'
-import type { GraphRunner, Weaver, WeaverRow } from '../ports.ts'
+import type { GraphRunner, Weaver, WeaverRow } from '#ports'
 import { openProved } from '../training/open-proved.ts'
 import { weave } from './weave.ts'
 

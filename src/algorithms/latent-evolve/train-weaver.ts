@@ -1,8 +1,8 @@
 /** @file A weaver from admitted episodes: split, train, measure. */
 
 import { decodeModel, encodeModel, loadTensor } from '#onnx'
+import type { GraphRunner, Latents } from '#ports'
 import { float32, type Tensor } from '#tensor'
-import type { GraphRunner, Latents } from '../ports.ts'
 import { bootstrapByQuestion } from '../training/bootstrap.ts'
 import type { Parameters } from '../training/layers.ts'
 import { countQuestions, LEAST_QUESTIONS, splitQuestions } from '../training/split-questions.ts'

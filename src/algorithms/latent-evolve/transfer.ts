@@ -8,8 +8,8 @@
  */
 
 import { ServiceError } from '#errors'
+import type { Latents, Neighbour, Weaver, WeaverRow } from '#ports'
 import { norm, softmax } from '#tensor'
-import type { Latents, Neighbour, Weaver, WeaverRow } from '../ports.ts'
 
 export interface WeighingOptions {
   /** t of the softmax over similarities; 1 in the paper. */

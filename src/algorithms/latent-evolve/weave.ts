@@ -1,8 +1,8 @@
 /** @file Runs a loaded weaver over many rows. */
 
 import { ServiceError } from '#errors'
+import type { Latents, LoadedGraph, WeaverRow } from '#ports'
 import { createTensor } from '#tensor'
-import type { Latents, LoadedGraph, WeaverRow } from '../ports.ts'
 import { stackRows } from './weaver-examples.ts'
 
 /** Most rows of one run: bounds what is in memory, and how long others wait for the engine process. */

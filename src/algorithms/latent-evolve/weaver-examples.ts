@@ -1,7 +1,7 @@
 /** @file What a weaver learns from, as tensors. */
 
+import type { Latents, WeaverRow } from '#ports'
 import { createTensor, float32, norm, type Tensor } from '#tensor'
-import type { Latents, WeaverRow } from '../ports.ts'
 
 /** One admitted episode. */
 export interface WeaverExample extends WeaverRow {

@@ -1,6 +1,6 @@
 /** @file The weaver before its first night: the identity. */
 
-import type { Weaver } from '../ports.ts'
+import type { Weaver } from '#ports'
 
 export const identityWeaver: Weaver = {
   version: null,

@@ -10,9 +10,9 @@
  */
 
 import { hasCode, ServiceError } from '#errors'
+import type { AdamState, LatentHead, Latents } from '#ports'
 import { ADAM, freshAdam } from '../adam.ts'
 import { deriveSeed } from '../derive-seed.ts'
-import type { AdamState, LatentHead, Latents } from '../ports.ts'
 import { sameTokens, untilEos } from '../prefix.ts'
 import { type Evaluation, hasPassed } from '../rewards/judgement.ts'
 import { argmaxAdvantage, sampledAdvantages } from './advantages.ts'

@@ -6,9 +6,9 @@
  * shifts then often fails to flip; a few updates towards the returned tokens put them clear of it.
  */
 
+import type { AdamState, LatentHead, Latents } from '#ports'
 import { ADAM, freshAdam } from '../adam.ts'
 import { takeLatents, throughFloat16 } from '../latents.ts'
-import type { AdamState, LatentHead, Latents } from '../ports.ts'
 import { sameTokens } from '../prefix.ts'
 
 export interface MarginOptions {

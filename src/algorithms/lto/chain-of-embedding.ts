@@ -6,8 +6,8 @@
  * better. Neither is a probability, and neither is bounded: they rank candidates of one question.
  */
 
+import type { LatentThought } from '#ports'
 import { dot, norm } from '#tensor'
-import type { LatentThought } from '../ports.ts'
 
 /** CoE-R, the real-space combination: mean over layers of M_l - A_l. */
 export function coeReal(thought: LatentThought): number {

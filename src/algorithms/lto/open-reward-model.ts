@@ -1,7 +1,7 @@
 /** @file A trained latent reward model, ready to score. */
 
 import { ServiceError } from '#errors'
-import type { GraphRunner, LatentRewardModel, LoadedGraph } from '../ports.ts'
+import type { GraphRunner, LatentRewardModel, LoadedGraph } from '#ports'
 import { openProved } from '../training/open-proved.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import { stackThoughts } from './standardise.ts'

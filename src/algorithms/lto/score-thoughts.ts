@@ -1,7 +1,7 @@
 /** @file Runs a loaded reward model over many thoughts. */
 
+import type { LoadedGraph } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
-import type { LoadedGraph } from '../ports.ts'
 
 /** Most thoughts of one run: bounds what is in memory, and how long others wait for the engine process. */
 const ROWS = 512

@@ -1,8 +1,8 @@
 /** @file Thoughts as one tensor, and the constants that standardise them. */
 
 import { ServiceError } from '#errors'
+import type { LatentThought } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
-import type { LatentThought } from '../ports.ts'
 
 /** Smallest deviation that is divided by, as a share of the root mean square of the feature's layer. */
 const DEVIATION_FLOOR = 1e-3

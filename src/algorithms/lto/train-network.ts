@@ -1,8 +1,8 @@
 /** @file Trains one reward network and keeps its best epoch. */
 
 import { encodeModel } from '#onnx'
+import type { GraphRunner } from '#ports'
 import { createTensor, float32, type Random, type Tensor } from '#tensor'
-import type { GraphRunner } from '../ports.ts'
 import type { Parameters } from '../training/layers.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
 import type { TrainingRun } from '../training/training-types.ts'

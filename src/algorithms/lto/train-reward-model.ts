@@ -1,8 +1,8 @@
 /** @file A latent reward model from labelled answers: split, train, calibrate, measure. */
 
 import { encodeModel } from '#onnx'
+import type { GraphRunner } from '#ports'
 import { deriveSeed } from '../derive-seed.ts'
-import type { GraphRunner } from '../ports.ts'
 import { FEWEST_QUESTIONS } from '../training/bootstrap.ts'
 import { countQuestions, LEAST_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
 import type { Training, TrainingRun } from '../training/training-types.ts'

@@ -1,6 +1,6 @@
 /** @file What a latent reward model is trained on, and what comes of it. */
 
-import type { LatentThought } from '../ports.ts'
+import type { LatentThought } from '#ports'
 import type { Figure } from '../training/training-types.ts'
 
 /** One judged answer whose label is known. */

@@ -4,7 +4,7 @@
  * Papers: LatentSeek (arXiv 2505.13308) stops above -0.2; LatentEvolve (arXiv 2509.24771) admits from 0.5 on [0, 1], so -0.5 here.
  */
 
-import type { LatentThought, SequenceId } from '../ports.ts'
+import type { LatentThought, SequenceId } from '#ports'
 
 /** An answer as a judge needs it. */
 export interface Answer {

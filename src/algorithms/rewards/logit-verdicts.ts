@@ -6,7 +6,7 @@
  * write up to 4,096 tokens per criterion (that is `createWrittenVerdicts`).
  */
 
-import type { LatentSession } from '../ports.ts'
+import type { LatentSession } from '#ports'
 import type { AskJudge } from './verifier.ts'
 
 /** First tokens of the words that say true, and false; disjoint, neither empty. */

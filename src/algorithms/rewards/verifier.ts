@@ -5,7 +5,7 @@
  * weighted mean of its criteria.
  */
 
-import type { ScoreRow } from '../ports.ts'
+import type { ScoreRow } from '#ports'
 import type { Answer } from './judgement.ts'
 import type { RewardTerm, TermScore } from './reward-judge.ts'
 

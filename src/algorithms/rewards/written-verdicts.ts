@@ -7,7 +7,7 @@
  * nothing approves by the example in its own prompt.
  */
 
-import type { LatentSession } from '../ports.ts'
+import type { LatentSession } from '#ports'
 import type { AskJudge } from './verifier.ts'
 
 export interface WrittenVerdictsOptions {

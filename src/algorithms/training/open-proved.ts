@@ -1,7 +1,7 @@
 /** @file Trained graphs are tried before anybody relies on them. */
 
 import { hasCode } from '#errors'
-import type { GraphRunner, LoadedGraph } from '../ports.ts'
+import type { GraphRunner, LoadedGraph } from '#ports'
 
 /**
  * Loads a graph and proves it by one use; a graph that cannot be proved is closed again.

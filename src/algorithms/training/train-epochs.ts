@@ -2,8 +2,8 @@
 
 import { compileTrainingStep, type TrainableModel } from '#autodiff'
 import { ServiceError } from '#errors'
+import type { GraphRunner } from '#ports'
 import { createRandom, int64, type Random, type Tensor } from '#tensor'
-import type { GraphRunner } from '../ports.ts'
 import type { Parameters } from './layers.ts'
 import type { TrainingRun } from './training-types.ts'
 

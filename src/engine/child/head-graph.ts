@@ -1,6 +1,6 @@
 /** @file The LM head alone on ONNX Runtime: ascent on latents, their tokens, and verdict logits. */
 
-import type { AdamState, AscentRequest, AscentResult, Latents } from '#algorithms'
+import type { AdamState, AscentRequest, AscentResult, Latents } from '#ports'
 import { createRandom, createTensor, float32, int64 } from '#tensor'
 import type { Session } from './onnx-runtime.ts'
 

@@ -8,8 +8,8 @@
  */
 
 import { setImmediate } from 'node:timers/promises'
-import type { Priority } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
+import type { Priority } from '#ports'
 import { createRandom, type Random } from '#tensor'
 import { BATCH_ROWS_BOUNDS, type EngineTotals, noTotals, observe, QUEUE_MS_BOUNDS } from '../totals.ts'
 import { formBatches } from './form-batches.ts'

@@ -7,8 +7,8 @@
  * begins alike is fed from where they part.
  */
 
-import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#ports'
 import {
   bytesPerPosition,
   type KvBlock,

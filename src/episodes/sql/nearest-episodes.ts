@@ -1,6 +1,6 @@
 import { fromSql, toSql } from 'pgvector'
-import type { Neighbour, NeighbourQuery } from '#algorithms'
 import { type Database, query } from '#database'
+import type { Neighbour, NeighbourQuery } from '#ports'
 import { decodeLatents } from '../latent-bytes.ts'
 
 interface Row {

@@ -1,8 +1,8 @@
 /** @file What a consolidation needs to know about a kind of artifact; one object for each kind. */
 
-import type { GraphRunner } from '#algorithms'
 import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
 import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
+import type { GraphRunner } from '#ports'
 import type { NightLogger, OpenReplayEngine } from './night.ts'
 
 /**

@@ -1,7 +1,8 @@
 /** @file Two weavers over the same held-out questions, without memory and with it. */
 
-import { gateWeaver, identityWeaver, type TrialQuestion, type Weaver } from '#algorithms'
+import { gateWeaver, identityWeaver, type TrialQuestion } from '#algorithms'
 import type { EpisodeStore, HeldOutQuestion } from '#episodes'
+import type { Weaver } from '#ports'
 import { type ReplayDeps, replay } from '#solving'
 
 export interface ReplayTrialOptions {

@@ -1,6 +1,6 @@
 /** @file A training process that only some steps need. */
 
-import type { GraphRunner } from '#algorithms'
+import type { GraphRunner } from '#ports'
 
 export interface TrainingProcess extends GraphRunner {
   /** The most memory that it has had in use so far. */

@@ -1,13 +1,8 @@
 /** @file How nights train and judge the latent reward model. */
 
-import {
-  type GraphRunner,
-  gateRewardModel,
-  type LatentThought,
-  type RewardModelOptions,
-  trainRewardModel,
-} from '#algorithms'
+import { gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
+import type { GraphRunner, LatentThought } from '#ports'
 import { openLrm } from '#solving'
 import type {
   ArtifactTraining,

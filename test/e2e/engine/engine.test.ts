@@ -6,9 +6,9 @@ import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
-import type { GenerationRow } from '#algorithms'
 import { createEngine, type Engine, type EngineOptions } from '#engine'
 import { createGraph, createModel, encodeModel, value } from '#onnx'
+import type { GenerationRow } from '#ports'
 import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 
 const greedy: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 24, latents: 3 }

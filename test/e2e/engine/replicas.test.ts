@@ -3,8 +3,8 @@
 import { constants, getPriority } from 'node:os'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
-import type { GenerationRow, LatentSession } from '#algorithms'
 import { createEngine, type Engine } from '#engine'
+import type { GenerationRow, LatentSession } from '#ports'
 import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 
 const never = () => new AbortController().signal

@@ -2,8 +2,8 @@
 
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
-import type { GenerationRow } from '#algorithms'
 import { createEngine, type Engine } from '#engine'
+import type { GenerationRow } from '#ports'
 import { createTensor, float32, toFloat16 } from '#tensor'
 import { counter, half, scaling, squaring } from '../../fixtures/small-graphs.ts'
 import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'

@@ -1,7 +1,8 @@
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { type GenerationRow, readVerdictWord } from '#algorithms'
+import { readVerdictWord } from '#algorithms'
 import { createEngine } from '#engine'
+import type { GenerationRow } from '#ports'
 import { createSolver } from '#solving'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 

@@ -9,7 +9,6 @@ import {
   createRewardJudge,
   createVerifier,
   createWrittenVerdicts,
-  type GenerationRow,
   hasPassed,
   isAdmitted,
   type RewardTerm,
@@ -18,6 +17,7 @@ import {
   type VerdictCriterion,
   type VerdictTokens,
 } from '#algorithms'
+import type { GenerationRow } from '#ports'
 
 function answer(overrides: Partial<Answer> = {}): Answer {
   return {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type AscentRequest, type Found, type LatentHead, type SeekUpdate, seekLatents } from '#algorithms'
+import { type Found, type SeekUpdate, seekLatents } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { AscentRequest, LatentHead } from '#ports'
 import { createRandom } from '#tensor'
 import { argmaxAdvantage, sampledAdvantages } from '../../../src/algorithms/latent-seek/advantages.ts'
 import { createLinearModel, identity, linearHead, tokenOf } from '../../support/linear-model.ts'

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type AscentRequest, type LatentHead, type Latents, widenMargin } from '#algorithms'
+import { widenMargin } from '#algorithms'
+import type { AscentRequest, LatentHead, Latents } from '#ports'
 import { fromFloat16, toFloat16 } from '#tensor'
 import { identity, linearHead } from '../../support/linear-model.ts'
 import { latentsFrom } from '../../support/seek-problem.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { GenerationRow } from '#algorithms'
+import type { GenerationRow } from '#ports'
 import { EOS, tinySessions } from '../../support/tiny-sessions.ts'
 
 const PROMPT = [5, 9, 3, 7]

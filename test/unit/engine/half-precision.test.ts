@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { GenerationRow } from '#algorithms'
+import type { GenerationRow } from '#ports'
 import { type TinySessions, type TinySessionsOptions, tinySessions } from '../../support/tiny-sessions.ts'
 
 const ROW: GenerationRow = { prefix: [], temperature: 0, seed: 1, maxNewTokens: 12, latents: 12 }

@@ -1,5 +1,5 @@
 import { expect, suite, test } from 'vitest'
-import type { GenerationRow } from '#algorithms'
+import type { GenerationRow } from '#ports'
 import { createRandom } from '#tensor'
 import type { KvView } from '../../../src/engine/child/key-values.ts'
 import { createPrefixCache } from '../../../src/engine/child/prefix-cache.ts'

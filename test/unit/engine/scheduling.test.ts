@@ -1,7 +1,7 @@
 /** @file Who runs when: priorities, deadlines, and that nobody waits for ever. */
 
 import { expect, suite, test } from 'vitest'
-import type { GenerationRow } from '#algorithms'
+import type { GenerationRow } from '#ports'
 import { type TinySessions, tinySessions } from '../../support/tiny-sessions.ts'
 
 /** Samples so hot that rows rarely end before their bound. */

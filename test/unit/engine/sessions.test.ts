@@ -1,5 +1,5 @@
 import { expect, suite, test } from 'vitest'
-import type { Continuation, GenerationRow } from '#algorithms'
+import type { Continuation, GenerationRow } from '#ports'
 import { createRandom } from '#tensor'
 import type { TinyDecoderOptions } from '../../fixtures/tiny-decoder.ts'
 import { EOS, type TinySessions, tinySessions } from '../../support/tiny-sessions.ts'

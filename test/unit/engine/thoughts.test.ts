@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Continuation, GenerationRow } from '#algorithms'
 import { describeDecoder } from '#decoder'
+import type { Continuation, GenerationRow } from '#ports'
 import { thoughtReference } from '../../support/full-forward.ts'
 import {
   EOS,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { Latents, Weaver } from '#algorithms'
+import type { Latents, Weaver } from '#ports'
 import type { Solution } from '#solving'
 import { createRandom } from '#tensor'
 import { createEpisodesInMemory, type EpisodesInMemory } from '../../support/episodes-in-memory.ts'

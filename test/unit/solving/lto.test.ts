@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { identityWeaver, type LatentRewardModel, ltoDistribution } from '#algorithms'
+import { identityWeaver, ltoDistribution } from '#algorithms'
+import type { LatentRewardModel } from '#ports'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { scriptedRewardModel } from '../../support/scripted-reward-model.ts'

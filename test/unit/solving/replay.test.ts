@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { identityWeaver, type Weaver } from '#algorithms'
+import { identityWeaver } from '#algorithms'
 import { ServiceError } from '#errors'
+import type { Weaver } from '#ports'
 import { NOTHING_LEARNED, type ReplayOptions, type ReplayQuestion, replay } from '#solving'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { createLinearModel, tokenOf, type World } from '../../support/linear-model.ts'

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import type { World } from '../../support/linear-model.ts'
-import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
+import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { scriptedRewardModel } from '../../support/scripted-reward-model.ts'
 import { route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type Latents, transferMomentum, type Weaver, type WeaverRow } from '#algorithms'
+import { transferMomentum } from '#algorithms'
 import { type ErrorCode, ServiceError } from '#errors'
+import type { Latents, Weaver, WeaverRow } from '#ports'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { openWeaver, trainWeaver, type WeaverRow } from '#algorithms'
+import { openWeaver, trainWeaver } from '#algorithms'
 import { createModel, createTape, encodeModel, value } from '#onnx'
+import type { WeaverRow } from '#ports'
 import { float32 } from '#tensor'
 import { graphRunner } from '../../../support/graph-runner.ts'
 import { LATENTS, SMALL, syntheticEpisodes, WIDTH } from '../../../support/synthetic-episodes.ts'

@@ -1,13 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  identityWeaver,
-  type Latents,
-  type Neighbour,
-  queryEmbedding,
-  transferMomentum,
-  type Weaver,
-  weighNeighbours,
-} from '#algorithms'
+import { identityWeaver, queryEmbedding, transferMomentum, weighNeighbours } from '#algorithms'
+import type { Latents, Neighbour, Weaver } from '#ports'
 import { latentsFrom } from '../../../support/seek-problem.ts'
 
 function neighbour(

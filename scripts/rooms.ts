@@ -1,0 +1,114 @@
+/**
+ * @file The rooms of `src/`: what each holds and which other rooms it may import. The one source of the walls that Biome lints
+ * (`biome.walls.json`), of the table in ARCHITECTURE.md, and of `test/contract/architecture.test.ts`.
+ */
+
+export interface Room {
+  /** One line for the table in ARCHITECTURE.md. */
+  readonly holds: string
+  /** Rooms whose doors it may import; `#errors` is open to all. */
+  readonly mayImport: readonly string[]
+}
+
+/** From the floor up: a room may import only rooms above it in this list. */
+export const ROOMS: Readonly<Record<string, Room>> = {
+  tensor: { holds: 'arithmetic on typed arrays: fp16, seeded randomness', mayImport: [] },
+  onnx: { holds: 'the ONNX IR: protobuf in and out, tape, passes', mayImport: ['tensor'] },
+  autodiff: {
+    holds: 'shape inference, one VJP rule per op, the reverse walk, AdamW as a graph',
+    mayImport: ['onnx', 'tensor'],
+  },
+  decoder: {
+    holds: 'the layout of a decoder export; the Loop compiler and the head compiler',
+    mayImport: ['autodiff', 'onnx', 'tensor'],
+  },
+  ports: {
+    holds: 'interfaces only: a model with latents, its head, a memory, trained models, a graph runner',
+    mayImport: ['tensor'],
+  },
+  engine: {
+    holds: 'the only room with onnxruntime-node: model directory, tokenizer, processes, scheduler, graph runners',
+    mayImport: ['ports', 'decoder', 'onnx', 'tensor'],
+  },
+  algorithms: {
+    holds: 'the papers, over `ports/`: LatentSeek, LatentEvolve, LTO, rewards, and the networks they train',
+    mayImport: ['ports', 'autodiff', 'onnx', 'tensor'],
+  },
+  database: { holds: 'pool, migrations, embedded Postgres', mayImport: [] },
+  episodes: {
+    holds: 'the episode store, the outbox, the training sets; SQL + pgvector',
+    mayImport: ['ports', 'database', 'tensor'],
+  },
+  artifacts: {
+    holds: 'versions of weaver and reward model, the record of consolidations',
+    mayImport: ['database'],
+  },
+  serving: {
+    holds: 'the trained versions that serve: loads the active ones, swaps them between two requests',
+    mayImport: ['ports', 'algorithms', 'engine', 'artifacts'],
+  },
+  solving: {
+    holds: 'one request from question to committed episode',
+    mayImport: ['ports', 'serving', 'algorithms', 'engine', 'episodes', 'tensor'],
+  },
+  consolidation: {
+    holds: 'one consolidation from snapshot to report: recorded steps, training, gate, replay',
+    mayImport: ['ports', 'solving', 'serving', 'algorithms', 'engine', 'episodes', 'artifacts'],
+  },
+  jobs: {
+    holds: 'the only room with bullmq and ioredis: queues, relay, worker, maintenance',
+    mayImport: ['consolidation', 'episodes', 'artifacts', 'database'],
+  },
+  http: {
+    holds: 'the only room with fastify: routes, schemas, problem+json, server-sent events',
+    mayImport: ['solving', 'episodes', 'artifacts'],
+  },
+  metrics: {
+    holds: 'the only room with prom-client: the figures of `GET /metrics`',
+    mayImport: ['serving', 'solving', 'engine', 'http'],
+  },
+}
+
+/** Packages that only the named rooms may import. A name that ends in `/` stands for a whole scope. */
+export const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  'onnxruntime-node': ['engine'],
+  pg: ['database', 'episodes', 'artifacts'],
+  bullmq: ['jobs'],
+  ioredis: ['jobs'],
+  fastify: ['http'],
+  '@fastify/': ['http'],
+  'prom-client': ['metrics'],
+}
+
+/** The text of `biome.walls.json`: one `noRestrictedImports` override for each room. */
+export function biomeWalls(): string {
+  const overrides = Object.entries(ROOMS).map(([room, { mayImport }]) => ({
+    includes: [`src/${room}/**`],
+    linter: { rules: { style: { noRestrictedImports: restriction(room, mayImport) } } },
+  }))
+  return `${JSON.stringify({ overrides }, null, 2)}\n`
+}
+
+function restriction(room: string, mayImport: readonly string[]) {
+  const packages = Object.keys(OWNED_PACKAGES)
+    .filter((name) => !OWNED_PACKAGES[name]!.includes(room))
+    .map((name) => (name.endsWith('/') ? `${name}*` : name))
+  const doors = ['#errors', ...mayImport.map((name) => `#${name}`)].map((door) => `!${door}`)
+  const allowed = mayImport.length === 0 ? 'no other room' : mayImport.map((name) => `${name}/`).join(', ')
+  return {
+    level: 'error',
+    options: {
+      patterns: [
+        { group: ['#*', ...doors, ...packages], message: `${room}/ may import ${allowed} (scripts/rooms.ts).` },
+      ],
+    },
+  }
+}
+
+/** The rows of ARCHITECTURE.md's table of rooms. */
+export function roomTable(): string {
+  const rows = Object.entries(ROOMS).map(
+    ([room, { holds, mayImport }]) => `| \`${room}/\` | ${holds} | ${mayImport.join(', ') || '-'} |`,
+  )
+  return ['| room | holds | may import |', '| --- | --- | --- |', ...rows].join('\n')
+}

@@ -1,0 +1,6 @@
+export type * from './episode-memory.ts'
+export type * from './graph-runner.ts'
+export type * from './latent-head.ts'
+export type * from './latent-model.ts'
+export type * from './latents.ts'
+export type * from './trained-models.ts'
