@@ -27,7 +27,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     mayImport: ['tensor'],
   },
   engine: {
-    holds: 'the only room with onnxruntime-node: model directory, tokenizer, processes, scheduler, graph runners',
+    holds:
+      'the only room with onnxruntime-node: model directory, tokenizer, processes, scheduler, graph runners',
     mayImport: ['ports', 'decoder', 'onnx', 'tensor'],
   },
   algorithms: {
@@ -99,7 +100,10 @@ function restriction(room: string, mayImport: readonly string[]) {
     level: 'error',
     options: {
       patterns: [
-        { group: ['#*', ...doors, ...packages], message: `${room}/ may import ${allowed} (scripts/rooms.ts).` },
+        {
+          group: ['#*', ...doors, ...packages],
+          message: `${room}/ may import ${allowed} (scripts/rooms.ts).`,
+        },
       ],
     },
   }

@@ -11,5 +11,8 @@ writeFileSync(join(ROOT, 'biome.walls.json'), biomeWalls())
 const text = readFileSync(ARCHITECTURE, 'utf8')
 writeFileSync(
   ARCHITECTURE,
-  text.replace(/(<!-- rooms -->\n)[\s\S]*?(\n<!-- end of rooms -->)/, (_, open, end) => open + roomTable() + end),
+  text.replace(
+    /(<!-- rooms -->\n)[\s\S]*?(\n<!-- end of rooms -->)/,
+    (_, open, end) => open + roomTable() + end,
+  ),
 )

@@ -9,13 +9,14 @@ import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp } from '#http'
 import { connectQueues } from '#jobs'
 import { createMetrics } from '#metrics'
-import { createSolver, watchArtifacts } from '#solving'
+import { watchArtifacts } from '#serving'
+import { createSolver } from '#solving'
 import { type Config, loadConfig } from './config.ts'
+import { nightParts } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
-import { nightParts } from './nights.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))

@@ -12,9 +12,9 @@ import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues } from '#jobs'
 import { type Config, loadConfig } from './config.ts'
+import { nightParts } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { loggerOptions } from './logger.ts'
-import { nightParts } from './nights.ts'
 
 async function start(config: Config): Promise<void> {
   if (config.database === null) {

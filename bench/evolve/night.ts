@@ -3,7 +3,7 @@
 import { createArtifactStore, createConsolidationStore } from '#artifacts'
 import { createTrainer } from '#engine'
 import { createTrainingStore } from '#episodes'
-import { consolidate } from '../../src/jobs/consolidation/consolidate.ts'
+import { consolidate } from '../../src/consolidation/consolidate.ts'
 import type { Workbench } from '../quality/workbench.ts'
 
 export interface Night {

@@ -2,7 +2,8 @@
 
 import { createArtifactStore } from '#artifacts'
 import type { Engine, SolveDefaults } from '#engine'
-import { createSolver, type Solver, watchArtifacts } from '#solving'
+import { watchArtifacts } from '#serving'
+import { createSolver, type Solver } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { concurrently } from '../concurrently.ts'
 import { type Ask, type Solved, solveAll } from '../quality/measure.ts'

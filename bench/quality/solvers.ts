@@ -3,14 +3,8 @@
 import { createConstantJudge, createPerfectJudge, createRandomJudge } from '#algorithms'
 import type { Engine, SolveDefaults } from '#engine'
 import type { EpisodeStore } from '#episodes'
-import {
-  type ActiveModels,
-  bestOfSamples,
-  createSolver,
-  gaussianKick,
-  type Solver,
-  type SolverDeps,
-} from '#solving'
+import type { ActiveModels } from '#serving'
+import { bestOfSamples, createSolver, gaussianKick, type Solver, type SolverDeps } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 
 const logger = { warn: (details: object, message: string) => console.warn(message, details) }

@@ -1,14 +1,13 @@
 /** @file The worker's moving parts, in the order in which they start and stop. */
 
 import type { Logger } from 'pino'
+import { type NightParts, requestDueNights } from '#consolidation'
 import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
-import type { NightParts } from './consolidation/night.ts'
-import { createConsolidationProcessor } from './consolidation/process-consolidation.ts'
-import { requestDueNights } from './consolidation/request-due.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { keepSchedule } from './keep-schedule.ts'
 import { startMaintenance } from './maintenance.ts'
+import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
 

@@ -1,7 +1,7 @@
 /** @file What nights have taught, as metrics: which versions serve in this process. */
 
 import { Gauge, type Registry } from 'prom-client'
-import type { ArtifactWatcher } from '#solving'
+import type { ArtifactWatcher } from '#serving'
 
 /** Registers metrics that ask the watcher when they are read. */
 export function registerLearnedMetrics(registry: Registry, learned: Pick<ArtifactWatcher, 'status'>): void {

@@ -1,39 +1,12 @@
-/** @file The rooms of src/ and the walls between them: what Biome lints, proved to cover every room, and once more by hand. */
+/** @file The rooms of src/ and the walls between them: Biome's walls cover every room, and the imports are checked once more here. */
 
 import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
+import { biomeWalls, OWNED_PACKAGES, ROOMS, roomTable } from '../../scripts/rooms.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
-
-/** ARCHITECTURE.md's table: which rooms a room may import. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  tensor: [],
-  onnx: ['tensor'],
-  autodiff: ['onnx', 'tensor'],
-  decoder: ['autodiff', 'onnx', 'tensor'],
-  engine: ['decoder', 'onnx', 'tensor', 'algorithms'],
-  algorithms: ['autodiff', 'onnx', 'tensor'],
-  database: [],
-  episodes: ['algorithms', 'database', 'tensor'],
-  artifacts: ['algorithms', 'database'],
-  solving: ['algorithms', 'engine', 'episodes', 'artifacts', 'tensor'],
-  jobs: ['solving', 'algorithms', 'engine', 'episodes', 'artifacts', 'database'],
-  http: ['solving', 'episodes', 'artifacts'],
-  metrics: ['solving', 'engine', 'http'],
-}
-
-/** Packages that one room alone may know. */
-const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  'onnxruntime-node': ['engine'],
-  pg: ['database', 'episodes', 'artifacts'],
-  bullmq: ['jobs'],
-  ioredis: ['jobs'],
-  fastify: ['http'],
-  '@fastify/': ['http'],
-  'prom-client': ['metrics'],
-}
 
 const GENERATED = /^src\/onnx\/proto\//
 
@@ -53,21 +26,21 @@ const importsOf = (path: string) =>
     ),
   ].map(([, from, dynamic, bare]) => from ?? dynamic ?? bare ?? '')
 
-test('every room is known here, is walled in by Biome and has a door', () => {
-  // biome.jsonc has comments on lines of their own.
-  const biome = JSON.parse(read('biome.jsonc').replaceAll(/^\s*\/\/.*$/gm, ''))
-  const walled = biome.overrides
-    .filter(
-      (override: { linter: { rules: { style?: object } } }) =>
-        'noRestrictedImports' in (override.linter.rules.style ?? {}),
-    )
-    .flatMap(({ includes }: { includes: string[] }) => includes)
+test('every room is in scripts/rooms.ts, in an order without arrows up, and has a door', () => {
   const doors = JSON.parse(read('package.json')).imports
-  for (const room of rooms) {
-    expect(MAY_IMPORT, room).toHaveProperty(room)
-    expect(walled).toContain(`src/${room}/**`)
+  expect(Object.keys(ROOMS).sort()).toEqual([...rooms].sort())
+  const below: string[] = []
+  for (const [room, { mayImport }] of Object.entries(ROOMS)) {
+    expect(below, room).toEqual(expect.arrayContaining([...mayImport]))
     expect(doors[`#${room}`]).toBe(`./src/${room}/index.ts`)
+    below.push(room)
   }
+})
+
+test('the walls of Biome and the table of ARCHITECTURE.md are those of scripts/rooms.ts (npm run walls)', () => {
+  expect(read('biome.walls.json')).toBe(biomeWalls())
+  expect(read('biome.jsonc')).toContain('"extends": ["./biome.walls.json"]')
+  expect(read('ARCHITECTURE.md')).toContain(`\n${roomTable()}\n`)
 })
 
 test('a room imports only the rooms that it may, and through their doors', () => {
@@ -76,7 +49,7 @@ test('a room imports only the rooms that it may, and through their doors', () =>
       .filter((specifier) => {
         if (specifier === '#errors') return false
         if (specifier.startsWith('#'))
-          return room !== '' && !(MAY_IMPORT[room] ?? []).includes(specifier.slice(1))
+          return room !== '' && !(ROOMS[room]?.mayImport ?? []).includes(specifier.slice(1))
         if (!specifier.startsWith('.')) return false
         const target = normalize(join(dirname(path), specifier)).split('/')
         return room === '' ? target.length > 2 : target[1] !== room

@@ -1,11 +1,12 @@
 /** @file A worker on the embedded database in the folder it is given, to be killed: says which step it enters, and how nights end. */
 
 import { createConsolidationStore } from '#artifacts'
+import type { NightParts } from '#consolidation'
 import { openDatabase } from '#database'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
-import { connectQueues, type NightParts } from '#jobs'
-import { nightParts } from '../../src/nights.ts'
+import { connectQueues } from '#jobs'
+import { nightParts } from '../../src/consolidation-deps.ts'
 import { SMALL_NETWORK } from '../support/small-network.ts'
 import { silent } from '../support/test-database.ts'
 

@@ -8,13 +8,14 @@ import {
   createArtifactStore,
   createConsolidationStore,
 } from '#artifacts'
+import type { NightParts } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { ServiceError } from '#errors'
-import { connectQueues, type NightParts, type RunningWorker } from '#jobs'
-import { consolidate } from '../../src/jobs/consolidation/consolidate.ts'
-import { createConsolidationProcessor } from '../../src/jobs/consolidation/process-consolidation.ts'
-import { requestDueNights } from '../../src/jobs/consolidation/request-due.ts'
+import { connectQueues, type RunningWorker } from '#jobs'
+import { consolidate } from '../../src/consolidation/consolidate.ts'
+import { requestDueNights } from '../../src/consolidation/request-due.ts'
 import { PutBack } from '../../src/jobs/job-queue.ts'
+import { createConsolidationProcessor } from '../../src/jobs/process-consolidation.ts'
 import { graphRunner } from './graph-runner.ts'
 import { type Day, LAYERS, rememberDay, WIDTH } from './labelled-day.ts'
 import { SMALL_NETWORK } from './small-network.ts'

@@ -1,6 +1,6 @@
 /** @file A strict reader of the Prometheus text format 0.0.4: what a scraper would choke on, or silently misread, throws. */
 
-import type { LearnedStatus } from '#solving'
+import type { LearnedStatus } from '#serving'
 
 export interface Family {
   readonly type: string

@@ -2,9 +2,10 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type ConsolidationStore, createArtifactStore, createConsolidationStore } from '#artifacts'
+import type { NightParts } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
-import { connectQueues, type NightParts, type NightTriggers } from '#jobs'
-import { requestDueNights } from '../../src/jobs/consolidation/request-due.ts'
+import { connectQueues, type NightTriggers } from '#jobs'
+import { requestDueNights } from '../../src/consolidation/request-due.ts'
 import { newEpisode } from './episodes.ts'
 import type { TestQueues } from './queues-suite.ts'
 import { silent } from './test-database.ts'

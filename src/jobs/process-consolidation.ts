@@ -2,13 +2,11 @@
 
 import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
+import { consolidate, endNight, type NightParts } from '#consolidation'
 import { coerceError, ServiceError } from '#errors'
-import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from '../contracts.ts'
-import { type JobProcessor, PutBack, type QueuedJob } from '../job-queue.ts'
-import { toJobError } from '../retry.ts'
-import { consolidate } from './consolidate.ts'
-import { endNight } from './end-night.ts'
-import type { NightParts } from './night.ts'
+import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from './contracts.ts'
+import { type JobProcessor, PutBack, type QueuedJob } from './job-queue.ts'
+import { toJobError } from './retry.ts'
 
 const payload = Compile(RunConsolidation)
 

@@ -3,7 +3,7 @@
 import { gateWeaver, identityWeaver, type TrialQuestion } from '#algorithms'
 import type { EpisodeStore, HeldOutQuestion } from '#episodes'
 import type { Weaver } from '#ports'
-import { type ReplayDeps, replay } from '#solving'
+import { type ReplayDeps, replay } from './replay.ts'
 
 export interface ReplayTrialOptions {
   readonly engine: ReplayDeps['engine']

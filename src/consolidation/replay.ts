@@ -6,10 +6,8 @@ import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { SessionOptions } from '#ports'
-import type { ActiveModels } from './active-models.ts'
-import { createSolver } from './solver.ts'
-import type { SolverLogger } from './solver-logger.ts'
-import type { Solver } from './types.ts'
+import type { ActiveModels } from '#serving'
+import { createSolver, type Solver, type SolverLogger } from '#solving'
 
 export interface ReplayQuestion {
   readonly tenantId: string
@@ -54,10 +52,9 @@ export async function replay(
     learned: () => learned,
   })
   const replayed = new Array<TrialQuestion>(questions.length)
-  const places = questions.keys()
+  const entries = questions.entries()
   const lane = async () => {
-    for (const place of places) {
-      const given = questions[place]!
+    for (const [place, given] of entries) {
       replayed[place] = await replayOne(solver, given, { retrieval, seed: place, signal })
     }
   }

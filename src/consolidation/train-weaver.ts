@@ -4,7 +4,7 @@ import { type gateWeaver, type OpenWeaver, trainWeaver, type WeaverOptions } fro
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, type ErrorCode, hasCode } from '#errors'
-import { openWeaverArtifact } from '#solving'
+import { openWeaverArtifact } from '#serving'
 import type {
   ArtifactTraining,
   Contestant,

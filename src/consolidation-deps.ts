@@ -2,11 +2,11 @@
 
 import type { Logger } from 'pino'
 import { createArtifactStore, createConsolidationStore } from '#artifacts'
+import type { NightParts } from '#consolidation'
 import type { Database } from '#database'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createTrainingStore } from '#episodes'
 import { ServiceError } from '#errors'
-import type { NightParts } from '#jobs'
 import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 

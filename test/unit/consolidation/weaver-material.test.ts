@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { StoredLatents } from '#episodes'
-import { readWeaverMaterial } from '../../../src/jobs/consolidation/weaver-material.ts'
+import { readWeaverMaterial } from '../../../src/consolidation/weaver-material.ts'
 import { unitVector } from '../../support/episodes.ts'
 
 const { signal } = new AbortController()

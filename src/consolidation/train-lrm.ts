@@ -3,7 +3,7 @@
 import { gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { GraphRunner, LatentThought } from '#ports'
-import { openLrm } from '#solving'
+import { openLrm } from '#serving'
 import type {
   ArtifactTraining,
   Contestant,

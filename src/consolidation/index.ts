@@ -1,0 +1,6 @@
+export { consolidate } from './consolidate.ts'
+export { endNight } from './end-night.ts'
+export type { NightParts } from './night.ts'
+export { type ReplayDeps, type ReplayOptions, type ReplayQuestion, replay } from './replay.ts'
+export { requestDueNights } from './request-due.ts'
+export type { TrainingProcess } from './start-when-asked.ts'
