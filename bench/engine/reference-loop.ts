@@ -11,7 +11,7 @@
 import { type Evaluation, hasPassed, untilEos, updateLength } from '#algorithms'
 import { ADAM, freshAdam } from '../../src/algorithms/adam.ts'
 import { draftAnswer, draftOutcome } from '../../src/solving/draft.ts'
-import { draftAsFound } from '../../src/solving/refine.ts'
+import { draftPoint } from '../../src/solving/refine.ts'
 import { regenerate } from '../../src/solving/regenerate.ts'
 import type { Outcome, Run } from '../../src/solving/run.ts'
 
@@ -19,7 +19,7 @@ import type { Outcome, Run } from '../../src/solving/run.ts'
 export async function referenceLoop(run: Run): Promise<Outcome> {
   const { settings, engine, signal } = run
   const draft = await draftAnswer(run)
-  const start = draftAsFound(draft, updateLength(settings.rho, draft.evaluation.answer.tokens.length))
+  const start = draftPoint(draft, updateLength(settings.rho, draft.evaluation.answer.tokens.length))
   let { latents } = start
   let adam = freshAdam(latents)
   let actions = start.prefix

@@ -15,8 +15,8 @@ export { identityWeaver } from './latent-evolve/weaver.ts'
 export type { WeaverExample } from './latent-evolve/weaver-examples.ts'
 export { type AnswerMemo, createAnswerMemo } from './latent-seek/answer-memo.ts'
 export {
-  type Found,
   higherReward,
+  type SearchPoint,
   type SeekOptions,
   type SeekResult,
   type SeekStop,

@@ -1,6 +1,6 @@
 /** @file What an episode remembers of a search: z_base and z* (LatentEvolve, arXiv 2509.24771, section 4.1). */
 
-import { type Found, isAdmitted, takeLatents, widenMargin } from '#algorithms'
+import { isAdmitted, type SearchPoint, takeLatents, widenMargin } from '#algorithms'
 import type { LatentPair } from '#episodes'
 import { hasCode } from '#errors'
 import type { Draft, UnfinishedDraft } from './draft.ts'
@@ -15,7 +15,7 @@ import type { Run } from './run.ts'
 export async function latentsToKeep(
   run: Run,
   draft: Draft | UnfinishedDraft,
-  best: Found,
+  best: SearchPoint,
 ): Promise<LatentPair | null> {
   const { request, settings, engine, signal } = run
   if (!request.learn || !isAdmitted(best.evaluation.judgement, settings.admitReward)) return null

@@ -2,8 +2,8 @@
 
 import {
   type AnswerMemo,
-  type Found,
   identityWeaver,
+  type SearchPoint,
   transferMomentum,
   untilEos,
   type WeighedNeighbour,
@@ -17,7 +17,7 @@ import { unlessAborted } from './unless-aborted.ts'
 export interface Lead {
   prefix(): Promise<readonly number[] | null>
   /** Costs an evaluation unless the memo knows the prefix; null also when there is no token left to decode. */
-  found(): Promise<Found | null>
+  found(): Promise<SearchPoint | null>
 }
 
 export interface LeadOptions {
@@ -36,7 +36,7 @@ export function createLead(run: Run, { zBase, memo, embedding, neighbours }: Lea
   const { engine, weaver, settings, signal } = run
   const leads = embedding !== null && (weaver.version !== null || neighbours.length > 0)
   let start: Promise<Start | null> | undefined
-  let found: Promise<Found | null> | undefined
+  let found: Promise<SearchPoint | null> | undefined
 
   async function transfer(): Promise<Start | null> {
     if (!leads) return null
@@ -61,7 +61,7 @@ export function createLead(run: Run, { zBase, memo, embedding, neighbours }: Lea
     }
   }
 
-  async function evaluate(): Promise<Found | null> {
+  async function evaluate(): Promise<SearchPoint | null> {
     const at = await started()
     if (at === null || outOfTokens(run)) return null
     const [evaluation] = await memo.evaluate([at.prefix])

@@ -3,7 +3,7 @@
 import {
   type AnswerMemo,
   createAnswerMemo,
-  type Found,
+  type SearchPoint,
   type SeekStop,
   seekLatents,
   takeLatents,
@@ -15,13 +15,13 @@ import { type Outcome, outOfTokens, type Run, type TrajectoryPoint } from './run
 import type { Stopped } from './types.ts'
 
 /** The draft as the search sees it: its first `length` latents and the tokens they decode to. */
-export function draftAsFound({ evaluation, latents }: Draft, length: number): Found {
+export function draftPoint({ evaluation, latents }: Draft, length: number): SearchPoint {
   const kept = takeLatents(latents, length)
   return { evaluation, latents: kept, prefix: evaluation.answer.tokens.slice(0, kept.length), step: 0 }
 }
 
 /** Knows the draft, if it is there, and completes and judges everything else. */
-export function createMemo(run: Run, first: Found | null): AnswerMemo {
+export function createMemo(run: Run, first: SearchPoint | null): AnswerMemo {
   const memo = createAnswerMemo({
     eosTokenIds: run.engine.eosTokenIds,
     complete: (prefixes) => regenerate(run, prefixes),
@@ -34,8 +34,8 @@ export interface Refinement {
   readonly draft: Draft | UnfinishedDraft
   readonly memo: AnswerMemo
   /** Answers before the first update, the draft first if there is one; the search starts from the last and keeps the best. */
-  readonly known: readonly Found[]
-  readonly best: Found
+  readonly known: readonly SearchPoint[]
+  readonly best: SearchPoint
   readonly embedding: Float32Array | null
   readonly retrieved: Outcome['retrieved']
 }
@@ -93,6 +93,6 @@ export async function refine(run: Run, task: Refinement): Promise<Outcome> {
   })
 }
 
-function asPoint({ step, latents, evaluation }: Found): TrajectoryPoint {
+function asPoint({ step, latents, evaluation }: SearchPoint): TrajectoryPoint {
   return { step, latents, reward: evaluation.judgement.reward }
 }

@@ -1,6 +1,12 @@
 /** @file A search small enough to work out by hand: an identity head over a few tokens, and a table of rewards. */
 
-import { createAnswerMemo, type Evaluation, type Found, type SeekOptions, type SeekTask } from '#algorithms'
+import {
+  createAnswerMemo,
+  type Evaluation,
+  type SearchPoint,
+  type SeekOptions,
+  type SeekTask,
+} from '#algorithms'
 import type { AscentRequest, Latents } from '#ports'
 import { identity, linearHead } from './linear-model.ts'
 
@@ -54,7 +60,7 @@ export function seekProblem(problem: SeekProblem) {
     return evaluationOf(prefix, reward, problem.correctness ? problem.correctness(prefix) : 1 + reward)
   }
   const prefix = arithmetic.decode(latents)
-  const start: Found = { evaluation: evaluate(prefix), latents, prefix, step: 0 }
+  const start: SearchPoint = { evaluation: evaluate(prefix), latents, prefix, step: 0 }
   const memo = createAnswerMemo({
     eosTokenIds,
     async complete(prefixes) {

@@ -39,7 +39,7 @@ export interface SeekOptions {
 }
 
 /** An answer, and the latents that led to it. */
-export interface Found {
+export interface SearchPoint {
   readonly evaluation: Evaluation
   /** `[S, D]`; of a sampled rollout, the latents that it was drawn from. */
   readonly latents: Latents
@@ -53,7 +53,7 @@ export interface SeekUpdate {
   /** Updates done so far. */
   readonly step: number
   /** The answer that the latents decode to after this update, and whether that is another one than before. */
-  readonly found: Found
+  readonly found: SearchPoint
   readonly changed: boolean
 }
 
@@ -62,9 +62,9 @@ export interface SeekTask {
   readonly memo: AnswerMemo
   readonly eosTokenIds: readonly number[]
   /** Where the search starts; `memo` knows its prefix. */
-  readonly start: Found
+  readonly start: SearchPoint
   /** The best answer so far: `start` itself, or a draft that memory has moved away from. */
-  readonly best: Found
+  readonly best: SearchPoint
   /** True when no token is left to decode; asked before each update. */
   isExhausted?(): boolean
   /** Every update, in order. */
@@ -74,7 +74,7 @@ export interface SeekTask {
 export type SeekStop = 'reward' | 'maxIterations' | 'noImprovement' | 'exhausted' | 'aborted'
 
 export interface SeekResult {
-  readonly best: Found
+  readonly best: SearchPoint
   readonly stopped: SeekStop
   readonly iterations: number
   /** Reward of what the latents decode to: at the start, then after every update. Length `iterations` + 1. */
@@ -89,8 +89,8 @@ interface Search {
   adam: AdamState
   /** argmax of the latents, all `S` of them. */
   tokens: readonly number[]
-  current: Found
-  best: Found
+  current: SearchPoint
+  best: SearchPoint
   steps: number
   /** Evaluations since the best reward last rose. */
   unrewarded: number
@@ -232,7 +232,7 @@ async function evaluate(
   search: Search,
   rollouts: readonly (readonly number[])[],
   step: number,
-): Promise<readonly Found[]> {
+): Promise<readonly SearchPoint[]> {
   const { memo, eosTokenIds } = search.task
   const before = memo.evaluations
   const evaluations = await memo.evaluate(rollouts)
@@ -249,7 +249,7 @@ async function evaluate(
   return found
 }
 
-function countUpdate(search: Search, found: Found): void {
+function countUpdate(search: Search, found: SearchPoint): void {
   const changed = !sameTokens(found.prefix, search.current.prefix)
   search.steps += 1
   search.current = found
@@ -258,6 +258,6 @@ function countUpdate(search: Search, found: Found): void {
 }
 
 /** The better of two answers; on a tie the first. */
-export function higherReward(first: Found, second: Found): Found {
+export function higherReward(first: SearchPoint, second: SearchPoint): SearchPoint {
   return second.evaluation.judgement.reward > first.evaluation.judgement.reward ? second : first
 }

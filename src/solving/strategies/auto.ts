@@ -5,11 +5,11 @@
  * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3).
  */
 
-import { type Found, hasPassed, higherReward, takeLatents } from '#algorithms'
+import { hasPassed, higherReward, type SearchPoint, takeLatents } from '#algorithms'
 import { announceDraft, beginDraft, finishDraft } from '../draft.ts'
 import { embedQuery } from '../embed-query.ts'
 import { createLead } from '../lead.ts'
-import { createMemo, draftAsFound, refine } from '../refine.ts'
+import { createMemo, draftPoint, refine } from '../refine.ts'
 import { describeRetrieved, retrieve } from '../retrieve.ts'
 import type { Outcome, Run } from '../run.ts'
 
@@ -25,7 +25,7 @@ export async function auto(run: Run): Promise<Outcome> {
   const retrieved = describeRetrieved(neighbours)
   run.emit({ event: 'retrieval', data: { retrieved } })
 
-  const passes = ({ evaluation }: Found) => hasPassed(evaluation.judgement, settings.stopReward)
+  const passes = ({ evaluation }: SearchPoint) => hasPassed(evaluation.judgement, settings.stopReward)
   const memo = createMemo(run, null)
   const lead = createLead(run, {
     zBase: takeLatents(begun.latents, settings.latents),
@@ -40,7 +40,7 @@ export async function auto(run: Run): Promise<Outcome> {
   }
   const draft = await finishDraft(run, begun)
   announceDraft(run, draft)
-  const first = draftAsFound(draft, settings.latents)
+  const first = draftPoint(draft, settings.latents)
   memo.remember(first.prefix, first.evaluation)
   const led = passes(first) ? null : await lead.found()
   const known = led === null ? [first] : [first, led]

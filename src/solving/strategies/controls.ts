@@ -6,7 +6,7 @@
 import { type Evaluation, hasPassed, higherReward, untilEos } from '#algorithms'
 import { createRandom } from '#tensor'
 import { announceDraft, draftAnswer } from '../draft.ts'
-import { createMemo, draftAsFound, refine } from '../refine.ts'
+import { createMemo, draftPoint, refine } from '../refine.ts'
 import type { Run, StrategyFunction } from '../run.ts'
 import { sampleOutcome } from './majority.ts'
 import { sampleAnswers } from './sample-answers.ts'
@@ -30,7 +30,7 @@ export function gaussianKick(sigma: number): StrategyFunction {
   return async (run) => {
     const draft = await draftAnswer(run)
     announceDraft(run, draft)
-    const first = draftAsFound(draft, run.settings.latents)
+    const first = draftPoint(draft, run.settings.latents)
     const memo = createMemo(run, first)
     const known = [first]
     if (!hasPassed(draft.evaluation.judgement, run.settings.stopReward)) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Found, type SeekUpdate, seekLatents } from '#algorithms'
+import { type SearchPoint, type SeekUpdate, seekLatents } from '#algorithms'
 import { ServiceError } from '#errors'
 import type { AscentRequest, LatentHead } from '#ports'
 import { createRandom } from '#tensor'
@@ -91,7 +91,7 @@ describe('argmax search', () => {
 
   test('keeps a draft better than where it starts', async () => {
     const { task, start } = seekProblem({ logits: [[2, 1.5, FAR]], reward: byFirst([-0.9, -0.8, -1]) })
-    const draft: Found = { ...start, prefix: [2], evaluation: task.start.evaluation }
+    const draft: SearchPoint = { ...start, prefix: [2], evaluation: task.start.evaluation }
     const better = { ...draft.evaluation, judgement: { reward: -0.4, terms: {}, correctness: 0.6 } }
 
     const result = await seekLatents(
