@@ -2,7 +2,7 @@
 
 import type { Logger } from 'pino'
 import { createArtifactStore, createConsolidationStore } from '#artifacts'
-import type { NightParts } from '#consolidation'
+import type { ConsolidationDeps } from '#consolidation'
 import type { Database } from '#database'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createTrainingStore } from '#episodes'
@@ -10,13 +10,13 @@ import { ServiceError } from '#errors'
 import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 
-export function nightParts(deps: {
+export function consolidationDeps(deps: {
   readonly database: Database
   readonly engine: Pick<Config['engine'], 'executionProvider' | 'cudaDevice'>
   /** The model, to judge weavers by: what serves in this process, or what is started for it. Without it none is promoted. */
-  readonly openReplayEngine?: NightParts['openReplayEngine']
+  readonly openReplayEngine?: ConsolidationDeps['openReplayEngine']
   readonly logger: Logger
-}): NightParts {
+}): ConsolidationDeps {
   const { database, openReplayEngine = noModel, logger } = deps
   const { executionProvider, cudaDevice } = deps.engine
   return {

@@ -12,7 +12,7 @@ import { createMetrics } from '#metrics'
 import { watchArtifacts } from '#serving'
 import { createSolver } from '#solving'
 import { type Config, loadConfig } from './config.ts'
-import { nightParts } from './consolidation-deps.ts'
+import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { listen } from './listen.ts'
@@ -34,19 +34,19 @@ async function start(config: Config): Promise<void> {
   await migrate(database.pool, join(import.meta.dirname, '../migrations'))
 
   const episodes = createEpisodeStore({ database })
-  const nights = nightParts({
+  const consolidation = consolidationDeps({
     ...{ database, engine: config.engine, logger },
     // In the background of the requests, nothing is loaded twice.
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
-  const { consolidations, artifacts } = nights
+  const { consolidations, artifacts } = consolidation
   const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
   if (database.kind === 'embedded') {
     // Nobody else can reach this database, so its work is done here.
     const outbox = createOutbox({ database })
     keep(
       queues.startWorker({
-        ...{ store: episodes, outbox, nights, nightTriggers: config.nights },
+        ...{ store: episodes, outbox, consolidation, consolidationTriggers: config.nights },
         episodeTtlDays: config.episodes.ttlDays,
       }),
     )

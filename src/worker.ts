@@ -12,7 +12,7 @@ import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues } from '#jobs'
 import { type Config, loadConfig } from './config.ts'
-import { nightParts } from './consolidation-deps.ts'
+import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { loggerOptions } from './logger.ts'
 
@@ -37,14 +37,14 @@ async function start(config: Config): Promise<void> {
     queues.startWorker({
       store: createEpisodeStore({ database }),
       outbox: createOutbox({ database }),
-      nights: nightParts({
+      consolidation: consolidationDeps({
         ...{ database, engine: config.engine, logger },
         async openReplayEngine() {
           const engine = await createEngine({ ...config.engine, replicas: 1, inBackground: true, logger })
           return { engine, close: engine.close }
         },
       }),
-      nightTriggers: config.nights,
+      consolidationTriggers: config.nights,
       episodeTtlDays: config.episodes.ttlDays,
     }),
   )

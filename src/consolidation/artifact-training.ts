@@ -3,7 +3,7 @@
 import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
 import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
 import type { GraphRunner } from '#ports'
-import type { NightLogger, OpenReplayEngine } from './night.ts'
+import type { ConsolidationLogger, OpenReplayEngine } from './context.ts'
 
 /**
  * Where a trained model is judged: questions that it never saw, by an episode that asks them; or a single answer to one, by its
@@ -53,7 +53,7 @@ export interface TrialOptions extends Omit<TrainingContext, 'active'> {
   readonly openReplayEngine: OpenReplayEngine
   /** The memory that replays may ask. */
   readonly episodes: EpisodeStore
-  readonly logger: NightLogger
+  readonly logger: ConsolidationLogger
 }
 
 export interface TrialVerdict {

@@ -1,4 +1,4 @@
-/** @file What a night tells about itself, from the steps that it has recorded. */
+/** @file What a consolidation tells about itself, from the steps that it has recorded. */
 
 import type {
   ArtifactKind,
@@ -9,7 +9,7 @@ import type {
   ReportedKind,
   StepRecord,
 } from '#artifacts'
-import type { Skipped } from './night.ts'
+import type { Skipped } from './context.ts'
 import type { Pruned } from './prune-memory.ts'
 import { recordName } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'

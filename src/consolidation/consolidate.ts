@@ -2,9 +2,9 @@
 
 import { createHash } from 'node:crypto'
 import type { Consolidation } from '#artifacts'
-import { endNight } from './end-night.ts'
+import type { ConsolidationContext, ConsolidationDeps } from './context.ts'
+import { finishConsolidation } from './finish-consolidation.ts'
 import { judgeCandidate } from './judge-candidate.ts'
-import type { Night, NightParts } from './night.ts'
 import { pruneMemory } from './prune-memory.ts'
 import { recordSteps } from './record-steps.ts'
 import { settleCandidate } from './settle-candidate.ts'
@@ -22,13 +22,13 @@ const MOST_ATTEMPTS = 20
  *
  * @throws ServiceError CONSOLIDATION_NOT_FOUND; whatever a step fails with: it may be run again, and goes on there
  */
-export async function consolidate(parts: NightParts, id: string, signal: AbortSignal): Promise<void> {
+export async function consolidate(parts: ConsolidationDeps, id: string, signal: AbortSignal): Promise<void> {
   const { consolidations } = parts
   const consolidation = await consolidations.begin(id)
   if (consolidation.status !== 'running') return
   if (consolidation.attempts > MOST_ATTEMPTS) {
     const error = `given up after ${MOST_ATTEMPTS} attempts that ended in step ${consolidation.step}`
-    return endNight(consolidations, id, { status: 'failed', error })
+    return finishConsolidation(consolidations, id, { status: 'failed', error })
   }
   const trainer = startWhenAsked(parts.startTrainer)
   try {
@@ -38,24 +38,24 @@ export async function consolidate(parts: NightParts, id: string, signal: AbortSi
   }
 }
 
-async function runSteps(night: Night): Promise<void> {
-  const { consolidations, consolidation } = night
+async function runSteps(context: ConsolidationContext): Promise<void> {
+  const { consolidations, consolidation } = context
   const { id, kinds } = consolidation
-  const steps = recordSteps(night)
-  const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(night, kind))
+  const steps = recordSteps(context)
+  const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(context, kind))
   const candidateOf = await steps.forEach('train', (kind, report) =>
-    trainCandidate(night, kind, { snapshot: snapshotOf(kind), report }),
+    trainCandidate(context, kind, { snapshot: snapshotOf(kind), report }),
   )
   const verdictOf = await steps.forEach('gate', (kind, report) =>
-    judgeCandidate(night, candidateOf(kind), report),
+    judgeCandidate(context, candidateOf(kind), report),
   )
   const settledOf = await steps.forEach('promote', (kind) =>
-    settleCandidate(night, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
+    settleCandidate(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
   )
   const artifacts = kinds.map(settledOf)
-  await steps.once('prune', () => pruneMemory(night, snapshotOf))
+  await steps.once('prune', () => pruneMemory(context, snapshotOf))
   await steps.enter(REPORT)
-  await endNight(consolidations, id, {
+  await finishConsolidation(consolidations, id, {
     status: artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected',
     artifacts,
     episodes: Math.max(...kinds.map((kind) => snapshotOf(kind).episodes.length)),

@@ -3,7 +3,7 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import { hasCode } from '#errors'
 import type { Contestant } from './artifact-training.ts'
-import type { Night } from './night.ts'
+import type { ConsolidationContext } from './context.ts'
 import { trainingOf } from './trainings.ts'
 
 export interface Rival {
@@ -14,14 +14,14 @@ export interface Rival {
 }
 
 /** What serves is no measure when it was trained on episodes that have been deleted since, or its bytes are damaged. */
-export async function findRival(night: Night, kind: ArtifactKind): Promise<Rival> {
-  const { [kind]: active } = await night.artifacts.active(night.consolidation.fingerprint)
+export async function findRival(context: ConsolidationContext, kind: ArtifactKind): Promise<Rival> {
+  const { [kind]: active } = await context.artifacts.active(context.consolidation.fingerprint)
   if (active === undefined) return { rival: null, remark: '' }
   if (active.stale) {
     return { rival: null, remark: `; ${active.version} knows deleted episodes and is no measure` }
   }
   try {
-    return { rival: await withBytes(night, active), remark: '' }
+    return { rival: await withBytes(context, active), remark: '' }
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
     return { rival: null, remark: `; ${active.version} is damaged and is no measure` }
@@ -29,11 +29,11 @@ export async function findRival(night: Night, kind: ArtifactKind): Promise<Rival
 }
 
 /** As `findRival`; what serves is no measure either when it is intact and does not load: a version of another release, say. */
-export async function findRivalThatOpens(night: Night, kind: ArtifactKind): Promise<Rival> {
-  const found = await findRival(night, kind)
+export async function findRivalThatOpens(context: ConsolidationContext, kind: ArtifactKind): Promise<Rival> {
+  const found = await findRival(context, kind)
   if (found.rival === null) return found
   try {
-    const opened = await trainingOf(night, kind).open(night.runner, found.rival)
+    const opened = await trainingOf(context, kind).open(context.runner, found.rival)
     await opened.close()
     return found
   } catch (thrown) {
@@ -44,7 +44,7 @@ export async function findRivalThatOpens(night: Night, kind: ArtifactKind): Prom
 
 /** @throws ServiceError ARTIFACT_INVALID */
 export async function withBytes(
-  { artifacts }: Pick<Night, 'artifacts'>,
+  { artifacts }: Pick<ConsolidationContext, 'artifacts'>,
   artifact: Artifact,
 ): Promise<Contestant> {
   return { artifact, bytes: await artifacts.bytes(artifact.id) }

@@ -2,8 +2,8 @@
 
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
+import type { ConsolidationContext, Skipped } from './context.ts'
 import { findRivalThatOpens, withBytes } from './find-rival.ts'
-import type { Night, Skipped } from './night.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './trainings.ts'
 
@@ -12,18 +12,18 @@ import { trainingOf } from './trainings.ts'
  * episodes that have been deleted since, or because its bytes are damaged or do not load.
  */
 export async function judgeCandidate(
-  night: Night,
+  context: ConsolidationContext,
   candidate: Candidate | Skipped,
   report: (share: number) => void,
 ): Promise<TrialVerdict | Skipped> {
   if ('skipped' in candidate) return candidate
   const { artifact, heldOut } = candidate
-  const { fingerprint } = night.consolidation
-  const { rival, remark } = await findRivalThatOpens(night, artifact.kind)
+  const { fingerprint } = context.consolidation
+  const { rival, remark } = await findRivalThatOpens(context, artifact.kind)
   try {
-    const contestant = await withBytes(night, artifact)
-    const options = { ...night, fingerprint, candidate: contestant, rival, heldOut, report }
-    const verdict = await trainingOf(night, artifact.kind).judge(options)
+    const contestant = await withBytes(context, artifact)
+    const options = { ...context, fingerprint, candidate: contestant, rival, heldOut, report }
+    const verdict = await trainingOf(context, artifact.kind).judge(options)
     return { ...verdict, reason: `${verdict.reason}${remark}` }
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown

@@ -10,7 +10,7 @@ export interface ReplayTrialOptions {
   readonly episodes: EpisodeStore
   readonly logger: ReplayDeps['logger']
   readonly candidate: Weaver
-  /** null: the identity, which is what serves before the first night. */
+  /** null: the identity, which is what serves before the first consolidation. */
   readonly rival: Weaver | null
   readonly questions: readonly HeldOutQuestion[]
   readonly seed: number

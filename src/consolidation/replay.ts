@@ -1,4 +1,4 @@
-/** @file Questions of the past, solved again: what a night judges its candidates by. */
+/** @file Questions of the past, solved again: what a consolidation judges its candidates by. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrialQuestion } from '#algorithms'

@@ -18,14 +18,14 @@ export interface DueParts {
 }
 
 /**
- * Asks for a night of every model that has learned enough since its last one began, whatever became of that; by schedule also of
- * a model that serves what was trained on deleted episodes. Any number of workers may do it: one night at a time stays one.
+ * Asks for a consolidation of every model that has learned enough since its last one began, whatever became of that; by schedule also of
+ * a model that serves what was trained on deleted episodes. Any number of workers may do it: one consolidation at a time stays one.
  *
  * @param fewest new episodes that are enough
  * @returns the nights that are due
  * @throws ServiceError STORE_UNAVAILABLE
  */
-export async function requestDueNights(
+export async function requestDueConsolidations(
   parts: DueParts,
   { trigger, fewest }: { readonly trigger: Exclude<Trigger, 'request'>; readonly fewest: number },
 ): Promise<readonly Consolidation[]> {
@@ -44,7 +44,7 @@ export async function requestDueNights(
   return due
 }
 
-/** The newest episode that a night knew of, by the clock that stamps episodes; one that failed before knew none. */
+/** The newest episode that a consolidation knew of, by the clock that stamps episodes; one that failed before knew none. */
 async function knownUntil(
   { consolidations }: DueParts,
   { id, kinds, createdAt }: Consolidation,

@@ -2,7 +2,7 @@
 
 import type { ArtifactKind, ConsolidatedArtifact } from '#artifacts'
 import type { TrialVerdict } from './artifact-training.ts'
-import type { Night, Skipped } from './night.ts'
+import type { ConsolidationContext, Skipped } from './context.ts'
 import type { Candidate } from './train-candidate.ts'
 
 export interface SettleOptions {
@@ -12,7 +12,7 @@ export interface SettleOptions {
 
 /** Promotes or rejects a candidate; what was promoted serves from here on. Saying it again changes nothing. */
 export async function settleCandidate(
-  { artifacts }: Night,
+  { artifacts }: ConsolidationContext,
   kind: ArtifactKind,
   { candidate, verdict }: SettleOptions,
 ): Promise<ConsolidatedArtifact> {

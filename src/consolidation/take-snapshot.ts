@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
 import type { SnapshotCounts, TrainingMaterial, TrainingSnapshot } from '#episodes'
-import type { Night } from './night.ts'
+import type { ConsolidationContext } from './context.ts'
 import { recordName } from './steps.ts'
 import { trainingOf } from './trainings.ts'
 
@@ -32,20 +32,20 @@ export interface Snapshot {
  * Chooses the episodes of a new version. Skipped when few of them are new since the last version was trained, unless it is
  * forced, or what serves was trained on episodes that have been deleted since and so has to go.
  */
-export async function takeSnapshot(night: Night, kind: ArtifactKind): Promise<Snapshot> {
-  const { material } = trainingOf(night, kind)
-  const { episodes, counts, newestAt } = await snapshotOfLabelled(night, material)
+export async function takeSnapshot(context: ConsolidationContext, kind: ArtifactKind): Promise<Snapshot> {
+  const { material } = trainingOf(context, kind)
+  const { episodes, counts, newestAt } = await snapshotOfLabelled(context, material)
   return {
     episodes,
     counts,
     newestAt: newestAt?.toISOString() ?? null,
-    skipped: await reasonToSkip(night, kind, episodes),
+    skipped: await reasonToSkip(context, kind, episodes),
   }
 }
 
 /** Waits for what was solved just now to be labelled, but not for a day that never pauses. */
 async function snapshotOfLabelled(
-  { training, consolidation: { fingerprint }, signal }: Night,
+  { training, consolidation: { fingerprint }, signal }: ConsolidationContext,
   material: TrainingMaterial,
 ): Promise<TrainingSnapshot> {
   const patience = performance.now() + PATIENCE_MS
@@ -62,7 +62,7 @@ async function snapshotOfLabelled(
 }
 
 async function reasonToSkip(
-  { artifacts, consolidations, consolidation: { fingerprint, force } }: Night,
+  { artifacts, consolidations, consolidation: { fingerprint, force } }: ConsolidationContext,
   kind: ArtifactKind,
   episodes: readonly EpisodeKey[],
 ): Promise<string | null> {

@@ -2,8 +2,8 @@
 
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
+import type { ConsolidationContext, Skipped } from './context.ts'
 import { findRival } from './find-rival.ts'
-import type { Night, Skipped } from './night.ts'
 import type { Snapshot } from './take-snapshot.ts'
 import { trainingOf } from './trainings.ts'
 
@@ -22,24 +22,24 @@ export interface TrainOptions {
 
 /** Trains on a snapshot. The store keeps one artifact for a consolidation and kind, however often this is run. */
 export async function trainCandidate(
-  night: Night,
+  context: ConsolidationContext,
   kind: ArtifactKind,
   { snapshot, report }: TrainOptions,
 ): Promise<Candidate | Skipped> {
   if (snapshot.skipped !== null) return { skipped: snapshot.skipped }
-  const { consolidation, seed } = night
+  const { consolidation, seed } = context
   const { id: consolidationId, fingerprint } = consolidation
-  const { rival: active } = await findRival(night, kind)
-  const context = { ...night, fingerprint, report, active }
-  const trained = await trainingOf(night, kind).train(context, snapshot.episodes)
+  const { rival: active } = await findRival(context, kind)
+  const training = { ...context, fingerprint, report, active }
+  const trained = await trainingOf(context, kind).train(training, snapshot.episodes)
   if ('skipped' in trained) return trained
-  const artifact = await night.artifacts.add({
+  const artifact = await context.artifacts.add({
     consolidationId,
-    manifest: { ...trained.manifest, kind, fingerprint, codeVersion: night.codeVersion, seed },
+    manifest: { ...trained.manifest, kind, fingerprint, codeVersion: context.codeVersion, seed },
     bytes: trained.bytes,
     metrics: trained.metrics,
     baseline: {},
   })
   const { heldOut, losses, rejected } = trained
-  return { artifact, heldOut, losses, rejected, trainerPeakBytes: await night.runner.peakMemoryBytes() }
+  return { artifact, heldOut, losses, rejected, trainerPeakBytes: await context.runner.peakMemoryBytes() }
 }

@@ -2,11 +2,14 @@
 
 import type { ArtifactKind } from '#artifacts'
 import type { ArtifactTraining } from './artifact-training.ts'
-import type { NightParts } from './night.ts'
+import type { ConsolidationDeps } from './context.ts'
 import { createRewardModelTraining } from './train-lrm.ts'
 import { createWeaverTraining } from './train-weaver.ts'
 
 /** How a kind is trained and judged. */
-export function trainingOf({ lrm = {}, weaver = {} }: NightParts, kind: ArtifactKind): ArtifactTraining {
+export function trainingOf(
+  { lrm = {}, weaver = {} }: ConsolidationDeps,
+  kind: ArtifactKind,
+): ArtifactTraining {
   return kind === 'lrm' ? createRewardModelTraining(lrm) : createWeaverTraining(weaver)
 }

@@ -12,7 +12,7 @@ export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 
 /** Of the schedule: not from the outbox, and about nothing in particular. */
-export const NIGHT_DUE = 'night.due'
+export const CONSOLIDATION_DUE = 'night.due'
 
 export const IndexEpisode = Type.Object({
   tenantId: Type.String({ minLength: 1 }),

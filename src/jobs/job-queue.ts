@@ -7,8 +7,8 @@ export interface JobQueue {
   isReady(): boolean
   /** Adds jobs; those whose id the queue has are ignored. Rejects within seconds when the queue is away. */
   add(jobs: readonly NewJob[]): Promise<void>
-  /** Sets when the queue puts a `NIGHT_DUE` into itself; null: never. */
-  scheduleNights(cron: string | null): Promise<void>
+  /** Sets when the queue puts a `CONSOLIDATION_DUE` into itself; null: never. */
+  scheduleConsolidations(cron: string | null): Promise<void>
   close(): Promise<void>
 }
 

@@ -9,7 +9,7 @@ const RETRY_MS = 1_000
 
 /** Sets the schedule, or takes it away, as soon as the queue lets it. @param cron null: no schedule */
 export function keepSchedule(
-  queue: Pick<JobQueue, 'isReady' | 'scheduleNights'>,
+  queue: Pick<JobQueue, 'isReady' | 'scheduleConsolidations'>,
   cron: string | null,
   logger: Logger,
 ): { close(): Promise<void> } {
@@ -19,7 +19,7 @@ export function keepSchedule(
     let hasSaid = false
     while (!stopping.signal.aborted) {
       try {
-        if (queue.isReady()) return await queue.scheduleNights(cron)
+        if (queue.isReady()) return await queue.scheduleConsolidations(cron)
       } catch (thrown) {
         if (!hasSaid) logger.warn({ err: coerceError(thrown) }, 'the schedule of nights could not be set yet')
         hasSaid = true

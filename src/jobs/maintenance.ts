@@ -17,7 +17,7 @@ export interface MaintenanceParts {
   readonly outbox: Pick<Outbox, 'recover' | 'prune'>
   readonly consolidations?: Pick<ConsolidationStore, 'recover'> | undefined
   /** Asks for nights that are due. */
-  readonly requestNights?: (() => Promise<void>) | undefined
+  readonly requestConsolidations?: (() => Promise<void>) | undefined
   /** 0 keeps episodes. */
   readonly episodeTtlDays: number
   readonly logger: Logger
@@ -28,7 +28,7 @@ export function startMaintenance({
   database,
   outbox,
   consolidations,
-  requestNights,
+  requestConsolidations,
   episodeTtlDays,
   logger,
 }: MaintenanceParts): { close(): Promise<void> } {
@@ -44,7 +44,7 @@ export function startMaintenance({
       const pruned = await pruneEpisodes(database, new Date(Date.now() - episodeTtlDays * DAY_MS))
       if (pruned > 0) logger.info({ pruned, episodeTtlDays }, 'old episodes deleted')
     }
-    await requestNights?.()
+    await requestConsolidations?.()
   }
 
   async function run(): Promise<void> {

@@ -4,10 +4,10 @@ import { createPostgresBackend, Queue, Worker } from 'bullmq'
 import type { Logger } from 'pino'
 import { type Database, query } from '#database'
 import { coerceError, ServiceError } from '#errors'
+import { scheduleConsolidations } from './consolidation-schedule.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
-import { scheduleNights } from './night-schedule.ts'
 import { givingBack } from './put-back.ts'
 
 /** The embedded database's search path names it, because a client there cannot set one of its own. */
@@ -52,7 +52,7 @@ export function createQueueInPostgres({ database, logger, lockMs }: PostgresBack
             jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
           )
         },
-        scheduleNights: (cron) => scheduleNights(queue, cron),
+        scheduleConsolidations: (cron) => scheduleConsolidations(queue, cron),
         close: () => queue.close(),
       }
     },

@@ -2,7 +2,7 @@
 
 import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
-import { consolidate, endNight, type NightParts } from '#consolidation'
+import { type ConsolidationDeps, consolidate, finishConsolidation } from '#consolidation'
 import { coerceError, ServiceError } from '#errors'
 import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from './contracts.ts'
 import { type JobProcessor, PutBack, type QueuedJob } from './job-queue.ts'
@@ -11,7 +11,7 @@ import { toJobError } from './retry.ts'
 const payload = Compile(RunConsolidation)
 
 /** @param stopping fires when the worker is to stop: the job goes back in line, and goes on elsewhere */
-export function createConsolidationProcessor(parts: NightParts, stopping: AbortSignal): JobProcessor {
+export function createConsolidationProcessor(parts: ConsolidationDeps, stopping: AbortSignal): JobProcessor {
   return async (job) => {
     try {
       await consolidate(parts, consolidationIdOf(job), stopping)
@@ -23,7 +23,7 @@ export function createConsolidationProcessor(parts: NightParts, stopping: AbortS
       // Should this fail, too, the job is lost and comes back by maintenance.
       if (isLast && payload.Check(job.data)) {
         const outcome = { status: 'failed', error: told(thrown) } as const
-        await endNight(parts.consolidations, job.data.consolidationId, outcome)
+        await finishConsolidation(parts.consolidations, job.data.consolidationId, outcome)
       }
       throw error
     }

@@ -3,7 +3,7 @@
 import { Compile } from 'typebox/compile'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
-import { INDEX_EPISODE, IndexEpisode, NIGHT_DUE } from './contracts.ts'
+import { CONSOLIDATION_DUE, INDEX_EPISODE, IndexEpisode } from './contracts.ts'
 import type { JobProcessor, QueuedJob } from './job-queue.ts'
 import { toJobError } from './retry.ts'
 
@@ -12,15 +12,18 @@ const indexEpisodePayload = Compile(IndexEpisode)
 export interface ProcessorParts {
   readonly store: Pick<EpisodeStore, 'index'>
   /** Asks for the nights that are due by schedule; a worker without nights has none to ask for. */
-  readonly requestNights?: () => Promise<unknown>
+  readonly requestConsolidations?: () => Promise<unknown>
 }
 
 /** Every job may come twice, or again after it was half done: what is called here leaves the same state. */
-export function createProcessor({ store, requestNights = async () => {} }: ProcessorParts): JobProcessor {
+export function createProcessor({
+  store,
+  requestConsolidations = async () => {},
+}: ProcessorParts): JobProcessor {
   return async (job) => {
     try {
       if (job.name === INDEX_EPISODE) await indexEpisode(store, job)
-      else if (job.name === NIGHT_DUE) await requestNights()
+      else if (job.name === CONSOLIDATION_DUE) await requestConsolidations()
       else throw new ServiceError('REQUEST_INVALID', `process job: expected a known name, got ${job.name}`)
     } catch (thrown) {
       throw toJobError(thrown)

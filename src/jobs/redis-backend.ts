@@ -4,10 +4,10 @@ import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { coerceError, ServiceError } from '#errors'
+import { scheduleConsolidations } from './consolidation-schedule.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
-import { scheduleNights } from './night-schedule.ts'
 import { givingBack } from './put-back.ts'
 
 export interface RedisBackendOptions {
@@ -59,7 +59,7 @@ export function createRedisBackend({ url, prefix, logger, lockMs }: RedisBackend
             jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
           )
         },
-        scheduleNights: (cron) => scheduleNights(queue, cron),
+        scheduleConsolidations: (cron) => scheduleConsolidations(queue, cron),
         close: () => queue.close(),
       }
     },

@@ -1,7 +1,7 @@
 /** @file The worker's moving parts, in the order in which they start and stop. */
 
 import type { Logger } from 'pino'
-import { type NightParts, requestDueNights } from '#consolidation'
+import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
 import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
 import type { QueueBackend } from './job-queue.ts'
@@ -11,7 +11,7 @@ import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
 
-export interface NightTriggers {
+export interface ConsolidationTriggers {
   /** In UTC; null: no schedule. */
   readonly cron: string | null
   /** New episodes of a model after which a night of it is due; 0: never for that. */
@@ -22,9 +22,9 @@ export interface WorkerParts {
   readonly store: Pick<EpisodeStore, 'index'>
   readonly outbox: Outbox
   /** Absent: consolidations wait for a worker that has them. */
-  readonly nights?: NightParts
+  readonly consolidation?: ConsolidationDeps
   /** Absent: nights come when they are asked for, and a schedule that somebody has set stays. */
-  readonly nightTriggers?: NightTriggers
+  readonly consolidationTriggers?: ConsolidationTriggers
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
 }
@@ -47,8 +47,8 @@ export function startWorker({
   logger,
   store,
   outbox,
-  nights,
-  nightTriggers,
+  consolidation,
+  consolidationTriggers,
   episodeTtlDays = 0,
 }: StartWorkerParts): RunningWorker {
   const stopping = new AbortController()
@@ -56,36 +56,38 @@ export function startWorker({
     episodes: backend.openQueue('episodes'),
     consolidations: backend.openQueue('consolidations'),
   }
-  async function requestNights(trigger: 'schedule' | 'episodes', fewest: number): Promise<void> {
-    if (nights === undefined) return
-    for (const { id, fingerprint } of await requestDueNights(nights, { trigger, fewest }))
+  async function requestConsolidations(trigger: 'schedule' | 'episodes', fewest: number): Promise<void> {
+    if (consolidation === undefined) return
+    for (const { id, fingerprint } of await requestDueConsolidations(consolidation, { trigger, fewest }))
       logger.info({ consolidation: id, fingerprint, trigger }, 'a night is due')
   }
-  const every = nightTriggers?.everyEpisodes ?? 0
+  const every = consolidationTriggers?.everyEpisodes ?? 0
   // One backend serves the embedded database: more jobs at once would only wait for each other.
   const concurrency = database.kind === 'embedded' ? 1 : 8
   const workers = [
     backend.openWorker(
       'episodes',
-      createProcessor({ store, requestNights: () => requestNights('schedule', 1) }),
+      createProcessor({ store, requestConsolidations: () => requestConsolidations('schedule', 1) }),
       { concurrency },
     ),
   ]
-  if (nights !== undefined) {
-    const process = createConsolidationProcessor(nights, stopping.signal)
+  if (consolidation !== undefined) {
+    const process = createConsolidationProcessor(consolidation, stopping.signal)
     workers.push(backend.openWorker('consolidations', process, { concurrency: 1 }))
   }
   const relay = startRelay({ outbox, queues, logger })
   const maintenance = startMaintenance({
     database,
     outbox,
-    consolidations: nights?.consolidations,
-    requestNights: every > 0 ? () => requestNights('episodes', every) : undefined,
+    consolidations: consolidation?.consolidations,
+    requestConsolidations: every > 0 ? () => requestConsolidations('episodes', every) : undefined,
     episodeTtlDays,
     logger,
   })
   const schedule =
-    nightTriggers === undefined ? null : keepSchedule(queues.episodes, nightTriggers.cron, logger)
+    consolidationTriggers === undefined
+      ? null
+      : keepSchedule(queues.episodes, consolidationTriggers.cron, logger)
 
   async function close(): Promise<void> {
     stopping.abort()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NightReport } from '#artifacts'
-import type { NightParts } from '#consolidation'
+import type { ConsolidationDeps } from '#consolidation'
 import type { Database } from '#database'
 import { createEngine, type Engine } from '#engine'
 import { createEpisodeStore, createOutbox, type EpisodeStore } from '#episodes'
@@ -13,7 +13,7 @@ import { connectQueues } from '#jobs'
 import { watchArtifacts } from '#serving'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
-import { nightParts } from '../../src/consolidation-deps.ts'
+import { consolidationDeps } from '../../src/consolidation-deps.ts'
 import { SMALL_NETWORK } from '../support/small-network.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
@@ -32,8 +32,8 @@ describe('nights', () => {
   let database: Database
   let store: EpisodeStore
   let engine: Engine
-  let artifacts: NightParts['artifacts']
-  let consolidations: NightParts['consolidations']
+  let artifacts: ConsolidationDeps['artifacts']
+  let consolidations: ConsolidationDeps['consolidations']
 
   beforeAll(async () => {
     const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
@@ -45,19 +45,19 @@ describe('nights', () => {
     ;({ database } = opened)
     const onCpu = { executionProvider: 'cpu', cudaDevice: 0 } as const
     engine = keep(await createEngine({ ...onCpu, directory: MODEL, logger: silent }))
-    const nights: NightParts = {
-      ...nightParts({
+    const consolidation: ConsolidationDeps = {
+      ...consolidationDeps({
         ...{ database, engine: onCpu, logger: silent },
         openReplayEngine: async () => ({ engine, close: async () => {} }),
       }),
       lrm: SMALL_NETWORK,
       weaver: { hidden: 32, epochs: 5 },
     }
-    ;({ artifacts, consolidations } = nights)
+    ;({ artifacts, consolidations } = consolidation)
     const episodes = createEpisodeStore({ database })
     store = episodes
     const queues = keep(connectQueues({ database, logger: silent }))
-    keep(queues.startWorker({ store: episodes, outbox: createOutbox({ database }), nights }))
+    keep(queues.startWorker({ store: episodes, outbox: createOutbox({ database }), consolidation }))
     const learned = keep(watchArtifacts({ artifacts, engine, logger: silent, pollMs: 200 }))
     app = keep(
       buildApp({

@@ -1,20 +1,20 @@
 /** @file A worker on the embedded database in the folder it is given, to be killed: says which step it enters, and how nights end. */
 
 import { createConsolidationStore } from '#artifacts'
-import type { NightParts } from '#consolidation'
+import type { ConsolidationDeps } from '#consolidation'
 import { openDatabase } from '#database'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { connectQueues } from '#jobs'
-import { nightParts } from '../../src/consolidation-deps.ts'
+import { consolidationDeps } from '../../src/consolidation-deps.ts'
 import { SMALL_NETWORK } from '../support/small-network.ts'
 import { silent } from '../support/test-database.ts'
 
 const onCpu = { executionProvider: 'cpu', cudaDevice: 0 } as const
 const database = await openDatabase({ dataDir: process.argv[2] ?? '', logger: silent })
 const consolidations = createConsolidationStore({ database })
-const nights: NightParts = {
-  ...nightParts({ database, engine: onCpu, logger: silent }),
+const consolidation: ConsolidationDeps = {
+  ...consolidationDeps({ database, engine: onCpu, logger: silent }),
   consolidations: {
     ...consolidations,
     async enterStep(id, step, progress) {
@@ -36,6 +36,6 @@ const nights: NightParts = {
 }
 // Whoever takes over need not wait as long as in service.
 connectQueues({ database, logger: silent, lockMs: 4_000 }).startWorker({
-  ...{ store: createEpisodeStore({ database }), outbox: createOutbox({ database }), nights },
+  ...{ store: createEpisodeStore({ database }), outbox: createOutbox({ database }), consolidation },
 })
 console.log('ready')

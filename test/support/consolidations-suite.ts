@@ -8,12 +8,12 @@ import {
   createArtifactStore,
   createConsolidationStore,
 } from '#artifacts'
-import type { NightParts } from '#consolidation'
+import type { ConsolidationDeps } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues, type RunningWorker } from '#jobs'
 import { consolidate } from '../../src/consolidation/consolidate.ts'
-import { requestDueNights } from '../../src/consolidation/request-due.ts'
+import { requestDueConsolidations } from '../../src/consolidation/request-due.ts'
 import { PutBack } from '../../src/jobs/job-queue.ts'
 import { createConsolidationProcessor } from '../../src/jobs/process-consolidation.ts'
 import { graphRunner } from './graph-runner.ts'
@@ -47,7 +47,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       trainers = { started: 0, closed: 0 }
     })
 
-    function parts(over: Partial<NightParts> = {}): NightParts {
+    function parts(over: Partial<ConsolidationDeps> = {}): ConsolidationDeps {
       return {
         consolidations,
         artifacts,
@@ -78,7 +78,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       return (await consolidations.request(wish)).id
     }
 
-    async function night(force = false, over: Partial<NightParts> = {}): Promise<Consolidation> {
+    async function night(force = false, over: Partial<ConsolidationDeps> = {}): Promise<Consolidation> {
       const id = await request(force)
       await consolidate(parts(over), id, never)
       return consolidations.get(id)
@@ -211,7 +211,8 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     it('trains again without what was deleted, however few episodes are new', async () => {
       const [deleted] = await remember({ questions: 60 })
       await night()
-      const due = (trigger: 'schedule' | 'episodes') => requestDueNights(parts(), { trigger, fewest: 1 })
+      const due = (trigger: 'schedule' | 'episodes') =>
+        requestDueConsolidations(parts(), { trigger, fewest: 1 })
       expect(await due('schedule')).toEqual([])
       await episodes.remove('tenant-a', deleted!)
       expect((await artifacts.active(MODEL)).lrm).toMatchObject({ version: 'lrm-1', stale: true })
@@ -234,7 +235,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         await remember({ questions: 60 })
         await night()
         const id = await request(true)
-        const damaging: NightParts['artifacts'] = {
+        const damaging: ConsolidationDeps['artifacts'] = {
           ...artifacts,
           async add(artifact) {
             const added = await artifacts.add(artifact)
@@ -332,7 +333,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         ...{ id, name: 'consolidation.run', attemptsMade },
         data: { consolidationId: id },
       })
-      const failing = (error: Error): Partial<NightParts> => ({
+      const failing = (error: Error): Partial<ConsolidationDeps> => ({
         startTrainer: () => Promise.reject(error),
       })
 
@@ -417,11 +418,11 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     describe('through the queue', () => {
       const settled = { timeout: 40_000, interval: 100 }
 
-      function work(over: Partial<NightParts> = {}): RunningWorker {
+      function work(over: Partial<ConsolidationDeps> = {}): RunningWorker {
         const { database } = test
         const queues = connectQueues({ database, logger: silent })
         const worker = queues.startWorker({
-          ...{ store: episodes, outbox: createOutbox({ database }), nights: parts(over) },
+          ...{ store: episodes, outbox: createOutbox({ database }), consolidation: parts(over) },
         })
         onTestFinished(async () => {
           await worker.close()
@@ -471,7 +472,10 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 }
 
 /** The same parts in a process that dies at a write: from then on nothing it asks for happens. */
-function mortal(parts: NightParts, writes: number): { readonly parts: NightParts; readonly death: Error } {
+function mortal(
+  parts: ConsolidationDeps,
+  writes: number,
+): { readonly parts: ConsolidationDeps; readonly death: Error } {
   const death = new Error('SIGKILL')
   let left = writes
   let isDead = false

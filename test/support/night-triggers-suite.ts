@@ -2,10 +2,10 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type ConsolidationStore, createArtifactStore, createConsolidationStore } from '#artifacts'
-import type { NightParts } from '#consolidation'
+import type { ConsolidationDeps } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
-import { connectQueues, type NightTriggers } from '#jobs'
-import { requestDueNights } from '../../src/consolidation/request-due.ts'
+import { type ConsolidationTriggers, connectQueues } from '#jobs'
+import { requestDueConsolidations } from '../../src/consolidation/request-due.ts'
 import { newEpisode } from './episodes.ts'
 import type { TestQueues } from './queues-suite.ts'
 import { silent } from './test-database.ts'
@@ -17,7 +17,7 @@ export function describeNightTriggers(name: string, open: () => Promise<TestQueu
     let test: TestQueues
     let episodes: EpisodeStore
     let consolidations: ConsolidationStore
-    let nights: NightParts
+    let consolidation: ConsolidationDeps
     const working: (() => Promise<void>)[] = []
 
     beforeAll(async () => {
@@ -26,7 +26,7 @@ export function describeNightTriggers(name: string, open: () => Promise<TestQueu
       episodes = createEpisodeStore({ database })
       consolidations = createConsolidationStore({ database })
       const unneeded = () => Promise.reject(new Error('there is too little to train on'))
-      nights = {
+      consolidation = {
         ...{ consolidations, episodes, codeVersion: '1', logger: silent },
         artifacts: createArtifactStore({ database }),
         training: createTrainingStore({ database }),
@@ -42,11 +42,11 @@ export function describeNightTriggers(name: string, open: () => Promise<TestQueu
       for (const close of working.splice(0)) await close()
     })
 
-    function work(nightTriggers: NightTriggers) {
+    function work(consolidationTriggers: ConsolidationTriggers) {
       const { database, redisUrl } = test
       const queues = connectQueues({ database, redisUrl, logger: silent })
       const outbox = createOutbox({ database })
-      const worker = queues.startWorker({ store: episodes, outbox, nights, nightTriggers })
+      const worker = queues.startWorker({ store: episodes, outbox, consolidation, consolidationTriggers })
       const close = async () => {
         await worker.close()
         await queues.close()
@@ -76,7 +76,7 @@ export function describeNightTriggers(name: string, open: () => Promise<TestQueu
       expect(await ended(1)).toMatchObject([
         { ...{ fingerprint: 'model-1', trigger: 'episodes', force: false }, kinds: ['weaver', 'lrm'] },
       ])
-      const due = () => requestDueNights(nights, { trigger: 'episodes', fewest: 5 })
+      const due = () => requestDueConsolidations(consolidation, { trigger: 'episodes', fewest: 5 })
       expect(await due()).toEqual([])
       await solve(4)
       expect(await due()).toEqual([])
@@ -116,7 +116,7 @@ export function describeNightTriggers(name: string, open: () => Promise<TestQueu
       const { database, redisUrl } = test
       const queues = connectQueues({ database, redisUrl, logger: silent })
       const parts = { store: episodes, outbox: createOutbox({ database }) }
-      const worker = queues.startWorker({ ...parts, nightTriggers: { cron: null, everyEpisodes: 1 } })
+      const worker = queues.startWorker({ ...parts, consolidationTriggers: { cron: null, everyEpisodes: 1 } })
       working.push(async () => {
         await worker.close()
         await queues.close()

@@ -11,7 +11,7 @@ import type { LatentRewardModel } from '#ports'
 import { type ActiveModels, watchArtifacts } from '#serving'
 import { createSolver } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
-import { nightParts } from '../../../src/consolidation-deps.ts'
+import { consolidationDeps } from '../../../src/consolidation-deps.ts'
 import { mean } from '../../report/statistics.ts'
 import { printTable } from '../../report/table.ts'
 import { solveAll } from '../measure.ts'
@@ -32,14 +32,14 @@ export async function teach(
   { problems, samples }: { readonly problems: readonly Problem[]; readonly samples: number },
 ): Promise<Lesson> {
   const { engine, database, episodes, logger } = bench
-  const nights = nightParts({
+  const consolidation = consolidationDeps({
     ...{ database, engine: { executionProvider: 'cpu', cudaDevice: 0 }, logger },
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
   const queues = parts.adopt(connectQueues({ redisUrl: undefined, database, logger }), (it) => it.close())
   const outbox = createOutbox({ database })
-  parts.adopt(queues.startWorker({ store: episodes, outbox, nights }), (it) => it.close())
-  const watcher = parts.adopt(watchArtifacts({ artifacts: nights.artifacts, engine, logger }), (it) =>
+  parts.adopt(queues.startWorker({ store: episodes, outbox, consolidation }), (it) => it.close())
+  const watcher = parts.adopt(watchArtifacts({ artifacts: consolidation.artifacts, engine, logger }), (it) =>
     it.close(),
   )
 
@@ -54,10 +54,10 @@ export async function teach(
   await solveAll(solver, problems, ask, { told: true })
   const night = performance.now()
   const { fingerprint } = engine.model
-  const { id } = await nights.consolidations.request({
+  const { id } = await consolidation.consolidations.request({
     ...{ fingerprint, kinds: ['lrm'], force: true, trigger: 'request' },
   })
-  const [outcome] = (await finished(() => nights.consolidations.get(id))).artifacts
+  const [outcome] = (await finished(() => consolidation.consolidations.get(id))).artifacts
   await watcher.refresh()
   const { weaver, lrm } = watcher.current()
   if (lrm === null) throw new Error(`lesson: expected a model to serve, got ${JSON.stringify(outcome)}`)

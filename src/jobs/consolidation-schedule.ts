@@ -1,13 +1,13 @@
 /** @file The schedule of nights as BullMQ knows it. */
 
 import type { Queue } from 'bullmq'
-import { NIGHT_DUE } from './contracts.ts'
+import { CONSOLIDATION_DUE } from './contracts.ts'
 
 /** Of the queue's one scheduler: setting it again replaces it. */
 const SCHEDULER = 'night'
 
 /** @param cron read in UTC, so that workers anywhere mean the same night; null takes the schedule away */
-export async function scheduleNights(
+export async function scheduleConsolidations(
   queue: Pick<Queue, 'upsertJobScheduler' | 'removeJobScheduler'>,
   cron: string | null,
 ): Promise<void> {
@@ -19,6 +19,6 @@ export async function scheduleNights(
   await queue.upsertJobScheduler(
     SCHEDULER,
     { pattern: cron, tz: 'UTC' },
-    { name: NIGHT_DUE, data: {}, opts: options },
+    { name: CONSOLIDATION_DUE, data: {}, opts: options },
   )
 }

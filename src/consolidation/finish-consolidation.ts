@@ -7,7 +7,7 @@ import { REPORT } from './steps.ts'
 type Outcome = Parameters<ConsolidationStore['finish']>[1]
 
 /** Reports what its recorded steps have left, and finishes it. Whatever was said first stays. @throws STORE_UNAVAILABLE */
-export async function endNight(
+export async function finishConsolidation(
   consolidations: Pick<ConsolidationStore, 'get' | 'steps' | 'finishStep' | 'finish'>,
   id: string,
   outcome: Outcome,

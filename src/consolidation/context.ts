@@ -7,7 +7,7 @@ import type { EpisodeStore, TrainingStore } from '#episodes'
 import type { StartedWhenAsked, TrainingProcess } from './start-when-asked.ts'
 
 /** The part of a pino logger that nights use. */
-export interface NightLogger {
+export interface ConsolidationLogger {
   info(details: object, message: string): void
   warn(details: object, message: string): void
 }
@@ -20,7 +20,7 @@ export type OpenReplayEngine = () => Promise<{
 }>
 
 /** What a worker has for all consolidations. */
-export interface NightParts {
+export interface ConsolidationDeps {
   readonly consolidations: ConsolidationStore
   readonly artifacts: ArtifactStore
   readonly training: TrainingStore
@@ -29,7 +29,7 @@ export interface NightParts {
   readonly openReplayEngine: OpenReplayEngine
   /** The memory that replays may ask. */
   readonly episodes: EpisodeStore
-  readonly logger: NightLogger
+  readonly logger: ConsolidationLogger
   /** Of this program, for manifests. */
   readonly codeVersion: string
   /** Of the latent reward model's training; its own choice unless given. */
@@ -39,7 +39,7 @@ export interface NightParts {
 }
 
 /** What the steps of one consolidation share. */
-export interface Night extends NightParts {
+export interface ConsolidationContext extends ConsolidationDeps {
   readonly consolidation: Consolidation
   /** The training process; it is started when it first has something to do. */
   readonly runner: StartedWhenAsked
