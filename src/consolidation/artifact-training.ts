@@ -24,7 +24,7 @@ export interface TrainingContext {
   /** Share that is done, in [0, 1]. */
   readonly report: (share: number) => void
   /** What serves now, to start from; null when nothing does, or it is no measure. */
-  readonly active: Contestant | null
+  readonly active: ArtifactBytes | null
 }
 
 export interface Trained {
@@ -40,15 +40,15 @@ export interface Trained {
 }
 
 /** A version with its bytes, as the store has checked them. */
-export interface Contestant {
+export interface ArtifactBytes {
   readonly artifact: Artifact
   readonly bytes: Uint8Array
 }
 
 export interface TrialOptions extends Omit<TrainingContext, 'active'> {
-  readonly candidate: Contestant
+  readonly candidate: ArtifactBytes
   /** What serves now; null when nothing does, or it is no measure. */
-  readonly rival: Contestant | null
+  readonly incumbent: ArtifactBytes | null
   readonly heldOut: readonly HeldOutAnswer[]
   readonly openReplayEngine: OpenReplayEngine
   /** The memory that replays may ask. */
@@ -71,7 +71,7 @@ export interface ArtifactTraining {
     episodes: readonly EpisodeKey[],
   ): Promise<Trained | { readonly skipped: string }>
   /** Loads a version as serving would. @throws ServiceError ARTIFACT_INVALID when its bytes are no such model */
-  open(runner: GraphRunner, version: Contestant): Promise<{ close(): Promise<void> }>
+  open(runner: GraphRunner, version: ArtifactBytes): Promise<{ close(): Promise<void> }>
   /** Whether the candidate may serve. @throws ServiceError ARTIFACT_INVALID when its bytes are no such model */
   judge(options: TrialOptions): Promise<TrialVerdict>
 }

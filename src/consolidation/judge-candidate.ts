@@ -3,12 +3,12 @@
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext, Skipped } from './context.ts'
-import { findRivalThatOpens, withBytes } from './find-rival.ts'
+import { findLoadableIncumbent, withBytes } from './find-incumbent.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './trainings.ts'
 
 /**
- * Judges a candidate against what serves now. That is no rival where it has to go anyway: because it was trained on
+ * Judges a candidate against what serves now. That is no incumbent where it has to go anyway: because it was trained on
  * episodes that have been deleted since, or because its bytes are damaged or do not load.
  */
 export async function judgeCandidate(
@@ -19,10 +19,10 @@ export async function judgeCandidate(
   if ('skipped' in candidate) return candidate
   const { artifact, heldOut } = candidate
   const { fingerprint } = context.consolidation
-  const { rival, remark } = await findRivalThatOpens(context, artifact.kind)
+  const { incumbent, remark } = await findLoadableIncumbent(context, artifact.kind)
   try {
-    const contestant = await withBytes(context, artifact)
-    const options = { ...context, fingerprint, candidate: contestant, rival, heldOut, report }
+    const candidateBytes = await withBytes(context, artifact)
+    const options = { ...context, fingerprint, candidate: candidateBytes, incumbent, heldOut, report }
     const verdict = await trainingOf(context, artifact.kind).judge(options)
     return { ...verdict, reason: `${verdict.reason}${remark}` }
   } catch (thrown) {

@@ -11,7 +11,7 @@ export interface ReplayTrialOptions {
   readonly logger: ReplayDeps['logger']
   readonly candidate: Weaver
   /** null: the identity, which is what serves before the first consolidation. */
-  readonly rival: Weaver | null
+  readonly incumbent: Weaver | null
   readonly questions: readonly HeldOutQuestion[]
   readonly seed: number
   readonly signal: AbortSignal
@@ -22,7 +22,7 @@ export interface ReplayTrialOptions {
 /** Replays everything four times, and asks the gate. @throws what `replay` throws */
 export async function runReplayTrial({
   candidate,
-  rival,
+  incumbent,
   questions,
   seed,
   signal,
@@ -38,7 +38,7 @@ export async function runReplayTrial({
     report(done / 4)
     return results
   }
-  const active = rival ?? identityWeaver
+  const active = incumbent ?? identityWeaver
   return gateWeaver({
     candidate: await solveBy(candidate, false),
     active: await solveBy(active, false),

@@ -3,7 +3,7 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
 import type { ConsolidationContext, Skipped } from './context.ts'
-import { findRival } from './find-rival.ts'
+import { findIncumbent } from './find-incumbent.ts'
 import type { Snapshot } from './take-snapshot.ts'
 import { trainingOf } from './trainings.ts'
 
@@ -29,7 +29,7 @@ export async function trainCandidate(
   if (snapshot.skipped !== null) return { skipped: snapshot.skipped }
   const { consolidation, seed } = context
   const { id: consolidationId, fingerprint } = consolidation
-  const { rival: active } = await findRival(context, kind)
+  const { incumbent: active } = await findIncumbent(context, kind)
   const training = { ...context, fingerprint, report, active }
   const trained = await trainingOf(context, kind).train(training, snapshot.episodes)
   if ('skipped' in trained) return trained

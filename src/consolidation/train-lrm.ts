@@ -5,8 +5,8 @@ import type { EpisodeKey } from '#artifacts'
 import type { GraphRunner, LatentThought } from '#ports'
 import { openLrm } from '#serving'
 import type {
+  ArtifactBytes,
   ArtifactTraining,
-  Contestant,
   HeldOutAnswer,
   Trained,
   TrainingContext,
@@ -46,7 +46,7 @@ async function train(
   }
 }
 
-async function judge({ candidate, rival, ...context }: TrialOptions): Promise<TrialVerdict> {
+async function judge({ candidate, incumbent, ...context }: TrialOptions): Promise<TrialVerdict> {
   const { examples } = await readHeldOut(context)
   const thoughts = examples.map(({ thought }) => thought)
   const scores = await scoresOf(context.runner, candidate, thoughts)
@@ -57,7 +57,7 @@ async function judge({ candidate, rival, ...context }: TrialOptions): Promise<Tr
   }))
   const verdict = gateRewardModel({
     answers,
-    active: rival === null ? null : await scoresOf(context.runner, rival, thoughts),
+    active: incumbent === null ? null : await scoresOf(context.runner, incumbent, thoughts),
     seed: context.seed,
   })
   return {
@@ -89,7 +89,7 @@ function nameOf(place: HeldOutAnswer | undefined): string {
 
 async function scoresOf(
   runner: GraphRunner,
-  { artifact, bytes }: Contestant,
+  { artifact, bytes }: ArtifactBytes,
   thoughts: readonly LatentThought[],
 ): Promise<readonly number[]> {
   const model = await openLrm(runner, artifact, bytes)

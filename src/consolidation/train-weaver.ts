@@ -6,8 +6,8 @@ import type { Engine } from '#engine'
 import { coerceError, type ErrorCode, hasCode } from '#errors'
 import { openWeaverArtifact } from '#serving'
 import type {
+  ArtifactBytes,
   ArtifactTraining,
-  Contestant,
   Trained,
   TrainingContext,
   TrialOptions,
@@ -75,7 +75,7 @@ function lossesOf(validation: unknown): Trained['losses'] {
   )
 }
 
-async function judge({ candidate, rival, heldOut, ...context }: TrialOptions): Promise<TrialVerdict> {
+async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions): Promise<TrialVerdict> {
   const { training, fingerprint, seed } = context
   const questions = await training.heldOutQuestions(fingerprint, heldOut, MOST_QUESTIONS)
   const rejected = (reason: string): TrialVerdict => {
@@ -86,7 +86,7 @@ async function judge({ candidate, rival, heldOut, ...context }: TrialOptions): P
   if ('missing' in replaying) return rejected(`cannot be judged: ${replaying.missing}`)
   const { engine } = replaying
   const opened: OpenWeaver[] = []
-  const open = async ({ artifact, bytes }: Contestant): Promise<OpenWeaver> => {
+  const open = async ({ artifact, bytes }: ArtifactBytes): Promise<OpenWeaver> => {
     const weaver = await openWeaverArtifact(engine.graphs, artifact, bytes)
     opened.push(weaver)
     return weaver
@@ -96,7 +96,7 @@ async function judge({ candidate, rival, heldOut, ...context }: TrialOptions): P
       ...context,
       engine,
       candidate: await open(candidate),
-      rival: rival === null ? null : await open(rival),
+      incumbent: incumbent === null ? null : await open(incumbent),
       questions,
       seed,
     })

@@ -58,7 +58,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     ...{
       fingerprint: engine.model.fingerprint,
       candidate: right,
-      rival: null,
+      incumbent: null,
       heldOut: [],
       episodes,
       seed: 7,
@@ -116,7 +116,7 @@ describe('the gate of the weaver', () => {
   })
 
   test('keeps what serves when the candidate is worse', async () => {
-    const { verdict } = judging({ candidate: wrong, rival: right })
+    const { verdict } = judging({ candidate: wrong, incumbent: right })
     expect(await verdict).toMatchObject({ promoted: false, baseline: { firstPass: { value: 1 } } })
   })
 
