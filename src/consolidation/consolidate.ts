@@ -5,9 +5,9 @@ import type { Consolidation } from '#artifacts'
 import type { ConsolidationContext, ConsolidationDeps } from './context.ts'
 import { finishConsolidation } from './finish-consolidation.ts'
 import { judgeCandidate } from './judge-candidate.ts'
+import { promoteOrReject } from './promote-or-reject.ts'
 import { pruneMemory } from './prune-memory.ts'
 import { recordSteps } from './record-steps.ts'
-import { settleCandidate } from './settle-candidate.ts'
 import { startWhenAsked } from './start-when-asked.ts'
 import { REPORT } from './steps.ts'
 import { takeSnapshot } from './take-snapshot.ts'
@@ -50,7 +50,7 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
     judgeCandidate(context, candidateOf(kind), report),
   )
   const settledOf = await steps.forEach('promote', (kind) =>
-    settleCandidate(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
+    promoteOrReject(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
   )
   const artifacts = kinds.map(settledOf)
   await steps.once('prune', () => pruneMemory(context, snapshotOf))

@@ -5,16 +5,16 @@ import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext, Skipped } from './context.ts'
 import type { Candidate } from './train-candidate.ts'
 
-export interface SettleOptions {
+export interface PromotionInput {
   readonly candidate: Candidate | Skipped
   readonly verdict: TrialVerdict | Skipped
 }
 
 /** Promotes or rejects a candidate; what was promoted serves from here on. Saying it again changes nothing. */
-export async function settleCandidate(
+export async function promoteOrReject(
   { artifacts }: ConsolidationContext,
   kind: ArtifactKind,
-  { candidate, verdict }: SettleOptions,
+  { candidate, verdict }: PromotionInput,
 ): Promise<ConsolidatedArtifact> {
   if ('skipped' in candidate || 'skipped' in verdict) {
     const reason = 'skipped' in candidate ? candidate.skipped : 'skipped' in verdict ? verdict.skipped : null
