@@ -5,10 +5,10 @@ import type { Consolidation } from '#artifacts'
 import type { ConsolidationContext, ConsolidationDeps } from './context.ts'
 import { finishConsolidation } from './finish-consolidation.ts'
 import { judgeCandidate } from './judge-candidate.ts'
+import { createLazyTrainer } from './lazy-trainer.ts'
 import { promoteOrReject } from './promote-or-reject.ts'
 import { pruneMemory } from './prune-memory.ts'
 import { recordSteps } from './record-steps.ts'
-import { startWhenAsked } from './start-when-asked.ts'
 import { REPORT } from './steps.ts'
 import { takeSnapshot } from './take-snapshot.ts'
 import { trainCandidate } from './train-candidate.ts'
@@ -30,7 +30,7 @@ export async function consolidate(parts: ConsolidationDeps, id: string, signal: 
     const error = `given up after ${MOST_ATTEMPTS} attempts that ended in step ${consolidation.step}`
     return finishConsolidation(consolidations, id, { status: 'failed', error })
   }
-  const trainer = startWhenAsked(parts.startTrainer)
+  const trainer = createLazyTrainer(parts.startTrainer)
   try {
     await runSteps({ ...parts, consolidation, runner: trainer, seed: seedOf(consolidation), signal })
   } finally {

@@ -4,7 +4,7 @@ import type { RewardModelOptions, WeaverOptions } from '#algorithms'
 import type { ArtifactStore, Consolidation, ConsolidationStore } from '#artifacts'
 import type { Engine } from '#engine'
 import type { EpisodeStore, TrainingStore } from '#episodes'
-import type { StartedWhenAsked, TrainingProcess } from './start-when-asked.ts'
+import type { LazyTrainer, TrainingProcess } from './lazy-trainer.ts'
 
 /** The part of a pino logger that nights use. */
 export interface ConsolidationLogger {
@@ -42,7 +42,7 @@ export interface ConsolidationDeps {
 export interface ConsolidationContext extends ConsolidationDeps {
   readonly consolidation: Consolidation
   /** The training process; it is started when it first has something to do. */
-  readonly runner: StartedWhenAsked
+  readonly runner: LazyTrainer
   /** The same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal

@@ -1,6 +1,6 @@
 export { consolidate } from './consolidate.ts'
 export type { ConsolidationDeps } from './context.ts'
 export { finishConsolidation } from './finish-consolidation.ts'
+export type { TrainingProcess } from './lazy-trainer.ts'
 export { type ReplayDeps, type ReplayOptions, type ReplayQuestion, replay } from './replay.ts'
 export { requestDueConsolidations } from './request-due.ts'
-export type { TrainingProcess } from './start-when-asked.ts'

@@ -8,14 +8,14 @@ export interface TrainingProcess extends GraphRunner {
   close(): Promise<void>
 }
 
-export interface StartedWhenAsked extends GraphRunner {
+export interface LazyTrainer extends GraphRunner {
   /** The most memory that it has had in use so far; null when it was never started. */
   peakMemoryBytes(): Promise<number | null>
   close(): Promise<void>
 }
 
 /** Starts the process when the first graph is loaded. `close` ends it if it was started. */
-export function startWhenAsked(start: () => Promise<TrainingProcess>): StartedWhenAsked {
+export function createLazyTrainer(start: () => Promise<TrainingProcess>): LazyTrainer {
   let started: Promise<TrainingProcess> | null = null
   return {
     async load(model, options) {
