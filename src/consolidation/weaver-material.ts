@@ -1,6 +1,6 @@
 /** @file What a weaver is trained on: the admitted episodes of a snapshot, none of them counting too much. */
 
-import { setImmediate as breathe } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { WeaverExample } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import { isSomebodysWord, type StoredLatents, type TrainingStore } from '#episodes'
@@ -12,7 +12,7 @@ const MOST_OF_A_CLUSTER = 4
 /** Squared distance of unit vectors whose cosine is .999. */
 const NEAR = 0.002
 /** Examples looked at in one go: the service may live in the same process. */
-const BREATHE_EVERY = 64
+const YIELD_EVERY = 64
 
 export interface WeaverMaterial {
   readonly examples: readonly WeaverExample[]
@@ -45,7 +45,7 @@ export async function readWeaverMaterial(
   let seen = 0
   for await (const stored of training.latentPairs(fingerprint, episodes)) {
     signal.throwIfAborted()
-    if (++seen % BREATHE_EVERY === 0) await breathe()
+    if (++seen % YIELD_EVERY === 0) await yieldToEventLoop()
     const { tenantId, episodeId, question, embedding, zBase, zStar } = stored
     const size = embedding.byteLength + zBase.data.byteLength + zStar.data.byteLength
     if (isCalledWrong(stored)) rejected.calledWrong += 1
