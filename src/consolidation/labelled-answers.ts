@@ -2,7 +2,7 @@
 
 import type { LabelledThought } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
-import { isSomebodysWord, type LabelSource, type StoredThought, type TrainingStore } from '#episodes'
+import { isTrustedLabel, type LabelSource, type StoredThought, type TrainingStore } from '#episodes'
 import type { HeldOutAnswer } from './artifact-training.ts'
 
 /**
@@ -54,6 +54,6 @@ function toExample({ question, thought, label, labelSource }: StoredThought): La
     thought,
     correct: label,
     weight: WEIGHT[labelSource],
-    trusted: isSomebodysWord(labelSource),
+    trusted: isTrustedLabel(labelSource),
   }
 }

@@ -3,7 +3,7 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { WeaverExample } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
-import { isSomebodysWord, type StoredLatents, type TrainingStore } from '#episodes'
+import { isTrustedLabel, type StoredLatents, type TrainingStore } from '#episodes'
 
 /** Latents in memory at most, in bytes; the training process holds them once more. */
 const MOST_BYTES = 2 ** 30
@@ -62,7 +62,7 @@ export async function readWeaverMaterial(
 
 /** The model's own opinion of itself is no such word: admission has asked for it already. */
 function isCalledWrong({ label, labelSource }: StoredLatents): boolean {
-  return label === false && isSomebodysWord(labelSource)
+  return label === false && isTrustedLabel(labelSource)
 }
 
 interface Cluster {

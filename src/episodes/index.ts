@@ -1,7 +1,7 @@
 export { createEpisodeStore, type EpisodeStoreOptions } from './create-episode-store.ts'
 export { createOutbox, type Outbox, type OutboxKind, type OutboxRow } from './create-outbox.ts'
 export { createTrainingStore } from './create-training-store.ts'
-export { isSomebodysWord, type Labels, labelCandidates } from './label-candidates.ts'
+export { isTrustedLabel, type Labels, labelCandidates } from './label-candidates.ts'
 export { pruneEpisodes } from './sql/prune-episodes.ts'
 export type * from './training-types.ts'
 export type * from './types.ts'

@@ -3,7 +3,7 @@
 import type { Candidate, Feedback, LabelSource } from './types.ts'
 
 /** Whether a label is somebody's word, not a guess: of the model, or of its samples. */
-export function isSomebodysWord(source: LabelSource | null): boolean {
+export function isTrustedLabel(source: LabelSource | null): boolean {
   return source === 'feedback' || source === 'reference'
 }
 
