@@ -29,8 +29,8 @@ export interface QueuedJob {
 export type JobProcessor = (job: QueuedJob) => Promise<void>
 
 /** Thrown by a processor that is told to stop: the job goes back in line as it was, and has not failed. */
-export class PutBack extends Error {
-  override readonly name = 'PutBack'
+export class RequeueError extends Error {
+  override readonly name = 'RequeueError'
 }
 
 /** Redis, or the tables of BullMQ's Postgres backend. */

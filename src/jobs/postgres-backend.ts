@@ -8,7 +8,7 @@ import { scheduleConsolidations } from './consolidation-schedule.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
-import { givingBack } from './put-back.ts'
+import { requeueOnShutdown } from './requeue.ts'
 
 /** The embedded database's search path names it, because a client there cannot set one of its own. */
 const SCHEMA = 'bullmq'
@@ -60,7 +60,7 @@ export function createQueueInPostgres({ database, logger, lockMs }: PostgresBack
     openWorker(name, process, { concurrency }) {
       const worker = new Worker(
         name,
-        givingBack(process),
+        requeueOnShutdown(process),
         // Looks for itself four times a second: a notification may be lost, and must then cost no more than that.
         { ...workerOptions(name, lockMs), connection, concurrency, drainDelay: 0.25 },
         createPostgresBackend,

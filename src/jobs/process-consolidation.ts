@@ -5,7 +5,7 @@ import { Compile } from 'typebox/compile'
 import { type ConsolidationDeps, consolidate, finishConsolidation } from '#consolidation'
 import { coerceError, ServiceError } from '#errors'
 import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from './contracts.ts'
-import { type JobProcessor, PutBack, type QueuedJob } from './job-queue.ts'
+import { type JobProcessor, type QueuedJob, RequeueError } from './job-queue.ts'
 import { toJobError } from './retry.ts'
 
 const payload = Compile(RunConsolidation)
@@ -16,7 +16,7 @@ export function createConsolidationProcessor(parts: ConsolidationDeps, stopping:
     try {
       await consolidate(parts, consolidationIdOf(job), stopping)
     } catch (thrown) {
-      if (stopping.aborted) throw new PutBack('the worker stops')
+      if (stopping.aborted) throw new RequeueError('the worker stops')
       const error = toJobError(thrown)
       const isLast =
         error instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS.consolidations.attempts

@@ -8,7 +8,7 @@ import { scheduleConsolidations } from './consolidation-schedule.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { logQueue, logWorker } from './log-events.ts'
-import { givingBack } from './put-back.ts'
+import { requeueOnShutdown } from './requeue.ts'
 
 export interface RedisBackendOptions {
   readonly url: string
@@ -66,7 +66,7 @@ export function createRedisBackend({ url, prefix, logger, lockMs }: RedisBackend
 
     openWorker(name, process, { concurrency }) {
       const connection = connect({ failFast: false })
-      const worker = new Worker(name, givingBack(process), {
+      const worker = new Worker(name, requeueOnShutdown(process), {
         ...workerOptions(name, lockMs),
         connection,
         prefix,

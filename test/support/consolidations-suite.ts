@@ -14,7 +14,7 @@ import { ServiceError } from '#errors'
 import { connectQueues, type RunningWorker } from '#jobs'
 import { consolidate } from '../../src/consolidation/consolidate.ts'
 import { requestDueConsolidations } from '../../src/consolidation/request-due.ts'
-import { PutBack } from '../../src/jobs/job-queue.ts'
+import { RequeueError } from '../../src/jobs/job-queue.ts'
 import { createConsolidationProcessor } from '../../src/jobs/process-consolidation.ts'
 import { graphRunner } from './graph-runner.ts'
 import { type Day, LAYERS, rememberDay, WIDTH } from './labelled-day.ts'
@@ -397,7 +397,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           }),
           stopping.signal,
         )
-        await expect(process(job(id, 2))).rejects.toBeInstanceOf(PutBack)
+        await expect(process(job(id, 2))).rejects.toBeInstanceOf(RequeueError)
         expect(await consolidations.get(id)).toMatchObject({ status: 'running', error: null })
         await expect(consolidations.report(id)).rejects.toMatchObject({ code: 'REPORT_NOT_FOUND' })
       })
