@@ -2,7 +2,7 @@
 
 import { ServiceError } from '#errors'
 import type { GraphRunner, Weaver, WeaverRow } from '#ports'
-import { openProved } from '../training/open-proved.ts'
+import { loadVerified } from '../training/load-verified.ts'
 import { weave } from './weave.ts'
 
 export interface OpenWeaver extends Weaver {
@@ -33,7 +33,7 @@ export async function openWeaver(
   { version, latents, width }: WeaverIdentity,
 ): Promise<OpenWeaver> {
   const ones = { data: new Float32Array(latents * width).fill(1), length: latents, width }
-  const graph = await openProved(
+  const graph = await loadVerified(
     runner,
     bytes,
     (loaded) => weave(loaded, [{ embedding: new Float32Array(width).fill(1), zBase: ones }], latents),

@@ -2,7 +2,7 @@
 
 import { ServiceError } from '#errors'
 import type { GraphRunner, LatentRewardModel, LoadedGraph } from '#ports'
-import { openProved } from '../training/open-proved.ts'
+import { loadVerified } from '../training/load-verified.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import { stackThoughts } from './standardise.ts'
 
@@ -44,7 +44,7 @@ export async function openRewardModel(
   }
   // Ones, not zeros: a thought of zeros is no thought.
   const ones = { data: new Float32Array(layers * width).fill(1), layers, width }
-  const graph = await openProved(
+  const graph = await loadVerified(
     runner,
     bytes,
     (loaded) => score(loaded, [ones]),

@@ -6,19 +6,19 @@ import type { GraphRunner, LoadedGraph } from '#ports'
 /**
  * Loads a graph and proves it by one use; a graph that cannot be proved is closed again.
  *
- * @throws what `prove` throws; `refuse(error)` where ONNX Runtime refuses the graph or its run (SESSION_FAILED). What the engine
+ * @throws what `verify` throws; `refuse(error)` where ONNX Runtime refuses the graph or its run (SESSION_FAILED). What the engine
  *   process does wrong (ENGINE_CRASHED, ENGINE_UNAVAILABLE) passes as it is.
  */
-export async function openProved(
+export async function loadVerified(
   runner: GraphRunner,
   bytes: Uint8Array,
-  prove: (graph: LoadedGraph) => Promise<unknown>,
+  verify: (graph: LoadedGraph) => Promise<unknown>,
   refuse: (error: unknown) => Error,
 ): Promise<LoadedGraph> {
   let graph: LoadedGraph | undefined
   try {
     graph = await runner.load(bytes)
-    await prove(graph)
+    await verify(graph)
     return graph
   } catch (error) {
     await graph?.close()
