@@ -9,7 +9,7 @@ import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp } from '#http'
 import { connectQueues } from '#jobs'
 import { createMetrics } from '#metrics'
-import { watchArtifacts } from '#serving'
+import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
 import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
@@ -52,7 +52,7 @@ async function start(config: Config): Promise<void> {
     )
   }
 
-  const learned = keep(watchArtifacts({ artifacts, engine, logger }))
+  const learned = keep(watchActiveArtifacts({ artifacts, engine, logger }))
   await learned.refresh()
   const metrics = createMetrics({ engine, learned })
   let draining = false

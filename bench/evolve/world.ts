@@ -2,7 +2,7 @@
 
 import { createArtifactStore } from '#artifacts'
 import type { Engine, SolveDefaults } from '#engine'
-import { watchArtifacts } from '#serving'
+import { watchActiveArtifacts } from '#serving'
 import { createSolver, type Solver } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { concurrently } from '../concurrently.ts'
@@ -32,7 +32,7 @@ export async function freshWorld(bench: Workbench, changes: Partial<SolveDefault
   const engine = withDefaults(bench.engine, changes)
   const { episodes, logger } = bench
   const artifacts = createArtifactStore({ database: bench.database })
-  const watcher = watchArtifacts({ artifacts, engine, logger, pollMs: NEVER })
+  const watcher = watchActiveArtifacts({ artifacts, engine, logger, pollMs: NEVER })
   const solver: World['solver'] = (more = {}) =>
     createSolver({ engine: withDefaults(engine, more), episodes, logger, learned: watcher.current })
   const index: World['index'] = async (ids) => {

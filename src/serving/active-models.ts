@@ -9,4 +9,4 @@ export interface ActiveModels {
   readonly lrm: LatentRewardModel | null
 }
 
-export const NOTHING_LEARNED: ActiveModels = { weaver: identityWeaver, lrm: null }
+export const NO_TRAINED_MODELS: ActiveModels = { weaver: identityWeaver, lrm: null }

@@ -5,7 +5,7 @@ import type { Judge } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
-import { type ActiveModels, NOTHING_LEARNED } from '#serving'
+import { type ActiveModels, NO_TRAINED_MODELS } from '#serving'
 import { createAnswerFormat } from './answer-format.ts'
 import { type Attempt, attempt, type SolverParts } from './attempt.ts'
 import { startDeadline } from './deadline.ts'
@@ -47,7 +47,7 @@ export interface SolverDeps {
  */
 export function createSolver(deps: SolverDeps): Solver {
   const { engine, episodes, logger, clock = performance, controlJudge = null } = deps
-  const learned = deps.learned ?? (() => NOTHING_LEARNED)
+  const learned = deps.learned ?? (() => NO_TRAINED_MODELS)
   const { profile } = engine.model
   const answerFormat = createAnswerFormat(profile.answer)
   const judgeParts = { profile, verdicts: createVerdicts(engine), formatRules: createFormatRules(profile) }

@@ -10,7 +10,7 @@ import { createEngine, type Engine } from '#engine'
 import { createEpisodeStore, createOutbox, type EpisodeStore } from '#episodes'
 import { buildApp } from '#http'
 import { connectQueues } from '#jobs'
-import { watchArtifacts } from '#serving'
+import { watchActiveArtifacts } from '#serving'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { consolidationDeps } from '../../src/consolidation-deps.ts'
@@ -58,7 +58,7 @@ describe('nights', () => {
     store = episodes
     const queues = keep(connectQueues({ database, logger: silent }))
     keep(queues.startWorker({ store: episodes, outbox: createOutbox({ database }), consolidation }))
-    const learned = keep(watchArtifacts({ artifacts, engine, logger: silent, pollMs: 200 }))
+    const learned = keep(watchActiveArtifacts({ artifacts, engine, logger: silent, pollMs: 200 }))
     app = keep(
       buildApp({
         ...{ episodes, logger: silent },

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { gateWeaver, openWeaver, trainWeaver, type WeaverExample } from '#algorithms'
 import { replay } from '#consolidation'
 import { createEngine, createTrainer, type Engine, type SolveDefaults } from '#engine'
-import { NOTHING_LEARNED } from '#serving'
+import { NO_TRAINED_MODELS } from '#serving'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { createEpisodesInMemory, type EpisodesInMemory } from '../support/episodes-in-memory.ts'
@@ -62,7 +62,7 @@ test(
     const weaver = await openWeaver(engine.graphs, model, { version: 'weaver-1', ...features })
     const own = new Set(heldOut.map((index) => examples[index]!.question))
     const episodes = day.added.filter(({ question }) => own.has(question))
-    const judge = (learned: typeof NOTHING_LEARNED, retrieval: boolean) =>
+    const judge = (learned: typeof NO_TRAINED_MODELS, retrieval: boolean) =>
       replay({ engine, episodes: day, logger }, episodes, {
         ...{ learned, retrieval, signal },
         exclude: episodes.map(({ id }) => id),
@@ -70,8 +70,8 @@ test(
     const candidate = { weaver, lrm: null }
     const verdict = gateWeaver({
       candidate: await judge(candidate, false),
-      active: await judge(NOTHING_LEARNED, false),
-      guard: { candidate: await judge(candidate, true), active: await judge(NOTHING_LEARNED, true) },
+      active: await judge(NO_TRAINED_MODELS, false),
+      guard: { candidate: await judge(candidate, true), active: await judge(NO_TRAINED_MODELS, true) },
       seed: 1,
     })
 

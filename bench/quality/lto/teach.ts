@@ -8,7 +8,7 @@ import type { Consolidation } from '#artifacts'
 import { createOutbox, type NewEpisode } from '#episodes'
 import { connectQueues } from '#jobs'
 import type { LatentRewardModel } from '#ports'
-import { type ActiveModels, watchArtifacts } from '#serving'
+import { type ActiveModels, watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
 import { consolidationDeps } from '../../../src/consolidation-deps.ts'
@@ -39,8 +39,9 @@ export async function teach(
   const queues = parts.adopt(connectQueues({ redisUrl: undefined, database, logger }), (it) => it.close())
   const outbox = createOutbox({ database })
   parts.adopt(queues.startWorker({ store: episodes, outbox, consolidation }), (it) => it.close())
-  const watcher = parts.adopt(watchArtifacts({ artifacts: consolidation.artifacts, engine, logger }), (it) =>
-    it.close(),
+  const watcher = parts.adopt(
+    watchActiveArtifacts({ artifacts: consolidation.artifacts, engine, logger }),
+    (it) => it.close(),
   )
 
   const kept: NewEpisode[] = []

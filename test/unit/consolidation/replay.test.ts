@@ -3,14 +3,14 @@ import { identityWeaver } from '#algorithms'
 import { type ReplayOptions, type ReplayQuestion, replay } from '#consolidation'
 import { ServiceError } from '#errors'
 import type { Weaver } from '#ports'
-import { NOTHING_LEARNED } from '#serving'
+import { NO_TRAINED_MODELS } from '#serving'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { createLinearModel, tokenOf, type World } from '../../support/linear-model.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 const QUESTION: ReplayQuestion = { tenantId: 'default', question: '6 + 4 = ?', reference: null }
 const OPTIONS = {
-  learned: NOTHING_LEARNED,
+  learned: NO_TRAINED_MODELS,
   retrieval: false,
   exclude: [],
   signal: new AbortController().signal,

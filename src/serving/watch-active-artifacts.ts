@@ -5,10 +5,10 @@ import { identityWeaver } from '#algorithms'
 import type { Artifact, ArtifactStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
-import { type ActiveModels, NOTHING_LEARNED } from './active-models.ts'
-import { followArtifact, type WatcherLogger } from './followed-artifact.ts'
+import { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
 import { openLrm } from './open-lrm.ts'
 import { openWeaverArtifact } from './open-weaver.ts'
+import { trackActiveVersion, type WatcherLogger } from './track-active-version.ts'
 
 export interface WatchOptions {
   readonly artifacts: Pick<ArtifactStore, 'active' | 'bytes'>
@@ -42,17 +42,22 @@ export interface ArtifactWatcher {
  * its place between two requests, and the old one is closed when its last user is done. While the database is away, or when the new
  * version is refused, the old one serves on; either is said once.
  */
-export function watchArtifacts({ artifacts, engine, logger, pollMs = 2_000 }: WatchOptions): ArtifactWatcher {
+export function watchActiveArtifacts({
+  artifacts,
+  engine,
+  logger,
+  pollMs = 2_000,
+}: WatchOptions): ArtifactWatcher {
   const { fingerprint } = engine.model
   const closing = new AbortController()
-  const lrm = followArtifact({
+  const lrm = trackActiveVersion({
     ...{ kind: 'lrm', artifacts, logger },
     async open(artifact, bytes) {
       checkShape(artifact, { layers: engine.thoughtLayers, width: engine.hiddenSize })
       return openLrm(engine.graphs, artifact, bytes)
     },
   })
-  const weaver = followArtifact({
+  const weaver = trackActiveVersion({
     ...{ kind: 'weaver', artifacts, logger },
     async open(artifact, bytes) {
       checkShape(artifact, { width: engine.hiddenSize })
@@ -60,7 +65,7 @@ export function watchArtifacts({ artifacts, engine, logger, pollMs = 2_000 }: Wa
     },
   })
   const followed = [lrm, weaver]
-  let models: ActiveModels = NOTHING_LEARNED
+  let models: ActiveModels = NO_TRAINED_MODELS
   let isOut = false
 
   function current(): ActiveModels {

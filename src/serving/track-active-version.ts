@@ -2,7 +2,7 @@
 
 import type { Artifact, ArtifactStore } from '#artifacts'
 import { coerceError, hasCode } from '#errors'
-import { type SharedModel, shareModel } from './share-model.ts'
+import { type RefCountedModel, refCountModel } from './ref-count-model.ts'
 
 /** The part of a pino logger that this uses. */
 export interface WatcherLogger {
@@ -14,7 +14,7 @@ interface Closable {
   close(): Promise<void>
 }
 
-export interface FollowedOptions<Model> {
+export interface TrackOptions<Model> {
   readonly kind: Artifact['kind']
   readonly artifacts: Pick<ArtifactStore, 'bytes'>
   /** @throws ServiceError ARTIFACT_INVALID for what cannot serve here */
@@ -24,10 +24,10 @@ export interface FollowedOptions<Model> {
 
 interface Served<Model> {
   readonly artifact: Artifact
-  readonly model: SharedModel<Model>
+  readonly model: RefCountedModel<Model>
 }
 
-export interface FollowedArtifact<Model> {
+export interface TrackedVersion<Model> {
   /** What serves; null: nothing does. */
   served(): Served<Model> | null
   /** The active version, where it is damaged or does not fit: what served before serves on. */
@@ -41,12 +41,12 @@ export interface FollowedArtifact<Model> {
   close(): Promise<void>
 }
 
-export function followArtifact<Model extends Closable>({
+export function trackActiveVersion<Model extends Closable>({
   kind,
   artifacts,
   open,
   logger,
-}: FollowedOptions<Model>): FollowedArtifact<Model> {
+}: TrackOptions<Model>): TrackedVersion<Model> {
   let served: Served<Model> | null = null
   let refused: Artifact | null = null
 
@@ -66,7 +66,7 @@ export function followArtifact<Model extends Closable>({
       if (active === undefined) return serve(null)
       try {
         const bytes = await artifacts.bytes(active.id)
-        serve({ artifact: active, model: await shareModel(() => open(active, bytes)) })
+        serve({ artifact: active, model: await refCountModel(() => open(active, bytes)) })
       } catch (thrown) {
         if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
         refused = active

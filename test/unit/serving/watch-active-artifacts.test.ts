@@ -4,9 +4,9 @@ import type { Artifact } from '#artifacts'
 import { ServiceError } from '#errors'
 import { createModel, createTape, encodeModel, ints, value } from '#onnx'
 import type { LatentThought } from '#ports'
-import { type ArtifactWatcher, watchArtifacts } from '#serving'
+import { type ArtifactWatcher, watchActiveArtifacts } from '#serving'
 import { float32 } from '#tensor'
-import { shareModel } from '../../../src/serving/share-model.ts'
+import { refCountModel } from '../../../src/serving/ref-count-model.ts'
 import { graphRunner } from '../../support/graph-runner.ts'
 import { ARTIFACT } from '../../support/http-app.ts'
 
@@ -96,7 +96,7 @@ let watcher: ArtifactWatcher
 function watch(pollMs = 60_000): ArtifactWatcher {
   const log = (_details: object, message: string) => void logged.push(message)
   const away = () => new ServiceError('STORE_UNAVAILABLE', 'artifacts: expected a database, got none')
-  watcher = watchArtifacts({
+  watcher = watchActiveArtifacts({
     pollMs,
     logger: { info: log, warn: log },
     engine: {
@@ -144,7 +144,7 @@ afterEach(async () => {
   expect(runner.open()).toBe(0)
 })
 
-suite('watchArtifacts', () => {
+suite('watchActiveArtifacts', () => {
   test('serves nothing until something is active, then each active version in turn', async () => {
     const { refresh } = watch()
     await refresh()
@@ -305,7 +305,7 @@ suite('watchArtifacts', () => {
   })
 })
 
-suite('shareModel', () => {
+suite('refCountModel', () => {
   function countingModel() {
     const counts = { loaded: 0, closed: 0 }
     const load = async () => {
@@ -321,7 +321,7 @@ suite('shareModel', () => {
 
   test('is closed when its last user is done, not before', async () => {
     const { counts, load } = countingModel()
-    const shared = await shareModel(load)
+    const shared = await refCountModel(load)
     let done = (): void => {}
     const using = shared.use(
       () =>
@@ -340,7 +340,7 @@ suite('shareModel', () => {
 
   test('comes back for whoever still has it, and goes again', async () => {
     const { counts, load } = countingModel()
-    const shared = await shareModel(load)
+    const shared = await refCountModel(load)
     await shared.retire()
     await Promise.all([shared.use(async () => {}), shared.use(async () => {})])
     await vi.waitFor(() => expect(counts).toEqual({ loaded: 2, closed: 2 }))
@@ -348,7 +348,7 @@ suite('shareModel', () => {
 
   test('a task that fails is its own business', async () => {
     const { counts, load } = countingModel()
-    const shared = await shareModel(load)
+    const shared = await refCountModel(load)
     await expect(shared.use(() => Promise.reject(new Error('mine')))).rejects.toThrow('mine')
     await shared.use(async () => {})
     expect(counts).toEqual({ loaded: 1, closed: 0 })

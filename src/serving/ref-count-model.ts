@@ -4,7 +4,7 @@ interface Closable {
   close(): Promise<void>
 }
 
-export interface SharedModel<Model> {
+export interface RefCountedModel<Model> {
   /** Hands the model to `task`; it stays loaded meanwhile. @throws what `task` and loading throw */
   use<Result>(task: (model: Model) => Promise<Result>): Promise<Result>
   /**
@@ -15,9 +15,9 @@ export interface SharedModel<Model> {
 }
 
 /** Loads the model at once. @throws what `load` throws */
-export async function shareModel<Model extends Closable>(
+export async function refCountModel<Model extends Closable>(
   load: () => Promise<Model>,
-): Promise<SharedModel<Model>> {
+): Promise<RefCountedModel<Model>> {
   let loaded: Promise<Model> | null = load()
   await loaded
   let users = 0
