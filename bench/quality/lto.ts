@@ -46,7 +46,7 @@ export async function measureLto(bench: Workbench, { count, taught, seed, quick,
     problems: makeProblems({ split: 'train', count: taught, seed: seed + 1 }),
     samples: N,
   })
-  const { lrm } = lesson.learned
+  const { rewardModel } = lesson.learned
   const solver = createSelector(engine, lesson.learned)
 
   const rightly = async (ask: Parameters<typeof solveAll>[2]) =>
@@ -60,7 +60,7 @@ export async function measureLto(bench: Workbench, { count, taught, seed, quick,
   )
 
   const most = curves && !quick ? MOST : N
-  const sampled = await scoreSamples(await drawSamples(engine, problems, most), lrm)
+  const sampled = await scoreSamples(await drawSamples(engine, problems, most), rewardModel)
   const options = { count: N, beta, greedy, solved }
   const selection = measureSelection(sampled, options)
   const scorers = measureScorers(sampled, N)

@@ -33,7 +33,7 @@ export interface ConsolidationDeps {
   /** Of this program, for manifests. */
   readonly codeVersion: string
   /** Of the latent reward model's training; its own choice unless given. */
-  readonly lrm?: Partial<RewardModelOptions>
+  readonly rewardModel?: Partial<RewardModelOptions>
   /** The same of the weaver's. */
   readonly weaver?: Partial<WeaverOptions>
 }

@@ -32,7 +32,7 @@ export async function runReplayTrial({
   const exclude = questions.flatMap(({ episodeIds }) => episodeIds)
   let done = 0
   async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly TrialQuestion[]> {
-    const options = { learned: { weaver, lrm: null }, retrieval, exclude, signal }
+    const options = { learned: { weaver, rewardModel: null }, retrieval, exclude, signal }
     const results = await replay(deps, questions, options)
     done += 1
     report(done / 4)

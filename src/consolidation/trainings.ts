@@ -3,13 +3,13 @@
 import type { ArtifactKind } from '#artifacts'
 import type { ArtifactTraining } from './artifact-training.ts'
 import type { ConsolidationDeps } from './context.ts'
-import { createRewardModelTraining } from './train-lrm.ts'
-import { createWeaverTraining } from './train-weaver.ts'
+import { createRewardModelTraining } from './reward-model-training.ts'
+import { createWeaverTraining } from './weaver-training.ts'
 
 /** How a kind is trained and judged. */
 export function trainingOf(
-  { lrm = {}, weaver = {} }: ConsolidationDeps,
+  { rewardModel = {}, weaver = {} }: ConsolidationDeps,
   kind: ArtifactKind,
 ): ArtifactTraining {
-  return kind === 'lrm' ? createRewardModelTraining(lrm) : createWeaverTraining(weaver)
+  return kind === 'lrm' ? createRewardModelTraining(rewardModel) : createWeaverTraining(weaver)
 }

@@ -1,6 +1,5 @@
 export { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
-export { openLrm } from './open-lrm.ts'
-export { openWeaverArtifact } from './open-weaver.ts'
+export { openRewardModelArtifact, openWeaverArtifact } from './open-artifact.ts'
 export {
   type ArtifactWatcher,
   type LearnedStatus,

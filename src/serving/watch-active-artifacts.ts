@@ -6,8 +6,7 @@ import type { Artifact, ArtifactStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
-import { openLrm } from './open-lrm.ts'
-import { openWeaverArtifact } from './open-weaver.ts'
+import { openRewardModelArtifact, openWeaverArtifact } from './open-artifact.ts'
 import { trackActiveVersion, type WatcherLogger } from './track-active-version.ts'
 
 export interface WatchOptions {
@@ -50,11 +49,11 @@ export function watchActiveArtifacts({
 }: WatchOptions): ArtifactWatcher {
   const { fingerprint } = engine.model
   const closing = new AbortController()
-  const lrm = trackActiveVersion({
+  const rewardModel = trackActiveVersion({
     ...{ kind: 'lrm', artifacts, logger },
     async open(artifact, bytes) {
       checkShape(artifact, { layers: engine.thoughtLayers, width: engine.hiddenSize })
-      return openLrm(engine.graphs, artifact, bytes)
+      return openRewardModelArtifact(engine.graphs, artifact, bytes)
     },
   })
   const weaver = trackActiveVersion({
@@ -64,12 +63,12 @@ export function watchActiveArtifacts({
       return openWeaverArtifact(engine.graphs, artifact, bytes)
     },
   })
-  const followed = [lrm, weaver]
+  const followed = [rewardModel, weaver]
   let models: ActiveModels = NO_TRAINED_MODELS
   let isOut = false
 
   function current(): ActiveModels {
-    const [scoring, weaving] = [lrm.served(), weaver.served()]
+    const [scoring, weaving] = [rewardModel.served(), weaver.served()]
     return {
       weaver:
         weaving === null
@@ -78,7 +77,7 @@ export function watchActiveArtifacts({
               version: weaving.artifact.version,
               apply: (rows) => weaving.model.use((model) => model.apply(rows)),
             },
-      lrm:
+      rewardModel:
         scoring === null
           ? null
           : {
@@ -93,7 +92,10 @@ export function watchActiveArtifacts({
     try {
       const active = await artifacts.active(fingerprint)
       // Each for itself: one that cannot be loaded right now keeps nobody from following the other.
-      const followings = await Promise.allSettled([lrm.follow(active.lrm), weaver.follow(active.weaver)])
+      const followings = await Promise.allSettled([
+        rewardModel.follow(active.lrm),
+        weaver.follow(active.weaver),
+      ])
       models = current()
       for (const following of followings) if (following.status === 'rejected') throw following.reason
       if (isOut) logger.info({}, 'active versions are known again')
@@ -122,7 +124,7 @@ export function watchActiveArtifacts({
   return {
     current: () => models,
     status: () => [
-      { kind: 'lrm', ...statusOf(lrm) },
+      { kind: 'lrm', ...statusOf(rewardModel) },
       { kind: 'weaver', ...statusOf(weaver) },
     ],
     refresh,

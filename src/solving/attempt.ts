@@ -108,7 +108,7 @@ function openRecord(
       `solve: expected a prompt that leaves room for an answer and its judging in ${engine.contextLength} tokens, got ${prompt.length}`,
     )
   }
-  const { lrm } = learned
+  const { rewardModel } = learned
   const degraded: RunRecord['degraded'] = new Set()
   return {
     request,
@@ -121,8 +121,8 @@ function openRecord(
     signal,
     emit,
     weaver: request.weaver === false ? identityWeaver : learned.weaver,
-    lrm,
-    confidences: createConfidences({ lrm, signal, logger, degraded }),
+    rewardModel,
+    confidences: createConfidences({ rewardModel, signal, logger, degraded }),
     answerTokens: Math.min(settings.answerTokens, room),
     promptTokens: prompt.length,
     meter: createMeter(parts.clock),

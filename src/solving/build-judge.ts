@@ -21,7 +21,7 @@ export interface JudgeContext {
   readonly session: LatentSession
   readonly verdictContext: VerdictContext
   readonly meter: Meter
-  readonly lrm: LatentRewardModel | null
+  readonly rewardModel: LatentRewardModel | null
   readonly confidences: Confidences
   readonly degraded: Set<Degraded>
 }
@@ -32,11 +32,11 @@ export interface JudgeContext {
  * weights stand in. Stopping and admission go by the verifier's P(correct) wherever it is asked.
  */
 export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
-  const { settings, lrm, confidences } = context
+  const { settings, rewardModel, confidences } = context
   const { weights } = settings
   const without = createRewardJudge(termsWithout(parts, context))
   if (weights.lrm === 0) return without
-  if (lrm === null) {
+  if (rewardModel === null) {
     context.degraded.add('lrm')
     return without
   }

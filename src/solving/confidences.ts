@@ -16,15 +16,20 @@ export interface Confidences {
 }
 
 export interface ConfidencesOptions {
-  readonly lrm: LatentRewardModel | null
+  readonly rewardModel: LatentRewardModel | null
   readonly signal: AbortSignal
   readonly logger: SolverLogger
   readonly degraded: Set<Degraded>
 }
 
-export function createConfidences({ lrm, signal, logger, degraded }: ConfidencesOptions): Confidences {
+export function createConfidences({
+  rewardModel,
+  signal,
+  logger,
+  degraded,
+}: ConfidencesOptions): Confidences {
   const known = new Map<Answer, number>()
-  let model = lrm
+  let model = rewardModel
 
   async function learn(fresh: readonly Answer[]): Promise<boolean> {
     const thoughts = fresh.flatMap(({ thought }) => thought ?? [])
@@ -42,7 +47,7 @@ export function createConfidences({ lrm, signal, logger, degraded }: Confidences
       model = null
       degraded.add('lrm')
       logger.warn(
-        { err: coerceError(error), lrm: lrm?.version },
+        { err: coerceError(error), rewardModel: rewardModel?.version },
         'the latent reward model failed: going on without it',
       )
       return false
@@ -52,7 +57,7 @@ export function createConfidences({ lrm, signal, logger, degraded }: Confidences
   return {
     async of(answers) {
       const fresh = answers.filter((answer) => answer.thought !== null && !known.has(answer))
-      if (lrm === null || (fresh.length > 0 && !(await learn(fresh)))) return null
+      if (rewardModel === null || (fresh.length > 0 && !(await learn(fresh)))) return null
       return answers.map((answer) => known.get(answer) ?? null)
     },
   }

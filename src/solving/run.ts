@@ -25,7 +25,7 @@ export interface RunRecord {
   readonly episodes: EpisodeStore | null
   readonly weaver: Weaver
   /** Null until a night has trained one. */
-  readonly lrm: LatentRewardModel | null
+  readonly rewardModel: LatentRewardModel | null
   readonly confidences: Confidences
   readonly answerFormat: AnswerFormat
   /** Most tokens of one answer in this context. */

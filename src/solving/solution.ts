@@ -35,7 +35,7 @@ export function describeSolution(run: RunRecord, outcome: Outcome, ending: Endin
       id: engine.model.id,
       fingerprint: engine.model.fingerprint,
       weaverVersion: run.weaver.version,
-      lrmVersion: run.lrm?.version ?? null,
+      lrmVersion: run.rewardModel?.version ?? null,
     },
     seed: run.seed,
     usage: {

@@ -5,10 +5,10 @@ import type { LatentThought } from '#ports'
 import type { JudgedCandidate, RunRecord } from './run.ts'
 
 /** Whether this request asks how its answers were thought: somebody will learn from it, or scores by it now. */
-export function asksForThoughts({ request, settings, engine, episodes, lrm }: RunRecord): boolean {
+export function asksForThoughts({ request, settings, engine, episodes, rewardModel }: RunRecord): boolean {
   if (engine.thoughtLayers === 0) return false
   const isKept = request.learn && episodes !== null && settings.thoughts > 0
-  return isKept || lrm !== null || request.strategy === 'lto'
+  return isKept || rewardModel !== null || request.strategy === 'lto'
 }
 
 /** Null for a thought that is not made of numbers: one of those in a batch would spoil the scores of all. */

@@ -50,7 +50,7 @@ describe('nights', () => {
         ...{ database, engine: onCpu, logger: silent },
         openReplayEngine: async () => ({ engine, close: async () => {} }),
       }),
-      lrm: SMALL_NETWORK,
+      rewardModel: SMALL_NETWORK,
       weaver: { hidden: 32, epochs: 5 },
     }
     ;({ artifacts, consolidations } = consolidation)

@@ -67,7 +67,7 @@ test(
         ...{ learned, retrieval, signal },
         exclude: episodes.map(({ id }) => id),
       })
-    const candidate = { weaver, lrm: null }
+    const candidate = { weaver, rewardModel: null }
     const verdict = gateWeaver({
       candidate: await judge(candidate, false),
       active: await judge(NO_TRAINED_MODELS, false),

@@ -32,7 +32,7 @@ const consolidation: ConsolidationDeps = {
     return trainer
   },
   // Long enough to be killed in.
-  lrm: { ...SMALL_NETWORK, epochs: 60, patience: 60 },
+  rewardModel: { ...SMALL_NETWORK, epochs: 60, patience: 60 },
 }
 // Whoever takes over need not wait as long as in service.
 connectQueues({ database, logger: silent, lockMs: 4_000 }).startWorker({

@@ -66,7 +66,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         episodes,
         logger: silent,
         codeVersion: '1.2.3',
-        lrm: SMALL_NETWORK,
+        rewardModel: SMALL_NETWORK,
         ...over,
       }
     }
@@ -283,7 +283,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     it('ends once, with one artifact, wherever its workers die', async () => {
       await remember({ questions: 60 })
       // What it learns is of no matter here, and it is trained over and over.
-      const hasty = { lrm: { ...SMALL_NETWORK, epochs: 2 } }
+      const hasty = { rewardModel: { ...SMALL_NETWORK, epochs: 2 } }
       const steps = new Set<string>()
       for (let deaths = 0; ; deaths++) {
         const servedBefore = await active()

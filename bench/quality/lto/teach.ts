@@ -19,7 +19,7 @@ import type { Workbench } from '../workbench.ts'
 import type { Example } from './training.ts'
 
 export interface Lesson {
-  readonly learned: ActiveModels & { readonly lrm: LatentRewardModel }
+  readonly learned: ActiveModels & { readonly rewardModel: LatentRewardModel }
   /** Every answer that there was to learn from. */
   readonly examples: readonly Example[]
   readonly report: object
@@ -60,22 +60,23 @@ export async function teach(
   })
   const [outcome] = (await finished(() => consolidation.consolidations.get(id))).artifacts
   await watcher.refresh()
-  const { weaver, lrm } = watcher.current()
-  if (lrm === null) throw new Error(`lesson: expected a model to serve, got ${JSON.stringify(outcome)}`)
+  const { weaver, rewardModel } = watcher.current()
+  if (rewardModel === null)
+    throw new Error(`lesson: expected a model to serve, got ${JSON.stringify(outcome)}`)
 
   const examples = examplesOfEpisodes(kept, problems)
   const report = {
     questions: problems.length,
     answers: examples.length,
     right: mean(examples.map(({ correct }) => Number(correct))),
-    version: lrm.version,
+    version: rewardModel.version,
     daySeconds: (night - day) / 1000,
     nightSeconds: (performance.now() - night) / 1000,
     reason: outcome?.reason ?? null,
     metrics: outcome?.metrics ?? {},
   }
   printLesson(report)
-  return { learned: { weaver, lrm }, examples, report }
+  return { learned: { weaver, rewardModel }, examples, report }
 }
 
 async function finished(look: () => Promise<Consolidation>): Promise<Consolidation> {

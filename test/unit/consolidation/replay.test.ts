@@ -46,7 +46,7 @@ describe('a replay', () => {
       QUESTION,
     ]
     const plain = await replaying().run(questions)
-    const woven = await replaying().run(questions, { learned: { weaver, lrm: null } })
+    const woven = await replaying().run(questions, { learned: { weaver, rewardModel: null } })
 
     expect(plain.map(({ question, correct }) => [question, correct])).toEqual([
       ['6 + 4 = ?', true],
@@ -151,7 +151,7 @@ describe('trouble', () => {
       apply: () => Promise.reject(new ServiceError('ARTIFACT_INVALID', 'weave: expected numbers, got NaN')),
     }
     await expect(
-      replaying().run([QUESTION], { learned: { weaver: failing, lrm: null } }),
+      replaying().run([QUESTION], { learned: { weaver: failing, rewardModel: null } }),
     ).rejects.toMatchObject({ code: 'ARTIFACT_INVALID' })
   })
 })

@@ -129,9 +129,9 @@ function activate(artifact: Artifact, bytes: Uint8Array | null): void {
 }
 
 const serving = async () => {
-  const { lrm } = watcher.current()
-  const [score] = lrm === null ? [] : await lrm.score([THOUGHT])
-  return [lrm?.version ?? null, score === undefined ? null : Number(score.toFixed(3))]
+  const { rewardModel } = watcher.current()
+  const [score] = rewardModel === null ? [] : await rewardModel.score([THOUGHT])
+  return [rewardModel?.version ?? null, score === undefined ? null : Number(score.toFixed(3))]
 }
 
 beforeEach(() => {
@@ -219,14 +219,14 @@ suite('watchActiveArtifacts', () => {
     activate(version(1), saying(0.25))
     await refresh()
     const taken = current()
-    const scoring = Array.from({ length: 20 }, () => taken.lrm!.score([THOUGHT]))
+    const scoring = Array.from({ length: 20 }, () => taken.rewardModel!.score([THOUGHT]))
     for (const next of [2, 3]) {
       activate(version(next), saying(next / 8))
       await refresh()
     }
     for (const [score] of await Promise.all(scoring)) expect(score).toBeCloseTo(0.25)
     await vi.waitFor(() => expect(runner.open()).toBe(1))
-    expect((await taken.lrm!.score([THOUGHT]))[0]).toBeCloseTo(0.25)
+    expect((await taken.rewardModel!.score([THOUGHT]))[0]).toBeCloseTo(0.25)
     await vi.waitFor(() => expect(runner.open()).toBe(1))
     expect(await serving()).toEqual(['lrm-3', 0.375])
   })

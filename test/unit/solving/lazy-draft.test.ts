@@ -83,7 +83,7 @@ describe('an answer that memory leads to and that passes', () => {
   })
 
   test('may come from a trained weaver alone, with no memory at all', async () => {
-    const learned = () => ({ weaver: weaverTo('c'), lrm: null })
+    const learned = () => ({ weaver: weaverTo('c'), rewardModel: null })
     const { solve } = solverOn(lazily(TWO_FLIPS), { learned })
 
     const solution = await solve({ ...AUTO, learn: false, retrieval: false })
@@ -128,7 +128,7 @@ describe('an answer that memory leads to and that does not pass', () => {
 
 describe('latents that decode to the beginning of the draft', () => {
   test('cost nothing: the draft is finished in its second piece', async () => {
-    const learned = () => ({ weaver: weaverTo('a'), lrm: null })
+    const learned = () => ({ weaver: weaverTo('a'), rewardModel: null })
     const { solve, engine } = solverOn(lazily(GOOD_DRAFT), { learned })
     const solution = await solve({ ...AUTO, explain: true })
 
@@ -139,7 +139,7 @@ describe('latents that decode to the beginning of the draft', () => {
 
   test('are where the search starts when the draft fails', async () => {
     const search = async (draft: 'full' | 'lazy') => {
-      const learned = () => ({ weaver: weaverTo('b', 0.9), lrm: null })
+      const learned = () => ({ weaver: weaverTo('b', 0.9), rewardModel: null })
       return solverOn(withDraft(TWO_FLIPS, draft), { learned }).solve({ ...AUTO, explain: true })
     }
     const plain = await solverOn(TWO_FLIPS).solve(AUTO)
@@ -196,7 +196,7 @@ describe('answers equal those of a full draft', () => {
       const world = { routes: Object.fromEntries(verdicts), firstLogits }
       const led = words[Math.floor(random.uniform() * words.length)]!
       const weaver = weaverTo(led, random.uniform() * 6)
-      const learned = () => ({ weaver, lrm: null })
+      const learned = () => ({ weaver, rewardModel: null })
       const solve = (draft: 'full' | 'lazy') =>
         solverOn(withDraft(world, draft), { learned }).solve({ ...AUTO, seed, explain: true })
       const [full, lazy] = [await solve('full'), await solve('lazy')]

@@ -19,7 +19,7 @@ const withBeta = (beta: number, more: Partial<World> = {}): World => ({
   ...more,
   profile: { ...more.profile, defaults: { ...TEST_PROFILE.defaults, beta } },
 })
-const learned = (lrm: LatentRewardModel | null) => () => ({ weaver: identityWeaver, lrm })
+const learned = (rewardModel: LatentRewardModel | null) => () => ({ weaver: identityWeaver, rewardModel })
 const LTO = { strategy: 'lto', samples: 8, learn: false, explain: true } as const
 
 describe('lto', () => {
@@ -68,8 +68,8 @@ describe('lto', () => {
   })
 
   test('says the same for the same seed, in one batch and one run of the model', async () => {
-    const lrm = scriptedRewardModel(CONFIDENCE)
-    const { solve, engine } = solverOn(withBeta(0.1), { learned: learned(lrm) })
+    const rewardModel = scriptedRewardModel(CONFIDENCE)
+    const { solve, engine } = solverOn(withBeta(0.1), { learned: learned(rewardModel) })
     const stories = await Promise.all(
       Array.from({ length: 8 }, async () => {
         const { reasoning, candidates, confidence, reward } = await solve({ ...LTO, seed: 11 })
@@ -79,7 +79,7 @@ describe('lto', () => {
 
     for (const story of stories) expect(story).toEqual(stories[0])
     expect(engine.calls).toMatchObject({ generate: 8, score: 8 })
-    expect(lrm.calls).toEqual(Array(8).fill(8))
+    expect(rewardModel.calls).toEqual(Array(8).fill(8))
   })
 
   test('names the model that chose, has no base, and answers with its confidence', async () => {
@@ -99,7 +99,7 @@ describe('lto', () => {
         if (call === 'generate') active = scriptedRewardModel({ c: 1 }, 'lrm-2')
       },
     }
-    const { solve } = solverOn(world, { learned: () => ({ weaver: identityWeaver, lrm: active }) })
+    const { solve } = solverOn(world, { learned: () => ({ weaver: identityWeaver, rewardModel: active }) })
 
     expect(await solve({ ...LTO, samples: 32 })).toMatchObject({
       answer: '1',
@@ -159,9 +159,9 @@ describe('a latent reward model that fails', () => {
   test.each(['greedy', 'latentseek', 'majority', 'auto'] as const)(
     'costs %s its confidence, not its answer',
     async (strategy) => {
-      const lrm = { version: 'lrm-1', score: failing['scores that are no numbers'] }
+      const rewardModel = { version: 'lrm-1', score: failing['scores that are no numbers'] }
       const well = await solverOn(THREE).solve({ strategy })
-      const solution = await solverOn(THREE, { learned: learned(lrm) }).solve({ strategy })
+      const solution = await solverOn(THREE, { learned: learned(rewardModel) }).solve({ strategy })
 
       expect(solution).toMatchObject({
         answer: well.answer,
@@ -173,9 +173,9 @@ describe('a latent reward model that fails', () => {
   )
 
   test('leaves a reward that it is part of to the other terms', async () => {
-    const lrm = { version: 'lrm-1', score: failing['scores that are no numbers'] }
+    const rewardModel = { version: 'lrm-1', score: failing['scores that are no numbers'] }
     const well = await solverOn(THREE).solve({ strategy: 'greedy' })
-    const { solve, warnings } = solverOn(THREE, { learned: learned(lrm) })
+    const { solve, warnings } = solverOn(THREE, { learned: learned(rewardModel) })
     const solution = await solve({ strategy: 'greedy', reward: { lrm: 3 } })
 
     expect(solution).toMatchObject({ reward: well.reward, degraded: ['lrm'] })
@@ -184,11 +184,11 @@ describe('a latent reward model that fails', () => {
 
   test('is not blamed for a thought that is not made of numbers', async () => {
     const thought = () => ({ data: Float32Array.of(Number.NaN, 1), layers: 1, width: 2 })
-    const lrm = scriptedRewardModel(CONFIDENCE)
-    const { solve, warnings } = solverOn({ ...THREE, thought }, { learned: learned(lrm) })
+    const rewardModel = scriptedRewardModel(CONFIDENCE)
+    const { solve, warnings } = solverOn({ ...THREE, thought }, { learned: learned(rewardModel) })
 
     expect(await solve({ strategy: 'greedy' })).toMatchObject({ confidence: null, degraded: [] })
-    expect([lrm.calls, warnings]).toEqual([[], []])
+    expect([rewardModel.calls, warnings]).toEqual([[], []])
   })
 
   test('does not outlive the time of a request', async () => {
@@ -204,20 +204,23 @@ describe('confidence', () => {
   test.each(['greedy', 'latentseek', 'majority', 'auto'] as const)(
     'comes with every answer of %s, scored once',
     async (strategy) => {
-      const lrm = scriptedRewardModel({ a: 0.9, b: 0.6, c: 0.3 })
-      const solution = await solverOn(THREE, { learned: learned(lrm) }).solve({ strategy, samples: 4 })
+      const rewardModel = scriptedRewardModel({ a: 0.9, b: 0.6, c: 0.3 })
+      const solution = await solverOn(THREE, { learned: learned(rewardModel) }).solve({
+        strategy,
+        samples: 4,
+      })
 
       const word = solution.reasoning[0] as 'a' | 'b' | 'c'
       expect(solution.confidence).toBe({ a: 0.9, b: 0.6, c: 0.3 }[word])
-      expect(lrm.calls).toEqual([1])
+      expect(rewardModel.calls).toEqual([1])
     },
   )
 })
 
 describe('the lrm term of the reward', () => {
   test('is P(correct) - 1, weighed like the others', async () => {
-    const lrm = scriptedRewardModel({ a: 0.4 })
-    const solution = await solverOn(THREE, { learned: learned(lrm) }).solve({
+    const rewardModel = scriptedRewardModel({ a: 0.4 })
+    const solution = await solverOn(THREE, { learned: learned(rewardModel) }).solve({
       ...{ strategy: 'greedy', explain: true, reward: { lrm: 2, verifier: 1, format: 0 } },
     })
 
@@ -225,14 +228,14 @@ describe('the lrm term of the reward', () => {
     expect(draft!.rewardTerms['lrm']).toBeCloseTo(-0.6, 6)
     expect(solution.reward).toBeCloseTo((2 * -0.6 + 1 * -0.1) / 3, 6)
     expect(solution.degraded).toEqual([])
-    expect(lrm.calls).toEqual([1])
+    expect(rewardModel.calls).toEqual([1])
   })
 
   test('steers a search that has nothing else, and decides what is worth remembering', async () => {
     const episodes = createEpisodesInMemory()
-    const lrm = scriptedRewardModel({ a: 0.1, b: 0.2, c: 0.95 })
+    const rewardModel = scriptedRewardModel({ a: 0.1, b: 0.2, c: 0.95 })
     const world = { ...THREE, firstLogits: { a: 3, b: 2, c: 1.4 } }
-    const { solve } = solverOn(world, { episodes, learned: learned(lrm) })
+    const { solve } = solverOn(world, { episodes, learned: learned(rewardModel) })
     const solution = await solve({ strategy: 'latentseek', reward: { lrm: 1, verifier: 0, format: 0 } })
 
     expect(solution).toMatchObject({
@@ -246,9 +249,9 @@ describe('the lrm term of the reward', () => {
 
   test('leaves the verifier its word on stopping and admission', async () => {
     const episodes = createEpisodesInMemory()
-    const lrm = scriptedRewardModel({ c: 1 })
+    const rewardModel = scriptedRewardModel({ c: 1 })
     const world = { ...THREE, firstLogits: { c: 1 } }
-    const { solve } = solverOn(world, { episodes, learned: learned(lrm) })
+    const { solve } = solverOn(world, { episodes, learned: learned(rewardModel) })
     await solve({ strategy: 'greedy', reward: { lrm: 9 } })
 
     // The reward is high enough; the verifier's P(correct) is .2.

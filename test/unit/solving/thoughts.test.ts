@@ -63,9 +63,9 @@ test.each([
   [0.3, true],
 ])('an answer that the latent reward model gives %d steers others: %s', async (probability, steers) => {
   const episodes = createEpisodesInMemory()
-  const lrm = scriptedRewardModel({ a: probability })
+  const rewardModel = scriptedRewardModel({ a: probability })
   const world = { routes: { a: route('1', 0.95) }, firstLogits: { a: 3 } }
-  const learned = () => ({ weaver: identityWeaver, lrm })
+  const learned = () => ({ weaver: identityWeaver, rewardModel })
   const { confidence } = await solverOn(world, { episodes, learned }).solve({ strategy: 'greedy' })
 
   expect(confidence).toBeCloseTo(probability)
@@ -91,8 +91,8 @@ describe('nobody is asked for a thought', () => {
 
   test('but by one whose answer a model will look at', async () => {
     const { made, world } = counted({ routes: { a: route('1', 0.95) }, firstLogits: { a: 3 } })
-    const lrm = scriptedRewardModel({})
-    await solverOn(world, { learned: () => ({ weaver: identityWeaver, lrm }) }).solve({
+    const rewardModel = scriptedRewardModel({})
+    await solverOn(world, { learned: () => ({ weaver: identityWeaver, rewardModel }) }).solve({
       strategy: 'greedy',
       learn: false,
     })

@@ -30,7 +30,7 @@ function failing(code: ErrorCode): Weaver {
   return { version: 'weaver-1', apply }
 }
 
-const learnedFrom = (weaver: Weaver) => () => ({ weaver, lrm: null })
+const learnedFrom = (weaver: Weaver) => () => ({ weaver, rewardModel: null })
 
 describe('a trained weaver', () => {
   test('leads a search whose draft failed, with no memory at all', async () => {

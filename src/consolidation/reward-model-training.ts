@@ -3,7 +3,7 @@
 import { gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { GraphRunner, LatentThought } from '#ports'
-import { openLrm } from '#serving'
+import { openRewardModelArtifact } from '#serving'
 import type {
   ArtifactBytes,
   ArtifactTraining,
@@ -20,7 +20,7 @@ export function createRewardModelTraining(options: Partial<RewardModelOptions>):
   return {
     material: 'thoughts',
     train: (context, episodes) => train(context, episodes, options),
-    open: (runner, { artifact, bytes }) => openLrm(runner, artifact, bytes),
+    open: (runner, { artifact, bytes }) => openRewardModelArtifact(runner, artifact, bytes),
     judge,
   }
 }
@@ -92,7 +92,7 @@ async function scoresOf(
   { artifact, bytes }: ArtifactBytes,
   thoughts: readonly LatentThought[],
 ): Promise<readonly number[]> {
-  const model = await openLrm(runner, artifact, bytes)
+  const model = await openRewardModelArtifact(runner, artifact, bytes)
   try {
     return await model.score(thoughts)
   } finally {

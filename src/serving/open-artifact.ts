@@ -1,0 +1,45 @@
+/** @file Loads a trained model from the artifact that holds it, at the sizes that its manifest gives. */
+
+import { type OpenRewardModel, type OpenWeaver, openRewardModel, openWeaver } from '#algorithms'
+import type { Artifact } from '#artifacts'
+import { ServiceError } from '#errors'
+import type { GraphRunner } from '#ports'
+
+type Manifested = Pick<Artifact, 'version' | 'features'>
+
+/**
+ * Loads a latent reward model for thoughts of `features.layers` by `features.width`.
+ *
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are no latent reward model or damaged; ENGINE_CRASHED, ENGINE_UNAVAILABLE
+ */
+export async function openRewardModelArtifact(
+  runner: GraphRunner,
+  artifact: Manifested,
+  bytes: Uint8Array,
+): Promise<OpenRewardModel> {
+  const [layers, width] = [size(artifact, 'layers'), size(artifact, 'width')]
+  return openRewardModel(runner, bytes, { version: artifact.version, layers, width })
+}
+
+/**
+ * Loads a weaver for `features.latents` latents of `features.width`.
+ *
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are no weaver or damaged; ENGINE_CRASHED, ENGINE_UNAVAILABLE
+ */
+export async function openWeaverArtifact(
+  runner: GraphRunner,
+  artifact: Manifested,
+  bytes: Uint8Array,
+): Promise<OpenWeaver> {
+  const [latents, width] = [size(artifact, 'latents'), size(artifact, 'width')]
+  return openWeaver(runner, bytes, { version: artifact.version, latents, width })
+}
+
+function size({ version, features }: Manifested, name: string): number {
+  const value = features[name]
+  if (typeof value === 'number') return value
+  throw new ServiceError(
+    'ARTIFACT_INVALID',
+    `open ${version}: expected the feature ${name} to be a number, got ${value}`,
+  )
+}
