@@ -58,7 +58,7 @@ async function start(config: Config): Promise<void> {
   let draining = false
   const app = keep(
     buildApp({
-      solver: metrics.watch(createSolver({ engine, episodes, learned: learned.current, logger })),
+      solver: metrics.watch(createSolver({ engine, episodes, activeModels: learned.current, logger })),
       episodes,
       admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),

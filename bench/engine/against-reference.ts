@@ -102,7 +102,7 @@ async function compare(
       logger,
       engine: adapt(reference),
       episodes: null,
-      controlStrategies: { latentseek: referenceLoop },
+      strategies: { latentseek: referenceLoop },
     }),
     ours: createSolver({ logger, engine: adapt(engine), episodes: null }),
     several: createSolver({ logger, engine: adapt(several), episodes: null }),

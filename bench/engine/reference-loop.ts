@@ -9,16 +9,19 @@
  */
 
 import { type Evaluation, hasPassed, untilEos, updateLength } from '#algorithms'
+import type { Outcome, SolveContext } from '#solving'
 import { ADAM, freshAdam } from '../../src/algorithms/adam.ts'
-import { draftAnswer, draftOutcome } from '../../src/solving/draft.ts'
-import { draftPoint } from '../../src/solving/refine.ts'
-import { regenerate } from '../../src/solving/regenerate.ts'
-import type { Outcome, Run } from '../../src/solving/run.ts'
+import { draftOutcome } from '../../src/solving/strategies/greedy.ts'
+import { draftPoint } from '../../src/solving/strategies/refine.ts'
 
 /** A control strategy for the solver. `iterations` and `evaluations` are equal: one judgement per update. */
-export async function referenceLoop(run: Run): Promise<Outcome> {
-  const { settings, engine, signal } = run
-  const draft = await draftAnswer(run)
+export async function referenceLoop(context: SolveContext): Promise<Outcome> {
+  const { settings, answers, head, eosTokenIds, signal } = context
+  const begun = await answers.begin({
+    maxTokens: Number.POSITIVE_INFINITY,
+    latents: updateLength(settings.rho, settings.answerTokens),
+  })
+  const draft = await answers.finish(begun)
   const start = draftPoint(draft, updateLength(settings.rho, draft.evaluation.answer.tokens.length))
   let { latents } = start
   let adam = freshAdam(latents)
@@ -27,7 +30,7 @@ export async function referenceLoop(run: Run): Promise<Outcome> {
   let best = current
   let updates = 0
   while (!hasPassed(best.judgement, settings.stopReward) && updates < settings.maxIterations) {
-    const moved = await engine.head.ascend(
+    const moved = await head.ascend(
       {
         ...ADAM,
         latents,
@@ -46,12 +49,13 @@ export async function referenceLoop(run: Run): Promise<Outcome> {
     latents = moved.latents
     adam = moved.adam
     actions = moved.tokens
-    const [evaluation] = await regenerate(run, [untilEos(actions, engine.eosTokenIds)])
+    const [evaluation] = await answers.complete([untilEos(actions, eosTokenIds)])
     current = evaluation!
     if (current.judgement.reward > best.judgement.reward) best = current
   }
   return {
-    ...draftOutcome(run, draft, { stopped: 'single', embedding: null }),
+    ...draftOutcome(context, draft),
+    stopped: 'single',
     chosen: best,
     iterations: updates,
     evaluations: updates,

@@ -92,7 +92,7 @@ async function inject({ episodes, logger }: Workbench, world: World, problems: r
     engine: world.engine,
     episodes,
     logger,
-    controlJudge: ({ question }) => createLyingJudge(answers.get(question) ?? null),
+    judgeFor: ({ question }) => createLyingJudge(answers.get(question) ?? null),
   })
   const alone = { strategy: 'auto', retrieval: false, learn: true, explain: false } as const
   const solved = await solveAll(liar, problems, alone)

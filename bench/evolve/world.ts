@@ -34,7 +34,7 @@ export async function freshWorld(bench: Workbench, changes: Partial<SolveDefault
   const artifacts = createArtifactStore({ database: bench.database })
   const watcher = watchActiveArtifacts({ artifacts, engine, logger, pollMs: NEVER })
   const solver: World['solver'] = (more = {}) =>
-    createSolver({ engine: withDefaults(engine, more), episodes, logger, learned: watcher.current })
+    createSolver({ engine: withDefaults(engine, more), episodes, logger, activeModels: watcher.current })
   const index: World['index'] = async (ids) => {
     const kept = ids.filter((id) => id !== null)
     await concurrently(kept, 4, (id) => episodes.index('bench', id))

@@ -1,11 +1,12 @@
 /** @file Solvers of the quality bench: the product's own, with another profile, another reward or a control strategy. */
 
-import { createConstantJudge, createPerfectJudge, createRandomJudge } from '#algorithms'
 import type { Engine, SolveDefaults } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import type { ActiveModels } from '#serving'
-import { bestOfSamples, createSolver, gaussianKick, type Solver, type SolverDeps } from '#solving'
+import { createSolver, type Solver, type SolverDeps } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
+import { createConstantJudge, createPerfectJudge, createRandomJudge } from './control-judges.ts'
+import { bestOfSamples, gaussianKick } from './control-strategies.ts'
 
 const logger = { warn: (details: object, message: string) => console.warn(message, details) }
 
@@ -37,18 +38,18 @@ export function createVariants(
   return {
     plain: create({}),
     tuned,
-    perfect: create({ controlJudge: ({ question }) => createPerfectJudge(answers.get(question) ?? '') }),
+    perfect: create({ judgeFor: ({ question }) => createPerfectJudge(answers.get(question) ?? '') }),
     constant: (steps) =>
-      tuned({ maxIterations: steps, patience: steps }, { controlJudge: () => createConstantJudge() }),
-    random: create({ controlJudge: ({ seed }) => createRandomJudge(seed ?? 0) }),
-    bestOf: create({ controlStrategies: { majority: bestOfSamples } }),
-    kick: (sigma) => create({ controlStrategies: { latentseek: gaussianKick(sigma) } }),
+      tuned({ maxIterations: steps, patience: steps }, { judgeFor: () => createConstantJudge() }),
+    random: create({ judgeFor: ({ seed }) => createRandomJudge(seed ?? 0) }),
+    bestOf: create({ strategies: { majority: bestOfSamples } }),
+    kick: (sigma) => create({ strategies: { latentseek: gaussianKick(sigma) } }),
   }
 }
 
 /** As served once a night has taught it something. */
 export function createSelector(engine: Engine, learned: ActiveModels): Solver {
-  return createSolver({ engine, episodes: null, logger, learned: () => learned })
+  return createSolver({ engine, episodes: null, logger, activeModels: () => learned })
 }
 
 export function withDefaults(engine: Engine, changes: Partial<SolveDefaults>): Engine {

@@ -1,3 +1,8 @@
+export {
+  createConstantJudge,
+  createPerfectJudge,
+  createRandomJudge,
+} from '../../bench/quality/control-judges.ts'
 export { deriveSeed } from './derive-seed.ts'
 export { gateWeaver, type Trial, type TrialQuestion, type WeaverTrial } from './latent-evolve/gate-weaver.ts'
 export { type OpenWeaver, openWeaver, type WeaverIdentity } from './latent-evolve/open-weaver.ts'
@@ -40,7 +45,6 @@ export { type OpenRewardModel, openRewardModel, type RewardModelIdentity } from 
 export { type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
 export type * from './lto/training-types.ts'
 export { untilEos } from './prefix.ts'
-export { createConstantJudge, createPerfectJudge, createRandomJudge } from './rewards/controls.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,

@@ -49,7 +49,7 @@ export async function replay(
     engine: inBackground(engine),
     episodes: { ...episodes, nearest: (query) => episodes.nearest({ ...query, exclude }) },
     logger,
-    learned: () => learned,
+    activeModels: () => learned,
   })
   const replayed = new Array<TrialQuestion>(questions.length)
   const entries = questions.entries()

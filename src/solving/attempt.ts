@@ -4,34 +4,35 @@ import { identityWeaver, type Judge } from '#algorithms'
 import type { ChatMessage, Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
+import type { LatentSession } from '#ports'
 import type { ActiveModels } from '#serving'
-import type { AnswerFormat } from './answer-format.ts'
-import { buildJudge, type JudgeParts } from './build-judge.ts'
-import { createConfidences } from './confidences.ts'
+import { createAnswers } from './answers.ts'
+import type { Outcome, SolveContext, SolverLogger, SolveState, StrategyFunction } from './context.ts'
+import type { SolveEvent, SolveRequest } from './contract.ts'
+import type { AnswerFormat } from './judging/answer-format.ts'
+import { buildJudge, type JudgeParts } from './judging/build-judge.ts'
+import { createConfidences } from './judging/confidences.ts'
+import { openMemory } from './memory/memory.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
-import type { Outcome, RunRecord, StrategyFunction } from './run.ts'
 import type { Settings } from './settings.ts'
-import type { SolverLogger } from './solver-logger.ts'
-import type { SolveEvent, SolveRequest } from './types.ts'
 
-/** What all requests of a solver share. */
+/** The parts that all requests of a solver share. */
 export interface SolverParts {
   readonly engine: Engine
   readonly episodes: EpisodeStore | null
-  readonly learned: () => ActiveModels
   readonly logger: SolverLogger
   readonly clock: Clock
   readonly answerFormat: AnswerFormat
   readonly judgeParts: JudgeParts
-  /** A control reward in place of the profile's; null: the profile's. */
-  readonly controlJudge: ((request: SolveRequest) => Judge) | null
+  /** Replaces the profile's judge; null: the profile's. */
+  readonly judgeFor: ((request: SolveRequest) => Judge) | null
 }
 
 export interface AttemptOptions {
   readonly settings: Settings
-  /** What serves this request, whatever is activated meanwhile. */
-  readonly learned: ActiveModels
+  /** The trained models of this request, whatever is activated meanwhile. */
+  readonly models: ActiveModels
   readonly strategy: StrategyFunction
   readonly seed: number
   readonly signal: AbortSignal
@@ -39,11 +40,20 @@ export interface AttemptOptions {
 }
 
 export interface Attempt {
-  readonly run: RunRecord
+  readonly request: SolveRequest
+  readonly settings: Settings
+  readonly models: ActiveModels
+  readonly seed: number
+  readonly promptTokens: number
+  readonly state: SolveState
+  /** The query embedding; null when nothing needed it. */
+  readonly embedding: Float32Array | null
   readonly outcome: Outcome
+  /** Calibrated P(correct) of the chosen answer, whatever strategy found it; null without a latent reward model. */
+  readonly confidence: number | null
 }
 
-/** When time runs out before the first token. */
+/** The outcome when the time runs out before the first token. */
 const NOTHING: Outcome = {
   chosen: null,
   base: null,
@@ -51,10 +61,13 @@ const NOTHING: Outcome = {
   iterations: 0,
   evaluations: 0,
   rewardHistory: [],
-  retrieved: [],
-  embedding: null,
   latents: null,
   trajectory: [],
+}
+
+interface Prompt {
+  readonly messages: readonly ChatMessage[]
+  readonly tokens: readonly number[]
 }
 
 /**
@@ -67,66 +80,125 @@ export async function attempt(
   request: SolveRequest,
   options: AttemptOptions,
 ): Promise<Attempt> {
-  const { engine } = parts
+  const { engine, clock } = parts
+  const { seed, signal, models } = options
   const messages = promptMessages(request.question, engine.model.profile)
-  const prompt = engine.codec.encodeChat(messages)
-  const run = openRecord(parts, request, options, { messages, prompt })
+  const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
+  const settings = withinContext(parts, request, options.settings, prompt)
+  const state: SolveState = { meter: createMeter(clock), candidates: [], degraded: new Set(), retrieved: [] }
+  const weaver = request.weaver === false ? identityWeaver : models.weaver
+  const record = {
+    request,
+    settings,
+    models: { ...models, weaver },
+    seed,
+    promptTokens: prompt.tokens.length,
+    state,
+  }
   try {
-    const { maxMs } = run.settings
-    const session = await run.meter.time('queueMs', () =>
-      engine.open(prompt, { signal: run.signal, ...(maxMs !== null && { deadlineMs: maxMs }) }),
+    const deadline = settings.maxMs === null ? {} : { deadlineMs: settings.maxMs }
+    const session = await state.meter.time('queueMs', () =>
+      engine.open(prompt.tokens, { signal, ...deadline }),
     )
     try {
-      const context = { question: request.question, messages, prompt, promptSequence: session.prompt }
-      const judge =
-        parts.controlJudge?.(request) ??
-        buildJudge(parts.judgeParts, { ...run, session, verdictContext: context })
-      return { run, outcome: await options.strategy({ ...run, session, judge }) }
+      const context = await openContext(parts, { ...options, ...record, prompt, session })
+      const outcome = await options.strategy(context)
+      const { chosen } = outcome
+      const confidences = chosen && (await context.answers.confidences([chosen.answer]))
+      return { ...record, embedding: context.memory.embedding, outcome, confidence: confidences?.[0] ?? null }
     } finally {
       session.close()
     }
   } catch (error) {
-    if (hasCode(error, 'ABORTED') && run.signal.aborted) return { run, outcome: NOTHING }
-    throw error
+    if (!hasCode(error, 'ABORTED') || !signal.aborted) throw error
+    return { ...record, embedding: null, outcome: NOTHING, confidence: null }
   }
 }
 
-function openRecord(
-  parts: SolverParts,
-  request: SolveRequest,
-  { settings, learned, seed, signal, emit }: AttemptOptions,
-  { messages, prompt }: { readonly messages: readonly ChatMessage[]; readonly prompt: readonly number[] },
-): RunRecord {
-  const { engine, episodes, logger, answerFormat } = parts
-  const room = parts.judgeParts.verdicts.room(
-    { question: request.question, messages, prompt },
-    engine.contextLength,
+/** The settings with `answerTokens` bounded by the room that prompt and judge leave in the model's context. */
+function withinContext(
+  { engine, judgeParts }: SolverParts,
+  { question }: SolveRequest,
+  settings: Settings,
+  { messages, tokens }: Prompt,
+): Settings {
+  const room = judgeParts.verdicts.room({ question, messages, prompt: tokens }, engine.contextLength)
+  if (room >= 1) return { ...settings, answerTokens: Math.min(settings.answerTokens, room) }
+  throw new ServiceError(
+    'PROMPT_TOO_LONG',
+    `solve: expected a prompt that leaves room for an answer and its judging in ${engine.contextLength} tokens, got ${tokens.length}`,
   )
-  if (room < 1) {
-    throw new ServiceError(
-      'PROMPT_TOO_LONG',
-      `solve: expected a prompt that leaves room for an answer and its judging in ${engine.contextLength} tokens, got ${prompt.length}`,
-    )
-  }
-  const { rewardModel } = learned
-  const degraded: RunRecord['degraded'] = new Set()
-  return {
-    request,
+}
+
+interface ContextOptions extends Omit<AttemptOptions, 'strategy'> {
+  readonly request: SolveRequest
+  readonly prompt: Prompt
+  readonly session: LatentSession
+  readonly state: SolveState
+}
+
+async function openContext(parts: SolverParts, options: ContextOptions): Promise<SolveContext> {
+  const { engine, episodes, logger } = parts
+  const { request, settings, models, session, seed, signal, emit, state } = options
+  const { head, eosTokenIds } = engine
+  const { weaver, rewardModel } = models
+  const confidences = createConfidences({ rewardModel, signal, logger, degraded: state.degraded })
+  const answers = createAnswers({
+    session,
+    judge: judgeOf(parts, options, confidences),
+    confidences,
+    codec: engine.codec,
+    answerFormat: parts.answerFormat,
+    eosTokenIds,
     settings,
     seed,
-    engine,
-    episodes,
-    logger,
-    answerFormat,
+    withThoughts: needsThoughts(parts, options),
     signal,
     emit,
-    weaver: request.weaver === false ? identityWeaver : learned.weaver,
-    rewardModel,
-    confidences: createConfidences({ rewardModel, signal, logger, degraded }),
-    answerTokens: Math.min(settings.answerTokens, room),
-    promptTokens: prompt.length,
-    meter: createMeter(parts.clock),
-    candidates: [],
-    degraded,
-  }
+    state,
+  })
+  const memory = await openMemory({
+    engine,
+    session,
+    episodes,
+    request,
+    settings,
+    weaver,
+    signal,
+    logger,
+    emit,
+    state,
+  })
+  return { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state }
+}
+
+function judgeOf(
+  { judgeParts, judgeFor }: SolverParts,
+  { request, settings, models, prompt, session, state }: ContextOptions,
+  confidences: ReturnType<typeof createConfidences>,
+): Judge {
+  if (judgeFor !== null) return judgeFor(request)
+  return buildJudge(judgeParts, {
+    settings,
+    session,
+    verdictContext: {
+      question: request.question,
+      messages: prompt.messages,
+      prompt: prompt.tokens,
+      promptSequence: session.prompt,
+    },
+    rewardModel: models.rewardModel,
+    confidences,
+    state,
+  })
+}
+
+/** Whether answers must come with their latent thoughts: the episode keeps them, or the latent reward model scores them. */
+function needsThoughts(
+  { engine, episodes }: SolverParts,
+  { request, settings, models }: ContextOptions,
+): boolean {
+  if (engine.thoughtLayers === 0) return false
+  const isKept = request.learn && episodes !== null && settings.thoughts > 0
+  return isKept || models.rewardModel !== null || request.strategy === 'lto'
 }

@@ -1,5 +1,4 @@
+export type { Outcome, SolveContext, SolverLogger, StrategyFunction } from './context.ts'
+export type * from './contract.ts'
+export { STRATEGIES } from './contract.ts'
 export { createSolver, type SolverDeps } from './solver.ts'
-export type { SolverLogger } from './solver-logger.ts'
-export { bestOfSamples, chosenSample, gaussianKick } from './strategies/controls.ts'
-export type * from './types.ts'
-export { STRATEGIES } from './types.ts'

@@ -3,7 +3,7 @@
 import type { Momentum } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
-import type { SolveRequest } from './types.ts'
+import type { SolveRequest } from './contract.ts'
 
 export interface Settings {
   readonly samples: number

@@ -1,20 +1,25 @@
-/** @file An outcome in the words of the HTTP contract. */
+/** @file The outcome of a request in the terms of the HTTP contract. */
 
-import { describeCandidate } from './judge-answers.ts'
+import type { Engine } from '#engine'
+import { describeCandidate } from './answers.ts'
+import type { Attempt } from './attempt.ts'
+import type { Solution } from './contract.ts'
 import { projectLatents } from './project-latents.ts'
-import type { Outcome, RunRecord } from './run.ts'
-import type { Solution } from './types.ts'
 
 export interface Ending {
   readonly id: string
   readonly episodeId: string | null
-  readonly confidence: number | null
   readonly totalMs: number
 }
 
-export function describeSolution(run: RunRecord, outcome: Outcome, ending: Ending): Solution {
-  const { request, engine, meter } = run
+export function describeSolution(
+  model: Pick<Engine['model'], 'id' | 'fingerprint'>,
+  attempt: Attempt,
+  ending: Ending,
+): Solution {
+  const { request, outcome, models, state } = attempt
   const { chosen, base } = outcome
+  const { meter } = state
   const reward = chosen?.judgement.reward ?? -1
   return {
     id: ending.id,
@@ -22,7 +27,7 @@ export function describeSolution(run: RunRecord, outcome: Outcome, ending: Endin
     answer: chosen?.answer.answer ?? null,
     reasoning: chosen?.answer.text ?? '',
     reward,
-    confidence: ending.confidence,
+    confidence: attempt.confidence,
     stopped: outcome.stopped,
     strategy: request.strategy,
     base: base && { answer: base.answer.answer, reward: base.judgement.reward },
@@ -30,16 +35,16 @@ export function describeSolution(run: RunRecord, outcome: Outcome, ending: Endin
     iterations: outcome.iterations,
     evaluations: outcome.evaluations,
     rewardHistory: outcome.rewardHistory,
-    retrieved: outcome.retrieved,
+    retrieved: state.retrieved,
     model: {
-      id: engine.model.id,
-      fingerprint: engine.model.fingerprint,
-      weaverVersion: run.weaver.version,
-      lrmVersion: run.rewardModel?.version ?? null,
+      id: model.id,
+      fingerprint: model.fingerprint,
+      weaverVersion: models.weaver.version,
+      lrmVersion: models.rewardModel?.version ?? null,
     },
-    seed: run.seed,
+    seed: attempt.seed,
     usage: {
-      promptTokens: run.promptTokens,
+      promptTokens: attempt.promptTokens,
       completionTokens: chosen?.answer.tokens.length ?? 0,
       generatedTokens: meter.generatedTokens,
       rewardTokens: meter.rewardTokens,
@@ -52,15 +57,15 @@ export function describeSolution(run: RunRecord, outcome: Outcome, ending: Endin
       rewardMs: inMilliseconds(meter.timings.rewardMs),
       totalMs: inMilliseconds(ending.totalMs),
     },
-    degraded: [...run.degraded],
-    ...(request.explain && explanation(run, outcome)),
+    degraded: [...state.degraded],
+    ...(request.explain && explanation(attempt)),
   }
 }
 
-function explanation(run: RunRecord, { trajectory }: Outcome) {
+function explanation({ state, outcome: { trajectory } }: Attempt) {
   const places = projectLatents(trajectory.map(({ latents }) => latents.data))
   return {
-    candidates: run.candidates.map(describeCandidate),
+    candidates: state.candidates.map(describeCandidate),
     latents: trajectory.map(({ step, reward }, index) => ({ step, reward, ...places[index]! })),
   }
 }

@@ -6,33 +6,38 @@ import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from '#serving'
-import { createAnswerFormat } from './answer-format.ts'
 import { type Attempt, attempt, type SolverParts } from './attempt.ts'
-import { startDeadline } from './deadline.ts'
-import { createEventReplay } from './event-replay.ts'
-import { createFormatRules } from './format-rules.ts'
+import type { SolverLogger, StrategyFunction } from './context.ts'
+import type { Solution, SolveEvent, SolveOptions, SolveRequest, Solver, Strategy } from './contract.ts'
+import { createAnswerFormat } from './judging/answer-format.ts'
+import { createFormatRules } from './judging/format-rules.ts'
+import { createVerdicts } from './judging/verdicts.ts'
+import { remember } from './memory/remember.ts'
 import type { Clock } from './meter.ts'
-import { remember } from './remember.ts'
-import type { Outcome, RunRecord } from './run.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
-import type { SolverLogger } from './solver-logger.ts'
-import { type Strategies, strategies } from './strategies/strategies.ts'
-import type { Solution, SolveOptions, SolveRequest, Solver } from './types.ts'
-import { createVerdicts } from './verdicts.ts'
+import { auto } from './strategies/auto.ts'
+import { greedy } from './strategies/greedy.ts'
+import { latentSeek } from './strategies/latent-seek.ts'
+import { lto } from './strategies/lto.ts'
+import { majority } from './strategies/majority.ts'
+
+type Strategies = Readonly<Record<Strategy, StrategyFunction>>
+
+const STRATEGY_FUNCTIONS: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto }
 
 export interface SolverDeps {
   readonly engine: Engine
   /** null: nothing is retrieved and nothing is kept. */
   readonly episodes: EpisodeStore | null
   readonly logger: SolverLogger
-  /** What nights have taught, asked at the start of every request; nothing unless given. */
-  readonly learned?: () => ActiveModels
+  /** Returns the trained models that serve, asked at the start of every request; none unless given. */
+  readonly activeModels?: () => ActiveModels
   readonly clock?: Clock
-  /** For benches: a control reward in place of the profile's. */
-  readonly controlJudge?: (request: SolveRequest) => Judge
-  /** For benches: control strategies in place of the solver's own. */
-  readonly controlStrategies?: Partial<Strategies>
+  /** Replaces the profile's reward; benches measure control rewards with it. */
+  readonly judgeFor?: (request: SolveRequest) => Judge
+  /** Replaces strategies by name; benches measure control strategies with it. */
+  readonly strategies?: Partial<Strategies>
 }
 
 /**
@@ -40,66 +45,64 @@ export interface SolverDeps {
  *
  * When `budget.maxMs` is over, the best answer so far is returned with `stopped: 'maxMs'`: a draft that was not judged in
  * time has reward -1, and before the first token there is no answer at all (`answer: null`). Neither becomes an episode.
- * A request whose engine process crashes starts over once, with the same seed and what is left of its time; its events go
- * on where they had stopped.
+ * A request whose engine process crashes starts over once, with the same seed and the rest of its time; its events go on
+ * where they had stopped.
  *
  * @throws ServiceError MODEL_INVALID when the profile's patterns or verdict words cannot be used.
  */
 export function createSolver(deps: SolverDeps): Solver {
-  const { engine, episodes, logger, clock = performance, controlJudge = null } = deps
-  const learned = deps.learned ?? (() => NO_TRAINED_MODELS)
+  const { engine, episodes, logger, clock = performance, judgeFor = null } = deps
   const { profile } = engine.model
   const answerFormat = createAnswerFormat(profile.answer)
   const judgeParts = { profile, verdicts: createVerdicts(engine), formatRules: createFormatRules(profile) }
-  const shared = { engine, episodes, learned, logger, clock, answerFormat, judgeParts, controlJudge }
-  const available: Strategies = { ...strategies, ...deps.controlStrategies }
+  const parts = { engine, episodes, logger, clock, answerFormat, judgeParts, judgeFor }
+  const strategies = { ...STRATEGY_FUNCTIONS, ...deps.strategies }
+  const activeModels = deps.activeModels ?? (() => NO_TRAINED_MODELS)
   return {
     normaliseAnswer: answerFormat.normalise,
-    solve: (request, options) => solve(shared, available, request, options),
+    solve: (request, options) =>
+      solve(parts, request, {
+        ...options,
+        strategy: strategies[request.strategy],
+        models: activeModels(),
+      }),
   }
+}
+
+interface SolvePlan extends SolveOptions {
+  readonly strategy: StrategyFunction
+  readonly models: ActiveModels
 }
 
 async function solve(
   parts: SolverParts,
-  available: Strategies,
   request: SolveRequest,
-  options: SolveOptions,
+  { strategy, models, signal, onEvent }: SolvePlan,
 ): Promise<Solution> {
   const started = parts.clock.now()
-  const strategy = available[request.strategy]
   const settings = resolveSettings(request, parts.engine.model.profile)
   const seed = request.seed ?? randomSeed()
-  const learned = parts.learned()
-  const deadline = startDeadline(options.signal, settings.maxMs)
-  const nextEmit = createEventReplay(options.onEvent)
+  const deadline = startDeadline(signal, settings.maxMs)
+  const nextEmit = createEventReplay(onEvent)
   try {
-    const { run, outcome } = await startingOverOnce(parts.logger, () =>
+    const attempted = await startingOverOnce(parts.logger, () =>
       attempt(parts, request, {
         settings,
-        learned,
+        models,
         strategy,
         seed,
         signal: deadline.signal,
         emit: nextEmit(),
       }),
     )
-    if (options.signal.aborted) {
-      throw new ServiceError('ABORTED', 'solve: expected a caller to answer, got none any more')
-    }
-    const confidence = await confidenceOf(run, outcome)
+    if (signal.aborted) throw new ServiceError('ABORTED', 'solve: client disconnected')
     const id = randomUUID()
-    const episodeId = await remember(run, outcome, { id, confidence })
-    return describeSolution(run, outcome, { id, episodeId, confidence, totalMs: parts.clock.now() - started })
+    const episodeId = await remember(parts, attempted, id)
+    const totalMs = parts.clock.now() - started
+    return describeSolution(parts.engine.model, attempted, { id, episodeId, totalMs })
   } finally {
     deadline.close()
   }
-}
-
-/** P(correct) of the answer that is returned, whatever strategy found it. */
-async function confidenceOf(run: RunRecord, { chosen }: Outcome): Promise<number | null> {
-  if (chosen === null) return null
-  const known = await run.meter.time('rewardMs', () => run.confidences.of([chosen.answer]))
-  return known?.[0] ?? null
 }
 
 async function startingOverOnce(logger: SolverLogger, once: () => Promise<Attempt>): Promise<Attempt> {
@@ -107,12 +110,48 @@ async function startingOverOnce(logger: SolverLogger, once: () => Promise<Attemp
     return await once()
   } catch (error) {
     if (!hasCode(error, 'ENGINE_CRASHED')) throw error
-    logger.warn({ err: error }, 'the engine crashed under a request: starting it over once')
+    logger.warn({ err: error }, 'engine crashed during a request: starting the request over once')
     return once()
   }
 }
 
-/** Uniform over [0, 2^53 - 1]. */
+/** A random seed, uniform over [0, 2^53 - 1]. */
 function randomSeed(): number {
   return Number(randomBytes(8).readBigUInt64BE() >> 11n)
+}
+
+interface Deadline {
+  /** Fires when the caller disconnects or `maxMs` is over. */
+  readonly signal: AbortSignal
+  /** Stops the timer. */
+  close(): void
+}
+
+/** Starts to count now, so waiting for the engine counts too. `maxMs` null: only the caller ends the request. */
+function startDeadline(caller: AbortSignal, maxMs: number | null): Deadline {
+  if (maxMs === null) return { signal: caller, close() {} }
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(), maxMs)
+  return { signal: AbortSignal.any([caller, controller.signal]), close: () => clearTimeout(timer) }
+}
+
+/**
+ * Lets a request that starts over emit each event once. The same seed makes the second attempt repeat the events of the
+ * first: those that were already delivered are dropped, and the listener sees no trace of the crash.
+ *
+ * @returns a function that gives each attempt its own `emit`.
+ */
+function createEventReplay(
+  onEvent: ((event: SolveEvent) => void) | undefined,
+): () => (event: SolveEvent) => void {
+  let delivered = 0
+  return () => {
+    let emitted = 0
+    return (event) => {
+      emitted += 1
+      if (emitted <= delivered) return
+      delivered = emitted
+      onEvent?.(event)
+    }
+  }
 }

@@ -1,14 +1,14 @@
-/** @file Work that may outlive a request, awaited no longer than the request lives. */
+/** @file Awaits work that may outlive a request no longer than the request lives. */
 
-/** What `work` gives; null when `signal` fires first, whatever becomes of the work then. */
+/** Returns the result of `work`; null when `signal` fires first. The work itself is not cancelled. */
 export async function unlessAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | null> {
   if (signal.aborted) return null
   const { promise, resolve } = Promise.withResolvers<null>()
-  const give = () => resolve(null)
-  signal.addEventListener('abort', give, { once: true })
+  const settle = () => resolve(null)
+  signal.addEventListener('abort', settle, { once: true })
   try {
     return await Promise.race([work(), promise])
   } finally {
-    signal.removeEventListener('abort', give)
+    signal.removeEventListener('abort', settle)
   }
 }

@@ -62,7 +62,7 @@ describe('nights', () => {
     app = keep(
       buildApp({
         ...{ episodes, logger: silent },
-        solver: createSolver({ engine, episodes, learned: learned.current, logger: silent }),
+        solver: createSolver({ engine, episodes, activeModels: learned.current, logger: silent }),
         admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
         health: () => Promise.reject(new Error('nobody asks')),
         metrics: () => Promise.reject(new Error('nobody asks')),

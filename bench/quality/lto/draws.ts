@@ -3,9 +3,10 @@
 import { coeComplex, coeReal, type Evaluation } from '#algorithms'
 import type { Engine } from '#engine'
 import type { LatentRewardModel, LatentThought } from '#ports'
-import { chosenSample, createSolver } from '#solving'
+import { createSolver } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
 import { concurrently } from '../../concurrently.ts'
+import { chosenSample } from '../control-strategies.ts'
 
 /** Problems at once; each is a batch of its own. */
 const CONCURRENCY = 2
@@ -61,7 +62,7 @@ async function draw(engine: Engine, drawing: Drawing): Promise<readonly Evaluati
     return 0
   })
   const logger = { warn: (details: object, message: string) => console.warn(message, details) }
-  const solver = createSolver({ engine, episodes: null, logger, controlStrategies: { lto: keep } })
+  const solver = createSolver({ engine, episodes: null, logger, strategies: { lto: keep } })
   const request = { tenantId: 'bench', strategy: 'lto', learn: false, explain: false, ...drawing } as const
   await solver.solve(request, { signal: new AbortController().signal })
   return drawn

@@ -49,7 +49,12 @@ export async function teach(
     kept.push(episode)
     return episodes.add(episode)
   }
-  const solver = createSolver({ engine, episodes: { ...episodes, add }, logger, learned: watcher.current })
+  const solver = createSolver({
+    engine,
+    episodes: { ...episodes, add },
+    logger,
+    activeModels: watcher.current,
+  })
   const day = performance.now()
   const ask = { strategy: 'majority', samples, learn: true, explain: false } as const
   await solveAll(solver, problems, ask, { told: true })

@@ -1,43 +1,41 @@
 /**
- * @file `lto`: one of N samples, drawn by how sure the latent reward model is of each (Latent Thinking Optimization, arXiv
- * 2509.26314, Theorem 1).
+ * @file `lto`: one of N samples, drawn with probability softmax(P(correct) / beta) under the latent reward model (Latent Thinking
+ * Optimization, arXiv 2509.26314, Theorem 1).
  */
 
-import { chooseByReward, coeComplex, type Evaluation, majorityVote } from '#algorithms'
+import { chooseByReward, coeComplex, type Evaluation } from '#algorithms'
 import { createRandom } from '#tensor'
-import { embedQuery } from '../embed-query.ts'
-import type { Outcome, Run } from '../run.ts'
-import { sampleOutcome } from './majority.ts'
-import { sampleAnswers } from './sample-answers.ts'
+import type { Outcome, SolveContext } from '../context.ts'
+import { sampleOutcome, votedFor } from './majority.ts'
 
 /** A stream of the request's seed that no row samples from. */
 const CHOICE_STREAM = 2 ** 32 - 1
 
-/** When the time is up before the samples are scored, they are as good as their number: a majority vote. */
-export async function lto(run: Run): Promise<Outcome> {
-  const embedding = await embedQuery(run)
-  const samples = await sampleAnswers(run, run.settings.samples)
-  const scores = await scoresOf(run, samples)
+/** When the time is up before the samples are scored, a majority vote decides. */
+export async function lto(context: SolveContext): Promise<Outcome> {
+  const { answers, settings, seed } = context
+  const samples = await answers.sample(settings.samples)
+  const scores = await scoreSamples(context, samples)
   const chosen =
     scores === null
-      ? majorityVote(
-          samples.map(({ answer, judgement }) => ({ answer: answer.answer, reward: judgement.reward })),
-        )
-      : chooseByReward(scores, run.settings.beta, createRandom(run.seed, CHOICE_STREAM))
-  return sampleOutcome(run, samples[chosen]!, embedding)
+      ? votedFor(samples)
+      : chooseByReward(scores, settings.beta, createRandom(seed, CHOICE_STREAM))
+  return sampleOutcome(context, samples[chosen]!)
 }
 
 /**
- * P(correct) of each sample: the latent reward model's, else (`degraded: lrm`) the verifier's. Where nobody estimates it, the
- * shape of the thought ranks them (CoE-C), and without thoughts the reward. Null when the time is up.
+ * Returns P(correct) of each sample: the latent reward model's, else (`degraded: lrm`) the verifier's. Where neither estimates it,
+ * Chain-of-Embedding (CoE-C) ranks the samples, and without thoughts the reward. Null when the time is up.
  */
-async function scoresOf(run: Run, samples: readonly Evaluation[]): Promise<readonly number[] | null> {
-  const answers = samples.map(({ answer }) => answer)
-  const confidences = await run.meter.time('rewardMs', () => run.confidences.of(answers))
-  // A sample without a thought has nobody to vouch for it.
+async function scoreSamples(
+  { answers, signal, state }: SolveContext,
+  samples: readonly Evaluation[],
+): Promise<readonly number[] | null> {
+  const confidences = await answers.confidences(samples.map(({ answer }) => answer))
+  // A sample without a thought counts as wrong.
   if (confidences !== null) return confidences.map((confidence) => confidence ?? 0)
-  if (run.signal.aborted) return null
-  run.degraded.add('lrm')
+  if (signal.aborted) return null
+  state.degraded.add('lrm')
   return (
     ofAll(samples, ({ judgement }) => judgement.correctness) ??
     stretched(ofAll(samples, ({ answer }) => answer.thought && coeComplex(answer.thought))) ??
@@ -45,7 +43,7 @@ async function scoresOf(run: Run, samples: readonly Evaluation[]): Promise<reado
   )
 }
 
-/** Null unless every sample has one. */
+/** The score of every sample; null unless each has a finite one. */
 function ofAll(
   samples: readonly Evaluation[],
   scoreOf: (sample: Evaluation) => number | null,
@@ -54,7 +52,7 @@ function ofAll(
   return scores.every((score) => score !== null && Number.isFinite(score)) ? (scores as number[]) : null
 }
 
-/** Onto [0, 1], the worst to the best: what only ranks has no scale that beta could know. */
+/** Scores mapped linearly onto [0, 1], the lowest to 0: a ranking has no scale that beta could be meant for. */
 function stretched(scores: readonly number[] | null): readonly number[] | null {
   if (scores === null) return null
   const [low, high] = [Math.min(...scores), Math.max(...scores)]

@@ -1,29 +1,36 @@
-/** @file `majority`: the answer most samples agree on (self-consistency; a baseline of LTO, arXiv 2509.26314). */
+/** @file `majority`: the answer that most samples agree on (self-consistency; a baseline of LTO, arXiv 2509.26314). */
 
 import { type Evaluation, majorityVote } from '#algorithms'
-import { embedQuery } from '../embed-query.ts'
-import type { Outcome, Run } from '../run.ts'
-import { sampleAnswers, stoppedAfterSamples } from './sample-answers.ts'
+import type { Outcome, SolveContext } from '../context.ts'
+import type { Stopped } from '../contract.ts'
 
-export async function majority(run: Run): Promise<Outcome> {
-  const embedding = await embedQuery(run)
-  const samples = await sampleAnswers(run, run.settings.samples)
-  const votes = samples.map(({ answer, judgement }) => ({ answer: answer.answer, reward: judgement.reward }))
-  return sampleOutcome(run, samples[majorityVote(votes)]!, embedding)
+export async function majority(context: SolveContext): Promise<Outcome> {
+  const samples = await context.answers.sample(context.settings.samples)
+  return sampleOutcome(context, samples[votedFor(samples)]!)
 }
 
-/** Of a strategy that chooses among samples. Sampled tokens are not what their latents decode to: none are kept. */
-export function sampleOutcome(run: Run, chosen: Evaluation, embedding: Float32Array | null): Outcome {
+/** Index of the sample that the majority elects; ties go to the higher reward. */
+export function votedFor(samples: readonly Evaluation[]): number {
+  return majorityVote(
+    samples.map(({ answer, judgement }) => ({ answer: answer.answer, reward: judgement.reward })),
+  )
+}
+
+/** The outcome of a strategy that chooses among samples. Sampled tokens are not what their latents decode to: none are kept. */
+export function sampleOutcome({ signal, state }: SolveContext, chosen: Evaluation): Outcome {
   return {
     chosen,
-    embedding,
     base: null,
-    stopped: stoppedAfterSamples(run, chosen),
+    stopped: stoppedAfterSamples(signal, chosen),
     iterations: 0,
-    evaluations: run.candidates.length,
+    evaluations: state.candidates.length,
     rewardHistory: [chosen.judgement.reward],
-    retrieved: [],
     latents: null,
     trajectory: [],
   }
+}
+
+function stoppedAfterSamples(signal: AbortSignal, { answer }: Evaluation): Stopped {
+  if (signal.aborted) return 'maxMs'
+  return answer.finish === 'length' ? 'maxNewTokens' : 'single'
 }

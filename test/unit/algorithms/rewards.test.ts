@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import {
   type Answer,
-  createConstantJudge,
   createFormatTerm,
   createLogitVerdicts,
-  createPerfectJudge,
-  createRandomJudge,
   createRewardJudge,
   createVerifier,
   createWrittenVerdicts,
@@ -18,6 +15,11 @@ import {
   type VerdictTokens,
 } from '#algorithms'
 import type { GenerationRow } from '#ports'
+import {
+  createConstantJudge,
+  createPerfectJudge,
+  createRandomJudge,
+} from '../../../bench/quality/control-judges.ts'
 
 function answer(overrides: Partial<Answer> = {}): Answer {
   return {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ModelProfile } from '#engine'
-import { createAnswerFormat } from '../../../src/solving/answer-format.ts'
+import { createAnswerFormat } from '../../../src/solving/judging/answer-format.ts'
 
 type AnswerProfile = ModelProfile['answer']
 

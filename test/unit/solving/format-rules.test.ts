@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Answer } from '#algorithms'
-import { createFormatRules } from '../../../src/solving/format-rules.ts'
+import { createFormatRules } from '../../../src/solving/judging/format-rules.ts'
 import { TEST_PROFILE } from '../../support/linear-model.ts'
 
 const RESTATES = { question: '(\\d[-+*\\d\\s]*\\d)', reasoning: ':([^;]*);' }

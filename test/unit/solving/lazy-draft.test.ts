@@ -84,7 +84,7 @@ describe('an answer that memory leads to and that passes', () => {
 
   test('may come from a trained weaver alone, with no memory at all', async () => {
     const learned = () => ({ weaver: weaverTo('c'), rewardModel: null })
-    const { solve } = solverOn(lazily(TWO_FLIPS), { learned })
+    const { solve } = solverOn(lazily(TWO_FLIPS), { activeModels: learned })
 
     const solution = await solve({ ...AUTO, learn: false, retrieval: false })
 
@@ -129,7 +129,7 @@ describe('an answer that memory leads to and that does not pass', () => {
 describe('latents that decode to the beginning of the draft', () => {
   test('cost nothing: the draft is finished in its second piece', async () => {
     const learned = () => ({ weaver: weaverTo('a'), rewardModel: null })
-    const { solve, engine } = solverOn(lazily(GOOD_DRAFT), { learned })
+    const { solve, engine } = solverOn(lazily(GOOD_DRAFT), { activeModels: learned })
     const solution = await solve({ ...AUTO, explain: true })
 
     expect(solution).toMatchObject({ answer: '1', base: { answer: '1' }, evaluations: 0, iterations: 0 })
@@ -140,7 +140,10 @@ describe('latents that decode to the beginning of the draft', () => {
   test('are where the search starts when the draft fails', async () => {
     const search = async (draft: 'full' | 'lazy') => {
       const learned = () => ({ weaver: weaverTo('b', 0.9), rewardModel: null })
-      return solverOn(withDraft(TWO_FLIPS, draft), { learned }).solve({ ...AUTO, explain: true })
+      return solverOn(withDraft(TWO_FLIPS, draft), { activeModels: learned }).solve({
+        ...AUTO,
+        explain: true,
+      })
     }
     const plain = await solverOn(TWO_FLIPS).solve(AUTO)
     const lazy = await search('lazy')
@@ -198,7 +201,7 @@ describe('answers equal those of a full draft', () => {
       const weaver = weaverTo(led, random.uniform() * 6)
       const learned = () => ({ weaver, rewardModel: null })
       const solve = (draft: 'full' | 'lazy') =>
-        solverOn(withDraft(world, draft), { learned }).solve({ ...AUTO, seed, explain: true })
+        solverOn(withDraft(world, draft), { activeModels: learned }).solve({ ...AUTO, seed, explain: true })
       const [full, lazy] = [await solve('full'), await solve('lazy')]
 
       if (lazy.base === null) {

@@ -25,7 +25,7 @@ const LTO = { strategy: 'lto', samples: 8, learn: false, explain: true } as cons
 describe('lto', () => {
   test('draws an answer as often as exp(r / beta) / sum says, over many requests', async () => {
     const beta = 0.1
-    const { solve } = solverOn(withBeta(beta), { learned: learned(scriptedRewardModel(CONFIDENCE)) })
+    const { solve } = solverOn(withBeta(beta), { activeModels: learned(scriptedRewardModel(CONFIDENCE)) })
     const confidenceOf = new Map(
       Object.entries(ANSWERS).map(([word, answer]) => [answer, CONFIDENCE[word as keyof typeof CONFIDENCE]]),
     )
@@ -55,7 +55,7 @@ describe('lto', () => {
   }, 30_000)
 
   test('is best-of-N for a small beta, whatever place the best has', async () => {
-    const { solve } = solverOn(withBeta(1e-4), { learned: learned(scriptedRewardModel(CONFIDENCE)) })
+    const { solve } = solverOn(withBeta(1e-4), { activeModels: learned(scriptedRewardModel(CONFIDENCE)) })
     const places = new Set<number>()
     for (let seed = 0; seed < 40; seed++) {
       const { answer, candidates } = await solve({ ...LTO, seed })
@@ -69,7 +69,7 @@ describe('lto', () => {
 
   test('says the same for the same seed, in one batch and one run of the model', async () => {
     const rewardModel = scriptedRewardModel(CONFIDENCE)
-    const { solve, engine } = solverOn(withBeta(0.1), { learned: learned(rewardModel) })
+    const { solve, engine } = solverOn(withBeta(0.1), { activeModels: learned(rewardModel) })
     const stories = await Promise.all(
       Array.from({ length: 8 }, async () => {
         const { reasoning, candidates, confidence, reward } = await solve({ ...LTO, seed: 11 })
@@ -83,7 +83,9 @@ describe('lto', () => {
   })
 
   test('names the model that chose, has no base, and answers with its confidence', async () => {
-    const { solve } = solverOn(withBeta(1e-4), { learned: learned(scriptedRewardModel(CONFIDENCE, 'lrm-7')) })
+    const { solve } = solverOn(withBeta(1e-4), {
+      activeModels: learned(scriptedRewardModel(CONFIDENCE, 'lrm-7')),
+    })
     const solution = await solve({ ...LTO, samples: 32 })
 
     expect(solution).toMatchObject({ answer: '2', confidence: 0.3, base: null, stopped: 'single' })
@@ -99,7 +101,9 @@ describe('lto', () => {
         if (call === 'generate') active = scriptedRewardModel({ c: 1 }, 'lrm-2')
       },
     }
-    const { solve } = solverOn(world, { learned: () => ({ weaver: identityWeaver, rewardModel: active }) })
+    const { solve } = solverOn(world, {
+      activeModels: () => ({ weaver: identityWeaver, rewardModel: active }),
+    })
 
     expect(await solve({ ...LTO, samples: 32 })).toMatchObject({
       answer: '1',
@@ -112,7 +116,7 @@ describe('lto', () => {
   })
 
   test('samples fewer answers for a small budget of tokens', async () => {
-    const { solve } = solverOn(THREE, { learned: learned(scriptedRewardModel(CONFIDENCE)) })
+    const { solve } = solverOn(THREE, { activeModels: learned(scriptedRewardModel(CONFIDENCE)) })
     const solution = await solve({ ...LTO, budget: { maxNewTokens: 3 } })
     expect(solution).toMatchObject({ stopped: 'maxNewTokens', answer: null })
     expect(solution.candidates).toHaveLength(3)
@@ -149,7 +153,9 @@ describe('a latent reward model that fails', () => {
   }
 
   test.each(Object.entries(failing))('%s: the verifier stands in, once warned', async (_name, score) => {
-    const { solve, warnings } = solverOn(withBeta(1e-4), { learned: learned({ version: 'lrm-1', score }) })
+    const { solve, warnings } = solverOn(withBeta(1e-4), {
+      activeModels: learned({ version: 'lrm-1', score }),
+    })
     const solution = await solve({ ...LTO, samples: 32 })
 
     expect(solution).toMatchObject({ answer: '1', degraded: ['lrm'], confidence: null })
@@ -161,7 +167,7 @@ describe('a latent reward model that fails', () => {
     async (strategy) => {
       const rewardModel = { version: 'lrm-1', score: failing['scores that are no numbers'] }
       const well = await solverOn(THREE).solve({ strategy })
-      const solution = await solverOn(THREE, { learned: learned(rewardModel) }).solve({ strategy })
+      const solution = await solverOn(THREE, { activeModels: learned(rewardModel) }).solve({ strategy })
 
       expect(solution).toMatchObject({
         answer: well.answer,
@@ -175,7 +181,7 @@ describe('a latent reward model that fails', () => {
   test('leaves a reward that it is part of to the other terms', async () => {
     const rewardModel = { version: 'lrm-1', score: failing['scores that are no numbers'] }
     const well = await solverOn(THREE).solve({ strategy: 'greedy' })
-    const { solve, warnings } = solverOn(THREE, { learned: learned(rewardModel) })
+    const { solve, warnings } = solverOn(THREE, { activeModels: learned(rewardModel) })
     const solution = await solve({ strategy: 'greedy', reward: { lrm: 3 } })
 
     expect(solution).toMatchObject({ reward: well.reward, degraded: ['lrm'] })
@@ -185,7 +191,7 @@ describe('a latent reward model that fails', () => {
   test('is not blamed for a thought that is not made of numbers', async () => {
     const thought = () => ({ data: Float32Array.of(Number.NaN, 1), layers: 1, width: 2 })
     const rewardModel = scriptedRewardModel(CONFIDENCE)
-    const { solve, warnings } = solverOn({ ...THREE, thought }, { learned: learned(rewardModel) })
+    const { solve, warnings } = solverOn({ ...THREE, thought }, { activeModels: learned(rewardModel) })
 
     expect(await solve({ strategy: 'greedy' })).toMatchObject({ confidence: null, degraded: [] })
     expect([rewardModel.calls, warnings]).toEqual([[], []])
@@ -193,7 +199,7 @@ describe('a latent reward model that fails', () => {
 
   test('does not outlive the time of a request', async () => {
     const never = { version: 'lrm-1', score: () => new Promise<number[]>(() => {}) }
-    const { solve } = solverOn(THREE, { learned: learned(never) })
+    const { solve } = solverOn(THREE, { activeModels: learned(never) })
     const solution = await solve({ ...LTO, budget: { maxMs: 60 } })
     expect(solution).toMatchObject({ stopped: 'maxMs', confidence: null, degraded: [] })
     expect(solution.answer).not.toBeNull()
@@ -205,7 +211,7 @@ describe('confidence', () => {
     'comes with every answer of %s, scored once',
     async (strategy) => {
       const rewardModel = scriptedRewardModel({ a: 0.9, b: 0.6, c: 0.3 })
-      const solution = await solverOn(THREE, { learned: learned(rewardModel) }).solve({
+      const solution = await solverOn(THREE, { activeModels: learned(rewardModel) }).solve({
         strategy,
         samples: 4,
       })
@@ -220,7 +226,7 @@ describe('confidence', () => {
 describe('the lrm term of the reward', () => {
   test('is P(correct) - 1, weighed like the others', async () => {
     const rewardModel = scriptedRewardModel({ a: 0.4 })
-    const solution = await solverOn(THREE, { learned: learned(rewardModel) }).solve({
+    const solution = await solverOn(THREE, { activeModels: learned(rewardModel) }).solve({
       ...{ strategy: 'greedy', explain: true, reward: { lrm: 2, verifier: 1, format: 0 } },
     })
 
@@ -235,7 +241,7 @@ describe('the lrm term of the reward', () => {
     const episodes = createEpisodesInMemory()
     const rewardModel = scriptedRewardModel({ a: 0.1, b: 0.2, c: 0.95 })
     const world = { ...THREE, firstLogits: { a: 3, b: 2, c: 1.4 } }
-    const { solve } = solverOn(world, { episodes, learned: learned(rewardModel) })
+    const { solve } = solverOn(world, { episodes, activeModels: learned(rewardModel) })
     const solution = await solve({ strategy: 'latentseek', reward: { lrm: 1, verifier: 0, format: 0 } })
 
     expect(solution).toMatchObject({
@@ -251,7 +257,7 @@ describe('the lrm term of the reward', () => {
     const episodes = createEpisodesInMemory()
     const rewardModel = scriptedRewardModel({ c: 1 })
     const world = { ...THREE, firstLogits: { c: 1 } }
-    const { solve } = solverOn(world, { episodes, learned: learned(rewardModel) })
+    const { solve } = solverOn(world, { episodes, activeModels: learned(rewardModel) })
     await solve({ strategy: 'greedy', reward: { lrm: 9 } })
 
     // The reward is high enough; the verifier's P(correct) is .2.

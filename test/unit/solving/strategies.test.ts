@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createPerfectJudge, createRandomJudge } from '#algorithms'
-import { bestOfSamples, gaussianKick } from '#solving'
 import { createRandom } from '#tensor'
+import { bestOfSamples, gaussianKick } from '../../../bench/quality/control-strategies.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
@@ -342,7 +342,7 @@ describe('never below the draft', () => {
       )
       const { solve } = solverOn(
         { routes, firstLogits },
-        { episodes, controlJudge: () => createRandomJudge(seed) },
+        { episodes, judgeFor: () => createRandomJudge(seed) },
       )
       const strategy = (['latentseek', 'auto', 'greedy'] as const)[seed % 3]!
       const solution = await solve({ strategy, seed })
@@ -356,7 +356,7 @@ describe('never below the draft', () => {
 describe('controls', () => {
   test('a perfect reward can take the place of the judge, in a bench', async () => {
     const { solve } = solverOn(TWO_FLIPS, {
-      controlJudge: (request) => createPerfectJudge(request.reference!),
+      judgeFor: (request) => createPerfectJudge(request.reference!),
     })
     const solution = await solve({ reference: '2' })
 
@@ -365,7 +365,7 @@ describe('controls', () => {
   })
 
   test('best of N takes the best reward among samples', async () => {
-    const { solve } = solverOn(TWO_FLIPS, { controlStrategies: { majority: bestOfSamples } })
+    const { solve } = solverOn(TWO_FLIPS, { strategies: { majority: bestOfSamples } })
     const solution = await solve({ strategy: 'majority', samples: 32, explain: true })
 
     const best = Math.max(...solution.candidates!.map(({ reward }) => reward))
@@ -374,7 +374,7 @@ describe('controls', () => {
   })
 
   test('a Gaussian kick costs at most one evaluation and no update', async () => {
-    const { solve, engine } = solverOn(TWO_FLIPS, { controlStrategies: { latentseek: gaussianKick(2) } })
+    const { solve, engine } = solverOn(TWO_FLIPS, { strategies: { latentseek: gaussianKick(2) } })
     const answers = new Set<string | null>()
     for (let seed = 0; seed < 20; seed++) {
       const solution = await solve({ seed })

@@ -66,7 +66,9 @@ test.each([
   const rewardModel = scriptedRewardModel({ a: probability })
   const world = { routes: { a: route('1', 0.95) }, firstLogits: { a: 3 } }
   const learned = () => ({ weaver: identityWeaver, rewardModel })
-  const { confidence } = await solverOn(world, { episodes, learned }).solve({ strategy: 'greedy' })
+  const { confidence } = await solverOn(world, { episodes, activeModels: learned }).solve({
+    strategy: 'greedy',
+  })
 
   expect(confidence).toBeCloseTo(probability)
   const [episode] = episodes.added
@@ -92,7 +94,7 @@ describe('nobody is asked for a thought', () => {
   test('but by one whose answer a model will look at', async () => {
     const { made, world } = counted({ routes: { a: route('1', 0.95) }, firstLogits: { a: 3 } })
     const rewardModel = scriptedRewardModel({})
-    await solverOn(world, { learned: () => ({ weaver: identityWeaver, rewardModel }) }).solve({
+    await solverOn(world, { activeModels: () => ({ weaver: identityWeaver, rewardModel }) }).solve({
       strategy: 'greedy',
       learn: false,
     })

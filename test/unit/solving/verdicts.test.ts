@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { ModelProfile } from '#engine'
-import { createVerdicts } from '../../../src/solving/verdicts.ts'
+import { createVerdicts } from '../../../src/solving/judging/verdicts.ts'
 import {
   createLinearModel,
   END,

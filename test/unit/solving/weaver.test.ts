@@ -35,7 +35,7 @@ const learnedFrom = (weaver: Weaver) => () => ({ weaver, rewardModel: null })
 describe('a trained weaver', () => {
   test('leads a search whose draft failed, with no memory at all', async () => {
     const weaver = weaverTo('c')
-    const { solve, engine } = solverOn(TWO_FLIPS, { learned: learnedFrom(weaver) })
+    const { solve, engine } = solverOn(TWO_FLIPS, { activeModels: learnedFrom(weaver) })
     const solution = await solve({ ...AUTO, learn: false, retrieval: false })
 
     expect(solution).toMatchObject({ answer: '3', iterations: 0, evaluations: 1, base: { answer: '1' } })
@@ -47,7 +47,7 @@ describe('a trained weaver', () => {
 
   test('is not asked where the request does without it, or the strategy does', async () => {
     const weaver = weaverTo('c')
-    const { solve } = solverOn(TWO_FLIPS, { learned: learnedFrom(weaver) })
+    const { solve } = solverOn(TWO_FLIPS, { activeModels: learnedFrom(weaver) })
     const without = await solve({ ...AUTO, weaver: false })
     await solve({ strategy: 'latentseek' })
 
@@ -62,7 +62,7 @@ describe('a trained weaver', () => {
     const weaver = weaverTo('b', 1.5)
     const defaults = { ...TEST_PROFILE.defaults, momentum }
     const world = { ...TWO_FLIPS, profile: { defaults } }
-    const { solve, engine } = solverOn(world, { episodes, learned: learnedFrom(weaver) })
+    const { solve, engine } = solverOn(world, { episodes, activeModels: learnedFrom(weaver) })
     const decoded: Latents[] = []
     const decode = engine.head.decode.bind(engine.head)
     engine.head.decode = (given, signal) => {
@@ -88,7 +88,7 @@ describe('a weaver that fails', () => {
     async (code) => {
       const episodes = createEpisodesInMemory()
       await solverOn(TWO_FLIPS, { episodes }).solve(AUTO)
-      const { solve, warnings } = solverOn(TWO_FLIPS, { episodes, learned: learnedFrom(failing(code)) })
+      const { solve, warnings } = solverOn(TWO_FLIPS, { episodes, activeModels: learnedFrom(failing(code)) })
 
       expect(await solve({ ...AUTO, learn: false })).toMatchObject({
         ...{ answer: '3', iterations: 0, degraded: ['weaver'] },
@@ -107,7 +107,7 @@ describe('a weaver that fails', () => {
       version: 'weaver-1',
       apply: (rows) => (crashes-- > 0 ? failing('ENGINE_CRASHED') : sound).apply(rows),
     }
-    const { solve, engine } = solverOn(TWO_FLIPS, { learned: learnedFrom(weaver) })
+    const { solve, engine } = solverOn(TWO_FLIPS, { activeModels: learnedFrom(weaver) })
 
     expect(await solve({ ...AUTO, retrieval: false })).toMatchObject({ answer: '3', degraded: [] })
     expect(engine.calls.open).toBe(2)
@@ -115,7 +115,7 @@ describe('a weaver that fails', () => {
 
   test('to answer does not hold up a request whose time is up', async () => {
     const weaver: Weaver = { version: 'weaver-1', apply: () => new Promise<never>(() => {}) }
-    const { solve } = solverOn(TWO_FLIPS, { learned: learnedFrom(weaver) })
+    const { solve } = solverOn(TWO_FLIPS, { activeModels: learnedFrom(weaver) })
 
     const solution = await solve({ ...AUTO, retrieval: false, budget: { maxMs: 40 } })
 

@@ -3,8 +3,8 @@
  * They implement `Judge` like any other reward, and no request can ask for one.
  */
 
+import type { Judge, Judgement } from '#algorithms'
 import { createRandom } from '#tensor'
-import type { Judge, Judgement } from './judgement.ts'
 
 /** 0 for the right answer, -1 for any other: an upper bound, never a product claim (LatentSeek, table 3). */
 export function createPerfectJudge(reference: string): Judge {

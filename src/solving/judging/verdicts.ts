@@ -4,8 +4,8 @@ import type { Answer, VerdictCriterion } from '#algorithms'
 import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
 import { ServiceError } from '#errors'
 import type { SequenceId } from '#ports'
+import { fillTemplate } from '../prompt.ts'
 import { compileJudge, type JudgeCompiled } from './compile-judge.ts'
-import { fillTemplate } from './fill-template.ts'
 
 /** What a verdict is about: one question, its prompt, and the engine's name for it. */
 export interface VerdictContext {

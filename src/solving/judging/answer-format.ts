@@ -1,9 +1,7 @@
-/** @file Where the answer stands in the text, and which answers are the same. */
+/** @file Finds the answer in a text, and normalises it so that equal answers are equal strings. */
 
 import type { ModelProfile } from '#engine'
 import { compilePattern } from './compile-pattern.ts'
-import { findBoxed } from './find-boxed.ts'
-import { findJsonAnswer } from './find-json-answer.ts'
 
 export interface AnswerFormat {
   /** The normalised answer of a text; null when there is none. */
@@ -61,4 +59,58 @@ function normaliseNumber(text: string): string {
   if (/^[-+]?\d{16,}$/.test(plain)) return plain.replace(/^\+/, '')
   const value = Number(plain)
   return Number.isFinite(value) ? String(value || 0) : text
+}
+
+const BOX = '\\boxed{'
+
+/** The content of the `\boxed{}` that opens last among those that are closed, braces balanced; null without one. One pass. */
+function findBoxed(text: string): string | null {
+  const open: { start: number; boxed: boolean }[] = []
+  let found: { start: number; end: number } | null = null
+  for (let index = 0; index < text.length; index++) {
+    if (text[index] === '{') {
+      const start = index + 1
+      open.push({ start, boxed: text.endsWith(BOX, start) })
+    }
+    if (text[index] !== '}') continue
+    const closed = open.pop()
+    if (closed?.boxed && closed.start > (found?.start ?? -1)) found = { start: closed.start, end: index }
+  }
+  return found && text.slice(found.start, found.end)
+}
+
+/** The keys of an answer in JSON, as LatentSeek's second prompt asks for it (arXiv 2505.13308, appendix). */
+const JSON_KEYS = ['final answer', 'final_answer', 'finalAnswer', 'answer']
+/** Upper bound on opening braces tried: a text of nothing but braces would otherwise cost the square of its length. */
+const MAX_JSON_STARTS = 64
+
+/** The answer field of the JSON object that ends last in the text; null when that has none. */
+function findJsonAnswer(text: string): string | null {
+  const end = text.lastIndexOf('}')
+  let start = end
+  for (let tried = 0; tried < MAX_JSON_STARTS && start > 0; tried++) {
+    start = text.lastIndexOf('{', start - 1)
+    if (start === -1) return null
+    const answer = answerField(text.slice(start, end + 1))
+    if (answer !== null) return answer
+  }
+  return null
+}
+
+function answerField(json: string): string | null {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(json)
+  } catch {
+    // Not an object from here on: the caller looks further left.
+    return null
+  }
+  if (typeof parsed !== 'object' || parsed === null) return null
+  const fields = Object.entries(parsed)
+  for (const key of JSON_KEYS) {
+    const value: unknown = fields.find(([name]) => name === key)?.[1]
+    if (typeof value === 'string') return value
+    if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  }
+  return null
 }

@@ -3,11 +3,10 @@
 import { createFormatTerm, createRewardJudge, createVerifier, type Judge, type RewardTerm } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import type { LatentRewardModel, LatentSession } from '#ports'
+import type { SolveState } from '../context.ts'
+import { profileWeights, type Settings } from '../settings.ts'
 import type { Confidences } from './confidences.ts'
 import type { createFormatRules } from './format-rules.ts'
-import type { Meter } from './meter.ts'
-import { profileWeights, type Settings } from './settings.ts'
-import type { Degraded } from './types.ts'
 import type { VerdictContext, Verdicts } from './verdicts.ts'
 
 export interface JudgeParts {
@@ -20,10 +19,9 @@ export interface JudgeContext {
   readonly settings: Settings
   readonly session: LatentSession
   readonly verdictContext: VerdictContext
-  readonly meter: Meter
   readonly rewardModel: LatentRewardModel | null
   readonly confidences: Confidences
-  readonly degraded: Set<Degraded>
+  readonly state: Pick<SolveState, 'meter' | 'degraded'>
 }
 
 /**
@@ -37,7 +35,7 @@ export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
   const without = createRewardJudge(termsWithout(parts, context))
   if (weights.lrm === 0) return without
   if (rewardModel === null) {
-    context.degraded.add('lrm')
+    context.state.degraded.add('lrm')
     return without
   }
   const whole = createRewardJudge([
@@ -78,7 +76,7 @@ function termsOf(parts: JudgeParts, context: JudgeContext, weights: Weights): Re
   const verifier = createVerifier({
     weight: weights.verifier,
     ask: parts.verdicts.ask(context.session, (tokens) => {
-      context.meter.rewardTokens += tokens
+      context.state.meter.rewardTokens += tokens
     }),
     criteria: parts.verdicts.criteriaFor(context.verdictContext),
     isJudgeable: ({ answer, finish }) =>

@@ -3,9 +3,9 @@
 import type { Answer } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
 import type { LatentRewardModel } from '#ports'
-import type { SolverLogger } from './solver-logger.ts'
-import type { Degraded } from './types.ts'
-import { unlessAborted } from './unless-aborted.ts'
+import type { SolverLogger } from '../context.ts'
+import type { Degraded } from '../contract.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 
 export interface Confidences {
   /**

@@ -1,0 +1,282 @@
+/**
+ * @file The answers of one request. Every answer is decoded, read, judged, counted and recorded here, so that a strategy cannot
+ * forget one of these: `begin` and `finish` (the draft), `complete` (prefixes from latents), `sample`.
+ */
+
+import { type Answer, deriveSeed, type Evaluation, type Judge } from '#algorithms'
+import type { PromptCodec } from '#engine'
+import type { CandidateKind } from '#episodes'
+import { hasCode, ServiceError } from '#errors'
+import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
+import { type JudgedCandidate, type SolveState, UNJUDGED } from './context.ts'
+import type { SolutionCandidate, SolveEvent } from './contract.ts'
+import type { AnswerFormat } from './judging/answer-format.ts'
+import type { Confidences } from './judging/confidences.ts'
+import type { Settings } from './settings.ts'
+
+/** Tokens that an answer begins with, as decoded from latents. */
+export type Prefix = readonly number[]
+
+/** The greedy answer from the prompt alone. */
+export interface Draft {
+  readonly evaluation: Evaluation
+  /** The latents that predicted its first tokens, `[min(T, asked), D]`. */
+  readonly latents: Latents
+}
+
+export interface DraftLimits {
+  readonly maxTokens: number
+  /** Leading latents to return. */
+  readonly latents: number
+}
+
+export interface Answers {
+  /**
+   * Decodes at most `maxTokens` tokens of the draft and returns at most `latents` of their latents. Nothing is judged yet.
+   *
+   * @throws ServiceError ABORTED when the time is up before the first token.
+   */
+  begin(limits: DraftLimits): Promise<Continuation>
+  /**
+   * Decodes the rest of a draft within the token budget, judges it and emits `draft`. When the time is up before the rest is
+   * decoded, the part that exists is the draft: cut short, and unjudged.
+   */
+  finish(begun: Continuation): Promise<Draft>
+  /**
+   * Continues prefixes greedily on the prompt's cache, in one batch, and judges the answers. A prefix that ends in EOS is the
+   * answer itself; one with no token left to decode is an answer cut short.
+   *
+   * @throws ServiceError ABORTED when the time is up before all are judged.
+   */
+  complete(prefixes: readonly Prefix[]): Promise<readonly Evaluation[]>
+  /**
+   * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
+   * is shared evenly; when it is smaller than `count`, fewer answers are sampled.
+   *
+   * @throws ServiceError ABORTED when the time is up before the first token.
+   */
+  sample(count: number): Promise<readonly Evaluation[]>
+  /**
+   * Calibrated P(correct) in [0, 1] of each answer by the latent reward model, in order; null for an answer without a thought.
+   * Null for all when there is no model, the time is up, or the model failed (then `degraded` names `lrm`).
+   */
+  confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null>
+  /** True when the request's token budget is spent. */
+  readonly exhausted: boolean
+}
+
+export interface AnswersDeps {
+  readonly session: LatentSession
+  readonly judge: Judge
+  readonly confidences: Confidences
+  readonly codec: Pick<PromptCodec, 'decode'>
+  readonly answerFormat: Pick<AnswerFormat, 'extract'>
+  readonly eosTokenIds: readonly number[]
+  readonly settings: Pick<Settings, 'answerTokens' | 'totalTokens' | 'temperature'>
+  readonly seed: number
+  /** Whether answers come with their latent thoughts. */
+  readonly withThoughts: boolean
+  readonly signal: AbortSignal
+  readonly emit: (event: SolveEvent) => void
+  readonly state: SolveState
+}
+
+export function createAnswers(deps: AnswersDeps): Answers {
+  return new JudgedAnswers(deps)
+}
+
+class JudgedAnswers implements Answers {
+  readonly #deps: AnswersDeps
+
+  constructor(deps: AnswersDeps) {
+    this.#deps = deps
+  }
+
+  async begin({ maxTokens, latents }: DraftLimits): Promise<Continuation> {
+    const begun = await this.#decodeDraft({
+      prefix: [],
+      maxNewTokens: Math.min(maxTokens, this.#allowance(1, 0)),
+      latents: Math.min(latents, this.#deps.settings.answerTokens),
+    })
+    if (begun !== undefined && begun.tokens.length > 0) return begun
+    throw new ServiceError('ABORTED', 'draft: expected at least one token, got none before the time was up')
+  }
+
+  async finish(begun: Continuation): Promise<Draft> {
+    const [evaluation] = await this.#judge('draft', [this.#read(await this.#wholeDraft(begun))])
+    const { answer, judgement } = evaluation!
+    this.#deps.emit({
+      event: 'draft',
+      data: { answer: answer.answer, reasoning: answer.text, reward: judgement.reward },
+    })
+    return { evaluation: evaluation!, latents: begun.latents }
+  }
+
+  async complete(prefixes: readonly Prefix[]): Promise<readonly Evaluation[]> {
+    const { signal, seed } = this.#deps
+    const rows = prefixes.length
+    const open = prefixes.filter(
+      (prefix) => !this.#endsInEos(prefix) && this.#allowance(rows, prefix.length) > 0,
+    )
+    const decoded = await this.#decode(
+      open.map((prefix) => ({
+        prefix,
+        temperature: 0,
+        seed,
+        maxNewTokens: this.#allowance(rows, prefix.length),
+        latents: 0,
+      })),
+    )
+    const continuations = new Map(open.map((prefix, index) => [prefix, decoded[index]!]))
+    const answers = prefixes.map((prefix) => {
+      const continuation = continuations.get(prefix)
+      return continuation === undefined ? this.#readUndecoded(prefix) : this.#read(continuation)
+    })
+    const evaluations = await this.#judge('regeneration', answers)
+    if (signal.aborted) throw new ServiceError('ABORTED', 'complete: expected a verdict, got none in time')
+    return evaluations
+  }
+
+  async sample(count: number): Promise<readonly Evaluation[]> {
+    const { settings, seed, state } = this.#deps
+    const rows = Math.min(count, settings.totalTokens)
+    const decoded = await state.meter.time('draftMs', () =>
+      this.#decode(
+        Array.from({ length: rows }, (_, row) => ({
+          prefix: [],
+          temperature: settings.temperature,
+          seed: deriveSeed(seed, row),
+          maxNewTokens: this.#allowance(rows, 0),
+          latents: 0,
+        })),
+      ),
+    )
+    const begun = decoded.filter(({ tokens }) => tokens.length > 0)
+    if (begun.length === 0) {
+      throw new ServiceError(
+        'ABORTED',
+        'samples: expected at least one token, got none before the time was up',
+      )
+    }
+    return this.#judge(
+      'sample',
+      begun.map((continuation) => this.#read(continuation)),
+    )
+  }
+
+  confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null> {
+    const { state, confidences } = this.#deps
+    return state.meter.time('rewardMs', () => confidences.of(answers))
+  }
+
+  get exhausted(): boolean {
+    const { state, settings } = this.#deps
+    return state.meter.generatedTokens >= settings.totalTokens
+  }
+
+  async #wholeDraft(begun: Continuation): Promise<Continuation> {
+    const { signal } = this.#deps
+    const maxNewTokens = this.#allowance(1, begun.tokens.length)
+    if (begun.finish !== 'length' || maxNewTokens === 0) return begun
+    const cut: Continuation = { ...begun, finish: 'aborted' }
+    if (signal.aborted) return cut
+    try {
+      // Decoded from the prompt, so that thought and cache cover the whole answer; the tokens that exist are fed, not decoded.
+      return (await this.#decodeDraft({ prefix: begun.tokens, maxNewTokens, latents: 0 })) ?? begun
+    } catch (error) {
+      if (hasCode(error, 'ABORTED') && signal.aborted) return cut
+      throw error
+    }
+  }
+
+  async #decodeDraft(
+    row: Pick<GenerationRow, 'prefix' | 'maxNewTokens' | 'latents'>,
+  ): Promise<Continuation | undefined> {
+    const { seed, state } = this.#deps
+    const [decoded] = await state.meter.time('draftMs', () =>
+      this.#decode([{ ...row, temperature: 0, seed }]),
+    )
+    return decoded
+  }
+
+  /** Decodes rows in one batch and counts their tokens. */
+  async #decode(rows: readonly Omit<GenerationRow, 'thought'>[]): Promise<readonly Continuation[]> {
+    const { session, withThoughts, state } = this.#deps
+    if (rows.length === 0) return []
+    const decoded = await session.generate(rows.map((row) => ({ ...row, thought: withThoughts })))
+    for (const { generatedTokens } of decoded) state.meter.generatedTokens += generatedTokens
+    return decoded
+  }
+
+  /** Tokens that each of `rows` answers may still decode after `prefix` tokens: its share of the budget, within its own limit. */
+  #allowance(rows: number, prefix: number): number {
+    const { settings, state } = this.#deps
+    const share = Math.floor((settings.totalTokens - state.meter.generatedTokens) / rows)
+    return Math.max(0, Math.min(settings.answerTokens - prefix, share))
+  }
+
+  #read({ tokens, finish, sequence, thought }: Continuation): Answer {
+    return this.#answer({ tokens, finish, sequence, tail: [], thought: finiteThought(thought) })
+  }
+
+  /** An answer of the prefix alone. The engine has no sequence for it: a judge continues the prompt with the answer's tokens. */
+  #readUndecoded(prefix: Prefix): Answer {
+    const finish = this.#endsInEos(prefix) ? 'eos' : 'length'
+    const sequence = this.#deps.session.prompt
+    return this.#answer({ tokens: prefix, finish, sequence, tail: prefix, thought: null })
+  }
+
+  #answer(decoded: Omit<Answer, 'text' | 'answer'>): Answer {
+    const text = this.#deps.codec.decode(decoded.tokens)
+    return { ...decoded, text, answer: this.#deps.answerFormat.extract(text) }
+  }
+
+  #endsInEos(prefix: Prefix): boolean {
+    const last = prefix.at(-1)
+    return last !== undefined && this.#deps.eosTokenIds.includes(last)
+  }
+
+  /**
+   * Judges answers in one batch and records them as candidates; each but the draft is emitted as `candidate`. When the time is
+   * up they stay unjudged: reward -1, no terms, no candidates.
+   */
+  async #judge(kind: CandidateKind, answers: readonly Answer[]): Promise<readonly Evaluation[]> {
+    const { state, emit } = this.#deps
+    const judgements = await this.#judgeInTime(answers)
+    if (judgements === null) return answers.map((answer) => ({ answer, judgement: UNJUDGED }))
+    const evaluations = answers.map((answer, index) => ({ answer, judgement: judgements[index]! }))
+    for (const evaluation of evaluations) {
+      const candidate: JudgedCandidate = { kind, evaluation }
+      state.candidates.push(candidate)
+      if (kind !== 'draft') emit({ event: 'candidate', data: describeCandidate(candidate) })
+    }
+    return evaluations
+  }
+
+  async #judgeInTime(answers: readonly Answer[]) {
+    const { judge, signal, state } = this.#deps
+    if (signal.aborted) return null
+    try {
+      return await state.meter.time('rewardMs', () => judge.judge(answers))
+    } catch (error) {
+      if (hasCode(error, 'ABORTED') && signal.aborted) return null
+      throw error
+    }
+  }
+}
+
+/** The thought, or null when it holds NaN or infinity: one of those in a batch would spoil the scores of all. */
+function finiteThought(thought: LatentThought | null): LatentThought | null {
+  return thought?.data.every(Number.isFinite) ? thought : null
+}
+
+export function describeCandidate({ kind, evaluation }: JudgedCandidate): SolutionCandidate {
+  const { answer, judgement } = evaluation
+  return {
+    kind,
+    answer: answer.answer,
+    reward: judgement.reward,
+    rewardTerms: judgement.terms,
+    tokens: answer.tokens.length,
+  }
+}

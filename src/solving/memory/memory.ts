@@ -1,0 +1,157 @@
+/**
+ * @file The episodic memory of one request: its query, the neighbours, and the latents that an episode keeps (LatentEvolve, arXiv
+ * 2509.24771, section 4.1). Memory never fails a request.
+ */
+
+import {
+  isAdmitted,
+  queryEmbedding,
+  type SearchPoint,
+  takeLatents,
+  type WeighedNeighbour,
+  weighNeighbours,
+  widenMargin,
+} from '#algorithms'
+import type { Engine } from '#engine'
+import type { EpisodeStore, LatentPair } from '#episodes'
+import { coerceError, hasCode } from '#errors'
+import type { LatentSession, Latents, Weaver } from '#ports'
+import type { SolverLogger, SolveState } from '../context.ts'
+import type { SolveEvent, SolveRequest } from '../contract.ts'
+import type { Settings } from '../settings.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+import { createWarmStart, type WarmStart, type WarmStartOptions } from './warm-start.ts'
+
+export interface Memory {
+  /** `[D]`, centred and normalised; null when no episode, retrieval or weaver needs it. */
+  readonly embedding: Float32Array | null
+  /** True when weaver or neighbours may move the start of the search. */
+  readonly mayLead: boolean
+  /**
+   * Returns the weighed neighbours, most similar first, and emits `retrieval`. Returns none when retrieval is off, or when the
+   * store fails (`degraded: retrieval`).
+   */
+  retrieve(): Promise<readonly WeighedNeighbour[]>
+  /** Prepares the start that weaver and neighbours propose. */
+  warmStart(options: WarmStartOptions): WarmStart
+  /**
+   * Returns the latents that the episode keeps of a search: at most `settings.latents` positions of z_base and z*. z* of a
+   * changed answer decodes to it as the store rounds it. A good draft is kept too (z* = z_base): it teaches when to do nothing,
+   * and its shift is zero however it is rounded.
+   *
+   * @param draft the draft's latents
+   * @param isDraft whether `best` is the draft itself
+   * @returns null when no episode is kept, the answer is not admitted, or no z* within the bound decodes to it.
+   */
+  latentsToKeep(draft: Latents, best: SearchPoint, isDraft: boolean): Promise<LatentPair | null>
+}
+
+export interface MemoryDeps {
+  readonly engine: Engine
+  readonly session: LatentSession
+  /** null: nothing is retrieved and nothing is kept. */
+  readonly episodes: EpisodeStore | null
+  readonly request: SolveRequest
+  readonly settings: Settings
+  readonly weaver: Weaver
+  readonly signal: AbortSignal
+  readonly logger: SolverLogger
+  readonly emit: (event: SolveEvent) => void
+  readonly state: SolveState
+}
+
+/** Embeds the question, where anything needs its embedding. */
+export async function openMemory(deps: MemoryDeps): Promise<Memory> {
+  const { settings, weaver } = deps
+  const embedding = await embedQuery(deps)
+  return {
+    embedding,
+    mayLead: embedding !== null && (settings.retrieval !== null || weaver.version !== null),
+    retrieve: () => retrieve(deps, embedding),
+    warmStart: (options) => createWarmStart(deps, embedding, options),
+    latentsToKeep: (draft, best, isDraft) => latentsToKeep(deps, draft, best, isDraft),
+  }
+}
+
+async function embedQuery({
+  request,
+  settings,
+  engine,
+  episodes,
+  session,
+  weaver,
+  state,
+}: MemoryDeps): Promise<Float32Array | null> {
+  const isAuto = request.strategy === 'auto'
+  const isKept = episodes !== null && request.learn
+  const retrieves = episodes !== null && isAuto && settings.retrieval !== null
+  const isWoven = isAuto && weaver.version !== null
+  if (!isKept && !retrieves && !isWoven) return null
+  const lastState = await state.meter.time('draftMs', () => session.embed())
+  return queryEmbedding(lastState, engine.model.embeddingMean)
+}
+
+async function retrieve(
+  deps: MemoryDeps,
+  embedding: Float32Array | null,
+): Promise<readonly WeighedNeighbour[]> {
+  const neighbours = await nearestEpisodes(deps, embedding)
+  deps.state.retrieved = neighbours.map(({ neighbour, weight }) => ({
+    episodeId: neighbour.episodeId,
+    similarity: neighbour.similarity,
+    weight,
+  }))
+  deps.emit({ event: 'retrieval', data: { retrieved: deps.state.retrieved } })
+  return neighbours
+}
+
+async function nearestEpisodes(
+  { request, settings, engine, episodes, state, signal, logger }: MemoryDeps,
+  embedding: Float32Array | null,
+): Promise<readonly WeighedNeighbour[]> {
+  const { retrieval } = settings
+  if (retrieval === null || episodes === null || embedding === null) return []
+  const query = {
+    tenantId: request.tenantId,
+    fingerprint: engine.model.fingerprint,
+    embedding,
+    topK: retrieval.topK,
+    minSimilarity: retrieval.minSimilarity,
+  }
+  try {
+    // The time budget holds even when the database does not answer.
+    const found = await state.meter.time('retrieveMs', () =>
+      unlessAborted(signal, () => episodes.nearest(query)),
+    )
+    return weighNeighbours(found ?? [], retrieval)
+  } catch (error) {
+    logger.warn({ err: coerceError(error) }, 'episode store unavailable: solving without retrieval')
+    state.degraded.add('retrieval')
+    return []
+  }
+}
+
+async function latentsToKeep(
+  { request, settings, engine, signal }: MemoryDeps,
+  draft: Latents,
+  best: SearchPoint,
+  isDraft: boolean,
+): Promise<LatentPair | null> {
+  if (!request.learn || !isAdmitted(best.evaluation.judgement, settings.admitReward)) return null
+  if (isDraft) {
+    const kept = takeLatents(draft, settings.latents)
+    return { zBase: kept, zStar: kept }
+  }
+  const prefix = best.prefix.slice(0, settings.latents)
+  const { lr, beta1, marginSteps } = settings
+  // Latents that memory alone set are kept as they are: widening them every time would let the shift grow without end.
+  const options = { lr, beta1, temperature: 1, steps: marginSteps, lookFirst: best.step === 0 }
+  try {
+    const zStar = await widenMargin(engine.head, best.latents, prefix, options, signal)
+    return zStar && { zBase: takeLatents(draft, zStar.length), zStar }
+  } catch (error) {
+    // The answer is complete and in time; only the latents of its episode are lost.
+    if (hasCode(error, 'ABORTED')) return null
+    throw error
+  }
+}

@@ -1,0 +1,118 @@
+/** @file The episode that a request leaves behind, committed before the answer is returned. */
+
+import { type Evaluation, fitFloat16, isAdmitted } from '#algorithms'
+import type { Engine } from '#engine'
+import type { EpisodeStore, NewEpisode } from '#episodes'
+import { coerceError } from '#errors'
+import type { LatentThought } from '#ports'
+import type { Attempt } from '../attempt.ts'
+import type { JudgedCandidate, Outcome, SolverLogger } from '../context.ts'
+import type { AnswerFormat } from '../judging/answer-format.ts'
+
+export interface RememberDeps {
+  readonly engine: Engine
+  /** null: nothing is kept. */
+  readonly episodes: EpisodeStore | null
+  readonly answerFormat: AnswerFormat
+  readonly logger: SolverLogger
+}
+
+/**
+ * Commits the episode of an attempt. An answer that was never judged is not kept. One that the active latent reward model does
+ * not believe (`admitConfidence`) is kept, but influences no other request, whatever its reward.
+ *
+ * @returns the episode's id; null when there is nothing to keep, or the store failed (`degraded: learning`): the answer is
+ *   returned all the same.
+ */
+export async function remember(deps: RememberDeps, attempt: Attempt, id: string): Promise<string | null> {
+  if (deps.episodes === null || !attempt.request.learn) return null
+  const episode = episodeOf(deps, attempt, id)
+  if (episode === null) return null
+  try {
+    await deps.episodes.add(episode)
+    return id
+  } catch (error) {
+    deps.logger.warn({ err: coerceError(error) }, 'episode store unavailable: answering without an episode')
+    attempt.state.degraded.add('learning')
+    return null
+  }
+}
+
+function episodeOf(
+  { engine, answerFormat }: RememberDeps,
+  { request, settings, seed, state, embedding, outcome, confidence }: Attempt,
+  id: string,
+): NewEpisode | null {
+  const { chosen, base } = outcome
+  const { candidates, meter } = state
+  if (chosen === null || embedding === null) return null
+  if (!candidates.some(({ evaluation }) => evaluation === chosen)) return null
+  const meetsAdmission = ({ answer, judgement }: Evaluation) =>
+    answer.answer !== null && isAdmitted(judgement, settings.admitReward)
+  const admitted = meetsAdmission(chosen) && (confidence ?? 1) >= settings.admitConfidence
+  const thoughts = thoughtsToKeep(candidates, chosen, settings.thoughts)
+  return {
+    id,
+    tenantId: request.tenantId,
+    fingerprint: engine.model.fingerprint,
+    modelId: engine.model.id,
+    strategy: request.strategy,
+    question: request.question,
+    reference: request.reference === undefined ? null : answerFormat.normalise(request.reference),
+    embedding,
+    answer: chosen.answer.answer,
+    reasoning: chosen.answer.text,
+    reward: chosen.judgement.reward,
+    baseReward: base?.judgement.reward ?? null,
+    iterations: outcome.iterations,
+    evaluations: outcome.evaluations,
+    generatedTokens: meter.generatedTokens,
+    stopped: outcome.stopped,
+    seed,
+    admitted,
+    candidates: candidates.map((candidate) => {
+      const { kind, evaluation } = candidate
+      const { answer, judgement } = evaluation
+      return {
+        kind,
+        tokens: answer.tokens,
+        text: answer.text,
+        answer: answer.answer,
+        reward: judgement.reward,
+        rewardTerms: judgement.terms,
+        chosen: evaluation === chosen,
+        admissible: meetsAdmission(evaluation),
+        thought: thoughts.get(candidate) ?? null,
+      }
+    }),
+    latents: admitted ? storable(outcome.latents) : null,
+  }
+}
+
+/**
+ * The latents, or null when half precision, in which the store keeps them, cannot hold z_base: an infinite shift would carry every
+ * later answer with it. z* is z_base, or was checked where it was made.
+ */
+function storable(latents: Outcome['latents']): Outcome['latents'] {
+  return latents !== null && fitFloat16(latents.zBase) ? latents : null
+}
+
+/**
+ * The latent thoughts that an episode keeps, by candidate: at most `limit`, the returned answer's first, then in the order in which
+ * the candidates were judged; only those that half precision can hold (LTO, arXiv 2509.26314, section 3).
+ */
+function thoughtsToKeep(
+  candidates: readonly JudgedCandidate[],
+  chosen: Evaluation,
+  limit: number,
+): ReadonlyMap<JudgedCandidate, LatentThought> {
+  const first = candidates.filter(({ evaluation }) => evaluation === chosen)
+  const others = candidates.filter(({ evaluation }) => evaluation !== chosen)
+  const kept = new Map<JudgedCandidate, LatentThought>()
+  for (const candidate of [...first, ...others]) {
+    if (kept.size >= limit) break
+    const { thought } = candidate.evaluation.answer
+    if (thought !== null && fitFloat16({ ...thought, length: thought.layers })) kept.set(candidate, thought)
+  }
+  return kept
+}

@@ -1,0 +1,100 @@
+/**
+ * @file The start that weaver and memory propose: other first latents, the tokens they decode to, and the answer that grows from
+ * those (LatentEvolve, arXiv 2509.24771, Eq. 8).
+ */
+
+import {
+  type AnswerMemo,
+  identityWeaver,
+  type SearchPoint,
+  transferMomentum,
+  untilEos,
+  type WeighedNeighbour,
+} from '#algorithms'
+import { coerceError, hasCode } from '#errors'
+import type { Latents, WeaverRow } from '#ports'
+import type { Answers } from '../answers.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+import type { MemoryDeps } from './memory.ts'
+
+/** Each result is computed once, when it is first asked for; null when nothing moves the start, or the time is up. */
+export interface WarmStart {
+  /** The tokens that the moved latents decode to. */
+  prefix(): Promise<readonly number[] | null>
+  /**
+   * The judged answer that grows from the prefix. It costs an evaluation unless the memo knows the prefix; null also when no
+   * token is left to decode.
+   */
+  point(): Promise<SearchPoint | null>
+}
+
+export interface WarmStartOptions {
+  /** The draft's first latents. */
+  readonly zBase: Latents
+  readonly neighbours: readonly WeighedNeighbour[]
+  readonly memo: AnswerMemo
+  readonly answers: Pick<Answers, 'exhausted'>
+}
+
+interface Start {
+  readonly latents: Latents
+  readonly prefix: readonly number[]
+}
+
+export function createWarmStart(
+  deps: MemoryDeps,
+  embedding: Float32Array | null,
+  { zBase, neighbours, memo, answers }: WarmStartOptions,
+): WarmStart {
+  const { engine, weaver, state, signal } = deps
+  const moves = embedding !== null && (weaver.version !== null || neighbours.length > 0)
+  let start: Promise<Start | null> | undefined
+  let point: Promise<SearchPoint | null> | undefined
+
+  async function transfer(): Promise<Start | null> {
+    if (!moves) return null
+    const latents = await unlessAborted(signal, () => movedLatents(deps, { embedding, zBase }, neighbours))
+    if (latents === null) return null
+    const tokens = await engine.head.decode(latents, signal)
+    return { latents, prefix: untilEos(tokens, engine.eosTokenIds) }
+  }
+
+  async function evaluate(): Promise<SearchPoint | null> {
+    const from = await started()
+    if (from === null || answers.exhausted) return null
+    const [evaluation] = await memo.evaluate([from.prefix])
+    return { evaluation: evaluation!, ...from, step: 0 }
+  }
+
+  async function inTime<T>(work: () => Promise<T | null>): Promise<T | null> {
+    try {
+      return await state.meter.time('optimizeMs', work)
+    } catch (error) {
+      // Out of time: the draft stands.
+      if (hasCode(error, 'ABORTED') && signal.aborted) return null
+      throw error
+    }
+  }
+
+  const started = () => (start ??= inTime(transfer))
+  return {
+    prefix: async () => (await started())?.prefix ?? null,
+    point: () => (point ??= started().then(() => inTime(evaluate))),
+  }
+}
+
+/** Momentum transfer goes on without a weaver that fails; without weaver and neighbours, z_base stays where it is. */
+async function movedLatents(
+  { weaver, settings, state, logger }: MemoryDeps,
+  row: WeaverRow,
+  neighbours: readonly WeighedNeighbour[],
+): Promise<Latents> {
+  try {
+    return await transferMomentum(row, neighbours, { weaver, ...settings.transfer })
+  } catch (error) {
+    if (weaver.version === null || hasCode(error, 'ENGINE_CRASHED')) throw error
+    state.degraded.add('weaver')
+    logger.warn({ err: coerceError(error), weaver: weaver.version }, 'weaver failed: solving without it')
+    return transferMomentum(row, neighbours, { weaver: identityWeaver, ...settings.transfer })
+  }
+}

@@ -1,0 +1,90 @@
+/** @file The LatentSeek search of a request, from wherever its strategy starts it. */
+
+import {
+  type AnswerMemo,
+  createAnswerMemo,
+  type Evaluation,
+  type SearchPoint,
+  type SeekStop,
+  seekLatents,
+  takeLatents,
+} from '#algorithms'
+import type { Latents } from '#ports'
+import type { Draft } from '../answers.ts'
+import type { Outcome, SolveContext, TrajectoryPoint } from '../context.ts'
+import type { Stopped } from '../contract.ts'
+
+/** The draft as the search sees it: its first `length` latents and the tokens they decode to. */
+export function draftPoint({ evaluation, latents }: Draft, length: number): SearchPoint {
+  const kept = takeLatents(latents, length)
+  return { evaluation, latents: kept, prefix: evaluation.answer.tokens.slice(0, kept.length), step: 0 }
+}
+
+/** A memo that completes and judges every prefix but that of `first`, which it knows. */
+export function createMemo({ eosTokenIds, answers }: SolveContext, first: SearchPoint | null): AnswerMemo {
+  const memo = createAnswerMemo({ eosTokenIds, complete: (prefixes) => answers.complete(prefixes) })
+  if (first !== null) memo.remember(first.prefix, first.evaluation)
+  return memo
+}
+
+export interface RefineTask {
+  /** The judged draft; null when another answer passed before the draft was finished. */
+  readonly base: Evaluation | null
+  readonly draftLatents: Latents
+  readonly memo: AnswerMemo
+  /** Points before the first update, the draft's first if it is judged; the search starts from the last. */
+  readonly known: readonly SearchPoint[]
+  readonly best: SearchPoint
+}
+
+const STOPPED: Readonly<Record<SeekStop, Stopped>> = {
+  reward: 'reward',
+  maxIterations: 'maxIterations',
+  noImprovement: 'noImprovement',
+  exhausted: 'maxNewTokens',
+  aborted: 'maxMs',
+}
+
+/** Searches within the request's budgets, emits every update as `iteration`, and selects the latents that the episode keeps. */
+export async function refine(context: SolveContext, task: RefineTask): Promise<Outcome> {
+  const { base, draftLatents, memo, known, best } = task
+  const { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state } = context
+  const trajectory = known.map(trajectoryPoint)
+  return state.meter.time('optimizeMs', async () => {
+    const result = await seekLatents(
+      {
+        memo,
+        best,
+        start: known.at(-1)!,
+        head,
+        eosTokenIds,
+        isExhausted: () => answers.exhausted,
+        onUpdate({ step, found, changed }) {
+          if (changed) trajectory.push(trajectoryPoint(found))
+          const { answer, judgement } = found.evaluation
+          emit({
+            event: 'iteration',
+            data: { step, changed, reward: judgement.reward, answer: answer.answer },
+          })
+        },
+      },
+      // Sampled tokens are pushed at the temperature they were sampled at; argmax tokens have none.
+      { ...settings, temperature: settings.rollouts > 1 ? settings.rolloutTemperature : 1, seed },
+      signal,
+    )
+    return {
+      chosen: result.best.evaluation,
+      base,
+      stopped: STOPPED[result.stopped],
+      iterations: result.iterations,
+      evaluations: memo.evaluations,
+      rewardHistory: result.rewardHistory,
+      latents: await memory.latentsToKeep(draftLatents, result.best, result.best.evaluation === base),
+      trajectory,
+    }
+  })
+}
+
+function trajectoryPoint({ step, latents, evaluation }: SearchPoint): TrajectoryPoint {
+  return { step, latents, reward: evaluation.judgement.reward }
+}
