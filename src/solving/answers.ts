@@ -15,7 +15,7 @@ import type { Confidences } from './judging/confidences.ts'
 import type { Settings } from './settings.ts'
 
 /** Tokens that an answer begins with, as decoded from latents. */
-export type Prefix = readonly number[]
+type Prefix = readonly number[]
 
 /** The greedy answer from the prompt alone. */
 export interface Draft {
@@ -24,7 +24,7 @@ export interface Draft {
   readonly latents: Latents
 }
 
-export interface DraftLimits {
+interface DraftLimits {
   readonly maxTokens: number
   /** Leading latents to return. */
   readonly latents: number
