@@ -1,7 +1,7 @@
 /**
  * @file Prints problems of the bundled model's task as JSON lines `{question, answer, family}`.
  *
- * `node scripts/problems.ts --split train|heldout|unseen --count N --seed S`
+ * `npm run --silent problems -- --split train|heldout|unseen --count N --seed S`
  */
 
 import { parseArgs } from 'node:util'
