@@ -3,6 +3,8 @@
  * (`biome.walls.json`), of the table in ARCHITECTURE.md, and of `test/contract/architecture.test.ts`.
  */
 
+import { dirname, join, normalize } from 'node:path'
+
 export interface Room {
   /** One line for the table in ARCHITECTURE.md. */
   readonly holds: string
@@ -115,4 +117,57 @@ export function roomTable(): string {
     ([room, { holds, mayImport }]) => `| \`${room}/\` | ${holds} | ${mayImport.join(', ') || '-'} |`,
   )
   return ['| room | holds | may import |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+/** Room of a file such as `src/http/app.ts`; empty for the files that lie directly in src/. */
+export function roomOf(path: string): string {
+  const parts = path.split('/')
+  return parts.length > 2 ? (parts[1] ?? '') : ''
+}
+
+/** Module specifiers of static and dynamic imports and of re-exports; imports of types alone included. */
+export function importsOf(source: string): string[] {
+  return [
+    ...source.matchAll(
+      /^\s*(?:import|export)\b[^'";]*?from\s+'([^']+)'|import\(\s*'([^']+)'|^import\s+'([^']+)'/gm,
+    ),
+  ].map(([, from, dynamic, bare]) => from ?? dynamic ?? bare ?? '')
+}
+
+/**
+ * Path of the file of src/ that an import of the file `path` names; null for packages.
+ *
+ * @param doors `imports` of package.json
+ */
+export function importedFile(
+  path: string,
+  specifier: string,
+  doors: Readonly<Record<string, string>>,
+): string | null {
+  if (specifier.startsWith('#')) return normalize(doors[specifier] ?? '')
+  return specifier.startsWith('.') ? normalize(join(dirname(path), specifier)) : null
+}
+
+/**
+ * Returns whether an import of the file `path` leaves its room for one that it may not import,
+ * or past the door of one that it may.
+ */
+export function crossesWall(path: string, specifier: string): boolean {
+  const room = roomOf(path)
+  if (specifier === '#errors') return false
+  if (specifier.startsWith('#')) {
+    return room !== '' && !(ROOMS[room]?.mayImport ?? []).includes(specifier.slice(1))
+  }
+  if (!specifier.startsWith('.')) return false
+  const target = normalize(join(dirname(path), specifier))
+  return room === '' ? target.split('/').length > 2 : roomOf(target) !== room
+}
+
+/** Returns whether an import of the file `path` names a package that belongs to other rooms. */
+export function takesOwnedPackage(path: string, specifier: string): boolean {
+  return Object.entries(OWNED_PACKAGES).some(
+    ([name, owners]) =>
+      (specifier === name || specifier.startsWith(name.endsWith('/') ? name : `${name}/`)) &&
+      !owners.includes(roomOf(path)),
+  )
 }
