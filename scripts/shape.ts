@@ -3,12 +3,15 @@
  *
  * `npm run --silent shape -- [--strategy latentseek] [--root DIR] [--list]`
  *
- * `--root` counts another checkout (with its own node_modules), `--list` also prints the place of everything that was counted.
+ * `--root` counts another checkout, which needs its own node_modules; `--list` also prints the place of everything counted.
  *
- * Code of a request: V8 counts the calls of functions between a request and its response, for README's question with seed 7, in
- * the API process and in the engine process, not in worker threads. Only calls that three fresh services all make are counted.
- * "Files a reader opens" are those of them in the rooms that answer: routes, solving, serving, algorithms, SQL of the episodes.
- * Left out are the engine, the rest of HTTP, the database, arithmetic, and files that only declare types (no code of theirs runs).
+ * Code of a request: V8 counts the calls of functions between a request and its response, for README's question with seed 7,
+ * in the API process and in the engine process, not in worker threads. Functions that the idle service calls too, on its
+ * timers, are left out.
+ *
+ * "Files a reader opens" are the files of that count in the rooms that answer: routes, solving, serving, consolidation,
+ * algorithms, SQL of the episodes. They leave out the engine, the rest of HTTP, the database, arithmetic, and files that only
+ * declare types, because no code of these runs.
  */
 
 import { join } from 'node:path'

@@ -11,10 +11,8 @@ import { pathToFileURL } from 'node:url'
 const QUESTION = 'Eve at the school: 6 + 4 * 7 - 4 - 5 = ?'
 const SEED = 7
 const START_TIMEOUT_MS = 60_000
-/** Time between start and request, in ms: long enough for the maintenance that a worker does at its start. */
-const SETTLE_MS = 1500
-/** Services measured one after the other: timers that fire during one request do not fire during all. */
-const RUNS = 3
+/** Time, in ms, in which an idle service shows what its timers call: more than all of their periods at the start. */
+const IDLE_MS = 3000
 
 export interface CalledFunction {
   /** Path of its file from the root of the checkout. */
@@ -30,20 +28,12 @@ interface Debugger {
 }
 
 /**
- * Starts the service of the checkout `root` on an empty data folder and solves README's question with it; three times.
+ * Starts the service of the checkout `root` on an empty data folder and solves README's question with it.
  *
- * @returns functions of src/ that the API process and the engine process called between request and response every time
+ * @returns functions of src/ that the API process and the engine process called between request and response, without those
+ *   that they called before it, when they were idle
  */
 export async function measureRequest(root: string, strategy: string): Promise<CalledFunction[]> {
-  let called = await measureOnce(root, strategy)
-  for (let run = 1; run < RUNS; run++) {
-    const again = new Set((await measureOnce(root, strategy)).map(({ path, name }) => `${path} ${name}`))
-    called = called.filter(({ path, name }) => again.has(`${path} ${name}`))
-  }
-  return called
-}
-
-async function measureOnce(root: string, strategy: string): Promise<CalledFunction[]> {
   const folder = await mkdtemp(join(tmpdir(), 'shape-'))
   const service = spawn(process.execPath, ['src/main.ts'], {
     cwd: root,
@@ -63,22 +53,33 @@ async function measureOnce(root: string, strategy: string): Promise<CalledFuncti
   try {
     const { origin, addresses } = await ready(service)
     for (const address of addresses) debuggers.push(await attach(address))
-    await sleep(SETTLE_MS)
     for (const each of debuggers) {
       await each.send('Profiler.enable')
       await each.send('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
-      // Resets the counts.
-      await each.send('Profiler.takePreciseCoverage')
     }
+    // Taking the counts resets them.
+    const take = async () =>
+      calledFunctions(
+        root,
+        await Promise.all(
+          debuggers.map(
+            (each) =>
+              each.send('Profiler.takePreciseCoverage') as Promise<Profiler.TakePreciseCoverageReturnType>,
+          ),
+        ),
+      )
+    await take()
+    await sleep(IDLE_MS)
+    const idle = await take()
     const response = await fetch(`${origin}/solve`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ question: QUESTION, strategy, seed: SEED }),
     })
-    const taken = await Promise.all(debuggers.map((each) => each.send('Profiler.takePreciseCoverage')))
+    const called = await take()
     if (!response.ok)
       throw new Error(`shape: expected an answer, got ${response.status}: ${await response.text()}`)
-    return calledFunctions(root, taken as Profiler.TakePreciseCoverageReturnType[])
+    return [...called].filter(([key]) => !idle.has(key)).map(([, each]) => each)
   } finally {
     for (const each of debuggers) each.close()
     if (service.exitCode === null) {
@@ -93,7 +94,7 @@ async function measureOnce(root: string, strategy: string): Promise<CalledFuncti
 function calledFunctions(
   root: string,
   taken: readonly Profiler.TakePreciseCoverageReturnType[],
-): CalledFunction[] {
+): Map<string, CalledFunction> {
   const base = pathToFileURL(`${root}/`).href
   const called = new Map<string, CalledFunction>()
   for (const { url, functions } of taken.flatMap(({ result }) => result)) {
@@ -106,7 +107,7 @@ function calledFunctions(
       called.set(`${path} ${name}`, { path, name })
     }
   }
-  return [...called.values()]
+  return called
 }
 
 /** Waits until the service listens; its log also holds the addresses of the debuggers. */
