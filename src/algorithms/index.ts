@@ -1,8 +1,3 @@
-export {
-  createConstantJudge,
-  createPerfectJudge,
-  createRandomJudge,
-} from '../../bench/quality/control-judges.ts'
 export { deriveSeed } from './derive-seed.ts'
 export { gateWeaver, type Trial, type TrialQuestion, type WeaverTrial } from './latent-evolve/gate-weaver.ts'
 export { type OpenWeaver, openWeaver, type WeaverIdentity } from './latent-evolve/open-weaver.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createPerfectJudge, createRandomJudge } from '#algorithms'
 import { createRandom } from '#tensor'
+import { createPerfectJudge, createRandomJudge } from '../../../bench/quality/control-judges.ts'
 import { bestOfSamples, gaussianKick } from '../../../bench/quality/control-strategies.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
