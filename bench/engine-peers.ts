@@ -8,7 +8,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -21,6 +21,7 @@ import { measureScaling } from './engine/scaling.ts'
 import { soak } from './engine/soak.ts'
 import { describeMachine } from './report/machine.ts'
 import { drawPlots, type Plot } from './report/plot.ts'
+import { type Measurement, readRecords, writeRecords } from './report/records.ts'
 
 const { values } = parseArgs({
   options: {
@@ -63,30 +64,42 @@ if (unknown !== undefined) {
 
 const machine = describeMachine()
 console.log(`# The engine, measured\n\n${JSON.stringify(machine)}`)
-const report: Record<string, unknown> = {}
+const measured: Measurement[] = []
 for (const name of wanted) {
   const started = performance.now()
-  report[name] = await PARTS[name]?.()
+  const report = await PARTS[name]?.()
+  measured.push(...(name === 'micro' ? (report as Measurement[]) : measurementsOf(name, report)))
   console.log(`\n(${name}: ${Math.round((performance.now() - started) / 1000)} s)`)
 }
 if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ machine, ...report }, null, 2)}\n`)
+  await writeRecords(values.json, { bench: 'engine', machine, seeds: [] }, measured)
 }
 // Sessions of this process end with it and not before.
 process.exit(0)
 
 /** bench/engine.ts in a process of its own. */
-async function micro(): Promise<unknown> {
+async function micro(): Promise<readonly Measurement[]> {
   const folder = await mkdtemp(join(tmpdir(), 'circadian-micro-'))
-  const json = join(folder, 'micro.json')
+  const json = join(folder, 'micro.jsonl')
   const effort = quick ? ['--tokens', '16', '--repeats', '2'] : []
   try {
     const script = join(import.meta.dirname, 'engine.ts')
     execFileSync(process.execPath, [script, '--json', json, ...effort], { stdio: 'inherit' })
-    return JSON.parse(await readFile(json, 'utf8'))
+    return await readRecords(json)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** One record per entry of a list, or one for the whole of a report that is no list. */
+function measurementsOf(part: string, report: unknown): Measurement[] {
+  const entries: readonly unknown[] = Array.isArray(report) ? report : [report]
+  return entries.map((entry, index) => ({
+    part,
+    case: { entry: index + 1 },
+    n: null,
+    figures: typeof entry === 'object' && entry !== null ? entry : { value: entry },
+  }))
 }
 
 async function plotted(

@@ -4,15 +4,15 @@
  * `npm run bench:engine -- [--model DIR] [--tokens 48] [--repeats 9] [--json FILE]`
  */
 
-import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { createEngine, loadModelDirectory } from '#engine'
 import { loadGraphs } from '../src/engine/child/load-graphs.ts'
 import { createScheduler } from '../src/engine/child/scheduler.ts'
 import { describeMachine } from './report/machine.ts'
+import { type Measurement, rowMeasurements, writeRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'
-import { printTable } from './report/table.ts'
+import { type Cell, printTable } from './report/table.ts'
 
 const { values } = parseArgs({
   options: {
@@ -83,7 +83,11 @@ const load = (threads: number) =>
     'cpu',
   )
 const one = await load(1)
-const report: Record<string, unknown> = {}
+const measured: Measurement[] = []
+function keep(part: string, title: string, header: readonly string[], rows: readonly (readonly Cell[])[]) {
+  measured.push(...rowMeasurements(part, header, rows))
+  printTable(title, header, rows)
+}
 
 const batches = []
 for (const rows of [1, 2, 4, 8, 16, 32]) {
@@ -97,8 +101,9 @@ for (const rows of [1, 2, 4, 8, 16, 32]) {
     sampled.min / tokens,
   ])
 }
-report['batches'] = batches
-printTable(
+keep(
+  'micro batches',
+
   `${tokens} tokens after a prompt of 17, one thread, chunks of 32: ms per step`,
   ['rows', 'fastest', 'p50', 'fastest per row', 'fastest sampled'],
   batches,
@@ -109,8 +114,7 @@ for (const chunkTokens of [1, 4, 8, 16, 32, 64]) {
   const [alone, together] = [await decode(one, 1, { chunkTokens }), await decode(one, 16, { chunkTokens })]
   chunks.push([chunkTokens, alone.min / tokens, together.min / tokens])
 }
-report['chunks'] = chunks
-printTable('Tokens per run: fastest ms per step', ['chunk', '1 row', '16 rows'], chunks)
+keep('micro chunks', 'Tokens per run: fastest ms per step', ['chunk', '1 row', '16 rows'], chunks)
 
 const byThreads = []
 for (const threads of [1, 2]) {
@@ -118,8 +122,7 @@ for (const threads of [1, 2]) {
   const [alone, together] = [await decode(graphs, 1), await decode(graphs, 16)]
   byThreads.push([threads, alone.min / tokens, together.min / tokens])
 }
-report['threads'] = byThreads
-printTable('Threads: fastest ms per step', ['threads', '1 row', '16 rows'], byThreads)
+keep('micro threads', 'Threads: fastest ms per step', ['threads', '1 row', '16 rows'], byThreads)
 
 await using parts = new AsyncDisposableStack()
 const engine = await createEngine({
@@ -165,15 +168,14 @@ const ascend = await time(() =>
 const suffix = engine.codec.encode(directory.info.profile.judge.criteria[0]?.prompt ?? '')
 const score = await time(() => session.score([{ sequence: answer?.sequence ?? 0, suffix }], [7, 8]))
 session.close()
-const calls = [
+const calls: Cell[][] = [
   ['round trip to the engine process', roundTrip.min, roundTrip.p50],
   ['open, prefill of 17 tokens, close', prefill.min, prefill.p50],
   ['verdict on an answer', score.min, score.p50],
   [`10 Adam steps on ${latents.length} latents`, ascend.min, ascend.p50],
 ]
-report['calls'] = calls
-printTable('Calls from the API process: ms', ['call', 'fastest', 'p50'], calls as (string | number)[][])
+keep('micro calls', 'Calls from the API process: ms', ['call', 'fastest', 'p50'], calls)
 
 if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ machine, tokens, ...report }, null, 2)}\n`)
+  await writeRecords(values.json, { bench: 'engine', machine, seeds: [] }, measured)
 }

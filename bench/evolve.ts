@@ -2,7 +2,7 @@
  * @file What days and nights are worth: LatentEvolve on the bundled model, from an empty memory.
  *
  * `npm run bench:evolve -- [--parts days,curves,far,forgetting,poisoning] [--seeds 20261121,20261122,20261123] [--quick] [--docs]
- * [--json FILE]`. `--quick` measures very little of everything, to see that it runs; `--docs` writes docs/bench/evolve.json and the
+ * [--json FILE]`. `--quick` measures very little of everything, to see that it runs; `--docs` writes bench/results/evolve.jsonl and the
  * plot of the days; curves are of the first seed.
  *
  * Days ask problems of the training split and give no answers: only the model judges itself. What is reported is measured on
@@ -11,7 +11,7 @@
  * that came together is remembered first is not the same in every run; times per problem are of one request at a time.
  */
 
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measureCurves } from './evolve/curves.ts'
@@ -20,10 +20,12 @@ import { observeFar } from './evolve/far.ts'
 import { measureForgetting } from './evolve/forgetting.ts'
 import { liveThrough } from './evolve/lives.ts'
 import { measurePoisoning } from './evolve/poisoning.ts'
+import { RECORDS, type Reports } from './evolve/records.ts'
 import { FULL, PUBLISHED_SEEDS, QUICK } from './evolve/sizes.ts'
 import { openWorkbench } from './quality/workbench.ts'
 import { describeMachine } from './report/machine.ts'
 import { drawPlots } from './report/plot.ts'
+import { type Measurement, updateRecords, writeRecords } from './report/records.ts'
 
 const PARTS = ['days', 'curves', 'far', 'forgetting', 'poisoning']
 const { values } = parseArgs({
@@ -35,7 +37,8 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
-const DOCS = join(import.meta.dirname, '../docs/bench')
+const PLOTS = join(import.meta.dirname, '../docs/bench')
+const RESULTS = join(import.meta.dirname, 'results')
 const sizes = values.quick ? QUICK : FULL
 const seeds = values.seeds
   .split(',')
@@ -50,17 +53,25 @@ await using bench = await openWorkbench()
 const { id: model, fingerprint, profile } = bench.engine.model
 console.log(`# Days and nights of ${model}, seeds ${seeds.join(', ')}\n\n${JSON.stringify(machine)}`)
 
-/** By part; each says what it was measured on, since parts may be run one by one. */
-const measured: Record<string, object> = {}
-async function part(names: readonly string[], measure: () => Promise<Record<string, object>>) {
+/** Records of all parts. Each part begins with its settings, because parts may be run one by one. */
+const measured: Measurement[] = []
+async function part(names: readonly (keyof Reports)[], measure: () => Promise<Partial<Reports>>) {
   const wanted = names.filter((name) => parts.has(name))
   if (wanted.length === 0) return
   const started = performance.now()
   const reports = await measure()
   const seconds = Math.round((performance.now() - started) / 1000)
   console.log(`\n${wanted.join(' and ')}: ${seconds} s`)
-  const on = { machine, model, fingerprint, defaults: profile.defaults, seeds, sizes, seconds }
-  for (const name of wanted) measured[name] = { ...on, ...reports[name] }
+  const settings = { model, fingerprint, defaults: profile.defaults, sizes }
+  for (const name of wanted) {
+    measured.push({ part: name, case: {}, n: null, figures: { seconds }, settings })
+    measured.push(...recordsOf(name, reports))
+  }
+}
+
+function recordsOf<Part extends keyof Reports>(name: Part, reports: Partial<Reports>): Measurement[] {
+  const report = reports[name]
+  return report === undefined ? [] : RECORDS[name](report)
 }
 
 const days = observeDays(sizes)
@@ -79,17 +90,13 @@ await part(['curves'], async () => ({ curves: await measureCurves(bench, seeds[0
 await part(['forgetting'], async () => ({ forgetting: await measureForgetting(bench, seeds, sizes) }))
 await part(['poisoning'], async () => ({ poisoning: await measurePoisoning(bench, seeds, sizes) }))
 
-async function reportDays(): Promise<object> {
+async function reportDays(): Promise<Reports['days']> {
   const report = days.report()
-  if (values.docs) await writeFile(join(DOCS, 'evolve-days.svg'), drawPlots(plotDays(report.days)))
+  if (values.docs) await writeFile(join(PLOTS, 'evolve-days.svg'), drawPlots(plotDays(report.days)))
   return report
 }
 
-const record = (parts: object) => `${JSON.stringify(parts, null, 2)}\n`
-if (values.json !== undefined) await writeFile(values.json, record(measured))
-if (values.docs) {
-  // Parts that were not run now stay as they are.
-  const file = join(DOCS, 'evolve.json')
-  const known = await readFile(file, 'utf8').then(JSON.parse, () => ({}))
-  await writeFile(file, record({ ...known, ...measured }))
-}
+const run = { bench: 'evolve', machine, seeds }
+if (values.json !== undefined) await writeRecords(values.json, run, measured)
+// Parts that were not run now keep their records.
+if (values.docs) await updateRecords(join(RESULTS, 'evolve.jsonl'), run, measured)

@@ -10,13 +10,14 @@
  * Problems are held out of training, and the seeds below were never used to choose a default (models/order-of-operations).
  */
 
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measureLto } from './quality/lto.ts'
+import { ltoRecords, strategyRecords } from './quality/records.ts'
 import { measureStrategies } from './quality/strategies.ts'
 import { openWorkbench } from './quality/workbench.ts'
 import { describeMachine } from './report/machine.ts'
+import { type Measurement, writeRecords } from './report/records.ts'
 
 const { values } = parseArgs({
   options: {
@@ -39,18 +40,36 @@ const count = Number(values.count ?? (quick ? 24 : 504))
 const machine = describeMachine()
 console.log(JSON.stringify(machine))
 await using bench = await openWorkbench()
-const measured = values.lto
-  ? await measureLto(bench, {
-      count,
-      seed,
-      quick,
-      curves,
-      taught: Number(values.taught ?? (quick ? 160 : 800)),
-      docs: values.docs ? join(import.meta.dirname, '../docs/bench') : null,
-    })
-  : await measureStrategies(bench, { count, remembered: Number(values.remembered), seed, curves })
-
+const { id: model, fingerprint, profile } = bench.engine.model
+const settings = { model, fingerprint, defaults: profile.defaults }
+const { bench: name, measured } = values.lto ? await lto() : await strategies()
 if (values.json !== undefined) {
-  const { id: model, fingerprint } = bench.engine.model
-  await writeFile(values.json, `${JSON.stringify({ machine, model, fingerprint, ...measured }, null, 2)}\n`)
+  const [first, ...others] = measured
+  await writeRecords(values.json, { bench: name, machine, seeds: [seed] }, [
+    ...(first ? [{ ...first, settings }] : []),
+    ...others,
+  ])
+}
+
+interface Named {
+  readonly bench: string
+  readonly measured: readonly Measurement[]
+}
+
+async function strategies(): Promise<Named> {
+  const remembered = Number(values.remembered)
+  const report = await measureStrategies(bench, { count, remembered, seed, curves })
+  return { bench: 'quality', measured: strategyRecords(report) }
+}
+
+async function lto(): Promise<Named> {
+  const report = await measureLto(bench, {
+    count,
+    seed,
+    quick,
+    curves,
+    taught: Number(values.taught ?? (quick ? 160 : 800)),
+    docs: values.docs ? join(import.meta.dirname, '../docs/bench') : null,
+  })
+  return { bench: 'lto', measured: ltoRecords(report) }
 }

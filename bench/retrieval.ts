@@ -6,7 +6,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -16,6 +16,7 @@ import { createEpisodeStore, createOutbox, type NewEpisode } from '#episodes'
 import { connectQueues } from '#jobs'
 import { createRandom, norm } from '#tensor'
 import { describeMachine } from './report/machine.ts'
+import { writeRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'
 import { printTable } from './report/table.ts'
 
@@ -29,6 +30,8 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
+/** Retrievals timed at each size. */
+const QUERIES = 200
 const width = Number(values.width)
 const positions = Number(values.latents)
 const { DATABASE_URL: url, REDIS_URL: redisUrl } = process.env
@@ -117,7 +120,7 @@ for (const size of values.sizes.split(',').map(Number)) {
     adds.push((await time(() => store.add(next))).ms)
   }
   const finds: number[] = []
-  for (let query = 0; query < 200; query++) {
+  for (let query = 0; query < QUERIES; query++) {
     const embedding = vector(width)
     const ask = { tenantId: 'bench', fingerprint: 'bench', embedding, topK: 8, minSimilarity: -1 }
     finds.push((await time(() => store.nearest(ask))).ms)
@@ -131,7 +134,7 @@ for (const size of values.sizes.split(',').map(Number)) {
   })
 }
 printTable(
-  'Adding, and the 8 nearest of all (200 queries)',
+  `Adding, and the 8 nearest of all (${QUERIES} queries)`,
   Object.keys(retrieval[0] ?? {}),
   retrieval.map((row) => Object.values(row)),
 )
@@ -170,5 +173,14 @@ printTable('Relayed, queued, indexed', ['measure', 'value'], Object.entries(queu
 await database.close()
 await rm(dataDir, { recursive: true })
 if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ machine, kind, starts, retrieval, queue }, null, 2)}\n`)
+  await writeRecords(values.json, { bench: 'retrieval', machine, seeds: [Number(values.seed)] }, [
+    { part: 'starts', case: { database: kind }, n: 1, figures: starts },
+    ...retrieval.map(({ episodes = 0, ...figures }) => ({
+      part: 'retrieval',
+      case: { database: kind, episodes },
+      n: QUERIES,
+      figures,
+    })),
+    { part: 'jobs', case: { queue: queue.queue }, n: jobs, figures: queue },
+  ])
 }

@@ -4,12 +4,13 @@
  * `npm run bench:service -- [--count 200] [--seconds 20] [--concurrency 32] [--json FILE]`
  */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { makeProblems } from '../models/order-of-operations/problems.ts'
 import { describeMachine } from './report/machine.ts'
+import { writeRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'
 import { printTable } from './report/table.ts'
 import { startService } from './service/running-service.ts'
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 })
+const PROBLEM_SEED = 31
 const count = Number(values.count)
 const concurrency = Number(values.concurrency)
 const seconds = Number(values.seconds)
@@ -40,7 +42,7 @@ parts.defer(() => service.stop())
 const readyMs = { 'fresh data folder': first.readyMs, 'existing data folder': service.readyMs }
 printTable('Time to ready', ['start', 'ms'], Object.entries(readyMs))
 
-const problems = makeProblems({ split: 'heldout', count, seed: 31 })
+const problems = makeProblems({ split: 'heldout', count, seed: PROBLEM_SEED })
 const latency: Record<string, { p50Ms: number; p99Ms: number; n: number }> = {}
 for (const strategy of ['greedy', 'latentseek', 'auto', 'majority'] as const) {
   const times: number[] = []
@@ -86,5 +88,24 @@ printTable(
 )
 
 if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ machine, readyMs, latency, load }, null, 2)}\n`)
+  await writeRecords(values.json, { bench: 'service', machine, seeds: [PROBLEM_SEED] }, [
+    ...Object.entries(readyMs).map(([start, ms]) => ({
+      part: 'ready',
+      case: { start },
+      n: 1,
+      figures: { ms },
+    })),
+    ...Object.entries(latency).map(([strategy, { n, ...figures }]) => ({
+      part: 'latency',
+      case: { strategy },
+      n,
+      figures,
+    })),
+    ...Object.entries(load).map(([measure, value]) => ({
+      part: 'load',
+      case: { measure },
+      n: times.length,
+      figures: { value },
+    })),
+  ])
 }

@@ -7,11 +7,11 @@
  * are measured, beside two to warm up.
  */
 
-import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { describeMachine } from './report/machine.ts'
 import { progress } from './report/progress.ts'
+import { type Measurement, writeRecords } from './report/records.ts'
 import { type Cell, printTable } from './report/table.ts'
 import { type Compared, type Comparison, sideBySide } from './training/side-by-side.ts'
 import { createWorkload, OPTIONS, SIZES } from './training/workload.ts'
@@ -43,7 +43,7 @@ const base = { python: values.python, warmUp: WARM_UP, logger: pino({ level: 'wa
 
 const machine = describeMachine()
 console.log(`# Training, measured\n\n${JSON.stringify(machine)}`)
-const report: Record<string, unknown>[] = []
+const measured: Measurement[] = []
 const times: Cell[][] = []
 const losses: Cell[][] = []
 let torch: string | null = null
@@ -61,7 +61,14 @@ for (const size of wanted) {
     const timed = await sideBySide(workload, comparison)
     torch = timed.torch
     times.push([shape, threads, ...timesOf(timed), timed.ours.seconds.length])
-    report.push({ size, threads, timed })
+    const { ours, pytorch } = timed
+    const ratio = pytorch ? ours.median / pytorch.median : null
+    measured.push({
+      part: 'seconds',
+      case: { network: shape, threads },
+      n: ours.seconds.length,
+      figures: { ours, pytorch, ratio, torch },
+    })
     progress(`${shape}, ${threads} threads`)
   }
   const checked = await sideBySide(workload, {
@@ -78,7 +85,13 @@ for (const size of wanted) {
     ...lossesOf(checked),
     difference === null ? 'not compared' : difference.toExponential(1),
   ])
-  report.push({ size, losses: checked, difference })
+  measured.push({
+    part: 'losses',
+    case: { network: shape },
+    n: COMPARED_STEPS,
+    figures: { ours: checked.ours, pytorch: checked.pytorch, difference },
+    settings: size,
+  })
   if (difference !== null && !(difference <= LARGEST_DIFFERENCE)) {
     process.exitCode = 1
     console.error(
@@ -118,7 +131,7 @@ printTable(
   losses,
 )
 if (values.json !== undefined) {
-  await writeFile(values.json, `${JSON.stringify({ machine, torch, seed: SEED, report }, null, 2)}\n`)
+  await writeRecords(values.json, { bench: 'training', machine, seeds: [SEED] }, measured)
 }
 
 function timesOf({ ours, pytorch }: Compared): Cell[] {

@@ -5,12 +5,34 @@ import { printTable } from '../report/table.ts'
 import { BOTH, GREEDY, LATENT_SEEK, MEMORY, measureArm, WEAVER, withDraft } from './arms.ts'
 import type { Observer } from './lives.ts'
 import type { Sizes } from './sizes.ts'
-import { differenceOf, FIGURE_HEADER, figureCells, figuresOf, show, type Tally } from './tally.ts'
-import { printTargets, reaches } from './targets.ts'
+import {
+  differenceOf,
+  FIGURE_HEADER,
+  type Figure,
+  type Figures,
+  figureCells,
+  figuresOf,
+  show,
+  type Tally,
+} from './tally.ts'
+import { printTargets, reaches, type Target } from './targets.ts'
 
 const LED = [MEMORY, WEAVER, BOTH].map((arm) => withDraft(arm, 'full')).concat(withDraft(BOTH, 'lazy'))
 
-export function observeFar({ far }: Sizes): Observer {
+export interface FarReport {
+  readonly far: readonly {
+    readonly name: string
+    readonly figures: Figures
+    readonly difference: Figure
+  }[]
+  readonly targets: readonly Target[]
+}
+
+interface FarObserver extends Observer {
+  report(): FarReport
+}
+
+export function observeFar({ far }: Sizes): FarObserver {
   const arms = new Map<string, (readonly Tally[])[]>()
   return {
     async look({ world, seed, isLast }) {

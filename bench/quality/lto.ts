@@ -64,7 +64,7 @@ export async function measureLto(bench: Workbench, { count, taught, seed, quick,
   const options = { count: N, beta, greedy, solved }
   const selection = measureSelection(sampled, options)
   const scorers = measureScorers(sampled, N)
-  const headline = { seed, beta, taught: lesson.report, pace, selection, scorers }
+  const headline = { count: problems.length, beta, taught: lesson.report, pace, selection, scorers }
   if (!curves) return headline
 
   const overall = measureCurves(sampled, options)

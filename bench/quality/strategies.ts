@@ -38,7 +38,7 @@ export async function measureStrategies(bench: Workbench, options: StrategiesOpt
     curves['rho'] = await sweep('rho', [0.05, 0.1, 0.2, 0.3, 0.5])
     curves['lr'] = await sweep('lr', [0.01, 0.03, 0.1, 0.3, 1])
   }
-  return { seed, defaults, arms, judge, curves }
+  return { count: problems.length, defaults, arms, judge, curves }
 }
 
 interface Task {

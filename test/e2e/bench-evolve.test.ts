@@ -1,4 +1,4 @@
-/** @file The bench of days and nights runs from beginning to end, and says something. */
+/** @file The bench of days and nights runs from beginning to end and writes its records. */
 
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -7,16 +7,20 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { startProgram } from '../support/child-process.ts'
 
-interface Arm {
-  readonly accuracy: { readonly value: number; readonly n: number }
-  readonly firstPass: { readonly value: number }
-  readonly steps: { readonly value: number }
+interface Record {
+  readonly part: string
+  readonly case: { readonly day?: number; readonly arm?: string; readonly aim?: string }
+  readonly n: number | null
+  readonly figures: {
+    readonly firstPass: { readonly value: number }
+    readonly steps: { readonly value: number }
+  }
 }
 
-test('days and nights in small: what is remembered spares steps', { timeout: 180_000 }, async () => {
+test('days and nights in small: memory saves optimiser steps', { timeout: 180_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'circadian-evolve-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
-  const json = join(folder, 'evolve.json')
+  const json = join(folder, 'evolve.jsonl')
   const bench = startProgram(join(import.meta.dirname, '../../bench/evolve.ts'), {
     args: ['--quick', '--parts', 'days,far', '--seeds', '4', '--json', json],
   })
@@ -26,13 +30,16 @@ test('days and nights in small: what is remembered spares steps', { timeout: 180
   if (bench.process.exitCode === null) await once(bench.process, 'exit')
   expect(bench.process.exitCode).toBe(0)
 
-  const { days, far }: Record<'days' | 'far', { days: { arms: Record<string, Arm> }[]; targets: [] }> =
-    JSON.parse(await readFile(json, 'utf8'))
-  expect(days.targets.length).toBeGreaterThan(0)
-  expect(far.targets.length).toBeGreaterThan(0)
-  const [before, after] = days.days.map(({ arms }) => arms)
-  const led = after?.['memory only, lazy draft']
-  expect(led?.accuracy.n).toBe(16)
-  expect(led?.steps.value).toBeLessThan(before?.['LatentSeek']?.steps.value ?? 0)
-  expect(led?.firstPass.value).toBeGreaterThan(before?.['greedy']?.firstPass.value ?? 1)
+  const records = (await readFile(json, 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record)
+  const aims = records.filter(({ case: { aim } }) => aim !== undefined)
+  expect(new Set(aims.map(({ part }) => part))).toEqual(new Set(['days', 'far']))
+  const find = (day: number, arm: string) =>
+    records.find(({ part, case: labels }) => part === 'days' && labels.day === day && labels.arm === arm)
+  const led = find(1, 'memory only, lazy draft')
+  expect(led?.n).toBe(16)
+  expect(led?.figures.steps.value).toBeLessThan(find(0, 'LatentSeek')?.figures.steps.value ?? 0)
+  expect(led?.figures.firstPass.value).toBeGreaterThan(find(0, 'greedy')?.figures.firstPass.value ?? 1)
 })

@@ -22,7 +22,17 @@ export interface Lesson {
   readonly learned: ActiveModels & { readonly rewardModel: LatentRewardModel }
   /** Every answer that there was to learn from. */
   readonly examples: readonly Example[]
-  readonly report: object
+  readonly report: {
+    readonly questions: number
+    readonly answers: number
+    /** Share of the answers that are right. */
+    readonly right: number
+    readonly version: string
+    readonly daySeconds: number
+    readonly nightSeconds: number
+    readonly reason: string | null
+    readonly metrics: Consolidation['artifacts'][number]['metrics']
+  }
 }
 
 /** Stays usable until `parts` is disposed of. @throws when the night promoted nothing, with its own words for why */
