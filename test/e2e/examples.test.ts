@@ -1,0 +1,65 @@
+/** @file The examples run against the embedded service exactly as their READMEs print them, but for port and folder. */
+
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { freePort, startService, temporaryFolder } from '../support/service-process.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const run = promisify(execFile)
+
+/** Code blocks of an example's README. */
+async function blocksOf(readme: string): Promise<readonly string[]> {
+  const text = await readFile(join(ROOT, readme), 'utf8')
+  return [...text.matchAll(/^```\n(.*?)^```$/gms)].map(([, block = '']) => block)
+}
+
+async function bash(command: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const { stdout } = await run('bash', ['-c', command], { cwd: ROOT, env: { ...process.env, ...env } })
+  return stdout
+}
+
+test('curl session', async () => {
+  await using data = await temporaryFolder()
+  await using service = await startService({ DATA_DIR: data.path })
+  const [command = '', output] = await blocksOf('examples/README.md')
+  expect(await bash(command, { SERVER: service.origin })).toBe(output)
+})
+
+test('your own model', async () => {
+  await using data = await temporaryFolder()
+  const port = await freePort()
+  const [prepare = '', ask = ''] = (await blocksOf('examples/your-own-model/README.md')).map((block) =>
+    block.replaceAll('data/my-model', join(data.path, 'my-model')).replaceAll(':8080', `:${port}`),
+  )
+  const [make = '', start = ''] = prepare.split('\n')
+  expect(await bash(make)).toContain('a copy of the bundled model')
+
+  // A process group of its own: npm starts the service as a child.
+  const service = spawn('bash', ['-c', start], {
+    cwd: ROOT,
+    detached: true,
+    stdio: 'ignore',
+    env: { ...process.env, DATA_DIR: join(data.path, 'data'), PORT: String(port), LOG_LEVEL: 'warn' },
+  })
+  const exited = once(service, 'exit')
+  await using stopping = new AsyncDisposableStack()
+  stopping.defer(async () => {
+    if (service.pid !== undefined && service.exitCode === null) process.kill(-service.pid, 'SIGKILL')
+    await exited
+  })
+  for (;;) {
+    expect(service.exitCode, 'exit code of the service before it was ready').toBeNull()
+    const response = await fetch(`http://localhost:${port}/readyz`).catch(() => null)
+    await response?.arrayBuffer()
+    if (response?.ok) break
+    await setTimeout(50)
+  }
+
+  const [command = '', printed = ''] = ask.split('\n\n')
+  expect(JSON.parse(await bash(command))).toMatchObject(JSON.parse(printed))
+})
