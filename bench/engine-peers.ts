@@ -1,10 +1,10 @@
 /**
- * @file The engine: by itself, against others, and under load.
+ * @file Bench of the engine: alone, against other implementations, and under load.
  *
  * `npm run bench:engine -- [--parts micro,reference,...] [--quick] [--docs] [--requests N] [--json FILE]`
  *
- * `--quick` measures less of everything, to see that it runs; `--docs` writes the curves to docs/bench/. All parts take
- * about ten minutes on two cores.
+ * `--quick` measures less of everything, to see that it runs; `--docs` writes the curves to docs/bench/. All
+ * parts take about ten minutes on two cores.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -28,7 +28,10 @@ const { values } = parseArgs({
     parts: { type: 'string' },
     quick: { type: 'boolean', default: false },
     docs: { type: 'boolean', default: false },
-    /** Of the soak: with 6,000 the buffers of the embedded database are full and the API's memory stands still. */
+    /**
+     * Requests of the soak. With 6,000 the embedded database's buffers fill up and the API's memory stops
+     * growing.
+     */
     requests: { type: 'string' },
     json: { type: 'string' },
   },
@@ -74,10 +77,10 @@ for (const name of wanted) {
 if (values.json !== undefined) {
   await writeRecords(values.json, { bench: 'engine', machine, seeds: [] }, measured)
 }
-// Sessions of this process end with it and not before.
+// ONNX Runtime sessions of this process stay open and would keep it alive.
 process.exit(0)
 
-/** bench/engine.ts in a process of its own. */
+/** Runs bench/engine.ts in a process of its own. */
 async function micro(): Promise<readonly Measurement[]> {
   const folder = await mkdtemp(join(tmpdir(), 'circadian-micro-'))
   const json = join(folder, 'micro.jsonl')
@@ -91,7 +94,7 @@ async function micro(): Promise<readonly Measurement[]> {
   }
 }
 
-/** One record per entry of a list, or one for the whole of a report that is no list. */
+/** One record per entry of a list; a single record for any other report. */
 function measurementsOf(part: string, report: unknown): Measurement[] {
   const entries: readonly unknown[] = Array.isArray(report) ? report : [report]
   return entries.map((entry, index) => ({

@@ -1,5 +1,6 @@
 /**
- * @file The engine alone: time per token by batch, chunk and threads, prefill, head steps, and the way to the engine process.
+ * @file Bench of the engine alone: time per token by batch, chunk and threads, prefill, head steps, and the
+ * round trip to the engine process.
  *
  * `npm run bench:engine -- [--model DIR] [--tokens 48] [--repeats 9] [--json FILE]`
  */
@@ -28,7 +29,7 @@ const machine = describeMachine()
 const directory = await loadModelDirectory(values.model)
 console.log(`# The engine\n\n${JSON.stringify(machine)}`)
 
-/** Milliseconds: the fastest and the median of `repeats` after two to warm up. */
+/** Fastest and median milliseconds of `repeats` calls after two to warm up. */
 async function time(task: () => Promise<unknown>): Promise<{ readonly min: number; readonly p50: number }> {
   const times: number[] = []
   for (let index = -2; index < repeats; index++) {
@@ -44,7 +45,7 @@ const promptOf = (index: number) => [
   ...Array.from({ length: 16 }, (_, i) => 5 + ((i * 7 + index * 3) % 60)),
 ]
 
-/** Decodes `tokens` tokens for each of `rows` rows, no row ending early. */
+/** Times decoding `tokens` tokens for each of `rows` rows; no row ends early. */
 async function decode(
   graphs: Awaited<ReturnType<typeof loadGraphs>>,
   rows: number,
@@ -139,7 +140,7 @@ const prefill = await time(async () => {
   await fresh.embed()
   fresh.close()
 })
-// The state is known by now: nothing but the way there and back.
+// The state is cached after the first call: the second measures the round trip alone.
 await session.embed()
 const roundTrip = await time(() => session.embed())
 const [answer] = await session.generate([

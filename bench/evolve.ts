@@ -1,14 +1,17 @@
 /**
- * @file What days and nights are worth: LatentEvolve on the bundled model, from an empty memory.
+ * @file Bench of days and nights: LatentEvolve on the bundled model, from an empty memory.
  *
- * `npm run bench:evolve -- [--parts days,curves,far,forgetting,poisoning] [--seeds 20261121,20261122,20261123] [--quick] [--docs]
- * [--json FILE]`. `--quick` measures very little of everything, to see that it runs; `--docs` writes bench/results/evolve.jsonl and the
- * plot of the days; curves are of the first seed.
+ * `npm run bench:evolve -- [--parts days,curves,far,forgetting,poisoning]
+ * [--seeds 20261121,20261122,20261123] [--quick] [--docs] [--json FILE]`
  *
- * Days ask problems of the training split and give no answers: only the model judges itself. What is reported is measured on
- * problems that are held out, the same ones every day, with learning off; first pass: right without an optimiser step. Figures are means with their standard errors in brackets,
- * over problems and over seeds; each seed has days and held-out problems of its own. 16 requests at once, so which of two
- * that came together is remembered first is not the same in every run; times per problem are of one request at a time.
+ * `--quick` measures very little of everything, to see that the bench runs. `--docs` writes
+ * bench/results/evolve.jsonl and the plot of the days. Curves use the first seed only.
+ *
+ * Days ask problems of the training split and give no answers: the model judges itself. Figures are measured
+ * on held-out problems, the same ones every day, with learning off. First pass means right without an
+ * optimiser step. Figures are means with, in brackets, their standard errors over problems and over seeds;
+ * each seed has days and held-out problems of its own. 16 requests run at once, so the order of episodes
+ * differs between runs; times per problem are those of one request at a time.
  */
 
 import { writeFile } from 'node:fs/promises'

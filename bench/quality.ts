@@ -1,13 +1,15 @@
 /**
- * @file What the strategies are worth on the bundled model.
+ * @file Bench of the strategies' quality on the bundled model.
  *
- * `npm run bench:quality -- [--count 504] [--remembered 300] [--seed 20261121] [--no-curves] [--json FILE]`: latent search and
- * memory.
- * `npm run bench:quality -- --lto [--count 504] [--taught 800] [--seed 20261121] [--no-curves] [--quick] [--docs] [--json FILE]`: selection
- * among samples by a latent reward model that is trained first. `--quick` measures less of everything, to see that it runs;
- * `--docs` writes the curves to docs/bench/.
+ * `npm run bench:quality -- [--count 504] [--remembered 300] [--seed 20261121] [--no-curves] [--json FILE]`
+ * measures latent search and memory.
  *
- * Problems are held out of training, and the seeds below were never used to choose a default (models/order-of-operations).
+ * `npm run bench:quality -- --lto [--count 504] [--taught 800] [--seed 20261121] [--no-curves] [--quick]
+ * [--docs] [--json FILE]` trains a reward model and measures selection among samples by it. `--quick`
+ * measures less of everything, to see that the bench runs; `--docs` writes the curves to docs/bench/.
+ *
+ * Problems are held out of training, and the default seed was not used to choose a default of the profile
+ * (models/order-of-operations).
  */
 
 import { join } from 'node:path'

@@ -1,8 +1,10 @@
 /**
- * @file The memory alone: opening the database, adding and retrieving episodes as their number grows, jobs per second.
+ * @file The episode store alone: time to open the database, to add and retrieve episodes as their number
+ * grows, and jobs per second.
  *
- * `npm run bench:retrieval -- [--width 256] [--latents 15] [--sizes 1000,10000] [--jobs 500] [--seed 1] [--json FILE]`,
- * on the embedded database; on PostgreSQL and Redis where `DATABASE_URL` (an empty database) and `REDIS_URL` are set.
+ * `npm run bench:retrieval -- [--width 256] [--latents 15] [--sizes 1000,10000] [--jobs 500] [--seed 1]
+ * [--json FILE]`, on the embedded database; on PostgreSQL and Redis where `DATABASE_URL` (an empty database)
+ * and `REDIS_URL` are set.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -139,7 +141,8 @@ printTable(
   retrieval.map((row) => Object.values(row)),
 )
 
-// The episodes so far need no worker: only the new ones are timed, from the start of the worker to the last one indexed.
+// Jobs of the episodes above are dropped: only new episodes are timed, from worker start to the last one
+// indexed.
 await database.pool.query('truncate outbox')
 const jobs = Number(values.jobs)
 for (let job = 0; job < jobs; job++) await store.add(episode())

@@ -1,5 +1,6 @@
 /**
- * @file The service as a whole, over HTTP: time to ready, latency alone, and the API's event loop while the engine is full.
+ * @file Bench of the whole service over HTTP: time to ready, latency of single requests, and the delay of
+ * the API's event loop while the engine is saturated.
  *
  * `npm run bench:service -- [--count 200] [--seconds 20] [--concurrency 32] [--json FILE]`
  */
@@ -49,7 +50,7 @@ for (const strategy of ['greedy', 'latentseek', 'auto', 'majority'] as const) {
   for (const [index, { question }] of [...problems.slice(0, 20), ...problems].entries()) {
     const started = performance.now()
     await service.solve({ question, strategy, seed: index })
-    // The first twenty warm up.
+    // The first twenty requests warm up.
     if (index >= 20) times.push(performance.now() - started)
   }
   latency[strategy] = { p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99), n: times.length }

@@ -1,10 +1,11 @@
 /**
- * @file Training a reward model, against PyTorch: seconds per epoch, memory, and the same losses.
+ * @file Bench of reward-model training against PyTorch: seconds per epoch, memory, and equal losses.
  *
- * `npm run bench:training -- [--python PATH] [--sizes bundled,larger] [--threads 1,2] [--epochs N] [--json FILE]`
+ * `npm run bench:training -- [--python PATH] [--sizes bundled,larger] [--threads 1,2] [--epochs N] [--json
+ * FILE]`
  *
- * `--python` is one that has PyTorch (python3 unless given); without it only our side is measured. `--epochs` counts those that
- * are measured, beside two to warm up.
+ * `--python` names a Python that has PyTorch (python3 by default); without PyTorch only our side is
+ * measured. `--epochs` counts the measured epochs; two more warm up.
  */
 
 import { parseArgs } from 'node:util'
@@ -28,10 +29,13 @@ const { values } = parseArgs({
 
 const SEED = 1
 const WARM_UP = 2
-/** Steps on which the losses of both sides are compared. Rounding grows with every step after. */
+/** Number of first steps whose losses are compared. Rounding errors grow with every step. */
 const COMPARED_STEPS = 8
-/** Sound ones agree to some 1e-7; without weight decay they differ by 5e-5. */
-const LARGEST_DIFFERENCE = 1e-5
+/**
+ * Upper bound on the relative difference. Correct losses agree to some 1e-7; without weight decay they
+ * differ by 5e-5.
+ */
+const MAX_DIFFERENCE = 1e-5
 
 const wanted = values.sizes.split(',').map((name) => {
   const size = SIZES.find((one) => one.name === name)
@@ -92,17 +96,17 @@ for (const size of wanted) {
     figures: { ours: checked.ours, pytorch: checked.pytorch, difference },
     settings: size,
   })
-  if (difference !== null && !(difference <= LARGEST_DIFFERENCE)) {
+  if (difference !== null && !(difference <= MAX_DIFFERENCE)) {
     process.exitCode = 1
     console.error(
-      `LOSSES DIFFER: expected ${LARGEST_DIFFERENCE} at most over ${COMPARED_STEPS} steps, got ${difference}`,
+      `LOSSES DIFFER: expected ${MAX_DIFFERENCE} at most over ${COMPARED_STEPS} steps, got ${difference}`,
     )
   }
 }
 
 if (torch === null) {
   console.log(
-    `\n**NOT COMPARED: "${values.python}" has no PyTorch. These are our figures alone; name one that has it with --python.**`,
+    `\n**NOT COMPARED: "${values.python}" has no PyTorch. The figures are ours alone; name a Python that has it with --python.**`,
   )
 }
 printTable(

@@ -1,4 +1,7 @@
-/** @file Brings the database of `DATABASE_URL` (or the embedded one in `DATA_DIR`) up to this release's schema: `npm run migrate`. */
+/**
+ * @file Migrates the database of `DATABASE_URL` (or the embedded one in `DATA_DIR`) to this release's
+ * schema: `npm run migrate`.
+ */
 
 import { join } from 'node:path'
 import { pino } from 'pino'

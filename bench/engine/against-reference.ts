@@ -1,4 +1,7 @@
-/** @file LatentSeek in this engine against the loop of its published code: problems per second at equal answers. */
+/**
+ * @file LatentSeek in this engine against the loop of its published code: problems per second at equal
+ * answers.
+ */
 
 import { cpus } from 'node:os'
 import { type Engine, loadModelDirectory } from '#engine'
@@ -14,13 +17,19 @@ import { loadReference } from './reference-model.ts'
 import { withScriptedVerdicts } from './scripted-verdicts.ts'
 
 const AT_ONCE = 16
-/** One engine process per core: what `ENGINE_REPLICAS` is for where a model is too small for two threads. */
+/** One engine process per core: the use of `ENGINE_REPLICAS` for a model too small for two threads. */
 const REPLICAS = cpus().length
 
-/** P(true) of the draft and of the first other answer: the search ends with the first change of a token. */
+/**
+ * P(true) of the draft and of the first other answer, so that the search ends with the first change of a
+ * token.
+ */
 const SCHEDULE = [0.1, 0.95]
 
-/** @param answerTokens length of the larger decoder's answers, which do not end by themselves. */
+/**
+ * Compares both models. `answerTokens` is the length of the larger decoder's answers, which do not end by
+ * themselves.
+ */
 export async function againstReference({
   count,
   answerTokens,
@@ -127,7 +136,7 @@ async function compare(
     return solutions
   }
   const solutions: Record<Side, Solution[]> = { reference: [], alone: [], together: [], replicas: [] }
-  // Other questions: the engine would know these again.
+  // Warm-up with other questions: the engine's prefix cache would recognise repeated ones.
   const others = model.questions(3 * AT_ONCE).slice(2 * AT_ONCE)
   await ask('ours', AT_ONCE, others.slice(0, questions.length))
   if (questions.length > 1) await ask('several', AT_ONCE, others)
@@ -164,7 +173,7 @@ const WORK_HEADER = [
   'judging ms',
 ]
 
-/** Means per problem. */
+/** Means per problem, as a row of `WORK_HEADER`. */
 function workOf(side: string, solutions: readonly Solution[]): [string, ...number[]] {
   const of = (value: (solution: Solution) => number) => mean(solutions.map(value))
   return [

@@ -10,7 +10,7 @@ import { loadTransformers } from './transformers-model.ts'
 
 const AT_ONCE = 16
 
-/** Answers that the reference, which pays for the whole sequence at every token, is asked for as well. */
+/** Answers requested from the reference as well, which runs the whole sequence for every token. */
 const REFERENCE_ANSWERS = 2
 
 export async function againstTransformers(options: { readonly rounds: number }): Promise<unknown> {
@@ -27,7 +27,8 @@ async function compare(model: BenchModel, { rounds }: { readonly rounds: number 
   const engine = parts.adopt(await startEngine(model), (it) => it.close())
   const { eosTokenIds } = engine
   const peer = await loadTransformers(model.directory, { threads, eosTokenIds })
-  // Fresh prompts for every arm of ours and every round: the engine would know them again.
+  // Fresh prompts for each of our arms and every round: the engine's prefix cache would recognise repeated
+  // ones.
   const all = model.questions((rounds + 1) * 2 * AT_ONCE).map((question) => promptOf(engine, question))
 
   const theirs = async (prompt: readonly number[]) => (await peer.generate([prompt], maxNewTokens))[0] ?? []
@@ -51,7 +52,7 @@ async function compare(model: BenchModel, { rounds }: { readonly rounds: number 
       const found = await run(alone, atOnce)
       const seconds = (performance.now() - started) / 1000
       answers[name] = [...(answers[name] ?? []), ...found]
-      // The first round warms up, and counts for what is said only.
+      // The first round warms up: its answers count, its times do not.
       if (round > 0) rates[name] = Math.max(rates[name] ?? 0, found.flat().length / seconds)
     }
   }

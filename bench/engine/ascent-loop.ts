@@ -1,7 +1,8 @@
 /**
- * @file An experiment: all updates of an ascent in one run of one graph. A `Loop` around the head step, until the tokens
- * change or the updates are used up. The logits of the new latents, which name their tokens, start the next update, so the
- * loop multiplies with W twice per update where separate runs do it three times.
+ * @file Experiment: all updates of an ascent in one run of one graph. A `Loop` repeats the head step until
+ * the tokens change or the updates are used up. The logits of the new latents, which decide their tokens,
+ * start the next update, so the loop multiplies with W twice per update, where separate runs do so three
+ * times.
  */
 
 import { compileHead, type DecoderDescription } from '#decoder'
@@ -27,8 +28,8 @@ import { bool, float32, int64 } from '#tensor'
 const STATE = ['z', 'm', 'v'] as const
 
 /**
- * Inputs: those of `compileHead`, and `max_steps` int64 [] and `until_changed` bool []. Outputs: `z_next`, `m_next`, `v_next`
- * [S, D], `tokens` int64 [S], `step_next` float32 [].
+ * Compiles the loop. Inputs: those of `compileHead`, `max_steps` int64 [] and `until_changed` bool [].
+ * Outputs: `z_next`, `m_next`, `v_next` [S, D], `tokens` int64 [S], `step_next` float32 [].
  */
 export function compileAscentLoop(model: Model, description: DecoderDescription): Uint8Array {
   const step = decodeModel(compileHead(model, description))
@@ -37,13 +38,13 @@ export function compileAscentLoop(model: Model, description: DecoderDescription)
   const constants = new Set([...step.graph.initializers.keys(), ...inputs.map(({ name }) => name)])
   const carried = new Set<string>([...STATE, 'step'])
 
-  // Once, outside: the logits that the first update starts from.
+  // Outside the loop, once: the logits that start the first update.
   const first = renameAll(step.graph, (name) => (constants.has(name) ? name : `first/${name}`))
   const tape = createTape([...constants, 'max_steps', 'until_changed'])
   tape.append(first.nodes)
   const firstActions = tape.op('Gather', ['actions', tape.constant(int64(0))], { axis: int(0) })
 
-  // Then in every iteration: the step, reading what is carried.
+  // Inside the loop, in every iteration: the step, reading the carried values.
   const inner = (name: string) => (constants.has(name) && !carried.has(name) ? name : `loop/${name}`)
   const body = renameAll(replaceAllUsesWith(step.graph, before, 'logits'), inner)
   const nested = tape.nested()

@@ -1,6 +1,6 @@
 /**
- * @file Preloaded into the engine process (`NODE_OPTIONS=--import`): on SIGUSR2 it writes how long ONNX Runtime and the
- * event loop have worked, and what the process weighs, to the file of `probeFile`.
+ * @file Probe preloaded into the engine process (`NODE_OPTIONS=--import`): on SIGUSR2 it writes the time
+ * spent in ONNX Runtime and in the event loop, and the memory of the process, to the file of `probeFile`.
  */
 
 import '../../src/engine/child/without-float16-array.ts'
@@ -10,12 +10,13 @@ import { join } from 'node:path'
 import { InferenceSession } from 'onnxruntime-node'
 
 export interface ProbeReading {
-  /** Counts readings, so that a reader knows a new one from an old one. */
+  /** Number of the reading, so that a reader recognises a new one. */
   readonly reading: number
-  /** Milliseconds inside `session.run`, and how often. */
+  /** Milliseconds inside `session.run`. */
   readonly runMs: number
+  /** Number of calls of `session.run`. */
   readonly runs: number
-  /** Milliseconds in which the event loop did not wait for events; runs are part of it. */
+  /** Milliseconds in which the event loop did not wait for events; runs are included. */
   readonly activeMs: number
   readonly rssBytes: number
 }
@@ -24,10 +25,10 @@ export function probeFile(pid: number): string {
   return join(tmpdir(), `circadian-engine-probe-${pid}.json`)
 }
 
-/** Only an engine process is measured; whoever imports the names above is not. */
+/** Measures engine processes only, not the importers of the names above. */
 if (process.env['CIRCADIAN_BENCH_PROBE'] === '1' && process.argv[1]?.includes('engine/child')) {
   let [runMs, runs, reading] = [0, 0, 0]
-  // The type is that of a factory; at run time it is the class of every session.
+  // Typed as a factory; at run time it is the class of every session.
   const { prototype } = InferenceSession as unknown as { readonly prototype: InferenceSession }
   const { run } = prototype
   prototype.run = async function (this: InferenceSession, ...args: Parameters<InferenceSession['run']>) {

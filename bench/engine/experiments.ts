@@ -1,4 +1,7 @@
-/** @file Measured before it is built: the ascent as one Loop, tokens per run, weights in four bits. */
+/**
+ * @file Experiments measured before anything is built: the ascent as one Loop, tokens per run, weights in
+ * four bits.
+ */
 
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -30,7 +33,7 @@ export async function measureExperiments(effort: Effort): Promise<unknown> {
   }
 }
 
-/** The head step run by run, as the engine does it, against all steps in one run. */
+/** Compares the head step run by run, as in the engine, with all steps in one run. */
 async function ascentAsLoop({ repeats }: Effort) {
   const rows = []
   for (const [model, lengths] of [
@@ -132,7 +135,9 @@ async function runLoop(session: Session, request: AscentRequest): Promise<Float3
 
 const CHUNK_TOKENS = 32
 
-/** Tokens per run on the larger decoder, where a run is long; the micro bench has the bundled model. */
+/**
+ * Times by tokens per run on the larger decoder, where a run is long; the micro bench has the bundled model.
+ */
 async function chunkSizes({ repeats }: Effort) {
   const model = await largerModel()
   const { graphFile, config, sizes, codec, info } = await loadModelDirectory(model.directory)
@@ -175,7 +180,7 @@ async function chunkSizes({ repeats }: Effort) {
   return rows
 }
 
-/** Weights in four bits beside the same decoder in fp32, in the engine as served. */
+/** Compares weights in four bits with the same decoder in fp32, in the engine as served. */
 async function fourBits({ repeats }: Effort) {
   const rows = []
   let exact: Float32Array | null = null

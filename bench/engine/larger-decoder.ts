@@ -1,6 +1,6 @@
 /**
- * @file A decoder large enough that arithmetic decides, so that the engine's figures are not only about a toy: about 61M
- * random weights, 32,768 words, built once into a cache folder and never committed.
+ * @file A decoder large enough that arithmetic decides, so that the engine's figures do not rest on a toy
+ * alone: about 61M random weights, 32,768 words, built once into a cache folder and never committed.
  */
 
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
@@ -20,22 +20,23 @@ const SHAPE: TinyDecoderOptions = {
   keyValueHeads: 4,
   vocabulary: 32_768,
   head: 'tied',
-  // Logits of a tied random head have the width of a trained one's only after scaling.
+  // Scaled so that the logits of a tied random head spread like those of a trained one.
   scale: 1.5 / Math.sqrt(WIDTH),
 }
 
-/** Bumped when what is built changes. */
+/** Version of the built files; raise it when their content changes. */
 const VERSION = 3
 
 const SPECIAL = ['<pad>', '<bos>', '<eos>', '<unk>', '<|user|>', '<|assistant|>']
 const VERDICTS = ['true', 'false']
 
-/** Names of the published criteria (LatentSeek, arXiv 2505.13308), with its weights. */
+/** Published criteria (LatentSeek, arXiv 2505.13308) with their weights. */
 const CRITERIA = { correctness: 1, comprehension: 1, calculation: 2, clarity: 2 }
 const JUDGE_WORDS = 24
 
 /**
- * The model's directory in Hugging Face layout; built on the first call (some ten seconds, 0.25 GB), found by later ones.
+ * Returns the model's directory in Hugging Face layout. The first call builds it (some ten seconds, 0.25
+ * GB).
  *
  * @param weights `fp32`, or `int4`: every product with a constant matrix as MatMulNBits in blocks of 32.
  */
@@ -51,12 +52,12 @@ export async function largerDecoder(weights: 'fp32' | 'int4' = 'fp32'): Promise<
   for (const [name, content] of Object.entries(describe(config))) {
     await writeFile(join(unfinished, name), `${JSON.stringify(content)}\n`)
   }
-  // Nobody finds half a model.
+  // A rename at the end, so that no other process finds an incomplete model.
   await rename(unfinished, folder)
   return folder
 }
 
-/** `count` prompts of `words` words each, all different from the first word on. */
+/** Returns `count` prompts of `words` words each, which differ from the first word on. */
 export function largerPrompts(count: number, words: number): string[] {
   const firstWord = SPECIAL.length + VERDICTS.length
   const words_ = SHAPE.vocabulary! - firstWord
@@ -131,7 +132,8 @@ function describe(config: Readonly<Record<string, number>>): Record<string, unkn
       },
       answer: { pattern: '(\\S+)\\s*$' },
       format: { mustEnd: false },
-      // Random logits lie close together: with steps this small a token changes after one to five, three on average.
+      // Random logits lie close together: at this rate a token changes after one to five steps, three on
+      // average.
       defaults: { lr: 0.0001, maxNewTokens: 256, rewardWeights: { verifier: 1, format: 0 } },
     },
   }

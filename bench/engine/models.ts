@@ -1,4 +1,4 @@
-/** @file The two models that the engine is measured on, with questions for them. */
+/** @file The two models of the engine's benches, with questions for them. */
 
 import { cpus } from 'node:os'
 import { join } from 'node:path'
@@ -10,11 +10,11 @@ import { largerDecoder, largerPrompts } from './larger-decoder.ts'
 export interface BenchModel {
   readonly name: string
   readonly directory: string
-  /** Inside one operator, on both sides of every comparison: what the engine chooses by itself. */
+  /** Threads inside one operator, on both sides of every comparison: the engine's own choice. */
   readonly threads: number
-  /** Most tokens of an answer when answers are only generated. */
+  /** Upper bound on the tokens of an answer where answers are only generated. */
   readonly maxNewTokens: number
-  /** Of 16 prompts, how many are enough to time one at a time. */
+  /** Number of 16 prompts that suffices to time one request at a time. */
   readonly alone: number
   questions(count: number): string[]
 }
@@ -41,7 +41,7 @@ export async function largerModel(weights: 'fp32' | 'int4' = 'fp32'): Promise<Be
   }
 }
 
-/** The engine as the service starts it, on the CPU. */
+/** Starts the engine as the service does, on the CPU. */
 export function startEngine({ directory, threads }: BenchModel, replicas = 1): Promise<Engine> {
   return createEngine({
     directory,
@@ -53,7 +53,7 @@ export function startEngine({ directory, threads }: BenchModel, replicas = 1): P
   })
 }
 
-/** Prompt tokens of a question, as the solver makes them. */
+/** Prompt tokens of a question, as the solver builds them. */
 export function promptOf({ codec, model }: Pick<Engine, 'codec' | 'model'>, question: string): number[] {
   const { solver } = model.profile
   const user = { role: 'user', content: solver.template.replace('{question}', () => question) } as const

@@ -1,4 +1,6 @@
-/** @file Latency over HTTP against offered load, up to and past saturation: arrivals do not wait for answers. */
+/**
+ * @file Latency over HTTP against offered load, up to and past saturation; arrivals do not wait for answers.
+ */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,18 +16,18 @@ import { quantile } from '../report/statistics.ts'
 import { printTable } from '../report/table.ts'
 import { startService } from '../service/running-service.ts'
 
-/** Offered load in shares of the rate that 32 requests at once reach. */
+/** Offered loads, as shares of the rate that 32 requests at once reach. */
 const SHARES = [0.25, 0.5, 0.75, 0.9, 1, 1.25, 1.5, 2, 3]
 const LANES = 32
 
 interface Reply {
   readonly status: number
-  /** Answered, but without memory. */
+  /** True for an answer given without memory. */
   readonly isDegraded: boolean
   readonly ms: number
 }
 
-/** @param docs folder that gets the CSV; null writes none. */
+/** Measures each share of `SHARES`. `docs` is the folder of the CSV; null writes none. */
 export async function measureOfferedLoad(options: {
   readonly seconds: number
   readonly docs: string | null
@@ -115,7 +117,7 @@ async function post(origin: string, problem: Problem | undefined, seed: number):
   return { status: response.status, isDegraded, ms: performance.now() - started }
 }
 
-/** Answers per second with `LANES` requests at any time. */
+/** Returns answers per second with `LANES` requests at any time. */
 async function closedLoop(ask: (index: number) => Promise<Reply>, seconds: number): Promise<number> {
   const until = performance.now() + seconds * 1000
   let answered = 0
@@ -127,7 +129,7 @@ async function closedLoop(ask: (index: number) => Promise<Reply>, seconds: numbe
   return answered / seconds
 }
 
-/** Arrivals at random (Poisson); returns when the last one has been answered. */
+/** Sends requests at random times (Poisson); returns when the last one has been answered. */
 async function openLoop(
   ask: (index: number) => Promise<Reply>,
   rate: number,
@@ -146,7 +148,7 @@ async function openLoop(
   return await Promise.all(replies)
 }
 
-/** @param seconds from the first arrival to the last answer. */
+/** Summary of the replies. `seconds` runs from the first arrival to the last answer. */
 function summarise(replies: readonly Reply[], seconds: number) {
   const good = replies.filter(({ status }) => status === 200).map(({ ms }) => ms)
   const refused = replies.filter(({ status }) => status === 503).length

@@ -1,4 +1,7 @@
-/** @file What is not ONNX Runtime: its share of a saturated engine's time, and the fixed cost of a request by stage. */
+/**
+ * @file Overhead beside ONNX Runtime: its share of a saturated engine's time, and the cost of a request by
+ * stage.
+ */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,7 +21,7 @@ const LANES = 32
 const WARM_UP = 8
 const logger = { warn: (details: object, message: string) => console.warn(message, details) }
 
-/** Time inside `session.run` over wall time, while more requests wait than fit a batch. */
+/** Share of wall time inside `session.run` while more requests wait than fit a batch. */
 export async function measureSaturation({ requests }: { readonly requests: number }): Promise<unknown> {
   const model = await largerModel()
   await using parts = new AsyncDisposableStack()
@@ -74,7 +77,9 @@ const REQUESTS: Readonly<Record<string, Partial<SolveRequest> & Pick<SolveReques
   'auto, retrieval on, remembered': { strategy: 'auto', learn: true },
 }
 
-/** Microseconds per request by stage, one request at a time on the bundled model, with the embedded database. */
+/**
+ * Microseconds per request by stage, one request at a time on the bundled model, with the embedded database.
+ */
 export async function measureStages({ count }: { readonly count: number }): Promise<unknown> {
   const model = bundledModel()
   const silent = pino({ level: 'warn' })
@@ -98,7 +103,7 @@ export async function measureStages({ count }: { readonly count: number }): Prom
         { signal: new AbortController().signal },
       ),
     )
-  // Fills the memory that retrieval searches.
+  // Fills the memory for retrieval.
   await solveAll({ strategy: 'auto', learn: true }, questions.slice(0, count))
 
   const stages: Record<string, Record<string, number>> = {}

@@ -1,4 +1,4 @@
-/** @file An engine whose process tells what it did. */
+/** @file An engine whose process reports its run time and memory through a probe. */
 
 import { readFile, rm } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
@@ -44,7 +44,7 @@ export async function startProbedEngine(model: BenchModel): Promise<ProbedEngine
   }
 }
 
-/** Null while the file is being written. */
+/** Parses a reading; null while the file is incomplete. */
 function parse(text: string): ProbeReading | null {
   try {
     return JSON.parse(text) as ProbeReading

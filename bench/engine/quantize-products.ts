@@ -1,4 +1,7 @@
-/** @file Weight-only int4: products with constant matrices become MatMulNBits, as onnxruntime-genai exports have them. */
+/**
+ * @file Weight-only int4: products with constant matrices become MatMulNBits, as onnxruntime-genai exports
+ * have them.
+ */
 
 import {
   int,
@@ -14,12 +17,12 @@ import { createTensor } from '#tensor'
 
 const BITS = 4
 const BLOCK = 32
-/** Activations are rounded to int8 inside the kernel: what makes int4 fast on a CPU. */
+/** Level at which the kernel rounds activations to int8, which makes int4 fast on a CPU. */
 const ACCURACY_LEVEL = 4
 
 /**
- * Every MatMul whose right side is a constant `[K, N]`, or a constant `[N, K]` transposed, as MatMulNBits with one scale per
- * block of 32 along K and zero points at 8. K must be a multiple of 32.
+ * Replaces every MatMul whose right side is a constant `[K, N]`, or a constant `[N, K]` transposed, by
+ * MatMulNBits with one scale per block of 32 along K and zero points at 8. K must be a multiple of 32.
  */
 export function quantizeProducts(model: Model): Model {
   const { graph } = model
@@ -73,7 +76,10 @@ function rowsOf(stored: StoredTensor, swap: boolean): Matrix {
   return { data: swapped, rows: second, columns: first }
 }
 
-/** Symmetric: the value of largest magnitude in a block becomes code 0, so none is clipped but its mirror image. */
+/**
+ * Symmetric quantisation: a block's value of largest magnitude becomes code 0, so only its mirror image is
+ * clipped.
+ */
 function quantize({ data, rows, columns }: Matrix) {
   const blocks = columns / BLOCK
   const packed = new Uint8Array(data.length / 2)

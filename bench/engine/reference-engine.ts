@@ -1,4 +1,7 @@
-/** @file The reference model behind the ports of the engine, so that the solver's own prompts, judge and settings drive it. */
+/**
+ * @file Reference model behind the engine's ports, so that the solver's own prompts, judge and settings
+ * drive it.
+ */
 
 import { untilEos } from '#algorithms'
 import type { Engine, ModelDirectory } from '#engine'
@@ -9,8 +12,8 @@ import type { ReferenceModel } from './reference-model.ts'
 const PROMPT: SequenceId = 0
 
 /**
- * Runs the whole sequence for every token and once for every verdict; nothing is kept, nothing is batched, and nothing
- * stands between it and ONNX Runtime. Greedy only: temperatures are not looked at.
+ * Creates an engine that runs the whole sequence for every token and once for every verdict, without cache,
+ * batches or a process between it and ONNX Runtime. Greedy only: temperatures are ignored.
  */
 export function createReferenceEngine(model: ReferenceModel, directory: ModelDirectory): Engine {
   const { codec, info, sizes } = directory
@@ -24,7 +27,7 @@ export function createReferenceEngine(model: ReferenceModel, directory: ModelDir
     head: model.head,
     open: async (prompt: readonly number[]) => openSession(model, prompt, eosTokenIds),
   }
-  // What observes or closes an engine process has nothing to observe or close here.
+  // There is no engine process, so the members that observe or close one are absent.
   return engine as unknown as Engine
 }
 

@@ -1,11 +1,12 @@
 /**
- * @file LatentSeek (arXiv 2505.13308) the way its published code runs it, to measure the engine against.
+ * @file LatentSeek (arXiv 2505.13308) as its published code runs it: the baseline of the engine's bench.
  *
- * Faithful: after every update the answer is generated and judged again, whether its tokens changed or not; on a
- * reference engine also no cache and no batch. Profile, reward, head step, stop rule and budgets are the service's own.
+ * Faithful: after every update the answer is generated and judged again, whether its tokens changed or not.
+ * On a reference engine there is also no cache and no batch. Profile, reward, head step, stop rule and
+ * budgets are the service's own.
  *
- * Generous: a criterion costs one run (the published judge writes up to 4,096 tokens for each of four criteria), and the
- * best answer is returned, not the last, so that both sides are after the same answers.
+ * Generous: a criterion costs one run (the published judge writes up to 4,096 tokens for each of four
+ * criteria). The best answer is returned, not the last, so that both sides search for the same answers.
  */
 
 import { type Evaluation, hasPassed, untilEos, updateLength } from '#algorithms'
@@ -14,7 +15,7 @@ import { ADAM, freshAdam } from '../../src/algorithms/adam.ts'
 import { draftOutcome } from '../../src/solving/strategies/greedy.ts'
 import { draftPoint } from '../../src/solving/strategies/refine.ts'
 
-/** A control strategy for the solver. `iterations` and `evaluations` are equal: one judgement per update. */
+/** Control strategy for the solver. `iterations` equals `evaluations`: one judgement per update. */
 export async function referenceLoop(context: SolveContext): Promise<Outcome> {
   const { settings, answers, head, eosTokenIds, signal } = context
   const begun = await answers.begin({

@@ -1,6 +1,7 @@
 /**
- * @file A decoder without key/value cache, as the published LatentSeek code runs it: the whole sequence goes through the
- * model for every token, one sequence at a time. The same ONNX Runtime, weights and head graphs as the engine's.
+ * @file A decoder without key/value cache, as the published LatentSeek code runs it: the whole sequence goes
+ * through the model for every token, one sequence at a time. ONNX Runtime, weights and head graphs are those
+ * of the engine.
  */
 
 import { readFile } from 'node:fs/promises'
@@ -15,13 +16,13 @@ import { createSession } from '../../src/engine/child/onnx-runtime.ts'
 export interface ReferenceModel {
   readonly head: HeadGraph
   readonly hiddenSize: number
-  /** One run over the whole sequence: logits `[V]` and final hidden state `[D]` of its last position. */
+  /** Runs the whole sequence. @returns logits `[V]` and final hidden state `[D]` of its last position */
   forward(tokens: readonly number[]): Promise<{ logits: Float32Array; hidden: Float32Array }>
 }
 
 /**
- * Loads the step graph as exported, cut in one place only: the head sees the last position, as the published code does it
- * (the export would compute, and Node copy, `[S, V]` logits for nothing).
+ * Loads the step graph as exported, with one cut: the head sees only the last position, as in the published
+ * code. (The export would compute `[S, V]` logits in vain, and Node would copy them.)
  */
 export async function loadReference(
   { graphFile, config }: ModelDirectory,
@@ -65,7 +66,7 @@ export async function loadReference(
 
 const LAST_HIDDEN = 'last_hidden'
 
-/** The hidden states `[1, S, D]` cut to the last position before the head, and given out. */
+/** Cuts the hidden states `[1, S, D]` to the last position before the head, and makes them an output. */
 function headAtLastPosition(model: Model, hidden: string): Model {
   const { graph } = model
   const tape = createTape(allNames(graph))

@@ -1,4 +1,4 @@
-/** @file Tokens per second against the number of requests at once, straight at the engine. */
+/** @file Tokens per second of the engine against the number of requests at once. */
 
 import { join } from 'node:path'
 import { concurrently } from '../concurrently.ts'
@@ -15,7 +15,7 @@ interface Point {
   readonly tokensPerSecond: number
 }
 
-/** @param docs folder that gets the CSV; null writes none. */
+/** Measures both models. `docs` is the folder of the CSV; null writes none. */
 export async function measureScaling(options: {
   readonly waves: number
   readonly docs: string | null
@@ -51,7 +51,7 @@ async function curve(model: BenchModel, waves: number): Promise<Point[]> {
   const engine = parts.adopt(await startEngine(model), (it) => it.close())
   const counts = AT_ONCE.map((atOnce) => Math.max(waves * atOnce, 2 * waves))
   const total = counts.reduce((sum, count) => sum + count, WARM_UP)
-  // Every prompt once: the engine would know them again.
+  // Each prompt is used once: the engine's prefix cache would recognise repeated ones.
   const prompts = model.questions(total).map((question) => promptOf(engine, question))
   const generate = (count: number, atOnce: number) =>
     concurrently(prompts.splice(0, count), atOnce, (prompt) =>

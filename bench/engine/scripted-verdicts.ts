@@ -1,11 +1,15 @@
-/** @file A reward schedule for a model whose own verdicts mean nothing: its judge runs as ever, only the verdict is replaced. */
+/**
+ * @file Reward schedule for a model whose verdicts carry no information: its judge runs, only the verdict is
+ * replaced.
+ */
 
 import type { Engine } from '#engine'
 import type { LatentSession } from '#ports'
 
 /**
- * Every criterion says P(true) = `schedule[k]` of the k-th different answer that a session judges, the draft being the first.
- * Answers beyond the schedule get its last entry. The same answer always gets the same verdict.
+ * Returns an engine whose criteria give P(true) = `schedule[k]` to the k-th different answer that a session
+ * judges; the draft is the first. Answers beyond the schedule get its last entry. Equal answers get equal
+ * verdicts.
  */
 export function withScriptedVerdicts(engine: Engine, schedule: readonly number[]): Engine {
   return {
@@ -26,7 +30,7 @@ export function withScriptedVerdicts(engine: Engine, schedule: readonly number[]
             const answer = tokensOf.get(sequence) ?? ''
             if (!seen.includes(answer)) seen.push(answer)
             const p = schedule[Math.min(seen.indexOf(answer), schedule.length - 1)] ?? 0
-            // Of the two verdict words, true comes first.
+            // `true` is the first of the two verdict words.
             return Float32Array.of(Math.log(p / (1 - p)), 0)
           })
         },

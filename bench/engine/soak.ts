@@ -1,4 +1,7 @@
-/** @file Thousands of requests of every kind, some of which nobody waits for: does the service give back what it takes? */
+/**
+ * @file Soak: memory and remaining work of the service after thousands of mixed requests, some abandoned by
+ * clients.
+ */
 
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -14,8 +17,8 @@ import { type RunningService, startService } from '../service/running-service.ts
 
 const LANES = 16
 const STRATEGIES = ['greedy', 'latentseek', 'auto', 'majority'] as const
-/** A vanished client goes within this time. */
-const PATIENCE_MS = 40
+/** Upper bound, in ms, on the time after which an abandoning client disconnects. */
+const DISCONNECT_WITHIN_MS = 40
 const SAMPLE_EVERY = 100
 
 interface Weight {
@@ -27,7 +30,7 @@ interface Weight {
 export async function soak(options: {
   readonly requests: number
   readonly warmUp: number
-  /** Share of requests whose client goes away. */
+  /** Share of requests whose client disconnects. */
   readonly disconnects: number
 }): Promise<unknown> {
   const dataDir = await mkdtemp(join(tmpdir(), 'circadian-soak-'))
@@ -42,7 +45,7 @@ export async function soak(options: {
   async function ask(index: number): Promise<void> {
     const leaves = random.uniform() < options.disconnects
     const controller = new AbortController()
-    if (leaves) void setTimeout(random.uniform() * PATIENCE_MS).then(() => controller.abort())
+    if (leaves) void setTimeout(random.uniform() * DISCONNECT_WITHIN_MS).then(() => controller.abort())
     try {
       const response = await fetch(`${service.origin}/solve`, {
         method: 'POST',
@@ -125,7 +128,7 @@ const LOAD = [
   'kv_kept_prompts',
 ]
 
-/** What the engine still has to do, from /metrics, once nothing changes any more (at most 5 s). */
+/** Remaining work of the engine from /metrics, read until it no longer changes (at most 5 s). */
 async function idleLoad({ origin }: RunningService): Promise<Record<string, number>> {
   let last = ''
   for (let attempt = 0; attempt < 25; attempt++) {
@@ -142,7 +145,7 @@ async function idleLoad({ origin }: RunningService): Promise<Record<string, numb
   throw new Error(`soak: expected an idle engine, got ${last} after 5 s`)
 }
 
-/** Least squares. */
+/** Slope of the least-squares line. */
 function slopeOf(x: readonly number[], y: readonly number[]): number {
   const middle = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   const [mx, my] = [middle(x), middle(y)]

@@ -1,13 +1,15 @@
-/** @file Milliseconds by name, of functions wrapped for it. */
+/** @file Stopwatch that sums the milliseconds spent in wrapped functions, by name. */
 
 export interface Stopwatch<Name extends string> {
   wrap<Args extends unknown[], Result>(name: Name, run: (...args: Args) => Result): (...args: Args) => Result
-  /** Calls that overlap count once: the time during which at least one was under way. */
+  /**
+   * Wraps an async function. Overlapping calls count once: the time during which at least one was running.
+   */
   wrapAsync<Args extends unknown[], Result>(
     name: Name,
     run: (...args: Args) => Promise<Result>,
   ): (...args: Args) => Promise<Result>
-  /** By name; `any` is the time during which any of them was under way. */
+  /** Milliseconds by name; `any` is the time during which any of them was running. */
   read(): Readonly<Record<string, number>>
   reset(): void
 }

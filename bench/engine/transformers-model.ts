@@ -1,10 +1,10 @@
-/** @file transformers.js on a model directory of this machine: greedy generation from the same ONNX file. */
+/** @file transformers.js on a local model directory: greedy generation from the same ONNX file. */
 
 import { basename, dirname } from 'node:path'
 import { AutoModelForCausalLM, env, Tensor } from '@huggingface/transformers'
 
 export interface TransformersModel {
-  /** Greedy answers of prompts in one `generate` call, padded on the left; EOS included. */
+  /** Returns greedy answers, EOS included, from one `generate` call with prompts padded on the left. */
   generate(prompts: readonly (readonly number[])[], maxNewTokens: number): Promise<number[][]>
 }
 

@@ -1,4 +1,4 @@
-/** @file The ways of answering that are compared, each without learning from what it is asked. */
+/** @file Arms of the comparison: ways of answering, each with learning off. */
 
 import type { SolveDefaults } from '#engine'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
@@ -15,7 +15,7 @@ export interface Arm {
 export const GREEDY: Arm = { name: 'greedy', ask: { strategy: 'greedy' } }
 export const LATENT_SEEK: Arm = { name: 'LatentSeek', ask: { strategy: 'latentseek' } }
 
-/** What days and nights may help by; drafts as the model profile says. */
+/** Arms that use the results of days and nights; the model profile decides how they draft. */
 export const MEMORY: Arm = { name: 'memory only', ask: { strategy: 'auto', weaver: false } }
 export const WEAVER: Arm = { name: 'weaver only', ask: { strategy: 'auto', retrieval: false } }
 export const BOTH: Arm = { name: 'both', ask: { strategy: 'auto' } }
@@ -30,8 +30,8 @@ export async function measureArm(world: World, arm: Arm, problems: readonly Prob
 }
 
 /**
- * Milliseconds of one request at a time. The arms take turns, so that all of them see the machine alike, and no problem is asked
- * twice, so that nobody is spared a prefill.
+ * Milliseconds of one request at a time, by arm. The arms take turns, so that all of them see the same
+ * machine load, and each problem is asked once, so that every request pays its prefill.
  */
 export async function measurePace(
   world: World,

@@ -1,4 +1,4 @@
-/** @file Curves: one memory at a time, one seed. */
+/** @file Curves over single settings, measured with one seed. */
 
 import type { Workbench } from '../quality/workbench.ts'
 import { type Curve, printCurve } from './curves/curve.ts'

@@ -1,4 +1,6 @@
-/** @file Day by day: what held-out problems get from memory and weaver, beside the draft and the search alone. */
+/**
+ * @file Figures on held-out problems day by day: memory and weaver, beside the draft and the search alone.
+ */
 
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import type { Plot } from '../report/plot.ts'
@@ -17,7 +19,7 @@ const LED = (['full', 'lazy'] as const).flatMap((draft) =>
 )
 const ARMS = [...BASELINES, ...LED]
 
-/** Of one day, by arm and seed. */
+/** Tallies of one day, by arm and seed. */
 interface Day {
   readonly arms: Map<string, (readonly Tally[])[]>
   readonly paces: Map<string, number[]>
@@ -38,7 +40,10 @@ interface DaysObserver extends Observer {
 
 export function observeDays({ heldOut, days: count, paced }: Sizes): DaysObserver {
   const days: Day[] = Array.from({ length: count + 1 }, () => ({
-    ...{ arms: new Map(), paces: new Map(), yesterday: [], nights: [] },
+    arms: new Map(),
+    paces: new Map(),
+    yesterday: [],
+    nights: [],
   }))
   return {
     async look({ world, seed, day, yesterday, night }) {
@@ -46,12 +51,12 @@ export function observeDays({ heldOut, days: count, paced }: Sizes): DaysObserve
       const problems = makeProblems({ split: 'heldout', count: heldOut, seed })
       const note = (name: string, tallies: readonly Tally[]) =>
         arms.set(name, [...(arms.get(name) ?? []), tallies])
-      // These two know no memory: they are the same every day.
+      // The baselines use no memory: they are the same every day.
       for (const arm of BASELINES) {
         const before = days[0]!.arms.get(arm.name)
         note(arm.name, day === 0 ? await measureArm(world, arm, problems) : before!.at(-1)!)
       }
-      // With nothing to be led by, all of these are the same.
+      // On day 0 there is no memory and no weaver, so all these arms are the same.
       const unled = day === 0 ? await measureArm(world, LED[0]!, problems) : null
       for (const arm of LED) note(arm.name, unled ?? (await measureArm(world, arm, problems)))
       const each = paced * ARMS.length
@@ -125,7 +130,7 @@ function printYesterdays(reports: readonly DaysReport[]): void {
   )
 }
 
-/** Accuracy and cost over days. */
+/** Plots of accuracy and cost over days. */
 export function plotDays(reports: readonly DaysReport[]): readonly Plot[] {
   const plotted = [
     [GREEDY.name, 'greedy'],
@@ -134,7 +139,7 @@ export function plotDays(reports: readonly DaysReport[]): readonly Plot[] {
     [withDraft(WEAVER, 'lazy').name, 'weaver'],
     [withDraft(BOTH, 'lazy').name, 'both'],
   ] as const
-  // One legend for all, where no line runs.
+  // Only the first plot has a legend, at a place without lines.
   const plot = (measure: Measure, label: string, legend: Plot['legend'] = null): Plot => ({
     title: `${label} on held-out problems`,
     x: { label: 'days and nights' },

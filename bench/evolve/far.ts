@@ -1,4 +1,4 @@
-/** @file Far from memory: families that nobody ever met, asked when days and nights are over. */
+/** @file Far from memory: problems of families that no day contained, asked after the last night. */
 
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { printTable } from '../report/table.ts'

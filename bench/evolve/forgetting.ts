@@ -23,7 +23,7 @@ const PHASES = [0, 1, 0]
 const LED = [MEMORY, WEAVER, BOTH]
 const HALVES = ['first half', 'second half']
 
-/** Every other family, so that each half has every convention. */
+/** Index of a problem's half: families alternate, so that each half has every convention. */
 const halfOf = ({ family }: Problem) => trainedFamilies.findIndex((trained) => trained.family === family) % 2
 
 /** The first `count` problems of half of the families. */
@@ -56,7 +56,7 @@ export async function measureForgetting(
     }
     await note(0, [LATENT_SEEK])
     for (const [index, half] of PHASES.entries()) {
-      // The last phase has problems of its own, not those of the first.
+      // Each phase has its own seed, so the last phase does not repeat the problems of the first.
       await world.live(problemsOf(half, { split: 'train', count: perDay, seed: seed + index * 10_000 }))
       nights.push(await world.sleep())
       await note(index + 1, LED)
@@ -70,7 +70,9 @@ function report(of: (phase: number, half: number, arm: string) => BySeed, nights
   const rows = [0, 1, 2, 3].flatMap((phase) =>
     HALVES.flatMap((asked, half) =>
       (phase === 0 ? [LATENT_SEEK] : LED).map(({ name }) => ({
-        ...{ phase, asked, arm: name },
+        phase,
+        asked,
+        arm: name,
         figures: figuresOf(of(phase, half, name)),
       })),
     ),
@@ -85,8 +87,10 @@ function report(of: (phase: number, half: number, arm: string) => BySeed, nights
       (['accuracy', 'firstPass'] as const).map((measure) => {
         const difference = differenceOf(of(phase, 0, name), of(1, 0, name), measure)
         return {
-          ...{ name: `${name}: ${measure} on the first half, day ${phase} against day 1`, aim: '>= 0' },
-          ...{ measured: show(difference), met: reaches(difference) },
+          name: `${name}: ${measure} on the first half, day ${phase} against day 1`,
+          aim: '>= 0',
+          measured: show(difference),
+          met: reaches(difference),
         }
       }),
     ),

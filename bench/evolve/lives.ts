@@ -1,4 +1,4 @@
-/** @file Memories that live through days and nights, and what looks at them in between. */
+/** @file Days and nights of one memory per seed, with observers called after each night. */
 
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import type { Workbench } from '../quality/workbench.ts'
@@ -8,24 +8,24 @@ import type { Sizes } from './sizes.ts'
 import { type Tally, tallyOf } from './tally.ts'
 import { freshWorld, type World } from './world.ts'
 
-/** A memory on the morning after its nth night; day 0 is before anything was remembered. */
+/** State of a memory after its nth night; day 0 is the empty memory. */
 interface Morning {
   readonly world: World
   readonly seed: number
   readonly day: number
   readonly isLast: boolean
-  /** The day before as it went: its problems were solved with what was known by then, and learned from. */
+  /** Tallies of the day before, solved with the memory and weaver of that day and learned from. */
   readonly yesterday: readonly Tally[]
   readonly night: Night | null
 }
 
 export interface Observer {
   look(morning: Morning): Promise<void>
-  /** Prints what was seen. @returns it, for the record */
+  /** Prints the report. @returns the report, for the records */
   report(): object
 }
 
-/** One life for each seed, with days of its own. */
+/** Runs days and nights once for each seed, each with problems of its own, and calls the observers. */
 export async function liveThrough(
   bench: Workbench,
   seeds: readonly number[],

@@ -1,4 +1,4 @@
-/** @file One night: the service's own consolidation of the weaver, run here and now. */
+/** @file One night: the service's own consolidation of the weaver, run in this process. */
 
 import { createArtifactStore, createConsolidationStore } from '#artifacts'
 import { createTrainer } from '#engine'
@@ -9,18 +9,20 @@ import type { Workbench } from '../quality/workbench.ts'
 export interface Night {
   readonly status: 'promoted' | 'rejected' | 'skipped'
   readonly reason: string | null
-  /** There were to train on. */
+  /** Number of episodes available for training. */
   readonly episodes: number
   readonly seconds: number
-  /** Most memory that the training process had in use; null when there was nothing to train. */
+  /** Peak memory of the training process; null when nothing was trained. */
   readonly trainerMiB: number | null
-  /** Share of the squared shift that the candidate explains on questions it never saw; null when there is none. */
+  /**
+   * Share of the squared shift that the candidate explains on held-out questions; null without a candidate.
+   */
   readonly explained: number | null
 }
 
 const MIB = 2 ** 20
 
-/** What is promoted is active from here on; whoever serves has to look. */
+/** Runs a consolidation. A promoted weaver is active afterwards; the caller refreshes its watcher. */
 export async function holdNight({ engine, database, episodes, logger }: Workbench): Promise<Night> {
   const consolidations = createConsolidationStore({ database })
   const { fingerprint } = engine.model
@@ -34,15 +36,22 @@ export async function holdNight({ engine, database, episodes, logger }: Workbenc
     return { ...trainer, close }
   }
   const { id } = await consolidations.request({
-    ...{ fingerprint, kinds: ['weaver'], force: true, trigger: 'request' },
+    fingerprint,
+    kinds: ['weaver'],
+    force: true,
+    trigger: 'request',
   })
   const started = performance.now()
   await consolidate(
     {
-      ...{ consolidations, episodes, logger, startTrainer, codeVersion: 'bench' },
+      consolidations,
+      episodes,
+      logger,
+      startTrainer,
+      codeVersion: 'bench',
       artifacts: createArtifactStore({ database }),
       training: createTrainingStore({ database }),
-      // The model that serves is the judge as well; it stays.
+      // The replay uses the serving engine, which stays open.
       openReplayEngine: async () => ({ engine, close: async () => {} }),
     },
     id,

@@ -1,6 +1,6 @@
 /**
- * @file Poisoning: a share of the episodes is a liar's, whose reward is highest where the answer is wrong. The same days and
- * nights are lived with and without it.
+ * @file Poisoning: a share of the episodes comes from a liar, whose reward is highest for wrong answers. The
+ * same days and nights take place with and without these episodes.
  */
 
 import type { Judge } from '#algorithms'
@@ -19,10 +19,12 @@ import { freshWorld, type World } from './world.ts'
 
 const LED = [MEMORY, WEAVER, BOTH]
 
-/** Nobody's at all, anybody's, or all of one family, which is the worst that so few can do. */
+/** Families that the liar attacks. One family is the worst that so few episodes can do. */
 const ATTACKS = ['none', 'any family', 'one family'] as const
 type Attack = (typeof ATTACKS)[number]
-/** Its convention is the third choice of the model: without help it is answered wrongly. */
+/**
+ * Attacked family. Its convention is the model's third choice, so without help the model answers it wrongly.
+ */
 const TARGET_FAMILY = 'workshop'
 
 interface Attacked {
@@ -68,7 +70,7 @@ async function live(
   }
 }
 
-/** What each day is lied about. */
+/** Problems of the liar, by day. */
 function liesAbout(
   attack: Attack,
   count: number,
@@ -83,8 +85,9 @@ function liesAbout(
 }
 
 /**
- * The liar is served like anybody else, in the same tenant, but every answer is judged by it: a wrong one gets the highest
- * reward. So its episodes hold latents that do lead to wrong answers. @returns how many were admitted
+ * Adds the liar's episodes. The liar is served like other callers, in the same tenant, but its own judge
+ * gives the highest reward to wrong answers. So its episodes hold latents that lead to wrong answers.
+ * @returns number admitted
  */
 async function inject({ episodes, logger }: Workbench, world: World, problems: readonly Problem[]) {
   const answers = new Map(problems.map(({ question, answer }) => [question, answer]))
@@ -114,7 +117,9 @@ function createLyingJudge(right: string | null): Judge {
 function report(lived: Readonly<Record<Attack, Attacked>>) {
   const rows = ATTACKS.flatMap((attack) =>
     LED.map(({ name }) => ({
-      ...{ attack, injected: lived[attack].injected, arm: name },
+      attack,
+      injected: lived[attack].injected,
+      arm: name,
       figures: figuresOf(lived[attack].arms.get(name)!),
       ofTarget: figuresOf(lived[attack].ofTarget.get(name)!).accuracy,
     })),

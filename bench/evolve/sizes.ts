@@ -1,17 +1,18 @@
-/** @file How much of everything is measured, in one place. */
+/** @file Sizes of all measurements of the bench of days and nights. */
 
-/** Never used to choose a default. */
+/** Seeds of the published figures; none was used to choose a default. */
 export const PUBLISHED_SEEDS = [20261121, 20261122, 20261123]
 
 export interface Sizes {
-  /** Problems that are held out, the same ones every day. */
+  /** Held-out problems, the same ones every day. */
   readonly heldOut: number
   readonly days: number
   readonly perDay: number
-  /** Problems that every arm is timed on, each day. */
+  /** Problems on which every arm is timed, each day. */
   readonly paced: number
+  /** Problems of unseen families. */
   readonly far: number
-  /** Of each half of the families, held out. */
+  /** Held-out problems of each half of the families. */
   readonly perHalf: number
   /** Days of honest episodes before a poisoned memory is compared with a clean one. */
   readonly poisonedDays: number
@@ -21,21 +22,24 @@ export interface Sizes {
 }
 
 export interface CurveSizes {
-  /** Timed one at a time. */
+  /** Retrievals timed one at a time. */
   readonly retrievals: number
-  /** Problems remembered where a curve needs a memory, and held-out problems at every point. */
+  /** Problems stored where a curve needs a memory. */
   readonly remembered: number
+  /** Held-out problems at every point. */
   readonly heldOut: number
-  /** A stream that is learned from as it comes, in bins of `bin` problems. */
+  /** Problems of the stream that is learned from as it comes. */
   readonly stream: number
+  /** Problems per bin of the stream. */
   readonly bin: number
   readonly memory: readonly number[]
   readonly topK: readonly number[]
   readonly latents: readonly number[]
   readonly minSimilarity: readonly number[]
   readonly marginSteps: readonly number[]
-  /** Problems between two nights; `nightly` problems in all. */
+  /** Numbers of problems between two nights. */
   readonly intervals: readonly number[]
+  /** Total problems at each interval. */
   readonly nightly: number
 }
 
@@ -64,7 +68,7 @@ export const FULL: Sizes = {
   },
 }
 
-/** Enough to see that it runs. */
+/** Sizes of `--quick`: enough to see that the bench runs. */
 export const QUICK: Sizes = {
   heldOut: 16,
   days: 1,

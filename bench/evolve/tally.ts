@@ -1,16 +1,18 @@
-/** @file How one problem went, and what many of them say together. */
+/** @file Measures of one problem, and their means with standard errors over many problems. */
 
 import { isRight, type Solved } from '../quality/measure.ts'
 import { mean } from '../report/statistics.ts'
 
-/** Of one problem. */
+/** Measures of one problem. */
 export interface Tally {
   readonly accuracy: number
-  /** Right without an optimiser step. */
+  /** 1 if right without an optimiser step, else 0. */
   readonly firstPass: number
-  /** Optimiser steps, new answers judged after the draft, tokens decoded. */
+  /** Optimiser steps. */
   readonly steps: number
+  /** New answers judged after the draft. */
   readonly evaluations: number
+  /** Tokens decoded. */
   readonly generatedTokens: number
 }
 
@@ -40,13 +42,13 @@ export function tallyOf(solved: Solved): Tally {
 export interface Figure {
   readonly value: number
   readonly n: number
-  /** Over the problems of all seeds, which are taken as one sample. */
+  /** Standard error over the problems of all seeds, taken as one sample. */
   readonly overProblems: number
-  /** Over the means of the seeds; null where there is but one. */
+  /** Standard error over the means of the seeds; null for a single seed. */
   readonly overSeeds: number | null
 }
 
-/** Problems of several seeds, by seed. */
+/** Tallies of several seeds, by seed. */
 export type BySeed = readonly (readonly Tally[])[]
 
 export type Figures = Readonly<Record<Measure, Figure>>
@@ -80,12 +82,12 @@ function errorOfMean(values: readonly number[]): number {
   return Math.sqrt(variance / values.length)
 }
 
-/** The larger of the two: what a comparison has to beat. */
+/** The larger of the two standard errors, which a comparison has to beat. */
 export function standardErrorOf({ overProblems, overSeeds }: Figure): number {
   return Math.max(overProblems, overSeeds ?? 0)
 }
 
-/** A mean, and in brackets its standard errors over problems and over seeds. */
+/** Formats a mean with, in brackets, its standard errors over problems and over seeds. */
 export function show({ value, overProblems, overSeeds }: Figure): string {
   const digits = Math.abs(value) >= 10 ? 1 : 3
   const errors = [overProblems, ...(overSeeds === null ? [] : [overSeeds])]

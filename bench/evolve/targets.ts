@@ -1,4 +1,4 @@
-/** @file What was aimed at, beside what was measured. */
+/** @file Aims of the bench beside the measured figures. */
 
 import { printTable } from '../report/table.ts'
 import { type BySeed, differenceOf, type Figure, figuresOf, show, standardErrorOf } from './tally.ts'
@@ -10,7 +10,7 @@ export interface Target {
   readonly met: 'yes' | 'within noise' | 'no'
 }
 
-/** Not below `least` but for noise: two standard errors. */
+/** Whether a difference reaches `least`; `within noise` up to two standard errors below it. */
 export function reaches(difference: Figure, least = 0): Target['met'] {
   if (difference.value >= least) return 'yes'
   return difference.value + 2 * standardErrorOf(difference) >= least ? 'within noise' : 'no'
@@ -24,7 +24,7 @@ export function printTargets(targets: readonly Target[]): void {
   )
 }
 
-/** At the end of the last day. */
+/** Compares the arms after the last night with the aims, and prints the comparison. */
 export function judgeEvolution(arms: {
   readonly greedy: BySeed
   readonly latentSeek: BySeed

@@ -1,4 +1,4 @@
-/** @file A memory that starts empty, what nights make of it, and solvers that have both. */
+/** @file A memory that starts empty, the weavers that its nights train, and solvers that use both. */
 
 import { createArtifactStore } from '#artifacts'
 import type { Engine, SolveDefaults } from '#engine'
@@ -13,20 +13,24 @@ import { holdNight, type Night } from './night.ts'
 
 export interface World extends AsyncDisposable {
   readonly engine: Engine
-  /** As served now, with `changes` to the profile's defaults. */
+  /** Solver with the active versions of now and `changes` to the profile's defaults. */
   solver(changes?: Partial<SolveDefaults>): Solver
-  /** A day: problems are solved without their answers, remembered, and labelled by what the model thinks of itself. */
+  /**
+   * Lives a day: solves problems without their answers and stores them as episodes labelled by self-reward.
+   */
   live(problems: readonly Problem[], ask?: Partial<Ask>): Promise<readonly Solved[]>
-  /** A night: a weaver is trained on what is remembered, and serves from here on if the gate lets it. */
+  /** Holds a night: trains a weaver on the episodes, active from then on if the gate promotes it. */
   sleep(): Promise<Night>
-  /** Marks episodes as ready to be learned from. */
+  /** Labels and indexes episodes, so that nights can train on them. */
   index(ids: readonly (string | null)[]): Promise<void>
 }
 
-/** Nobody else trains here: what serves changes after a night, and is looked for then. */
+/**
+ * Poll interval that never elapses: active versions change only after a night, which refreshes them itself.
+ */
 const NEVER = 2 ** 31 - 1
 
-/** Everything that was remembered or learned before is gone. `changes` hold for its days, its nights and its solvers. */
+/** Deletes all episodes and artifacts. `changes` apply to the new world's days, nights and solvers. */
 export async function freshWorld(bench: Workbench, changes: Partial<SolveDefaults> = {}): Promise<World> {
   await bench.database.pool.query('truncate episodes, outbox, consolidations, artifacts cascade')
   const engine = withDefaults(bench.engine, changes)
@@ -45,7 +49,9 @@ export async function freshWorld(bench: Workbench, changes: Partial<SolveDefault
     index,
     async live(problems, ask = {}) {
       const solved = await solveAll(solver(), problems, {
-        ...{ strategy: 'auto', learn: true, explain: false },
+        strategy: 'auto',
+        learn: true,
+        explain: false,
         ...ask,
       })
       await index(solved.map(({ solution }) => solution.episodeId))

@@ -1,4 +1,7 @@
-/** @file Latent Thinking Optimization: a latent reward model is trained as the service trains it, then selects among samples. */
+/**
+ * @file Latent Thinking Optimization: trains a reward model as the service does, then selects among samples
+ * by it.
+ */
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,14 +28,14 @@ export interface LtoOptions {
   readonly quick: boolean
   /** Whether to sweep N, beta and layers, and to train on some families and test on others. */
   readonly curves: boolean
-  /** Folder for the curves; null: none are written. */
+  /** Folder for the curves; null writes none. */
   readonly docs: string | null
 }
 
-/** N of the headline figures. */
+/** Samples per problem behind the headline figures. */
 const N = 8
-/** The largest N of the curves. */
-const MOST = 32
+/** Largest number of samples per problem in the curves. */
+const MAX_SAMPLES = 32
 
 export async function measureLto(bench: Workbench, { count, taught, seed, quick, curves, docs }: LtoOptions) {
   const { engine } = bench
@@ -59,7 +62,7 @@ export async function measureLto(bench: Workbench, { count, taught, seed, quick,
     N,
   )
 
-  const most = curves && !quick ? MOST : N
+  const most = curves && !quick ? MAX_SAMPLES : N
   const sampled = await scoreSamples(await drawSamples(engine, problems, most), rewardModel)
   const options = { count: N, beta, greedy, solved }
   const selection = measureSelection(sampled, options)

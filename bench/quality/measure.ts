@@ -1,17 +1,17 @@
-/** @file One arm of the quality bench: every problem solved once, and what that says. */
+/** @file One arm of the quality bench: solves every problem once and summarises the solutions. */
 
 import type { Solution, SolveRequest, Solver } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { concurrently } from '../concurrently.ts'
 import { mean, quantile, standardError } from '../report/statistics.ts'
 
-/** As many requests at once as the engine batches well; changes the time, not the answers. */
+/** Requests at once: a number that the engine batches well. It changes the time, not the answers. */
 const CONCURRENCY = 16
 
 export interface Solved {
   readonly problem: Problem
   readonly solution: Solution
-  /** Wall clock among `CONCURRENCY` others. */
+  /** Wall-clock milliseconds with `CONCURRENCY` requests at once. */
   readonly ms: number
 }
 
@@ -19,10 +19,13 @@ export interface Arm {
   readonly n: number
   readonly accuracy: number
   readonly standardError: number
-  /** Optimiser updates, new answers judged after the draft, tokens decoded and tokens fed to the judge; per problem. */
+  /** Optimiser updates per problem. */
   readonly steps: number
+  /** New answers judged after the draft, per problem. */
   readonly evaluations: number
+  /** Tokens decoded, per problem. */
   readonly generatedTokens: number
+  /** Tokens fed to the judge, per problem. */
   readonly rewardTokens: number
   /** Share of problems answered without an optimiser update. */
   readonly withoutStep: number
@@ -32,7 +35,10 @@ export interface Arm {
 
 export type Ask = Partial<SolveRequest> & Pick<SolveRequest, 'strategy'>
 
-/** Solves every problem, seeded by its index, nothing kept unless asked for; `told`: with its answer as the reference. */
+/**
+ * Solves every problem, seeded by its index; stores nothing unless `ask` says so. `told` adds the answer as
+ * the reference.
+ */
 export function solveAll(
   solver: Solver,
   problems: readonly Problem[],
@@ -44,14 +50,12 @@ export function solveAll(
     const started = performance.now()
     const solution = await solver.solve(
       {
-        ...{
-          tenantId: 'bench',
-          question: problem.question,
-          learn: false,
-          explain: true,
-          seed: index,
-          ...ask,
-        },
+        tenantId: 'bench',
+        question: problem.question,
+        learn: false,
+        explain: true,
+        seed: index,
+        ...ask,
         ...(told && { reference: problem.answer }),
       },
       { signal },
@@ -64,7 +68,7 @@ export function isRight({ problem, solution }: Solved): boolean {
   return solution.answer === problem.answer
 }
 
-/** `answered` replaces the returned answer where a control looks at another one. */
+/** Means over the solutions. `right` decides whether a solution counts as correct. */
 export function summarise(solved: readonly Solved[], right: (one: Solved) => boolean = isRight): Arm {
   const of = (value: (solution: Solution) => number) => mean(solved.map(({ solution }) => value(solution)))
   const accuracy = mean(solved.map((one) => Number(right(one))))

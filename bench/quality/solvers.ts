@@ -1,4 +1,6 @@
-/** @file Solvers of the quality bench: the product's own, with another profile, another reward or a control strategy. */
+/**
+ * @file Solvers of the quality bench: the product's solver with another profile, reward or control strategy.
+ */
 
 import type { Engine, SolveDefaults } from '#engine'
 import type { EpisodeStore } from '#episodes'
@@ -11,18 +13,19 @@ import { bestOfSamples, gaussianKick } from './control-strategies.ts'
 const logger = { warn: (details: object, message: string) => console.warn(message, details) }
 
 export interface Variants {
-  /** As served. */
+  /** The solver as served. */
   readonly plain: Solver
-  /** With `changes` to the profile's defaults. */
+  /** Solver with `changes` to the profile's defaults. */
   tuned(changes: Partial<SolveDefaults>): Solver
-  /** Knows the answers: an upper bound, never a product claim. */
+  /** Solver whose judge knows the answers: an upper bound, never a product claim. */
   readonly perfect: Solver
-  /** Reward -1 whatever the answer, `steps` updates. */
+  /** Solver whose reward is always -1, with `steps` updates. */
   constant(steps: number): Solver
+  /** Solver with a random reward. */
   readonly random: Solver
-  /** `majority` is best-of-N by the same reward. */
+  /** Solver whose `majority` is best-of-N by the same reward. */
   readonly bestOf: Solver
-  /** `latentseek` is one Gaussian kick. */
+  /** Solver whose `latentseek` is one Gaussian kick. */
   kick(sigma: number): Solver
 }
 
@@ -47,7 +50,7 @@ export function createVariants(
   }
 }
 
-/** As served once a night has taught it something. */
+/** Solver as served with the trained models `learned`, without memory. */
 export function createSelector(engine: Engine, learned: ActiveModels): Solver {
   return createSolver({ engine, episodes: null, logger, activeModels: () => learned })
 }

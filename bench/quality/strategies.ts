@@ -1,4 +1,4 @@
-/** @file What latent search and memory are worth, beside everything that they must beat. */
+/** @file Quality of latent search and memory, beside the baselines and controls that they must beat. */
 
 import type { SolveDefaults } from '#engine'
 import { makeProblems, type Problem } from '../../models/order-of-operations/problems.ts'
@@ -10,7 +10,7 @@ import type { Workbench } from './workbench.ts'
 
 export interface StrategiesOptions {
   readonly count: number
-  /** Problems of the day before, which memory knows. */
+  /** Number of problems stored in memory before `auto` is measured. */
   readonly remembered: number
   readonly seed: number
   /** Whether to sweep iterations, rho and lr. */

@@ -1,4 +1,6 @@
-/** @file What a quality bench works on: the bundled model, and a database of its own that goes with it. */
+/**
+ * @file Engine and database of a quality bench: the bundled model and a temporary database, closed together.
+ */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,7 +19,7 @@ export interface Workbench extends AsyncDisposable {
   readonly logger: Logger
 }
 
-/** An embedded database in a temporary folder, migrated and empty, and the bundled model on the CPU. */
+/** Opens a migrated, empty embedded database in a temporary folder, and the bundled model on the CPU. */
 export async function openWorkbench(): Promise<Workbench> {
   const logger = pino({ level: 'warn' })
   const parts = new AsyncDisposableStack()

@@ -1,4 +1,4 @@
-/** @file Rows of numbers as CSV, beside the plots made of them. */
+/** @file Rows of numbers as CSV, stored beside the plots that show them. */
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'

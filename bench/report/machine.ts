@@ -1,4 +1,6 @@
-/** @file Where a figure was measured: printed with every bench, stored with every `--json`. */
+/**
+ * @file Machine, versions, commit and date of a run: printed by every bench and stored by every `--json`.
+ */
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'

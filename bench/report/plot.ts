@@ -7,7 +7,7 @@ interface Series {
 
 interface Axis {
   readonly label: string
-  /** Logarithmic, to base 2 or 10; linear from zero unless given. */
+  /** Base of a logarithmic axis; if omitted, the axis is linear from zero. */
   readonly log?: 2 | 10
 }
 
@@ -16,23 +16,29 @@ export interface Plot {
   readonly x: Axis
   readonly y: Axis
   readonly series: readonly Series[]
-  /** Vertical lines with a word beside them. */
+  /** Vertical lines, each with a label. */
   readonly marks?: readonly { readonly x: number; readonly label: string }[]
-  /** Where the names of several series begin, in shares of the plot from its top left, which they stand in unless given; null: nowhere. */
+  /**
+   * Place of the legend of several series, in shares of the plot from its top left, the default; null draws
+   * none.
+   */
   readonly legend?: { readonly x: number; readonly y: number } | null
 }
 
-/** Of all plots of one picture, which stand side by side. */
+/** Size of one plot; the plots of a picture stand side by side. */
 const WIDTH = 460
 const HEIGHT = 320
 const MARGIN = { left: 66, right: 18, top: 40, bottom: 50 }
 const COLOURS = ['#0060a8', '#c8500a', '#2e8540', '#8a3ab0', '#8c6d00']
 const INK = '#333333'
 const GRID = '#dddddd'
-/** Keeps lines from running through words. */
+/** White outline of text, so that lines do not cross letters. */
 const HALO = 'stroke="#ffffff" stroke-width="5" paint-order="stroke"'
 
-/** Draws plots side by side; points that are not finite, or not above zero on a logarithmic axis, are left out. */
+/**
+ * Draws plots side by side; points that are not finite, or not above zero on a logarithmic axis, are
+ * omitted.
+ */
 export function drawPlots(plots: readonly Plot[]): string {
   const width = WIDTH * plots.length
   return [
@@ -45,7 +51,7 @@ export function drawPlots(plots: readonly Plot[]): string {
 
 interface Scale {
   readonly ticks: readonly number[]
-  /** Position in [0, 1]. */
+  /** Position of a value in [0, 1]. */
   at(value: number): number
 }
 
@@ -114,7 +120,7 @@ function scaleOf({ log }: Axis, values: readonly number[]): Scale {
   return { ticks, at: (value) => value / top }
 }
 
-/** The next of 1, 2, 5, 10, ... times a power of ten. */
+/** Rounds up to the next of 1, 2, 5, 10 times a power of ten. */
 function niceStep(step: number): number {
   const base = 10 ** Math.floor(Math.log10(step > 0 ? step : 1))
   return ([1, 2, 5].find((factor) => factor * base >= step) ?? 10) * base

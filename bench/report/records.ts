@@ -1,4 +1,6 @@
-/** @file Results of a bench as JSON lines: the form of every `--json FILE` and of the files in bench/results. */
+/**
+ * @file Results of a bench as JSON lines: the form of every `--json FILE` and of the files in bench/results.
+ */
 
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Machine } from './machine.ts'

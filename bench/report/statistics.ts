@@ -1,4 +1,4 @@
-/** @file The few statistics that the benches print. */
+/** @file Statistics that the benches print. */
 
 export function mean(values: readonly number[]): number {
   return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length
@@ -9,7 +9,7 @@ export function standardError(proportion: number, n: number): number {
   return Math.sqrt((proportion * (1 - proportion)) / n)
 }
 
-/** Linear interpolation between order statistics; `q` in [0, 1]. */
+/** Quantile by linear interpolation between order statistics; `q` in [0, 1]. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const at = (sorted.length - 1) * q
@@ -18,7 +18,10 @@ export function quantile(values: readonly number[], q: number): number {
   return low + (high - low) * (at - Math.floor(at))
 }
 
-/** Area under the ROC curve of scores against labels: P(score of a right one > of a wrong one), ties count half. */
+/**
+ * Area under the ROC curve of scores against labels: P(score of a positive > score of a negative); ties
+ * count half.
+ */
 export function areaUnderCurve(
   scored: readonly { readonly score: number; readonly label: boolean }[],
 ): number {

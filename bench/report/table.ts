@@ -1,4 +1,4 @@
-/** @file Plain Markdown tables, so that what a bench prints can be pasted into docs as it stands. */
+/** @file Plain Markdown tables, so that the output of a bench can be pasted into docs unchanged. */
 
 export type Cell = string | number
 

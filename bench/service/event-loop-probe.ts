@@ -1,4 +1,7 @@
-/** @file Preloaded into the service under test (`node --import`): tells its parent how late its event loop runs. */
+/**
+ * @file Probe preloaded into the service under test (`node --import`): reports event-loop delays to the
+ * parent.
+ */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 

@@ -10,16 +10,16 @@ import type { EventLoopDelay } from './event-loop-probe.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** A night would train beside what is timed. */
+/** Switches nights off: training would disturb the timing. */
 const NO_NIGHTS = { NIGHT_EVERY_EPISODES: '0' }
 
 export interface RunningService {
   readonly origin: string
   readonly pid: number
-  /** From spawn to the first 200 of `/readyz`. */
+  /** Milliseconds from spawn to the first 200 of `/readyz`. */
   readonly readyMs: number
   solve(body: Partial<SolveRequest>): Promise<Solution>
-  /** Of the API process, since the last call. */
+  /** Delays of the API's event loop since the last call. */
   eventLoopDelay(): Promise<EventLoopDelay>
   stop(): Promise<void>
 }
@@ -75,7 +75,7 @@ export async function startService(dataDir: string, logLevel = 'warn'): Promise<
 async function ready(origin: string, service: ChildProcess): Promise<void> {
   for (;;) {
     if (service.exitCode !== null)
-      throw new Error(`service: expected it to start, got exit ${service.exitCode}`)
+      throw new Error(`service: expected it to become ready, got exit ${service.exitCode}`)
     const response = await fetch(`${origin}/readyz`).catch(() => null)
     await response?.arrayBuffer()
     if (response?.ok) return

@@ -1,10 +1,10 @@
-/** @file The most memory that a process has had in use. */
+/** @file Peak resident memory of a process. */
 
 import { readFileSync } from 'node:fs'
 
 /**
- * In MiB, from Linux; NaN elsewhere. Not what getrusage says: that counts what a parent held when it started the process, and
- * the parent here holds the data.
+ * Returns MiB from Linux's VmHWM; NaN on other systems. getrusage would also count the memory that the
+ * parent held when it started the process, and the parent here holds the data.
  */
 export function peakMemoryMiB(pid: number): number {
   try {

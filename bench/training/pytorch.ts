@@ -1,4 +1,4 @@
-/** @file The other side: reward_model.py in a process of its own. */
+/** @file PyTorch's side of the comparison: reward_model.py in a process of its own. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 export interface PyTorch {
   readonly version: string
   readonly pid: number
-  /** Reads the data and builds the network, at the first epoch. */
+  /** Trains one epoch. The first call also reads the data and builds the network. */
   train(
     batches: readonly (readonly number[])[],
     losses: boolean,
@@ -16,7 +16,9 @@ export interface PyTorch {
   close(): Promise<void>
 }
 
-/** Starts it with the files of `folder`; null where that Python cannot be started or has no PyTorch. */
+/**
+ * Starts PyTorch on the files of `folder`. @returns null when `python` cannot be started or has no PyTorch
+ */
 export async function startPyTorch(python: string, folder: string, threads: number): Promise<PyTorch | null> {
   const child = spawn(python, [join(import.meta.dirname, 'reward_model.py'), folder], {
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -18,20 +18,21 @@ export interface Comparison {
   readonly python: string
   readonly threads: number
   readonly epochs: number
-  /** Epochs of them that are not counted. */
+  /** Number of first epochs that are not counted. */
   readonly warmUp: number
   readonly dropout: number
-  /** Fetch the loss of every step, which times nothing. */
+  /** Whether to fetch the loss of every step; the times are then meaningless. */
   readonly withLosses: boolean
   readonly logger: Logger
 }
 
 interface Side {
-  /** Of each epoch, the warm-up left out. */
+  /** Seconds of each epoch after the warm-up. */
   readonly seconds: readonly number[]
   readonly median: number
+  /** Peak memory of the training process. */
   readonly peakMiB: number
-  /** Beyond what the process held before it was given data. */
+  /** Peak memory beyond the memory of the process before it had data. */
   readonly trainingMiB: number
   readonly losses: readonly number[]
 }
@@ -43,8 +44,8 @@ export interface Compared {
 }
 
 /**
- * Ours is the loop that the service trains by, in a trainer of its own, dropout masks and all; after every epoch PyTorch trains on the
- * same batches in the same order, so that whatever else the machine does falls on both.
+ * Trains with the service's own loop in a trainer process, including dropout masks. After every epoch
+ * PyTorch trains on the same batches in the same order, so that other load on the machine falls on both.
  */
 export async function sideBySide(workload: Workload, comparison: Comparison): Promise<Compared> {
   const { threads, epochs, warmUp, dropout, withLosses, logger } = comparison
@@ -63,7 +64,7 @@ export async function sideBySide(workload: Workload, comparison: Comparison): Pr
   const theirs = { seconds: [] as number[], losses: [] as number[] }
   const batches: number[][] = []
   try {
-    // The first epoch, which is not counted, has loading the graph in it.
+    // The first epoch includes loading the graph; the warm-up drops it.
     let started = performance.now()
     await trainEpochs(
       watchSteps(trainer, withLosses, (rows, loss) => {
@@ -124,7 +125,7 @@ export async function sideBySide(workload: Workload, comparison: Comparison): Pr
   }
 }
 
-/** The runner, and what passes through it: the rows of each step, and its loss where that is asked for. */
+/** Wraps `runner`: calls `onStep` with the rows of each step, and with its loss when `withLosses`. */
 function watchSteps(
   runner: GraphRunner,
   withLosses: boolean,

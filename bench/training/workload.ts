@@ -1,4 +1,4 @@
-/** @file What both sides train: a network, answers to train it on, and the files that the other side reads. */
+/** @file Workload of both sides: a network, answers to train it on, and the files that PyTorch reads. */
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ export interface Size {
   readonly examples: number
 }
 
-/** The hidden widths are those that training chooses by itself for thoughts of these widths. */
+/** Sizes of the comparison. Training chooses these hidden widths by itself for thoughts of these widths. */
 export const SIZES: readonly Size[] = [
   { name: 'bundled', layers: 5, width: 128, hidden: 32, examples: 4500 },
   { name: 'larger', layers: 29, width: 1024, hidden: 256, examples: 512 },
@@ -29,16 +29,16 @@ export interface Workload {
   readonly answers: Answers
 }
 
-/** The defaults of training a reward model. */
+/** Default options of reward-model training. */
 export const OPTIONS = { batch: 64, lr: 1e-3, weightDecay: 0.1, dropout: 0.2 }
 
 /**
- * Random thoughts, right where a hidden direction says so. Every eighth ends a layer early and some labels weigh less, so that
- * masks and weights are at work.
+ * Creates random thoughts; a planted direction decides which are right. Every eighth ends a layer early and
+ * some labels weigh less, so that masks and weights take part.
  */
 export function createWorkload({ layers, width, hidden, examples }: Size, seed: number): Workload {
   const random = createRandom(seed)
-  // Sums of three uniforms are round enough, and fast.
+  // A sum of three uniforms is close enough to a Gaussian, and fast.
   const bell = () => 2 * (random.uniform() + random.uniform() + random.uniform()) - 3
   const direction = Float32Array.from({ length: width }, bell)
   const thoughts = Array.from({ length: examples }, (_, index) => {
@@ -50,8 +50,13 @@ export function createWorkload({ layers, width, hidden, examples }: Size, seed: 
     return along / Math.sqrt(width) + 0.5 * bell() > 0 ? 1 : 0
   })
   const architecture: RewardArchitecture = {
-    ...{ kind: 'transformer', layers, width, hidden },
-    ...{ heads: 4, blocks: 2, feedForward: 2 * hidden },
+    kind: 'transformer',
+    layers,
+    width,
+    hidden,
+    heads: 4,
+    blocks: 2,
+    feedForward: 2 * hidden,
   }
   return {
     architecture,
@@ -65,7 +70,7 @@ export function createWorkload({ layers, width, hidden, examples }: Size, seed: 
   }
 }
 
-/** Writes tensors as raw little-endian float32 and what they are as data.json. */
+/** Writes the tensors as raw little-endian float32, and their names, files and shapes as data.json. */
 export async function writeWorkload(
   folder: string,
   { architecture, standard, initial, answers }: Workload,

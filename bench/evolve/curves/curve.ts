@@ -1,20 +1,20 @@
-/** @file One thing is varied, the rest stays: the points of a curve, printed as a table. */
+/** @file Points of a curve over one varied setting, printed as a table. */
 
 import { type Cell, printTable } from '../../report/table.ts'
 import { FIGURE_HEADER, type Figures, figureCells } from '../tally.ts'
 
 export interface Point {
-  /** What is varied. */
+  /** Value of the varied setting. */
   readonly at: number | string
   readonly arm: string
   readonly figures: Figures
-  /** What else was measured there. */
+  /** Further figures of the point. */
   readonly more?: Readonly<Record<string, Cell>>
 }
 
 export interface Curve {
   readonly title: string
-  /** What is varied, in words. */
+  /** Name of the varied setting. */
   readonly over: string
   readonly points: readonly Point[]
 }

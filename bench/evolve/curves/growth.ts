@@ -1,4 +1,6 @@
-/** @file How fast a memory learns, what its size is worth and what it costs, by day and by night. */
+/**
+ * @file Curves over the size of the memory: speed of learning, accuracy, retrieval time and cost of a night.
+ */
 
 import { makeProblems } from '../../../models/order-of-operations/problems.ts'
 import type { Workbench } from '../../quality/workbench.ts'
@@ -10,7 +12,7 @@ import { figuresOf, tallyOf } from '../tally.ts'
 import { freshWorld, type World } from '../world.ts'
 import type { Curve, Point } from './curve.ts'
 
-/** Test, then learn: every problem is new, and remembered at once. No night comes between. */
+/** Test, then learn: every problem is new and stored at once. No night takes place. */
 export async function measureStream(
   bench: Workbench,
   seed: number,
@@ -32,7 +34,10 @@ export async function measureStream(
   return { title: 'Test, then learn: within one day, no night', over: 'problems', points }
 }
 
-/** Held-out problems by what is remembered; and the night after each size, from a weaver of the size before. */
+/**
+ * Figures on held-out problems by memory size, and a night at each size that starts from the previous size's
+ * weaver.
+ */
 export async function measureMemory(bench: Workbench, seed: number, sizes: CurveSizes) {
   await using world = await freshWorld(bench)
   const heldOut = makeProblems({ split: 'heldout', count: sizes.heldOut, seed })
@@ -46,7 +51,9 @@ export async function measureMemory(bench: Workbench, seed: number, sizes: Curve
     const figures = figuresOf([await measureArm(world, MEMORY, heldOut)])
     const retrievalMs = await timeRetrieval(world, seed, sizes.retrievals)
     points.push({
-      ...{ at: size, arm: MEMORY.name, figures },
+      at: size,
+      arm: MEMORY.name,
+      figures,
       more: { 'retrieval p50 ms': quantile(retrievalMs, 0.5), 'p99 ms': quantile(retrievalMs, 0.99) },
     })
     if (size > 0) nights.push(await world.sleep())
@@ -62,7 +69,7 @@ export async function measureMemory(bench: Workbench, seed: number, sizes: Curve
   return { curve, nights }
 }
 
-/** Milliseconds, one request at a time. */
+/** Milliseconds of each retrieval, one request at a time. */
 async function timeRetrieval(world: World, seed: number, count: number): Promise<readonly number[]> {
   const problems = makeProblems({ split: 'heldout', count, seed: seed + 1000 })
   const solver = world.solver()

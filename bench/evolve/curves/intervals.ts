@@ -1,4 +1,4 @@
-/** @file T, the problems between two nights, at the same number of problems in all. */
+/** @file Curve over T, the number of problems between two nights, at a fixed total of problems. */
 
 import { makeProblems } from '../../../models/order-of-operations/problems.ts'
 import type { Workbench } from '../../quality/workbench.ts'
@@ -8,7 +8,7 @@ import { figuresOf, tallyOf } from '../tally.ts'
 import { freshWorld } from '../world.ts'
 import type { Curve, Point } from './curve.ts'
 
-/** Days know the weaver alone: what memory does between nights would hide what nights do. */
+/** Days use the weaver without memory, because memory between nights would hide the effect of the nights. */
 export async function measureIntervals(bench: Workbench, seed: number, sizes: CurveSizes): Promise<Curve> {
   const { intervals, nightly, heldOut: count } = sizes
   const stream = makeProblems({ split: 'train', count: nightly, seed })
@@ -35,6 +35,8 @@ export async function measureIntervals(bench: Workbench, seed: number, sizes: Cu
     }
   }
   return {
-    ...{ title: `Night after every T of ${nightly} problems`, over: 'T', points },
+    title: `Night after every T of ${nightly} problems`,
+    over: 'T',
+    points,
   }
 }

@@ -1,4 +1,7 @@
-/** @file What requests and profiles may turn, on one memory or, where it shapes what is remembered, on one of its own each. */
+/**
+ * @file Curves over settings of requests and profiles: on one shared memory, or on one memory each where
+ * episodes depend on it.
+ */
 
 import type { SolveDefaults } from '#engine'
 import { makeProblems } from '../../../models/order-of-operations/problems.ts'
@@ -9,7 +12,7 @@ import { figuresOf } from '../tally.ts'
 import { freshWorld } from '../world.ts'
 import type { Curve, Point } from './curve.ts'
 
-/** Top-k, similarity floor and momentum: all on the same memory and weaver. */
+/** Curves over top-k, similarity floor and momentum, all on the same memory and weaver. */
 export async function measureShared(
   bench: Workbench,
   seed: number,
@@ -21,7 +24,9 @@ export async function measureShared(
   const heldOut = makeProblems({ split: 'heldout', count: sizes.heldOut, seed })
   const unseen = makeProblems({ split: 'unseen', count: sizes.heldOut, seed })
   const point = async (at: Point['at'], arm: Arm, problems = heldOut): Promise<Point> => ({
-    ...{ at, arm: arm.name, figures: figuresOf([await measureArm(world, arm, problems)]) },
+    at,
+    arm: arm.name,
+    figures: figuresOf([await measureArm(world, arm, problems)]),
   })
 
   const neighbours: Point[] = []
@@ -48,7 +53,7 @@ export async function measureShared(
   ]
 }
 
-/** Latents and margin steps: what is remembered depends on them. */
+/** Curves over latents and margin steps; episodes depend on them, so each value has a memory of its own. */
 export async function measureOwn(
   bench: Workbench,
   seed: number,

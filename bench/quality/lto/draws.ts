@@ -1,4 +1,4 @@
-/** @file Samples of problems, drawn once: what every rule of selection then chooses from. */
+/** @file Samples of problems, drawn once for all selection rules. */
 
 import { coeComplex, coeReal, type Evaluation } from '#algorithms'
 import type { Engine } from '#engine'
@@ -8,7 +8,7 @@ import type { Problem } from '../../../models/order-of-operations/problems.ts'
 import { concurrently } from '../../concurrently.ts'
 import { chosenSample } from '../control-strategies.ts'
 
-/** Problems at once; each is a batch of its own. */
+/** Number of problems at once; each is a batch of its own. */
 const CONCURRENCY = 2
 
 interface Sample {
@@ -22,11 +22,11 @@ interface Sample {
 
 export interface Sampled<Each extends Sample = Sample> {
   readonly problem: Problem
-  /** The first n of them are the samples that a request for n would have drawn. */
+  /** Samples in order: the first n are those of a request for n samples. */
   readonly samples: readonly Each[]
 }
 
-/** What `lto` samples, as the service samples it, seeded by the problem's index. */
+/** Draws the samples of `lto` as the service does, seeded by the problem's index. */
 export function drawSamples(
   engine: Engine,
   problems: readonly Problem[],
@@ -39,7 +39,8 @@ export function drawSamples(
 }
 
 function described({ answer, judgement }: Evaluation, problem: Problem): Sample {
-  if (answer.thought === null) throw new Error('samples: expected a latent thought of each, got none')
+  if (answer.thought === null)
+    throw new Error('samples: expected a latent thought with each sample, got none')
   return {
     answer: answer.answer,
     correct: answer.answer === problem.answer,

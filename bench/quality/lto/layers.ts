@@ -1,4 +1,4 @@
-/** @file From which depth on an answer's states tell whether it is right: models of the first l states only. */
+/** @file AUC of reward models that see only the first layers of an answer's states, by number of layers. */
 
 import type { GraphRunner } from '#ports'
 import type { Plot } from '../../report/plot.ts'
@@ -12,12 +12,12 @@ export interface LayersOptions {
 }
 
 export interface LayerPrefix {
-  /** Last state that the model sees; 0 = embeddings. */
+  /** Last layer whose state the model sees; 0 = embeddings. */
   readonly layer: number
   readonly auc: number
   readonly low: number | null
   readonly high: number | null
-  /** Of the linear probe, on questions held out of the taught ones. */
+  /** AUC of the linear probe on questions held out of its training. */
   readonly linearAuc: number
 }
 

@@ -1,4 +1,4 @@
-/** @file What N samples cost beside one greedy draft, in time. */
+/** @file Time of N samples beside the time of one greedy draft. */
 
 import type { Solver } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
@@ -12,7 +12,10 @@ export interface Pace {
   readonly ratio: number
 }
 
-/** Medians, one request at a time, alternating; no problem is asked twice, so nobody is spared a prefill. */
+/**
+ * Medians of alternating requests, one at a time. Each problem is asked once, so every request pays its
+ * prefill.
+ */
 export async function measurePace(
   solver: Solver,
   problems: readonly Problem[],

@@ -1,10 +1,10 @@
-/** @file Rules of selection, evaluated on samples that are there already: the same arithmetic as the strategies'. */
+/** @file Selection rules with the arithmetic of the strategies, evaluated on samples drawn before. */
 
 import { ltoDistribution, majorityVote, weightedMajority } from '#algorithms'
 import { mean } from '../../report/statistics.ts'
 import type { Sampled, ScoredSample, Scorer } from './draws.ts'
 
-/** P(the answer of a rule is right), over its own chance: 0 or 1 where it has none. */
+/** Returns P(right) of the answer that a rule selects; 0 or 1 for a rule without randomness. */
 export type Rule = (samples: readonly ScoredSample[]) => number
 
 export const first: Rule = ([sample]) => Number(sample?.correct)
@@ -27,7 +27,7 @@ export const best =
     return Number(samples[scores.indexOf(Math.max(...scores))]?.correct)
   }
 
-/** Every outcome of the draw, by its probability: no noise of its own. */
+/** Expectation over the rule's draw, so that the draw adds no noise. */
 export const lto =
   (scorer: Scorer, beta: number): Rule =>
   (samples) => {
@@ -38,7 +38,7 @@ export const lto =
     return samples.reduce((sum, { correct }, index) => sum + Number(correct) * chances[index]!, 0)
   }
 
-/** One value a problem. */
+/** One value per problem. */
 export type Outcomes = readonly number[]
 
 export function outcomes(sampled: readonly Sampled<ScoredSample>[], rule: Rule, count: number): Outcomes {
@@ -50,7 +50,7 @@ export interface Estimate {
   readonly standardError: number
 }
 
-/** Mean over problems; the standard error is that of independent problems. */
+/** Mean over problems, with the standard error of independent problems. */
 export function estimate(values: Outcomes): Estimate {
   const value = mean(values)
   const variance = values.reduce((sum, each) => sum + (each - value) ** 2, 0) / (values.length - 1)

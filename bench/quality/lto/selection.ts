@@ -1,4 +1,4 @@
-/** @file Tables of what each rule of selection makes of the same samples, and the curves over N and beta. */
+/** @file Accuracy of each selection rule on the same samples, as tables, and its curves over N and beta. */
 
 import { auc, ece, type ScoredAnswer } from '#algorithms'
 import type { Plot } from '../../report/plot.ts'
@@ -9,7 +9,7 @@ import * as rules from './rules.ts'
 export interface SelectionOptions {
   readonly count: number
   readonly beta: number
-  /** Whether greedy was right, and whether `lto` was, through the solver: one value a problem. */
+  /** 1 or 0 per problem: whether the greedy answer, and the answer of `lto` through the solver, is right. */
   readonly greedy: rules.Outcomes
   readonly solved: rules.Outcomes
 }
@@ -48,7 +48,7 @@ export function measureSelection(sampled: readonly Sampled<ScoredSample>[], opti
   return { arms: estimates, differences }
 }
 
-/** How well the scores tell right samples from wrong ones, over all problems; with 95 % intervals over problems. */
+/** AUC and ECE of each scorer on the samples of all problems, with 95 % intervals over problems. */
 export function measureScorers(sampled: readonly Sampled<ScoredSample>[], count: number) {
   const scored = (scorer: Scorer): ScoredAnswer[] =>
     sampled.flatMap(({ problem, samples }) =>

@@ -1,6 +1,7 @@
 /**
- * @file A day and a night in small, on the service's own parts: questions with known answers are solved and remembered, the queue
- * labels them, a consolidation trains in its own process, and the watcher takes up what it promoted.
+ * @file A small day and night on the service's own parts: the solver answers questions with known answers
+ * and stores them as episodes, the queue labels them, a consolidation trains in its own process, and the
+ * watcher loads the promoted version.
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
@@ -20,7 +21,7 @@ import type { Example } from './training.ts'
 
 export interface Lesson {
   readonly learned: ActiveModels & { readonly rewardModel: LatentRewardModel }
-  /** Every answer that there was to learn from. */
+  /** All answers available for training. */
   readonly examples: readonly Example[]
   readonly report: {
     readonly questions: number
@@ -35,7 +36,10 @@ export interface Lesson {
   }
 }
 
-/** Stays usable until `parts` is disposed of. @throws when the night promoted nothing, with its own words for why */
+/**
+ * Teaches a reward model; it stays usable until `parts` is disposed of. @throws when the night promotes
+ * none, with its reason
+ */
 export async function teach(
   bench: Workbench,
   parts: AsyncDisposableStack,
@@ -43,7 +47,9 @@ export async function teach(
 ): Promise<Lesson> {
   const { engine, database, episodes, logger } = bench
   const consolidation = consolidationDeps({
-    ...{ database, engine: { executionProvider: 'cpu', cudaDevice: 0 }, logger },
+    database,
+    engine: { executionProvider: 'cpu', cudaDevice: 0 },
+    logger,
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
   const queues = parts.adopt(connectQueues({ redisUrl: undefined, database, logger }), (it) => it.close())
@@ -71,13 +77,15 @@ export async function teach(
   const night = performance.now()
   const { fingerprint } = engine.model
   const { id } = await consolidation.consolidations.request({
-    ...{ fingerprint, kinds: ['lrm'], force: true, trigger: 'request' },
+    fingerprint,
+    kinds: ['lrm'],
+    force: true,
+    trigger: 'request',
   })
   const [outcome] = (await finished(() => consolidation.consolidations.get(id))).artifacts
   await watcher.refresh()
   const { weaver, rewardModel } = watcher.current()
-  if (rewardModel === null)
-    throw new Error(`lesson: expected a model to serve, got ${JSON.stringify(outcome)}`)
+  if (rewardModel === null) throw new Error(`lesson: expected a promoted model, got ${JSON.stringify(outcome)}`)
 
   const examples = examplesOfEpisodes(kept, problems)
   const report = {
@@ -99,7 +107,7 @@ async function finished(look: () => Promise<Consolidation>): Promise<Consolidati
     const consolidation = await look()
     if (consolidation.finishedAt !== null) {
       if (consolidation.error === null) return consolidation
-      throw new Error(`lesson: expected a consolidation that ends well, got ${consolidation.error}`)
+      throw new Error(`lesson: expected a consolidation without error, got ${consolidation.error}`)
     }
     await delay(250)
   }

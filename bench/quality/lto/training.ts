@@ -1,10 +1,10 @@
-/** @file Latent reward models of the bench's own making: the product's trainer, on answers that the bench chose. */
+/** @file Reward models trained by the product's trainer on answers that the bench chooses. */
 
 import { auc, type LabelledThought, openRewardModel, trainRewardModel } from '#algorithms'
 import type { GraphRunner, LatentThought } from '#ports'
 import type { Sampled } from './draws.ts'
 
-/** An answer whose truth is known. */
+/** Labelled answer with the family of its problem. */
 export interface Example extends LabelledThought {
   readonly family: string
 }
@@ -21,15 +21,16 @@ export function cutThought({ data, width }: LatentThought, layers: number): Late
 }
 
 export interface TrainedOn {
-  /** Of the model and of the linear probe beside it, on questions of the training split that training never saw. */
+  /** AUC of the model on questions of the training split that training left out. */
   readonly auc: number
+  /** AUC of the linear probe on the same questions. */
   readonly linearAuc: number
-  /** P(correct) of other answers. */
+  /** Returns P(correct) of answers that were not trained on. */
   score(thoughts: readonly LatentThought[]): Promise<readonly number[]>
   close(): Promise<void>
 }
 
-/** @returns why not, in words, when there is too little to learn from. */
+/** Trains and opens a model. @returns the reason as text when there are too few examples */
 export async function trainOn(
   runner: GraphRunner,
   examples: readonly LabelledThought[],
@@ -48,7 +49,7 @@ export async function trainOn(
   }
 }
 
-/** AUC on other answers; with its 95 % interval over questions. */
+/** AUC on answers that were not trained on, with its 95 % interval over questions. */
 export async function aucOn(trained: TrainedOn, examples: readonly LabelledThought[]) {
   const scores = await trained.score(examples.map(({ thought }) => thought))
   return auc(

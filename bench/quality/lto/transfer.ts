@@ -1,6 +1,6 @@
 /**
- * @file Whether what was learned on some families of problems holds on others: models of one family, of half of the families, and
- * of a mixture, on held-out problems family by family.
+ * @file Transfer of reward models between families of problems: models trained on one family, on half of the
+ * families and on a mixture, each measured on held-out problems of every family.
  */
 
 import type { LabelledThought } from '#algorithms'
@@ -12,21 +12,25 @@ import { aucOn, type Example, trainOn } from './training.ts'
 
 const FAMILIES = trainedFamilies.map(({ family }) => family)
 
-/** Alternating, so that each half has every convention. */
+/** Index of a family's half. Families alternate, so that each half has every convention. */
 const halfOf = (family: string) => FAMILIES.indexOf(family) % 2
 
 export interface FamilyTransfer {
   readonly family: string
-  /** AUC of models that were trained on: its own questions; as many of all families; all questions of all families; all of its half of the families; all of the other half. */
+  /** AUC of a model trained on the family's own questions. */
   readonly own: number
+  /** AUC of a model trained on as many questions as `own`, drawn from all families. */
   readonly mixedAsMany: number
+  /** AUC of a model trained on all questions of all families. */
   readonly mixed: number
+  /** AUC of a model trained on all questions of the family's half of the families. */
   readonly sameHalf: number
+  /** AUC of a model trained on all questions of the other half of the families. */
   readonly otherHalf: number
 }
 
 export interface TransferOptions {
-  /** The same number of questions of every family. */
+  /** Training answers; every family has the same number of questions. */
   readonly taught: readonly Example[]
   readonly heldOut: readonly Example[]
   readonly seed: number
@@ -36,7 +40,7 @@ export async function measureTransfer(
   runner: GraphRunner,
   { taught, heldOut, seed }: TransferOptions,
 ): Promise<readonly FamilyTransfer[]> {
-  /** AUC by family of a model of some of the taught answers; NaN where there was too little to learn from. */
+  /** AUC by family of a model trained on `examples`; empty when they are too few to train on. */
   async function byFamily(examples: readonly LabelledThought[], families: readonly string[] = FAMILIES) {
     const trained = await trainOn(runner, examples, seed)
     const aucs = new Map<string, number>()
@@ -81,7 +85,7 @@ export async function measureTransfer(
   return transfers
 }
 
-/** A mixture of all families with as many questions as one of them has. */
+/** Mixture of all families with as many questions as a single family has. */
 function asManyAsOneFamily(taught: readonly Example[]): readonly Example[] {
   const byFamily = Map.groupBy(taught, ({ family }) => family)
   return [...byFamily.values()].flatMap((examples) => {
@@ -93,7 +97,8 @@ function asManyAsOneFamily(taught: readonly Example[]): readonly Example[] {
 
 /** The first `count` problems of each family of the training split. */
 export function problemsOfEachFamily(count: number, seed: number): readonly Problem[] {
-  // Families are drawn uniformly: of this many there are enough of each, and if not there are fewer.
+  // Families are drawn uniformly: three times as many problems hold enough of each; otherwise a family has
+  // fewer.
   const problems = makeProblems({ split: 'train', count: count * FAMILIES.length * 3, seed })
   const byFamily = Map.groupBy(problems, ({ family }) => family)
   return FAMILIES.flatMap((family) => byFamily.get(family)?.slice(0, count) ?? [])
