@@ -85,7 +85,8 @@ export async function teach(
   const [outcome] = (await finished(() => consolidation.consolidations.get(id))).artifacts
   await watcher.refresh()
   const { weaver, rewardModel } = watcher.current()
-  if (rewardModel === null) throw new Error(`lesson: expected a promoted model, got ${JSON.stringify(outcome)}`)
+  if (rewardModel === null)
+    throw new Error(`lesson: expected a promoted model, got ${JSON.stringify(outcome)}`)
 
   const examples = examplesOfEpisodes(kept, problems)
   const report = {
