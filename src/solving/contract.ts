@@ -1,4 +1,4 @@
-/** @file One request from question to committed episode, as callers see it. Field names are those of the HTTP contract. */
+/** @file The request, the solution and the events of a solve, as callers see them. Field names are those of the HTTP contract. */
 
 export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto'] as const
 export type Strategy = (typeof STRATEGIES)[number]
@@ -7,7 +7,7 @@ export interface SolveRequest {
   readonly tenantId: string
   readonly question: string
   readonly strategy: Strategy
-  /** N of majority / lto; default from the model profile. */
+  /** Number of samples of `majority` and `lto`; the model profile's unless given. */
   readonly samples?: number
   readonly budget?: {
     readonly maxIterations?: number
@@ -48,7 +48,7 @@ export interface Solution {
   readonly base: { readonly answer: string | null; readonly reward: number } | null
   readonly improved: boolean
   readonly iterations: number
-  /** New answers judged after the draft. */
+  /** Answers judged after the draft. */
   readonly evaluations: number
   readonly rewardHistory: readonly number[]
   readonly retrieved: readonly {
@@ -78,7 +78,7 @@ export interface Solution {
     readonly totalMs: number
   }
   readonly degraded: readonly Degraded[]
-  /** With `explain`: everything that was judged. */
+  /** With `explain`: every judged answer. */
   readonly candidates?: readonly SolutionCandidate[]
   /** With `explain`: the latents of every evaluation, projected to two dimensions. */
   readonly latents?: readonly {
@@ -89,7 +89,7 @@ export interface Solution {
   }[]
 }
 
-/** What happens on the way, in order; the last one is the solution itself. */
+/** An event of a solve. Events are emitted in the order in which they happen. */
 export type SolveEvent =
   | { readonly event: 'retrieval'; readonly data: { readonly retrieved: Solution['retrieved'] } }
   | {
@@ -108,13 +108,15 @@ export type SolveEvent =
   | { readonly event: 'candidate'; readonly data: SolutionCandidate }
 
 export interface SolveOptions {
-  /** Fires when the caller went away: the work stops within one chunk of tokens and `solve` throws ABORTED. */
+  /** Fires when the caller disconnects: the work stops within one chunk of tokens and `solve` throws ABORTED. */
   readonly signal: AbortSignal
   readonly onEvent?: (event: SolveEvent) => void
 }
 
 export interface Solver {
   /**
+   * Solves one question and commits its episode.
+   *
    * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_CRASHED (after one retry), ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>

@@ -1,19 +1,22 @@
-/** @file What one attempt cost: tokens and milliseconds. */
+/** @file The cost of one attempt: tokens and milliseconds. */
 
 export interface Clock {
-  /** Milliseconds from any fixed point; never goes back. */
+  /** Milliseconds since a fixed point; monotonic. */
   now(): number
 }
 
 type Phase = 'queueMs' | 'retrieveMs' | 'draftMs' | 'optimizeMs' | 'rewardMs'
 
 export interface Meter {
-  /** Decoded for drafts, regenerations and samples. */
+  /** Tokens decoded for drafts, regenerations and samples. */
   generatedTokens: number
-  /** Fed to the judge, or written by it. */
+  /** Tokens fed to the judge, or written by it. */
   rewardTokens: number
   readonly timings: Readonly<Record<Phase, number>>
-  /** Adds the time that `work` takes to a phase, whether it succeeds or not. Judging inside `optimizeMs` counts as judging only. */
+  /**
+   * Adds the time that `work` takes to a phase, whether it succeeds or fails. Judging inside `optimizeMs` counts as
+   * `rewardMs` only.
+   */
   time<T>(phase: Phase, work: () => Promise<T>): Promise<T>
 }
 

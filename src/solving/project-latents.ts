@@ -1,12 +1,12 @@
-/** @file Two dimensions to look at: the path that the latents took. */
+/** @file Projects the path of the latents onto two dimensions, for a plot. */
 
-/** Multiplications that a picture may cost; beyond, only every k-th coordinate is looked at. */
+/** Upper bound on multiplications; beyond it, only every k-th coordinate is used. */
 const MAX_WORK = 5e7
 const ROUNDS = 100
 
 /**
  * Projects points of one dimensionality to their first two principal components, by power iteration on the Gram matrix.
- * Exact up to convergence, but for very long or very wide paths, where evenly spaced coordinates stand for all.
+ * Exact up to convergence, except for very long or very wide paths, where evenly spaced coordinates stand for all.
  * Distances are in units of the latents; the sign of an axis is chosen so that its largest coordinate is positive.
  */
 export function projectLatents(
@@ -38,7 +38,7 @@ function principalCoordinates(gram: readonly (readonly number[])[]): number[] {
   const diagonal = gram.map((row, index) => row[index]!)
   const scale = Math.max(0, ...diagonal)
   if (!(scale > 1e-12)) return diagonal.map(() => 0)
-  // The point farthest out is never orthogonal to everything that varies.
+  // The row of the farthest point is never orthogonal to the first component.
   let vector = [...gram[diagonal.indexOf(scale)]!]
   let eigenvalue = 0
   for (let round = 0; round < ROUNDS; round++) {

@@ -1,4 +1,4 @@
-/** @file What a request asked for, with the model profile's word on everything it left open. */
+/** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
 import type { Momentum } from '#algorithms'
 import type { ModelProfile } from '#engine'
@@ -7,11 +7,11 @@ import type { SolveRequest } from './contract.ts'
 
 export interface Settings {
   readonly samples: number
-  /** Of sampled answers. */
+  /** Sampling temperature of `majority` and `lto`. */
   readonly temperature: number
-  /** Most tokens of one answer, before the context's room is known. */
+  /** Upper bound on the tokens of one answer; an attempt lowers it to the room that the model's context leaves. */
   readonly answerTokens: number
-  /** Most tokens decoded for the whole request; infinite unless the request set a budget. */
+  /** Upper bound on the tokens decoded for the whole request; infinite unless the request set a budget. */
   readonly totalTokens: number
   readonly maxMs: number | null
   readonly maxIterations: number
@@ -22,25 +22,25 @@ export interface Settings {
   readonly lr: number
   readonly beta1: number
   readonly rho: number
-  /** S_max: positions that `auto` moves and that an episode keeps. */
+  /** S_max: latent positions that `auto` moves and that an episode keeps. */
   readonly latents: number
-  /** M: 1 = argmax tokens. */
+  /** M rollouts per update; 1 takes the argmax tokens. */
   readonly rollouts: number
   readonly rolloutTemperature: number
   readonly marginSteps: number
-  /** Softness of `lto`'s choice. */
+  /** Temperature of the choice of `lto` (beta of Theorem 1): smaller values choose the best sample more often. */
   readonly beta: number
-  /** Most latent thoughts that an episode keeps. */
+  /** Upper bound on the latent thoughts that an episode keeps. */
   readonly thoughts: number
-  /** null: no episodic memory for this request. */
+  /** null: this request retrieves no episodes. */
   readonly retrieval: {
     readonly topK: number
     readonly minSimilarity: number
     readonly temperature: number
   } | null
-  /** How what others learned moves the start of a search. */
+  /** How the shifts of retrieved episodes move the start of a search. */
   readonly transfer: { readonly momentum: Momentum; readonly maxShift: number }
-  /** lazy: memory answers before the draft is finished. */
+  /** `lazy`: the warm start answers first, and the draft is finished only if that answer fails. */
   readonly draft: 'full' | 'lazy'
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
 }

@@ -4,9 +4,9 @@ import type { ModelProfile } from '#engine'
 import { compilePattern } from './compile-pattern.ts'
 
 export interface AnswerFormat {
-  /** The normalised answer of a text; null when there is none. */
+  /** Returns the normalised answer of a text; null when it has none. */
   extract(text: string): string | null
-  /** Normalises a caller's answer as extracted ones are. */
+  /** Normalises a caller's answer the same way. */
   normalise(answer: string): string
 }
 
@@ -29,7 +29,7 @@ export function createAnswerFormat(answer: ModelProfile['answer']): AnswerFormat
   }
 }
 
-/** A pattern wins over a kind; with neither, the whole text is the answer. */
+/** Returns the profile's pattern, else its kind; with neither, the whole text is the answer. */
 function finderOf({ pattern, kind }: ModelProfile['answer']): (text: string) => string | null {
   if (pattern !== undefined) return compilePattern(pattern, 'answer.pattern').last
   return kind === undefined ? (text) => text : FINDERS[kind]
@@ -102,7 +102,7 @@ function answerField(json: string): string | null {
   try {
     parsed = JSON.parse(json)
   } catch {
-    // Not an object from here on: the caller looks further left.
+    // No object starts here: the caller tries the next brace to the left.
     return null
   }
   if (typeof parsed !== 'object' || parsed === null) return null

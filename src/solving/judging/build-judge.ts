@@ -25,9 +25,10 @@ export interface JudgeContext {
 }
 
 /**
- * Terms with weight 0 are not asked. Where the latent reward model is wanted and there is none, or it fails, its term is left
- * out, the others are normalised without it, and `degraded` names `lrm`; where nothing else was asked for, the profile's own
- * weights stand in. Stopping and admission go by the verifier's P(correct) wherever it is asked.
+ * Builds the judge of one request. Terms with weight 0 are not computed. When the request gives the latent reward model a weight
+ * and there is no model, or it fails, its term is left out, the other weights are normalised without it, and `degraded` names
+ * `lrm`; when no other term has a weight, the profile's weights are used. Stopping and admission use the verifier's P(correct)
+ * whenever the verifier is asked.
  */
 export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
   const { settings, rewardModel, confidences } = context
@@ -48,7 +49,7 @@ export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
   }
 }
 
-/** The `lrm` term: P(correct) - 1; -1 for an answer without a thought, for which nobody vouches. */
+/** The `lrm` term: P(correct) - 1; -1 for an answer without a thought. */
 function createConfidenceTerm(confidences: Confidences, weight: number): RewardTerm {
   return {
     name: 'lrm',

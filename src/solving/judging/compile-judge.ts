@@ -1,4 +1,4 @@
-/** @file How the profile's judge is asked, and where its verdict is read: in its logits, or in what it writes. */
+/** @file Compiles the way in which the profile's judge is asked, and reads its verdict from its logits or from its text. */
 
 import {
   type AskJudge,
@@ -12,12 +12,14 @@ import type { Criterion, Engine, ModelProfile, PromptCodec } from '#engine'
 import { ServiceError } from '#errors'
 import type { LatentSession } from '#ports'
 
-/** Asks in a session; `onTokens` is told every token that judging fed or wrote. */
+/** Binds the judge to a session; `onTokens` receives the number of tokens that each judgement fed or wrote. */
 export type JudgeCompiled = (session: LatentSession, onTokens: (count: number) => void) => AskJudge
 
 /**
- * @throws ServiceError MODEL_INVALID when a criterion's verdict words share their first token or have none (`logit`), or
- * there is no marker to read behind (`generate`, `score`).
+ * Compiles the judge of a profile.
+ *
+ * @throws ServiceError MODEL_INVALID when a criterion's verdict words share their first token or have none (`logit`), or the
+ *   profile has no marker that the verdict follows (`generate`, `score`).
  */
 export function compileJudge({ codec, model }: Pick<Engine, 'codec' | 'model'>): JudgeCompiled {
   const { judge } = model.profile

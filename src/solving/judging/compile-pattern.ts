@@ -1,18 +1,18 @@
-/** @file Regular expressions of a profile, compiled once, run on bounded text. */
+/** @file Compiles the regular expressions of a profile, which run on bounded text only. */
 
 import { ServiceError } from '#errors'
 
-/** Characters of an answer that patterns look at; what a pattern costs grows faster than its text. */
+/** Upper bound on the characters that a pattern is run on: the time of a pattern may grow faster than its text. */
 const MAX_TEXT = 16_384
 
 export interface Pattern {
   /** Group 1 (the whole match when there is no group) of the last match in the last 16,384 characters. */
   last(text: string): string | null
-  /** The same of the first match in the first 16,384 characters. */
+  /** Group 1 (the whole match when there is no group) of the first match in the first 16,384 characters. */
   first(text: string): string | null
 }
 
-/** @throws ServiceError MODEL_INVALID when it is not a regular expression. */
+/** @throws ServiceError MODEL_INVALID when `source` is not a regular expression. */
 export function compilePattern(source: string, where: string): Pattern {
   let regex: RegExp
   try {

@@ -1,4 +1,4 @@
-/** @file P(correct) of answers by the active latent reward model: each answer scored once, and none failed by it. */
+/** @file Scores answers by the active latent reward model, each answer once. A model that fails does not fail the request. */
 
 import type { Answer } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
@@ -9,8 +9,8 @@ import { unlessAborted } from '../unless-aborted.ts'
 
 export interface Confidences {
   /**
-   * Calibrated P(correct) in [0, 1], in order; null for an answer without a thought. Null for all: there is no model, the time
-   * is up, or the model failed, now or before: then `degraded` names `lrm`, and the request goes on without it.
+   * Returns calibrated P(correct) in [0, 1], in order; null for an answer without a thought. Returns null for all when there
+   * is no model, the time is up, or the model has failed in this request: then `degraded` names `lrm`.
    */
   of(answers: readonly Answer[]): Promise<readonly (number | null)[] | null>
 }
@@ -43,12 +43,12 @@ export function createConfidences({
       for (const [index, answer] of fresh.entries()) known.set(answer, scores[index]!)
       return true
     } catch (error) {
-      // One word about it is enough, and answers that are compared should be scored alike.
+      // One warning is enough, and answers that are compared must be scored by the same rule.
       model = null
       degraded.add('lrm')
       logger.warn(
         { err: coerceError(error), rewardModel: rewardModel?.version },
-        'the latent reward model failed: going on without it',
+        'latent reward model failed: solving without it',
       )
       return false
     }
@@ -63,7 +63,7 @@ export function createConfidences({
   }
 }
 
-/** NaN would win or lose every comparison silently. */
+/** Refuses scores outside [0, 1]: NaN would silently win or lose every comparison. */
 function checked(scores: readonly number[], count: number): readonly number[] {
   const wrong = scores.find((score) => !(score >= 0 && score <= 1))
   if (wrong === undefined && scores.length === count) return scores

@@ -1,12 +1,12 @@
-/** @file The format rules of a profile, as the `format` reward asks them. */
+/** @file Compiles the format rules of a profile for the `format` reward. */
 
 import type { FormatRule } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { compilePattern } from './compile-pattern.ts'
 
 /**
- * Rules for one question: an answer can be extracted; it ended by itself (`mustEnd`); the problem it restates is the one
- * asked (`restates`). A question that does not look like a problem of the profile has nothing to restate.
+ * Returns the rules for a question: an answer can be extracted; the text ended by itself (`mustEnd`); the problem that it
+ * restates is the one that was asked (`restates`). A question that the profile's pattern does not match has no `restates` rule.
  */
 export function createFormatRules({ format }: ModelProfile): (question: string) => readonly FormatRule[] {
   const restates = format.restates && {

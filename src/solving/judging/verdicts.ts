@@ -1,4 +1,4 @@
-/** @file The profile's judge, in tokens: where each criterion goes on from an answer, and what asks for its verdict. */
+/** @file Turns the profile's judge into tokens: the sequence that each criterion continues, and the tokens that ask for its verdict. */
 
 import type { Answer, VerdictCriterion } from '#algorithms'
 import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
@@ -7,7 +7,7 @@ import type { SequenceId } from '#ports'
 import { fillTemplate } from '../prompt.ts'
 import { compileJudge, type JudgeCompiled } from './compile-judge.ts'
 
-/** What a verdict is about: one question, its prompt, and the engine's name for it. */
+/** The question that a verdict is about, its prompt, and the engine's sequence of that prompt. */
 export interface VerdictContext {
   readonly question: string
   readonly messages: readonly ChatMessage[]
@@ -18,14 +18,14 @@ export interface VerdictContext {
 export interface Verdicts {
   criteriaFor(context: VerdictContext): readonly VerdictCriterion[]
   readonly ask: JudgeCompiled
-  /** Most tokens that one answer of this question may have, so that answer and judging fit the context. */
+  /** Returns the largest number of tokens that an answer to this question may have, so that answer and judging fit the context. */
   room(context: Omit<VerdictContext, 'promptSequence'>, contextLength: number): number
 }
 
 /**
  * Compiles the judge of a profile.
  *
- * @throws ServiceError MODEL_INVALID when the words of its verdicts cannot be read.
+ * @throws ServiceError MODEL_INVALID when the profile's verdict words have no usable tokens.
  */
 export function createVerdicts({ codec, model }: Pick<Engine, 'codec' | 'model'>): Verdicts {
   const { judge } = model.profile
@@ -48,8 +48,8 @@ interface Rows {
   room: Verdicts['room']
 }
 
-/** Tokens that the judge itself may write about one criterion. */
-function wordsOf({ verdict, maxNewTokens }: ModelProfile['judge']): number {
+/** Upper bound on the tokens that the judge itself writes about one criterion. */
+function maxVerdictTokens({ verdict, maxNewTokens }: ModelProfile['judge']): number {
   return verdict === 'logit' ? 0 : maxNewTokens
 }
 
@@ -62,11 +62,11 @@ function continuationRows(judge: ModelProfile['judge'], codec: PromptCodec): Row
       sequence: answer.sequence,
       suffix: [...answer.tail, ...suffixes[criterion]!],
     }),
-    room: ({ prompt }, contextLength) => contextLength - prompt.length - longest - wordsOf(judge),
+    room: ({ prompt }, contextLength) => contextLength - prompt.length - longest - maxVerdictTokens(judge),
   }
 }
 
-/** A chat judge asks in a new turn after the answer; whatever the engine has already cached of that conversation is reused. */
+/** A chat judge asks in a new turn after the answer; the engine reuses the part of that conversation that it has cached. */
 function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
   const conversation = (
     criterion: number,
@@ -78,14 +78,14 @@ function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
       { role: 'assistant', content: answer },
       { role: 'user', content: fillTemplate(judge.criteria[criterion]!.prompt, { question, answer }) },
     ])
-  // An answer that its judge quotes stands in the context twice.
+  // A judge's prompt that quotes the answer puts it into the context twice.
   const quotes = judge.criteria.some((criterion) => criterion.prompt.includes('{answer}'))
   return {
     rowFor: (criterion, context) => (answer) =>
       shareCache(conversation(criterion, context, answer.text), context, answer),
     room(context, contextLength) {
       const longest = Math.max(...judge.criteria.map((_, index) => conversation(index, context, '').length))
-      return Math.floor((contextLength - longest - wordsOf(judge)) / (quotes ? 2 : 1))
+      return Math.floor((contextLength - longest - maxVerdictTokens(judge)) / (quotes ? 2 : 1))
     },
   }
 }

@@ -159,7 +159,7 @@ describe('a latent reward model that fails', () => {
     const solution = await solve({ ...LTO, samples: 32 })
 
     expect(solution).toMatchObject({ answer: '1', degraded: ['lrm'], confidence: null })
-    expect(warnings).toEqual(['the latent reward model failed: going on without it'])
+    expect(warnings).toEqual(['latent reward model failed: solving without it'])
   })
 
   test.each(['greedy', 'latentseek', 'majority', 'auto'] as const)(
