@@ -1,6 +1,6 @@
 /**
- * @file IEEE half precision for storage. Not `Float16Array`: ONNX Runtime 1.30 mishandles that type, so a process that
- * runs models may have removed it.
+ * @file IEEE half precision for storage. Not `Float16Array`: ONNX Runtime 1.30 mishandles that type, so the
+ * engine process removes it.
  */
 
 const bits = new Uint32Array(1)
@@ -34,18 +34,24 @@ function decode(half: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
-/** Rounds to half precision (nearest, ties to even); values beyond 65504 become infinite. Same length, raw bits. */
+/**
+ * Rounds to half precision (nearest, ties to even); values beyond 65504 become infinite. Same length, raw
+ * bits.
+ */
 export function toFloat16(values: Float32Array): Uint16Array {
   const halves = new Uint16Array(values.length)
-  // Not `from` with a function: it goes through iterators and takes ten times as long.
+  // A loop, because `from` with a function uses iterators and takes ten times as long.
   for (let index = 0; index < values.length; index++) halves[index] = encode(values[index]!)
   return halves
 }
 
-/** Every half's value: the neighbours of one query hold up to a million of them. */
+/**
+ * Value of each of the 65,536 halves, computed on first use: the neighbours of one query hold up to a
+ * million halves.
+ */
 let decoded: Float32Array | undefined
 
-/** Widens half-precision bits to fp32, exactly. */
+/** Converts half-precision bits to fp32, exactly. */
 export function fromFloat16(halves: Uint16Array): Float32Array {
   decoded ??= Float32Array.from({ length: 2 ** 16 }, (_, half) => decode(half))
   const values = new Float32Array(halves.length)

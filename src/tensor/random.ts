@@ -12,8 +12,8 @@ export interface Random {
 const WARM_UP_ROUNDS = 20
 
 /**
- * Creates a generator whose numbers depend on `(seed, stream)` alone. Rows of one request share the seed and take
- * their row number as stream, so a row draws the same numbers whatever else is in its batch.
+ * Creates a generator whose numbers depend only on `(seed, stream)`. Rows of one request share the seed and
+ * use their row number as the stream, so a row draws the same numbers in any batch.
  *
  * @param seed integer in [0, 2^53 - 1].
  * @param stream integer in [0, 2^32 - 1].

@@ -27,12 +27,15 @@ export interface Tensor<D extends DType = DType> {
   readonly data: TypedArrays[D]
 }
 
-/** Number of elements of a shape; 1 for a scalar. */
+/** Returns the number of elements of a shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1)
 }
 
-/** Wraps `data` without copying it. @throws ServiceError SHAPE_MISMATCH when its length is not the shape's. */
+/**
+ * Wraps `data` without copying it.
+ * @throws ServiceError SHAPE_MISMATCH when its length does not match the shape.
+ */
 export function createTensor<D extends DType>(
   dtype: D,
   shape: readonly number[],
@@ -49,19 +52,19 @@ export function createTensor<D extends DType>(
 
 type Numbers = number | ArrayLike<number>
 
-/** A float32 tensor; a bare number is a scalar, an array a vector unless `shape` says otherwise. */
+/** Creates a float32 tensor: a scalar from a number, a vector from an array unless `shape` is given. */
 export function float32(values: Numbers, shape?: readonly number[]): Tensor<'float32'> {
   const data = typeof values === 'number' ? Float32Array.of(values) : Float32Array.from(values)
   return createTensor('float32', shape ?? (typeof values === 'number' ? [] : [data.length]), data)
 }
 
-/** An int64 tensor; a bare number is a scalar, an array a vector unless `shape` says otherwise. */
+/** Creates an int64 tensor: a scalar from a number, a vector from an array unless `shape` is given. */
 export function int64(values: Numbers, shape?: readonly number[]): Tensor<'int64'> {
   const data = BigInt64Array.from(typeof values === 'number' ? [values] : Array.from(values), BigInt)
   return createTensor('int64', shape ?? (typeof values === 'number' ? [] : [data.length]), data)
 }
 
-/** A bool tensor; a bare boolean is a scalar, an array a vector. */
+/** Creates a bool tensor: a scalar from a boolean, a vector from an array. */
 export function bool(values: boolean | readonly boolean[]): Tensor<'bool'> {
   const data = Uint8Array.from(typeof values === 'boolean' ? [values] : values, Number)
   return createTensor('bool', typeof values === 'boolean' ? [] : [data.length], data)

@@ -4,7 +4,7 @@ import { ServiceError } from '#errors'
 
 type Vector = ArrayLike<number>
 
-/** Sum of products. @throws ServiceError SHAPE_MISMATCH when the lengths differ. */
+/** Returns the sum of products. @throws ServiceError SHAPE_MISMATCH when the lengths differ. */
 export function dot(a: Vector, b: Vector): number {
   if (a.length !== b.length) {
     throw new ServiceError('SHAPE_MISMATCH', `dot: expected equal lengths, got ${a.length} and ${b.length}`)
@@ -14,12 +14,15 @@ export function dot(a: Vector, b: Vector): number {
   return sum
 }
 
-/** Euclidean length. */
+/** Returns the Euclidean norm. */
 export function norm(a: Vector): number {
   return Math.sqrt(dot(a, a))
 }
 
-/** Index of the largest element, the first among equals (as ONNX ArgMax). @throws ServiceError SHAPE_MISMATCH when empty. */
+/**
+ * Returns the index of the largest element, the first of equals (as ONNX ArgMax).
+ * @throws ServiceError SHAPE_MISMATCH when empty.
+ */
 export function argmax(a: Vector): number {
   if (a.length === 0)
     throw new ServiceError('SHAPE_MISMATCH', 'argmax: expected a non-empty vector, got length 0')
@@ -28,7 +31,7 @@ export function argmax(a: Vector): number {
   return best
 }
 
-/** exp(a_i / temperature), normalised to sum 1; stable for large inputs. `temperature` > 0. */
+/** Returns exp(a_i / temperature) normalised to sum 1; stable for large inputs. `temperature` > 0. */
 export function softmax(a: Vector, temperature = 1): Float64Array {
   const peak = a.length === 0 ? 0 : a[argmax(a)]!
   const out = Float64Array.from(a, (value) => Math.exp((value - peak) / temperature))

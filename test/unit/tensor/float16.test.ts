@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 import { createRandom, fromFloat16, toFloat16 } from '#tensor'
 
-test('every half survives the way to fp32 and back', () => {
+test('every half is unchanged by conversion to fp32 and back', () => {
   const halves = Uint16Array.from({ length: 65536 }, (_, i) => i).filter(
     (i) => (i & 0x7c00) !== 0x7c00 || !(i & 0x3ff),
   )
   expect(toFloat16(fromFloat16(halves))).toEqual(halves)
 })
 
-test('rounds as the engine’s own Float16Array does', () => {
+test('rounds as the Float16Array of V8 does', () => {
   const random = createRandom(7)
   const values = Float32Array.from(
     { length: 20_000 },

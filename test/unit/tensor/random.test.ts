@@ -6,7 +6,7 @@ const draw = (seed: number, stream: number, count: number) => {
   return Array.from({ length: count }, () => random.uniform())
 }
 
-test('the same seed and stream give the same numbers; any other seed or stream gives others', () => {
+test('numbers depend on seed and stream', () => {
   const reference = draw(5, 0, 16)
   expect(draw(5, 0, 16)).toEqual(reference)
   for (const [seed, stream] of [
@@ -27,7 +27,7 @@ test('neighbouring streams are not correlated', () => {
   expect(Math.abs(covariance * 12)).toBeLessThan(5 / Math.sqrt(a.length)) // five standard errors
 })
 
-test('uniforms are fp32-exact, in [0, 1), and flat', () => {
+test('uniforms are exact in fp32, in [0, 1), and evenly distributed', () => {
   const values = draw(3, 9, 40_000)
   const bins = new Array<number>(20).fill(0)
   for (const value of values) {
@@ -49,7 +49,7 @@ test('gaussians have mean 0, variance 1 and a normal fourth moment', () => {
   expect(Math.abs(moment(4) - 3)).toBeLessThan(0.3)
 })
 
-test('refuses seeds and streams it cannot keep apart', () => {
+test('refuses seeds and streams out of range', () => {
   for (const seed of [-1, 0.5, 2 ** 53, Number.NaN]) {
     expect(() => createRandom(seed)).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }))
   }

@@ -8,7 +8,7 @@ test('dot and norm accumulate in fp64', () => {
   expect(() => dot([1], [1, 2])).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }))
 })
 
-test('argmax takes the first of equals and refuses nothing', () => {
+test('argmax returns the first of equals and refuses an empty vector', () => {
   expect(argmax([1, 3, 3, 2])).toBe(1)
   expect(() => argmax([])).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }))
 })
