@@ -1,4 +1,4 @@
-/** @file Element types of the format: code, name, width. */
+/** @file Element types of the ONNX format: code, name, width. */
 
 import type { DType } from '#tensor'
 
@@ -20,22 +20,35 @@ export const DATA_TYPES = {
 
 const NAMES = new Map(Object.entries(DATA_TYPES).map(([name, code]) => [code as number, name as DType]))
 
-const BITS: Readonly<Record<number, number>> = {
-  ...{ 1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64 },
-  ...{ 14: 64, 15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8 },
-}
+/** TensorProto.DataType codes by the bits that an element takes. */
+const CODES_BY_BITS: readonly (readonly [bits: number, codes: readonly number[]])[] = [
+  [4, [21, 22, 23]],
+  [8, [2, 3, 9, 17, 18, 19, 20, 24]],
+  [16, [4, 5, 10, 16]],
+  [32, [1, 6, 12]],
+  [64, [7, 11, 13, 14]],
+  [128, [15]],
+]
 
-/** The host element type of a code; undefined for those that host tensors do not hold (strings, bfloat16, int4, ...). */
+const BITS = new Map(CODES_BY_BITS.flatMap(([bits, codes]) => codes.map((code) => [code, bits] as const)))
+
+/**
+ * Returns the host element type of a code; undefined for types that host tensors do not hold (strings,
+ * bfloat16, int4, ...).
+ */
 export function dtypeOf(code: number): DType | undefined {
   return NAMES.get(code)
 }
 
-/** A name for messages. */
+/** Returns the name of a data type for use in messages. */
 export function dataTypeName(code: number): string {
   return NAMES.get(code) ?? (code === 16 ? 'bfloat16' : code === 8 ? 'string' : `data type ${code}`)
 }
 
-/** Bits per element; undefined for strings and codes newer than this table. Four-bit types are packed two per byte. */
+/**
+ * Returns the bits per element; undefined for strings and for unknown codes. Four-bit types are packed two
+ * per byte.
+ */
 export function bitsOf(code: number): number | undefined {
-  return BITS[code]
+  return BITS.get(code)
 }

@@ -1,11 +1,10 @@
-/** @file Protobuf bytes to IR. */
+/** @file Decodes protobuf bytes into the IR. */
 
 import { fromBinary, type Message } from '@bufbuild/protobuf'
 import { coerceError, ServiceError } from '#errors'
 import { elementCount } from '#tensor'
-import type { Attribute } from './attributes.ts'
 import { bitsOf, dataTypeName } from './data-type.ts'
-import type { Extra, Graph, Model, Node, TensorType, Value } from './model.ts'
+import type { Attribute, Extra, Graph, Model, Node, StoredTensor, TensorType, Value } from './model.ts'
 import {
   type AttributeProto,
   type GraphProto,
@@ -16,14 +15,15 @@ import {
   type ValueInfoProto,
 } from './proto/onnx_pb.js'
 import { ATTRIBUTE_TYPES, DATA_LOCATION_EXTERNAL, rememberType } from './proto-codes.ts'
-import { byteLengthOf, type StoredTensor } from './stored-tensor.ts'
+import { byteLengthOf } from './stored-tensor.ts'
 import { modelFaults } from './validate.ts'
 
 /**
- * Reads a model. Weights stay views into `bytes`, which must not change afterwards; references to external data stay
- * references (`externalDataLocations` lists them). Fields the IR does not model are carried along.
+ * Reads a model. Weights are views into `bytes`, which must not change afterwards. References to external
+ * data stay references (`externalDataLocations` lists them). Fields that the IR does not model are carried
+ * along.
  *
- * @throws ServiceError ONNX_INVALID when the bytes are no ONNX model.
+ * @throws ServiceError ONNX_INVALID when the bytes are not an ONNX model.
  */
 export function decodeModel(bytes: Uint8Array): Model {
   let proto: ModelProto
@@ -32,7 +32,7 @@ export function decodeModel(bytes: Uint8Array): Model {
   } catch (thrown) {
     const cause = coerceError(thrown)
     throw invalid(
-      `expected an ONNX protobuf, got ${bytes.length} bytes that are none (${cause.message})`,
+      `expected an ONNX protobuf, got ${bytes.length} bytes of another format (${cause.message})`,
       cause,
     )
   }
@@ -51,7 +51,7 @@ export function decodeModel(bytes: Uint8Array): Model {
     ...extraOf(proto),
   }
   const fault = modelFaults(model)[0]
-  if (fault) throw invalid(`expected a sound graph, got one where ${fault}`)
+  if (fault) throw invalid(`expected a valid graph, got one in which ${fault}`)
   return model
 }
 
@@ -149,7 +149,10 @@ function decodeTensor(proto: TensorProto): StoredTensor {
   return { ...common, bytes, external: undefined }
 }
 
-/** The format's second way to hold numbers, one list per kind, as the bytes that `raw_data` would hold. */
+/**
+ * Converts the typed lists (`float_data`, `int32_data`, ...), the alternative to `raw_data`, into the bytes
+ * of `raw_data`.
+ */
 function typedBytes(proto: TensorProto): Uint8Array {
   if (elementCount(proto.dims.map(Number)) === 0) return new Uint8Array()
   if (proto.floatData.length > 0) return bytesOf(Float32Array.from(proto.floatData))

@@ -1,8 +1,17 @@
-/** @file IR to protobuf bytes. */
+/** @file Encodes the IR as protobuf bytes. */
 
 import { create, type MessageInitShape, toBinary, type UnknownField } from '@bufbuild/protobuf'
-import type { Attribute, AttributeType } from './attributes.ts'
-import type { Extra, Graph, Model, Node, TensorType, Value } from './model.ts'
+import type {
+  Attribute,
+  AttributeType,
+  Extra,
+  Graph,
+  Model,
+  Node,
+  StoredTensor,
+  TensorType,
+  Value,
+} from './model.ts'
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -19,13 +28,14 @@ import {
   ValueInfoProtoSchema,
 } from './proto/onnx_pb.js'
 import { ATTRIBUTE_TYPES, DATA_LOCATION_EXTERNAL, originalType } from './proto-codes.ts'
-import type { StoredTensor } from './stored-tensor.ts'
 
 const ATTRIBUTE_CODES = new Map<AttributeType, number>(
   Object.entries(ATTRIBUTE_TYPES).map(([code, type]) => [type, Number(code)]),
 )
 
-/** Writes a model; what `decodeModel` reads back is equal to it. References to external data stay references. */
+/**
+ * Encodes a model; `decodeModel` of the result is equal to it. References to external data stay references.
+ */
 export function encodeModel(model: Model): Uint8Array {
   const proto = create(ModelProtoSchema, {
     irVersion: BigInt(model.irVersion),

@@ -1,5 +1,4 @@
 export {
-  type Attribute,
   float,
   floatAttribute,
   graph,
@@ -15,13 +14,21 @@ export { createGraph, createModel, value } from './create-model.ts'
 export { DATA_TYPES, dataTypeName, dtypeOf } from './data-type.ts'
 export { decodeModel } from './decode-model.ts'
 export { encodeModel } from './encode-model.ts'
-export { externalDataLocations } from './external-data.ts'
-export type { Dim, Graph, Model, Node, TensorType, Value } from './model.ts'
+export type { Attribute, Dim, Graph, Model, Node, StoredTensor, TensorType, Value } from './model.ts'
 export { type Pass, type PassResult, runPass, runPasses } from './pass.ts'
 export { hoistInitializers } from './passes/hoist-initializers.ts'
 export { removeUnused } from './passes/remove-unused.ts'
 export { sortNodes } from './passes/sort-nodes.ts'
-export { loadTensor, type StoredTensor, storeTensor } from './stored-tensor.ts'
+export { loadTensor, storeTensor } from './stored-tensor.ts'
 export { createTape, type Tape } from './tape.ts'
 export { modelFaults } from './validate.ts'
-export { allGraphs, allNames, producers, reads, renameAll, replaceAllUsesWith, uses } from './walk.ts'
+export {
+  allGraphs,
+  allNames,
+  externalDataLocations,
+  producers,
+  reads,
+  renameAll,
+  replaceAllUsesWith,
+  uses,
+} from './walk.ts'

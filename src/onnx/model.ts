@@ -1,10 +1,8 @@
 /**
- * @file The ONNX IR: plain immutable objects that know no protobuf. Values are known by name, as in the format; a
- * change makes new objects, and tensors are shared between them, never copied.
+ * @file The intermediate representation (IR) of ONNX models: plain immutable objects, independent of
+ * protobuf. Values are referred to by name, as in the format. A change makes new objects, which share their
+ * tensors and never copy them.
  */
-
-import type { Attribute } from './attributes.ts'
-import type { StoredTensor } from './stored-tensor.ts'
 
 /** Fields of the file that the IR does not model; written back as they were read. */
 export type Extra = readonly unknown[]
@@ -13,7 +11,7 @@ export interface Model {
   readonly irVersion: number
   readonly producerName: string
   readonly producerVersion: string
-  /** Domain ('' = ai.onnx) to version; model-wide. */
+  /** Operator set version by domain ('' = ai.onnx), for the whole model. */
   readonly opsetImports: ReadonlyMap<string, number>
   readonly graph: Graph
   readonly extra?: Extra | undefined
@@ -25,7 +23,7 @@ export interface Graph {
   readonly outputs: readonly Value[]
   readonly nodes: readonly Node[]
   readonly initializers: ReadonlyMap<string, StoredTensor>
-  /** What the exporter noted about values in between; hints only. */
+  /** Types of intermediate values as noted by the exporter; hints only. */
   readonly valueInfo: readonly Value[]
   readonly extra?: Extra | undefined
 }
@@ -35,15 +33,15 @@ export interface Node {
   /** '' = ai.onnx. */
   readonly domain: string
   readonly name: string
-  /** Names of values; '' = an optional input left out. */
+  /** Names of values; '' = an omitted optional input. */
   readonly inputs: readonly string[]
-  /** Names of values; '' = an optional output not asked for. */
+  /** Names of values; '' = an optional output that is not requested. */
   readonly outputs: readonly string[]
   readonly attributes: ReadonlyMap<string, Attribute>
   readonly extra?: Extra | undefined
 }
 
-/** A named value at a border of a graph. */
+/** A named value with its type: an input or output of a graph, or an entry of `valueInfo`. */
 export interface Value {
   readonly name: string
   readonly type: TensorType | undefined
@@ -54,8 +52,45 @@ export interface Value {
 export type Dim = number | string | null
 
 export interface TensorType {
-  /** ONNX data type code; see `DATA_TYPES`. 0 for sequences, maps and optionals, which the IR only carries. */
+  /**
+   * ONNX data type code; see `DATA_TYPES`. 0 for sequences, maps and optionals, which the IR carries without
+   * reading them.
+   */
   readonly dataType: number
-  /** Missing = unknown rank. */
+  /** Undefined = unknown rank. */
   readonly shape: readonly Dim[] | undefined
 }
+
+/** A tensor as a model stores it: little-endian bytes, or a reference into a file of external data. */
+export interface StoredTensor {
+  readonly dataType: number
+  readonly dims: readonly number[]
+  /**
+   * Little-endian elements; empty when the data is external or the elements are strings (those stay in
+   * `extra`).
+   */
+  readonly bytes: Uint8Array
+  /**
+   * The format's key-value pairs (`location`, `offset`, `length`, ...), unchanged; undefined for inline data.
+   */
+  readonly external: ReadonlyMap<string, string> | undefined
+  readonly extra?: Extra | undefined
+}
+
+export type Attribute = { readonly extra?: Extra | undefined } & (
+  | { readonly type: 'float'; readonly value: number }
+  | { readonly type: 'int'; readonly value: bigint }
+  /** Bytes: the format does not promise UTF-8. */
+  | { readonly type: 'string'; readonly value: Uint8Array }
+  | { readonly type: 'tensor'; readonly value: StoredTensor }
+  | { readonly type: 'graph'; readonly value: Graph }
+  | { readonly type: 'floats'; readonly value: readonly number[] }
+  | { readonly type: 'ints'; readonly value: readonly bigint[] }
+  | { readonly type: 'strings'; readonly value: readonly Uint8Array[] }
+  | { readonly type: 'tensors'; readonly value: readonly StoredTensor[] }
+  | { readonly type: 'graphs'; readonly value: readonly Graph[] }
+  /** Sparse tensors, types, attribute references inside functions: carried without being read. */
+  | { readonly type: 'opaque'; readonly value: unknown }
+)
+
+export type AttributeType = Attribute['type']

@@ -1,4 +1,4 @@
-/** @file Passes over models: a change, what it needs, and what it promises. */
+/** @file Passes over models: a change with its precondition and postcondition. */
 
 import { ServiceError } from '#errors'
 import type { Model } from './model.ts'
@@ -6,11 +6,11 @@ import { modelFaults } from './validate.ts'
 
 export interface Pass {
   readonly name: string
-  /** What the pass needs and does not find, in words; null = fine. */
+  /** Describes the unmet precondition; null = met. */
   requires?(model: Model): string | null
-  /** The changed model, or the very same object when there was nothing to change. Never mutates. */
+  /** Returns the changed model, or the same object when there was nothing to change. Never mutates. */
   apply(model: Model): Model
-  /** What the pass promised and did not deliver, in words; null = fine. */
+  /** Describes the broken postcondition; null = met. */
   ensures?(after: Model, before: Model): string | null
 }
 
@@ -20,7 +20,7 @@ export interface PassResult {
 }
 
 /**
- * Runs a pass between its checks. Sound names (`modelFaults`) are a condition of every pass, before and after.
+ * Runs a pass between its checks. Every pass also requires and ensures valid names (`modelFaults`).
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION
  */
 export function runPass(pass: Pass, before: Model): PassResult {

@@ -1,7 +1,9 @@
-/** @file Numbers of the format that both directions need, and the memory of types that the IR cannot spell in full. */
+/**
+ * @file Codes of the format shared by encoder and decoder, and the original messages of types that the IR
+ * reduces.
+ */
 
-import type { AttributeType } from './attributes.ts'
-import type { TensorType } from './model.ts'
+import type { AttributeType, TensorType } from './model.ts'
 import type { TypeProto } from './proto/onnx_pb.js'
 
 /** AttributeProto.AttributeType. */
@@ -22,11 +24,15 @@ export const DATA_LOCATION_EXTERNAL = 1
 
 const originals = new WeakMap<TensorType, TypeProto>()
 
-/** Ties a type to the message it was read from, which may say more (denotations, sequences); a copy forgets it. */
+/**
+ * Links a type to the message it was read from, which may hold more (denotations, sequences). Copies of the
+ * type lose the link.
+ */
 export function rememberType(type: TensorType, proto: TypeProto): void {
   originals.set(type, proto)
 }
 
+/** Returns the message that a type was read from; undefined for types made by this project. */
 export function originalType(type: TensorType): TypeProto | undefined {
   return originals.get(type)
 }

@@ -1,21 +1,9 @@
-/** @file Tensors as a model stores them: little-endian bytes, or a reference into a file of external data. */
+/** @file Conversion between host tensors and the tensors stored in a model. */
 
 import { ServiceError } from '#errors'
 import { createTensor, type DType, elementCount, type Tensor } from '#tensor'
 import { bitsOf, DATA_TYPES, dataTypeName, dtypeOf } from './data-type.ts'
-import type { Extra } from './model.ts'
-
-/** The format's key-value pairs (`location`, `offset`, `length`, ...), kept as they are. */
-type ExternalData = ReadonlyMap<string, string>
-
-export interface StoredTensor {
-  readonly dataType: number
-  readonly dims: readonly number[]
-  /** Little-endian elements; empty when the data is external or the elements are strings (those stay in `extra`). */
-  readonly bytes: Uint8Array
-  readonly external: ExternalData | undefined
-  readonly extra?: Extra | undefined
-}
+import type { StoredTensor } from './model.ts'
 
 const ARRAYS = {
   float32: Float32Array,
@@ -32,13 +20,13 @@ const ARRAYS = {
   bool: Uint8Array,
 } as const satisfies Record<DType, unknown>
 
-/** Bytes that `dims` elements of a type take; undefined when the type's width is unknown. */
+/** Returns the size in bytes of a tensor of shape `dims`; undefined when the width of its type is unknown. */
 export function byteLengthOf(dataType: number, dims: readonly number[]): number | undefined {
   const bits = bitsOf(dataType)
   return bits === undefined ? undefined : Math.ceil((elementCount(dims) * bits) / 8)
 }
 
-/** Stores a host tensor; shares its memory. */
+/** Stores a host tensor without copying it: the stored tensor shares its memory. */
 export function storeTensor(tensor: Tensor): StoredTensor {
   const { buffer, byteOffset, byteLength } = tensor.data
   return {
@@ -50,8 +38,8 @@ export function storeTensor(tensor: Tensor): StoredTensor {
 }
 
 /**
- * Loads a stored tensor into a host tensor, in memory of its own.
- * @throws ServiceError MODEL_UNSUPPORTED when its data is external or its element type has no host array.
+ * Copies a stored tensor into a host tensor.
+ * @throws ServiceError MODEL_UNSUPPORTED when the data is external or the element type has no host array.
  */
 export function loadTensor(stored: StoredTensor): Tensor {
   const dtype = dtypeOf(stored.dataType)

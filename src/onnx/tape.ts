@@ -1,20 +1,22 @@
-/** @file A tape: records new nodes in order and hands out names that nothing else bears. */
+/** @file Tape: records new nodes in order and gives their outputs unused names. */
 
 import { ServiceError } from '#errors'
 import type { Tensor } from '#tensor'
-import type { Attribute } from './attributes.ts'
-import type { Graph, Node, Value } from './model.ts'
-import { type StoredTensor, storeTensor } from './stored-tensor.ts'
+import type { Attribute, Graph, Node, StoredTensor, Value } from './model.ts'
+import { storeTensor } from './stored-tensor.ts'
 
 type Attributes = Readonly<Record<string, Attribute>>
 
 export interface Tape {
   /**
-   * Records a node of one output and returns that output's name. `null` leaves an optional input out.
+   * Records a node of one output and returns the name of that output. `null` omits an optional input.
    * @example const y = tape.op('Add', [tape.op('MatMul', [x, weight]), bias])
    */
   op(opType: string, inputs: readonly (string | null)[], attributes?: Attributes, domain?: string): string
-  /** Records a node and returns the names of its outputs: those given, or `count` fresh ones. */
+  /**
+   * Records a node and returns the names of its outputs: the given names, or as many new names as `names`
+   * counts.
+   */
   outputs(
     names: number | readonly string[],
     opType: string,
@@ -22,13 +24,19 @@ export interface Tape {
     attributes?: Attributes,
     domain?: string,
   ): readonly string[]
-  /** A constant; equal ones are stored once. Lives in the outermost graph, also when a nested tape asks. */
+  /**
+   * Returns the name of a constant; equal constants are stored once. Constants of nested tapes live in the
+   * outermost graph.
+   */
   constant(tensor: Tensor): string
-  /** Takes nodes over as they are. @throws ServiceError GRAPH_PRECONDITION when they produce a name already taken. */
+  /**
+   * Appends nodes unchanged.
+   * @throws ServiceError GRAPH_PRECONDITION when one of their outputs has a name already taken.
+   */
   append(nodes: readonly Node[]): void
-  /** A tape for a nested graph: names and constants are shared with this one. */
+  /** Creates a tape for a nested graph, which shares names and constants with this one. */
   nested(): Tape
-  /** Everything recorded, as a graph. Constants appear in the outermost tape's graph only. */
+  /** Returns the recorded nodes as a graph. Constants appear in the outermost tape's graph only. */
   graph(border: {
     name: string
     inputs?: readonly Value[]
@@ -37,7 +45,7 @@ export interface Tape {
   }): Graph
 }
 
-/** Creates a tape; `taken` are names that exist already around it (inputs, weights). */
+/** Creates a tape; `taken` holds the names already in use around it (inputs, weights). */
 export function createTape(taken: Iterable<string> = []): Tape {
   return record(new Set(taken), new Map(), new Map())
 }

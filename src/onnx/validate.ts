@@ -1,11 +1,12 @@
-/** @file The rules of scope that every graph must keep. */
+/** @file Scope rules of the names in a graph. */
 
 import { subgraphs } from './attributes.ts'
 import type { Graph, Model } from './model.ts'
 
 /**
- * What is wrong with a model's names, in words: a value defined twice or hiding one of an outer graph, a node or an
- * output reading what nothing defines. Order is not checked (see `sortNodes`). Empty = sound.
+ * Describes every fault in a model's names: a value defined twice or hiding a value of an outer graph, a
+ * node or a graph output that reads an undefined value. The order of nodes is not checked (see `sortNodes`).
+ * Empty = valid.
  */
 export function modelFaults(model: Model): string[] {
   return graphFaults(model.graph, new Set())
@@ -19,7 +20,8 @@ function graphFaults(graph: Graph, outer: ReadonlySet<string>): string[] {
     scope.add(name)
   }
   for (const { name } of graph.inputs) define(name, `graph "${graph.name}"`)
-  // Up to IR version 3 initializers were listed among the inputs; since then that makes them defaults.
+  // Up to IR version 3, initializers are also listed among the inputs; from version 4 on, that makes them
+  // defaults.
   const inputs = new Set(graph.inputs.map(({ name }) => name))
   for (const name of graph.initializers.keys()) if (!inputs.has(name)) define(name, 'an initializer')
   for (const node of graph.nodes) {
@@ -29,13 +31,13 @@ function graphFaults(graph: Graph, outer: ReadonlySet<string>): string[] {
   for (const node of graph.nodes) {
     for (const input of node.inputs) {
       if (input && !scope.has(input)) {
-        faults.push(`${node.opType} "${node.name}" reads "${input}", which nothing defines`)
+        faults.push(`${node.opType} "${node.name}" reads "${input}", which is not defined`)
       }
     }
     for (const nested of subgraphs(node)) faults.push(...graphFaults(nested, scope))
   }
   for (const { name } of graph.outputs) {
-    if (!scope.has(name)) faults.push(`graph "${graph.name}" returns "${name}", which nothing defines`)
+    if (!scope.has(name)) faults.push(`graph "${graph.name}" returns "${name}", which is not defined`)
   }
   return faults
 }

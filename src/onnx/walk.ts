@@ -1,28 +1,31 @@
-/** @file Reading and rewriting who produces and who uses a value, nested graphs included. */
+/** @file Producers, readers and names of values, read and rewritten across nested graphs. */
 
 import { mapSubgraphs, subgraphs } from './attributes.ts'
-import type { Graph, Node, Value } from './model.ts'
+import type { Attribute, Graph, Model, Node, StoredTensor, Value } from './model.ts'
 
-/** Node by the name of each value it produces, this graph only. */
+/** Maps the name of every value to the node that produces it, in this graph only. */
 export function producers(graph: Graph): ReadonlyMap<string, Node> {
   const byOutput = new Map<string, Node>()
   for (const node of graph.nodes) for (const output of node.outputs) if (output) byOutput.set(output, node)
   return byOutput
 }
 
-/** The nodes of this graph that read a value, themselves or from a graph nested in them. */
+/** Returns the nodes of this graph that read a value, directly or in a graph nested in them. */
 export function uses(graph: Graph, name: string): readonly Node[] {
   return graph.nodes.filter((node) => reads(node).has(name))
 }
 
-/** Names of the values of the surrounding scope that a node reads: its inputs, and what its nested graphs capture. */
+/**
+ * Returns the names that a node reads from its scope: its inputs, and the values that its nested graphs
+ * capture.
+ */
 export function reads(node: Node): ReadonlySet<string> {
   const names = new Set(node.inputs.filter((input) => input !== ''))
   for (const nested of subgraphs(node)) for (const name of captured(nested)) names.add(name)
   return names
 }
 
-/** Names that a nested graph takes from around it. */
+/** Returns the names that a nested graph reads from its enclosing scope. */
 function captured(graph: Graph): ReadonlySet<string> {
   const own = definedNames(graph)
   const names = new Set<string>()
@@ -31,7 +34,9 @@ function captured(graph: Graph): ReadonlySet<string> {
   return names
 }
 
-/** Names of the values that a graph defines itself, nested graphs not included: inputs, initializers, node outputs. */
+/**
+ * Returns the names that a graph defines (inputs, initializers, node outputs), nested graphs not included.
+ */
 export function definedNames(graph: Graph): ReadonlySet<string> {
   return new Set([
     ...graph.inputs.map(({ name }) => name),
@@ -40,21 +45,21 @@ export function definedNames(graph: Graph): ReadonlySet<string> {
   ])
 }
 
-/** Names of all values in a graph and in everything nested in it. */
+/** Returns the names of all values in a graph and in the graphs nested in it. */
 export function allNames(graph: Graph): Set<string> {
   const names = new Set(definedNames(graph))
   for (const nested of graph.nodes.flatMap(subgraphs)) for (const name of allNames(nested)) names.add(name)
   return names
 }
 
-/** The graph and every graph nested in it, outermost first. */
+/** Returns the graph and every graph nested in it, outermost first. */
 export function allGraphs(graph: Graph): Graph[] {
   return [graph, ...graph.nodes.flatMap(subgraphs).flatMap(allGraphs)]
 }
 
 /**
- * Renames values and nodes everywhere, nested graphs included (ONNX Runtime refuses two nodes of one name). `rename`
- * must map different names to different names; it is never asked about '' (left out, unnamed).
+ * Renames values and nodes, nested graphs included (ONNX Runtime refuses two nodes of one name). `rename`
+ * must map different names to different names; it is never called with '' (omitted, unnamed).
  */
 export function renameAll(graph: Graph, rename: (name: string) => string): Graph {
   const to = (name: string) => (name === '' ? '' : rename(name))
@@ -75,8 +80,9 @@ export function renameAll(graph: Graph, rename: (name: string) => string): Graph
 }
 
 /**
- * Makes every node that reads `from` read `to` instead, nested graphs included. Outputs of the graph stay what they
- * are: their names are its contract. `except` keeps its input (the node that makes `to` out of `from`).
+ * Makes every node that reads `from` read `to` instead, nested graphs included. Outputs of the graph keep
+ * their names, which are its contract. The node `except` keeps its input (the node that computes `to` from
+ * `from`).
  */
 export function replaceAllUsesWith(graph: Graph, from: string, to: string, except?: Node): Graph {
   const replace = (name: string) => (name === from ? to : name)
@@ -92,4 +98,23 @@ export function replaceAllUsesWith(graph: Graph, from: string, to: string, excep
     return { ...mapSubgraphs(node, inNested), inputs: node.inputs.map(replace) }
   })
   return { ...graph, nodes }
+}
+
+/**
+ * Returns the distinct locations of external data, as written in the model, sorted. Opens and checks no file.
+ */
+export function externalDataLocations(model: Model): readonly string[] {
+  const locations = allGraphs(model.graph)
+    .flatMap((graph) => [
+      ...graph.initializers.values(),
+      ...graph.nodes.flatMap((node) => [...node.attributes.values()].flatMap(tensorsOf)),
+    ])
+    .map((tensor) => tensor.external?.get('location'))
+    .filter((location) => location !== undefined)
+  return [...new Set(locations)].sort()
+}
+
+function tensorsOf(attribute: Attribute): readonly StoredTensor[] {
+  if (attribute.type === 'tensor') return [attribute.value]
+  return attribute.type === 'tensors' ? attribute.value : []
 }

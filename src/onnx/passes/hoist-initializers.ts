@@ -1,15 +1,14 @@
-/** @file Weights of nested graphs, moved to the outermost graph. */
+/** @file Pass that moves the weights of nested graphs to the outermost graph. */
 
 import { mapSubgraphs, subgraphs } from '../attributes.ts'
-import type { Graph } from '../model.ts'
+import type { Graph, StoredTensor } from '../model.ts'
 import type { Pass } from '../pass.ts'
-import type { StoredTensor } from '../stored-tensor.ts'
 import { allGraphs } from '../walk.ts'
 
 /**
- * Moves the initializers of nested graphs to the outermost graph, where branches and iterations share them and
- * external data can be found. Those that a nested graph returns as they are stay: a graph may not return a value of an
- * outer one. Tensors are shared, not copied. Idempotent.
+ * Moves the initializers of nested graphs to the outermost graph, where branches and iterations share them
+ * and ONNX Runtime finds external data. Initializers that are outputs of their nested graph stay: a graph
+ * may not return a value of an outer graph. Tensors are shared, not copied. Idempotent.
  */
 export const hoistInitializers: Pass = {
   name: 'hoist initializers',

@@ -1,4 +1,4 @@
-/** @file Dead nodes and weights. */
+/** @file Pass that removes dead nodes and weights. */
 
 import { mapSubgraphs } from '../attributes.ts'
 import type { Graph, Node } from '../model.ts'
@@ -6,8 +6,8 @@ import type { Pass } from '../pass.ts'
 import { allGraphs, definedNames, producers, reads } from '../walk.ts'
 
 /**
- * Drops nodes and initializers that no output depends on, and notes about values that are gone. Inputs stay: they are
- * the graph's contract. Idempotent.
+ * Drops nodes and initializers that no output depends on, and the `valueInfo` of dropped values. Inputs
+ * stay: they are the graph's contract. Idempotent.
  */
 export const removeUnused: Pass = {
   name: 'remove unused',
@@ -41,7 +41,10 @@ function prune(graph: Graph): Graph {
   return { ...pruned, valueInfo: graph.valueInfo.filter(({ name }) => known.has(name)) }
 }
 
-/** Everything that pruning can take away. */
+/**
+ * Counts the nodes, initializers and `valueInfo` entries, nested graphs included: everything that pruning
+ * can remove.
+ */
 function size(graph: Graph): number {
   return allGraphs(graph).reduce(
     (sum, { nodes, initializers, valueInfo }) => sum + nodes.length + initializers.size + valueInfo.length,

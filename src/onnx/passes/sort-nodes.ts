@@ -1,4 +1,4 @@
-/** @file Topological order, nested graphs included. */
+/** @file Pass that sorts nodes topologically, nested graphs included. */
 
 import { ServiceError } from '#errors'
 import { mapSubgraphs, subgraphs } from '../attributes.ts'
@@ -7,8 +7,8 @@ import type { Pass } from '../pass.ts'
 import { allGraphs, producers, reads } from '../walk.ts'
 
 /**
- * Puts every node after those it reads from. Stable: nodes already in order keep their places.
- * @throws ServiceError GRAPH_PRECONDITION when nodes read from one another in a circle.
+ * Puts every node after the nodes whose outputs it reads. Stable: nodes already in order keep their places.
+ * @throws ServiceError GRAPH_PRECONDITION when the graph has a cycle.
  */
 export const sortNodes: Pass = {
   name: 'sort nodes',
@@ -32,7 +32,7 @@ function sortGraph(graph: Graph): Graph {
   const sorted: Node[] = []
   const done = new Set<Node>()
   for (const root of graph.nodes) {
-    // Depth first with a stack of its own: a long chain would overflow the call stack.
+    // Depth first with an explicit stack: a long chain would overflow the call stack.
     const path = new Set<Node>()
     const stack = [root]
     while (stack.length > 0) {
@@ -50,7 +50,7 @@ function sortGraph(graph: Graph): Graph {
       if (circular) {
         throw new ServiceError(
           'GRAPH_PRECONDITION',
-          `sort nodes: expected an acyclic graph, got a circle through ${circular.opType} "${circular.name}"`,
+          `sort nodes: expected an acyclic graph, got a cycle through ${circular.opType} "${circular.name}"`,
         )
       }
       stack.push(...waiting.reverse())

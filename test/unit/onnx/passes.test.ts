@@ -47,7 +47,10 @@ const model = (nodes: Node[], outputs: string[], parts: Partial<Model['graph']> 
     { '': 17 },
   )
 
-/** y = x * scale if flag, else x + shift; each constant in its branch, beside dead nodes and a dead weight. */
+/**
+ * y = x * scale if flag, else x + shift: each branch holds its constant; the graph has dead nodes and a dead
+ * weight.
+ */
 function branching(): Model {
   const tape = createTape(['x', 'flag', 'scale', 'shift', 'dead'])
   const branch = (opType: string, constant: string, number: number) => {
@@ -84,7 +87,7 @@ const ANSWERS = [
 const errorLike = (code: string, pattern: RegExp) =>
   expect.objectContaining({ code, message: expect.stringMatching(pattern) })
 
-test('hoisting leaves answers alone and no weights in nested graphs; again it changes nothing', async () => {
+test('hoisting keeps results, leaves no weights in nested graphs, and is idempotent', async () => {
   const before = branching()
   const { model: after, modified } = runPass(hoistInitializers, before)
   expect(modified).toBe(true)
@@ -99,7 +102,7 @@ test('hoisting leaves answers alone and no weights in nested graphs; again it ch
   expect(runPass(hoistInitializers, after)).toEqual({ model: after, modified: false })
 })
 
-test('hoisting leaves a weight that a branch returns as it is', () => {
+test('hoisting leaves a weight that is an output of its branch', () => {
   const returned = createGraph({
     name: 'returned',
     nodes: [],
@@ -133,7 +136,7 @@ test('hoisting refuses two weights of one name', () => {
   )
 })
 
-test('removing the unused reaches into branches, keeps inputs and answers, and is idempotent', async () => {
+test('removing unused values reaches into branches, keeps inputs and results, and is idempotent', async () => {
   const { model: after } = runPass(removeUnused, branching())
   expect(allGraphs(after.graph).map(({ nodes }) => nodes.map(({ opType }) => opType))).toEqual([
     ['If'],
@@ -146,7 +149,7 @@ test('removing the unused reaches into branches, keeps inputs and answers, and i
   expect(runPass(removeUnused, after)).toEqual({ model: after, modified: false })
 })
 
-test('sorting mends any shuffle of a long chain with side branches, and leaves sorted graphs alone', () => {
+test('sorting restores a shuffled long chain with side branches, and leaves sorted graphs unchanged', () => {
   const nodes = Array.from({ length: 3000 }, (_, i) =>
     op('Add', [i ? `v${i - 1}` : 'x', i > 9 ? `v${i - 10}` : 'x'], `v${i}`),
   )
@@ -160,7 +163,7 @@ test('sorting mends any shuffle of a long chain with side branches, and leaves s
   expect(runPass(sortNodes, model(shuffled, ['v2999'])).model.graph.nodes).toEqual(nodes)
 })
 
-test('sorting sees what a nested graph captures', () => {
+test('sorting takes values captured by nested graphs into account', () => {
   const nested = createGraph({
     name: 'b',
     nodes: [op('Neg', ['late'], 'z')],
@@ -171,14 +174,14 @@ test('sorting sees what a nested graph captures', () => {
   expect(runPass(sortNodes, before).model.graph.nodes.map(({ opType }) => opType)).toEqual(['Abs', 'If'])
 })
 
-test('sorting refuses a circle', () => {
+test('sorting refuses a cycle', () => {
   const circle = [op('Add', ['x', 'c'], 'a'), op('Neg', ['a'], 'b'), op('Neg', ['b'], 'c')]
   expect(() => runPass(sortNodes, model(circle, ['c']))).toThrow(
-    errorLike('GRAPH_PRECONDITION', /circle through/),
+    errorLike('GRAPH_PRECONDITION', /cycle through/),
   )
 })
 
-test('a pass is refused a broken model, and one that breaks or does not deliver is stopped', () => {
+test('runPass throws for an invalid model, an invalid result, and unmet conditions of the pass', () => {
   const sound = model([op('Neg', ['x'], 'y')], ['y'])
   const broken = model([op('Neg', ['ghost'], 'y')], ['y'])
   expect(() => runPass(removeUnused, broken)).toThrow(
@@ -194,7 +197,7 @@ test('a pass is refused a broken model, and one that breaks or does not deliver 
   expect(() => runPass(picky, sound)).toThrow(errorLike('GRAPH_PRECONDITION', /picky: expected a Conv/))
 })
 
-test('faults of scope are named: hidden names, unknown captures', () => {
+test('modelFaults names redefined values and undefined captures', () => {
   const hiding = createGraph({
     name: 'b',
     nodes: [op('Neg', ['unknown'], 'x')],
@@ -204,11 +207,11 @@ test('faults of scope are named: hidden names, unknown captures', () => {
   const faults = modelFaults(model([node], ['y'], { inputs: [x, value('flag', 'bool', [])] }))
   expect(faults).toEqual([
     'Neg "x" defines "x", which is already defined',
-    'Neg "x" reads "unknown", which nothing defines',
+    'Neg "x" reads "unknown", which is not defined',
   ])
 })
 
-test('renaming and replacing reach into nested graphs and leave outputs their names', async () => {
+test('renaming and replacing reach into nested graphs and keep the names of outputs', async () => {
   const renamed = renameAll(branching().graph, (name) => `p/${name}`)
   expect(modelFaults(createModel(renamed, { '': 17 }))).toEqual([])
   expect(
@@ -217,7 +220,7 @@ test('renaming and replacing reach into nested graphs and leave outputs their na
       .every((name) => name.startsWith('p/')),
   ).toBe(true)
 
-  // Double what the branches read, not what makes the double.
+  // The branches read the double; the node that computes the double still reads x.
   const { graph: before } = branching()
   const double = op('Add', ['x', 'x'], 'doubled')
   const replaced = replaceAllUsesWith({ ...before, nodes: [double, ...before.nodes] }, 'x', 'doubled', double)
@@ -229,7 +232,7 @@ test('renaming and replacing reach into nested graphs and leave outputs their na
   ])
 })
 
-test('a tape never gives a name twice, shares equal constants, and refuses names already taken', () => {
+test('a tape gives every name once, shares equal constants, and refuses names already taken', () => {
   const tape = createTape(['Add_0', 'constant_0'])
   const one = tape.constant(float32(1))
   const sum = tape.op('Add', ['x', one])

@@ -39,7 +39,7 @@ function modelOf(nodes: Node[], parts: Partial<Model['graph']> = {}): Model {
   return createModel(createGraph({ name: 'g', nodes, ...border, ...parts }), { '': 17, 'com.microsoft': 1 })
 }
 
-/** Writes protobuf by hand: `[field, bytes | string | number]`, nested arrays are messages. */
+/** Encodes protobuf from `[field, bytes | string | number]` pairs; nested arrays are messages. */
 type Fields = [number, string | number | Uint8Array | Fields][]
 function message(fields: Fields): Uint8Array {
   const writer = new BinaryWriter()
@@ -54,7 +54,7 @@ function message(fields: Fields): Uint8Array {
   return writer.finish()
 }
 
-test('a decoder is equal to itself after a round trip, and so are its bytes', () => {
+test('a decoder and its bytes are unchanged by a round trip', () => {
   const { model, bytes } = tinyDecoder({ bias: true, softCap: 3 })
   const back = decodeModel(bytes)
   expect(back).toEqual(model)
@@ -85,7 +85,7 @@ test('attributes of every kind keep type and value', () => {
   expect(back.graph.nodes).toEqual(model.graph.nodes)
 })
 
-test('fields that the IR does not know survive at every level, byte for byte', () => {
+test('fields that the IR does not model survive at every level, byte for byte', () => {
   const type: Fields = [
     [
       1,
@@ -218,7 +218,7 @@ test('fields that the IR does not know survive at every level, byte for byte', (
   const model = decodeModel(bytes)
   expect(model.graph.inputs[0]!.type).toEqual({ dataType: 1, shape: [4, 'n', null] })
   expect(encodeModel(model)).toEqual(bytes)
-  // They follow their owner through a change.
+  // They stay with their node when it is changed.
   const renamed = {
     ...model,
     graph: { ...model.graph, nodes: model.graph.nodes.map((n) => ({ ...n, name: 'new' })) },
@@ -226,7 +226,7 @@ test('fields that the IR does not know survive at every level, byte for byte', (
   expect(decodeModel(encodeModel(renamed)).graph.nodes[0]!.extra).toEqual(model.graph.nodes[0]!.extra)
 })
 
-test('numbers in typed fields become the bytes that raw data would hold', () => {
+test('numbers in typed fields become the bytes of raw_data', () => {
   const tensorProto = (dataType: number, dims: number[], field: Fields): Fields => [
     ...dims.map((dim): Fields[number] => [1, dim]),
     [2, dataType],
@@ -318,9 +318,9 @@ test('external data stays a reference and is listed, nested graphs included', ()
 })
 
 test.each<[string, Uint8Array, RegExp]>([
-  ['text', new TextEncoder().encode('<html>404</html>'), /16 bytes that are none/],
+  ['text', new TextEncoder().encode('<html>404</html>'), /16 bytes of another format/],
   ['nothing', new Uint8Array(), /without graph/],
-  ['a cut file', tinyDecoder().bytes.slice(0, 5000), /expected an ONNX protobuf/],
+  ['a truncated file', tinyDecoder().bytes.slice(0, 5000), /expected an ONNX protobuf/],
   [
     'a node without op type',
     message([
@@ -372,7 +372,7 @@ test.each<[string, Uint8Array, RegExp]>([
     /dims >= 0/,
   ],
   [
-    'an initializer twice',
+    'a duplicate initializer',
     message([
       [
         7,
@@ -400,7 +400,7 @@ test.each<[string, Uint8Array, RegExp]>([
     /one initializer w/,
   ],
   [
-    'external data nowhere',
+    'external data without a location',
     message([
       [
         7,
@@ -421,16 +421,16 @@ test.each<[string, Uint8Array, RegExp]>([
     /location/,
   ],
   [
-    'a value from nowhere',
+    'an undefined value',
     encodeModel(modelOf([node('Neg', ['ghost'], ['y'])])),
-    /reads "ghost", which nothing defines/,
+    /reads "ghost", which is not defined/,
   ],
   [
     'a value defined twice',
     encodeModel(modelOf([node('Neg', ['x'], ['y']), node('Abs', ['x'], ['y'])])),
     /already defined/,
   ],
-  ['an output from nowhere', encodeModel(modelOf([])), /returns "y", which nothing defines/],
+  ['an undefined output', encodeModel(modelOf([])), /returns "y", which is not defined/],
 ])('refuses %s', (_, bytes, pattern) => {
   expect(() => decodeModel(bytes)).toThrow(
     expect.objectContaining({ code: 'ONNX_INVALID', message: expect.stringMatching(pattern) }),
