@@ -1,4 +1,4 @@
-/** @file Reverse mode over ONNX graphs: from a loss back to its parameters, as nodes of the same graph. */
+/** @file Reverse-mode differentiation of ONNX graphs: adds nodes that compute the gradients of a loss. */
 
 import { ServiceError } from '#errors'
 import {
@@ -13,14 +13,15 @@ import {
   sortNodes,
   type Tape,
 } from '#onnx'
-import { createFormulas } from './formulas.ts'
-import { notDifferentiable } from './not-differentiable.ts'
-import { pathToLoss } from './path-to-loss.ts'
+import { createFormulas, notDifferentiable } from './formulas.ts'
 import { inferShapes } from './shapes/infer-shapes.ts'
-import type { Known } from './shapes/shape-rule.ts'
+import type { Known } from './shapes/shape-rules.ts'
 import { product } from './shapes/sizes.ts'
-import { createPrimal } from './vjps/create-primal.ts'
 import { SAVED_OUTPUTS, STOPS_GRADIENT, VJP_RULES } from './vjps/registry.ts'
+import { createPrimal } from './vjps/vjp-rule.ts'
+
+/** Version of the ai.onnx operator set of trainable graphs and training steps: the first with Gelu. */
+export const OPSET = 20
 
 export interface DifferentiateOptions {
   /** A float value of one element. */
@@ -32,18 +33,22 @@ export interface DifferentiateOptions {
 export interface Differentiated {
   /** The model with gradient nodes after its own; the gradients are further outputs of its graph. */
   readonly model: Model
-  /** By the name of what was asked for, the name of d loss / d of it, of the same type and shape: `w` has `w.gradient`. */
+  /**
+   * Maps each name x of `wrt` to the name of d loss / dx (`x.gradient`), which has the type and shape of x.
+   */
   readonly gradients: ReadonlyMap<string, string>
 }
 
 /**
- * Differentiates a model by reverse accumulation (Griewank & Walther, Evaluating Derivatives, 2008, ch. 3). What comes out is
- * standard ONNX of operator set 18 and newer, on which the model must be. Sizes may be symbols wherever a rule does not need
- * the number; an op that none of `wrt` flows through needs no rule. A value of `wrt` that the loss does not depend on is an
- * error: a parameter that cannot learn is a mistake in the graph.
+ * Differentiates a model by reverse accumulation (Griewank & Walther, Evaluating Derivatives, 2008, ch. 3).
+ * The model must be of operator set 18 or newer, and so is the result. Sizes may be symbols where a rule
+ * does not need the number. An op needs a rule only if it lies between a value of `wrt` and the loss. A
+ * value of `wrt` that the loss does not depend on is an error: a parameter that cannot learn is a mistake in
+ * the graph.
  *
- * @throws ServiceError NOT_DIFFERENTIABLE for a missing rule (naming op, node and the path to the loss), a loss of more than one
- * element, or a parameter that does not reach it; GRAPH_PRECONDITION for unsound graphs.
+ * @throws ServiceError NOT_DIFFERENTIABLE for a missing rule (naming op, node and the path to the loss), a
+ * loss of more than one element, or a parameter that the loss does not depend on; GRAPH_PRECONDITION for
+ * invalid graphs.
  */
 export function differentiate(model: Model, { loss, wrt }: DifferentiateOptions): Differentiated {
   const opset = model.opsetImports.get('') ?? 0
@@ -80,7 +85,10 @@ export function differentiate(model: Model, { loss, wrt }: DifferentiateOptions)
   return { model: runPass(removeUnused, { ...sorted, graph }).model, gradients }
 }
 
-/** The cotangent of every value between `wrt` and the loss, by name; sums where a value is read more than once. */
+/**
+ * Returns the cotangent of every value between `wrt` and the loss, by name; summed where a value is read
+ * more than once.
+ */
 function walkBack(
   tape: Tape,
   graph: Graph,
@@ -98,12 +106,14 @@ function walkBack(
 
   const cotangents = new Map([[loss, seed(tape, loss, known.get(loss))]])
   for (const node of between) {
-    const dYs = node.outputs.map((output) => cotangents.get(output) ?? null)
-    const first = dYs.findIndex((dY) => dY !== null)
-    if (first < 0) continue // a Cast to integers behind it
+    const [dY, ...others] = node.outputs.map((output) => cotangents.get(output))
     const primal = createPrimal(node, known)
-    const f = createFormulas(tape, primal.dataType(node.outputs[first]!))
-    for (const [i, dX] of ruleOf(node)!(f, primal, dYs).entries()) {
+    if (others.some((other) => other !== undefined)) {
+      throw primal.refusal('a loss that reads its first output only', 'a loss that reads another output')
+    }
+    if (dY === undefined) continue // read only where no gradient passes, e.g. as an index
+    const f = createFormulas(tape, primal.dataType(node.outputs[0]!))
+    for (const [i, dX] of ruleOf(node)!(f, primal, dY).entries()) {
       const input = node.inputs[i]!
       if (dX === null || !active.has(input)) continue
       const sum = cotangents.get(input)
@@ -113,7 +123,7 @@ function walkBack(
   return cotangents
 }
 
-/** Values that depend on `wrt` in a way that a gradient can follow, `wrt` included. */
+/** Returns the values that depend on `wrt` through ops that pass gradients, `wrt` included. */
 function dependents(graph: Graph, wrt: readonly string[]): ReadonlySet<string> {
   const active = new Set(wrt)
   for (const node of graph.nodes) {
@@ -122,7 +132,7 @@ function dependents(graph: Graph, wrt: readonly string[]): ReadonlySet<string> {
   return active
 }
 
-/** The nodes that carry `active` values to the loss, nearest to the loss first. */
+/** Returns the nodes that carry `active` values to the loss, nearest to the loss first. */
 function nodesBetween(graph: Graph, active: ReadonlySet<string>, loss: string): readonly Node[] {
   const needed = new Set([loss])
   return graph.nodes.toReversed().filter((node) => {
@@ -136,12 +146,12 @@ function nodesBetween(graph: Graph, active: ReadonlySet<string>, loss: string): 
 const ruleOf = ({ domain, opType }: Node) => (domain === '' ? VJP_RULES[opType] : undefined)
 const stopsGradient = ({ domain, opType }: Node) => domain === '' && STOPS_GRADIENT.has(opType)
 
-/** Nested graphs count: a branch or a loop body that captures a value depends on it. */
+/** Includes values captured by nested graphs: a branch or a loop body depends on what it captures. */
 function readsAny(node: Node, values: ReadonlySet<string>): boolean {
   return [...reads(node)].some((name) => values.has(name))
 }
 
-/** d loss / d loss. */
+/** Emits d loss / d loss. */
 function seed(tape: Tape, loss: string, known: Known | undefined): string {
   if (known === undefined || product(known.shape) !== 1) {
     const shape = known ? `[${known.shape}]` : 'unknown shape'
@@ -152,10 +162,33 @@ function seed(tape: Tape, loss: string, known: Known | undefined): string {
   return shape.length === 0 ? f.constant(1) : f.expandTo(1, loss, shape)
 }
 
-/** Names for the optional outputs that the node's rule reads. */
+/** Names the optional outputs that the rule of the node reads. */
 function saveOutputs(node: Node): Node {
   const count = node.domain === '' ? SAVED_OUTPUTS[node.opType] : undefined
   if (count === undefined) return node
   const outputs = Array.from({ length: count }, (_, i) => node.outputs[i] || `${node.outputs[0]}.saved_${i}`)
   return { ...node, outputs }
+}
+
+/**
+ * Describes `from` and the shortest way from it to the loss: `TopK "k", which reaches the loss by TopK "k"
+ * -> "loss"`.
+ */
+function pathToLoss(graph: Graph, from: Node, loss: string): string {
+  const describe = ({ domain, opType, name, outputs }: Node) =>
+    `${domain === '' ? '' : `${domain}.`}${opType} "${name || outputs[0]}"`
+  const paths: Node[][] = [[from]]
+  const seen = new Set([from])
+  for (const path of paths) {
+    const { outputs } = path.at(-1)!
+    if (outputs.includes(loss)) {
+      return `${describe(from)}, which reaches the loss by ${[...path.map(describe), `"${loss}"`].join(' -> ')}`
+    }
+    for (const node of graph.nodes) {
+      if (seen.has(node) || !outputs.some((output) => output !== '' && reads(node).has(output))) continue
+      seen.add(node)
+      paths.push([...path, node])
+    }
+  }
+  return describe(from)
 }

@@ -1,20 +1,20 @@
-/** @file Formulas over values of a graph: each call records a node and returns the name of its output. */
+/** @file Formulas over the values of a graph: each call records a node and returns the name of its output. */
 
-import { type Attribute, DATA_TYPES, dataTypeName, float, int, ints, type Tape, tensor } from '#onnx'
+import { ServiceError } from '#errors'
+import { type Attribute, DATA_TYPES, dataTypeName, int, ints, type Tape, tensor } from '#onnx'
 import { createTensor, float32, int64, type Tensor, toFloat16 } from '#tensor'
-import { notDifferentiable } from './not-differentiable.ts'
 import { isStatic, type Size } from './shapes/sizes.ts'
 
-/** A value by name, or a number: a scalar of the element type that the formulas are for. */
+/** A value by name, or a number, which becomes a scalar constant of the formulas' element type. */
 export type Operand = string | number
 
 type Attributes = Readonly<Record<string, Attribute>>
 
-/** Everything that rules and optimisers are written with. */
+/** The vocabulary in which VJP rules and optimisers are written. */
 export type Formulas = ReturnType<typeof createFormulas>
 
 /**
- * Formulas on `tape` in one floating-point type.
+ * Creates formulas on `tape` in one floating-point type.
  * @throws ServiceError NOT_DIFFERENTIABLE when `dataType` is not float32, float64 or float16.
  */
 export function createFormulas(tape: Tape, dataType: number = DATA_TYPES.float32) {
@@ -41,7 +41,6 @@ export function createFormulas(tape: Tape, dataType: number = DATA_TYPES.float32
     neg: unary('Neg'),
     sqrt: unary('Sqrt'),
     exp: unary('Exp'),
-    log: unary('Log'),
     cos: unary('Cos'),
     erf: unary('Erf'),
     tanh: unary('Tanh'),
@@ -55,31 +54,28 @@ export function createFormulas(tape: Tape, dataType: number = DATA_TYPES.float32
     mean: (x: string, axes: readonly number[]) => op('ReduceMean', [x, vector(axes)]),
 
     matMul: binary('MatMul'),
-    /** alpha A B, either side transposed. */
-    gemm: (a: string, b: string, { transA = false, transB = false, alpha = 1 } = {}) =>
+    /** A B of two matrices, either side transposed. */
+    gemm: (a: string, b: string, { transA = false, transB = false } = {}) =>
       op('Gemm', [a, b], {
         ...(transA ? { transA: int(1) } : {}),
         ...(transB ? { transB: int(1) } : {}),
-        ...(alpha === 1 ? {} : { alpha: float(alpha) }),
       }),
     transpose: (x: string, perm: readonly number[]) => op('Transpose', [x], { perm: ints(perm) }),
-    /** `[.., K]` as a matrix of rows `[n, K]`. */
+    /** Flattens `[.., K]` to a matrix of rows `[n, K]`. */
     rows: (x: string) => op('Flatten', [x], { axis: int(-1) }),
     unsqueeze: (x: string, axes: readonly number[]) => op('Unsqueeze', [x, vector(axes)]),
     squeeze: (x: string, axes: readonly number[]) => op('Squeeze', [x, vector(axes)]),
-    split: (x: string, axis: number, sizes: readonly number[]) =>
-      tape.outputs(sizes.length, 'Split', [x, vector(sizes)], { axis: int(axis) }),
 
-    /** The shape of value `x` as an int64 vector: a constant when `shape` tells it in full. */
+    /** The shape of value `x` as an int64 vector: a constant when `shape` has no symbols. */
     shapeOf: (x: string, shape: readonly Size[]) => (isStatic(shape) ? vector(shape) : op('Shape', [x])),
-    /** `value` in the shape of `x`, which has as many elements. */
+    /** Reshapes `value` to the shape of `x`, which has as many elements. */
     reshapeTo: (value: string, x: string, shape: readonly Size[]) => {
       const open = shape.filter((size) => typeof size !== 'number').length
       if (open !== 1 || shape.includes(0)) return op('Reshape', [value, f.shapeOf(x, shape)])
       const target = shape.map((size) => (typeof size === 'number' ? size : -1))
       return op('Reshape', [value, vector(target)])
     },
-    /** `value` repeated along axes of size 1 to the shape of `x`. */
+    /** Repeats `value` along axes of size 1 to the shape of `x`. */
     expandTo: (value: Operand, x: string, shape: readonly Size[]) =>
       op('Expand', [value, f.shapeOf(x, shape)]),
     zerosLike: (x: string, shape: readonly Size[]) =>
@@ -101,4 +97,9 @@ function scalar(value: number, dataType: number): Tensor {
     default:
       throw notDifferentiable('float32, float64 or float16', dataTypeName(dataType))
   }
+}
+
+/** Returns the error "differentiate: expected ..., got ..." with code NOT_DIFFERENTIABLE. */
+export function notDifferentiable(expected: string, got: string): ServiceError {
+  return new ServiceError('NOT_DIFFERENTIABLE', `differentiate: expected ${expected}, got ${got}`)
 }

@@ -1,6 +1,5 @@
-export { type Differentiated, type DifferentiateOptions, differentiate } from './differentiate.ts'
-export { OPSET } from './opset.ts'
-export { SHAPE_RULES } from './shapes/registry.ts'
+export { type Differentiated, type DifferentiateOptions, differentiate, OPSET } from './differentiate.ts'
+export { SHAPE_RULES } from './shapes/shape-rules.ts'
 export { compileTrainingStep } from './training/compile-training-step.ts'
 export { withParameters } from './training/with-parameters.ts'
 export type * from './types.ts'

@@ -1,39 +1,43 @@
-/** @file What a trainable network looks like, and what training one takes. */
+/** @file Trainable networks, training options and compiled training steps. */
 
 import type { Model } from '#onnx'
 import type { Tensor } from '#tensor'
 
 /**
- * A network as a graph: parameters are float32 initializers, so the same graph is trained, exported and served.
- * What trains it differentiates `loss`, a float32 scalar among its outputs.
+ * A network as a graph with a float32 scalar `loss` among its outputs. Parameters are float32 initializers,
+ * so the same network is trained, exported and served.
  */
 export interface TrainableModel {
   readonly model: Model
-  /** Names of the initializers that are learned. */
+  /** Names of the trained initializers. */
   readonly parameters: readonly string[]
   readonly loss: string
 }
 
-/** AdamW with global-norm clipping, linear warm-up and cosine decay to 0 (Loshchilov & Hutter, arXiv 1711.05101 and 1608.03983). */
+/**
+ * AdamW with global-norm clipping, linear warm-up and cosine decay to 0 (Loshchilov & Hutter, arXiv
+ * 1711.05101 and 1608.03983).
+ */
 export interface TrainingOptions {
   readonly lr: number
   readonly beta1: number
   readonly beta2: number
   readonly epsilon: number
-  /** Decoupled; on parameters of rank 2 and above only. */
+  /** Decoupled weight decay, applied to parameters of rank 2 and above only. */
   readonly weightDecay: number
-  /** Largest L2 norm of all gradients together. */
+  /** Upper bound on the L2 norm of all gradients together; larger gradients are scaled down to it. */
   readonly clipNorm: number
   readonly warmupSteps: number
   readonly totalSteps: number
 }
 
-/** A graph that takes one optimiser step per run; made for `GraphRunner.load(bytes, {state, carry})`. */
+/** A graph that takes one optimiser step per run, for `GraphRunner.load(bytes, {state, carry})`. */
 export interface TrainingStep {
   readonly bytes: Uint8Array
-  /** Parameters under their own names, their moments and the step count, as they are before the first run. */
+  /** Initial parameters under their own names, their moments and the step count. */
   readonly state: Readonly<Record<string, Tensor>>
+  /** Maps each name of the state to the output that replaces it after a run. */
   readonly carry: Readonly<Record<string, string>>
-  /** Fetchable besides the model's own outputs (`loss` among them), float32 scalars. */
+  /** Names of float32 scalars that can be fetched besides the model's own outputs (`loss` among them). */
   readonly outputs: { readonly gradientNorm: string; readonly lr: string }
 }

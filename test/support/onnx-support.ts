@@ -1,12 +1,12 @@
-/** @file The table of docs/onnx-support.md: which ops autodiff knows, from its registries. */
+/** @file Generates the table of docs/onnx-support.md: the ops with autodiff rules, from the registries. */
 
 import { SHAPE_RULES, STOPS_GRADIENT, VJP_RULES } from '#autodiff'
 import { GRADIENT_CASES, SHAPE_CASES } from './op-cases.ts'
 
-/** Lines around the table in the document. */
+/** Lines that enclose the table in the document. */
 const MARKERS = ['<!-- ops: begin (npm run onnx-support) -->', '<!-- ops: end -->'] as const
 
-/** The document with the table between the markers made anew. */
+/** Returns the document with the table between the markers generated anew. */
 export function withSupportTable(document: string): string {
   const [begin, end] = MARKERS.map((marker) => document.indexOf(marker)) as [number, number]
   if (begin < 0 || end < begin) throw new Error(`document: expected the lines ${MARKERS.join(' and ')}`)
@@ -26,7 +26,7 @@ function supportTable(): string {
 const shapes = (op: string) => (op in SHAPE_RULES ? 'yes' : 'no')
 const gradient = (op: string) => (op in VJP_RULES ? 'VJP' : STOPS_GRADIENT.has(op) ? 'stops here' : 'none')
 
-/** Every case is run twice, with sizes as numbers and as symbols. */
+/** Counts the cases of an op; every case is run twice, with sizes as numbers and as symbols. */
 function checks(op: string): string {
   const count = (cases: readonly { readonly op: string }[]) => cases.filter((on) => on.op === op).length
   const gradients = count(GRADIENT_CASES)

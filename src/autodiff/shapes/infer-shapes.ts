@@ -1,15 +1,14 @@
-/** @file Shape inference: what is known of every value of a graph before it runs. */
+/** @file Shape inference: types and shapes of all values of a graph before it runs. */
 
-import type { Graph, Node, Value } from '#onnx'
-import { knownTensor } from './constants.ts'
-import { SHAPE_RULES } from './registry.ts'
-import type { Known } from './shape-rule.ts'
+import { DATA_TYPES, type Graph, loadTensor, type Node, type StoredTensor, type Value } from '#onnx'
+import { type Known, SHAPE_RULES } from './shape-rules.ts'
 import type { Size } from './sizes.ts'
 
 /**
- * Element types, shapes and shape-like contents of the values of `graph` by name, its nodes in topological order. Symbols of
- * the inputs are carried; a size that nothing tells is a symbol of its own, so equal symbols are equal sizes. Values after an
- * op without a rule are known as far as the graph itself notes their types; else they are missing here.
+ * Returns element types and shapes of the values of `graph` by name; its nodes must be in topological order.
+ * Symbols of the inputs are carried; a size that is known only during the run gets a symbol of its own, so
+ * equal symbols are equal sizes. Outputs of ops without a rule are known when `valueInfo` or the graph's
+ * outputs hold their types; otherwise they are missing from the result.
  */
 export function inferShapes(graph: Graph): ReadonlyMap<string, Known> {
   let unknowns = 0
@@ -44,4 +43,12 @@ function applyRule(
 function knownValue(value: Value | undefined, fresh: () => Size): Known | undefined {
   const type = value?.type
   return type?.shape && { dataType: type.dataType, shape: type.shape.map((dim) => dim ?? fresh()) }
+}
+
+/** Reads the elements of int64 scalars and vectors only: they are the ones that rules need. */
+function knownTensor(stored: StoredTensor): Known {
+  const { dataType, dims, external } = stored
+  const isVector = dataType === DATA_TYPES.int64 && dims.length <= 1 && !external
+  const entries = isVector ? Array.from(loadTensor(stored).data as BigInt64Array, Number) : undefined
+  return { dataType, shape: dims, entries }
 }

@@ -21,12 +21,15 @@ function toSize({ coefficient, symbols }: Monomial): Size {
   return [...(coefficient === 1 ? [] : [coefficient]), ...symbols].join('*')
 }
 
-/** The number of elements of a shape; 1 for a scalar. */
+/** Returns the number of elements of a shape; 1 for a scalar. */
 export function product(sizes: readonly Size[]): Size {
   return toSize(toMonomial(sizes))
 }
 
-/** How many times the elements of `part` fit into those of `whole`; null when that cannot be told. */
+/**
+ * Returns the element count of `whole` divided by that of `part`; null when symbols leave it open or it is
+ * not whole.
+ */
 export function quotient(whole: readonly Size[], part: readonly Size[]): Size | null {
   const dividend = toMonomial(whole)
   const divisor = toMonomial(part)
@@ -45,8 +48,8 @@ export function isStatic(sizes: readonly Size[]): sizes is readonly number[] {
 }
 
 /**
- * The shape that two shapes broadcast to. Where a symbol meets a number, the number wins (the symbol is 1 or that number);
- * of two symbols, neither is known to: the size is `fresh`.
+ * Returns the shape that two shapes broadcast to. A symbol and a number above 1 give the number (the symbol
+ * is 1 or that number); two different symbols give a `fresh` size.
  */
 export function broadcast(a: readonly Size[], b: readonly Size[], fresh: () => Size): readonly Size[] {
   const rank = Math.max(a.length, b.length)
@@ -59,7 +62,7 @@ export function broadcast(a: readonly Size[], b: readonly Size[], fresh: () => S
   })
 }
 
-/** `axis` counted from the front; ONNX lets negative ones count from the back. */
+/** Returns `axis` counted from the front; in ONNX, negative axes count from the back. */
 export function frontAxis(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis
 }

@@ -1,33 +1,37 @@
-/** @file AdamW as formulas: Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101, Algorithm 2). */
+/**
+ * @file AdamW as formulas: Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101,
+ * Algorithm 2).
+ */
 
 import type { Formulas } from '../formulas.ts'
 import type { TrainingOptions } from '../types.ts'
 
-/** What is the same for every parameter in one step, each a scalar. */
+/** Scalars shared by all parameters in one step, by name. */
 export interface AdamScalars {
   readonly lr: string
-  /** What clipping leaves of the gradient, in (0, 1]. */
+  /** Factor in (0, 1] by which clipping scales the gradient. */
   readonly clip: string
-  /** 1 - beta1^t and 1 - beta2^t, t this step's number from 1. */
+  /** 1 - beta1^t and 1 - beta2^t, where t counts steps from 1. */
   readonly correction1: string
   readonly correction2: string
 }
 
 export interface AdamState {
   readonly parameter: string
-  /** First and second moment. */
+  /** First and second moment of the gradient. */
   readonly m: string
   readonly v: string
 }
 
 /**
- * One update of one parameter, g its gradient after clipping (PyTorch's AdamW, term by term):
+ * Emits one update of one parameter, g its gradient after clipping (PyTorch's AdamW, term by term):
  *
  *   m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2,
  *   p' = (1 - lr weightDecay) p - lr (m' / correction1) / (sqrt(v' / correction2) + epsilon)
  *
- * Scalars are gathered before they meet a tensor: every operation saved is one pass less over all parameters. So clipping goes
- * into the factors of g and g^2, and the root's correction into the rate and epsilon.
+ * Scalars are combined before they multiply a tensor, because every operation saved is one pass less over
+ * all parameters: clipping goes into the factors of g and g^2, the correction of the root into the rate and
+ * epsilon.
  */
 export function emitAdamW(
   f: Formulas,

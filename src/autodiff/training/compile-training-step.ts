@@ -1,4 +1,4 @@
-/** @file A network and an optimiser, compiled into one graph that takes one step per run. */
+/** @file Compiles a network and its optimiser into one graph that takes one training step per run. */
 
 import { ServiceError } from '#errors'
 import {
@@ -17,7 +17,6 @@ import {
 import { elementCount, float32, int64, type Tensor } from '#tensor'
 import { differentiate } from '../differentiate.ts'
 import type { TrainableModel, TrainingOptions, TrainingStep } from '../types.ts'
-import { checkOptions } from './check-options.ts'
 import { emitStep } from './emit-step.ts'
 
 const STEP = 'adam.step'
@@ -26,15 +25,16 @@ const next = (name: string) => `${name}.next`
 const moments = (parameter: string) => ({ m: `adam.m.${parameter}`, v: `adam.v.${parameter}` })
 
 /**
- * Compiles one step of AdamW (PyTorch's, bias-corrected, fp32): forward, backward, clipping by the L2 norm of all gradients
- * together, linear warm-up and cosine decay, update. The parameters become inputs. Every other input and every output of the
- * network stays as it is, so what a trainer keeps resident besides (a data set that the network gathers its batches from) is an
- * ordinary input of the network.
+ * Compiles one step of AdamW (PyTorch's, bias-corrected, fp32): forward, backward, clipping by the L2 norm
+ * of all gradients together, linear warm-up and cosine decay, update. The parameters become inputs. All
+ * other inputs and outputs of the network stay the same, so resident data (a data set from which the network
+ * gathers its batches) is an ordinary input of the network.
  *
- * A step whose gradient norm is not finite changes nothing, the step count included; `outputs.gradientNorm` tells.
+ * A step whose gradient norm is not finite changes nothing, the step count included; `outputs.gradientNorm`
+ * reports the norm.
  *
- * @throws ServiceError NOT_DIFFERENTIABLE as `differentiate`; GRAPH_PRECONDITION when a parameter is no float32 initializer with
- * its numbers inline, or a name is taken; REQUEST_INVALID when an option is out of range.
+ * @throws ServiceError NOT_DIFFERENTIABLE as `differentiate`; GRAPH_PRECONDITION when a parameter is not an
+ * inline float32 initializer, or a name is taken; REQUEST_INVALID when an option is out of range.
  */
 export function compileTrainingStep(network: TrainableModel, options: TrainingOptions): TrainingStep {
   checkOptions(options)
@@ -71,7 +71,33 @@ export function compileTrainingStep(network: TrainableModel, options: TrainingOp
   return { bytes: encodeModel(step), state, carry, outputs: OUTPUTS }
 }
 
-/** Parameters as the network has them, moments of 0, no step made. */
+const isCount = (number: number) => Number.isSafeInteger(number) && number >= 0
+const isRate = (number: number) => number >= 0 && number < 1
+const isPositive = (number: number) => number > 0 && Number.isFinite(number)
+
+const RANGES = {
+  lr: [isPositive, 'a positive number'],
+  beta1: [isRate, 'a number in [0, 1)'],
+  beta2: [isRate, 'a number in [0, 1)'],
+  epsilon: [isPositive, 'a positive number'],
+  weightDecay: [(number) => number >= 0 && Number.isFinite(number), 'a number from 0'],
+  clipNorm: [isPositive, 'a positive number'],
+  warmupSteps: [isCount, 'a whole number from 0'],
+  totalSteps: [(number) => isCount(number) && number > 0, 'a whole number from 1'],
+} as const satisfies Record<keyof TrainingOptions, readonly [(number: number) => boolean, string]>
+
+function checkOptions(options: TrainingOptions): void {
+  for (const [name, [isValid, range]] of Object.entries(RANGES)) {
+    const number = options[name as keyof TrainingOptions]
+    if (isValid(number)) continue
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `training options: expected ${name} to be ${range}, got ${number}`,
+    )
+  }
+}
+
+/** Returns the network's parameters, moments of 0 and a step count of 0. */
 function initialState({ model, parameters }: TrainableModel): Record<string, Tensor> {
   const weights = parameters.map((name) => [name, loadParameter(model, name)] as const)
   const zeros = weights.flatMap(([parameter, { shape }]) =>

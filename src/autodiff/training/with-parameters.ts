@@ -1,12 +1,14 @@
-/** @file Trained weights, put back where they came from. */
+/** @file Writes trained weights back into a model. */
 
 import { ServiceError } from '#errors'
 import { type Model, storeTensor } from '#onnx'
 import type { Tensor } from '#tensor'
 
 /**
- * The model with `weights` for the initializers of those names, everything else shared with `model`.
- * @throws ServiceError GRAPH_PRECONDITION when there is no such float32 initializer, SHAPE_MISMATCH when its shape is another.
+ * Returns the model with `weights` as the initializers of those names; everything else is shared with
+ * `model`.
+ * @throws ServiceError GRAPH_PRECONDITION when the initializer is missing or of another type, SHAPE_MISMATCH
+ * when its shape differs.
  */
 export function withParameters(model: Model, weights: Readonly<Record<string, Tensor>>): Model {
   const initializers = new Map(model.graph.initializers)

@@ -1,28 +1,20 @@
-/** @file Every VJP rule, by op, and the ops that have none on purpose. */
+/** @file All VJP rules by op, and the ops at which gradients stop. */
 
-import { activations, arithmetic } from './elementwise.ts'
-import { indexing } from './indexing.ts'
-import { linearAlgebra } from './linear-algebra.ts'
+import { elementwise } from './elementwise.ts'
 import { movement } from './movement.ts'
-import { normalization, reduction } from './reduction.ts'
+import { reduction } from './reduction.ts'
 import type { VjpRules } from './vjp-rule.ts'
 
-export const VJP_RULES: VjpRules = {
-  ...arithmetic,
-  ...activations,
-  ...linearAlgebra,
-  ...movement,
-  ...indexing,
-  ...reduction,
-  ...normalization,
-}
+export const VJP_RULES: VjpRules = { ...elementwise, ...movement, ...reduction }
 
-/** Ops at which a gradient stops: their output is constant between jumps, or does not depend on what their input holds. */
+/** Ops at which a gradient stops: their output is constant between jumps. */
 export const STOPS_GRADIENT: ReadonlySet<string> = new Set([
-  ...['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Equal', 'Not', 'And', 'Or', 'IsNaN', 'IsInf'],
-  ...['ArgMax', 'ArgMin', 'Sign', 'Floor', 'Ceil', 'Round'],
-  ...['Constant', 'ConstantOfShape', 'Shape', 'Size'],
+  'Equal',
+  'Greater',
+  'GreaterOrEqual',
+  'Less',
+  'LessOrEqual',
 ])
 
-/** Optional outputs of the forward op that its rule reads; they are asked for before it runs. */
+/** Number of outputs that the forward op must produce because its rule reads the optional ones. */
 export const SAVED_OUTPUTS: Readonly<Record<string, number>> = { LayerNormalization: 3 }

@@ -1,12 +1,13 @@
-/** @file Broadcasting undone: what was repeated on the way forward is summed on the way back. */
+/** @file Gradient of broadcasting: sums over the axes along which a value was repeated. */
 
 import type { Formulas } from '../formulas.ts'
 import type { Size } from '../shapes/sizes.ts'
 import type { Primal } from './vjp-rule.ts'
 
 /**
- * Sums `value`, of shape `from`, over the axes along which input `x` was repeated; what comes back has the shape of `x`.
- * @throws ServiceError NOT_DIFFERENTIABLE when symbols leave open which axes these are.
+ * Sums `value`, of shape `from`, over the axes along which input `x` was repeated. The result has the shape
+ * of `x`.
+ * @throws ServiceError NOT_DIFFERENTIABLE when symbols leave open which axes were repeated.
  */
 export function unbroadcast(
   f: Formulas,
@@ -23,7 +24,7 @@ export function unbroadcast(
     if (size === repeated) return []
     if (size === 1) return [axis + added]
     throw primal.refusal(
-      `sizes of "${x}" that tell which axes were broadcast`,
+      `sizes of "${x}" that determine which axes were broadcast`,
       `[${to}] broadcast to [${from}]`,
     )
   })

@@ -4,7 +4,10 @@ import { createModel, createTape, graph, int, type Model, storeTensor, type Tape
 import { float32, int64 } from '#tensor'
 import { load } from '../../support/check-gradient.ts'
 
-/** A model with input `x` float32 [3] and parameter `w` [3]; `build` records the loss and returns its name. */
+/**
+ * Creates a model with input `x` float32 [3] and parameter `w` [3]; `build` records the loss and returns its
+ * name.
+ */
 function modelOf(build: (tape: Tape) => string, opset = OPSET): Model {
   const tape = createTape(['x', 'w', 'loss'])
   const loss = build(tape)
@@ -28,7 +31,7 @@ const refusal = (model: Model, wrt = ['w']) => {
   return undefined
 }
 
-test('a value that is read more than once gathers all its cotangents', async () => {
+test('the cotangents of a value that is read more than once are summed', async () => {
   // x * x * w + x: d/dx = 2 x w + 1
   const model = modelOf((tape) => {
     const square = tape.op('Mul', ['x', 'x'])
@@ -46,13 +49,13 @@ test('a value that is read more than once gathers all its cotangents', async () 
   expect(Array.from(results['w.gradient']!.data as Float32Array)).toEqual([1, 4, 0.25])
 })
 
-test('only the nodes of gradients that were asked for are added', () => {
+test('only the nodes of requested gradients are added', () => {
   const model = modelOf((tape) => sum(tape, tape.op('Mul', [tape.op('Exp', ['x']), 'w'])))
   const { nodes } = differentiate(model, { loss: lossOf(model), wrt: ['w'] }).model.graph
   expect(nodes.map(({ opType }) => opType)).toEqual(['Exp', 'Mul', 'ReduceSum', 'Expand', 'Mul', 'Identity'])
 })
 
-test('ops that the parameters do not flow through need no rule, only the shape that the graph notes', () => {
+test('ops outside the way from the parameters to the loss need no rule, only a noted shape', () => {
   const model = modelOf((tape) => {
     const [largest] = tape.outputs(['largest', 'places'], 'TopK', ['x', tape.constant(int64([1]))])
     return sum(tape, tape.op('Mul', [largest!, 'w']))
@@ -62,7 +65,7 @@ test('ops that the parameters do not flow through need no rule, only the shape t
   expect(refusal({ ...model, graph: { ...model.graph, valueInfo } })).toBeUndefined()
 })
 
-test('a missing rule is named, with its node and its path to the loss', () => {
+test('the error for a missing rule names op, node and path to the loss', () => {
   const model = modelOf((tape) => {
     const [largest] = tape.outputs(['largest', 'places'], 'TopK', ['w', tape.constant(int64([1]))])
     return sum(tape, tape.op('Mul', [largest!, 'x']))
@@ -75,12 +78,12 @@ test('a missing rule is named, with its node and its path to the loss', () => {
   })
 })
 
-test('an op of another domain is named with it', () => {
+test('the error for an op of another domain names the domain', () => {
   const model = modelOf((tape) => sum(tape, tape.op('FastGelu', ['w'], {}, 'com.microsoft')))
   expect(refusal(model)).toMatchObject({ message: expect.stringContaining('got com.microsoft.FastGelu "') })
 })
 
-test('a parameter that a branch captures is not forgotten', () => {
+test('a parameter captured by a branch counts as read', () => {
   const model = modelOf((tape) => {
     const branch = () => {
       const nested = tape.nested()
@@ -101,7 +104,10 @@ test.each<[string, (tape: Tape) => string, string]>([
   ],
   [
     'a parameter behind an op that stops gradients',
-    (tape) => sum(tape, tape.op('Mul', ['x', tape.op('Sign', ['w'])])),
+    (tape) => {
+      const zero = tape.constant(float32(0))
+      return sum(tape, tape.op('Where', [tape.op('Greater', ['w', zero]), 'x', zero]))
+    },
     'a loss that depends on "w", got "ReduceSum_0", which does not',
   ],
   [
@@ -120,14 +126,6 @@ test.each<[string, (tape: Tape) => string, string]>([
     'to have "ReduceSum_1" of known shape',
   ],
   [
-    'steps of a slice',
-    (tape) => {
-      const at = (...entries: number[]) => tape.constant(int64(entries))
-      return sum(tape, tape.op('Slice', ['w', at(0), at(3), at(0), at(2)]))
-    },
-    'Slice "Slice_0" to have steps of 1, got [2]',
-  ],
-  [
     'a loss that reads a second output',
     (tape) => sum(tape, tape.outputs(2, 'LayerNormalization', ['x', 'w'])[1]!),
     'to have a loss that reads its first output only',
@@ -137,7 +135,7 @@ test.each<[string, (tape: Tape) => string, string]>([
   expect(error).toMatchObject({ code: 'NOT_DIFFERENTIABLE', message: expect.stringContaining(message) })
 })
 
-test('refuses operator sets in which axes were attributes', () => {
+test('refuses operator sets before 18, in which axes were attributes', () => {
   const model = modelOf((tape) => sum(tape, 'w'), 17)
   expect(refusal(model)).toMatchObject({ code: 'GRAPH_PRECONDITION' })
 })

@@ -14,19 +14,26 @@ import { load } from '../../support/check-gradient.ts'
 import { graphRunner } from '../../support/graph-runner.ts'
 
 const OPTIONS: TrainingOptions = {
-  ...{ lr: 0.02, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
-  ...{ warmupSteps: 3, totalSteps: 10 },
+  lr: 0.02,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  weightDecay: 0.1,
+  clipNorm: 1,
+  warmupSteps: 3,
+  totalSteps: 10,
 }
-/** Starts training: state in hand, carried from run to run. */
+
+/** Loads a training step whose state is carried from run to run. */
 async function startTraining(training: TrainingStep) {
   const graph = await graphRunner().load(training.bytes, training)
   return {
-    /** Takes one step and returns the scalars that were asked for. */
+    /** Takes one step and returns the named scalars. */
     async step(feeds: Readonly<Record<string, Tensor>>, scalars: readonly string[]) {
       const fetched = await graph.run(feeds, scalars)
       return scalars.map((name) => Number(fetched[name]!.data[0]))
     },
-    /** State as it is now. */
+    /** Returns the current state. */
     read: (names: readonly string[]) => graph.read(names),
   }
 }
@@ -53,19 +60,19 @@ describe('a network of attention and LayerNorm', () => {
     return { network, losses, weights: await training.read(network.parameters) }
   }
 
-  test('learns to fit what it is shown', async () => {
+  test('fits its training data', async () => {
     const { losses } = await train(1, 300)
     expect(losses[0]).toBeGreaterThan(0.3)
     expect(losses.at(-1)).toBeLessThan(1e-3)
   })
 
-  test('gives the same weights, bit by bit, for the same seed, and others for another', async () => {
+  test('gives bitwise equal weights for equal seeds, and different weights for different seeds', async () => {
     const [first, second, other] = [await train(2, 20), await train(2, 20), await train(3, 20)]
     expect(second.weights).toEqual(first.weights)
     expect(other.weights).not.toEqual(first.weights)
   })
 
-  test('predicts with trained weights in its initializers what it predicted in training', async () => {
+  test('has the same loss with trained weights as initializers as in training', async () => {
     const { network, weights, losses } = await train(1, 50)
     const trained = withParameters(network.model, weights)
     const { loss } = await (await load(trained))(feeds)
@@ -76,7 +83,10 @@ describe('a network of attention and LayerNorm', () => {
   })
 })
 
-/** loss = sum(g * w) + b * h: gradients are fed, so that a step can be computed by hand. */
+/**
+ * Returns a network with loss = sum(g * w) + b * h: the gradients are inputs, so a step can be computed by
+ * hand.
+ */
 function linearNetwork(): TrainableModel {
   const tape = createTape(['w', 'b', 'g', 'h'])
   const product = tape.op('ReduceSum', [tape.op('Mul', ['g', 'w'])], { keepdims: int(0) })
@@ -99,7 +109,7 @@ const learningRate = ({ lr, warmupSteps, totalSteps }: TrainingOptions, t: numbe
   return lr * Math.min(1, (t + 1) / warmupSteps) * 0.5 * (1 + Math.cos(Math.PI * progress))
 }
 
-/** AdamW as PyTorch writes it, in fp64. */
+/** Computes AdamW in fp64, as PyTorch defines it. */
 function adamW(p: number[], gradients: readonly number[][], decay: number, options: TrainingOptions) {
   const { beta1, beta2, epsilon } = options
   const m = p.map(() => 0)
@@ -121,15 +131,15 @@ function adamW(p: number[], gradients: readonly number[][], decay: number, optio
 describe('a step', () => {
   const random = createRandom(9)
   const steps = Array.from({ length: 8 }, (_, t) => ({
-    // Small ones and large ones: some are clipped, some are not.
+    // Of different sizes: some gradients are clipped, some are not.
     g: Array.from({ length: 4 }, () => random.gaussian() * 2 ** (t % 4) * 0.2),
     h: [random.gaussian()],
   }))
   const feedsOf = ({ g, h }: { g: number[]; h: number[] }) => ({ g: float32(g, [2, 2]), h: float32(h) })
   const normOf = ({ g, h }: { g: number[]; h: number[] }) => Math.hypot(...g, ...h)
 
-  test('is AdamW on clipped gradients; matrices decay, vectors do not', async () => {
-    // An epsilon that counts.
+  test('applies AdamW to clipped gradients; matrices decay, vectors do not', async () => {
+    // An epsilon large enough to matter.
     const options = { ...OPTIONS, epsilon: 0.05 }
     const training = await startTraining(compileTrainingStep(linearNetwork(), options))
     for (const step of steps) await training.step(feedsOf(step), [])
@@ -156,7 +166,7 @@ describe('a step', () => {
     expect(state['adam.step']!.data).toEqual(BigInt64Array.of(8n))
   })
 
-  test('reports the norm before clipping and the rate that it used', async () => {
+  test('reports the norm before clipping and the learning rate', async () => {
     const compiled = compileTrainingStep(linearNetwork(), OPTIONS)
     const training = await startTraining(compiled)
     const rates: number[] = []
@@ -166,7 +176,7 @@ describe('a step', () => {
       expect(norm! / normOf(step)).toBeCloseTo(1, 5)
       rates.push(rate!)
     }
-    // Up in three steps, down to 0 at the tenth, and 0 after it.
+    // Three steps of warm-up, then decay to 0 at the tenth step.
     for (const [t, rate] of rates.entries()) expect(rate).toBeCloseTo(learningRate(OPTIONS, t), 7)
     expect(rates.slice(0, 4).map((rate) => rate.toFixed(5))).toEqual([
       '0.00667',
@@ -178,7 +188,7 @@ describe('a step', () => {
   })
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY, 1e30])(
-    'with a gradient of %d changes nothing, and says so',
+    'with a gradient of %d changes nothing and reports a norm that is not finite',
     async (bad) => {
       const compiled = compileTrainingStep(linearNetwork(), OPTIONS)
       const training = await startTraining(compiled)
@@ -195,7 +205,7 @@ describe('a step', () => {
     },
   )
 
-  test('keeps what a trainer holds resident an input of the graph', async () => {
+  test('keeps a resident data set as an input of the graph', async () => {
     const tape = createTape(['w', 'data', 'rows'])
     const batch = tape.op('MatMul', [tape.op('Gather', ['data', 'rows']), 'w'])
     tape.outputs(['loss'], 'ReduceMean', [tape.op('Mul', [batch, batch])], { keepdims: int(0) })
@@ -215,7 +225,7 @@ describe('a step', () => {
   })
 })
 
-describe('what training refuses', () => {
+describe('training refuses', () => {
   const code = (action: () => unknown) => {
     try {
       action()
@@ -241,7 +251,7 @@ describe('what training refuses', () => {
     )
   })
 
-  test('parameters that are no float32 initializers', () => {
+  test('parameters that are not float32 initializers', () => {
     const network = linearNetwork()
     expect(code(() => compileTrainingStep({ ...network, parameters: ['w', 'g'] }, OPTIONS))).toBe(
       'GRAPH_PRECONDITION',
