@@ -1,4 +1,4 @@
-/** @file The step graph of a decoder, wrapped into one resumable `Loop` that generates whole answers. */
+/** @file Compiles the step graph of a decoder into one resumable `Loop` that generates whole answers. */
 
 import {
   createTape,
@@ -26,35 +26,36 @@ import { emitNextToken } from './sample-tokens.ts'
 import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums.ts'
 
 /**
- * Compiles the graph that decodes up to `steps` tokens per run. Iteration 0 feeds `input_ids` (S tokens on top of P
- * past ones); each later one feeds the token just picked. Runs resume one another: feed `present.*` as
- * `past_key_values.*` and the last token as `input_ids`.
+ * Compiles the graph that decodes up to `steps` tokens per run. Iteration 0 feeds `input_ids` (S tokens on
+ * top of P past ones); each later one feeds the token just picked. To resume a run, feed its `present.*` as
+ * `past_key_values.*` and its last token as `input_ids`.
  *
- * Inputs: `steps` int64 [] (>= 1), `input_ids` int64 [B, S], `attention_mask` int64 [B, P+S], `position_ids` int64
- * [B, S], `past_key_values.{i}.key|value` [B, K, P, h] (the model's type; P may be 0), `last_index` int64 [B] (of each
- * row's last real token within S), `uniforms` float32 [N, B] in [0, 1), N >= steps, `temperature` float32 [B] (0 =
- * argmax), `finished` bool [B], `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E],
- * `pad_token_id` int64 [], and, where the description has `layerStates`, `thought_weights` float32 [B, S] (what the states of
- * each fed position count in a thought).
+ * Inputs: `steps` int64 [] (>= 1), `input_ids` int64 [B, S], `attention_mask` int64 [B, P+S], `position_ids`
+ * int64 [B, S], `past_key_values.{i}.key|value` [B, K, P, h] (the model's type; P may be 0), `last_index`
+ * int64 [B] (index of each row's last real token within S), `uniforms` float32 [N, B] in [0, 1), N >= steps,
+ * `temperature` float32 [B] (0 = argmax), `finished` bool [B], `remaining` int64 [B] (tokens a row may still
+ * emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [], and, if the description has `layerStates`,
+ * `thought_weights` float32 [B, S] (weights of the states of each fed position in a thought).
  *
- * Of a model that pads on the right, a row's mask is ones for its past and its input, then zeros.
+ * For a model that pads on the right, the mask of a row is ones for its past and its input, then zeros.
  *
- * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm; `hidden_states[i]` predicted
- * `tokens[i]`), `finished_next` bool [B], `remaining_next` int64 [B], `present.{i}.key|value` [B, K, P+S+n-1, h].
- * 1 <= n <= steps: the first iteration always runs, and the loop stops early once all rows are finished. A row
- * finishes with the token that is an EOS or uses up `remaining`; from then on it emits `pad_token_id`. The caches hold
- * everything that was fed, hence not the last token emitted; what they hold of a row after its end is of no use.
- * `thought_sums` float32 [B, L+1, D]: the layer states of the fed positions, weighted, plus those of every later position
- * that predicted a token of its row. A sum over the positions that predict
- * an answer, divided by its length, is its latent thought (LTO, arXiv 2509.26314, section 3).
+ * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm;
+ * `hidden_states[i]` predicted `tokens[i]`), `finished_next` bool [B], `remaining_next` int64 [B],
+ * `present.{i}.key|value` [B, K, P+S+n-1, h]. 1 <= n <= steps: the first iteration always runs, and the loop
+ * stops early once all rows are finished. A row finishes with an EOS token or the token that uses up
+ * `remaining`; after it, the row emits `pad_token_id`. The caches hold all fed tokens, hence not the last
+ * token emitted; entries of a row after its end are meaningless. `thought_sums` float32 [B, L+1, D]: the
+ * weighted sum of the layer states of the fed positions, plus the states of every later position that
+ * predicted a token of its row. A sum over the positions that predict an answer, divided by its length, is
+ * its latent thought (LTO, arXiv 2509.26314, section 3).
  *
- * Weights are shared with `model`, outside the body; references to external data stay as they are.
+ * Weights are shared with `model`, outside the loop body; references to external data are kept.
  *
- * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not belong together.
+ * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
 export function compileGeneration(model: Model, description: DecoderDescription): Uint8Array {
   const weights = model.graph.initializers
-  // Values of the step graph get a prefix, so that the contract's names are free for the outer graph.
+  // Values of the step graph get a prefix, so that the outer graph can use the names of the contract.
   const inScope = (name: string) => (weights.has(name) ? name : `step/${name}`)
   const step = renameAll(model.graph, inScope)
   const { inputs, outputs, caches, presents } = contract(description)
@@ -78,10 +79,17 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   const body = loopBody(tape.nested(), { step, description, inScope, anySampled })
   tape.outputs(
     [
-      // Only the next run's caller knows the prompt again: what the loop would feed next stays inside.
-      ...['loop/next_ids', 'loop/next_mask', 'loop/next_positions', 'loop/next_last_index'],
-      ...['finished_next', 'remaining_next', ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : [])],
-      ...[...presents, 'tokens', 'hidden_states'],
+      // The loop's next inputs are not outputs of the graph: the caller feeds the next run.
+      'loop/next_ids',
+      'loop/next_mask',
+      'loop/next_positions',
+      'loop/next_last_index',
+      'finished_next',
+      'remaining_next',
+      ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : []),
+      ...presents,
+      'tokens',
+      'hidden_states',
     ],
     'Loop',
     ['steps', tape.constant(bool(true)), ...state],
@@ -94,7 +102,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   return encodeModel(runPasses([hoistInitializers, removeUnused, sortNodes], compiled).model)
 }
 
-/** Inputs and outputs of the compiled graph; B, S, ... as in docs/shapes.md. */
+/** Returns inputs and outputs of the compiled graph; B, S, ... as in docs/shapes.md. */
 function contract(description: DecoderDescription) {
   const { keyValueHeads: K, headSize: h, hiddenSize, dtype, layers, layerStates } = description
   const names = (stem: string) =>
@@ -132,13 +140,13 @@ interface BodyScope {
   readonly step: Graph
   readonly description: DecoderDescription
   readonly inScope: (name: string) => string
-  /** Some row samples: a bool scalar of the outer graph. */
+  /** Name of a bool scalar of the outer graph: true when some row samples. */
   readonly anySampled: string
 }
 
 /**
- * One iteration: the step graph, one token per row from the hidden states, and the state of the next iteration.
- * Loop-carried shapes grow, so nothing here states them.
+ * Builds one iteration: the step graph, one token per row from the hidden states, and the state of the next
+ * iteration. Loop-carried shapes grow, so the values have no fixed shapes.
  */
 function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodyScope): Graph {
   const { inputs, outputs, head, layerStates, padding, keyValueHeads, headSize, dtype } = description
@@ -196,7 +204,10 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
     ],
     outputs: [
       value(goOn, 'bool'),
-      ...[nextIds, nextMask, nextPositions, nextLastIndex].map((name) => value(name, 'int64')),
+      value(nextIds, 'int64'),
+      value(nextMask, 'int64'),
+      value(nextPositions, 'int64'),
+      value(nextLastIndex, 'int64'),
       value(finished, 'bool'),
       value(remaining, 'int64'),
       ...(thought ? [value(thought.nextWeights, 'float32'), value(thought.sums, 'float32')] : []),
@@ -210,13 +221,15 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
 
 const ONE = { value: tensor(int64([1])) }
 
-/** The mask `[B, T]` with ones of the shape of `ids` `[B, 1]` after it. */
+/** Emits the mask `[B, T]` followed by ones of the shape of `ids` `[B, 1]`. */
 function emitOneMore(tape: Tape, mask: string, ids: string): string {
   const one = tape.op('ConstantOfShape', [tape.op('Shape', [ids])], ONE)
   return tape.op('Concat', [mask, one], { axis: int(1) })
 }
 
-/** The mask `[B, T]` of rows that are padded on the right: `[B, T+1]`, every row's ones and one more, then zeros. */
+/**
+ * Emits the next mask `[B, T+1]` of rows padded on the right: the ones of every row and one more, then zeros.
+ */
 function emitLongerPrefix(tape: Tape, mask: string): string {
   const one = tape.constant(int64(1))
   const count = tape.op('Add', [tape.op('ReduceSum', [mask, tape.constant(int64([1]))]), one]) // [B, 1]
@@ -225,13 +238,13 @@ function emitLongerPrefix(tape: Tape, mask: string): string {
   return tape.op('Cast', [tape.op('Less', [positions, count])], { to: int(DATA_TYPES.int64) })
 }
 
-/** Element `last_index` of axis 1 of every row: `[B, S, ...]` to `[B, ...]`. */
+/** Emits element `last_index` of axis 1 of every row: `[B, S, ...]` to `[B, ...]`. */
 function atLast(tape: Tape, values: string): string {
   const index = tape.op('Unsqueeze', ['loop/last_index', tape.constant(int64([1]))])
   return tape.op('GatherND', [values, index], { batch_dims: int(1) })
 }
 
-/** Whether each of `tokens` `[B]` is among `set` `[E]`: bool `[B]`; E may be 0. */
+/** Emits bool `[B]`: true where the token of `tokens` `[B]` is in `set` `[E]`; E may be 0. */
 function emitIsAnyOf(tape: Tape, tokens: string, set: string): string {
   const equal = tape.op('Equal', [tape.op('Unsqueeze', [tokens, tape.constant(int64([1]))]), set]) // [B, E]
   const matches = tape.op('Cast', [equal], { to: int(DATA_TYPES.int64) })
@@ -239,7 +252,7 @@ function emitIsAnyOf(tape: Tape, tokens: string, set: string): string {
   return tape.op('Cast', [count], { to: int(DATA_TYPES.bool) })
 }
 
-/** Whether any of `flags` `[B]` is true: a bool scalar. */
+/** Emits a bool scalar: true when any of `flags` `[B]` is true. */
 function emitAny(tape: Tape, flags: string): string {
   const numbers = tape.op('Cast', [flags], { to: int(DATA_TYPES.int64) })
   return tape.op('Cast', [tape.op('ReduceSum', [numbers], { keepdims: int(0) })], {

@@ -1,21 +1,21 @@
-/** @file Reads of the LM head: logits at chosen tokens, argmax tokens, sampled tokens. */
+/** @file Compiles the reads of the LM head: logits at chosen tokens, argmax tokens, sampled tokens. */
 
 import { createTape, DATA_TYPES, encodeModel, graph, int, type Model, type Tape, value } from '#onnx'
 import { int64 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
-import { emitElementwise, emitProduct, emitWeight } from './emit-head.ts'
-import { createHeadModel, headScope } from './head-model.ts'
+import { createHeadModel, emitElementwise, emitProduct, emitWeight, headScope } from './emit-head.ts'
 import { emitArgmax, emitInverseCdf } from './sample-tokens.ts'
 
 /**
- * Compiles the reads of the head; they differ from `compileHead` in costing neither gradient nor Adam.
+ * Compiles the reads of the head; unlike `compileHead`, they compute neither a gradient nor an Adam step.
  *
- * Inputs: `z` float32 [R, D], `token_ids` int64 [C], `temperature` float32 [] (above 0), `uniforms` float32 [M, R] in
- * [0, 1); all must be fed, M = 0 skips the sampling.
- * Outputs: `logits` float32 [R, C] = head(z) at `token_ids`, `tokens` int64 [R] = argmax head(z), `samples` int64
- * [M, R] by inverse CDF from softmax(head(z) / temperature).
+ * Inputs: `z` float32 [R, D], `token_ids` int64 [C], `temperature` float32 [] (above 0), `uniforms` float32
+ * [M, R] in [0, 1); all must be fed, M = 0 skips the sampling.
  *
- * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not belong together.
+ * Outputs: `logits` float32 [R, C] = head(z) at `token_ids`, `tokens` int64 [R] = argmax head(z), `samples`
+ * int64 [M, R] by inverse CDF from softmax(head(z) / temperature).
+ *
+ * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
 export function compileHeadLogits(model: Model, description: DecoderDescription): Uint8Array {
   const { head, hiddenSize: D } = description

@@ -1,38 +1,42 @@
-/** @file One policy-gradient step of LatentSeek on the LM head, as a graph of its own. */
+/** @file Compiles one policy-gradient step of LatentSeek on the LM head into a graph. */
 
 import { createTape, DATA_TYPES, encodeModel, int, type Model, string, type Tape, value } from '#onnx'
 import { float32 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
 import {
+  createHeadModel,
   type EmittedLogits,
   emitElementwise,
   emitLatentGradient,
   emitProduct,
   emitWeight,
+  headScope,
 } from './emit-head.ts'
-import { createHeadModel, headScope } from './head-model.ts'
 import { emitArgmax } from './sample-tokens.ts'
 
 /**
- * Compiles one Adam ascent step on J(z) = (1/M) sum_m A_m sum_t log p(a_t^m | z_t), p = softmax(head(z) / temperature).
- * Positions are independent, so only the head is differentiated (LatentSeek, arXiv 2505.13308, Eq. 6-7; the sampled
- * form with advantages: LatentEvolve, arXiv 2509.24771, Eq. 6). In closed form, x the head's product, g what follows it:
+ * Compiles one Adam ascent step on J(z) = (1/M) sum_m A_m sum_t log p(a_t^m | z_t), p = softmax(head(z) /
+ * temperature). Positions are independent, so only the head is differentiated (LatentSeek, arXiv 2505.13308,
+ * Eq. 6-7; the sampled form with advantages: LatentEvolve, arXiv 2509.24771, Eq. 6). In closed form, with x
+ * the head's product and g the elementwise steps after it:
  *
  *   dJ/dz_t = (1 / (M temperature)) W^T diag(g'(x_t)) sum_m A_m (e_{a_t^m} - p_t)
  *
  * Adam is PyTorch's (maximize, no decay), in fp32 with bias correction; `m` and `v` are moments of dJ/dz.
  *
- * Inputs: `z`, `m`, `v` float32 [S, D], `actions` int64 [M, S], `advantages` float32 [M], and float32 [] each: `step`
- * (updates done before), `lr`, `beta1`, `beta2`, `epsilon`, `temperature`.
+ * Inputs: `z`, `m`, `v` float32 [S, D], `actions` int64 [M, S], `advantages` float32 [M], and float32 []
+ * each: `step` (updates done before), `lr`, `beta1`, `beta2`, `epsilon`, `temperature`.
+ *
  * Outputs: `z_next`, `m_next`, `v_next` float32 [S, D], `tokens` int64 [S] = argmax head(z_next).
  *
- * Where the head is sure of its token (1 - p below 1e-6), the gradient is mostly the rounding of 1 - p, as it is in
- * PyTorch's fp32; Adam still makes steps of up to `lr` of it.
+ * Where the head is nearly certain of its token (1 - p below 1e-6), the gradient is mostly the rounding
+ * error of 1 - p, as in PyTorch's fp32; Adam still makes steps of up to `lr` from it.
  *
- * Deviates: the published code differentiates by autograd in the model's bf16. Here latents, moments and softmax are
- * fp32; the two products with W run in the type W has in the model. A quantised W is dequantised to fp32.
+ * Deviates: the published code differentiates by autograd in the model's bf16. Here latents, moments and
+ * softmax are fp32; the two products with W run in the type of W in the model. A quantised W is dequantised
+ * to fp32.
  *
- * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not belong together.
+ * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
 export function compileHead(model: Model, description: DecoderDescription): Uint8Array {
   const { head, hiddenSize: D } = description
@@ -69,10 +73,10 @@ export function compileHead(model: Model, description: DecoderDescription): Uint
 const STATE = ['z', 'm', 'v'] as const
 const HYPERPARAMETERS = ['step', 'lr', 'beta1', 'beta2', 'epsilon', 'temperature'] as const
 
-/** dJ/d logits `[S, V]` = (sum_m A_m e_{a^m} - p sum_m A_m) / (M temperature). */
+/** Emits dJ/d logits `[S, V]` = (sum_m A_m e_{a^m} - p sum_m A_m) / (M temperature). */
 function emitPolicyGradient(tape: Tape, { logits }: EmittedLogits): string {
   const p = tape.op('Softmax', [tape.op('Div', [logits, 'temperature'])], { axis: int(-1) })
-  // Advantages land on their actions without one-hot rows for every rollout: [S, M] scattered into [S, V].
+  // Advantages are scattered from [S, M] into [S, V], without one-hot rows for every rollout.
   const actions = tape.op('Transpose', ['actions'])
   const advantages = tape.op('Expand', ['advantages', tape.op('Shape', [actions])])
   const zeros = tape.op('ConstantOfShape', [tape.op('Shape', [logits])])
@@ -84,7 +88,9 @@ function emitPolicyGradient(tape: Tape, { logits }: EmittedLogits): string {
   return tape.op('Div', [pull, tape.op('Mul', [rollouts, 'temperature'])])
 }
 
-/** Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1) uphill: `z_next`, `m_next`, `v_next`. */
+/**
+ * Emits one ascent step of Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1): `z_next`, `m_next`, `v_next`.
+ */
 function emitAdamAscent(tape: Tape, gradient: string): void {
   const one = tape.constant(float32(1))
   const t = tape.op('Add', ['step', one])

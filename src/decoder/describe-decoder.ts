@@ -1,46 +1,50 @@
-/** @file What a Hugging Face decoder export looks like, read off its graph. */
+/**
+ * @file Describes a Hugging Face decoder export: names, sizes, padding, LM head and layer states, read from
+ * its graph.
+ */
 
 import { ServiceError } from '#errors'
 import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes, type Value } from '#onnx'
 import { findLayerStates } from './layer-states.ts'
 import { findLmHead, type LmHead } from './lm-head.ts'
-import { nearestNames } from './nearest-names.ts'
 
 export interface KeyValueNames {
   readonly key: string
   readonly value: string
 }
 
-/** Plain data: names of values in the step graph, and the numbers that shape the caches. */
+/** Plain data: names of values in the step graph, and the sizes of the caches. */
 export interface DecoderDescription {
   readonly inputs: {
     readonly inputIds: string
     readonly attentionMask: string
-    /** Null when the graph derives positions from the mask (GroupQueryAttention with rotary inside). */
+    /**
+     * Null when the graph derives positions from the mask (GroupQueryAttention with rotary positions inside).
+     */
     readonly positionIds: string | null
-    /** Input that says how many last positions get logits; fed 0 (= all). Null in most exports. */
+    /** Input with the number of last positions that get logits; fed 0 (= all). Null in most exports. */
     readonly logitsToKeep: string | null
     /** One pair per layer, `[B, K, P, h]`. */
     readonly past: readonly KeyValueNames[]
   }
   readonly outputs: { readonly logits: string; readonly present: readonly KeyValueNames[] }
-  /** L, K and h. */
+  /** L, then K and h. */
   readonly layers: number
   readonly keyValueHeads: number
   readonly headSize: number
-  /** Of the caches. */
+  /** Element type of the caches. */
   readonly dtype: 'float32' | 'float16'
   /**
-   * What rows of one batch may look like. `any`: the mask decides, left padding and holes are fine. `right`
-   * (GroupQueryAttention knows a row's length and nothing else of the mask): the cached positions of a row of length P_i are
-   * [0, P_i), what is after them is never read, and the next token's go there. Several tokens may be fed to several rows only
-   * while none has a past.
+   * Permitted padding of the rows of one batch. `any`: the mask decides; left padding and holes are allowed.
+   * `right` (GroupQueryAttention reads only the length of each row from the mask): the cached positions of a
+   * row of length P_i are [0, P_i), later positions are never read, and the next token is cached at P_i.
+   * Several tokens may be fed to several rows only while no row has a past.
    */
   readonly padding: 'any' | 'right'
   readonly head: LmHead
   /**
-   * The states of a latent thought, L + 1 values `[B, S, D]`: the input of every layer, and what the head reads. Null when the
-   * layers could not be told apart; such a model serves without thoughts.
+   * The states of a latent thought, L + 1 values `[B, S, D]`: the input of every layer, and the input of the
+   * LM head. Null when the layers cannot be identified; such a model serves without thoughts.
    */
   readonly layerStates: readonly string[] | null
   /** V and D. */
@@ -48,10 +52,10 @@ export interface DecoderDescription {
   readonly hiddenSize: number
 }
 
-/** `config.json`; only numbers that can be checked against the graph are looked at. */
+/** `config.json`; only numbers that can be checked against the graph are read. */
 export type DecoderConfig = Readonly<Record<string, unknown>>
 
-const OLDEST_OPSET = 13
+const MIN_OPSET = 13
 const KNOWN_INPUTS = [
   'input_ids',
   'attention_mask',
@@ -63,15 +67,17 @@ const KNOWN_INPUTS = [
 ]
 
 /**
- * Describes a decoder's step graph: one run maps tokens `[B, S]` and past caches to logits and present caches.
+ * Describes a decoder's step graph: one run maps tokens `[B, S]` and past caches to logits and present
+ * caches.
  *
- * @throws ServiceError MODEL_UNSUPPORTED saying what was looked for, what was found, and what comes nearest.
+ * @throws ServiceError MODEL_UNSUPPORTED naming the expected part, the part that was found, and the most
+ * similar names.
  */
 export function describeDecoder(model: Model, config: DecoderConfig = {}): DecoderDescription {
   const { graph } = model
   const opset = model.opsetImports.get('') ?? 0
-  if (opset < OLDEST_OPSET) {
-    throw unsupported(`expected operator set ${OLDEST_OPSET} or newer, got ${opset}`)
+  if (opset < MIN_OPSET) {
+    throw unsupported(`expected operator set ${MIN_OPSET} or newer, got ${opset}`)
   }
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name))
   const past = keyValues(inputs, 'past_key_values', 'input')
@@ -120,7 +126,7 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
   }
 }
 
-/** The pairs `{stem}.{i}.key` and `{stem}.{i}.value`, i = 0, 1, ... */
+/** Returns the pairs `{stem}.{i}.key` and `{stem}.{i}.value`, i = 0, 1, ... */
 function keyValues(values: readonly Value[], stem: string, kind: 'input' | 'output'): KeyValueNames[] {
   const pairs: KeyValueNames[] = []
   const names = new Set(values.map(({ name }) => name))
@@ -131,7 +137,7 @@ function keyValues(values: readonly Value[], stem: string, kind: 'input' | 'outp
   }
   if (pairs.length === 0) required(values, `${stem}.0.key`, kind)
   const strays = values.filter(({ name }) => name.startsWith(`${stem}.`)).length - 2 * pairs.length
-  if (strays > 0) throw unsupported(`expected layers 0, 1, ... of ${stem}, got ${strays} values beside them`)
+  if (strays > 0) throw unsupported(`expected layers 0, 1, ... of ${stem}, got ${strays} other values`)
   return pairs
 }
 
@@ -139,7 +145,7 @@ function refuseUnknown(inputs: readonly Value[], past: readonly KeyValueNames[])
   const known = new Set([...KNOWN_INPUTS, ...past.flatMap(({ key, value }) => [key, value])])
   const stranger = inputs.find(({ name }) => !known.has(name))
   if (stranger) {
-    throw unsupported(`expected no inputs but ${KNOWN_INPUTS.join(', ')}, got "${stranger.name}"`)
+    throw unsupported(`expected no inputs other than ${KNOWN_INPUTS.join(', ')}, got "${stranger.name}"`)
   }
   for (const { name, type } of inputs.filter(({ name }) => !name.startsWith('past_key_values.'))) {
     if (type?.dataType !== DATA_TYPES.int64) {
@@ -181,7 +187,9 @@ function cacheLayout(
   }
 }
 
-/** A size that graph and config must not contradict each other about; the graph may leave it open. */
+/**
+ * Returns a size from the graph, or from the config if the graph leaves it open. Throws when the two differ.
+ */
 function agreed(what: string, inGraph: unknown, inConfig: number | undefined): number {
   const found = number(inGraph)
   if (found !== undefined && inConfig !== undefined && found !== inConfig) {
@@ -213,6 +221,25 @@ function listed(name: string, values: readonly Value[]): string {
     values.map((value) => value.name),
   )
   return `, got ${values.length} others${nearest.length > 0 ? `, nearest: ${nearest.join(', ')}` : ''}`
+}
+
+/** Returns at most three of `candidates`, most similar first, by Dice's coefficient over pairs of letters. */
+function nearestNames(name: string, candidates: readonly string[]): string[] {
+  const wanted = pairs(name)
+  const score = (candidate: string) => {
+    const found = pairs(candidate)
+    const shared = [...found].filter((pair) => wanted.has(pair)).length
+    return (2 * shared) / (wanted.size + found.size || 1)
+  }
+  return candidates
+    .map((candidate) => ({ candidate, score: score(candidate) }))
+    .sort((a, b) => b.score - a.score)
+    .slice(0, 3)
+    .map(({ candidate }) => candidate)
+}
+
+function pairs(text: string): Set<string> {
+  return new Set(Array.from({ length: Math.max(0, text.length - 1) }, (_, i) => text.slice(i, i + 2)))
 }
 
 function unsupported(detail: string): ServiceError {

@@ -1,22 +1,40 @@
-/** @file The LM head as graph nodes: logits of latents, and the gradient back to the latents. */
+/**
+ * @file Parts of graphs over the LM head: its weights and logits, the gradient back to the latents, the
+ * model around them.
+ */
 
-import { DATA_TYPES, type Graph, int, type StoredTensor, type Tape } from '#onnx'
+import {
+  createModel,
+  DATA_TYPES,
+  type Graph,
+  hoistInitializers,
+  int,
+  type Model,
+  removeUnused,
+  runPasses,
+  type StoredTensor,
+  sortNodes,
+  type Tape,
+} from '#onnx'
 import { float32 } from '#tensor'
 import { constantsOf, type LmHead, type Projection } from './lm-head.ts'
 import { emitDequantized, emitMatMulNBits } from './quantized-weight.ts'
 
-/** Maps the name of a constant in the step graph to its name here. */
+/** Operator set of graphs over the head alone: 18 has BitwiseAnd, and scatters that add on every provider. */
+const OPSET = 18
+
+/** Maps the name of a constant in the step graph to its name in the emitted graph. */
 type Rename = (name: string) => string
 
 export interface EmittedLogits {
   /** g(x), `[R, V]`, float32. */
   readonly logits: string
-  /** g'(x) is `factor` times the product of `slopes`, each `[R, V]`. */
+  /** g'(x) = `factor` times the product of `slopes`, each `[R, V]`. */
   readonly factor: number
   readonly slopes: readonly string[]
 }
 
-/** A dense W in scope, ready for products both ways. */
+/** A dense W in scope, for products in both directions. */
 export interface EmittedWeight {
   readonly name: string
   /** True for `[V, D]`, false for `[D, V]`. */
@@ -24,7 +42,10 @@ export interface EmittedWeight {
   readonly dataType: number
 }
 
-/** Emits the logits of latents `z` `[R, D]` (float32) exactly as the step graph does, its quantised product included. */
+/**
+ * Emits the logits of latents `z` `[R, D]` (float32) as the step graph computes them, with its quantised
+ * product.
+ */
 export function emitModelLogits(tape: Tape, head: LmHead, z: string, rename: Rename): string {
   const { projection } = head
   if (projection.kind === 'dense') {
@@ -53,7 +74,7 @@ export function emitWeight(tape: Tape, projection: Projection, rename: Rename): 
   }
 }
 
-/** Emits x = W z `[R, V]` in float32; the product itself runs in W's type. */
+/** Emits x = W z `[R, V]` in float32; the product runs in the type of W. */
 export function emitProduct(tape: Tape, weight: EmittedWeight, z: string): string {
   const typed = cast(tape, z, weight.dataType)
   const product = weight.rowsAreTokens
@@ -62,7 +83,7 @@ export function emitProduct(tape: Tape, weight: EmittedWeight, z: string): strin
   return cast(tape, product, DATA_TYPES.float32)
 }
 
-/** Emits what follows the projection, g(x), in float32. */
+/** Emits g(x), the elementwise steps after the projection, in float32. */
 export function emitElementwise(tape: Tape, head: LmHead, x: string, rename: Rename): EmittedLogits {
   let logits = x
   let factor = 1
@@ -86,7 +107,10 @@ export function emitElementwise(tape: Tape, head: LmHead, x: string, rename: Ren
   return { logits, factor, slopes }
 }
 
-/** Carries a gradient at the logits `[R, V]` back to the latents `[R, D]`, float32: (g'(x) * gradient) W. */
+/**
+ * Emits the gradient at the latents `[R, D]`, float32, from the one at the logits `[R, V]`: (g'(x) *
+ * gradient) W.
+ */
 export function emitLatentGradient(
   tape: Tape,
   weight: EmittedWeight,
@@ -102,8 +126,32 @@ export function emitLatentGradient(
   return cast(tape, atLatents, DATA_TYPES.float32)
 }
 
-/** The constants that a head reads, by name: shared with the step graph, external data still external. */
-export function headConstants(graph: Graph, head: LmHead): ReadonlyMap<string, StoredTensor> {
+/**
+ * Returns the constants of the head under names that no input of a compiled graph has, and the function that
+ * makes the names.
+ */
+export function headScope(
+  graph: Graph,
+  head: LmHead,
+): { initializers: ReadonlyMap<string, StoredTensor>; rename: Rename } {
+  const rename = (name: string) => `head/${name}`
+  const constants = headConstants(graph, head)
+  return { initializers: new Map([...constants].map(([name, tensor]) => [rename(name), tensor])), rename }
+}
+
+/**
+ * Creates a model from a graph over the head.
+ * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION
+ */
+export function createHeadModel(graph: Graph): Model {
+  return runPasses([hoistInitializers, removeUnused, sortNodes], createModel(graph, { '': OPSET })).model
+}
+
+/**
+ * Returns the constants that a head reads, by name; they are shared with the step graph, and external data
+ * stays external.
+ */
+function headConstants(graph: Graph, head: LmHead): ReadonlyMap<string, StoredTensor> {
   const { projection } = head
   const names = head.elementwise.flatMap((step) => (step.kind === 'add' ? [step.constant] : []))
   names.push(projection.weight)
@@ -115,7 +163,7 @@ export function headConstants(graph: Graph, head: LmHead): ReadonlyMap<string, S
   return new Map(names.map((name) => [name, constants.get(name)!]))
 }
 
-/** ONNX Runtime drops casts that change nothing. */
+/** Emits a Cast even to the same type: ONNX Runtime removes casts that change nothing. */
 function cast(tape: Tape, value: string, dataType: number): string {
   return tape.op('Cast', [value], { to: int(dataType) })
 }

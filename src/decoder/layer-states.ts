@@ -2,22 +2,24 @@
 
 import { type Graph, type Node, producers, reads } from '#onnx'
 
-/** One value that is computed from others: the part of a graph in which numbers of the tokens flow. */
+/** One value and the values it is computed from, in the part of the graph that depends on the tokens. */
 interface Step {
   readonly inputs: readonly string[]
   readonly output: string
 }
 
 /**
- * Names the input of every layer and the states that the LM head reads: L + 1 values `[B, S, D]`, those that Hugging Face
- * returns as `hidden_states`.
+ * Returns the names of the input of every layer and of the states that the LM head reads: L + 1 values `[B,
+ * S, D]`, the `hidden_states` of Hugging Face.
  *
- * Found by structure alone: what all ways from the tokens to the head lead through is the residual stream, since attention
- * and feed-forward are by-passed by it. The input of layer i is the last such value on the way to that layer's keys.
+ * Found by structure alone: the values on every path from the tokens to the head form the residual stream,
+ * because it bypasses attention and feed-forward. The input of layer i is the last of these values on the
+ * path to the layer's keys.
  *
  * @param graph in topological order.
  * @param presentKeys output of each layer's keys, in order.
- * @returns null where layers cannot be told apart so: some way leads past every one of them, as with embeddings of their own.
+ * @returns null when some path leads around every layer, for example when layers have embeddings of their
+ * own.
  */
 export function findLayerStates(
   graph: Graph,
@@ -26,7 +28,7 @@ export function findLayerStates(
   const flow = flowFrom(graph, inputIds)
   const stream = passedByAll(flow, inputIds, hidden)
   const place = new Map(stream.map((name, index) => [name, index]))
-  // For every value, the last of the stream before it.
+  // Index of the last stream value before each value.
   const latest = new Map([[inputIds, 0]])
   for (const { inputs, output } of flow) {
     latest.set(output, place.get(output) ?? Math.max(...inputs.map((input) => latest.get(input)!)))
@@ -38,7 +40,7 @@ export function findLayerStates(
   return isOrdered && states.every((state) => computed.has(state)) ? states : null
 }
 
-/** Every value that the numbers of `source` flow into. */
+/** Returns the steps of all values that depend on the numbers of `source`. */
 function flowFrom(graph: Graph, source: string): Step[] {
   const reached = new Set([source])
   const flow: Step[] = []
@@ -53,7 +55,7 @@ function flowFrom(graph: Graph, source: string): Step[] {
   return flow
 }
 
-/** What a node reads the numbers of, and not just the shape or the type. */
+/** Returns the inputs whose numbers a node reads, as opposed to their shape or type. */
 function numbersOf(node: Node): readonly string[] {
   if (node.opType === 'Shape' || node.opType === 'Size') return []
   if (node.opType === 'CastLike') return node.inputs.slice(0, 1)
@@ -61,8 +63,8 @@ function numbersOf(node: Node): readonly string[] {
 }
 
 function stepsOf({ opType, outputs }: Node, inputs: readonly string[]): Step[] {
-  // SkipLayerNormalization and SkipSimplifiedLayerNormalization (com.microsoft) add, then normalise; the sum is the fourth
-  // output where it is used again.
+  // SkipLayerNormalization and SkipSimplifiedLayerNormalization (com.microsoft) add, then normalise. The sum
+  // is the fourth output, present only if it is used again.
   if (opType.startsWith('Skip') && opType.endsWith('LayerNormalization')) {
     const [normed] = outputs
     const sum = outputs[3] || `sum of ${normed}`
@@ -74,7 +76,7 @@ function stepsOf({ opType, outputs }: Node, inputs: readonly string[]): Step[] {
   return outputs.filter((output) => output !== '').map((output) => ({ inputs, output }))
 }
 
-/** The values that every way from `source` to `target` leads through, both included, in order. */
+/** Returns the values on every path from `source` to `target`, both included, in order. */
 function passedByAll(flow: readonly Step[], source: string, target: string): string[] {
   const wanted = new Set([target])
   for (const { inputs, output } of flow.toReversed()) {
@@ -86,7 +88,7 @@ function passedByAll(flow: readonly Step[], source: string, target: string): str
   const passed: string[] = []
   let furthest = 0
   for (const [index, name] of [source, ...steps.map(({ output }) => output)].entries()) {
-    // Nothing from before is used after this value: there is no way around it.
+    // No earlier value is used after this one: there is no path around it.
     if (furthest <= index) passed.push(name)
     furthest = Math.max(furthest, lastUse.get(name) ?? index)
   }

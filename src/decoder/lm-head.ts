@@ -1,4 +1,7 @@
-/** @file Finds the LM head of a decoder: from the logits back to the hidden states after the final norm. */
+/**
+ * @file Finds the LM head of a decoder by a walk from the logits back to the hidden states after the final
+ * norm.
+ */
 
 import { ServiceError } from '#errors'
 import {
@@ -14,9 +17,12 @@ import {
 } from '#onnx'
 import { elementCount, fromFloat16 } from '#tensor'
 
-/** Everything between the hidden states and the logits: a projection, then elementwise steps in order. */
+/** The part between the hidden states and the logits: a projection, then elementwise steps in order. */
 export interface LmHead {
-  /** Name of the projection's input in the step graph, `[B, S, D]` or `[B*S, D]`: the latents of LatentSeek (Eq. 1). */
+  /**
+   * Name of the projection's input in the step graph, `[B, S, D]` or `[B*S, D]`: the latents of LatentSeek
+   * (Eq. 1).
+   */
   readonly hidden: string
   readonly projection: Projection
   readonly elementwise: readonly Elementwise[]
@@ -30,12 +36,14 @@ export interface DenseProjection {
   readonly weight: string
   /** True when W is stored `[V, D]` (tied embeddings, Gemm with transB), false for `[D, V]`. */
   readonly rowsAreTokens: boolean
-  /** ONNX data types: of W as stored, and of the product; they differ when the graph casts W. */
+  /** ONNX data types of W as stored and of the product; they differ when the graph casts W. */
   readonly storedAs: number
   readonly dataType: number
 }
 
-/** MatMulNBits: W `[V, D]` in blocks along D of `bits`-bit numbers, each block with a scale and a zero point. */
+/**
+ * MatMulNBits: W `[V, D]` in blocks along D of `bits`-bit numbers, each block with a scale and a zero point.
+ */
 export interface QuantizedProjection {
   readonly kind: 'quantized'
   readonly weight: string
@@ -62,12 +70,12 @@ export interface FoundHead {
   readonly hiddenSize: number
 }
 
-/** Change the shape or the type of logits, never their values or order. */
+/** Ops that change the shape or the type of logits, never their values or order. */
 const TRANSPARENT = new Set(['Identity', 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
 
-/** Finds constants through nodes that only repeat them. */
+/** Look-up of constants, whether initializers or Constant nodes. */
 export interface Constants {
-  /** The stored tensor behind a name, an initializer or a Constant node; undefined when it is computed. */
+  /** Returns the stored tensor of a name; undefined when the value is computed. */
   get(name: string): StoredTensor | undefined
 }
 
@@ -86,10 +94,10 @@ export function constantsOf(graph: Graph): Constants {
 }
 
 /**
- * Walks back from `logits` through reshapes, casts, constant additions and scales and tanh (soft-caps) to a product
- * with a constant matrix: MatMul, Gemm or MatMulNBits, the matrix tied and transposed or not.
+ * Walks back from `logits` through reshapes, casts, constant additions and scales and tanh (soft-caps) to a
+ * product with a constant matrix: MatMul, Gemm or MatMulNBits, the matrix tied and transposed or not.
  *
- * @throws ServiceError MODEL_UNSUPPORTED naming the node where the walk ended.
+ * @throws ServiceError MODEL_UNSUPPORTED naming the node at which the walk ended.
  */
 export function findLmHead(graph: Graph, logits: string): FoundHead {
   const byOutput = producers(graph)
@@ -141,7 +149,7 @@ function projectionOf(node: Node, byOutput: ReadonlyMap<string, Node>, constants
   if (node.domain !== '' || (node.opType !== 'MatMul' && node.opType !== 'Gemm')) return null
   const weight = resolve(node.inputs[1]!, byOutput, constants)
   if (weight?.stored.dims.length !== 2) {
-    throw unsupported(`${node.opType} "${node.name}" whose matrix is no two-dimensional constant`)
+    throw unsupported(`${node.opType} "${node.name}" whose matrix is not a two-dimensional constant`)
   }
   const isGemm = node.opType === 'Gemm'
   if (
@@ -155,7 +163,7 @@ function projectionOf(node: Node, byOutput: ReadonlyMap<string, Node>, constants
   const rowsAreTokens = weight.transposed !== (isGemm && intAttribute(node, 'transB', 0) === 1)
   const [rows, columns] = weight.stored.dims as [number, number]
   const bias = isGemm && node.inputs[2] ? resolve(node.inputs[2], byOutput, constants) : undefined
-  if (bias === null) throw unsupported(`Gemm "${node.name}" whose bias is no constant`)
+  if (bias === null) throw unsupported(`Gemm "${node.name}" whose bias is not a constant`)
   return {
     projection: {
       kind: 'dense',
@@ -204,11 +212,14 @@ interface Resolved {
   name: string
   stored: StoredTensor
   transposed: boolean
-  /** After the casts on the way. */
+  /** Data type after the casts between the constant and the value. */
   dataType: number
 }
 
-/** The constant behind a value, through Identity, Cast and a transposition of two axes; null when it is computed. */
+/**
+ * Follows Identity, Cast and transpositions of two axes from a value to its constant; null when the value is
+ * computed.
+ */
 function resolve(name: string, byOutput: ReadonlyMap<string, Node>, constants: Constants): Resolved | null {
   const stored = constants.get(name)
   if (stored) return { name, stored, transposed: false, dataType: stored.dataType }
@@ -223,7 +234,7 @@ function resolve(name: string, byOutput: ReadonlyMap<string, Node>, constants: C
   return perm.length === 2 && perm[0] === 1 ? { ...source, transposed: !source.transposed } : null
 }
 
-/** The one number of a tensor of one element; null for others. */
+/** Returns the number in a tensor of one element; null for other tensors. */
 function scalarOf(stored: StoredTensor): number | null {
   if (elementCount(stored.dims) !== 1) return null
   const { dtype, data } = loadTensor(stored)
@@ -233,7 +244,7 @@ function scalarOf(stored: StoredTensor): number | null {
 function unsupported(found: string): ServiceError {
   return new ServiceError(
     'MODEL_UNSUPPORTED',
-    'find LM head: expected a way back from "logits" through reshapes, casts, constant Add, scalar Mul and Div, and ' +
+    'find LM head: expected a path back from "logits" through reshapes, casts, constant Add, scalar Mul and Div, and ' +
       `Tanh to a MatMul, Gemm or MatMulNBits with constant weights, got ${found}`,
   )
 }

@@ -1,10 +1,12 @@
-/** @file LM heads quantised by MatMulNBits (com.microsoft): the product as exported, and W as a dense matrix. */
+/**
+ * @file Quantised LM heads (MatMulNBits of com.microsoft): the product as exported, and W as a dense matrix.
+ */
 
 import { DATA_TYPES, int, string, type Tape } from '#onnx'
 import { createTensor, float32, int64 } from '#tensor'
 import type { QuantizedProjection } from './lm-head.ts'
 
-/** Emits the exported product again, on other inputs. */
+/** Emits the exported product with `z` as its input. */
 export function emitMatMulNBits(
   tape: Tape,
   projection: QuantizedProjection,
@@ -23,8 +25,9 @@ export function emitMatMulNBits(
 }
 
 /**
- * Emits W = (q - zero point) * scale as float32 `[V, D]`. All of it is constant, so ONNX Runtime folds it once when the
- * session is made: the dense matrix is held in memory, 4 bytes per weight. Needs operator set 18 (BitwiseAnd).
+ * Emits W = (q - zero point) * scale as float32 `[V, D]`. All inputs are constant, so ONNX Runtime folds the
+ * nodes when it creates the session and holds the dense matrix in memory, 4 bytes per weight. Needs operator
+ * set 18 (BitwiseAnd).
  */
 export function emitDequantized(
   tape: Tape,
@@ -41,22 +44,32 @@ export function emitDequantized(
     blocks,
     blockSize,
   ])
-  // Zero points are packed along the blocks of a row, which an odd number of 4-bit ones leaves with one to spare.
+  // Zero points are packed along the blocks of a row: with 4 bits and an odd number of blocks, one entry is
+  // padding.
   const zero = zeroPoints
     ? reshape(
         tape.op('Slice', [
           reshape(toFloat(unpack(tape, rename(zeroPoints), bits, [rows, -1])), [rows, -1]),
-          ...[[0], [blocks], [1]].map((bound) => tape.constant(int64(bound))),
+          tape.constant(int64([0])),
+          tape.constant(int64([blocks])),
+          tape.constant(int64([1])),
         ]),
         [rows, blocks, 1],
       )
     : tape.constant(float32(2 ** (bits - 1)))
   const scale = reshape(toFloat(rename(scales)), [rows, blocks, 1])
   const dense = reshape(tape.op('Mul', [tape.op('Sub', [codes, zero]), scale]), [rows, blocks * blockSize])
-  return tape.op('Slice', [dense, ...[[0], [columns], [1]].map((bound) => tape.constant(int64(bound)))])
+  return tape.op('Slice', [
+    dense,
+    tape.constant(int64([0])),
+    tape.constant(int64([columns])),
+    tape.constant(int64([1])),
+  ])
 }
 
-/** Bytes to numbers: 8-bit ones are bytes; of two 4-bit ones the low half comes first. Adds a last axis. */
+/**
+ * Emits numbers from packed bytes: one 8-bit number, or two 4-bit numbers, low half first. Adds a last axis.
+ */
 function unpack(tape: Tape, packed: string, bits: number, shape: number[]): string {
   const bytes = tape.op('Reshape', [packed, tape.constant(int64([...shape, 1]))])
   if (bits === 8) return bytes

@@ -1,9 +1,9 @@
-/** @file Picking the next token inside a graph. */
+/** @file Emits the choice of the next token: argmax, or a sample by inverse CDF. */
 
 import { DATA_TYPES, graph, int, type Tape, value } from '#onnx'
 import { float32, int64 } from '#tensor'
 
-/** Emits argmax over the last axis of `logits` `[R, V]`: int64 `[R]`, the first among equals. */
+/** Emits argmax over the last axis of `logits` `[R, V]`: int64 `[R]`, the first of equals. */
 export function emitArgmax(tape: Tape, logits: string): string {
   return tape.op('ArgMax', [logits], { axis: int(-1), keepdims: int(0) })
 }
@@ -12,11 +12,12 @@ export function emitArgmax(tape: Tape, logits: string): string {
  * Emits one token per row by inverse CDF: the first token whose cumulated probability under softmax(logits /
  * temperature) exceeds `uniforms`. A token of probability 0 is never picked.
  *
- * The sum runs in fp64: u < 1 then stays below it after rounding, and a large vocabulary costs no precision.
+ * The sum runs in fp64: u < 1 then stays below the total after rounding, and a large vocabulary costs no
+ * precision.
  *
  * @param logits float32 `[R, V]`.
  * @param temperature float32, above 0, of a shape that broadcasts to `[R, V]`.
- * @param uniforms float32 in [0, 1), `[..., R]`; leading axes draw that often from every row.
+ * @param uniforms float32 in [0, 1), `[..., R]`; leading axes draw several times from every row.
  * @returns int64, the shape of `uniforms`.
  */
 export function emitInverseCdf(tape: Tape, logits: string, temperature: string, uniforms: string): string {
@@ -31,10 +32,10 @@ export function emitInverseCdf(tape: Tape, logits: string, temperature: string, 
 }
 
 /**
- * Emits the next token of every row: argmax where `temperature` is 0, else by inverse CDF. A batch without a
- * temperature above 0 skips the sampling altogether.
+ * Emits the next token of every row: argmax where `temperature` is 0, else a sample by inverse CDF. A batch
+ * without a temperature above 0 skips the sampling.
  *
- * @param anySampled bool scalar: some temperature is above 0.
+ * @param anySampled bool scalar: true when some temperature is above 0.
  * @param temperature float32 `[B]`; `uniforms` float32 `[B]`; `logits` float32 `[B, V]`.
  * @returns int64 `[B]`.
  */

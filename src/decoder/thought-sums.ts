@@ -1,14 +1,17 @@
-/** @file Sums of layer states inside the generation graph: latent thoughts, without a state per token. */
+/**
+ * @file Emits sums of layer states inside the generation graph: latent thoughts without one output state per
+ * token.
+ */
 
 import { DATA_TYPES, int, type Tape, tensor } from '#onnx'
 import { float32, int64 } from '#tensor'
 
 /**
- * Emits the sum over positions of every layer's states, weighted and added to `sums`. Runs in fp32 whatever the states
- * are in: half precision would lose the later terms of a long sum.
+ * Emits the weighted sum over positions of every layer's states, added to `sums`. Runs in fp32 for states of
+ * any type: half precision would lose the later terms of a long sum.
  *
- * Not skipped when no thought is wanted: it costs 1 to 3 % of a step of the bundled model, and every request that learns
- * wants it.
+ * Runs even when no thought is requested: it costs 1 to 3 % of a step of the bundled model, and every
+ * request that learns requests it.
  *
  * @param states of each layer, `[B, S, D]` or `[B*S, D]`, in any float type.
  * @param shape int64 `[3]`: B, S and -1.
@@ -31,13 +34,13 @@ export function emitThoughtSums(
   return tape.op('Add', [sums, tape.op('Concat', terms, { axis: int(1) })])
 }
 
-/** Emits the weights of the next position, `[B, 1]`: 1 while a row goes on, 0 once it is `finished`, bool `[B]`. */
+/** Emits the weights `[B, 1]` of the next position: 0 for rows that are `finished` (bool `[B]`), else 1. */
 export function emitNextWeights(tape: Tape, finished: string): string {
   const goesOn = tape.op('Cast', [tape.op('Not', [finished])], { to: int(DATA_TYPES.float32) })
   return tape.op('Unsqueeze', [goesOn, tape.constant(int64([1]))])
 }
 
-/** Emits the sums of nothing yet, zeros `[B, L+1, D]`, for as many rows as `rows` `[B]` has. */
+/** Emits initial sums: zeros `[B, L+1, D]`, with the number of rows of `rows` `[B]`. */
 export function emitNoThoughts(
   tape: Tape,
   rows: string,

@@ -1,11 +1,11 @@
-/** @file The reference for compiled generation: one row, one token per run, picked in fp64 outside the graph. */
+/** @file Reference for compiled generation: one row, one token per run, chosen in fp64 outside the graph. */
 
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import type { DecoderDescription } from '#decoder'
 import { encodeModel, type Model, value } from '#onnx'
 import { argmax, softmax } from '#tensor'
 
-/** The caches of one row, `[1, K, T, h]` each, in the order key, value, key, ... */
+/** Caches of one row, `[1, K, T, h]` each, in the order key, value, key, ... */
 type Caches = readonly Tensor[]
 
 interface StepRun {
@@ -17,7 +17,7 @@ interface StepRun {
 }
 
 export interface StepDecoder {
-  /** Feeds `tokens` on top of `caches`, then what is picked, until `steps` tokens, EOS, or the end of `uniforms`. */
+  /** Feeds `tokens` on top of `caches`, then each chosen token, until `steps` tokens or EOS. */
   decode(
     tokens: readonly number[],
     options: {
@@ -30,7 +30,7 @@ export interface StepDecoder {
   ): Promise<StepRun>
 }
 
-/** The step graph with its hidden states as one more output, driven from outside. */
+/** Loads the step graph with its hidden states as an additional output. */
 export async function createStepDecoder(model: Model, description: DecoderDescription): Promise<StepDecoder> {
   const { graph } = model
   const hidden = description.head.hidden
@@ -73,7 +73,7 @@ export async function createStepDecoder(model: Model, description: DecoderDescri
   }
 }
 
-/** The first index whose cumulated probability exceeds `u`. */
+/** Returns the first index whose cumulative probability exceeds `u`. */
 export function inverseCdf(probabilities: ArrayLike<number>, u: number): number {
   let cumulated = 0
   for (let i = 0; i < probabilities.length; i++) {

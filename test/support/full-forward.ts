@@ -1,10 +1,10 @@
-/** @file The reference for latent thoughts: one plain forward over all tokens, layer states as outputs. */
+/** @file Reference for latent thoughts: one plain forward over all tokens, with layer states as outputs. */
 
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import type { DecoderDescription } from '#decoder'
 import { DATA_TYPES, encodeModel, int, type Model, type Node, value } from '#onnx'
 
-/** Mean states `[L+1, D]` over the positions that predict `answer` after `prompt`. */
+/** Returns the mean states `[L+1, D]` over the positions that predict `answer` after `prompt`. */
 type ThoughtReference = (prompt: readonly number[], answer: readonly number[]) => Promise<Float32Array>
 
 export async function thoughtReference(
@@ -16,7 +16,11 @@ export async function thoughtReference(
   const names = layerStates.map((_, layer) => `state.${layer}`)
   const casts = layerStates.map(
     (state, layer): Node => ({
-      ...{ opType: 'Cast', domain: '', name: `cast ${layer}`, inputs: [state], outputs: [names[layer]!] },
+      opType: 'Cast',
+      domain: '',
+      name: `cast ${layer}`,
+      inputs: [state],
+      outputs: [names[layer]!],
       attributes: new Map([['to', int(DATA_TYPES.float32)]]),
     }),
   )

@@ -1,4 +1,4 @@
-/** @file Feeds for compiled generation graphs, and their results by row. */
+/** @file Runs compiled generation graphs: feeds from rows, results by row. */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import type { DecoderDescription } from '#decoder'
@@ -6,9 +6,9 @@ import type { DecoderDescription } from '#decoder'
 export interface GenerationBatch {
   /** Tokens to feed per row, padded to the longest. */
   readonly rows: readonly (readonly number[])[]
-  /** Where the pads go; on the left by default. */
+  /** Side of the pads; left by default. */
   readonly padding?: 'left' | 'right'
-  /** Caches of the batch, `[B, K, P, h]` each, and which of the P positions are real per row. */
+  /** Caches of the batch, `[B, K, P, h]` each, and a mask of the P positions per row. */
   readonly past?: { readonly caches: readonly Tensor[]; readonly mask: readonly (readonly number[])[] }
   readonly steps: number
   readonly temperature?: readonly number[]
@@ -18,7 +18,7 @@ export interface GenerationBatch {
   readonly remaining?: readonly number[]
   readonly eos?: readonly number[]
   readonly pad?: number
-  /** Index of each row's first token whose states count in its thought; none counts by default. */
+  /** Index of each row's first token whose states count in its thought; no token counts by default. */
   readonly thoughtFrom?: readonly number[]
 }
 
@@ -32,11 +32,11 @@ export interface GenerationResult {
   /** `[B]` of `[L+1, D]`. */
   readonly thoughtSums: Float32Array[]
   readonly caches: Tensor[]
-  /** The mask over `caches`, for the next run: pads 0, everything decoded 1. */
+  /** Mask over `caches` for the next run: 0 for pads, 1 for decoded tokens. */
   readonly mask: number[][]
 }
 
-/** The feeds of a compiled generation graph. */
+/** Returns the feeds of a compiled generation graph. */
 export function generationFeeds(
   description: DecoderDescription,
   batch: GenerationBatch,

@@ -31,10 +31,10 @@ describe.each<[string, TinyDecoderOptions]>([
   ['a half-precision head', { head: 'transposed', halfHead: true }],
   ['a 4-bit head of three blocks, the last one partial', { head: 'quantized', width: 40 }],
 ])('with %s', (_, options) => {
-  test('the loop emits the tokens and hidden states of the step graph, row by row and in a ragged batch', async () => {
+  test('the loop gives the tokens and states of the step graph, alone and in a ragged batch', async () => {
     const { generate, reference } = await setUp(options)
     const batch = await generate({ rows: PROMPTS, steps: 20 })
-    expect(new Set(batch.tokens.flat()).size).toBeGreaterThan(10) // a decoder that repeats itself would prove little
+    expect(new Set(batch.tokens.flat()).size).toBeGreaterThan(10) // else the comparison would prove little
     for (const [b, prompt] of PROMPTS.entries()) {
       const expected = await reference.decode(prompt, { steps: 20 })
       const alone = await generate({ rows: [prompt], steps: 20 })
@@ -49,7 +49,7 @@ describe.each<[string, TinyDecoderOptions]>([
   })
 })
 
-test('chunks resume one another', async () => {
+test('chunks resume the previous chunk', async () => {
   const { generate } = await setUp()
   const whole = await generate({ rows: PROMPTS, steps: 24 })
   let chunk = await generate({ rows: PROMPTS, steps: 5 })
@@ -70,9 +70,10 @@ test('chunks resume one another', async () => {
   expect(chunk.caches[0]!.dims).toEqual(whole.caches[0]!.dims)
 })
 
-test('a prefix of several tokens goes on top of a past, ragged on both sides', async () => {
+test('a prefix of several tokens on top of a past, both ragged', async () => {
   const { generate, reference } = await setUp()
-  // Decode nothing but the prompts' caches, then continue each row from its own forced prefix: holes in the middle.
+  // Decodes the prompts' caches only, then continues each row from its own forced prefix: holes in the
+  // middle.
   const prompts = await generate({ rows: PROMPTS, steps: 1 })
   const prefixes = [[1, 2], [60, 61, 62, 63, 5], [9], [11, 12, 13]]
   const batch = await generate({ rows: prefixes, steps: 12, past: prompts })
@@ -151,7 +152,7 @@ test('a row may emit `remaining` tokens over all chunks, and none when nothing r
   expect(second.tokens[1]).toEqual(free.tokens[1]!.slice(2))
 })
 
-test('one iteration prefills although every row is finished', async () => {
+test('the first iteration prefills even when every row is finished', async () => {
   const { generate } = await setUp()
   const { tokens, caches, hiddenStates } = await generate({
     rows: [PROMPTS[0]!],
@@ -165,7 +166,7 @@ test('one iteration prefills although every row is finished', async () => {
   expect(hiddenStates).toEqual(open.hiddenStates)
 })
 
-test('sampled rows are what inverse CDF in fp64 gives, alone and beside greedy rows', async () => {
+test('sampled rows agree with inverse CDF in fp64, alone and beside greedy rows', async () => {
   const { generate, reference } = await setUp({ softCap: 3 })
   const temperature = [0.7, 0, 1.5, 1]
   const uniforms = PROMPTS.map((_, b) => {
@@ -188,7 +189,7 @@ test('sampled rows are what inverse CDF in fp64 gives, alone and beside greedy r
   expect(batch.tokens[0]).not.toEqual((await generate({ rows: [PROMPTS[0]!], steps: 16 })).tokens[0])
 })
 
-test('the largest uniform and a temperature near 0 still pick tokens of the vocabulary', async () => {
+test('the largest uniform and a temperature near 0 pick valid tokens', async () => {
   const { generate } = await setUp()
   const greedy = await generate({ rows: PROMPTS, steps: 4 })
   const cold = await generate({

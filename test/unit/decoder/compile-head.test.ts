@@ -10,7 +10,7 @@ const S = 5
 const D = 16
 const V = 64
 
-/** The head in fp64, written from the options: g(W z + b), g a scale and a soft-cap. */
+/** Returns the head in fp64, written from the options: g(W z + b), g a scale and a soft-cap. */
 function referenceHead(options: TinyDecoderOptions) {
   const { reference } = tinyDecoder(options)
   return (z: ArrayLike<number>, t: number): number[] =>
@@ -67,14 +67,14 @@ async function runStep(session: InferenceSession, feeds: StepFeeds) {
 
 type Head = ReturnType<typeof referenceHead>
 
-/** The terms of J(z) = (1/M) sum_m A_m sum_t log p(a_t^m | z_t) at one position, fp64. */
+/** Returns the terms of J(z) = (1/M) sum_m A_m sum_t log p(a_t^m | z_t) at one position, fp64. */
 function objectiveAt(head: Head, z: ArrayLike<number>, t: number, feeds: Omit<StepFeeds, 'z'>): number {
   const p = softmax(head(z, t), feeds.temperature ?? 1)
   const terms = feeds.actions.map((row, m) => feeds.advantages[m]! * Math.log(p[row[t]!]!))
   return terms.reduce((sum, term) => sum + term, 0) / feeds.actions.length
 }
 
-/** dJ/dz by central differences; positions do not depend on one another. */
+/** Returns dJ/dz by central differences; positions are independent. */
 function numericGradient(head: Head, z: ArrayLike<number>, feeds: Omit<StepFeeds, 'z'>): Float64Array {
   const moved = Float64Array.from(z)
   return moved.map((value, i) => {
@@ -105,9 +105,9 @@ describe.each(HEADS)('%s head', (_, options) => {
     [0, 63, 33, 17, 5],
   ]
   test.each<[string, Omit<StepFeeds, 'z'>]>([
-    ['one rollout pushed away', { actions: [actions[0]!], advantages: [-0.7] }],
+    ['one rollout of negative advantage', { actions: [actions[0]!], advantages: [-0.7] }],
     ['several rollouts, one action twice', { actions, advantages: [0.8, -0.3, 0.4], temperature: 0.6 }],
-  ])('the gradient is that of central differences: %s', async (_, partial) => {
+  ])('the gradient agrees with central differences: %s', async (_, partial) => {
     const { head, step } = await setUp(options)
     const z = randomLatents(5)
     const { m } = await runStep(step, { ...partial, z })
@@ -117,7 +117,7 @@ describe.each(HEADS)('%s head', (_, options) => {
     expect(Math.max(...expected)).toBeGreaterThan(0.05)
   })
 
-  test('logits, argmax and samples are those of the head in fp64', async () => {
+  test('logits, argmax and samples agree with the head in fp64', async () => {
     const { head, logits } = await setUp(options)
     const z = randomLatents(8)
     const random = createRandom(21)
@@ -175,7 +175,7 @@ test('steps follow Adam in fp64 and end at the argmax of the new latents', async
   expect(objectiveAt(head, state.z, 0, feeds)).toBeGreaterThan(objectiveAt(head, feeds.z, 0, feeds))
 })
 
-/** Samples of `uniforms.length / R` draws from `R` random latents, beside the probabilities in fp64. */
+/** Returns `uniforms.length / S` samples from each of `S` random latents, and the probabilities in fp64. */
 async function draw(options: TinyDecoderOptions, uniforms: readonly number[]) {
   const { model, reference } = tinyDecoder(options)
   const session = await InferenceSession.create(compileHeadLogits(model, describeDecoder(model)))
@@ -200,7 +200,7 @@ async function draw(options: TinyDecoderOptions, uniforms: readonly number[]) {
   return { samples: Array.from(results['samples']!.data as BigInt64Array, Number), probabilities }
 }
 
-test('a token of probability 0 is never drawn, whatever the uniform', async () => {
+test('a token of probability 0 is never drawn', async () => {
   // Logits so far apart that nearly every probability is exactly 0, the first token's among them.
   const uniforms = [0, 0, 0, 0, 0, ...new Array<number>(S).fill(1 - 2 ** -24)]
   const { samples, probabilities } = await draw({ scale: 400 }, uniforms)
@@ -208,7 +208,7 @@ test('a token of probability 0 is never drawn, whatever the uniform', async () =
   for (const [i, sample] of samples.entries()) expect(probabilities[i % S]![sample]).toBeGreaterThan(1e-40)
 })
 
-test('a large vocabulary costs the draw no precision', async () => {
+test('samples stay exact with a large vocabulary', async () => {
   const random = createRandom(17)
   const uniforms = Array.from({ length: 600 * S }, () => random.uniform())
   const { samples, probabilities } = await draw({ vocabulary: 20_000, scale: 0.05 }, uniforms)
@@ -233,7 +233,7 @@ test('a quantised matrix of three blocks, the last one partial, is dequantised i
   expect(results['logits']!.data).toEqual(transposed)
 })
 
-test('the head graphs hold the weights of the head and nothing else', () => {
+test('head graphs hold only the weights of the head', () => {
   const { model, bytes } = tinyDecoder({ layers: 6 })
   const description = describeDecoder(model)
   expect(compileHead(model, description).length).toBeLessThan(bytes.length / 2)

@@ -33,7 +33,7 @@ const renameInput = (from: string, to: string) =>
     inputs: graph.inputs.map((input) => (input.name === from ? { ...input, name: to } : input)),
   }))
 
-/** Puts nodes between the projection and `logits`. */
+/** Inserts a node between the projection and `logits`. */
 const withTail = (
   opType: string,
   inputs: (logits: string) => string[],
@@ -77,12 +77,12 @@ test('a Llama export is described by its names and sizes', () => {
   expect(layerStates).toHaveLength(3)
 })
 
-test('a fused export needs no position_ids and demands padding on the right', () => {
+test('a fused export needs no position_ids and requires padding on the right', () => {
   const { padding, inputs } = describeDecoder(tinyDecoder({ fused: true, width: 32 }).model)
   expect({ padding, positionIds: inputs.positionIds }).toEqual({ padding: 'right', positionIds: null })
 })
 
-test('the head’s form is read off the graph, soft-cap and bias in their order', () => {
+test('the head is read from the graph, with bias, scale and soft-cap in order', () => {
   const options = { head: 'gemm', bias: true, scale: 0.5, softCap: 4 } as const
   const { head } = describeDecoder(tinyDecoder(options).model)
   expect(head.projection).toMatchObject({ kind: 'dense', rowsAreTokens: true })
@@ -140,7 +140,7 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     /input "position_ids"/,
   ],
   [
-    'narrow tokens',
+    'int32 tokens',
     withGraph(({ inputs }) => ({
       inputs: inputs.map((input) => (input.name === 'input_ids' ? value('input_ids', 'int32') : input)),
     })),
@@ -174,14 +174,14 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     /operator set 13 or newer, got 11/,
   ],
   [
-    'a config of other depth',
+    'a config of another depth',
     model,
     { num_hidden_layers: 3 },
     /num_hidden_layers 3 as in config.json, got 2/,
   ],
   ['a config of another vocabulary', model, { vocab_size: 65 }, /vocab_size 65 as in config.json, got 64/],
   [
-    'a config of other heads',
+    'a config of another head count',
     model,
     { num_attention_heads: 4, hidden_size: 16 },
     /heads .* 4 as in config.json, got 2/,
@@ -203,7 +203,7 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     'a projection whose matrix is computed',
     withTail('MatMul', (raw) => [raw, raw]),
     {},
-    /MatMul "tail" whose matrix is no two-dimensional constant/,
+    /MatMul "tail" whose matrix is not a two-dimensional constant/,
   ],
 ])('refuses %s', (_, broken, overrides, pattern) => {
   expect(() => describeDecoder(broken, overrides)).toThrow(
@@ -211,7 +211,7 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
   )
 })
 
-test('num_logits_to_keep is fed 0, so that every position has its state', async () => {
+test('num_logits_to_keep is fed 0, so that all positions have states', async () => {
   const plain = describeDecoder(model)
   const tape = createTape([...allNames(model.graph), 'num_logits_to_keep'])
   const from = tape.op('Reshape', [tape.op('Neg', ['num_logits_to_keep']), tape.constant(int64([1]))])
@@ -248,7 +248,7 @@ test('num_logits_to_keep is fed 0, so that every position has its state', async 
   expect(results[0]!.tokens).toEqual(results[1]!.tokens)
 })
 
-test('weights in external files stay there: compiled graphs are small and load from the model’s folder', async () => {
+test('compiled graphs refer to external weights and load from the model’s folder', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'external-data-'))
   try {
     const chunks: Uint8Array[] = []

@@ -21,7 +21,7 @@ describe.each<[string, TinyDecoderOptions]>([
   ['fused attention and norms', { ...FUSED, fusedNorms: true }],
   ['one layer', { layers: 1 }],
 ])('a decoder with %s', (_, options) => {
-  test('layer states are what its builder fed to every layer and to the head', () => {
+  test('layer states are the inputs of every layer and of the head', () => {
     const { model, layerStates } = tinyDecoder(options)
     const found = describeDecoder(model)
     expect(found.layerStates!.slice(0, -1)).toEqual(layerStates.slice(0, -1))
@@ -29,7 +29,7 @@ describe.each<[string, TinyDecoderOptions]>([
     expect(describeDecoder(inHalfPrecision(model)).layerStates).toEqual(found.layerStates)
   })
 
-  test('sums in the loop are means of a plain forward: ragged batches, chunks, a forced prefix, EOS in the middle', async () => {
+  test('thought sums equal a plain forward: ragged batches, chunks, forced prefixes, EOS in the middle', async () => {
     const { model, layerStates } = tinyDecoder(options)
     const description = describeDecoder(model)
     const session = await InferenceSession.create(compileGeneration(model, description))
@@ -58,7 +58,7 @@ describe.each<[string, TinyDecoderOptions]>([
     }
     for (const [b, answer] of answers.entries()) await expectThought(b, first.thoughtSums[b]!, answer)
 
-    // Resumed: rows of equal lengths, as fused attention demands of a past.
+    // Resumed with rows of equal lengths, as fused attention requires for a past.
     const twin = rows.map(() => rows[1]!)
     const head = await generate({ rows: twin, steps: 4, thoughtFrom: twin.map(() => thoughtFrom[1]!) })
     const tail = await generate({
@@ -73,11 +73,18 @@ describe.each<[string, TinyDecoderOptions]>([
 })
 
 const node = (opType: string, inputs: string[], outputs: string[], domain = ''): Node => ({
-  ...{ opType, domain, name: outputs[0]!, inputs, outputs },
+  opType,
+  domain,
+  name: outputs[0]!,
+  inputs,
+  outputs,
   attributes: new Map(),
 })
 
-/** Layers of two products each, one for the keys; `tie` says how a layer's outcome meets the stream. */
+/**
+ * Creates a model from its first nodes and the nodes of each layer, which reads `x{i}` and computes `x{i +
+ * 1}`.
+ */
 function stream(start: readonly Node[], layer: (x: string, i: number) => readonly Node[], layers = 2): Model {
   const nodes = [...start]
   let x = 'x0'
@@ -107,7 +114,7 @@ const plain = (x: string, i: number) => [
 ]
 
 describe('findLayerStates()', () => {
-  test('attention beside the feed-forward, as in GPT-NeoX', () => {
+  test('attention parallel to the feed-forward, as in GPT-NeoX', () => {
     const model = stream(embedded, (x, i) => [
       node('Tanh', [x], [`normed${i}`]),
       ...keysAndMix(`normed${i}`, i),
@@ -118,7 +125,7 @@ describe('findLayerStates()', () => {
     expect(find(model)).toEqual(['x0', 'x1', 'hidden'])
   })
 
-  test('norms after the sum, as in the first Transformer: the normed sum is what a layer reads', () => {
+  test('norms after the sum, as in the first Transformer: a layer reads the normed sum', () => {
     const model = stream(embedded, (x, i) => [
       ...keysAndMix(x, i),
       node('SkipLayerNormalization', [x, `mixed${i}`, 'gain'], [`x${i + 1}`], 'com.microsoft'),
@@ -126,7 +133,7 @@ describe('findLayerStates()', () => {
     expect(find(model)).toEqual(['x0', 'x1', 'hidden'])
   })
 
-  test('embeddings that are scaled, or added to those of positions, count as scaled or added', () => {
+  test('with scaled or summed embeddings, the first state is the scaled or summed value', () => {
     const scaled = [node('Gather', ['table', 'input_ids'], ['raw']), node('Mul', ['raw', 'scale'], ['x0'])]
     expect(find(stream(scaled, plain))).toEqual(['x0', 'x1', 'hidden'])
     const added = [
@@ -137,7 +144,7 @@ describe('findLayerStates()', () => {
     expect(find(stream(added, plain))).toEqual(['x0', 'x1', 'hidden'])
   })
 
-  test('what only asks for a shape or a type is no way past the layers', () => {
+  test('readers of a shape or a type are no path around the layers', () => {
     const model = stream(
       [...embedded, node('Shape', ['x0'], ['shape']), node('CastLike', ['angle', 'x0'], ['cos'])],
       (x, i) => [
@@ -167,8 +174,8 @@ describe('findLayerStates()', () => {
         ...(i === 1 ? [node('Identity', ['key0'], ['again'])] : []),
       ]),
     ],
-    ['no way from the tokens to the head', stream([node('Identity', ['table'], ['x0'])], plain)],
-  ])('null with %s', (name, model) => {
+    ['no path from the tokens to the head', stream([node('Identity', ['table'], ['x0'])], plain)],
+  ])('returns null with %s', (name, model) => {
     const keys = name.startsWith('a layer') ? ['key0', 'again'] : ['key0', 'key1']
     expect(
       findLayerStates(model.graph, { inputIds: 'input_ids', hidden: 'hidden', presentKeys: keys }),
@@ -176,7 +183,7 @@ describe('findLayerStates()', () => {
   })
 })
 
-test('a model whose layers cannot be told apart is compiled without thoughts', async () => {
+test('a model without identified layers is compiled without thoughts', async () => {
   const { model } = tinyDecoder()
   const described = describeDecoder(model)
   const description = { ...described, layerStates: null }
@@ -190,7 +197,7 @@ test('a model whose layers cannot be told apart is compiled without thoughts', a
   )
 })
 
-test('the bundled export: states begin with the rows of the embedding and are those between PyTorch’s layers', async () => {
+test('bundled export: the first states are embedding rows, and each layer’s keys follow from its state', async () => {
   const read = (path: string) =>
     readFileSync(new URL(`../../../models/order-of-operations/${path}`, import.meta.url))
   const model = decodeModel(read('onnx/model.onnx'))
@@ -217,7 +224,8 @@ test('the bundled export: states begin with the rows of the embedding and are th
   expect(states[0]).toEqual(
     Float32Array.from(tokens.flatMap((token) => [...table.subarray(token * D, (token + 1) * D)])),
   )
-  // Layer i's keys are those of its own norm and projection: the first token's position is 0, where rotary does nothing.
+  // The keys of layer i are its norm and projection of the state: at position 0, rotary embedding is the
+  // identity.
   const keys = await keysAtFirst(model, tokens)
   for (const [layer, state] of states.entries()) {
     const gains = tensors(`model.layers.${layer}.input_layernorm.weight`)
@@ -230,7 +238,7 @@ test('the bundled export: states begin with the rows of the embedding and are th
     }
   }
 
-  /** Keys of the first position by layer, `[K*h]`. */
+  /** Returns the keys of the first position by layer, `[K*h]`. */
   async function keysAtFirst(full: Model, ids: readonly number[]): Promise<Float32Array[]> {
     const whole = await InferenceSession.create(encodeModel(full))
     const present = await whole.run({
@@ -247,7 +255,7 @@ test('the bundled export: states begin with the rows of the embedding and are th
   }
 })
 
-/** Tensors of a fp32 safetensors file by name. */
+/** Returns a reader of the tensors in an fp32 safetensors file, by name. */
 function safetensors(bytes: Buffer): (name: string) => Float32Array {
   const headerLength = Number(bytes.readBigUInt64LE(0))
   const header = JSON.parse(bytes.subarray(8, 8 + headerLength).toString()) as Record<

@@ -1,4 +1,7 @@
-/** @file The bundled model: a real export, against PyTorch's numbers for the same weights (test/fixtures/golden). */
+/**
+ * @file Compares the bundled model, a real export, with PyTorch's numbers for the same weights
+ * (test/fixtures/golden).
+ */
 
 import { readFileSync } from 'node:fs'
 import { InferenceSession } from 'onnxruntime-node'
@@ -47,7 +50,7 @@ const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>) => {
 const until = (row: readonly number[]) =>
   row.slice(0, row.findIndex((token) => eos.includes(token)) + 1 || row.length)
 
-test('the export is understood: four layers of caches, any padding, an untied head', () => {
+test('the export has four layers of caches, any padding and an untied head', () => {
   const { layers, padding, head, vocabularySize, hiddenSize } = description
   expect({ layers, padding, elementwise: head.elementwise }).toEqual({
     layers: config['num_hidden_layers'],
@@ -68,7 +71,7 @@ test('the step graph gives PyTorch’s logits and greedy tokens', async () => {
   }
 })
 
-test('the loop gives the same in one ragged batch, states and latents included', async () => {
+test('the loop gives the same tokens, states and latents in one ragged batch', async () => {
   const session = await InferenceSession.create(compileGeneration(model, description))
   const decoder = await createStepDecoder(model, description)
   const batch = await runGeneration(session, description, { rows: prompts, steps, eos, pad: 0 })
@@ -88,8 +91,9 @@ test('the loop gives the same in one ragged batch, states and latents included',
 })
 
 /**
- * Below this, a gradient is mostly the rounding of 1 - p in fp32, in PyTorch as here (a position as sure as 1 - p = 1e-7
- * has gradients of 1e-8), and Adam's first steps are about lr whatever its size: no two programs agree on those.
+ * Smallest gradient that is compared. Below it, a gradient is mostly the rounding error of 1 - p in fp32,
+ * also in PyTorch (a position with 1 - p = 1e-7 has gradients of 1e-8), and Adam's first steps are about lr
+ * for any size, so two implementations do not agree on them.
  */
 const GRADIENT_FLOOR = 1e-5
 
@@ -103,7 +107,11 @@ test('the head step gives the latents of PyTorch’s autograd and Adam', async (
     for (const [step, expected] of [z1, null, z3].entries()) {
       const scalars = { step, lr, beta1: betas[0], beta2: betas[1], epsilon, temperature }
       const next = await session.run({
-        ...{ z, m, v, actions: ints(tokens, [1, tokens.length]), advantages: floats([reward], [1]) },
+        z,
+        m,
+        v,
+        actions: ints(tokens, [1, tokens.length]),
+        advantages: floats([reward], [1]),
         ...Object.fromEntries(Object.entries(scalars).map(([name, value]) => [name, floats([value], [])])),
       })
       z = next['z_next'] as typeof z
@@ -122,7 +130,7 @@ test('the head step gives the latents of PyTorch’s autograd and Adam', async (
   }
 })
 
-test('the head reads the tokens that the model decoded off its latents', async () => {
+test('the head’s argmax over the latents gives the decoded tokens', async () => {
   const session = await InferenceSession.create(compileHeadLogits(model, description))
   for (const { latents, greedy, promptLogits } of golden.prompts) {
     const R = latents.length
