@@ -1,7 +1,7 @@
 /**
- * @file A model small enough to work out by hand, at the engine's port: its LM head is a matrix `W` `[V, D]` (the identity
- * unless told otherwise, so a latent *is* its logits), the first word of an answer chooses a route, and the rest of the route
- * and the judge's verdict on it stand in a table. Gradient and Adam are exact, in fp64.
+ * @file An `Engine` small enough to compute by hand. Its LM head is a matrix `W` `[V, D]`, by default the
+ * identity, so that a latent equals its logits. The first word of an answer chooses a route; a table holds
+ * the rest of the route and the judge's verdict on it. Gradient and Adam are exact, in fp64.
  */
 
 import type { ChatMessage, Engine, ModelProfile } from '#engine'
@@ -22,12 +22,10 @@ import { argmax, createRandom, dot, softmax } from '#tensor'
 import { noTotals } from '../../src/engine/totals.ts'
 import { graphRunner } from './graph-runner.ts'
 
-const WORDS = [
-  ...['<end>', '<system>', '<user>', '<assistant>', '<unk>'],
-  ...['a', 'b', 'c', 'd', 'e'],
-  ...[':', ';', 'ans', '+', '-', '*', '=', '?', 'check', 'true', 'false', 'wise', 'foolish'],
-  ...['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
-]
+const WORDS = (
+  '<end> <system> <user> <assistant> <unk> a b c d e : ; ans + - * = ? check true false wise foolish ' +
+  '0 1 2 3 4 5 6 7 8 9'
+).split(' ')
 export const END = 0
 export const VOCABULARY = WORDS.length
 
@@ -48,42 +46,42 @@ function decode(tokens: readonly number[]): string {
 }
 
 export interface Route {
-  /** What follows the first word; the end token comes after it unless `endless`. */
+  /** Words after the first word; the end token follows them unless `endless`. */
   readonly rest: string
-  /** P(true) of the judge, by the criterion's prompt; `check` when there is but one. */
+  /** P(true) of the judge by prompt of the criterion; the prompt is `check` when there is only one. */
   readonly verdicts: Readonly<Record<string, number>>
   readonly endless?: boolean
 }
 
 export interface World {
-  /** By first word. */
+  /** Routes by their first word. */
   readonly routes: Readonly<Record<string, Route>>
-  /** Logits of the first words in the draft's first latent; the others are far below. */
+  /** Logits of first words in the first latent of the draft; all other words have -30. */
   readonly firstLogits: Readonly<Record<string, number>>
   readonly head?: readonly Float64Array[]
-  /** Called before every call to the model; may throw, abort a signal, or take its time. */
+  /** Called before every call to the model; may throw, abort a signal, or delay. */
   readonly before?: (call: Call) => void | Promise<void>
   readonly profile?: Partial<ModelProfile>
-  /** What the judge writes on a sequence that asks it; it ends by itself unless that is longer than it may be. */
+  /** Returns the judge's text for a sequence; it is cut at the row's token limit. */
   readonly says?: (asked: readonly number[]) => string
-  /** How an answer was thought; its tokens' rows of the head unless given. */
+  /** Returns the thought of an answer; by default made of the head's rows of its tokens. */
   readonly thought?: (tokens: readonly number[]) => LatentThought
-  /** State of the last prompt token, by prompt. */
+  /** Returns the state of the last prompt token. */
   readonly state?: (prompt: readonly number[]) => Float32Array
 }
 
 export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample'
 
 export interface LinearModel extends Engine {
-  /** How often each call was made. */
+  /** Number of calls by kind. */
   readonly calls: Readonly<Record<Call, number>>
-  /** How sessions were asked for. */
+  /** Options of every opened session. */
   readonly opened: readonly SessionOptions[]
-  /** Answers that were asked for, row by row. */
+  /** Rows of all requested answers. */
   readonly asked: readonly GenerationRow[]
-  /** Prefixes that answers were grown from, in order. */
+  /** Non-empty prefixes of requested answers, in order. */
   readonly grown: readonly (readonly number[])[]
-  /** Full token sequences that the judge was asked about, in order. */
+  /** Full token sequences sent to the judge, in order. */
   readonly judged: readonly (readonly number[])[]
   readonly openSessions: number
 }
@@ -130,22 +128,79 @@ export const TEST_PROFILE: ModelProfile = {
 }
 
 export function createLinearModel(world: World): LinearModel {
-  const calls = { open: 0, embed: 0, generate: 0, score: 0, ascend: 0, decode: 0, sample: 0 }
-  const opened: SessionOptions[] = []
-  const asked: GenerationRow[] = []
-  const grown: (readonly number[])[] = []
-  const judged: (readonly number[])[] = []
-  let openSessions = 0
-
-  async function enter(call: Call, signal: AbortSignal) {
-    calls[call] += 1
-    await world.before?.(call)
-    if (signal.aborted) throw new ServiceError('ABORTED', `${call}: expected a caller, got none any more`)
-  }
-
+  const record = createRecord(world)
   const matrix = world.head ?? identity(VOCABULARY)
+  return {
+    calls: record.calls,
+    opened: record.opened,
+    asked: record.asked,
+    grown: record.grown,
+    judged: record.judged,
+    head: createHead(matrix, record),
+    get openSessions() {
+      return record.openSessions
+    },
+    hiddenSize: matrix[0]!.length,
+    thoughtLayers: 2,
+    contextLength: 256,
+    eosTokenIds: [END],
+    async open(prompt, options) {
+      await record.enter('open', options.signal)
+      record.opened.push(options)
+      return openSession(world, matrix, record, prompt, options.signal)
+    },
+    model: {
+      id: 'linear',
+      fingerprint: 'linear-fingerprint',
+      directory: '/nowhere',
+      profile: { ...TEST_PROFILE, ...world.profile },
+      embeddingMean: null,
+    },
+    codec: { encode, decode, encodeChat },
+    graphs: graphRunner(),
+    status: () => ({
+      state: 'ready',
+      provider: 'cpu',
+      pid: null,
+      restarts: 0,
+      sessions: record.openSessions,
+      waitingSessions: 0,
+      waitingRows: 0,
+      runningRows: 0,
+      keptPrompts: 0,
+      replicas: [],
+      cachedSequences: 0,
+      cacheBytes: 0,
+      totals: noTotals(),
+    }),
+    close: async () => {},
+  }
+}
+
+type CallRecord = ReturnType<typeof createRecord>
+
+/** Records every call to the model; `enter` runs `world.before` and throws when the signal is aborted. */
+function createRecord(world: World) {
+  const calls = { open: 0, embed: 0, generate: 0, score: 0, ascend: 0, decode: 0, sample: 0 }
+  return {
+    calls,
+    opened: [] as SessionOptions[],
+    asked: [] as GenerationRow[],
+    grown: [] as (readonly number[])[],
+    judged: [] as (readonly number[])[],
+    openSessions: 0,
+    async enter(call: Call, signal: AbortSignal) {
+      calls[call] += 1
+      await world.before?.(call)
+      if (signal.aborted)
+        throw new ServiceError('ABORTED', `${call}: expected a live caller, got an aborted signal`)
+    },
+  }
+}
+
+function createHead(matrix: readonly Float64Array[], { enter }: CallRecord): LatentHead {
   const arithmetic = linearHead(matrix)
-  const head: LatentHead = {
+  return {
     async ascend(request, signal) {
       await enter('ascend', signal)
       return arithmetic.ascend(request)
@@ -162,96 +217,54 @@ export function createLinearModel(world: World): LinearModel {
       )
     },
   }
+}
 
-  function openSession(prompt: readonly number[], signal: AbortSignal): LatentSession {
-    const sequences: (readonly number[])[] = [[...prompt]]
-    let closed = false
-    openSessions += 1
-    return {
-      prompt: 0,
-      promptTokens: prompt.length,
-      async embed() {
-        await enter('embed', signal)
-        return (
-          world.state?.(prompt) ??
-          Float32Array.from({ length: matrix[0]!.length }, (_, i) => (i === 0 ? 1 : 0))
-        )
-      },
-      async generate(rows) {
-        await enter('generate', signal)
-        return rows.map((row) => {
-          if (row.sequence !== undefined) {
-            const asked = [...sequences[row.sequence]!, ...row.prefix]
-            judged.push(asked)
-            return write(row, encode(world.says?.(asked) ?? ''))
-          }
-          asked.push(row)
-          if (row.prefix.length > 0) grown.push(row.prefix)
-          const continuation = grow(world, matrix, row)
-          sequences.push([...prompt, ...continuation.tokens])
-          return { ...continuation, sequence: sequences.length - 1 }
-        })
-      },
-      async score(rows, tokens) {
-        await enter('score', signal)
-        return rows.map((row) => {
-          const sequence = [...sequences[row.sequence]!, ...row.suffix]
-          judged.push(sequence)
-          return Float32Array.from(tokens, (token) => verdictLogit(world, prompt, sequence, row, token))
-        })
-      },
-      close() {
-        if (!closed) openSessions -= 1
-        closed = true
-      },
-    }
-  }
-
+function openSession(
+  world: World,
+  matrix: readonly Float64Array[],
+  record: CallRecord,
+  prompt: readonly number[],
+  signal: AbortSignal,
+): LatentSession {
+  const sequences: (readonly number[])[] = [[...prompt]]
+  let closed = false
+  record.openSessions += 1
   return {
-    calls,
-    opened,
-    asked,
-    grown,
-    judged,
-    head,
-    get openSessions() {
-      return openSessions
+    prompt: 0,
+    promptTokens: prompt.length,
+    async embed() {
+      await record.enter('embed', signal)
+      return (
+        world.state?.(prompt) ?? Float32Array.from({ length: matrix[0]!.length }, (_, i) => (i === 0 ? 1 : 0))
+      )
     },
-    hiddenSize: matrix[0]!.length,
-    thoughtLayers: 2,
-    contextLength: 256,
-    eosTokenIds: [END],
-    async open(prompt, options) {
-      const { signal } = options
-      await enter('open', signal)
-      opened.push(options)
-      return openSession(prompt, signal)
+    async generate(rows) {
+      await record.enter('generate', signal)
+      return rows.map((row) => {
+        if (row.sequence !== undefined) {
+          const sequence = [...sequences[row.sequence]!, ...row.prefix]
+          record.judged.push(sequence)
+          return writeVerdict(row, encode(world.says?.(sequence) ?? ''))
+        }
+        record.asked.push(row)
+        if (row.prefix.length > 0) record.grown.push(row.prefix)
+        const continuation = grow(world, matrix, row)
+        sequences.push([...prompt, ...continuation.tokens])
+        return { ...continuation, sequence: sequences.length - 1 }
+      })
     },
-    model: {
-      id: 'linear',
-      fingerprint: 'linear-fingerprint',
-      directory: '/nowhere',
-      profile: { ...TEST_PROFILE, ...world.profile },
-      embeddingMean: null,
+    async score(rows, tokens) {
+      await record.enter('score', signal)
+      return rows.map((row) => {
+        const sequence = [...sequences[row.sequence]!, ...row.suffix]
+        record.judged.push(sequence)
+        return Float32Array.from(tokens, (token) => verdictLogit(world, prompt, sequence, row, token))
+      })
     },
-    codec: { encode, decode, encodeChat },
-    graphs: graphRunner(),
-    status: () => ({
-      state: 'ready',
-      provider: 'cpu',
-      pid: null,
-      restarts: 0,
-      sessions: openSessions,
-      waitingSessions: 0,
-      waitingRows: 0,
-      runningRows: 0,
-      keptPrompts: 0,
-      replicas: [],
-      cachedSequences: 0,
-      cacheBytes: 0,
-      totals: noTotals(),
-    }),
-    close: async () => {},
+    close() {
+      if (!closed) record.openSessions -= 1
+      closed = true
+    },
   }
 }
 
@@ -260,14 +273,14 @@ function encodeChat(messages: readonly ChatMessage[]): number[] {
   return [...turns, tokenOf('<assistant>')]
 }
 
-/** Rows of the identity: a latent is its own logits. */
+/** Returns the rows of the identity matrix, for which a latent equals its logits. */
 export function identity(size: number): Float64Array[] {
   return Array.from({ length: size }, (_, row) =>
     Float64Array.from({ length: size }, (_, i) => (i === row ? 1 : 0)),
   )
 }
 
-/** Logits, gradient and Adam of a head without bias: d/dz log p(a) = W[a] - p^T W. */
+/** Computes logits, gradient and Adam of a head without bias: d/dz log p(a) = W[a] - p^T W. */
 export function linearHead(matrix: readonly Float64Array[]) {
   const width = matrix[0]!.length
   const logits = (latents: Latents) =>
@@ -350,8 +363,8 @@ function grow(
   }
 }
 
-/** What a judge wrote. */
-function write(row: GenerationRow, words: readonly number[]): Continuation {
+/** Returns a verdict written by the judge. */
+function writeVerdict(row: GenerationRow, words: readonly number[]): Continuation {
   const tokens = [...words, END].slice(0, row.maxNewTokens)
   return {
     sequence: -1,
@@ -363,7 +376,9 @@ function write(row: GenerationRow, words: readonly number[]): Continuation {
   }
 }
 
-/** `[2, D]`: the mean of its tokens' rows of the head, and the row of its first token, which chose the route. */
+/**
+ * Returns the thought `[2, D]`: the mean of the head's rows of the tokens, and the row of the first token.
+ */
 function thoughtOf(matrix: readonly Float64Array[], tokens: readonly number[]): LatentThought {
   const width = matrix[0]!.length
   const mean = (d: number) => tokens.reduce((sum, token) => sum + matrix[token]![d]!, 0) / tokens.length
@@ -377,7 +392,10 @@ function firstLogits(world: World): number[] {
   return WORDS.map((word) => world.firstLogits[word] ?? FAR_BELOW)
 }
 
-/** With a head of orthonormal rows, the latent with given logits is their combination of rows. */
+/**
+ * With a head of orthonormal rows, the latent for given logits is the rows' combination weighted by the
+ * logits.
+ */
 function latentsOf(
   world: World,
   matrix: readonly Float64Array[],
@@ -396,7 +414,10 @@ function latentsOf(
   return { data, length: tokens.length, width }
 }
 
-/** "true"-like words stand for the verdict's logit, "false"-like ones for 0; what the criterion asks is the suffix's end. */
+/**
+ * Returns the verdict's logit for "true" and "wise", else 0. The last known prompt in the suffix names the
+ * criterion.
+ */
 function verdictLogit(
   world: World,
   prompt: readonly number[],

@@ -1,4 +1,4 @@
-/** @file The engine process's inside, in this process: sessions over a scheduler over real ONNX Runtime. */
+/** @file The inside of the engine process, run in the test process: sessions, scheduler and ONNX Runtime. */
 
 import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
 import { DATA_TYPES, int, type Model, type Node, type Value } from '#onnx'
@@ -31,11 +31,11 @@ export interface TinySessions {
   readonly sessions: Sessions
   readonly scheduler: Scheduler
   readonly head: HeadGraph
-  /** Every run of the generation graph so far. */
+  /** All runs of the generation graph. */
   readonly runs: RunRecord[]
-  /** Writes the profile that was asked for. */
+  /** Writes the profile requested by `profile`. */
   endProfiling(): void
-  /** Makes the next runs with at least this many rows fail; 0 = none. */
+  /** Makes later runs with at least this many rows fail; 0 = no run fails. */
   failFrom(rows: number): void
 }
 
@@ -43,21 +43,21 @@ export interface TinySessionsOptions {
   readonly decoder?: TinyDecoderOptions
   readonly limits?: Partial<SchedulerLimits>
   readonly cacheBytes?: number
-  /** By default no prompt is kept for later sessions. */
+  /** Limits of the prompt cache; by default no prompt is kept for later sessions. */
   readonly prefixes?: PrefixLimits
   readonly contextLength?: number
   /** Keys and values in half precision. */
   readonly halfCaches?: boolean
-  /** All of the decoder in half precision, as exports for GPUs are. */
+  /** The whole decoder in half precision, as in exports for GPUs. */
   readonly half?: boolean
-  /** False: as if its layers could not be told apart. */
+  /** False: the description has no layer states. */
   readonly thoughts?: boolean
   readonly provider?: 'cpu' | 'cuda'
-  /** Where the profile of the generation graph goes, as a prefix. */
+  /** File prefix for a profile of the generation graph. */
   readonly profile?: string
 }
 
-/** The model that the sessions run. */
+/** Returns the model that the sessions run. */
 export function tinyModel(options: TinySessionsOptions = {}) {
   const tiny = tinyDecoder(options.decoder)
   const halved = options.half ? inHalfPrecision(tiny.model) : tiny.model
@@ -71,7 +71,10 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   const { hiddenSize } = description
   const load = (graph: Uint8Array, profile?: string) =>
     createSession(graph, {
-      ...{ provider: options.provider ?? 'cpu', cudaDevice: 0, threads: 1, dataFolder: null },
+      provider: options.provider ?? 'cpu',
+      cudaDevice: 0,
+      threads: 1,
+      dataFolder: null,
       ...(profile !== undefined && { profile }),
     })
   const generation = await load(compileGeneration(model, description), options.profile)
@@ -134,7 +137,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   }
 }
 
-/** The same decoder with its caches cast to fp16 on the way out and back on the way in. */
+/** Returns the decoder with its caches cast to fp16 as outputs and back to fp32 as inputs. */
 function withHalfCaches(model: Model): Model {
   const { graph } = model
   const isCache = ({ name }: Value) => name.startsWith('past_key_values.') || name.startsWith('present.')

@@ -85,139 +85,141 @@ test('attributes of every kind keep type and value', () => {
   expect(back.graph.nodes).toEqual(model.graph.nodes)
 })
 
+const TYPE_FIELDS: Fields = [
+  [
+    1,
+    [
+      [1, 1],
+      [
+        2,
+        [
+          [
+            1,
+            [
+              [1, 4],
+              [3, 'DATA_CHANNEL'],
+            ],
+          ],
+          [1, [[2, 'n']]],
+          [1, []],
+        ],
+      ],
+    ],
+  ],
+  [6, 'IMAGE'],
+]
+/** A model with fields that the IR does not model, at every level. */
+const UNMODELLED = message([
+  [1, 8],
+  [
+    7,
+    [
+      [
+        1,
+        [
+          [1, 'x'],
+          [1, 'w'],
+          [2, 'y'],
+          [4, 'Custom'],
+          [
+            5,
+            [
+              [1, 'a'],
+              [3, 7],
+              [20, 2],
+              [13, 'attribute doc'],
+            ],
+          ],
+          [
+            5,
+            [
+              [1, 'r'],
+              [20, 2],
+              [21, 'from outside'],
+            ],
+          ],
+          [8, 'overload'],
+          [
+            9,
+            [
+              [1, 'k'],
+              [2, 'v'],
+            ],
+          ],
+        ],
+      ],
+      [2, 'g'],
+      [
+        5,
+        [
+          [1, 2],
+          [2, 8],
+          [8, 'w'],
+          [6, 'first'],
+          [6, 'second'],
+          [12, 'tensor doc'],
+        ],
+      ],
+      [
+        11,
+        [
+          [1, 'x'],
+          [2, TYPE_FIELDS],
+          [3, 'value doc'],
+        ],
+      ],
+      [
+        11,
+        [
+          [1, 'sequence'],
+          [2, [[4, [[1, TYPE_FIELDS]]]]],
+        ],
+      ],
+      [
+        12,
+        [
+          [1, 'y'],
+          [2, TYPE_FIELDS],
+        ],
+      ],
+      [14, [[1, 'w']]],
+      [
+        16,
+        [
+          [1, 'graph'],
+          [2, 'meta'],
+        ],
+      ],
+    ],
+  ],
+  [
+    8,
+    [
+      [1, ''],
+      [2, 17],
+    ],
+  ],
+  [
+    14,
+    [
+      [1, 'license'],
+      [2, 'none'],
+    ],
+  ],
+  [
+    25,
+    [
+      [1, 'a function'],
+      [4, 'in'],
+      [13, 'overload'],
+    ],
+  ],
+])
+
 test('fields that the IR does not model survive at every level, byte for byte', () => {
-  const type: Fields = [
-    [
-      1,
-      [
-        [1, 1],
-        [
-          2,
-          [
-            [
-              1,
-              [
-                [1, 4],
-                [3, 'DATA_CHANNEL'],
-              ],
-            ],
-            [1, [[2, 'n']]],
-            [1, []],
-          ],
-        ],
-      ],
-    ],
-    [6, 'IMAGE'],
-  ]
-  const bytes = message([
-    [1, 8],
-    [
-      7,
-      [
-        [
-          1,
-          [
-            [1, 'x'],
-            [1, 'w'],
-            [2, 'y'],
-            [4, 'Custom'],
-            [
-              5,
-              [
-                [1, 'a'],
-                [3, 7],
-                [20, 2],
-                [13, 'attribute doc'],
-              ],
-            ],
-            [
-              5,
-              [
-                [1, 'r'],
-                [20, 2],
-                [21, 'from outside'],
-              ],
-            ],
-            [8, 'overload'],
-            [
-              9,
-              [
-                [1, 'k'],
-                [2, 'v'],
-              ],
-            ],
-          ],
-        ],
-        [2, 'g'],
-        [
-          5,
-          [
-            [1, 2],
-            [2, 8],
-            [8, 'w'],
-            [6, 'first'],
-            [6, 'second'],
-            [12, 'tensor doc'],
-          ],
-        ],
-        [
-          11,
-          [
-            [1, 'x'],
-            [2, type],
-            [3, 'value doc'],
-          ],
-        ],
-        [
-          11,
-          [
-            [1, 'sequence'],
-            [2, [[4, [[1, type]]]]],
-          ],
-        ],
-        [
-          12,
-          [
-            [1, 'y'],
-            [2, type],
-          ],
-        ],
-        [14, [[1, 'w']]],
-        [
-          16,
-          [
-            [1, 'graph'],
-            [2, 'meta'],
-          ],
-        ],
-      ],
-    ],
-    [
-      8,
-      [
-        [1, ''],
-        [2, 17],
-      ],
-    ],
-    [
-      14,
-      [
-        [1, 'license'],
-        [2, 'none'],
-      ],
-    ],
-    [
-      25,
-      [
-        [1, 'a function'],
-        [4, 'in'],
-        [13, 'overload'],
-      ],
-    ],
-  ])
-  const model = decodeModel(bytes)
+  const model = decodeModel(UNMODELLED)
   expect(model.graph.inputs[0]!.type).toEqual({ dataType: 1, shape: [4, 'n', null] })
-  expect(encodeModel(model)).toEqual(bytes)
+  expect(encodeModel(model)).toEqual(UNMODELLED)
   // They stay with their node when it is changed.
   const renamed = {
     ...model,
