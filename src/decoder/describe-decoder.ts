@@ -28,9 +28,11 @@ export interface DecoderDescription {
     readonly past: readonly KeyValueNames[]
   }
   readonly outputs: { readonly logits: string; readonly present: readonly KeyValueNames[] }
-  /** L, then K and h. */
+  /** Number of layers, L. */
   readonly layers: number
+  /** Number of key/value heads, K. */
   readonly keyValueHeads: number
+  /** Width of a head, h. */
   readonly headSize: number
   /** Element type of the caches. */
   readonly dtype: 'float32' | 'float16'
@@ -47,8 +49,9 @@ export interface DecoderDescription {
    * LM head. Null when the layers cannot be identified; such a model serves without thoughts.
    */
   readonly layerStates: readonly string[] | null
-  /** V and D. */
+  /** Number of tokens in the vocabulary, V. */
   readonly vocabularySize: number
+  /** Width of the hidden states, D. */
   readonly hiddenSize: number
 }
 

@@ -52,8 +52,9 @@ export interface QuantizedProjection {
   readonly bits: number
   readonly blockSize: number
   readonly accuracyLevel: number | null
-  /** V and D. */
+  /** Rows of W, V. */
   readonly rows: number
+  /** Columns of W, D. */
   readonly columns: number
   readonly dataType: number
 }

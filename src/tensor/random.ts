@@ -3,9 +3,9 @@
 import { ServiceError } from '#errors'
 
 export interface Random {
-  /** Uniform in [0, 1), a multiple of 2^-24: storing it as fp32 is exact, so it never rounds up to 1. */
+  /** Draws a uniform number in [0, 1), a multiple of 2^-24: it is exact in fp32, so it never rounds up to 1. */
   uniform(): number
-  /** Standard normal (Box-Muller). */
+  /** Draws a standard normal number (Box-Muller). */
   gaussian(): number
 }
 

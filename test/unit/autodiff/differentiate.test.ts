@@ -55,7 +55,7 @@ test('only the nodes of requested gradients are added', () => {
   expect(nodes.map(({ opType }) => opType)).toEqual(['Exp', 'Mul', 'ReduceSum', 'Expand', 'Mul', 'Identity'])
 })
 
-test('ops outside the way from the parameters to the loss need no rule, only a noted shape', () => {
+test('ops outside the path from the parameters to the loss need no rule, only a noted shape', () => {
   const model = modelOf((tape) => {
     const [largest] = tape.outputs(['largest', 'places'], 'TopK', ['x', tape.constant(int64([1]))])
     return sum(tape, tape.op('Mul', [largest!, 'w']))
