@@ -3,16 +3,16 @@
 import { type Static, Type } from 'typebox'
 import * as artifacts from '#artifacts'
 import { Count, closed, Id, OneOf } from './atoms.ts'
-import { mirrors } from './mirrors.ts'
 import { missing } from './path-ids.ts'
 import { ref } from './ref.ts'
+import { sameAs } from './same-as.ts'
 
 export const ArtifactKind = OneOf(artifacts.ARTIFACT_KINDS, {
   $id: 'ArtifactKind',
   description: '`lrm`: the latent reward model; `weaver`: the latent weaver.',
 })
 
-export const Metric = mirrors<artifacts.Metric>()(
+export const Metric = sameAs<artifacts.Metric>()(
   Type.Object(
     {
       value: Type.Number(),
@@ -40,7 +40,7 @@ export const Reason = Type.Optional(Type.String({ description: 'Why, in words.' 
 /** As the store's, but for a reason that is not there. */
 type Artifact = Omit<artifacts.Artifact, 'reason'> & { readonly reason?: string }
 
-export const ArtifactSchema = mirrors<Artifact>()(
+export const ArtifactSchema = sameAs<Artifact>()(
   Type.Object(
     {
       id: Id,

@@ -4,9 +4,9 @@ import { Type } from 'typebox'
 import * as artifacts from '#artifacts'
 import { ArtifactKind, Metrics, Reason, Version } from './artifacts.ts'
 import { Count, closed, Id, Nullable, OneOf } from './atoms.ts'
-import { mirrors } from './mirrors.ts'
 import { missing } from './path-ids.ts'
 import { ref } from './ref.ts'
+import { sameAs } from './same-as.ts'
 
 export const ConsolidationRequest = Type.Object(
   {
@@ -49,7 +49,7 @@ export const ConsolidationTicket = Type.Object(
 /** As the store's, but for a reason that is not there. */
 type Consolidated = Omit<artifacts.ConsolidatedArtifact, 'reason'> & { readonly reason?: string }
 
-const ConsolidatedArtifact = mirrors<Consolidated>()(
+const ConsolidatedArtifact = sameAs<Consolidated>()(
   Type.Object(
     {
       kind: ref(ArtifactKind),
@@ -75,7 +75,7 @@ type ConsolidationView = Omit<artifacts.Consolidation, Unasked | 'artifacts' | '
   readonly error?: string
 }
 
-export const Consolidation = mirrors<ConsolidationView>()(
+export const Consolidation = sameAs<ConsolidationView>()(
   Type.Object(
     {
       id: Id,

@@ -3,9 +3,9 @@
 import { Type } from 'typebox'
 import type * as episodes from '#episodes'
 import { Count, closed, Id, Nullable, NumberMap, OneOf, Reward, Seed, Text } from './atoms.ts'
-import { mirrors } from './mirrors.ts'
 import { missing } from './path-ids.ts'
 import { ref } from './ref.ts'
+import { sameAs } from './same-as.ts'
 
 export const LabelSource = OneOf(['feedback', 'reference', 'majority', 'self'], {
   $id: 'LabelSource',
@@ -34,14 +34,14 @@ const summary = {
   labelSource: MaybeLabelSource,
 }
 
-export const EpisodeSummary = mirrors<episodes.EpisodeSummary>()(
+export const EpisodeSummary = sameAs<episodes.EpisodeSummary>()(
   Type.Object(summary, {
     $id: 'EpisodeSummary',
     description: 'One solved request, in short.',
   }),
 )
 
-export const EpisodeCandidate = mirrors<episodes.StoredCandidate>()(
+export const EpisodeCandidate = sameAs<episodes.StoredCandidate>()(
   Type.Object(
     {
       kind: OneOf(['draft', 'regeneration', 'sample']),
@@ -58,7 +58,7 @@ export const EpisodeCandidate = mirrors<episodes.StoredCandidate>()(
   ),
 )
 
-export const Episode = mirrors<episodes.EpisodeDetail>()(
+export const Episode = sameAs<episodes.EpisodeDetail>()(
   Type.Object(
     {
       ...summary,
@@ -75,7 +75,7 @@ export const Episode = mirrors<episodes.EpisodeDetail>()(
   ),
 )
 
-export const EpisodePage = mirrors<episodes.EpisodePage>()(
+export const EpisodePage = sameAs<episodes.EpisodePage>()(
   Type.Object(
     {
       episodes: Type.Array(ref(EpisodeSummary)),
@@ -87,7 +87,7 @@ export const EpisodePage = mirrors<episodes.EpisodePage>()(
   ),
 )
 
-export const Feedback = mirrors<episodes.Feedback>()(
+export const Feedback = sameAs<episodes.Feedback>()(
   Type.Union(
     [
       Type.Object(

@@ -4,8 +4,8 @@ import { Type } from 'typebox'
 import * as artifacts from '#artifacts'
 import { ArtifactKind, Metrics, Version } from './artifacts.ts'
 import { Count, Id, Nullable, NumberMap, OneOf } from './atoms.ts'
-import { mirrors } from './mirrors.ts'
 import { ref } from './ref.ts'
+import { sameAs } from './same-as.ts'
 
 const Seconds = Type.Number({ minimum: 0 })
 const Moment = Type.String({ format: 'date-time' })
@@ -21,7 +21,7 @@ const NightStep = Type.Object(
   { $id: 'NightStep' },
 )
 
-const ReportedArtifact = mirrors<artifacts.ReportedKind>()(
+const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
   Type.Object(
     {
       kind: ref(ArtifactKind),
@@ -45,7 +45,7 @@ const ReportedArtifact = mirrors<artifacts.ReportedKind>()(
   ),
 )
 
-export const NightReport = mirrors<artifacts.NightReport>()(
+export const NightReport = sameAs<artifacts.NightReport>()(
   Type.Object(
     {
       consolidationId: Id,

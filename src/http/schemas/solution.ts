@@ -3,9 +3,9 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as solving from '#solving'
 import { Count, Id, Milliseconds, Nullable, NumberMap, OneOf, Reward, Seed } from './atoms.ts'
-import { mirrors } from './mirrors.ts'
 import { Problem } from './problem.ts'
 import { ref } from './ref.ts'
+import { sameAs } from './same-as.ts'
 import { Strategy } from './solve.ts'
 
 const Answer = Nullable(Type.String({ description: 'The extracted answer; null when there is none.' }))
@@ -21,7 +21,7 @@ export const RetrievedEpisode = Type.Object(
   { $id: 'RetrievedEpisode', description: 'A remembered episode that the search started from.' },
 )
 
-export const SolutionCandidate = mirrors<solving.SolutionCandidate>()(
+export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
   Type.Object(
     {
       kind: OneOf(['draft', 'regeneration', 'sample']),
@@ -69,7 +69,7 @@ const EXAMPLE = {
   degraded: [],
 }
 
-export const Solution = mirrors<solving.Solution>()(
+export const Solution = sameAs<solving.Solution>()(
   Type.Object(
     {
       id: Id,
@@ -165,7 +165,7 @@ export const EVENTS = [
 
 const [retrieval, draft, iteration, candidate, answer, error] = EVENTS
 
-export const SolveEvent = mirrors<StreamEvent>()(
+export const SolveEvent = sameAs<StreamEvent>()(
   Type.Union([ref(retrieval), ref(draft), ref(iteration), ref(candidate), ref(answer), ref(error)], {
     $id: 'SolveEvent',
     description:

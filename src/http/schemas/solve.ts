@@ -4,8 +4,8 @@ import { Type } from 'typebox'
 import type * as solving from '#solving'
 import { STRATEGIES } from '#solving'
 import { closed, OneOf, Seed, Text } from './atoms.ts'
-import { mirrors } from './mirrors.ts'
 import { ref } from './ref.ts'
+import { sameAs } from './same-as.ts'
 
 /** What a request gets that says nothing; everything else falls to the model profile. */
 export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } as const
@@ -26,7 +26,7 @@ const ALL_ZERO = {
 type Body = Omit<solving.SolveRequest, 'tenantId' | keyof typeof SOLVE_DEFAULTS> &
   Partial<Pick<solving.SolveRequest, keyof typeof SOLVE_DEFAULTS>>
 
-export const SolveRequest = mirrors<Body>()(
+export const SolveRequest = sameAs<Body>()(
   Type.Object(
     {
       question: Text({

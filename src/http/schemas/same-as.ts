@@ -18,6 +18,6 @@ type Same<A, B> =
  * Returns the schema as it is. It compiles only while the schema's static type and `Domain` have the same fields with
  * the same types, optional ones included: neither can gain or lose a field alone.
  */
-export function mirrors<Domain>() {
+export function sameAs<Domain>() {
   return <S extends TSchema>(schema: S & Same<Plain<Static<S>>, Plain<Domain>>): S => schema
 }
