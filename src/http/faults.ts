@@ -2,7 +2,7 @@
 
 import type { TLocalizedValidationError } from 'typebox/error'
 import type { Fault } from '#errors'
-import { TEXT_PATTERN } from './schemas/atoms.ts'
+import { TEXT_PATTERN } from './schemas/primitives.ts'
 
 const PATTERNS: Readonly<Record<string, string>> = {
   [TEXT_PATTERN]: 'text without control characters (tab and line breaks are fine)',

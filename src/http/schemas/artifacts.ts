@@ -2,8 +2,8 @@
 
 import { type Static, Type } from 'typebox'
 import * as artifacts from '#artifacts'
-import { Count, closed, Id, OneOf } from './atoms.ts'
 import { missing } from './path-ids.ts'
+import { Count, closed, Id, OneOf } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 

@@ -3,8 +3,8 @@
 import { Type } from 'typebox'
 import * as artifacts from '#artifacts'
 import { ArtifactKind, Metrics, Reason, Version } from './artifacts.ts'
-import { Count, closed, Id, Nullable, OneOf } from './atoms.ts'
 import { missing } from './path-ids.ts'
+import { Count, closed, Id, Nullable, OneOf } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 

@@ -2,8 +2,8 @@
 
 import { Type } from 'typebox'
 import type * as episodes from '#episodes'
-import { Count, closed, Id, Nullable, NumberMap, OneOf, Reward, Seed, Text } from './atoms.ts'
 import { missing } from './path-ids.ts'
+import { Count, closed, Id, Nullable, NumberMap, OneOf, Reward, Seed, Text } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 

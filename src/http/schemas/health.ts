@@ -1,7 +1,7 @@
 /** @file Whether the process lives, and whether it can work. */
 
 import { Type } from 'typebox'
-import { OneOf } from './atoms.ts'
+import { OneOf } from './primitives.ts'
 import { ref } from './ref.ts'
 
 export const Liveness = Type.Object({ status: Type.Literal('ok') }, { $id: 'Liveness' })

@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import * as artifacts from '#artifacts'
 import { ArtifactKind, Metrics, Version } from './artifacts.ts'
-import { Count, Id, Nullable, NumberMap, OneOf } from './atoms.ts'
+import { Count, Id, Nullable, NumberMap, OneOf } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 

@@ -2,7 +2,7 @@
 
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as solving from '#solving'
-import { Count, Id, Milliseconds, Nullable, NumberMap, OneOf, Reward, Seed } from './atoms.ts'
+import { Count, Id, Milliseconds, Nullable, NumberMap, OneOf, Reward, Seed } from './primitives.ts'
 import { Problem } from './problem.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'

@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import type * as solving from '#solving'
 import { STRATEGIES } from '#solving'
-import { closed, OneOf, Seed, Text } from './atoms.ts'
+import { closed, OneOf, Seed, Text } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 
