@@ -214,7 +214,7 @@ export const REPORT: NightReport = {
 }
 
 /** Nights that are over, and what they made. */
-export function memoryNights({
+export function memoryConsolidations({
   consolidations = [CONSOLIDATION],
   artifacts = [ARTIFACT],
   report = REPORT,
@@ -270,7 +270,7 @@ export function unverifiedApp(deps: Partial<AppDeps> = {}) {
   return buildApp({
     solver: scriptedSolver().solver,
     episodes: memoryStore().episodes,
-    admin: memoryNights().admin,
+    admin: memoryConsolidations().admin,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: '# none\n' }),
     observeRequest: () => {},
     health: async () => ({ database: ALL_WELL, queue: ALL_WELL, engine: ALL_WELL, model: ALL_WELL }),

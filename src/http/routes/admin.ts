@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox'
 import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore } from '#artifacts'
-import { nightReportPage } from '../night-report-page.ts'
+import { consolidationReportPage } from '../consolidation-report-page.ts'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
   ArtifactList,
@@ -11,6 +11,7 @@ import {
   ArtifactSchema,
   toArtifact,
 } from '../schemas/artifacts.ts'
+import { ConsolidationReport } from '../schemas/consolidation-report.ts'
 import {
   Consolidation,
   ConsolidationList,
@@ -20,7 +21,6 @@ import {
   ConsolidationTicket,
   toConsolidationView,
 } from '../schemas/consolidations.ts'
-import { NightReport } from '../schemas/night-report.ts'
 import { ref } from '../schemas/ref.ts'
 import type { App } from '../type-provider.ts'
 
@@ -29,7 +29,7 @@ const JSON_TYPE = 'application/json'
 const MARKDOWN_TYPE = 'text/markdown'
 const config = { produces: [JSON_TYPE] }
 
-const reported = json('What it did, took and decided.', NightReport)
+const reported = json('What it did, took and decided.', ConsolidationReport)
 
 export interface AdminRouteDeps {
   readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list' | 'report'>
@@ -116,7 +116,7 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
     async ({ params, acceptedType }, reply) => {
       const report = await consolidations.report(params.id)
       return acceptedType === MARKDOWN_TYPE
-        ? reply.type(`${MARKDOWN_TYPE}; charset=utf-8`).send(nightReportPage(report))
+        ? reply.type(`${MARKDOWN_TYPE}; charset=utf-8`).send(consolidationReportPage(report))
         : reply.type(JSON_TYPE).send(report)
     },
   )

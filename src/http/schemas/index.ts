@@ -1,6 +1,7 @@
 /** @file The components of the contract, in the order they are listed. */
 
 import { ArtifactKind, ArtifactList, ArtifactSchema, Metric } from './artifacts.ts'
+import { REPORT_COMPONENTS } from './consolidation-report.ts'
 import { CONSOLIDATION_COMPONENTS } from './consolidations.ts'
 import {
   DeletedEpisodes,
@@ -12,7 +13,6 @@ import {
   LabelSource,
 } from './episodes.ts'
 import { DependencyCheck, Liveness, Readiness } from './health.ts'
-import { REPORT_COMPONENTS } from './night-report.ts'
 import { Problem } from './problem.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
 import { SolveRequest, Strategy } from './solve.ts'

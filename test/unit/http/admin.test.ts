@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import type { ConsolidatedArtifact, Consolidation } from '#artifacts'
 import { ServiceError } from '#errors'
-import { ARTIFACT, CONSOLIDATION, memoryNights, REPORT, testApp } from '../../support/http-app.ts'
+import { ARTIFACT, CONSOLIDATION, memoryConsolidations, REPORT, testApp } from '../../support/http-app.ts'
 
 const apps: ReturnType<typeof testApp>[] = []
 function start(...deps: Parameters<typeof testApp>) {
@@ -14,7 +14,7 @@ afterEach(async () => {
 })
 
 test('POST /admin/consolidations says where to watch what it asked for', async () => {
-  const { admin, wishes } = memoryNights()
+  const { admin, wishes } = memoryConsolidations()
   const response = await start({ admin }).inject({
     method: 'POST',
     url: '/admin/consolidations',
@@ -27,7 +27,7 @@ test('POST /admin/consolidations says where to watch what it asked for', async (
 })
 
 test('POST /admin/consolidations asks for everything there is, unforced, when told nothing', async () => {
-  const { admin, wishes } = memoryNights()
+  const { admin, wishes } = memoryConsolidations()
   await start({ admin }).inject({ method: 'POST', url: '/admin/consolidations', payload: {} })
   expect(wishes).toEqual([
     { fingerprint: 'f00d', kinds: ['weaver', 'lrm'], force: false, trigger: 'request' },
@@ -49,7 +49,7 @@ test('GET /admin/consolidations/{id} tells what became of it, and nothing that i
     { ...CONSOLIDATION, id: 'skipped', status: 'rejected', artifacts: [skipped] },
     { ...CONSOLIDATION, ...notYet, id: 'queued', status: 'queued' },
   ]
-  const app = start({ admin: memoryNights({ consolidations }).admin })
+  const app = start({ admin: memoryConsolidations({ consolidations }).admin })
   const get = async (id: string) => (await app.inject(`/admin/consolidations/${id}`)).json()
 
   const { kinds: _kinds, force: _force, attempts: _attempts, error: _error, ...told } = CONSOLIDATION
@@ -70,7 +70,7 @@ test('GET /admin/consolidations/{id} tells what became of it, and nothing that i
 })
 
 test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown for who accepts that', async () => {
-  const app = start({ admin: memoryNights().admin })
+  const app = start({ admin: memoryConsolidations().admin })
   const url = `/admin/consolidations/${CONSOLIDATION.id}/report`
   const asJson = await app.inject(url)
   expect(asJson.headers['content-type']).toMatch('application/json')
@@ -97,7 +97,7 @@ test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown for w
 })
 
 test('GET /admin/consolidations/{id}/report says whether the night or only its report is not there', async () => {
-  const app = start({ admin: memoryNights({ report: null }).admin })
+  const app = start({ admin: memoryConsolidations({ report: null }).admin })
   const codeOf = async (id: string) => {
     const response = await app.inject(`/admin/consolidations/${id}/report`)
     return [response.statusCode, response.json().code]
@@ -107,9 +107,12 @@ test('GET /admin/consolidations/{id}/report says whether the night or only its r
 })
 
 test('GET /admin/consolidations and /admin/artifacts list as many as asked for', async () => {
-  const consolidations = Array.from({ length: 30 }, (_, n) => ({ ...CONSOLIDATION, id: `night-${n}` }))
+  const consolidations = Array.from({ length: 30 }, (_, n) => ({
+    ...CONSOLIDATION,
+    id: `consolidation-${n}`,
+  }))
   const artifacts = Array.from({ length: 30 }, (_, n) => ({ ...ARTIFACT, id: `artifact-${n}` }))
-  const app = start({ admin: memoryNights({ consolidations, artifacts }).admin })
+  const app = start({ admin: memoryConsolidations({ consolidations, artifacts }).admin })
   const listed = async (url: string) => Object.values<unknown[]>((await app.inject(url)).json())[0]?.length
   for (const path of ['/admin/consolidations', '/admin/artifacts']) {
     expect(await listed(path)).toBe(20)
@@ -121,14 +124,14 @@ test('GET /admin/consolidations and /admin/artifacts list as many as asked for',
 
 test('GET /admin/artifacts shows figures and features, and no reason where none was given', async () => {
   const rejected = { ...ARTIFACT, id: 'worse', status: 'rejected', active: false, reason: 'worse' } as const
-  const app = start({ admin: memoryNights({ artifacts: [ARTIFACT, rejected] }).admin })
+  const app = start({ admin: memoryConsolidations({ artifacts: [ARTIFACT, rejected] }).admin })
   const { reason: _reason, ...shown } = ARTIFACT
   expect((await app.inject('/admin/artifacts')).json()).toEqual({ artifacts: [shown, rejected] })
 })
 
 test('POST /admin/artifacts/{id}/activate answers with the artifact that serves', async () => {
   const artifacts = [{ ...ARTIFACT, active: false }]
-  const app = start({ admin: memoryNights({ artifacts }).admin })
+  const app = start({ admin: memoryConsolidations({ artifacts }).admin })
   const response = await app.inject({ method: 'POST', url: `/admin/artifacts/${ARTIFACT.id}/activate` })
   expect(response.statusCode).toBe(200)
   expect(response.json()).toMatchObject({ id: ARTIFACT.id, active: true })

@@ -6,7 +6,7 @@ import {
   ARTIFACT,
   CONSOLIDATION,
   EPISODE,
-  memoryNights,
+  memoryConsolidations,
   QUESTION,
   scriptedSolver,
   testApp,
@@ -14,7 +14,7 @@ import {
 
 const { solver, requests } = scriptedSolver()
 const FOREIGN = { ...ARTIFACT, id: 'of-another-model', fingerprint: 'cafe' }
-const { admin, wishes } = memoryNights({ artifacts: [ARTIFACT, FOREIGN] })
+const { admin, wishes } = memoryConsolidations({ artifacts: [ARTIFACT, FOREIGN] })
 const app = testApp({ solver, admin })
 afterAll(() => app.close())
 
@@ -288,7 +288,7 @@ test.each<[InjectOptions, Expectation]>([
   await expectProblem(options, expected)
 })
 
-const night = (payload: unknown): InjectOptions => ({
+const consolidate = (payload: unknown): InjectOptions => ({
   method: 'POST',
   url: '/admin/consolidations',
   headers: { 'content-type': 'application/json' },
@@ -298,28 +298,28 @@ const activate = (id: string): InjectOptions => ({ method: 'POST', url: `/admin/
 
 test.each<[InjectOptions, Expectation]>([
   [{ method: 'POST', url: '/admin/consolidations' }, invalid('')],
-  [night(''), invalid('')],
-  [night('{'), invalid('')],
-  [night('null'), invalid('')],
-  [night([]), invalid('')],
-  [night({ artifacts: [] }), invalid('/artifacts')],
-  [night({ artifacts: 'lrm' }), invalid('/artifacts')],
-  [night({ artifacts: null }), invalid('/artifacts')],
-  [night({ artifacts: ['lrm', 'lrm'] }), invalid('/artifacts')],
-  [night({ artifacts: ['LRM'] }), invalid('/artifacts/0')],
+  [consolidate(''), invalid('')],
+  [consolidate('{'), invalid('')],
+  [consolidate('null'), invalid('')],
+  [consolidate([]), invalid('')],
+  [consolidate({ artifacts: [] }), invalid('/artifacts')],
+  [consolidate({ artifacts: 'lrm' }), invalid('/artifacts')],
+  [consolidate({ artifacts: null }), invalid('/artifacts')],
+  [consolidate({ artifacts: ['lrm', 'lrm'] }), invalid('/artifacts')],
+  [consolidate({ artifacts: ['LRM'] }), invalid('/artifacts/0')],
   // Until there is one to train.
-  [night({ artifacts: ['weavers'] }), invalid('/artifacts/0')],
-  [night({ force: 'true' }), invalid('/force')],
-  [night({ force: 1 }), invalid('/force')],
-  [night({ force: null }), invalid('/force')],
-  [night({ fingerprint: 'other' }), invalid('/fingerprint')],
-  [night({ trigger: 'schedule' }), invalid('/trigger')],
+  [consolidate({ artifacts: ['weavers'] }), invalid('/artifacts/0')],
+  [consolidate({ force: 'true' }), invalid('/force')],
+  [consolidate({ force: 1 }), invalid('/force')],
+  [consolidate({ force: null }), invalid('/force')],
+  [consolidate({ fingerprint: 'other' }), invalid('/fingerprint')],
+  [consolidate({ trigger: 'schedule' }), invalid('/trigger')],
   [
-    { ...night('{}'), headers: { 'content-type': 'text/plain' } },
+    { ...consolidate('{}'), headers: { 'content-type': 'text/plain' } },
     { status: 415, code: 'MEDIA_TYPE_UNSUPPORTED' },
   ],
   [
-    { ...night('{}'), headers: { 'content-type': 'application/json', accept: 'text/html' } },
+    { ...consolidate('{}'), headers: { 'content-type': 'application/json', accept: 'text/html' } },
     { status: 406, code: 'NOT_ACCEPTABLE' },
   ],
   [{ url: '/admin/consolidations?limit=0' }, invalid('/limit')],

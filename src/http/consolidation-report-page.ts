@@ -5,7 +5,7 @@ import type { Metric, Metrics, NightReport, ReportedKind } from '#artifacts'
 const MEBIBYTE = 2 ** 20
 
 /** Markdown. Text of ours only, and none of it from a question: nothing to escape but what would end a table's cell. */
-export function nightReportPage(report: NightReport): string {
+export function consolidationReportPage(report: NightReport): string {
   const { status, consolidationId, trigger, seconds, attempts, trainerPeakBytes, retired, error } = report
   const facts = [
     ['consolidation', `\`${consolidationId}\``],

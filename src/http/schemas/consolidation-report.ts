@@ -10,7 +10,7 @@ import { sameAs } from './same-as.ts'
 const Seconds = Type.Number({ minimum: 0 })
 const Moment = Type.String({ format: 'date-time' })
 
-const NightStep = Type.Object(
+const ConsolidationStep = Type.Object(
   {
     step: Type.String({
       description: 'Its name, and the kind where each has its own.',
@@ -45,7 +45,7 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
   ),
 )
 
-export const NightReport = sameAs<artifacts.NightReport>()(
+export const ConsolidationReport = sameAs<artifacts.NightReport>()(
   Type.Object(
     {
       consolidationId: Id,
@@ -57,7 +57,7 @@ export const NightReport = sameAs<artifacts.NightReport>()(
       endedAt: Moment,
       seconds: Seconds,
       attempts: { ...Count, description: 'How often a worker began it.' },
-      steps: Type.Array(ref(NightStep)),
+      steps: Type.Array(ref(ConsolidationStep)),
       trainerPeakBytes: Nullable(
         Type.Integer({
           minimum: 0,
@@ -78,4 +78,4 @@ export const NightReport = sameAs<artifacts.NightReport>()(
 )
 
 /** In the order in which they are listed. */
-export const REPORT_COMPONENTS = [NightReport, NightStep, ReportedArtifact] as const
+export const REPORT_COMPONENTS = [ConsolidationReport, ConsolidationStep, ReportedArtifact] as const
