@@ -52,13 +52,13 @@ async function start(config: Config): Promise<void> {
     )
   }
 
-  const learned = keep(watchActiveArtifacts({ artifacts, engine, logger }))
-  await learned.refresh()
-  const metrics = createMetrics({ engine, learned })
+  const trainedModels = keep(watchActiveArtifacts({ artifacts, engine, logger }))
+  await trainedModels.refresh()
+  const metrics = createMetrics({ engine, trainedModels })
   let draining = false
   const app = keep(
     buildApp({
-      solver: metrics.watch(createSolver({ engine, episodes, activeModels: learned.current, logger })),
+      solver: metrics.watch(createSolver({ engine, episodes, activeModels: trainedModels.current, logger })),
       episodes,
       admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),

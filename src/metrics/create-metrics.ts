@@ -6,8 +6,8 @@ import type { Exposition, RequestObservation } from '#http'
 import type { ArtifactWatcher } from '#serving'
 import type { Solver } from '#solving'
 import { registerEngineMetrics } from './engine-metrics.ts'
-import { registerLearnedMetrics } from './learned-metrics.ts'
 import { registerSolveMetrics } from './solve-metrics.ts'
+import { registerTrainedModelMetrics } from './trained-model-metrics.ts'
 
 export interface Metrics {
   /** The same solver, watched. */
@@ -27,16 +27,16 @@ const REQUEST_SECONDS = [
  */
 export function createMetrics({
   engine,
-  learned,
+  trainedModels,
 }: {
   readonly engine: Pick<Engine, 'model' | 'status'>
-  readonly learned: Pick<ArtifactWatcher, 'status'>
+  readonly trainedModels: Pick<ArtifactWatcher, 'status'>
 }): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ model_name: engine.model.id })
   const watch = registerSolveMetrics(registry, engine)
   registerEngineMetrics(registry, engine)
-  registerLearnedMetrics(registry, learned)
+  registerTrainedModelMetrics(registry, trainedModels)
   const requests = new Histogram({
     name: 'circadian:http_request_duration_seconds',
     help: 'From the headers of an HTTP request to the end of its reply.',

@@ -108,6 +108,6 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
 }
 
 /** What serves before the first night. */
-export const nothingLearned = {
+export const noTrainedModels = {
   status: (): LearnedStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
 }

@@ -4,7 +4,10 @@ import { Gauge, type Registry } from 'prom-client'
 import type { ArtifactWatcher } from '#serving'
 
 /** Registers metrics that ask the watcher when they are read. */
-export function registerLearnedMetrics(registry: Registry, learned: Pick<ArtifactWatcher, 'status'>): void {
+export function registerTrainedModelMetrics(
+  registry: Registry,
+  trainedModels: Pick<ArtifactWatcher, 'status'>,
+): void {
   new Gauge({
     name: 'circadian:artifact_info',
     help: 'Always 1; the labels say which version of each kind serves, `none` where nothing has been learned.',
@@ -12,7 +15,8 @@ export function registerLearnedMetrics(registry: Registry, learned: Pick<Artifac
     registers: [registry],
     collect() {
       this.reset()
-      for (const { kind, serving } of learned.status()) this.set({ kind, version: serving ?? 'none' }, 1)
+      for (const { kind, serving } of trainedModels.status())
+        this.set({ kind, version: serving ?? 'none' }, 1)
     },
   })
   new Gauge({
@@ -21,7 +25,7 @@ export function registerLearnedMetrics(registry: Registry, learned: Pick<Artifac
     labelNames: ['kind'],
     registers: [registry],
     collect() {
-      for (const { kind, refused } of learned.status()) this.set({ kind }, refused === null ? 0 : 1)
+      for (const { kind, refused } of trainedModels.status()) this.set({ kind }, refused === null ? 0 : 1)
     },
   })
 }
