@@ -35,7 +35,9 @@ async function start(config: Config): Promise<void> {
 
   const episodes = createEpisodeStore({ database })
   const consolidation = consolidationDeps({
-    ...{ database, engine: config.engine, logger },
+    database,
+    engine: config.engine,
+    logger,
     // In the background of the requests, nothing is loaded twice.
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
@@ -46,7 +48,10 @@ async function start(config: Config): Promise<void> {
     const outbox = createOutbox({ database })
     keep(
       queues.startWorker({
-        ...{ store: episodes, outbox, consolidation, consolidationTriggers: config.nights },
+        store: episodes,
+        outbox,
+        consolidation,
+        consolidationTriggers: config.nights,
         episodeTtlDays: config.episodes.ttlDays,
       }),
     )

@@ -38,7 +38,9 @@ async function start(config: Config): Promise<void> {
       store: createEpisodeStore({ database }),
       outbox: createOutbox({ database }),
       consolidation: consolidationDeps({
-        ...{ database, engine: config.engine, logger },
+        database,
+        engine: config.engine,
+        logger,
         async openReplayEngine() {
           const engine = await createEngine({ ...config.engine, replicas: 1, inBackground: true, logger })
           return { engine, close: engine.close }

@@ -55,7 +55,10 @@ test('GET /admin/consolidations/{id} tells what became of it, and nothing that i
   const { kinds: _kinds, force: _force, attempts: _attempts, error: _error, ...told } = CONSOLIDATION
   expect(await get('failed')).toEqual({
     ...told,
-    ...{ id: 'failed', status: 'failed', error: 'ENGINE_CRASHED: gone', artifacts: [] },
+    id: 'failed',
+    status: 'failed',
+    error: 'ENGINE_CRASHED: gone',
+    artifacts: [],
   })
   expect((await get('skipped')).artifacts).toEqual([skipped])
   const queued = await get('queued')

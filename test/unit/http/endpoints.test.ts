@@ -176,7 +176,8 @@ test('the solver’s own refusals are problems that point at the field', async (
   const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
   expect(response.statusCode).toBe(422)
   expect(response.json()).toMatchObject({
-    ...{ code: 'PROMPT_TOO_LONG', detail: message },
+    code: 'PROMPT_TOO_LONG',
+    detail: message,
     errors: [{ pointer: '/question', detail: message }],
   })
 })
