@@ -1,20 +1,29 @@
-/** @file The contract, generated from the route schemas and served: `GET /openapi.yaml`, `GET /docs`. */
+/** @file Generates the OpenAPI contract from the route schemas and serves it at `/openapi.yaml` and `/docs`. */
 
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { Document, isScalar, Scalar, stringify, visit } from 'yaml'
 import { COMPONENTS } from './schemas/index.ts'
 
 const DESCRIPTION = [
-  'A reasoning server that learns overnight: each question is solved with test-time optimisation in the latent space of a language model, guided by what similar questions taught it.',
-  'Bodies are `application/json`; unknown fields and wrong types are refused, never coerced. Errors are `application/problem+json` (RFC 9457) with a stable `code`; docs/errors.md lists them.',
-  '`GET /openapi.yaml` serves this contract, `GET /docs` shows it.',
+  'A reasoning server that learns overnight: each question is solved with test-time optimisation in the latent space of a language model, guided by earlier, similar questions.',
+  'Bodies are `application/json`. Unknown fields and wrong types are refused, never coerced. Errors are `application/problem+json` (RFC 9457) with a stable `code`; docs/errors.md lists the codes.',
+  '`GET /openapi.yaml` serves this contract; `GET /docs` shows it as a page.',
 ].join('\n\n')
 
-/** Of the service, package.json's. */
+/** Version of the service; equal to the version in package.json. */
 const VERSION = '0.1.0'
 
-/** Registers the components and the generator. Must come before the routes: it learns them as they come. */
+/** Response headers that many routes share, with the names of their components. */
+const SHARED_HEADERS: Readonly<Record<string, string>> = {
+  'x-request-id': 'RequestId',
+  'retry-after': 'RetryAfter',
+}
+
+const YAML_WIDTH = 110
+
+/** Registers the components and the generator. Must be called before the routes are added, because it collects them. */
 export function describeContract(app: FastifyInstance): void {
   for (const component of COMPONENTS) app.addSchema(component)
   app.register(swagger, {
@@ -28,11 +37,11 @@ export function describeContract(app: FastifyInstance): void {
       },
       servers: [{ url: '/', description: 'This server.' }],
       tags: [
-        { name: 'solve', description: 'Ask.' },
-        { name: 'episodes', description: 'What is remembered, and what callers know about it.' },
+        { name: 'solve', description: 'Solve problems.' },
+        { name: 'episodes', description: 'Solved requests that are kept: read, label and delete them.' },
         {
           name: 'nights',
-          description: 'What is learned from what is remembered: start it, watch it, undo it.',
+          description: 'Consolidations, which train artifacts from episodes: start, watch and undo them.',
         },
         { name: 'service', description: 'Health and metrics.' },
       ],
@@ -42,18 +51,59 @@ export function describeContract(app: FastifyInstance): void {
     },
     transformObject: (document) => {
       if (!('openapiObject' in document)) throw new Error('internal: openapi: expected an OpenAPI 3 document')
-      // In the order in which people read it.
+      // Paths before components: the order in which people read them.
       const { paths, components, ...head } = document.openapiObject
-      return { ...head, paths, components } as typeof document.openapiObject
+      const headers = shareHeaders(paths)
+      return { ...head, paths, components: { headers, ...components } } as typeof document.openapiObject
     },
   })
-  // Everything it needs comes from this server: it works without the internet.
+  // Serves every asset of the page itself, so that the page works without the internet.
   app.register(swaggerUi, { routePrefix: '/docs' })
 }
 
-/** `GET /openapi.yaml`: what `openapi.yaml` of the repository holds, byte for byte. */
+/** Adds `GET /openapi.yaml`. It serves the same bytes as the file `openapi.yaml` of the repository. */
 export function contractRoute(app: FastifyInstance): void {
+  let yaml: string | undefined
   app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => {
-    return reply.type('application/yaml; charset=utf-8').send(app.swagger({ yaml: true }))
+    yaml ??= contractYaml(app)
+    return reply.type('application/yaml; charset=utf-8').send(yaml)
   })
+}
+
+/** Returns the contract as YAML. Descriptions that YAML would quote or fold are written as block scalars. */
+export function contractYaml(app: FastifyInstance): string {
+  const document = new Document(app.swagger(), { aliasDuplicateObjects: false })
+  visit(document, {
+    Pair(_index, { key, value }) {
+      if (!isScalar(key) || key.value !== 'description') return
+      if (isScalar(value) && typeof value.value === 'string' && !fitsOneLine(value.value))
+        value.type = Scalar.BLOCK_FOLDED
+    },
+  })
+  return document.toString({ lineWidth: YAML_WIDTH })
+}
+
+/** Replaces every shared header of a response by a reference. @returns the headers as components, by name */
+function shareHeaders(paths: object | undefined): Record<string, object> {
+  const components: Record<string, object> = {}
+  for (const operations of Object.values<Record<string, Operation>>({ ...paths })) {
+    const responses = Object.values(operations).flatMap((operation) => Object.values(operation.responses))
+    for (const { headers = {} } of responses) {
+      for (const [header, definition] of Object.entries(headers)) {
+        const name = SHARED_HEADERS[header]
+        if (name === undefined) continue
+        components[name] = definition
+        headers[header] = { $ref: `#/components/headers/${name}` }
+      }
+    }
+  }
+  return components
+}
+
+interface Operation {
+  readonly responses: Readonly<Record<string, { readonly headers?: Record<string, object> }>>
+}
+
+function fitsOneLine(text: string): boolean {
+  return text.length <= YAML_WIDTH - 30 && stringify(text, { lineWidth: 0 }) === `${text}\n`
 }

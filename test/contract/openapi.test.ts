@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Compile } from 'typebox/schema'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { contractYaml } from '../../src/http/openapi.ts'
 import { ARTIFACT, CONSOLIDATION, EPISODE, QUESTION, unverifiedApp } from '../support/http-app.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -27,12 +28,12 @@ let document: {
   openapi: string
   info: { version: string }
   paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, { examples?: unknown[] }> }
+  components: { schemas: Record<string, { examples?: unknown[] }>; headers: Record<string, unknown> }
 }
 
 beforeAll(async () => {
   await app.ready()
-  yaml = app.swagger({ yaml: true })
+  yaml = contractYaml(app)
   document = parse(yaml)
 })
 afterAll(() => app.close())
@@ -109,9 +110,12 @@ test('every operation has a name of its own, a summary, a tag, and every way to 
 })
 
 test('every reference leads somewhere, and every component is used', () => {
-  const names = Object.keys(document.components.schemas)
-  const used = new Set([...yaml.matchAll(/\$ref: "#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name))
-  expect([...used].sort()).toEqual([...names].sort())
+  const { schemas, headers } = document.components
+  const names = Object.entries({ schemas, headers }).flatMap(([kind, components]) =>
+    Object.keys(components).map((name) => `${kind}/${name}`),
+  )
+  const used = new Set([...yaml.matchAll(/\$ref: "#\/components\/(\w+\/\w+)"/g)].map(([, name]) => name))
+  expect([...used].sort()).toEqual(names.sort())
 })
 
 test('every example keeps to its schema', () => {
