@@ -4,8 +4,8 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, ServiceError } from '#errors'
+import { createRequestId } from './context.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
-import { createRequestId } from './request-id.ts'
 
 /** Fastify's error handler: logs what happened in full and answers with a problem. */
 export function replyWithProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {

@@ -1,9 +1,9 @@
 /** @file `POST /solve`: one question, answered as JSON or as a stream of what happens on the way. */
 
+import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
-import { disconnectSignal } from '../disconnect.ts'
 import { logProblem } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
@@ -79,4 +79,15 @@ async function streamSolution(
     stream.close()
   }
   return reply
+}
+
+/** Fires when the connection is gone before the response was complete. */
+function disconnectSignal(response: ServerResponse): AbortSignal {
+  const controller = new AbortController()
+  const onClose = () => {
+    if (!response.writableFinished) controller.abort()
+  }
+  if (response.destroyed) controller.abort()
+  else response.once('close', onClose)
+  return controller.signal
 }

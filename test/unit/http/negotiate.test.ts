@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { negotiate } from '../../../src/http/accept.ts'
+import { negotiate } from '../../../src/http/context.ts'
 
 const JSON_TYPE = 'application/json'
 const STREAM = 'text/event-stream'
