@@ -1,4 +1,4 @@
-/** @file Everything that can be set from outside: one schema over environment variables, read once by the roots. */
+/** @file Configuration: one schema of the environment variables, read once by `main.ts` and `worker.ts`. */
 
 import { resolve } from 'node:path'
 import { CronExpressionParser } from 'cron-parser'
@@ -9,51 +9,54 @@ import { type Fault, ServiceError } from '#errors'
 const BUNDLED_MODEL = resolve(import.meta.dirname, '../models/order-of-operations')
 
 /**
- * The variables, with their bounds, defaults and meaning. docs/configuration.md and .env.example are held to it by
- * a test. `secret` marks values that must never be printed.
+ * Environment variables with their bounds, defaults and meaning. A test compares docs/configuration.md and
+ * .env.example with it. `secret` marks values that must never be printed.
  */
 export const Environment = Type.Object({
   PORT: Type.Integer({
     minimum: 0,
     maximum: 65_535,
     default: 8080,
-    description: 'TCP port of the API; 0 takes any free one.',
+    description: 'TCP port of the API. 0 picks any free port.',
   }),
   HOST: Type.String({
     minLength: 1,
     default: '127.0.0.1',
-    description: 'Address to listen on. Anything but loopback is open to whoever can reach it.',
+    description:
+      'Address to listen on. Any address other than loopback opens the API, which has no authentication, to the network.',
   }),
   DATA_DIR: Type.String({
     minLength: 1,
     default: './data',
     description:
-      'Folder of the embedded database, relative to the working directory. One instance at a time.',
+      'Folder of the embedded database, relative to the working directory. Only one instance may use it at a time.',
   }),
   DATABASE_URL: Type.Optional(
     Type.String({
       pattern: '^postgres(ql)?://',
       secret: true,
-      description: 'PostgreSQL (15 or newer) with pgvector (0.8 or newer). Unset: the embedded database.',
+      description:
+        'URL of PostgreSQL (15 or newer) with pgvector (0.8 or newer). If unset, the embedded database is used.',
     }),
   ),
   REDIS_URL: Type.Optional(
     Type.String({
       pattern: '^rediss?://',
       secret: true,
-      description: 'Redis for the job queue; needs `DATABASE_URL`. Unset: the queue lives in the database.',
+      description:
+        'URL of Redis for the job queue; requires `DATABASE_URL`. If unset, the queue is kept in the database.',
     }),
   ),
   MODEL_DIR: Type.Optional(
     Type.String({
       minLength: 1,
       description:
-        'Model directory (Hugging Face layout plus `circadian.json`), relative to the working directory. Unset: the bundled model.',
+        'Model directory (Hugging Face layout plus `circadian.json`), relative to the working directory. If unset, the bundled model is used.',
     }),
   ),
   EXECUTION_PROVIDER: Type.Enum(['auto', 'cuda', 'cpu'], {
     default: 'auto',
-    description: 'Where the model runs: `auto` (CUDA where it works, else CPU), `cuda` or `cpu`.',
+    description: 'Execution provider of the model: `auto` (CUDA if it works, else CPU), `cuda` or `cpu`.',
   }),
   CUDA_DEVICE: Type.Integer({
     minimum: 0,
@@ -66,49 +69,51 @@ export const Environment = Type.Object({
     maximum: 64,
     default: 1,
     description:
-      'Engine processes of the model: on CUDA one per device from `CUDA_DEVICE` on, on the CPU they share the cores.',
+      'Number of engine processes of the model. On CUDA, each has its own device, starting at `CUDA_DEVICE`; on the CPU, they share the cores.',
   }),
   NIGHT_CRON: Type.Optional(
     Type.String({
       minLength: 1,
       description:
-        'When nights begin, as a cron expression in UTC of 5 fields, or 6 with seconds: `0 3 * * *` is every day at three. Unset: on no schedule.',
+        'Schedule of nights, as a cron expression in UTC with 5 fields, or 6 with seconds: `0 3 * * *` is every day at 03:00. If unset, there is no schedule.',
     }),
   ),
   NIGHT_EVERY_EPISODES: Type.Integer({
     minimum: 0,
     maximum: 1_000_000,
     default: 200,
-    description: 'New episodes of a model after which a night of it begins; 0 begins none for that.',
+    description:
+      'Number of new episodes of a model that starts a night for that model. 0 switches this trigger off.',
   }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description:
-      'Least severe level that is logged: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
+      'Lowest level that is logged: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
   }),
   SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 0,
     maximum: 3_600_000,
     default: 30_000,
-    description: 'Milliseconds that requests in flight get to finish after SIGTERM.',
+    description: 'Time, in ms, that requests in flight get to finish after SIGTERM.',
   }),
   EPISODE_TTL_DAYS: Type.Integer({
     minimum: 0,
     maximum: 36_500,
     default: 0,
-    description: 'Days after which an episode is deleted; 0 keeps them.',
+    description: 'Days after which an episode is deleted. 0 keeps all episodes.',
   }),
 })
 
 type Environment = Static<typeof Environment>
 
-/** Deep-frozen settings, grouped by the room that is handed them. */
+/** Deep-frozen settings, grouped by the room that receives them. */
 export type Config = ReturnType<typeof group>
 
 /**
  * Reads and checks every variable. Empty values count as unset; numbers are whole decimal numbers.
  *
- * @throws ServiceError CONFIG_INVALID naming every fault at once; values are not repeated, they may be secrets.
+ * @throws ServiceError CONFIG_INVALID, naming every fault at once. Values are not repeated: they may be
+ * secrets.
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const values: Record<string, unknown> = {}
@@ -128,7 +133,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   if (typeof cron === 'string' && !isCron(cron)) {
     faults.push({
       pointer: '/NIGHT_CRON',
-      detail: 'expected a cron expression of 5 fields, or 6 with seconds, that is due some day',
+      detail: 'expected a cron expression of 5 fields, or 6 with seconds, with at least one date',
     })
   }
   if (values['REDIS_URL'] !== undefined && values['DATABASE_URL'] === undefined) {
@@ -170,9 +175,9 @@ function group(env: Environment) {
   return {
     http: { host: env.HOST, port: env.PORT },
     dataDir: env.DATA_DIR,
-    /** null: the embedded database under `dataDir`. */
+    /** Null for the embedded database in `dataDir`. */
     database: env.DATABASE_URL === undefined ? null : { url: env.DATABASE_URL },
-    /** null: the queue lives in the database. */
+    /** Null if the queue is kept in the database. */
     redis: env.REDIS_URL === undefined ? null : { url: env.REDIS_URL },
     engine: {
       directory: env.MODEL_DIR ?? BUNDLED_MODEL,
@@ -183,7 +188,7 @@ function group(env: Environment) {
     nights: { cron: env.NIGHT_CRON ?? null, everyEpisodes: env.NIGHT_EVERY_EPISODES },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
-    /** 0 keeps episodes. */
+    /** `ttlDays` 0 keeps all episodes. */
     episodes: { ttlDays: env.EPISODE_TTL_DAYS },
   } as const
 }

@@ -1,4 +1,4 @@
-/** @file What a worker needs for nights, put together the same in both processes. */
+/** @file Creates the dependencies of consolidations, identical in the API process and the worker process. */
 
 import type { Logger } from 'pino'
 import { createArtifactStore, createConsolidationStore } from '#artifacts'
@@ -13,7 +13,10 @@ import type { Config } from './config.ts'
 export function consolidationDeps(deps: {
   readonly database: Database
   readonly engine: Pick<Config['engine'], 'executionProvider' | 'cudaDevice'>
-  /** The model, to judge weavers by: what serves in this process, or what is started for it. Without it none is promoted. */
+  /**
+   * Opens an engine for judging weavers: the engine of this process or a new one. Without it, no weaver is
+   * promoted.
+   */
   readonly openReplayEngine?: ConsolidationDeps['openReplayEngine']
   readonly logger: Logger
 }): ConsolidationDeps {

@@ -1,4 +1,7 @@
-/** @file The closed set of error codes, and the one error class. Status and retry policy live at the edges. */
+/**
+ * @file Defines the closed set of error codes and the error class. Statuses and retry policies are defined
+ * by `http` and `jobs`.
+ */
 
 export const ERROR_CODES = [
   // start-up
@@ -45,7 +48,7 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number]
 
-/** One fault of a request, by JSON pointer into what was sent. */
+/** One fault of a request, with a JSON pointer into the request. */
 export interface Fault {
   readonly pointer: string
   readonly detail: string
@@ -60,8 +63,8 @@ export interface ServiceErrorOptions {
 }
 
 /**
- * The only error that rooms throw on purpose. Callers check `code`, never the class: an error that crossed
- * a process boundary keeps its code and nothing else. Messages read "operation: expected X, got Y".
+ * Error with a code; the only error that rooms throw on purpose. Callers check `code`, never the class: an
+ * error that crossed a process boundary keeps only its code. Messages read "operation: expected X, got Y".
  */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError'
@@ -77,12 +80,12 @@ export class ServiceError extends Error {
   }
 }
 
-/** True when `error` carries one of our codes (also after it crossed a process boundary). */
+/** True if `error` has this code, also after it crossed a process boundary. */
 export function hasCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }
 
-/** Turns whatever was thrown into an `Error`, losing nothing. */
+/** Converts any thrown value into an `Error` that keeps the value as its cause. */
 export function coerceError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown })
 }

@@ -1,4 +1,4 @@
-/** @file What `/readyz` asks of each part, in bounded time. */
+/** @file Checks the dependencies for `/readyz`, in bounded time. */
 
 import { setTimeout } from 'node:timers/promises'
 import type { Database } from '#database'
@@ -6,9 +6,12 @@ import type { Engine } from '#engine'
 import type { Health } from '#http'
 import type { Queues } from '#jobs'
 
-const TIMEOUT_MS = 2000
+const HEALTH_CHECK_TIMEOUT_MS = 2000
 
-/** Asks every dependency at once. Details are ours: a driver's message may hold hosts and users. */
+/**
+ * Checks all dependencies concurrently. Never includes a driver's message, which may contain hosts and
+ * users.
+ */
 export async function checkHealth(parts: {
   readonly database: Database
   readonly queues: Queues
@@ -30,7 +33,9 @@ export async function checkHealth(parts: {
 
 async function answers(ask: () => Promise<unknown>): Promise<Health['database']> {
   const answered = new AbortController()
-  const late = setTimeout(TIMEOUT_MS, `no answer within ${TIMEOUT_MS} ms`, { signal: answered.signal })
+  const late = setTimeout(HEALTH_CHECK_TIMEOUT_MS, `no answer within ${HEALTH_CHECK_TIMEOUT_MS} ms`, {
+    signal: answered.signal,
+  })
   try {
     const detail = await Promise.race([ask().then(() => null), late])
     return detail === null ? { ok: true } : { ok: false, detail }

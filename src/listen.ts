@@ -1,11 +1,13 @@
-/** @file Listening, and what can be wrong with an address. */
+/** @file Starts listening and converts address errors into ServiceErrors. */
 
 import { coerceError, ServiceError } from '#errors'
 import type { buildApp } from '#http'
 
 /**
- * @returns the URL it listens on
- * @throws ServiceError PORT_TAKEN, CONFIG_INVALID for an address that is not this machine's
+ * Starts listening.
+ *
+ * @returns URL of the server.
+ * @throws ServiceError PORT_TAKEN; CONFIG_INVALID if the address does not belong to this machine.
  */
 export async function listen(
   app: ReturnType<typeof buildApp>,

@@ -1,19 +1,19 @@
-/** @file How the processes log: JSON lines for machines, colours for a person at a terminal, never a secret. */
+/** @file Options of the logger: JSON lines, or colours on a terminal; secrets are removed. */
 
 import type { LoggerOptions } from 'pino'
 
 export interface LoggerSettings {
   readonly level: string
-  /** For people: pass `process.stdout.isTTY`, not a guess about the environment. */
+  /** Whether to format lines for a terminal. Callers pass `process.stdout.isTTY`. */
   readonly pretty: boolean
 }
 
-/** Keys that hold a secret wherever they stand at the top or one level down in what is logged. */
+/** Keys whose values are secret at the first three levels of a logged object. */
 const SECRET_KEYS = ['DATABASE_URL', 'REDIS_URL', 'connectionString', 'password', 'authorization', 'cookie']
 
 /**
- * Options for `pino()`. Secrets are kept out twice: known keys are censored, and user information in any URL of any
- * line (a driver's error message, a stack) is blotted out.
+ * Returns the options for `pino()`. Removes secrets in two ways: censors known keys, and replaces the user
+ * information in every URL of every line, such as a driver's error message or a stack.
  */
 export function loggerOptions({ level, pretty }: LoggerSettings): LoggerOptions {
   return {
@@ -34,7 +34,7 @@ export function loggerOptions({ level, pretty }: LoggerSettings): LoggerOptions 
   }
 }
 
-/** `scheme://user:password@host` becomes `scheme://***@host`, everywhere in `line`. */
+/** Replaces every `scheme://user:password@host` in `line` by `scheme://***@host`. */
 export function withoutUserInfo(line: string): string {
   return line.replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s"'/<>]*@/gi, '$1***@')
 }

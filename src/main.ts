@@ -1,4 +1,7 @@
-/** @file The API process: configuration, then parts, then listen; and all of it backwards on the way out. */
+/**
+ * @file The API process: reads the configuration, opens the parts, listens; closes the parts in reverse
+ * order at the end.
+ */
 
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
@@ -20,7 +23,7 @@ import { loggerOptions } from './logger.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
-  // Closed in reverse order of opening: whatever is used outlives its users.
+  // Closed in reverse order of opening, so that each part outlives its users.
   const parts = new AsyncDisposableStack()
   const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
     parts.adopt(part, async () => {
@@ -38,13 +41,13 @@ async function start(config: Config): Promise<void> {
     database,
     engine: config.engine,
     logger,
-    // In the background of the requests, nothing is loaded twice.
+    // Shares the engine of the requests, so that the model is loaded only once.
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
   const { consolidations, artifacts } = consolidation
   const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
   if (database.kind === 'embedded') {
-    // Nobody else can reach this database, so its work is done here.
+    // No other process can reach the embedded database, so this process runs its jobs.
     const outbox = createOutbox({ database })
     keep(
       queues.startWorker({
@@ -76,7 +79,7 @@ async function start(config: Config): Promise<void> {
 
   closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
     draining = true
-    logger.info({ signal }, 'shutting down: requests in flight finish, new ones are refused')
+    logger.info({ signal }, 'shutting down: requests in flight finish, new requests are refused')
     await parts.disposeAsync()
   })
   const address = await listen(app, config.http)

@@ -1,6 +1,6 @@
 /**
- * @file The worker process: relay, jobs, nights and maintenance over a shared database. No HTTP; the model only while a night
- * judges a weaver by it.
+ * @file The worker process: runs the relay, jobs, consolidations and maintenance on a shared database. It
+ * serves no HTTP and loads the model only while a consolidation judges a weaver.
  */
 
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ async function start(config: Config): Promise<void> {
   if (config.database === null) {
     throw new ServiceError(
       'CONFIG_INVALID',
-      'worker: expected DATABASE_URL, got none; with the embedded database the work is done inside `npm start`',
+      'worker: expected DATABASE_URL, got none; with the embedded database, `npm start` runs the jobs itself',
     )
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
@@ -52,10 +52,10 @@ async function start(config: Config): Promise<void> {
   )
 
   closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
-    logger.info({ signal }, 'shutting down: jobs in hand finish')
+    logger.info({ signal }, 'shutting down: running jobs finish')
     await parts.disposeAsync()
   })
-  logger.info({ queue: config.redis === null ? 'postgres' : 'redis' }, 'ready: working')
+  logger.info({ queue: config.redis === null ? 'postgres' : 'redis' }, 'ready: running jobs')
 }
 
 try {

@@ -1,4 +1,4 @@
-/** @file The HTTP service, put together in reading order. */
+/** @file Builds the HTTP service: hooks, contract and routes, in the order in which they run. */
 
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EpisodeStore } from '#episodes'
@@ -30,37 +30,39 @@ export interface AppDeps {
   readonly metrics: () => Promise<Exposition>
   readonly observeRequest: (observation: RequestObservation) => void
   readonly logger: FastifyBaseLogger
-  /** True from the moment when no new work should be taken; `close()` implies it. */
+  /** Returns true once new requests must be refused. `close()` implies it. */
   readonly draining?: () => boolean
   readonly limits?: Partial<Limits>
 }
 
 /**
- * Builds the service; the caller listens and closes. `close()` lets requests in flight finish, answers new ones with
- * SHUTTING_DOWN and resolves when the last connection is gone. It closes none of `deps`.
+ * Builds the service; the caller calls `listen()` and `close()`. `close()` lets requests in flight finish,
+ * answers new ones with SHUTTING_DOWN and resolves when the last connection is closed. It closes none of
+ * `deps`.
  */
 export function buildApp(deps: AppDeps): App {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
   const app: App = Fastify({
     loggerInstance: deps.logger,
-    // Probes ask every few seconds: of them, only what goes wrong is logged.
+    // Probes arrive every few seconds: only their failures are logged.
     logController: new LogController({ disableRequestLogging: ({ url }) => PROBES.has(url ?? '') }),
     genReqId: createRequestId,
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
-    // No limits on silence and on handlers: a long solve says nothing for minutes, its budget is its limit.
+    // No limits on idle sockets and on handlers: a long solve may send nothing for minutes. Its budget
+    // limits it.
     connectionTimeout: 0,
     handlerTimeout: 0,
     http: {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
-      // How often node looks for requests that are late; its 30 s would triple the limits above.
+      // Interval at which Node checks for late requests. Its default of 30 s would triple the limits above.
       connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
     },
-    // As long as a URL can be: what is too long for an id is just not an episode.
+    // As long as a URL can be: an id that is too long gets a 404 like any other unknown id.
     routerOptions: { maxParamLength: limits.headerBytes },
-    // Ours says so as a problem, with Retry-After.
+    // `refuseWhileDraining` answers with a problem and `Retry-After` instead.
     return503OnClosing: false,
     frameworkErrors: replyWithProblem,
     clientErrorHandler: replyToRawFault,

@@ -1,12 +1,13 @@
-/** @file Request bodies: JSON in UTF-8 and nothing else. */
+/** @file Parses request bodies: JSON in UTF-8 only. */
 
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
 
 /**
- * Makes `application/json` the only media type that is read; anything else is MEDIA_TYPE_UNSUPPORTED. Bytes that are
- * not UTF-8 are refused instead of replaced, and so are `__proto__` and `constructor.prototype` as keys.
+ * Makes `application/json` the only accepted media type; any other is answered with MEDIA_TYPE_UNSUPPORTED.
+ * Refuses bytes that are not UTF-8 instead of replacing them, and the keys `__proto__` and
+ * `constructor.prototype`.
  */
 export function useJsonBodies(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser('error', 'error')
@@ -16,7 +17,7 @@ export function useJsonBodies(app: FastifyInstance): void {
     if (encoding !== undefined && encoding !== 'identity') {
       done(new ServiceError('MEDIA_TYPE_UNSUPPORTED', 'body: expected no content encoding'), undefined)
     } else if (bytes.length === 0 && request.routeOptions.schema?.body === undefined) {
-      // Clients send the type with a DELETE that has no body.
+      // Some clients send a content type with a DELETE that has no body.
       done(null, undefined)
     } else if (!isUtf8(bytes)) {
       done(invalidBody('expected UTF-8'), undefined)

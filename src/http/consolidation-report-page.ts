@@ -1,10 +1,13 @@
-/** @file A night's report as a page to read. */
+/** @file Formats the report of a consolidation as a Markdown page. */
 
 import type { Metric, Metrics, NightReport, ReportedKind } from '#artifacts'
 
 const MEBIBYTE = 2 ** 20
 
-/** Markdown. Text of ours only, and none of it from a question: nothing to escape but what would end a table's cell. */
+/**
+ * Returns the report as Markdown. No text comes from questions, so only `|`, which would end a table cell,
+ * is escaped.
+ */
 export function consolidationReportPage(report: NightReport): string {
   const { status, consolidationId, trigger, seconds, attempts, trainerPeakBytes, retired, error } = report
   const facts = [
@@ -14,7 +17,7 @@ export function consolidationReportPage(report: NightReport): string {
     ['from, to', `${report.startedAt}, ${report.endedAt}`],
     ['took', `${seconds} s${attempts > 1 ? `, in ${attempts} attempts` : ''}`],
     ['training process', trainerPeakBytes === null ? 'not needed' : `${mebibytes(trainerPeakBytes)} at most`],
-    ['stopped steering', retired === null ? 'not reached' : `${retired} dominated near-duplicates`],
+    ['no longer retrieved', retired === null ? 'not reached' : `${retired} dominated near-duplicates`],
     ...(error === null ? [] : [['error', error]]),
   ]
   return [
@@ -65,7 +68,7 @@ function show(metrics: Metrics, name: string): string {
   return `${digits(value)}${interval}, n = ${n}`
 }
 
-/** Four significant ones, and no trailing zeros. */
+/** Formats a number with at most four significant digits. */
 function digits(value: number): string {
   return String(Number(value.toPrecision(4)))
 }

@@ -1,4 +1,6 @@
-/** @file What every request knows about itself before a route sees it: its tenant and the media type to answer in. */
+/**
+ * @file Determines the id, the tenant and the response media type of every request before its route runs.
+ */
 
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -7,27 +9,31 @@ import { ServiceError } from '#errors'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose memory this request reads and writes. Bound here and nowhere else. */
+    /** Tenant whose episodes this request reads and writes. Set only in this file. */
     tenantId: string
-    /** Which of the route's media types the caller asked for; empty when the route does not say what it produces. */
+    /** Media type to answer in, one of the route's `produces`; empty if the route declares none. */
     acceptedType: string
   }
   interface FastifyContextConfig {
-    /** Media types of a successful answer, best first. */
+    /** Media types of a successful response, preferred first. */
     produces?: readonly string[]
   }
 }
 
-/** Everybody's, as long as there are no API keys. */
+/** Tenant of every request as long as there are no API keys. */
 const DEFAULT_TENANT = 'default'
 
-/** The caller's `x-request-id` when it is harmless to log and to echo, else a new one. */
+/** Returns the caller's `x-request-id` if it is safe to log and to echo, otherwise a new id. */
 export function createRequestId(request?: Pick<IncomingMessage, 'headers'>): string {
   const given = request?.headers['x-request-id']
   return typeof given === 'string' && /^[0-9A-Za-z_.-]{1,64}$/.test(given) ? given : randomUUID()
 }
 
-/** Decorates requests. @throws ServiceError NOT_ACCEPTABLE, before the body is read */
+/**
+ * Adds `tenantId` and `acceptedType` to requests.
+ *
+ * @throws ServiceError NOT_ACCEPTABLE, before the body is read
+ */
 export function decorateRequests(app: FastifyInstance): void {
   app.decorateRequest('tenantId', DEFAULT_TENANT)
   app.decorateRequest('acceptedType', '')
@@ -53,10 +59,11 @@ interface MediaRange {
 }
 
 /**
- * The media type to answer with: the best quality wins, then the more explicit range, then the earlier offer.
+ * Content negotiation (RFC 9110, section 12.5.1): selects the media type to answer with. The highest quality
+ * wins, then the more specific range, then the earlier offer.
  *
- * @param accept the header, absent when anything will do.
- * @returns undefined when no offer is acceptable.
+ * @param accept value of the `Accept` header; if absent, any media type is acceptable.
+ * @returns undefined if no offer is acceptable.
  */
 export function negotiate(accept: string | undefined, offers: readonly string[]): string | undefined {
   if (accept === undefined || accept.trim() === '') return offers[0]
@@ -76,7 +83,10 @@ export function negotiate(accept: string | undefined, offers: readonly string[])
   return best?.offer
 }
 
-/** The most explicit range that covers the offer; quality 0 when none does, or when it is refused. */
+/**
+ * Returns the most specific range that covers the offer; quality 0 if there is none or if it excludes the
+ * offer.
+ */
 function matchOf(ranges: readonly MediaRange[], offer: string): { quality: number; precision: number } {
   const family = `${offer.split('/', 1)[0]}/*`
   for (const [index, pattern] of [offer, family, '*/*'].entries()) {

@@ -1,14 +1,18 @@
-/** @file The time between the wish to stop and the end: what runs finishes, what comes is sent elsewhere. */
+/** @file Refuses new requests during shutdown, while requests in flight finish. */
 
 import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
 
-const STILL_ANSWERED: ReadonlySet<string | undefined> = new Set(['/livez', '/metrics'])
+/**
+ * Routes that are answered during shutdown: liveness is still true, and a scrape must count the last
+ * requests.
+ */
+const ANSWERED_WHILE_DRAINING: ReadonlySet<string | undefined> = new Set(['/livez', '/metrics'])
 
 /**
- * Answers new requests with SHUTTING_DOWN once `isDraining` says so or the app is being closed, and lets go of every
- * connection after its answer: kept open for a next request, it would hold up `close()`. Whether the process lives
- * (`/livez`) is still answered: it does. So is what it has done (`/metrics`), or the last requests would go uncounted.
+ * Answers new requests with SHUTTING_DOWN once `isDraining` returns true or the app is being closed. Closes
+ * every connection after its response, because a connection kept open for a next request would delay
+ * `close()`.
  */
 export function refuseWhileDraining(app: FastifyInstance, isDraining: () => boolean): void {
   let closing = false
@@ -16,14 +20,17 @@ export function refuseWhileDraining(app: FastifyInstance, isDraining: () => bool
     closing = true
   })
   app.addHook('onRequest', async (request) => {
-    if ((closing || isDraining()) && !STILL_ANSWERED.has(request.routeOptions.url)) {
-      throw new ServiceError('SHUTTING_DOWN', 'server: expected to be running, is shutting down')
+    if ((closing || isDraining()) && !ANSWERED_WHILE_DRAINING.has(request.routeOptions.url)) {
+      throw new ServiceError(
+        'SHUTTING_DOWN',
+        'server: expected a running server, got one that is shutting down',
+      )
     }
   })
   app.addHook('onSend', async (_request, reply) => {
     if (closing || isDraining()) reply.header('connection', 'close')
   })
-  // An event stream sent its headers long ago.
+  // An event stream has already sent its headers, so its connection is closed here.
   app.addHook('onResponse', async (request) => {
     if (closing) request.socket.destroySoon()
   })

@@ -1,4 +1,4 @@
-/** @file Where errors become replies: thrown in a route, by fastify, or by the HTTP parser itself. */
+/** @file Answers errors thrown by routes, by fastify or by the HTTP parser with a problem. */
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -7,7 +7,7 @@ import { type ErrorCode, ServiceError } from '#errors'
 import { createRequestId } from './context.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
 
-/** Fastify's error handler: logs what happened in full and answers with a problem. */
+/** Error handler of fastify: logs the whole error and answers with a problem. */
 export function replyWithProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = toProblem(error, request.id)
   logProblem(request.log, error)
@@ -16,7 +16,10 @@ export function replyWithProblem(error: unknown, request: FastifyRequest, reply:
   reply.header('x-request-id', request.id).code(problem.status).type('application/problem+json').send(problem)
 }
 
-/** Ours to mend: error. A matter of load or of life cycle: warn. The caller's: debug, or anyone could fill the log. */
+/**
+ * Logs an error at a level that depends on its status: `error` for a bug (500), `warn` for load or life
+ * cycle (other 5xx), `debug` for a fault of the caller, so that callers cannot fill the log.
+ */
 export function logProblem(log: FastifyBaseLogger, error: unknown): void {
   const { status, code } = toProblem(error, '')
   const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'debug'
@@ -24,12 +27,15 @@ export function logProblem(log: FastifyBaseLogger, error: unknown): void {
 }
 
 const PARSER_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: ['REQUEST_TIMEOUT', 'request: expected it whole in time'],
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    'REQUEST_TIMEOUT',
+    'request: expected all of it within the time limit, got a part',
+  ],
   HPE_HEADER_OVERFLOW: ['HEADERS_TOO_LARGE', 'request: expected smaller headers'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['BODY_TOO_LARGE', 'request: expected smaller chunk extensions'],
 }
 
-/** Answers what the HTTP parser refused: there is no request, only bytes on a socket. */
+/** Answers bytes that the HTTP parser refused. There is no request, only a socket to write to. */
 export function replyToRawFault(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()

@@ -1,4 +1,4 @@
-/** @file From a validator's errors to faults that say what was expected, by JSON pointer. */
+/** @file Converts validator errors into faults: a JSON pointer and the expected value. */
 
 import type { TLocalizedValidationError } from 'typebox/error'
 import type { Fault } from '#errors'
@@ -8,7 +8,7 @@ const PATTERNS: Readonly<Record<string, string>> = {
   [TEXT_PATTERN]: 'text without control characters (tab and line breaks are fine)',
 }
 
-/** One fault for each thing that is wrong; of a union only the branch that came nearest is told. */
+/** Returns one fault per error. For a union, reports only the branch that fits best. */
 export function faultsFrom(errors: readonly TLocalizedValidationError[]): Fault[] {
   return nearestBranches(errors).flatMap(faultsOf)
 }
@@ -21,7 +21,8 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
         pointer: `${pointer}/${name}`,
         detail: 'expected a value, got none',
       }))
-    // The schema `false` of unknown properties, and then the object as a whole: the first has the better pointer.
+    // Unknown properties are reported twice: by the schema `false` and by their object. The first pointer is
+    // better.
     case 'boolean':
       return [{ pointer, detail: 'unknown field' }]
     case 'additionalProperties':
@@ -43,7 +44,7 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
       const pattern = String(error.params.pattern)
       return [{ pointer, detail: `expected ${PATTERNS[pattern] ?? `text that matches ${pattern}`}` }]
     }
-    // There is one: weights that are all 0.
+    // The only `not` of the contract excludes weights that are all 0.
     case 'not':
       return [{ pointer, detail: 'expected a weight above 0' }]
     default:
@@ -51,7 +52,10 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
   }
 }
 
-/** Texts with half a character: JSON can escape them, UTF-8 cannot hold them, and the database would refuse them. */
+/**
+ * Returns a fault for each text with a lone surrogate: valid in JSON, not in UTF-8, and refused by the
+ * database.
+ */
 export function loneSurrogates(value: unknown, pointer = ''): Fault[] {
   if (typeof value === 'string') {
     return value.isWellFormed() ? [] : [{ pointer, detail: 'expected text without lone surrogates' }]
@@ -61,8 +65,9 @@ export function loneSurrogates(value: unknown, pointer = ''): Fault[] {
 }
 
 /**
- * A value that fits no branch of a union breaks rules of each. Of the branches of its type, keeps the one with the
- * fewest faults: `{"topK": "x"}` is told about `topK`, not that it should have been `false`.
+ * Reduces the errors of each union to one branch. A value that fits no branch breaks rules of every branch;
+ * this keeps the branch of the value's type with the fewest faults: `{"topK": "x"}` reports `topK`, not
+ * "expected false".
  */
 function nearestBranches(errors: readonly TLocalizedValidationError[]): readonly TLocalizedValidationError[] {
   let kept = errors
@@ -81,13 +86,16 @@ function nearestBranches(errors: readonly TLocalizedValidationError[]): readonly
   return kept
 }
 
-/** What would have fitted: the last word of each branch, `false` rather than `a boolean`. */
+/**
+ * Returns the values that a union accepts, such as `an object or false`; the last error of each branch
+ * counts.
+ */
 function alternatives(inside: readonly TLocalizedValidationError[]): string {
   const byBranch = new Map(inside.map((error) => [error.schemaPath, faultsOf(error)[0]?.detail]))
   return [...new Set(byBranch.values())].map((detail) => detail?.replace(/^expected /, '')).join(' or ')
 }
 
-/** The value is not even of the branch's type. */
+/** True if the value does not have the type of the branch. */
 function isMismatch(error: TLocalizedValidationError, union: TLocalizedValidationError): boolean {
   return error.instancePath === union.instancePath && (error.keyword === 'type' || error.keyword === 'const')
 }

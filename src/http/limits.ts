@@ -1,19 +1,22 @@
-/** @file What one connection and one request may take. */
+/** @file Limits on the size and the duration of requests and connections. */
 
 export interface Limits {
-  /** Bytes of a request body. The longest question, escaped (12 bytes for each character), fits. */
+  /**
+   * Size limit of a request body, in bytes. The longest question fits, even if escaped (12 bytes a
+   * character).
+   */
   readonly bodyBytes: number
-  /** Bytes of the request line and the headers. */
+  /** Size limit of the request line and the headers together, in bytes. */
   readonly headerBytes: number
-  /** Milliseconds in which all headers must have arrived. */
+  /** Time, in ms, in which all headers must arrive. */
   readonly headersTimeoutMs: number
-  /** Milliseconds in which the whole request must have arrived; the answer may take as long as it takes. */
+  /** Time, in ms, in which the whole request must arrive. The response has no such limit. */
   readonly requestTimeoutMs: number
-  /** Milliseconds that an idle connection is kept for the next request. */
+  /** Time, in ms, that an idle connection stays open for the next request. */
   readonly keepAliveTimeoutMs: number
-  /** Milliseconds between the comments of an event stream. */
+  /** Time, in ms, between the comments of an event stream. */
   readonly heartbeatMs: number
-  /** Milliseconds that the client of an event stream may leave one event unread. */
+  /** Time, in ms, that the client of an event stream may leave one event unread. */
   readonly stallMs: number
 }
 

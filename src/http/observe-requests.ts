@@ -1,20 +1,20 @@
-/** @file What each answered request was and how long it took, for whoever counts. */
+/** @file Reports the route, the status and the duration of each request to an observer. */
 
 import type { FastifyInstance } from 'fastify'
 
 export interface RequestObservation {
   readonly method: string
-  /** The route's pattern, never the path that was asked: `/episodes/:id`. */
+  /** Pattern of the route, such as `/episodes/:id`, never the requested path. */
   readonly route: string
-  /** Of the reply; 499 when the caller hung up before there was one. */
+  /** Status of the response; 499 if the caller disconnected before it was complete. */
   readonly status: number
-  /** From the request's headers to the end of the reply. */
+  /** Time from the headers of the request to the end of the response. */
   readonly seconds: number
 }
 
-/** Of requests that no route takes. Their paths and methods are the caller's invention. */
+/** Labels of requests without a route, whose paths and methods callers can make up. */
 const UNMATCHED = { method: 'any', route: 'unmatched' }
-const HUNG_UP = 499
+const CLIENT_DISCONNECTED = 499
 
 /** Calls `observe` once for every request that reached the router. */
 export function observeRequests(
@@ -27,10 +27,10 @@ export function observeRequests(
     const place = url === undefined ? UNMATCHED : { method: request.method, route: url }
     const done = (status: number) =>
       observe({ ...place, status, seconds: (performance.now() - startedAt) / 1000 })
-    const hungUp = () => done(HUNG_UP)
-    reply.raw.once('close', hungUp)
+    const onDisconnect = () => done(CLIENT_DISCONNECTED)
+    reply.raw.once('close', onDisconnect)
     reply.raw.once('finish', () => {
-      reply.raw.off('close', hungUp)
+      reply.raw.off('close', onDisconnect)
       done(reply.raw.statusCode)
     })
   })

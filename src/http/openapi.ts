@@ -1,4 +1,6 @@
-/** @file Generates the OpenAPI contract from the route schemas and serves it at `/openapi.yaml` and `/docs`. */
+/**
+ * @file Generates the OpenAPI contract from the route schemas and serves it at `/openapi.yaml` and `/docs`.
+ */
 
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -23,7 +25,10 @@ const SHARED_HEADERS: Readonly<Record<string, string>> = {
 
 const YAML_WIDTH = 110
 
-/** Registers the components and the generator. Must be called before the routes are added, because it collects them. */
+/**
+ * Registers the components and the generator. Must be called before the routes are added, because it
+ * collects them.
+ */
 export function describeContract(app: FastifyInstance): void {
   for (const component of COMPONENTS) app.addSchema(component)
   app.register(swagger, {

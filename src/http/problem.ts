@@ -1,4 +1,4 @@
-/** @file From an error to RFC 9457: status, title and retry advice of every code, and what may be told. */
+/** @file Converts errors into problems (RFC 9457): status, title and `Retry-After` of every code. */
 
 import type { Static } from 'typebox'
 import { coerceError, type ErrorCode, type Fault, ServiceError } from '#errors'
@@ -6,7 +6,7 @@ import type { Problem as ProblemSchema } from './schemas/problem.ts'
 
 export type Problem = Static<typeof ProblemSchema>
 
-/** HTTP status of every code. A new code does not compile until it is decided here. */
+/** HTTP status of every code. A new code does not compile until it has a status here. */
 export const STATUS = {
   CONFIG_INVALID: 500,
   DATA_DIR_LOCKED: 500,
@@ -26,7 +26,7 @@ export const STATUS = {
   ENGINE_OVERLOADED: 503,
   ENGINE_UNAVAILABLE: 503,
   PROMPT_TOO_LONG: 422,
-  // nginx's "client closed request": nobody is there to read it, but logs and metrics are.
+  // nginx's "client closed request": the caller never reads it, logs and metrics do.
   ABORTED: 499,
   REQUEST_INVALID: 400,
   REQUEST_TIMEOUT: 408,
@@ -47,7 +47,7 @@ export const STATUS = {
   INTERNAL: 500,
 } as const satisfies Record<ErrorCode, number>
 
-/** Codes that a client can meet: the others are start-up faults or bugs, and answer as INTERNAL. */
+/** Codes that a client can receive. All others are start-up faults or bugs and are answered as INTERNAL. */
 export type PublicCode =
   | { [Code in ErrorCode]: (typeof STATUS)[Code] extends 500 ? never : Code }[ErrorCode]
   | 'INTERNAL'
@@ -77,7 +77,7 @@ export const TITLES: Record<PublicCode, string> = {
   INTERNAL: 'Something went wrong on our side.',
 }
 
-/** Seconds to wait where the error itself does not say; every 503 has some. */
+/** Default `Retry-After`, in seconds, of errors without their own. Every code with status 503 has one. */
 const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
   ENGINE_CRASHED: 1,
   ENGINE_OVERLOADED: 1,
@@ -87,12 +87,12 @@ const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
   SHUTTING_DOWN: 5,
 }
 
-/** The field of a request that a code is about, where the error itself does not say. */
+/** Default JSON pointer of errors without faults, for codes that concern one field. */
 const POINTERS: Partial<Record<ErrorCode, string>> = {
   PROMPT_TOO_LONG: '/question',
 }
 
-/** What fastify and its plugins throw has a status and none of our codes. */
+/** Codes for errors of fastify and its plugins, which have a status but no code of the service. */
 const CODE_OF_STATUS: Readonly<Record<number, PublicCode>> = {
   404: 'ROUTE_NOT_FOUND',
   406: 'NOT_ACCEPTABLE',
@@ -102,7 +102,7 @@ const CODE_OF_STATUS: Readonly<Record<number, PublicCode>> = {
   431: 'HEADERS_TOO_LARGE',
 }
 
-/** The code of whatever was thrown, INTERNAL when it is nobody's. */
+/** Returns the code of an error; INTERNAL if it has neither a known code nor a 4xx status. */
 export function codeOf(error: unknown): ErrorCode {
   if (!(error instanceof Error)) return 'INTERNAL'
   if ('code' in error && typeof error.code === 'string' && Object.hasOwn(STATUS, error.code))
@@ -112,7 +112,8 @@ export function codeOf(error: unknown): ErrorCode {
 }
 
 /**
- * The body of an error reply. From 500 on it tells the code's title and nothing of the error, so that no internals leak.
+ * Returns the body of an error response. For a 5xx it contains the title of the code and nothing from the
+ * error, so that no internals leak.
  *
  * @param instance id of the request.
  */
@@ -133,10 +134,10 @@ export function toProblem(thrown: unknown, instance: string): Problem {
   return { ...problem, detail: error.message, ...(errors.length > 0 && { errors }) }
 }
 
-/** Seconds for `Retry-After`, or undefined when trying again would not help. */
+/** Returns the `Retry-After` in seconds, or undefined if a retry would not help. */
 export function retryAfterSeconds(error: unknown): number | undefined {
-  const told = error instanceof ServiceError ? error.retryAfterSeconds : undefined
-  return told === undefined ? RETRY_AFTER_SECONDS[codeOf(error)] : Math.ceil(told)
+  const own = error instanceof ServiceError ? error.retryAfterSeconds : undefined
+  return own === undefined ? RETRY_AFTER_SECONDS[codeOf(error)] : Math.ceil(own)
 }
 
 function faultsOf(error: Error, code: ErrorCode): Fault[] {

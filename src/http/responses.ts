@@ -1,4 +1,4 @@
-/** @file Entries of a route's `response` schema. */
+/** @file Builds the entries of a route's `response` schema. */
 
 import { type TSchema, Type } from 'typebox'
 import { Problem } from './schemas/problem.ts'
@@ -6,22 +6,22 @@ import { ref } from './schemas/ref.ts'
 
 const DESCRIPTIONS = {
   400: 'The request is not valid; `errors` points at each fault.',
-  404: 'There is nothing with this id.',
-  406: 'The accepted media types cannot be served.',
-  409: 'It is damaged, or belongs to another model.',
+  404: 'No resource has this id.',
+  406: 'None of the accepted media types can be served.',
+  409: 'The artifact is damaged or belongs to another model.',
   413: 'The body is too large.',
   415: 'The body is not `application/json`.',
-  422: 'The request is valid, but this model or this version cannot do it.',
+  422: 'The request is valid, but this model or this version cannot serve it.',
   500: 'Something went wrong on our side.',
-  503: 'Overloaded, shutting down, or something it needs is not there: try again after `Retry-After` seconds.',
+  503: 'The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds.',
 } as const
 
-/** A request without a body; one that comes along is still read, and may be refused. */
+/** Statuses of a route without a body. A body that is sent anyway is still read and may be refused. */
 export const UNWANTED_BODY = [400, 413, 415] as const
 
 const REQUEST_ID = { 'x-request-id': Type.String({ description: 'Id of the request, as in the logs.' }) }
 
-/** A JSON answer. */
+/** Returns the entry of a JSON response. */
 export function json(description: string, schema: TSchema, headers: Record<string, TSchema> = {}) {
   return {
     description,
@@ -30,12 +30,14 @@ export function json(description: string, schema: TSchema, headers: Record<strin
   }
 }
 
-/** An answer in plain text. */
+/** Returns the entry of a plain-text response. */
 export function text(description: string) {
   return { description, headers: REQUEST_ID, content: { 'text/plain': { schema: Type.String() } } }
 }
 
-/** Problem answers for the statuses that a route can end with; 500 and 503 belong to every route. */
+/**
+ * Returns the entries of problem responses with these statuses, and with 500 and 503, which every route has.
+ */
 export function problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
   return Object.fromEntries(
     [...statuses, 500 as const, 503 as const].map((status) => [status, problem(status)]),
@@ -45,7 +47,11 @@ export function problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
 function problem(status: keyof typeof DESCRIPTIONS) {
   return {
     description: DESCRIPTIONS[status],
-    ...(status === 503 && { headers: { 'retry-after': Type.Integer({ description: 'Seconds.' }) } }),
+    ...(status === 503 && {
+      headers: {
+        'retry-after': Type.Integer({ description: 'Seconds after which the same request may succeed.' }),
+      },
+    }),
     content: { 'application/problem+json': { schema: ref(Problem) } },
   }
 }

@@ -1,11 +1,11 @@
-/** @file Requests for what is not there: unknown paths (404) and known paths with other methods (405). */
+/** @file Answers unknown paths (404) and unknown methods of known paths (405). */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ServiceError } from '#errors'
 
 /**
- * Answers unroutable requests before their body is read. Register it before the routes: it learns them as they come.
- * A 405 carries `Allow`.
+ * Answers requests without a route before their body is read. Must be called before the routes are added,
+ * because it collects them. A 405 has an `Allow` header.
  */
 export function refuseUnknownRoutes(app: FastifyInstance): void {
   const methodsByPath = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>()
@@ -19,10 +19,11 @@ export function refuseUnknownRoutes(app: FastifyInstance): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): never => {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = [...methodsByPath.values()].filter(({ pattern }) => pattern.test(path))
-    if (allowed.length === 0) throw new ServiceError('ROUTE_NOT_FOUND', `routing: no route ${path}`)
+    if (allowed.length === 0)
+      throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected the path of a route, got ${path}`)
     const methods = allowed.flatMap(({ methods }) => [...methods]).sort()
     if (methods.includes(request.method))
-      throw new ServiceError('ROUTE_NOT_FOUND', `routing: nothing at ${path}`)
+      throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected an existing file, got ${path}`)
     reply.header('allow', methods.join(', '))
     throw new ServiceError(
       'METHOD_NOT_ALLOWED',
@@ -33,11 +34,11 @@ export function refuseUnknownRoutes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) refuse(request, reply)
   })
-  // A file that the documentation does not have, found out by its own route.
+  // Called by the route of the documentation's files for a file that does not exist.
   app.setNotFoundHandler(refuse)
 }
 
-/** `/episodes/:id` as a pattern over paths. */
+/** Converts a route such as `/episodes/:id` into a pattern for paths. */
 function patternOf(url: string): RegExp {
   const source = url.split('/').map((part) => {
     if (part === '*') return '.*'

@@ -1,30 +1,33 @@
-/** @file Server-sent events over a raw response. */
+/** @file Writes server-sent events to a raw response. */
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
 export interface EventStreamOptions {
   readonly headers: OutgoingHttpHeaders
-  /** Milliseconds between comments that keep proxies and clients from giving up. */
+  /** Time, in ms, between comments that keep proxies and clients from closing an idle connection. */
   readonly heartbeatMs: number
-  /** Milliseconds that a client may leave one event unread before the connection is cut. */
+  /** Time, in ms, that a client may leave one event unread before the connection is closed. */
   readonly stallMs: number
-  /** Called once, just before the headers go out: from then on the response belongs to the stream. */
+  /** Called once, just before the headers are sent. From then on the stream owns the response. */
   readonly onOpen: () => void
 }
 
 export interface EventStream {
-  /** False until the first event or heartbeat: until then the response can still be something else. */
+  /** False until the first event or heartbeat. Until then another response can still be sent. */
   readonly opened: boolean
-  /** @param data one line, such as JSON. */
+  /** Sends an event. @param data one line, such as JSON. */
   send(event: string, data: string): void
-  /** Ends the response after what still waits, if it was opened, and the heartbeat in any case. Idempotent. */
+  /**
+   * Stops the heartbeat and, if the stream is open, ends the response after the queued events. Idempotent.
+   */
   close(): void
 }
 
 /**
- * A stream whose producer cannot be slowed down: what a solver tells is little and bounded by its budget, so events
- * wait here for a slow client, one at a time on their way, heartbeats are left out meanwhile, and a client that stops
- * reading is cut off. Cutting closes the response, which cancels the work like any disconnect.
+ * Creates an event stream for a producer that cannot be slowed down. The budget of a solve bounds the number
+ * of its events, so they are queued for a slow client and written one at a time; heartbeats are omitted
+ * meanwhile. The connection of a client that stops reading is closed, which cancels the solve like any
+ * disconnect.
  */
 export function createEventStream(response: ServerResponse, options: EventStreamOptions): EventStream {
   const waiting: string[] = []
@@ -39,7 +42,7 @@ export function createEventStream(response: ServerResponse, options: EventStream
     clearTimeout(stall)
     flush()
   })
-  // Also follows a complete response: whatever happens, no timer survives it.
+  // `close` also follows a complete response, so no timer is left in any case.
   response.once('close', stop)
 
   function stop(): void {
@@ -62,7 +65,7 @@ export function createEventStream(response: ServerResponse, options: EventStream
       ...options.headers,
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
-      // nginx would collect events until its buffer is full.
+      // Otherwise nginx buffers events until its buffer is full.
       'x-accel-buffering': 'no',
     })
   }

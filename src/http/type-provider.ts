@@ -1,15 +1,15 @@
-/** @file Handlers typed from the route's schemas. */
+/** @file Types route handlers from the schemas of their route. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 
-/** Bodies, queries and parameters have the static type of their schema. */
+/** Gives bodies, queries and parameters the static type of their schema. */
 interface TypeBoxTypeProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
 }
 
-/** A fastify instance as the routes see it. */
+/** Fastify instance whose routes have typed handlers. */
 export type App = FastifyInstance<
   RawServerDefault,
   IncomingMessage,

@@ -1,4 +1,4 @@
-/** @file Request validation: strict for bodies, with text turned into numbers only where all there is is text. */
+/** @file Validates requests: bodies strictly, queries with texts of digits read as integers. */
 
 import type { FastifySchemaCompiler } from 'fastify'
 import { type TSchema, Type } from 'typebox'
@@ -12,10 +12,12 @@ import { referenceTo } from './schemas/ref.ts'
 const references = Object.fromEntries(COMPONENTS.map((component) => [referenceTo(component), component]))
 
 /**
- * Fastify's validator compiler. Bodies are never coerced, never stripped, never filled in; query parameters that should
- * be whole numbers are read as such. A path parameter that breaks its schema names nothing that could exist.
+ * Validator compiler of fastify. Bodies are never coerced, stripped or given defaults; query parameters
+ * whose schema is an integer are read as integers. A path parameter that breaks its schema cannot be the id
+ * of anything.
  *
- * Its validators report REQUEST_INVALID with one fault per field, at most eight; for the path what the schema says is missing.
+ * The validators report REQUEST_INVALID with one fault per field, at most eight; for a path, they report the
+ * code in the schema, such as EPISODE_NOT_FOUND.
  */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const validator = Compile(references, schema)
@@ -37,7 +39,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 }
 
 function validate(validator: Validator, value: unknown, part: string) {
-  // What passed is as deep as its schema and no deeper: it can be walked.
+  // A value that passed is no deeper than its schema, so that the recursion ends.
   const faults = validator.Check(value) ? loneSurrogates(value) : faultsFrom(validator.Errors(value))
   const [first] = faults
   if (first === undefined) return { value }
@@ -46,7 +48,7 @@ function validate(validator: Validator, value: unknown, part: string) {
   }
 }
 
-/** A copy of the query in which texts of digits are numbers where the schema asks for an integer. */
+/** Copies the query, replacing texts of digits by numbers where the schema expects an integer. */
 function withNumbers(schema: TSchema, query: Record<string, unknown>): Record<string, unknown> {
   const properties: Record<string, TSchema> = Type.IsObject(schema) ? schema.properties : {}
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-/** @file All metrics of the API process: one registry, filled by the parts that know. */
+/** @file Creates the registry with all metrics of the API process. */
 
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import type { Engine } from '#engine'
@@ -10,10 +10,11 @@ import { registerSolveMetrics } from './solve-metrics.ts'
 import { registerTrainedModelMetrics } from './trained-model-metrics.ts'
 
 export interface Metrics {
-  /** The same solver, watched. */
+  /** Wraps a solver so that every solve is measured. */
   watch(solver: Solver): Solver
+  /** Records one HTTP request. */
   observeRequest(observation: RequestObservation): void
-  /** Everything, in Prometheus text format. */
+  /** Returns all metrics in Prometheus text format. */
   expose(): Promise<Exposition>
 }
 
@@ -22,8 +23,9 @@ const REQUEST_SECONDS = [
 ]
 
 /**
- * Creates the registry. Names follow vLLM's (`circadian:` for `vllm:`), those of the process are prom-client's; every series
- * has the label `model_name`, and no label can take a value that a caller makes up.
+ * Creates the registry. Names follow those of vLLM (`circadian:` for `vllm:`); process metrics have the
+ * names of prom-client. Every series has the label `model_name`. No label takes a value that a caller can
+ * make up.
  */
 export function createMetrics({
   engine,
@@ -39,7 +41,7 @@ export function createMetrics({
   registerTrainedModelMetrics(registry, trainedModels)
   const requests = new Histogram({
     name: 'circadian:http_request_duration_seconds',
-    help: 'From the headers of an HTTP request to the end of its reply.',
+    help: 'Time from the headers of an HTTP request to the end of its response.',
     labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_SECONDS,
     registers: [registry],
@@ -49,7 +51,7 @@ export function createMetrics({
     watch,
     observeRequest: ({ seconds, ...labels }) => requests.observe(labels, seconds),
     async expose() {
-      // prom-client writes `Nan`.
+      // prom-client writes `Nan`, which is not valid.
       const text = (await registry.metrics()).replaceAll(/ Nan$/gm, ' NaN')
       return { contentType: registry.contentType, text }
     },

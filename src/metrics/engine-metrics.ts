@@ -1,9 +1,9 @@
-/** @file The engine as metrics: what it has to do now, and what its processes have done since the start. */
+/** @file Metrics of the engine: its current load, and the work of its processes since the start. */
 
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client'
 import { BATCH_ROWS_BOUNDS, type Engine, type EngineStatus, QUEUE_MS_BOUNDS, type Tally } from '#engine'
 
-/** Registers metrics that ask the engine when they are read. */
+/** Registers metrics that read the status of the engine at every scrape. */
 export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, 'model' | 'status'>): void {
   const registers = [registry]
 
@@ -32,7 +32,7 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
 
   new Gauge({
     name: 'circadian:engine_info',
-    help: 'Always 1; the labels say what serves.',
+    help: 'Always 1; the labels name the model and the execution provider.',
     labelNames: ['provider', 'fingerprint'],
     registers,
     collect() {
@@ -40,30 +40,42 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
       this.set({ provider: engine.status().provider, fingerprint: engine.model.fingerprint }, 1)
     },
   })
-  gauge('engine_replicas', 'Engine processes there should be.', ({ replicas }) => replicas.length)
+  gauge('engine_replicas', 'Configured number of engine processes.', ({ replicas }) => replicas.length)
   gauge(
     'engine_replicas_ready',
-    'Engine processes that serve.',
+    'Engine processes that are ready.',
     ({ replicas }) => replicas.filter(({ state }) => state === 'ready').length,
   )
-  counter('engine_restarts_total', 'Engine processes started after one had died.', ({ restarts }) => restarts)
+  counter(
+    'engine_restarts_total',
+    'Engine processes started to replace one that exited.',
+    ({ restarts }) => restarts,
+  )
   gauge('num_rows_running', 'Rows in a batch.', ({ runningRows }) => runningRows)
   gauge('num_rows_waiting', 'Rows that wait for a batch.', ({ waitingRows }) => waitingRows)
   gauge(
     'kv_cache_usage_bytes',
-    'Keys and values kept by the engine process, in bytes.',
+    'Size of the keys and values in the cache of the engine process, in bytes.',
     ({ cacheBytes }) => cacheBytes,
   )
   gauge(
     'kv_cached_sequences',
-    'Sequences whose keys and values are kept.',
+    'Sequences whose keys and values are cached.',
     ({ cachedSequences }) => cachedSequences,
   )
-  gauge('kv_kept_prompts', 'Prompts kept for requests that begin alike.', ({ keptPrompts }) => keptPrompts)
-  counter('prefix_cache_hits_total', 'Prompts that began like a kept one.', ({ totals }) => totals.prefixHits)
+  gauge(
+    'kv_kept_prompts',
+    'Prompts kept in the cache for requests with the same prefix.',
+    ({ keptPrompts }) => keptPrompts,
+  )
+  counter(
+    'prefix_cache_hits_total',
+    'Prompts that reused a prefix of a kept prompt.',
+    ({ totals }) => totals.prefixHits,
+  )
   counter(
     'prefix_cache_tokens_total',
-    'Tokens that did not have to be fed for it.',
+    'Tokens of reused prefixes, which were not fed again.',
     ({ totals }) => totals.prefixTokensReused,
   )
   counter(
@@ -74,17 +86,17 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
   counter('decode_tokens_total', 'Tokens decoded.', ({ totals }) => totals.decodeTokens)
   counter(
     'generation_run_seconds_total',
-    'Time in runs of the generation graph.',
+    'Time spent in runs of the generation graph.',
     ({ totals }) => totals.generationMs / 1000,
   )
   counter(
     'head_run_seconds_total',
-    'Time in runs of the head graphs: updates of latents, verdict logits.',
+    'Time spent in runs of the head graphs: updates of latents, verdict logits.',
     ({ totals }) => totals.headMs / 1000,
   )
   registerReported(registry, {
     name: 'circadian:batch_rows',
-    help: 'Rows of each run of the generation graph.',
+    help: 'Rows per run of the generation graph.',
     bounds: BATCH_ROWS_BOUNDS,
     read: () => engine.status().totals.batchRows,
   })
@@ -106,7 +118,9 @@ interface ReportedHistogram {
   readonly read: () => Tally
 }
 
-/** Registers a histogram that somebody else keeps; prom-client's own can only be observed into. */
+/**
+ * Registers a histogram whose counts the engine keeps; prom-client's class accepts only single observations.
+ */
 function registerReported(registry: Registry, { name, help, bounds, read }: ReportedHistogram): void {
   const metric = {
     name,
@@ -129,6 +143,6 @@ function registerReported(registry: Registry, { name, help, bounds, read }: Repo
       return { name, help, type: 'histogram', aggregator: 'sum', values }
     },
   }
-  // Its types ask for one of its classes, its code for a name and values.
+  // The types of prom-client require one of its classes; its code only needs a name and values.
   registry.registerMetric(metric as unknown as Metric)
 }

@@ -1,16 +1,16 @@
-/** @file What nights have taught, as metrics: which versions serve in this process. */
+/** @file Metrics of trained models: the versions in use in this process. */
 
 import { Gauge, type Registry } from 'prom-client'
 import type { ArtifactWatcher } from '#serving'
 
-/** Registers metrics that ask the watcher when they are read. */
+/** Registers metrics that read the status of the watcher at every scrape. */
 export function registerTrainedModelMetrics(
   registry: Registry,
   trainedModels: Pick<ArtifactWatcher, 'status'>,
 ): void {
   new Gauge({
     name: 'circadian:artifact_info',
-    help: 'Always 1; the labels say which version of each kind serves, `none` where nothing has been learned.',
+    help: 'Always 1; the labels name the version of each kind in use, `none` if no version is trained.',
     labelNames: ['kind', 'version'],
     registers: [registry],
     collect() {
@@ -21,7 +21,7 @@ export function registerTrainedModelMetrics(
   })
   new Gauge({
     name: 'circadian:artifact_refused',
-    help: '1 while the active version is damaged or does not fit, so that another one serves.',
+    help: '1 while the active version is damaged or does not fit, so that another version is in use.',
     labelNames: ['kind'],
     registers: [registry],
     collect() {

@@ -1,4 +1,4 @@
-/** @file Nights on request, and what they made: for operators. */
+/** @file `/admin`: lets operators start and watch consolidations and activate artifacts. */
 
 import { Type } from 'typebox'
 import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore } from '#artifacts'
@@ -29,30 +29,35 @@ const JSON_TYPE = 'application/json'
 const MARKDOWN_TYPE = 'text/markdown'
 const config = { produces: [JSON_TYPE] }
 
-const reported = json('What it did, took and decided.', ConsolidationReport)
+const reported = json('The steps, durations and decisions of the consolidation.', ConsolidationReport)
 
 export interface AdminRouteDeps {
   readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list' | 'report'>
   readonly artifacts: Pick<ArtifactStore, 'list' | 'activate'>
-  /** Of the model that serves: what is asked for here is asked for it. */
+  /** Fingerprint of the served model: consolidations and activations apply to this model. */
   readonly fingerprint: string
 }
 
-export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }: AdminRouteDeps): void {
+export function adminRoutes(app: App, deps: AdminRouteDeps): void {
+  consolidationRoutes(app, deps)
+  artifactRoutes(app, deps)
+}
+
+function consolidationRoutes(app: App, { consolidations, fingerprint }: AdminRouteDeps): void {
   app.post(
     '/admin/consolidations',
     {
       config,
       schema: {
         operationId: 'requestConsolidation',
-        summary: 'Learn from what is remembered, now',
+        summary: 'Start a consolidation now',
         description:
-          'At most one at a time for a model: while one is queued or running, that one is returned. Solving goes on meanwhile.',
+          'A model has at most one consolidation at a time: while one is queued or running, the response names that one. Solving continues meanwhile.',
         tags: ['nights'],
         body: ref(ConsolidationRequest),
         response: {
-          202: json('It is queued, or under way.', ConsolidationTicket, {
-            location: Type.String({ description: 'Where to watch it.' }),
+          202: json('The consolidation is queued or running.', ConsolidationTicket, {
+            location: Type.String({ description: 'Path of the consolidation.' }),
           }),
           ...problems(400, 406, 413, 415),
         },
@@ -74,7 +79,7 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
         summary: 'List consolidations, newest first',
         tags: ['nights'],
         querystring: ConsolidationQuery,
-        response: { 200: json('The newest ones.', ConsolidationList), ...problems(400, 406) },
+        response: { 200: json('The newest consolidations.', ConsolidationList), ...problems(400, 406) },
       },
     },
     async ({ query: { limit = LIST_SIZE } }) => ({
@@ -91,7 +96,10 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
         summary: 'Watch a consolidation',
         tags: ['nights'],
         params: ConsolidationParams,
-        response: { 200: json('As it is now.', Consolidation), ...problems(404, 406) },
+        response: {
+          200: json('The current state of the consolidation.', Consolidation),
+          ...problems(404, 406),
+        },
       },
     },
     async ({ params }) => toConsolidationView(await consolidations.get(params.id)),
@@ -103,8 +111,9 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
       config: { produces: [JSON_TYPE, MARKDOWN_TYPE] },
       schema: {
         operationId: 'getNightReport',
-        summary: 'Read what a consolidation did',
-        description: 'There when it has ended, also as failed. With `Accept: text/markdown` as a page.',
+        summary: 'Read the report of a consolidation',
+        description:
+          'The report exists once the consolidation has ended, even if it failed. With `Accept: text/markdown`, the response is a page of Markdown.',
         tags: ['nights'],
         params: ConsolidationParams,
         response: {
@@ -120,17 +129,19 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
         : reply.type(JSON_TYPE).send(report)
     },
   )
+}
 
+function artifactRoutes(app: App, { artifacts, fingerprint }: AdminRouteDeps): void {
   app.get(
     '/admin/artifacts',
     {
       config,
       schema: {
         operationId: 'listArtifacts',
-        summary: 'List what was trained, newest first',
+        summary: 'List artifacts, newest first',
         tags: ['nights'],
         querystring: ArtifactQuery,
-        response: { 200: json('The newest ones.', ArtifactList), ...problems(400, 406) },
+        response: { 200: json('The newest artifacts.', ArtifactList), ...problems(400, 406) },
       },
     },
     async ({ query: { limit = LIST_SIZE, ...filter } }) => ({
@@ -144,12 +155,12 @@ export function adminRoutes(app: App, { consolidations, artifacts, fingerprint }
       config,
       schema: {
         operationId: 'activateArtifact',
-        summary: 'Let this version serve: roll back, or forward again',
-        description: 'Every process serves it within seconds, and no request fails for it.',
+        summary: 'Activate a version: roll back, or forward again',
+        description: 'Every process uses the version within seconds. No request fails because of the change.',
         tags: ['nights'],
         params: ArtifactParams,
         response: {
-          200: json('It is active.', ArtifactSchema),
+          200: json('The artifact, now active.', ArtifactSchema),
           ...problems(...UNWANTED_BODY, 404, 406, 409),
         },
       },

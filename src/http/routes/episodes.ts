@@ -1,4 +1,4 @@
-/** @file What is remembered: read it, correct it, delete it. Every call is the tenant's own. */
+/** @file `/episodes`: lists, reads, labels and deletes the episodes of the caller's tenant. */
 
 import { Type } from 'typebox'
 import type { EpisodeStore } from '#episodes'
@@ -46,7 +46,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       config,
       schema: {
         operationId: 'getEpisode',
-        summary: 'Read an episode with everything that was judged',
+        summary: 'Read an episode with all its judged answers',
         tags: ['episodes'],
         params: EpisodeParams,
         response: { 200: json('The episode.', Episode), ...problems(404, 406) },
@@ -61,8 +61,9 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       config,
       schema: {
         operationId: 'giveFeedback',
-        summary: 'Say whether an answer was right, or what the right one is',
-        description: 'Relabels everything that was judged in the episode. The last word counts.',
+        summary: 'Label an episode: whether its answer is correct, or the correct answer',
+        description:
+          'Relabels every judged answer of the episode. The latest feedback replaces earlier feedback.',
         tags: ['episodes'],
         params: EpisodeParams,
         body: ref(Feedback),
@@ -81,11 +82,11 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
     {
       schema: {
         operationId: 'deleteEpisode',
-        summary: 'Forget an episode',
+        summary: 'Delete an episode',
         tags: ['episodes'],
         params: EpisodeParams,
         response: {
-          204: { ...Type.Null(), description: 'It is gone.' },
+          204: { ...Type.Null(), description: 'The episode is deleted.' },
           ...problems(...UNWANTED_BODY, 404),
         },
       },
@@ -102,9 +103,12 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       config,
       schema: {
         operationId: 'deleteEpisodes',
-        summary: 'Forget every episode of the caller’s tenant',
+        summary: 'Delete every episode of the caller’s tenant',
         tags: ['episodes'],
-        response: { 200: json('They are gone.', DeletedEpisodes), ...problems(...UNWANTED_BODY, 406) },
+        response: {
+          200: json('The episodes are deleted.', DeletedEpisodes),
+          ...problems(...UNWANTED_BODY, 406),
+        },
       },
     },
     async ({ tenantId }) => ({ deleted: await episodes.removeAll(tenantId) }),

@@ -1,14 +1,14 @@
-/** @file `/livez`: the process answers. `/readyz`: everything it needs does, too. */
+/** @file `/livez` reports that the process answers, `/readyz` that all its dependencies do. */
 
 import type { FastifyReply } from 'fastify'
 import { json, problems } from '../responses.ts'
 import { Liveness, Readiness } from '../schemas/health.ts'
 import type { App } from '../type-provider.ts'
 
-/** What the service cannot do without. */
+/** Dependencies without which the service cannot work. */
 export type Dependency = 'database' | 'queue' | 'engine' | 'model'
 
-/** State of every dependency; `detail` is shown to callers, so it must not hold secrets. */
+/** State of every dependency. `detail` is sent to callers, so it must not contain secrets. */
 export type Health = Readonly<Record<Dependency, { readonly ok: boolean; readonly detail?: string }>>
 
 const RETRY_AFTER_SECONDS = 5
@@ -21,15 +21,15 @@ export function healthRoutes(app: App, health: () => Promise<Health>): void {
       config,
       schema: {
         operationId: 'getLiveness',
-        summary: 'Is the process alive?',
+        summary: 'Check that the process is alive',
         tags: ['service'],
-        response: { 200: json('It is.', Liveness), ...problems(406) },
+        response: { 200: json('The process is alive.', Liveness), ...problems(406) },
       },
     },
     async () => ({ status: 'ok' as const }),
   )
 
-  const unready = json('Something is missing, or the server is shutting down.', Readiness)
+  const unready = json('A dependency is unavailable, or the server is shutting down.', Readiness)
   const { 503: problem, ...others } = problems(406)
   app.get(
     '/readyz',
@@ -37,10 +37,10 @@ export function healthRoutes(app: App, health: () => Promise<Health>): void {
       config,
       schema: {
         operationId: 'getReadiness',
-        summary: 'Can it solve problems?',
+        summary: 'Check that the service can solve problems',
         tags: ['service'],
         response: {
-          200: json('Everything is there.', Readiness),
+          200: json('All dependencies are available.', Readiness),
           ...others,
           503: { ...unready, content: { ...unready.content, ...problem?.content } },
         },

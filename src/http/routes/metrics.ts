@@ -1,4 +1,4 @@
-/** @file `GET /metrics`: what scrapers read. */
+/** @file `GET /metrics`: metrics for Prometheus. */
 
 import { problems, text } from '../responses.ts'
 import type { App } from '../type-provider.ts'
@@ -8,17 +8,19 @@ export interface Exposition {
   readonly text: string
 }
 
-/** Scrapers ask for formats of theirs; all of them read this one, so `Accept` is not looked at. */
+/**
+ * Adds the route. It ignores `Accept`: scrapers request various formats, but all of them can read this one.
+ */
 export function metricsRoute(app: App, expose: () => Promise<Exposition>): void {
   app.get(
     '/metrics',
     {
       schema: {
         operationId: 'getMetrics',
-        summary: 'What it does and has done, for Prometheus',
+        summary: 'Read the metrics of the service, for Prometheus',
         tags: ['service'],
         response: {
-          200: text('Metrics in Prometheus text format 0.0.4, whatever was accepted.'),
+          200: text('Metrics in Prometheus text format 0.0.4, regardless of `Accept`.'),
           ...problems(),
         },
       },

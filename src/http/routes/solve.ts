@@ -1,4 +1,4 @@
-/** @file `POST /solve`: one question, answered as JSON or as a stream of what happens on the way. */
+/** @file `POST /solve`: answers one question as JSON or as a stream of events. */
 
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
@@ -18,15 +18,15 @@ const JSON_TYPE = 'application/json'
 const STREAM_TYPE = 'text/event-stream'
 
 const DESCRIPTION = [
-  'With `Accept: text/event-stream` the answer comes as server-sent events: `retrieval`, `draft`, `iteration`, `candidate`, and last `answer` (the body of the JSON answer) or `error` (a problem). A comment every ten seconds keeps the connection open.',
-  'What goes wrong before the first event is answered with a problem and its status. Disconnecting cancels the work.',
+  'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
+  'An error before the first event is answered with a problem and its status. Disconnecting cancels the request.',
 ].join(' ')
 
 const EPISODE_ID = {
-  'x-episode-id': Type.String({ description: 'The episode that was remembered, if any.' }),
+  'x-episode-id': Type.String({ description: 'Id of the stored episode; absent if none was stored.' }),
 }
 
-const solved = json('The best answer found.', Solution, EPISODE_ID)
+const solved = json('The best answer that was found.', Solution, EPISODE_ID)
 
 const schema = {
   operationId: 'solve',
@@ -51,7 +51,7 @@ export function solveRoute(app: App, solver: Solver, limits: Limits): void {
   })
 }
 
-/** Solves while telling; the status is decided when the first event (or heartbeat) goes out. */
+/** Solves and streams the events. The status is fixed once the first event or heartbeat is sent. */
 async function streamSolution(
   reply: FastifyReply,
   { heartbeatMs, stallMs }: Limits,
@@ -81,7 +81,7 @@ async function streamSolution(
   return reply
 }
 
-/** Fires when the connection is gone before the response was complete. */
+/** Returns a signal that is aborted if the connection closes before the response is complete. */
 function disconnectSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController()
   const onClose = () => {

@@ -1,4 +1,4 @@
-/** @file What nights have made, as operators see it. Its bytes never leave the service. */
+/** @file Schemas of artifacts for operators. The bytes of an artifact never leave the service. */
 
 import { type Static, Type } from 'typebox'
 import * as artifacts from '#artifacts'
@@ -9,18 +9,18 @@ import { sameAs } from './same-as.ts'
 
 export const ArtifactKind = OneOf(artifacts.ARTIFACT_KINDS, {
   $id: 'ArtifactKind',
-  description: '`lrm`: the latent reward model; `weaver`: the latent weaver.',
+  description: 'Kind of artifact: `lrm` is the latent reward model, `weaver` the latent weaver.',
 })
 
 export const Metric = sameAs<artifacts.Metric>()(
   Type.Object(
     {
       value: Type.Number(),
-      n: Type.Integer({ minimum: 0, description: 'What it was measured on.' }),
-      low: Type.Optional(Type.Number({ description: 'Of its 95 % interval.' })),
-      high: Type.Optional(Type.Number()),
+      n: Type.Integer({ minimum: 0, description: 'Number of measured items.' }),
+      low: Type.Optional(Type.Number({ description: 'Lower bound of the 95 % interval.' })),
+      high: Type.Optional(Type.Number({ description: 'Upper bound of the 95 % interval.' })),
     },
-    { $id: 'Metric', description: 'A measured figure, and how sure it is.' },
+    { $id: 'Metric', description: 'A measured figure with its uncertainty.' },
   ),
 )
 
@@ -32,12 +32,15 @@ const Features = Type.Unsafe<Record<string, number | string>>(
   Type.Object({}, { additionalProperties: Type.Union([Type.Number(), Type.String()]) }),
 )
 
-export const Version = Type.String({ description: 'Counted by kind and model.', examples: ['lrm-3'] })
+export const Version = Type.String({
+  description: 'Version number, counted per kind and model.',
+  examples: ['lrm-3'],
+})
 
-/** What a verdict gives as its reason; there is none where nothing needs one. */
-export const Reason = Type.Optional(Type.String({ description: 'Why, in words.' }))
+/** Reason of a decision; absent if the decision needs none. */
+export const Reason = Type.Optional(Type.String({ description: 'Reason of the decision, in words.' }))
 
-/** As the store's, but for a reason that is not there. */
+/** Artifact of the store whose `reason` is absent instead of null. */
 type Artifact = Omit<artifacts.Artifact, 'reason'> & { readonly reason?: string }
 
 export const ArtifactSchema = sameAs<Artifact>()(
@@ -46,21 +49,31 @@ export const ArtifactSchema = sameAs<Artifact>()(
       id: Id,
       kind: ref(ArtifactKind),
       version: Version,
-      fingerprint: Type.String({ description: 'Of the model that it belongs to.' }),
+      fingerprint: Type.String({ description: 'Fingerprint of the model that the artifact belongs to.' }),
       sha256: Type.String(),
       bytes: Count,
-      status: OneOf(['candidate', 'promoted', 'rejected'], { description: 'The gate’s word.' }),
-      active: Type.Boolean({ description: 'It serves now.' }),
-      stale: Type.Boolean({ description: 'An episode that it was trained on has been deleted.' }),
+      status: OneOf(['candidate', 'promoted', 'rejected'], {
+        description: 'Decision of the gate; `candidate` until it has decided.',
+      }),
+      active: Type.Boolean({ description: 'Whether this version is in use now.' }),
+      stale: Type.Boolean({
+        description: 'Whether an episode that the artifact was trained on has been deleted.',
+      }),
       createdAt: Type.String({ format: 'date-time' }),
       consolidationId: Id,
       reason: Reason,
       metrics: Metrics,
       baseline: Metrics,
       features: Features,
-      episodes: Type.Integer({ minimum: 0, description: 'Episodes that it was trained on.' }),
+      episodes: Type.Integer({
+        minimum: 0,
+        description: 'Number of episodes that the artifact was trained on.',
+      }),
     },
-    { $id: 'Artifact', description: 'A version of what nights learn.' },
+    {
+      $id: 'Artifact',
+      description: 'A version of the latent reward model or the latent weaver, trained by a consolidation.',
+    },
   ),
 )
 
@@ -73,7 +86,7 @@ export const ArtifactQuery = Type.Object(
   {
     kind: Type.Optional(ref(ArtifactKind)),
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 100, default: 20, description: 'Artifacts at most.' }),
+      Type.Integer({ minimum: 1, maximum: 100, default: 20, description: 'Maximum number of artifacts.' }),
     ),
   },
   closed,

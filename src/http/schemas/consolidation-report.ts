@@ -1,4 +1,4 @@
-/** @file What a night tells about itself when it is over. */
+/** @file Schema of the report of a finished consolidation. */
 
 import { Type } from 'typebox'
 import * as artifacts from '#artifacts'
@@ -13,10 +13,10 @@ const Moment = Type.String({ format: 'date-time' })
 const ConsolidationStep = Type.Object(
   {
     step: Type.String({
-      description: 'Its name, and the kind where each has its own.',
+      description: 'Name of the step, followed by the kind if each kind has its own step.',
       examples: ['train.lrm'],
     }),
-    seconds: { ...Seconds, description: 'From the end of the step before.' },
+    seconds: { ...Seconds, description: 'Time since the end of the previous step.' },
   },
   { $id: 'NightStep' },
 )
@@ -28,20 +28,24 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
       version: Nullable(Version),
       status: Nullable(
         OneOf(['promoted', 'rejected', 'skipped'], {
-          description: 'null: the night failed before the gate’s word was carried out.',
+          description:
+            'Decision of the gate; null if the consolidation failed before the decision took effect.',
         }),
       ),
-      reason: Nullable(Type.String({ description: 'Why, in words.' })),
+      reason: Nullable(Type.String({ description: 'Reason of the decision, in words.' })),
       episodes: Type.Object({
-        remembered: { ...Count, description: 'Of this model, when the night began.' },
-        learnedFrom: Count,
-        leftOut: { ...NumberMap, description: 'How many, by reason.' },
+        remembered: { ...Count, description: 'Episodes of this model when the consolidation began.' },
+        learnedFrom: { ...Count, description: 'Episodes that were trained on.' },
+        leftOut: { ...NumberMap, description: 'Number of excluded episodes, by reason.' },
       }),
-      losses: { ...NumberMap, description: 'Of training, by name.' },
-      metrics: { ...Metrics, description: 'Of the candidate, on questions that it never saw.' },
-      baseline: { ...Metrics, description: 'Of what served before, on the same questions.' },
+      losses: { ...NumberMap, description: 'Training losses, by name.' },
+      metrics: { ...Metrics, description: 'Figures of the candidate, on held-out questions.' },
+      baseline: {
+        ...Metrics,
+        description: 'Figures of the previously active version, on the same questions.',
+      },
     },
-    { $id: 'ReportedArtifact', description: 'What became of one kind, and of what it learned.' },
+    { $id: 'ReportedArtifact', description: 'Training and decision of one kind of artifact.' },
   ),
 )
 
@@ -49,33 +53,34 @@ export const ConsolidationReport = sameAs<artifacts.NightReport>()(
   Type.Object(
     {
       consolidationId: Id,
-      fingerprint: Type.String({ description: 'Of the model that it was for.' }),
+      fingerprint: Type.String({ description: 'Fingerprint of the model that the consolidation was for.' }),
       trigger: OneOf(artifacts.TRIGGERS),
       status: OneOf(['promoted', 'rejected', 'failed']),
-      error: Nullable(Type.String({ description: 'What it failed with.' })),
+      error: Nullable(Type.String({ description: 'Error of a failed consolidation, otherwise null.' })),
       startedAt: Moment,
       endedAt: Moment,
       seconds: Seconds,
-      attempts: { ...Count, description: 'How often a worker began it.' },
+      attempts: { ...Count, description: 'Number of times a worker started the consolidation.' },
       steps: Type.Array(ref(ConsolidationStep)),
       trainerPeakBytes: Nullable(
         Type.Integer({
           minimum: 0,
           format: 'int64',
-          description: 'Most memory of the training process.',
+          description: 'Peak memory of the training process, in bytes; null if there was no such process.',
         }),
       ),
       artifacts: Type.Array(ref(ReportedArtifact)),
       retired: Nullable(
         Type.Integer({
           minimum: 0,
-          description: 'Episodes that stopped steering: there is a better one that is nearly the same.',
+          description:
+            'Number of episodes excluded from retrieval because a better near-duplicate exists; null if the consolidation failed earlier.',
         }),
       ),
     },
-    { $id: 'NightReport', description: 'What a night did, took and decided.' },
+    { $id: 'NightReport', description: 'Steps, durations and decisions of a finished consolidation.' },
   ),
 )
 
-/** In the order in which they are listed. */
+/** Components, in the order in which the contract lists them. */
 export const REPORT_COMPONENTS = [ConsolidationReport, ConsolidationStep, ReportedArtifact] as const

@@ -1,4 +1,4 @@
-/** @file Nights, as operators ask for them and watch them. */
+/** @file Schemas of consolidations for operators: request, ticket, state and list. */
 
 import { Type } from 'typebox'
 import * as artifacts from '#artifacts'
@@ -14,20 +14,20 @@ export const ConsolidationRequest = Type.Object(
       Type.Array(ref(ArtifactKind), {
         minItems: 1,
         uniqueItems: true,
-        description: 'What to train; both unless given.',
+        description: 'Kinds of artifacts to train. Default: both.',
       }),
     ),
     force: Type.Optional(
       Type.Boolean({
         default: false,
-        description: 'Train although few new episodes are there. The gate is never skipped.',
+        description: 'Train even if there are few new episodes. The gate is never skipped.',
       }),
     ),
   },
   {
     ...closed,
     $id: 'ConsolidationRequest',
-    description: 'What to make of what has been learned so far.',
+    description: 'A request to train artifacts from the episodes so far.',
     examples: [{ artifacts: ['weaver', 'lrm'], force: true }],
   },
 )
@@ -35,18 +35,18 @@ export const ConsolidationRequest = Type.Object(
 const ConsolidationStatus = OneOf(['queued', 'running', 'promoted', 'rejected', 'failed'], {
   $id: 'ConsolidationStatus',
   description:
-    '`promoted` when any artifact was, else `rejected`; `failed` on an error only. What served before serves on unless something was promoted.',
+    '`promoted` if any artifact was promoted, otherwise `rejected`; `failed` only after an error. The active versions stay active unless an artifact is promoted.',
 })
 
 export const ConsolidationTicket = Type.Object(
   { id: Id, status: ref(ConsolidationStatus) },
   {
     $id: 'ConsolidationTicket',
-    description: 'The consolidation that was asked for, or that is under way already.',
+    description: 'The requested consolidation, or the one that is already queued or running.',
   },
 )
 
-/** As the store's, but for a reason that is not there. */
+/** Consolidated artifact of the store whose `reason` is absent instead of null. */
 type Consolidated = Omit<artifacts.ConsolidatedArtifact, 'reason'> & { readonly reason?: string }
 
 const ConsolidatedArtifact = sameAs<Consolidated>()(
@@ -55,7 +55,8 @@ const ConsolidatedArtifact = sameAs<Consolidated>()(
       kind: ref(ArtifactKind),
       version: Nullable(Version),
       status: OneOf(['promoted', 'rejected', 'skipped'], {
-        description: '`skipped`: there was nothing to learn from, `reason` says why.',
+        description:
+          'Decision of the gate; `skipped` if there was nothing to train on, with the cause in `reason`.',
       }),
       reason: Reason,
       metrics: Metrics,
@@ -64,13 +65,13 @@ const ConsolidatedArtifact = sameAs<Consolidated>()(
     {
       $id: 'ConsolidatedArtifact',
       description:
-        'What became of one kind; `baseline` are the figures of what was active, on the same questions.',
+        'Result for one kind of artifact; `baseline` holds the figures of the version that was active, on the same questions.',
     },
   ),
 )
 
-type Unasked = 'kinds' | 'force' | 'attempts'
-type ConsolidationView = Omit<artifacts.Consolidation, Unasked | 'artifacts' | 'error'> & {
+type Internal = 'kinds' | 'force' | 'attempts'
+type ConsolidationView = Omit<artifacts.Consolidation, Internal | 'artifacts' | 'error'> & {
   readonly artifacts: readonly Consolidated[]
   readonly error?: string
 }
@@ -79,19 +80,28 @@ export const Consolidation = sameAs<ConsolidationView>()(
   Type.Object(
     {
       id: Id,
-      fingerprint: Type.String({ description: 'Of the model that it is for.' }),
+      fingerprint: Type.String({ description: 'Fingerprint of the model that the consolidation is for.' }),
       status: ref(ConsolidationStatus),
-      progress: Type.Number({ minimum: 0, maximum: 1, description: 'Share that is done.' }),
-      step: Nullable(Type.String({ description: 'The step in hand, or the last one.', examples: ['train'] })),
+      progress: Type.Number({ minimum: 0, maximum: 1, description: 'Completed share.' }),
+      step: Nullable(
+        Type.String({
+          description: 'Current step, or the last step once the consolidation has ended.',
+          examples: ['train'],
+        }),
+      ),
       trigger: OneOf(artifacts.TRIGGERS),
       createdAt: Type.String({ format: 'date-time' }),
       startedAt: Nullable(Type.String({ format: 'date-time' })),
       finishedAt: Nullable(Type.String({ format: 'date-time' })),
-      episodes: { ...Count, description: 'Episodes that it looked at.' },
+      episodes: { ...Count, description: 'Number of episodes that were examined.' },
       artifacts: Type.Array(ref(ConsolidatedArtifact)),
-      error: Type.Optional(Type.String({ description: 'What it failed with.' })),
+      error: Type.Optional(Type.String({ description: 'Error of a failed consolidation.' })),
     },
-    { $id: 'Consolidation', description: 'A night, or what was asked for by hand.' },
+    {
+      $id: 'Consolidation',
+      description:
+        'One consolidation: it trains artifacts from episodes and promotes those that pass the gate.',
+    },
   ),
 )
 
@@ -103,7 +113,12 @@ export const ConsolidationList = Type.Object(
 export const ConsolidationQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 100, default: 20, description: 'Consolidations at most.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        default: 20,
+        description: 'Maximum number of consolidations.',
+      }),
     ),
   },
   closed,
@@ -114,7 +129,7 @@ export const ConsolidationParams = Type.Object(
   { ...closed, ...missing('CONSOLIDATION_NOT_FOUND') },
 )
 
-/** In the order in which they are listed. */
+/** Components, in the order in which the contract lists them. */
 export const CONSOLIDATION_COMPONENTS = [
   ConsolidationRequest,
   ConsolidationTicket,

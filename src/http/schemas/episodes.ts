@@ -1,4 +1,4 @@
-/** @file What is remembered, as callers see it. Latents and embeddings never leave the service. */
+/** @file Schemas of episodes for callers. Latents and embeddings never leave the service. */
 
 import { Type } from 'typebox'
 import type * as episodes from '#episodes'
@@ -9,12 +9,12 @@ import { sameAs } from './same-as.ts'
 
 export const LabelSource = OneOf(['feedback', 'reference', 'majority', 'self'], {
   $id: 'LabelSource',
-  description: 'Where a label comes from, most trusted first.',
+  description: 'Source of a label, most trusted first.',
 })
 
 const MaybeLabelSource = Type.Union([ref(LabelSource), Type.Null()])
 
-const Label = Nullable(Type.Boolean({ description: 'Correct or not; null while nobody knows.' }))
+const Label = Nullable(Type.Boolean({ description: 'Whether the answer is correct; null while unknown.' }))
 
 const summary = {
   id: Id,
@@ -26,9 +26,11 @@ const summary = {
   reward: Reward,
   baseReward: Nullable(Reward),
   iterations: Count,
-  admitted: Type.Boolean({ description: 'Good enough to be retrieved and learned from.' }),
+  admitted: Type.Boolean({
+    description: 'Whether the episode is good enough to be retrieved and trained on.',
+  }),
   status: OneOf(['pending', 'indexed'], {
-    description: '`indexed` once the worker has labelled it.',
+    description: '`indexed` once the worker has labelled the episode.',
   }),
   label: Label,
   labelSource: MaybeLabelSource,
@@ -37,7 +39,7 @@ const summary = {
 export const EpisodeSummary = sameAs<episodes.EpisodeSummary>()(
   Type.Object(summary, {
     $id: 'EpisodeSummary',
-    description: 'One solved request, in short.',
+    description: 'Summary of one solved request.',
   }),
 )
 
@@ -50,11 +52,11 @@ export const EpisodeCandidate = sameAs<episodes.StoredCandidate>()(
       answer: Nullable(Type.String()),
       reward: Reward,
       rewardTerms: NumberMap,
-      chosen: Type.Boolean({ description: 'The candidate that was returned.' }),
+      chosen: Type.Boolean({ description: 'Whether this candidate was returned.' }),
       label: Label,
       labelSource: MaybeLabelSource,
     },
-    { $id: 'EpisodeCandidate', description: 'An answer that was judged, with its label.' },
+    { $id: 'EpisodeCandidate', description: 'A judged answer with its label.' },
   ),
 )
 
@@ -71,7 +73,7 @@ export const Episode = sameAs<episodes.EpisodeDetail>()(
       seed: Seed,
       candidates: Type.Array(ref(EpisodeCandidate)),
     },
-    { $id: 'Episode', description: 'One solved request with everything that was judged on the way.' },
+    { $id: 'Episode', description: 'One solved request with all its judged answers.' },
   ),
 )
 
@@ -80,7 +82,7 @@ export const EpisodePage = sameAs<episodes.EpisodePage>()(
     {
       episodes: Type.Array(ref(EpisodeSummary)),
       nextCursor: Nullable(
-        Type.String({ description: 'Pass it as `cursor` for the next page; null on the last.' }),
+        Type.String({ description: 'Value of `cursor` for the next page; null on the last page.' }),
       ),
     },
     { $id: 'EpisodePage', description: 'Episodes, newest first.' },
@@ -91,17 +93,17 @@ export const Feedback = sameAs<episodes.Feedback>()(
   Type.Union(
     [
       Type.Object(
-        { correct: Type.Boolean({ description: 'Whether the returned answer was right.' }) },
+        { correct: Type.Boolean({ description: 'Whether the returned answer is correct.' }) },
         { ...closed, title: 'CorrectnessFeedback' },
       ),
       Type.Object(
-        { answer: Text({ minLength: 1, maxLength: 1024, description: 'The right answer.' }) },
+        { answer: Text({ minLength: 1, maxLength: 1024, description: 'The correct answer.' }) },
         { ...closed, title: 'AnswerFeedback' },
       ),
     ],
     {
       $id: 'Feedback',
-      description: 'A caller’s word on an episode: it outranks every other label.',
+      description: 'Feedback of a caller on an episode. It outranks every other label.',
       examples: [{ correct: true }],
     },
   ),
@@ -110,10 +112,15 @@ export const Feedback = sameAs<episodes.Feedback>()(
 export const EpisodeQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 100, default: 20, description: 'Episodes of a page at most.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 100,
+        default: 20,
+        description: 'Maximum number of episodes on a page.',
+      }),
     ),
     cursor: Type.Optional(
-      Text({ minLength: 1, maxLength: 512, description: '`nextCursor` of the page before.' }),
+      Text({ minLength: 1, maxLength: 512, description: '`nextCursor` of the previous page.' }),
     ),
   },
   closed,
@@ -122,6 +129,6 @@ export const EpisodeQuery = Type.Object(
 export const EpisodeParams = Type.Object({ id: Id }, { ...closed, ...missing('EPISODE_NOT_FOUND') })
 
 export const DeletedEpisodes = Type.Object(
-  { deleted: Type.Integer({ minimum: 0, description: 'How many episodes there were.' }) },
+  { deleted: Type.Integer({ minimum: 0, description: 'Number of deleted episodes.' }) },
   { $id: 'DeletedEpisodes' },
 )

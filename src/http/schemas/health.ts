@@ -1,4 +1,4 @@
-/** @file Whether the process lives, and whether it can work. */
+/** @file Schemas of liveness and readiness. */
 
 import { Type } from 'typebox'
 import { OneOf } from './primitives.ts'
@@ -20,7 +20,7 @@ export const Readiness = Type.Object(
   },
   {
     $id: 'Readiness',
-    description: 'Each dependency by name; `ready` when all are.',
+    description: 'State of each dependency; `ready` if all are ok.',
     examples: [
       {
         status: 'ready',

@@ -1,4 +1,4 @@
-/** @file The components of the contract, in the order they are listed. */
+/** @file Lists the components of the contract, in the order in which it shows them. */
 
 import { ArtifactKind, ArtifactList, ArtifactSchema, Metric } from './artifacts.ts'
 import { REPORT_COMPONENTS } from './consolidation-report.ts'

@@ -1,9 +1,9 @@
-/** @file What is said of an id in a path that names nothing. */
+/** @file Error codes of ids in paths that name no resource. */
 
 import type { TSchema } from 'typebox'
 import type { ErrorCode } from '#errors'
 
-/** Codes of an id that names nothing, and what it should have been. */
+/** Codes of an unknown id, with the expected resource. */
 const EXPECTED = {
   EPISODE_NOT_FOUND: 'an episode',
   ARTIFACT_NOT_FOUND: 'an artifact',
@@ -12,16 +12,16 @@ const EXPECTED = {
 
 type MissingCode = keyof typeof EXPECTED
 
-/** For the schema of path parameters: the code of a path that breaks it. */
+/** Returns schema options that attach the code to report if the path parameters break the schema. */
 export function missing(code: MissingCode) {
   return { 'x-missing': code } as const
 }
 
-/** What `missing` put into a schema. */
+/** Returns the code that `missing` attached to a schema. */
 export function missingOf(schema: TSchema): { readonly code: MissingCode; readonly expected: string } {
   const rules: Record<string, unknown> = { ...schema }
   const code = rules['x-missing'] as MissingCode
   if (!Object.hasOwn(EXPECTED, code))
-    throw new Error('internal: path parameters: expected a code for ids that name nothing')
+    throw new Error('internal: path parameters: expected a schema with a code for unknown ids, got none')
   return { code, expected: EXPECTED[code] }
 }

@@ -1,29 +1,33 @@
-/** @file Small schemas that the others are made of. */
+/** @file Small schemas that the other schemas are built from. */
 
 import { type Static, type TSchema, type TSchemaOptions, type TStringOptions, Type } from 'typebox'
 
 /**
- * Text from people: no control characters but tab and line breaks. Ranges instead of `\p{Cc}`, so that validators of
- * other languages can use it; lone surrogates, which most cannot even name, are found by the validator.
+ * Pattern of text without control characters except tab and line breaks. Uses ranges instead of `\p{Cc}`, so
+ * that validators of other languages can use it. The validator itself finds lone surrogates, which most
+ * patterns cannot name.
  */
 export const TEXT_PATTERN = '^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$'
 
-/** Lengths count code points, as JSON Schema says. */
+/** Returns the schema of a text without control characters. Lengths count code points, as in JSON Schema. */
 export const Text = (options: TStringOptions & { minLength: number; maxLength: number }) =>
   Type.String({ ...options, pattern: TEXT_PATTERN })
 
-/** Names an episode, a solution or a request; callers must not read anything into it. */
+/** Opaque id of an episode, a solution or another resource. */
 export const Id = Type.String({
   pattern: '^[0-9A-Za-z_-]{1,64}$',
   examples: ['73b8254a-65fc-4219-bb51-b5cf4dd8e331'],
 })
 
-/** One of a closed set of words. */
+/** Returns the schema of a closed set of words. */
 export function OneOf<const Words extends readonly string[]>(words: Words, options: TSchemaOptions = {}) {
   return Type.Unsafe<Words[number]>({ type: 'string', enum: [...words], ...options })
 }
 
-/** The schema or null, as a list of types: serialisers need no trial and error, as they would with `anyOf`. */
+/**
+ * Returns the schema with null allowed. It lists the types, since serialisers would have to try each branch
+ * of an `anyOf`.
+ */
 export function Nullable<T extends TSchema>(schema: T) {
   const rules = Object.fromEntries<unknown>(Object.entries(schema))
   const words = rules['enum']
@@ -34,10 +38,10 @@ export function Nullable<T extends TSchema>(schema: T) {
   })
 }
 
-/** A reward or one of its terms: 0 is perfect. */
+/** Reward or one of its terms; 0 is perfect. */
 export const Reward = Type.Number({ minimum: -1, maximum: 0 })
 
-/** Whole numbers that need 53 bits: generated clients must not put them into an int32. */
+/** Whole number of up to 53 bits; `int64` keeps generated clients from using an int32. */
 export const Seed = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, format: 'int64' })
 
 export const Count = Type.Integer({ minimum: 0 })
@@ -49,5 +53,5 @@ export const NumberMap = Type.Unsafe<Record<string, number>>(
   Type.Object({}, { additionalProperties: Type.Number() }),
 )
 
-/** Objects from callers: an unknown field is a fault, not noise. */
+/** Options of objects that callers send: an unknown field is a fault. */
 export const closed = { additionalProperties: false } as const

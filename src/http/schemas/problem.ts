@@ -1,10 +1,10 @@
-/** @file Errors as they cross the wire: RFC 9457. */
+/** @file Schema of error responses (RFC 9457). */
 
 import { Type } from 'typebox'
 
 const Fault = Type.Object({
   pointer: Type.String({
-    description: 'JSON pointer to what is wrong: into the body, or to a query parameter by its name.',
+    description: 'JSON pointer to the fault: into the body, or `/` and the name of a query parameter.',
   }),
   detail: Type.String(),
 })
@@ -14,14 +14,20 @@ export const Problem = Type.Object(
     type: Type.String({ description: 'URN of the problem type; docs/errors.md lists them.' }),
     title: Type.String(),
     status: Type.Integer({ minimum: 400, maximum: 599 }),
-    code: Type.String({ description: 'The same, short and stable: what programs should switch on.' }),
-    detail: Type.Optional(Type.String({ description: 'What was wrong this time; never given with a 5xx.' })),
-    instance: Type.String({ description: 'Id of the request, as in `x-request-id` and in the logs.' }),
+    code: Type.String({
+      description: 'Short, stable code of the problem type. Programs should switch on this field.',
+    }),
+    detail: Type.Optional(
+      Type.String({ description: 'Explanation of this occurrence; absent in every 5xx.' }),
+    ),
+    instance: Type.String({
+      description: 'Id of the request, as in the `x-request-id` header and in the logs.',
+    }),
     errors: Type.Optional(Type.Array(Fault)),
   },
   {
     $id: 'Problem',
-    description: 'What went wrong (RFC 9457).',
+    description: 'An error response (RFC 9457).',
     examples: [
       {
         type: 'urn:circadian:problem:request-invalid',

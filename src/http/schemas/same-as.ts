@@ -1,4 +1,4 @@
-/** @file Keeps schemas and the rooms' interfaces the same, at compile time. */
+/** @file Checks at compile time that a schema and an interface have the same fields. */
 
 import type { Static, TSchema } from 'typebox'
 
@@ -15,8 +15,8 @@ type Same<A, B> =
     : 'the schema and the interface differ'
 
 /**
- * Returns the schema as it is. It compiles only while the schema's static type and `Domain` have the same fields with
- * the same types, optional ones included: neither can gain or lose a field alone.
+ * Returns the schema unchanged. Compiles only if the static type of the schema and `Domain` have the same
+ * fields with the same types, optional fields included, so that neither can gain or lose a field alone.
  */
 export function sameAs<Domain>() {
   return <S extends TSchema>(schema: S & Same<Plain<Static<S>>, Plain<Domain>>): S => schema

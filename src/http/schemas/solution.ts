@@ -1,4 +1,4 @@
-/** @file What `POST /solve` answers, and what it says on the way. */
+/** @file Schemas of the response and the events of `POST /solve`. */
 
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as solving from '#solving'
@@ -8,7 +8,7 @@ import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 import { Strategy } from './solve.ts'
 
-const Answer = Nullable(Type.String({ description: 'The extracted answer; null when there is none.' }))
+const Answer = Nullable(Type.String({ description: 'The extracted answer; null if there is none.' }))
 
 const Similarity = Type.Number({ minimum: -1, maximum: 1 })
 
@@ -16,9 +16,13 @@ export const RetrievedEpisode = Type.Object(
   {
     episodeId: Id,
     similarity: Similarity,
-    weight: Type.Number({ minimum: 0, maximum: 1, description: 'Its share of what memory adds.' }),
+    weight: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      description: 'Share of this episode in the start of the search.',
+    }),
   },
-  { $id: 'RetrievedEpisode', description: 'A remembered episode that the search started from.' },
+  { $id: 'RetrievedEpisode', description: 'A similar episode that the search started from.' },
 )
 
 export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
@@ -30,11 +34,11 @@ export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
       rewardTerms: NumberMap,
       tokens: Count,
     },
-    { $id: 'SolutionCandidate', description: 'An answer that was judged.' },
+    { $id: 'SolutionCandidate', description: 'A judged answer.' },
   ),
 )
 
-/** What the bundled model answers to the example of SolveRequest. */
+/** Response of the bundled model to the example of SolveRequest. */
 const EXAMPLE = {
   id: '73b8254a-65fc-4219-bb51-b5cf4dd8e331',
   episodeId: '73b8254a-65fc-4219-bb51-b5cf4dd8e331',
@@ -73,20 +77,20 @@ export const Solution = sameAs<solving.Solution>()(
   Type.Object(
     {
       id: Id,
-      episodeId: { ...Nullable(Id), description: 'null when nothing was kept.' },
+      episodeId: { ...Nullable(Id), description: 'Id of the stored episode; null if none was stored.' },
       answer: Answer,
-      reasoning: Type.String({ description: 'The whole text that the answer comes from.' }),
+      reasoning: Type.String({ description: 'The whole text that contains the answer.' }),
       reward: Reward,
       confidence: Nullable(
         Type.Number({
           minimum: 0,
           maximum: 1,
           description:
-            'Calibrated probability that the answer is right; null while there is no latent reward model.',
+            'Calibrated probability that the answer is correct; null while there is no latent reward model.',
         }),
       ),
       stopped: OneOf(['reward', 'maxIterations', 'maxNewTokens', 'maxMs', 'noImprovement', 'single'], {
-        description: 'Why the search ended; `single`: there was nothing to optimise.',
+        description: 'Reason why the search ended; `single` if there was nothing to optimise.',
       }),
       strategy: ref(Strategy),
       base: Nullable(
@@ -94,21 +98,22 @@ export const Solution = sameAs<solving.Solution>()(
           { answer: Answer, reward: Reward },
           {
             title: 'BaseAnswer',
-            description: 'The draft; `reward` of the answer is never below its reward.',
+            description: 'The draft. The reward of the answer is never below the reward of the draft.',
           },
         ),
       ),
       improved: Type.Boolean({
-        description: 'The answer is judged better than the draft; false where none was finished.',
+        description: 'Whether the answer is judged better than the draft; false if no draft was finished.',
       }),
-      iterations: Type.Integer({ minimum: 0, description: 'Updates of the latents.' }),
-      evaluations: Type.Integer({ minimum: 0, description: 'New answers judged after the draft.' }),
+      iterations: Type.Integer({ minimum: 0, description: 'Number of updates of the latents.' }),
+      evaluations: Type.Integer({ minimum: 0, description: 'Number of new answers judged after the draft.' }),
       rewardHistory: Type.Array(Reward),
       retrieved: Type.Array(ref(RetrievedEpisode)),
       model: Type.Object({
         id: Type.String(),
         fingerprint: Type.String({
-          description: 'Latents never move between models of different fingerprints.',
+          description:
+            'Fingerprint of the model. Latents are never shared between models of different fingerprints.',
         }),
         weaverVersion: Nullable(Type.String()),
         lrmVersion: Nullable(Type.String()),
@@ -116,12 +121,12 @@ export const Solution = sameAs<solving.Solution>()(
       seed: Seed,
       usage: Type.Object({
         promptTokens: Count,
-        completionTokens: Type.Integer({ minimum: 0, description: 'Tokens of the answer returned.' }),
+        completionTokens: Type.Integer({ minimum: 0, description: 'Tokens of the returned answer.' }),
         generatedTokens: Type.Integer({
           minimum: 0,
-          description: 'Every token decoded for drafts, regenerations and samples.',
+          description: 'Tokens decoded for drafts, regenerations and samples.',
         }),
-        rewardTokens: Type.Integer({ minimum: 0, description: 'Tokens read to judge.' }),
+        rewardTokens: Type.Integer({ minimum: 0, description: 'Tokens read for judging.' }),
       }),
       timings: Type.Object({
         queueMs: Milliseconds,
@@ -132,10 +137,10 @@ export const Solution = sameAs<solving.Solution>()(
         totalMs: Milliseconds,
       }),
       degraded: Type.Array(OneOf(['retrieval', 'weaver', 'learning', 'lrm']), {
-        description: 'What was missing while the answer was made.',
+        description: 'Parts that were unavailable while the request was solved.',
       }),
       candidates: Type.Optional(
-        Type.Array(ref(SolutionCandidate), { description: 'With `explain`: everything that was judged.' }),
+        Type.Array(ref(SolutionCandidate), { description: 'With `explain`: all judged answers.' }),
       ),
       latents: Type.Optional(
         Type.Array(Type.Object({ step: Count, x: Type.Number(), y: Type.Number(), reward: Reward }), {
@@ -143,17 +148,21 @@ export const Solution = sameAs<solving.Solution>()(
         }),
       ),
     },
-    { $id: 'Solution', description: 'The best answer found, and what it took.', examples: [EXAMPLE] },
+    {
+      $id: 'Solution',
+      description: 'The best answer that was found, with the cost of the search.',
+      examples: [EXAMPLE],
+    },
   ),
 )
 
-/** The solver's events, and how a stream ends. */
+/** Events of the solver, and the two events that end a stream. */
 type StreamEvent =
   | solving.SolveEvent
   | { readonly event: 'answer'; readonly data: solving.Solution }
   | { readonly event: 'error'; readonly data: Static<typeof Problem> }
 
-/** The events of a stream by their name, in the order in which they come. */
+/** Schemas of the events of a stream, in the order in which they are sent. */
 export const EVENTS = [
   frame('retrieval', Type.Object({ retrieved: Type.Array(ref(RetrievedEpisode)) })),
   frame('draft', Type.Object({ answer: Answer, reasoning: Type.String(), reward: Reward })),
@@ -169,7 +178,7 @@ export const SolveEvent = sameAs<StreamEvent>()(
   Type.Union([ref(retrieval), ref(draft), ref(iteration), ref(candidate), ref(answer), ref(error)], {
     $id: 'SolveEvent',
     description:
-      'One server-sent event: `event` is its name, `data` the JSON of its data line. The last one is `answer` or `error`; comments are heartbeats.',
+      'One server-sent event: `event` is its name, `data` the JSON of its data line. The last event is `answer` or `error`. Comments are heartbeats.',
   }),
 )
 

@@ -1,4 +1,4 @@
-/** @file What `POST /solve` takes. */
+/** @file Schema of the body of `POST /solve`. */
 
 import { Type } from 'typebox'
 import type * as solving from '#solving'
@@ -7,22 +7,25 @@ import { closed, OneOf, Seed, Text } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 
-/** What a request gets that says nothing; everything else falls to the model profile. */
+/** Defaults of a request. The defaults of all other fields come from the model profile. */
 export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } as const
 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'How to look for a better answer: `greedy` drafts once; `latentseek` optimises the draft’s latents; `majority` samples and votes; `lto` samples and draws one by the latent reward model’s confidence in each (before one is trained: by the verifier’s, and `degraded` says `lrm`); `auto` remembers similar episodes, then refines (the default of a request).',
+    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `auto`, the default, retrieves similar episodes, then refines.',
 })
 
-/** Weights left out are the profile's, so only all three can add up to nothing here. */
+/**
+ * Matches weights that are all 0. Omitted weights come from the profile, so only all three together can sum
+ * to 0.
+ */
 const ALL_ZERO = {
   properties: { verifier: { const: 0 }, lrm: { const: 0 }, format: { const: 0 } },
   required: ['verifier', 'lrm', 'format'],
 }
 
-/** A `solving.SolveRequest` as callers write it: no tenant, and defaults may be left out. */
+/** `solving.SolveRequest` as callers send it: without a tenant, and with defaults optional. */
 type Body = Omit<solving.SolveRequest, 'tenantId' | keyof typeof SOLVE_DEFAULTS> &
   Partial<Pick<solving.SolveRequest, keyof typeof SOLVE_DEFAULTS>>
 
@@ -33,33 +36,45 @@ export const SolveRequest = sameAs<Body>()(
         minLength: 1,
         maxLength: 16_384,
         description:
-          'What to solve. No control characters but tab and line breaks. Must fit the model’s context with its prompt.',
+          'The problem to solve, without control characters except tab and line breaks. Must fit the context of the model together with the prompt.',
       }),
       strategy: Type.Optional(ref(Strategy)),
       samples: Type.Optional(
         Type.Integer({
           minimum: 1,
           maximum: 64,
-          description: 'N of `majority` and `lto`. Default: the model profile’s.',
+          description: 'Number of samples of `majority` and `lto`. Default: from the model profile.',
         }),
       ),
       budget: Type.Optional(
         Type.Object(
           {
             maxIterations: Type.Optional(
-              Type.Integer({ minimum: 0, maximum: 256, description: 'Updates of the latents.' }),
+              Type.Integer({
+                minimum: 0,
+                maximum: 256,
+                description: 'Maximum number of updates of the latents.',
+              }),
             ),
             maxNewTokens: Type.Optional(
-              Type.Integer({ minimum: 1, maximum: 32_768, description: 'Tokens of one answer.' }),
+              Type.Integer({
+                minimum: 1,
+                maximum: 32_768,
+                description: 'Maximum number of tokens of one answer.',
+              }),
             ),
             maxMs: Type.Optional(
-              Type.Integer({ minimum: 1, maximum: 600_000, description: 'Milliseconds, queueing included.' }),
+              Type.Integer({
+                minimum: 1,
+                maximum: 600_000,
+                description: 'Maximum time, in ms, including the time in the queue.',
+              }),
             ),
           },
           {
             ...closed,
             description:
-              'Hard limits; when one is reached, the best answer so far is returned. Default: the profile’s.',
+              'Hard limits. When one is reached, the best answer so far is returned. Default: from the model profile.',
           },
         ),
       ),
@@ -72,14 +87,14 @@ export const SolveRequest = sameAs<Body>()(
                   Type.Integer({
                     minimum: 0,
                     maximum: 64,
-                    description: 'How many episodes to remember at most.',
+                    description: 'Maximum number of episodes to retrieve.',
                   }),
                 ),
                 minSimilarity: Type.Optional(
                   Type.Number({
                     minimum: -1,
                     maximum: 1,
-                    description: 'Cosine similarity below which one is no help.',
+                    description: 'Cosine similarity below which an episode is not used.',
                   }),
                 ),
               },
@@ -88,27 +103,29 @@ export const SolveRequest = sameAs<Body>()(
             Type.Literal(false),
           ],
           {
-            description: 'Episodic memory, acts in `auto`; `false` switches it off. Default: the profile’s.',
+            description:
+              'Options of retrieval, used by `auto`; `false` switches retrieval off. Default: from the model profile.',
           },
         ),
       ),
       weaver: Type.Optional(
         Type.Boolean({
           default: true,
-          description: 'Use the active latent weaver, if there is one; acts in `auto`.',
+          description: 'Whether to use the active latent weaver, if there is one. Used by `auto`.',
         }),
       ),
       reward: Type.Optional(
         Type.Object(
           {
-            verifier: Type.Optional(Weight('Weight of the model’s own verdict.')),
+            verifier: Type.Optional(Weight('Weight of the model’s own verdict on the answer.')),
             lrm: Type.Optional(Weight('Weight of the latent reward model.')),
             format: Type.Optional(Weight('Weight of the format rules.')),
           },
           {
             ...closed,
             not: ALL_ZERO,
-            description: 'Weights of the reward, normalised; not all 0. Default: the profile’s.',
+            description:
+              'Weights of the terms of the reward, normalised; not all 0. Default: from the model profile.',
           },
         ),
       ),
@@ -117,24 +134,24 @@ export const SolveRequest = sameAs<Body>()(
           minLength: 1,
           maxLength: 1024,
           description:
-            'A known answer: becomes the episode’s label. Never shown to the model, never used to choose the answer.',
+            'A known answer, stored as the label of the episode. It is never shown to the model and never used to choose the answer.',
         }),
       ),
       learn: Type.Optional(
         Type.Boolean({
           default: SOLVE_DEFAULTS.learn,
-          description: '`false`: nothing of this request is kept.',
+          description: 'Whether to store the request as an episode. If `false`, nothing is stored.',
         }),
       ),
       seed: Type.Optional({
         ...Seed,
         description:
-          'Same seed, versions and memory on CPU: same tokens. Default: random, and echoed in the answer.',
+          'Seed of the random numbers. On the CPU, the same seed, versions and episodes give the same tokens. Default: a random seed, returned in the response.',
       }),
       explain: Type.Optional(
         Type.Boolean({
           default: SOLVE_DEFAULTS.explain,
-          description: 'Adds `candidates` and `latents` to the answer.',
+          description: 'Whether to add `candidates` and `latents` to the response.',
         }),
       ),
     },
