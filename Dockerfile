@@ -1,11 +1,11 @@
-# Circadian. `docker build .` makes the CPU image, `docker build --target gpu .` the one for NVIDIA GPUs (docs/gpu.md).
-# The images hold production dependencies and sources; Node strips the types at start.
+# Circadian. `docker build .` builds the CPU image, `docker build --target gpu .` the image for NVIDIA GPUs
+# (docs/gpu.md). The images contain production dependencies and sources. Node strips the types at start.
 
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts \
-  # onnxruntime-node ships every platform's binary; keep this one's.
+  # onnxruntime-node contains binaries of every platform. Keep only those of this platform.
   && find node_modules/onnxruntime-node/bin/napi-v6 -mindepth 1 -maxdepth 1 -type d ! -name linux -exec rm -rf {} + \
   && npm cache clean --force
 
@@ -16,21 +16,24 @@ COPY src ./src
 COPY migrations ./migrations
 COPY models/order-of-operations ./models/order-of-operations
 
-# The CUDA provider is too large for the npm package: its own install script fetches it from NuGet, the version that fits.
+# The CUDA provider is too large for the npm package. The install script of onnxruntime-node downloads the
+# matching version from NuGet.
 FROM dependencies AS cuda-provider
 RUN ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/install.js \
   && rm -f node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_tensorrt.so
 
-# Not built yet, and not yet run on a GPU. CUDA 13 and cuDNN 9, as ONNX Runtime 1.30 is believed to be built with; the check
-# below names what is missing if it is not. The host needs a driver >= 580 and the NVIDIA container toolkit.
+# Neither built nor run on a GPU so far. ONNX Runtime 1.30 is assumed to be built with CUDA 13 and cuDNN 9;
+# otherwise the check below names the missing libraries. The host needs a driver >= 580 and the NVIDIA
+# container toolkit.
 FROM nvidia/cuda:13.1.1-cudnn-runtime-ubuntu24.04 AS gpu
-# `cuda`, not `auto`: a GPU image without a GPU should say so and stop.
+# `cuda` instead of `auto`: without a GPU, the GPU image must stop with an error.
 ENV HOST=0.0.0.0 PORT=8080 DATA_DIR=/data EXECUTION_PROVIDER=cuda
 WORKDIR /app
 COPY --from=dependencies /usr/local/bin/node /usr/local/bin/node
 COPY --from=cuda-provider /app/node_modules ./node_modules
 COPY --from=sources /app ./
-# Fails the build when a library that the provider links against is not in the image. libcuda comes with the host's driver.
+# Fails the build if a library that the provider links against is not in the image. libcuda belongs to the
+# driver of the host.
 RUN set -eu; \
   provider=node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime_providers_cuda.so; \
   test -f "$provider"; \
@@ -57,5 +60,5 @@ VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:'+process.env.PORT+'/livez').then((r)=>process.exit(r.ok?0:1),()=>process.exit(1))"]
-# Not `npm start`: npm would swallow the signals.
+# `node` instead of `npm start`, because npm does not forward signals.
 CMD ["node", "src/main.ts"]
