@@ -1,4 +1,7 @@
-/** @file The schema of the environment, .env.example and docs/configuration.md say the same; nobody else reads it. */
+/**
+ * @file The environment schema, .env.example and docs/configuration.md agree; only main.ts and worker.ts
+ * read it.
+ */
 
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,19 +27,19 @@ test('docs/configuration.md has a row for each variable: name, default, meaning'
   )
 })
 
-test('.env.example has each variable, switched off, with its default', () => {
+test('.env.example has each variable, commented out, with its default', () => {
   const entries = [...read('.env.example').matchAll(/^# (.*)\n# ([A-Z_]+)=(.*)$/gm)]
   expect(entries.map(([, description, name, value]) => ({ name, value, description }))).toEqual(variables)
 })
 
-test('the defaults of .env.example are the defaults', () => {
+test('the values in .env.example are the defaults', () => {
   const uncommented = Object.fromEntries(
     [...read('.env.example').matchAll(/^# ([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name ?? '', value]),
   )
   expect(loadConfig(uncommented)).toEqual(loadConfig({}))
 })
 
-test('only the composition roots touch process.env', () => {
+test('only main.ts and worker.ts read process.env', () => {
   const roots = new Set(['src/main.ts', 'src/worker.ts'])
   const readers = globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => /process\.env\b/.test(read(path)))
   expect(readers.filter((path) => !roots.has(path))).toEqual([])

@@ -1,4 +1,4 @@
-/** @file docs/errors.md names every error code once, with what the code says of it. */
+/** @file docs/errors.md lists every error code once, with the status and title in the code. */
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,11 +21,11 @@ const rows = document
   )
   .map(([code = '', ...cells]) => ({ code: code.replaceAll('`', ''), cells }))
 
-test('every code is documented once, and no other', () => {
+test('every code is documented exactly once', () => {
   expect(rows.map(({ code }) => code).sort()).toEqual([...ERROR_CODES].sort())
 })
 
-test('codes that callers meet are documented with their status and title', () => {
+test('codes that callers receive are documented with their status and title', () => {
   const overHttp = rows.filter(({ cells }) => cells.length === 3)
   expect(Object.fromEntries(overHttp.map(({ code, cells }) => [code, cells.slice(0, 2)]))).toEqual(
     Object.fromEntries(
@@ -34,13 +34,13 @@ test('codes that callers meet are documented with their status and title', () =>
   )
 })
 
-test('the other codes answer as INTERNAL', () => {
+test('the other codes are answered as INTERNAL', () => {
   const inside = rows.filter(({ cells }) => cells.length === 2)
   expect(inside.length + Object.keys(TITLES).length).toBe(ERROR_CODES.length)
   for (const { code } of inside) expect(STATUS[code as keyof typeof STATUS]).toBe(500)
 })
 
-test('the limits that it tells are the limits', () => {
+test('the documented limits match the code', () => {
   expect(document).toContain(`${DEFAULT_LIMITS.bodyBytes / 1024} KiB hold the longest question`)
   expect(document).toContain(`${DEFAULT_LIMITS.headerBytes / 1024} KiB hold the request line`)
   expect(document).toContain(

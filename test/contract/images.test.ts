@@ -12,7 +12,7 @@ interface Instruction {
   readonly words: readonly string[]
 }
 
-/** Instructions of the Dockerfile, continued lines joined, comments dropped. */
+/** Returns the instructions of the Dockerfile, with continued lines joined and without comments. */
 function instructions(): Instruction[] {
   return read('Dockerfile')
     .split('\n')
@@ -33,7 +33,7 @@ const stages = all.flatMap(({ keyword, words }) =>
 )
 
 describe('the Dockerfile', () => {
-  test('copies files that exist and that the build context holds', () => {
+  test('copies existing files that are in the build context', () => {
     const ignored = read('.dockerignore').split('\n').filter(Boolean)
     const copied = all
       .filter(({ keyword, words }) => keyword === 'COPY' && !words[0]!.startsWith('--from'))
@@ -46,7 +46,7 @@ describe('the Dockerfile', () => {
     }
   })
 
-  test('copies from stages that come before', () => {
+  test('copies only from earlier stages', () => {
     for (const [index, { keyword, words }] of all.entries()) {
       const from = keyword === 'COPY' ? /^--from=(.+)/.exec(words[0]!)?.[1] : undefined
       if (from === undefined) continue
@@ -55,13 +55,13 @@ describe('the Dockerfile', () => {
     }
   })
 
-  test('ends with the CPU image: what a plain build makes', () => {
+  test('ends with the CPU image, the default of a build', () => {
     const last = all.findLast(({ keyword }) => keyword === 'FROM')
     expect(last!.words).toEqual([expect.stringMatching(/^node:24-/)])
     expect(stages).toContain('gpu')
   })
 
-  test('installs the CUDA provider by a script and a switch that onnxruntime-node has', () => {
+  test('installs the CUDA provider with an existing script and switch of onnxruntime-node', () => {
     const script = 'node_modules/onnxruntime-node/script/install.js'
     const run = all.find(({ keyword, words }) => keyword === 'RUN' && words.includes(script))
     expect(run!.words).toContain('ONNXRUNTIME_NODE_INSTALL=true')
@@ -71,7 +71,7 @@ describe('the Dockerfile', () => {
     )
   })
 
-  test('runs as somebody else than root, in every image that is run', () => {
+  test('does not run as root in any image', () => {
     const served = all.filter(({ keyword }) => keyword === 'CMD').length
     const users = all.filter(({ keyword }) => keyword === 'USER').map(({ words }) => words[0])
     expect(users).toHaveLength(served)
@@ -83,14 +83,14 @@ describe('docker-compose.gpu.yml', () => {
   const { services } = parse(read('docker-compose.gpu.yml'))
   const base = parse(read('docker-compose.yml'), { merge: true })
 
-  test('overrides services that there are, with a target that there is', () => {
+  test('overrides existing services with an existing target', () => {
     for (const [name, service] of Object.entries<{ build: { target: string } }>(services)) {
       expect(Object.keys(base.services)).toContain(name)
       expect(stages).toContain(service.build.target)
     }
   })
 
-  test('reserves a GPU and asks for it in words that the service understands', () => {
+  test('reserves a GPU and selects it with valid configuration', () => {
     const { deploy, environment, image } = services.api
     expect(deploy.resources.reservations.devices).toEqual([
       { driver: 'nvidia', count: 1, capabilities: ['gpu'] },

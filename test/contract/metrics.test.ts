@@ -1,4 +1,4 @@
-/** @file The dashboard, the alerts and docs/operations.md speak of metrics and labels that exist. */
+/** @file The dashboard, the alerts and docs/operations.md use existing metrics and labels. */
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ const { panels }: { panels: Panel[] } = JSON.parse(read('deploy/grafana/circadia
 const rules: Rule[] = parse(read('deploy/alerts.yml')).groups.flatMap(({ rules }: { rules: Rule[] }) => rules)
 const document = read('docs/operations.md')
 
-/** Of Prometheus itself: every scrape has them. */
+/** Metrics and labels that Prometheus adds to every scrape. */
 const SCRAPE_METRICS = new Set(['up'])
 const SCRAPE_LABELS = ['instance', 'job']
 
@@ -43,11 +43,11 @@ const nameOf = (family: string, { type }: Family) =>
   type === 'histogram' ? ['_bucket', '_sum', '_count'].map((suffix) => family + suffix) : [family]
 const seriesNames = () => [...families].flatMap(([name, family]) => nameOf(name, family))
 
-/** Metric names of a PromQL expression: selectors have braces, a range, or the prefix of ours. */
+/** Returns the metric names in a PromQL expression, recognised by their prefix. */
 const metricsIn = (expr: string) =>
   [...expr.matchAll(/\b(?:circadian:\w+|(?:process|nodejs)_\w+|up\b)/g)].map(String)
 
-/** Each `metric{label...}` of an expression. */
+/** Returns the name and the labels of each `metric{label...}` in an expression. */
 const selectorsIn = (expr: string) =>
   [...expr.matchAll(/([\w:]+)\{([^}]*)\}/g)].map(([, name = '', matchers = '']) => ({
     name,
@@ -64,7 +64,7 @@ const expressions = () => [
   ...rules.map(({ alert, expr }) => ({ place: alert, expr })),
 ]
 
-test('every expression asks for series that exist, by labels that they have', () => {
+test('every expression uses existing series and their labels', () => {
   expect(expressions().length).toBeGreaterThan(20)
   const names = new Set(seriesNames())
   for (const { place, expr } of expressions()) {
@@ -81,7 +81,7 @@ test('every expression asks for series that exist, by labels that they have', ()
   }
 })
 
-test('what is summed by a label has it', () => {
+test('every grouping label exists on the grouped series', () => {
   for (const { place, expr } of expressions()) {
     const by = [...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, labels = '']) => labels.split(/, */))
     const known = metricsIn(expr).flatMap((name) => [...labelsOf(name)])
@@ -89,7 +89,7 @@ test('what is summed by a label has it', () => {
   }
 })
 
-test('counters are shown by their rate, histograms by quantile or mean', () => {
+test('counters are shown as rates, histograms as quantiles or means', () => {
   for (const { place, expr } of expressions()) {
     for (const name of metricsIn(expr).filter((name) => /_(total|bucket|sum|count)$/.test(name))) {
       expect(expr, place).toMatch(new RegExp(`(rate|increase)\\(${name}(\\{[^}]*\\})?\\[`))
@@ -97,7 +97,7 @@ test('counters are shown by their rate, histograms by quantile or mean', () => {
   }
 })
 
-test('docs/operations.md names metrics that exist, and every metric of ours', () => {
+test('docs/operations.md names only existing metrics, and every metric of Circadian', () => {
   const named = new Set(
     [...document.matchAll(/`(circadian:\w+|(?:process|nodejs)_\w+)/g)].map(([, name = '']) => name),
   )
@@ -106,12 +106,12 @@ test('docs/operations.md names metrics that exist, and every metric of ours', ()
   expect(ours.filter((name) => !named.has(name))).toEqual([])
 })
 
-test('docs/operations.md says what to do about every alert', () => {
+test('docs/operations.md covers every alert', () => {
   const rows = [...document.matchAll(/^\| `(Circadian\w+)` \|/gm)].map(([, alert]) => alert)
   expect(rows).toEqual(rules.map(({ alert }) => alert))
 })
 
-test('panels of the dashboard have ids of their own and do not overlap', () => {
+test('panels of the dashboard have unique ids and do not overlap', () => {
   expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
   for (const { title, gridPos: a, id } of panels) {
     expect(a.x + a.w, title).toBeLessThanOrEqual(24)

@@ -1,4 +1,4 @@
-/** @file openapi.yaml is what the routes say; `npm run openapi` writes it anew. */
+/** @file openapi.yaml matches the route schemas; `npm run openapi` regenerates it. */
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -46,7 +46,7 @@ const operations = () =>
     })),
   )
 
-/** A validator of one schema of the document, which its references may point into. */
+/** Compiles one schema of the document, with the components that it may refer to. */
 const compile = (schema: object) => Compile({ ...schema, components: document.components } as never)
 
 test('openapi.yaml is current', async () => {
@@ -60,13 +60,13 @@ test('GET /openapi.yaml serves the same, byte for byte', async () => {
   expect(response.body).toBe(yaml)
 })
 
-test('is OpenAPI 3.1 of this version, without YAML anchors that not every reader knows', () => {
+test('is OpenAPI 3.1 of this version, without YAML anchors, which some readers do not support', () => {
   expect(document.openapi).toBe('3.1.0')
   expect(document.info.version).toBe(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version)
   expect(yaml).not.toMatch(/: [&*]a\d/)
 })
 
-test('lists what exists and nothing else', () => {
+test('lists exactly the existing routes', () => {
   expect(operations().map(({ name }) => name)).toEqual([
     'POST /solve',
     'GET /episodes',
@@ -92,7 +92,7 @@ test('lists what exists and nothing else', () => {
   }
 })
 
-test('every operation has a name of its own, a summary, a tag, and every way to fail', () => {
+test('every operation has a unique name, a summary, a tag and its error responses', () => {
   const names = operations().map(({ operation }) => operation.operationId)
   expect(new Set(names).size).toBe(names.length)
   for (const { name, operation } of operations()) {
@@ -109,7 +109,7 @@ test('every operation has a name of its own, a summary, a tag, and every way to 
   }
 })
 
-test('every reference leads somewhere, and every component is used', () => {
+test('every reference has a component, and every component is used', () => {
   const { schemas, headers } = document.components
   const names = Object.entries({ schemas, headers }).flatMap(([kind, components]) =>
     Object.keys(components).map((name) => `${kind}/${name}`),
@@ -118,7 +118,7 @@ test('every reference leads somewhere, and every component is used', () => {
   expect([...used].sort()).toEqual(names.sort())
 })
 
-test('every example keeps to its schema', () => {
+test('every example matches its schema', () => {
   const examples = Object.entries(document.components.schemas).flatMap(([name, schema]) =>
     (schema.examples ?? []).map((example) => ({ name, schema, example })),
   )
@@ -145,7 +145,7 @@ test.each<[string, string, object | undefined]>([
   ['GET', '/admin/consolidations/{id}', undefined],
   ['GET', '/admin/artifacts', undefined],
   ['POST', '/admin/artifacts/{id}/activate', undefined],
-])('the 200 of %s %s is what the contract says', async (method, path, payload) => {
+])('the 200 of %s %s matches the contract', async (method, path, payload) => {
   const thing = THINGS.find(({ under }) => path.startsWith(under))
   const url = path.replace('{id}', thing?.id ?? '')
   const response = await app.inject({ method: method as 'GET', url, ...(payload && { payload }) })
@@ -157,7 +157,7 @@ test.each<[string, string, object | undefined]>([
   ])
 })
 
-test('a problem is what the contract says', async () => {
+test('a problem matches the contract', async () => {
   const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: 1 } })
   const media = document.paths['/solve']?.['post']?.responses['400']?.content?.['application/problem+json']
   expect(compile(media?.schema ?? expect.unreachable('no schema')).Errors(response.json())).toEqual([

@@ -1,4 +1,7 @@
-/** @file A strict reader of the Prometheus text format 0.0.4: what a scraper would choke on, or silently misread, throws. */
+/**
+ * @file Strict parser of the Prometheus text format 0.0.4: throws on text that a scraper would refuse or
+ * misread.
+ */
 
 import type { LearnedStatus } from '#serving'
 
@@ -22,7 +25,7 @@ const SAMPLE = new RegExp(
   `^(${NAME})(?:\\{(${LABEL}(?:,${LABEL})*)\\})? (NaN|[+-]Inf|-?[0-9.]+(?:e[+-]?[0-9]+)?)$`,
 )
 
-/** Families by name. @throws Error naming the line that breaks the format */
+/** Parses metric families by name. @throws Error naming the line that breaks the format */
 export function parseExposition(text: string): Map<string, Family> {
   if (!text.endsWith('\n')) throw new Error('exposition: expected a line feed at the end')
   const families = new Map<string, Family>()
@@ -39,7 +42,7 @@ export function parseExposition(text: string): Map<string, Family> {
       pending = { name: help[1]!, help: help[2]! }
     } else if (type) {
       const name = type[1]!
-      if (pending?.name !== name) throw fail('the type of what was just explained')
+      if (pending?.name !== name) throw fail('the type of the family in the HELP line above')
       if (families.has(name)) throw fail('a family once')
       current = { name, family: { type: type[2]!, help: pending.help, samples: [] } }
       families.set(name, current.family)
@@ -63,7 +66,7 @@ export function parseExposition(text: string): Map<string, Family> {
   return families
 }
 
-/** The sum over the series of a metric whose labels include `labels`; 0 when there is none. */
+/** Returns the sum of the series of a metric whose labels include `labels`; 0 if there is none. */
 export function total(
   families: ReadonlyMap<string, Family>,
   name: string,
@@ -90,7 +93,7 @@ function checkFamily(name: string, { type, samples }: Family): void {
   if (type === 'histogram') checkHistogram(name, samples)
 }
 
-/** In each group of equal labels: bounds and counts rise, the last bound is +Inf, and its count is the count. */
+/** Checks that in each group of equal labels bounds and counts rise and that +Inf has the total count. */
 function checkHistogram(name: string, samples: readonly Sample[]): void {
   const groups = Map.groupBy(samples, ({ labels: { le: _le, ...others } }) => JSON.stringify(others))
   for (const [labels, group] of groups) {
@@ -107,7 +110,7 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
   }
 }
 
-/** What serves before the first night. */
+/** Status of a watcher before the first consolidation. */
 export const noTrainedModels = {
   status: (): LearnedStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
 }

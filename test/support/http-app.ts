@@ -1,4 +1,4 @@
-/** @file The HTTP service over a scripted solver and a store in memory: everything of http/ is real. */
+/** @file Builds the real HTTP service on a scripted solver and in-memory stores. */
 
 import responseValidation from '@fastify/response-validation'
 import pino from 'pino'
@@ -75,7 +75,7 @@ export const EPISODE: EpisodeDetail = {
 
 export type Script = (request: SolveRequest, options: SolveOptions) => Promise<Solution>
 
-/** A solver that follows a script and keeps what it was asked. */
+/** Creates a solver that follows a script and records its requests. */
 export function scriptedSolver(script: Script = async () => SOLUTION) {
   const requests: SolveRequest[] = []
   const solver: Solver = {
@@ -88,7 +88,7 @@ export function scriptedSolver(script: Script = async () => SOLUTION) {
   return { solver, requests }
 }
 
-/** Episodes of tenants, newest first. */
+/** Creates an in-memory episode store from episodes by tenant, newest first. */
 export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { default: [EPISODE] }) {
   const labelled: { tenantId: string; id: string; feedback: Feedback }[] = []
   const find = (tenantId: string, id: string) => {
@@ -96,7 +96,8 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
     if (episode === undefined) throw new ServiceError('EPISODE_NOT_FOUND', `get: no episode ${id}`)
     return episode
   }
-  const unused = () => Promise.reject(new Error('http/ has no business here'))
+  const unused = () =>
+    Promise.reject(new Error('episode store: expected no call of this method by http, got one'))
   const episodes: EpisodeStore = {
     add: unused,
     index: unused,
@@ -213,7 +214,7 @@ export const REPORT: NightReport = {
   retired: 12,
 }
 
-/** Nights that are over, and what they made. */
+/** Creates in-memory stores of consolidations and artifacts. */
 export function memoryConsolidations({
   consolidations = [CONSOLIDATION],
   artifacts = [ARTIFACT],
@@ -265,7 +266,7 @@ export function memoryConsolidations({
 
 const ALL_WELL = { ok: true } as const
 
-/** The service as it is. */
+/** Builds the service without checks of its responses. */
 export function unverifiedApp(deps: Partial<AppDeps> = {}) {
   return buildApp({
     solver: scriptedSolver().solver,
@@ -279,10 +280,10 @@ export function unverifiedApp(deps: Partial<AppDeps> = {}) {
   })
 }
 
-/** The service, checking every JSON answer against its schema: one that does not fit becomes a 500. */
+/** Builds the service and checks every JSON response against its schema; a mismatch becomes a 500. */
 export function testApp(deps: Partial<AppDeps> = {}) {
   const app = unverifiedApp(deps)
-  // Called, not registered: its hook must be there before the routes are.
+  // Called instead of registered, because its hook must exist before the routes.
   responseValidation(
     app,
     {
@@ -300,7 +301,7 @@ export function testApp(deps: Partial<AppDeps> = {}) {
   return app
 }
 
-/** The address of an app that listens on loopback. */
+/** Starts listening on loopback and returns the address. */
 export async function listen(app: ReturnType<typeof testApp>): Promise<{ url: string; port: number }> {
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   return { url, port: Number(new URL(url).port) }

@@ -1,4 +1,4 @@
-/** @file Bytes to a socket and back: for requests that no HTTP client would send. */
+/** @file Sends raw bytes to a server, for requests that no HTTP client would send. */
 
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,7 @@ export interface RawResponse {
   readonly body: string
 }
 
-/** An open socket to a server on loopback. */
+/** Opens a socket to a server on loopback. */
 export async function open(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
@@ -17,7 +17,7 @@ export async function open(port: number): Promise<Socket> {
   return socket
 }
 
-/** Sends `bytes` and reads until the server hangs up or `timeoutMs` are over. */
+/** Sends `bytes` and reads until the server closes the connection or `timeoutMs` have passed. */
 export async function exchange(port: number, bytes: string | Buffer, timeoutMs = 3_000): Promise<string> {
   const socket = await open(port)
   const chunks: Buffer[] = []
@@ -29,7 +29,7 @@ export async function exchange(port: number, bytes: string | Buffer, timeoutMs =
   return Buffer.concat(chunks).toString()
 }
 
-/** The first response of what a server sent, its body as it came. */
+/** Parses the first response in `text`. The body is not decoded. */
 export function parse(text: string): RawResponse {
   const [head = '', ...rest] = text.split('\r\n\r\n')
   const [statusLine = '', ...lines] = head.split('\r\n')

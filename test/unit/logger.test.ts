@@ -3,7 +3,7 @@ import pino from 'pino'
 import { expect, test } from 'vitest'
 import { loggerOptions, withoutUserInfo } from '../../src/logger.ts'
 
-/** What a logger of ours writes, line by line. */
+/** Creates a logger and the array that receives its lines. */
 function capture(level = 'info') {
   const lines: string[] = []
   const sink = new Writable({
@@ -15,14 +15,14 @@ function capture(level = 'info') {
   return { lines, logger: pino(loggerOptions({ level, pretty: false }), sink) }
 }
 
-test('writes JSON lines from its level on', () => {
+test('writes JSON lines at its level and above', () => {
   const { lines, logger } = capture('warn')
   logger.info('quiet')
   logger.warn({ port: 8080 }, 'listening')
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: 40, port: 8080, msg: 'listening' }])
 })
 
-test('keeps passwords out, wherever they stand', () => {
+test('removes passwords from every position', () => {
   const { lines, logger } = capture()
   const url = 'postgres://circadian:hunter2@db:5432/circadian'
   const err = new Error(`connect to ${url}: refused`)
@@ -48,7 +48,7 @@ test.each([
   expect(withoutUserInfo(line)).toBe(written)
 })
 
-test('is pretty only when told so', () => {
+test('formats lines for a terminal only if requested', () => {
   expect(loggerOptions({ level: 'info', pretty: false })).not.toHaveProperty('transport')
   expect(loggerOptions({ level: 'info', pretty: true }).transport).toMatchObject({ target: 'pino-pretty' })
 })

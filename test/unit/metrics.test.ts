@@ -17,7 +17,7 @@ function metricsOf(engine: Pick<Engine, 'model' | 'status'> = solverOn(TWO_FLIPS
 }
 
 suite('solves', () => {
-  test('what a solve brought and cost', async () => {
+  test('records the result and the cost of a solve', async () => {
     const { engine, solver } = solverOn(TWO_FLIPS)
     const { watch, read } = metricsOf(engine)
     const solution = await watch(solver).solve(REQUEST, never)
@@ -51,7 +51,7 @@ suite('solves', () => {
     expect(usage.generatedTokens).toBeGreaterThan(0)
   })
 
-  test('what a solve did without, and a greedy answer has no step to time', async () => {
+  test('counts unavailable parts, and times no step of a greedy answer', async () => {
     const { watch, read } = metricsOf()
     const { solver } = scriptedSolver(async () => ({
       ...SOLUTION,
@@ -65,7 +65,7 @@ suite('solves', () => {
     expect(total(metrics, 'circadian:step_time_seconds_count')).toBe(0)
   })
 
-  test('failures by code; the error passes as it was', async () => {
+  test('counts failures by code and rethrows the error unchanged', async () => {
     const { watch, read } = metricsOf()
     const overloaded = new ServiceError('ENGINE_OVERLOADED', 'full')
     const errors = [
@@ -87,7 +87,7 @@ suite('solves', () => {
     expect(total(metrics, 'circadian:request_success_total')).toBe(0)
   })
 
-  test('requests running and waiting, while they do', async () => {
+  test('counts running and waiting requests', async () => {
     const { engine } = solverOn(TWO_FLIPS)
     let waitingSessions = 0
     const status = () => ({ ...engine.status(), waitingSessions })
@@ -112,7 +112,7 @@ suite('solves', () => {
   })
 })
 
-test('the engine: its load, its totals, what serves', async () => {
+test('the engine reports its load, its totals and its model', async () => {
   const { engine } = solverOn(TWO_FLIPS)
   const { totals: none, waitingSessions: _, replicas: __, ...replica } = engine.status()
   const status: EngineStatus = {
@@ -175,7 +175,7 @@ test('the engine: its load, its totals, what serves', async () => {
   ])
 })
 
-test('every series has its model; the process has its CPU, its memory and its event loop', async () => {
+test('every series has the model; process metrics include CPU, memory and event loop', async () => {
   const { engine } = solverOn(TWO_FLIPS)
   const metrics = await metricsOf(engine).read()
   for (const [name, { samples }] of metrics) {
@@ -204,7 +204,7 @@ suite('HTTP', () => {
     return { app, read, count }
   }
 
-  test('GET /metrics answers scrapers in the text format, whatever they accept', async () => {
+  test('GET /metrics answers in the text format regardless of Accept', async () => {
     const { app } = serve()
     for (const accept of [
       undefined,
@@ -232,7 +232,7 @@ suite('HTTP', () => {
     expect(await count({ route: '/episodes/:id', status: '404' })).toBe(2)
   })
 
-  test('what callers make up does not become a series', async () => {
+  test('paths and methods that callers make up do not become series', async () => {
     const { app, read, count } = serve()
     for (let i = 0; i < 50; i++) {
       await app.inject(`/nothing/${i}`)
@@ -251,7 +251,7 @@ suite('HTTP', () => {
     ])
   })
 
-  test('a caller who hangs up is counted as 499, a stream when it has ended', async () => {
+  test('a disconnect is counted as 499, a stream when it has ended', async () => {
     const { solver } = scriptedSolver(async (_request, { signal, onEvent }) => {
       onEvent?.({ event: 'retrieval', data: { retrieved: [] } })
       await setTimeout(200, undefined, { signal }).catch(() => {

@@ -13,7 +13,7 @@ afterEach(async () => {
   await Promise.all(apps.splice(0).map((app) => app.close()))
 })
 
-test('POST /admin/consolidations says where to watch what it asked for', async () => {
+test('POST /admin/consolidations answers with the path of the consolidation', async () => {
   const { admin, wishes } = memoryConsolidations()
   const response = await start({ admin }).inject({
     method: 'POST',
@@ -26,7 +26,7 @@ test('POST /admin/consolidations says where to watch what it asked for', async (
   expect(wishes).toEqual([{ fingerprint: 'f00d', kinds: ['lrm'], force: true, trigger: 'request' }])
 })
 
-test('POST /admin/consolidations asks for everything there is, unforced, when told nothing', async () => {
+test('POST /admin/consolidations requests every kind, not forced, by default', async () => {
   const { admin, wishes } = memoryConsolidations()
   await start({ admin }).inject({ method: 'POST', url: '/admin/consolidations', payload: {} })
   expect(wishes).toEqual([
@@ -34,7 +34,7 @@ test('POST /admin/consolidations asks for everything there is, unforced, when to
   ])
 })
 
-test('GET /admin/consolidations/{id} tells what became of it, and nothing that is not there', async () => {
+test('GET /admin/consolidations/{id} answers with the state and omits absent fields', async () => {
   const skipped: ConsolidatedArtifact = {
     kind: 'lrm',
     version: null,
@@ -72,7 +72,7 @@ test('GET /admin/consolidations/{id} tells what became of it, and nothing that i
   expect(queued).not.toHaveProperty('error')
 })
 
-test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown for who accepts that', async () => {
+test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown if the caller accepts it', async () => {
   const app = start({ admin: memoryConsolidations().admin })
   const url = `/admin/consolidations/${CONSOLIDATION.id}/report`
   const asJson = await app.inject(url)
@@ -99,7 +99,7 @@ test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown for w
   expect((await app.inject({ url, headers: { accept: 'text/html' } })).statusCode).toBe(406)
 })
 
-test('GET /admin/consolidations/{id}/report says whether the night or only its report is not there', async () => {
+test('GET /admin/consolidations/{id}/report distinguishes a missing consolidation from a missing report', async () => {
   const app = start({ admin: memoryConsolidations({ report: null }).admin })
   const codeOf = async (id: string) => {
     const response = await app.inject(`/admin/consolidations/${id}/report`)
@@ -109,7 +109,7 @@ test('GET /admin/consolidations/{id}/report says whether the night or only its r
   expect(await codeOf('nowhere')).toEqual([404, 'CONSOLIDATION_NOT_FOUND'])
 })
 
-test('GET /admin/consolidations and /admin/artifacts list as many as asked for', async () => {
+test('GET /admin/consolidations and /admin/artifacts respect `limit`', async () => {
   const consolidations = Array.from({ length: 30 }, (_, n) => ({
     ...CONSOLIDATION,
     id: `consolidation-${n}`,
@@ -125,14 +125,14 @@ test('GET /admin/consolidations and /admin/artifacts list as many as asked for',
   expect(await listed('/admin/artifacts?kind=weaver')).toBe(0)
 })
 
-test('GET /admin/artifacts shows figures and features, and no reason where none was given', async () => {
+test('GET /admin/artifacts lists metrics and features, and omits an absent reason', async () => {
   const rejected = { ...ARTIFACT, id: 'worse', status: 'rejected', active: false, reason: 'worse' } as const
   const app = start({ admin: memoryConsolidations({ artifacts: [ARTIFACT, rejected] }).admin })
   const { reason: _reason, ...shown } = ARTIFACT
   expect((await app.inject('/admin/artifacts')).json()).toEqual({ artifacts: [shown, rejected] })
 })
 
-test('POST /admin/artifacts/{id}/activate answers with the artifact that serves', async () => {
+test('POST /admin/artifacts/{id}/activate answers with the active artifact', async () => {
   const artifacts = [{ ...ARTIFACT, active: false }]
   const app = start({ admin: memoryConsolidations({ artifacts }).admin })
   const response = await app.inject({ method: 'POST', url: `/admin/artifacts/${ARTIFACT.id}/activate` })
@@ -140,7 +140,7 @@ test('POST /admin/artifacts/{id}/activate answers with the artifact that serves'
   expect(response.json()).toMatchObject({ id: ARTIFACT.id, active: true })
 })
 
-test('a database that is away is a 503 with Retry-After, of every route', async () => {
+test('every route answers 503 with Retry-After while the database is unavailable', async () => {
   const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
   const admin = {
     fingerprint: 'f00d',

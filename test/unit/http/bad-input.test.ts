@@ -1,4 +1,7 @@
-/** @file Whatever is wrong with a request: the right 4xx, its code, and a pointer to each fault. Never a 5xx. */
+/**
+ * @file Invalid requests are answered with the right 4xx, its code and a pointer to each fault, never with a
+ * 5xx.
+ */
 
 import type { InjectOptions } from 'fastify'
 import { afterAll, expect, test } from 'vitest'
@@ -307,7 +310,6 @@ test.each<[InjectOptions, Expectation]>([
   [consolidate({ artifacts: null }), invalid('/artifacts')],
   [consolidate({ artifacts: ['lrm', 'lrm'] }), invalid('/artifacts')],
   [consolidate({ artifacts: ['LRM'] }), invalid('/artifacts/0')],
-  // Until there is one to train.
   [consolidate({ artifacts: ['weavers'] }), invalid('/artifacts/0')],
   [consolidate({ force: 'true' }), invalid('/force')],
   [consolidate({ force: 1 }), invalid('/force')],
@@ -370,7 +372,7 @@ test.each<[InjectOptions['method'], string, string]>([
   if (method !== 'HEAD') expect(response.json().code).toBe('METHOD_NOT_ALLOWED')
 })
 
-test('says what it expected, in words', async () => {
+test('describes the expected value in words', async () => {
   const details: [unknown, string][] = [
     [{ ...q, samples: 0 }, 'expected a number >= 1'],
     [{ ...q, samples: 'x' }, 'expected an integer'],
@@ -390,7 +392,7 @@ test('says what it expected, in words', async () => {
   }
 })
 
-test('the longest question is taken, however it is written', async () => {
+test('accepts the longest question in any notation', async () => {
   const before = requests.length
   for (const payload of [
     JSON.stringify({ question: '\n'.repeat(16_384) }),

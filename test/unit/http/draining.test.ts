@@ -1,4 +1,4 @@
-/** @file Shutting down: what runs is finished, what comes is turned away, and connections are let go. */
+/** @file Shutdown: requests in flight finish, new requests are refused, connections are closed. */
 
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { listen, QUESTION, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
 import { open, parse } from '../../support/raw-http.ts'
 
-/** An app whose solver waits until it is told to finish. */
+/** Starts an app whose solver waits until `finish` is called. */
 async function busyApp(draining?: () => boolean) {
   const started = Promise.withResolvers<void>()
   const finish = Promise.withResolvers<void>()
@@ -46,14 +46,14 @@ test.each(['application/json', 'text/event-stream'])('close() waits for an answe
   await closing
 })
 
-test('a request that arrives while closing is answered 503 with Retry-After and hung up on', async () => {
+test('a request that arrives while closing is answered 503 with Retry-After, then its connection is closed', async () => {
   const { app, port, url, started, finish } = await busyApp()
   const answer = solve(url)
   await started
   const socket = await open(port)
   const received: Buffer[] = []
   socket.on('data', (chunk: Buffer) => received.push(chunk))
-  // Begun before close(), so that the connection is not idle and stays.
+  // Starts before close(), so that the connection is not idle and stays open.
   socket.write('GET /episodes HTTP/1.1\r\nhost: x')
   await sleep(30)
   const closing = app.close()

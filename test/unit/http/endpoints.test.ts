@@ -13,7 +13,7 @@ afterEach(async () => {
   await Promise.all(apps.splice(0).map((app) => app.close()))
 })
 
-test('POST /solve answers with the solution, its episode in a header and nothing that is not in the contract', async () => {
+test('POST /solve answers with the fields of the contract only, and the episode in a header', async () => {
   const { solver, requests } = scriptedSolver(
     async () => ({ ...SOLUTION, latentsOfOthers: 'secret' }) as never,
   )
@@ -32,7 +32,7 @@ test('POST /solve answers with the solution, its episode in a header and nothing
   ])
 })
 
-test('POST /solve hands every field on as it was sent', async () => {
+test('POST /solve passes every field to the solver unchanged', async () => {
   const body = {
     question: 'Zoë:\t1\r\n+ 1 = 👍?',
     strategy: 'majority',
@@ -76,7 +76,7 @@ test('GET /episodes pages through the tenant’s episodes', async () => {
   expect(first.json().episodes[0]).not.toHaveProperty('candidates')
 })
 
-test('GET /episodes/{id} answers with everything that was judged', async () => {
+test('GET /episodes/{id} answers with all judged answers', async () => {
   const response = await start().inject(`/episodes/${EPISODE.id}`)
   expect(response.statusCode).toBe(200)
   expect(response.json()).toEqual(EPISODE)
@@ -97,7 +97,7 @@ test.each([
   expect(labelled).toEqual([{ tenantId: 'default', id: EPISODE.id, feedback }])
 })
 
-test('DELETE /episodes/{id} forgets one, DELETE /episodes the rest, and no other tenant’s', async () => {
+test('DELETE /episodes/{id} deletes one episode, DELETE /episodes the rest of the tenant', async () => {
   const theirs = [{ ...EPISODE, id: 'theirs' }]
   const { episodes } = memoryStore({ default: [EPISODE, { ...EPISODE, id: 'second' }], other: theirs })
   const app = start({ episodes })
@@ -112,7 +112,7 @@ test('DELETE /episodes/{id} forgets one, DELETE /episodes the rest, and no other
   expect((await episodes.list('other', { limit: 9 })).episodes).toEqual(theirs)
 })
 
-test('DELETE takes the content type that clients send with no body', async () => {
+test('DELETE accepts a content type without a body', async () => {
   const response = await start().inject({
     method: 'DELETE',
     url: '/episodes',
@@ -121,12 +121,12 @@ test('DELETE takes the content type that clients send with no body', async () =>
   expect(response.statusCode).toBe(200)
 })
 
-test('GET /livez answers while nothing else works', async () => {
+test('GET /livez answers while every dependency is unavailable', async () => {
   const app = start({ health: () => Promise.reject(new Error('no health either')), draining: () => true })
   expect((await app.inject('/livez')).json()).toEqual({ status: 'ok' })
 })
 
-test('GET /readyz names each dependency, with 503 when one is missing', async () => {
+test('GET /readyz lists each dependency, with 503 if one is unavailable', async () => {
   const checks = {
     database: { ok: true },
     queue: { ok: false, detail: 'no connection' },
@@ -141,7 +141,7 @@ test('GET /readyz names each dependency, with 503 when one is missing', async ()
   expect(unready.json()).toEqual({ status: 'unready', checks })
 })
 
-test('GET /docs works without the internet: every asset of the page comes from here', async () => {
+test('GET /docs works without the internet: the server serves every asset of the page', async () => {
   const app = start()
   const page = await app.inject('/docs')
   expect(page.statusCode).toBe(200)
@@ -155,7 +155,7 @@ test('GET /docs works without the internet: every asset of the page comes from h
   expect((await app.inject('/docs/static/swagger-initializer.js')).body).toContain('validatorUrl: null')
 })
 
-test('keeps a harmless x-request-id of the caller and replaces any other', async () => {
+test('keeps a safe x-request-id of the caller and replaces any other', async () => {
   const app = start()
   const own = await app.inject({ url: '/nowhere', headers: { 'x-request-id': 'trace-1.2_3' } })
   expect(own.headers['x-request-id']).toBe('trace-1.2_3')
@@ -166,7 +166,7 @@ test('keeps a harmless x-request-id of the caller and replaces any other', async
   }
 })
 
-test('the solver’s own refusals are problems that point at the field', async () => {
+test('a question refused by the solver is a problem with a pointer to the field', async () => {
   const message = 'solve: expected at most 512 tokens, got 900'
   const app = start(
     scriptedSolver(async () => {
@@ -182,7 +182,7 @@ test('the solver’s own refusals are problems that point at the field', async (
   })
 })
 
-test('logs every request with its id, but not the probes that ask every few seconds, and no question', async () => {
+test('logs every request with its id, but neither probes nor questions', async () => {
   const lines: string[] = []
   const logger = pino({ level: 'info' }, { write: (line: string) => lines.push(line) })
   const app = start({ logger })

@@ -1,4 +1,4 @@
-/** @file Random requests, the same ones on every run: whatever comes in, nothing answers with a 5xx. */
+/** @file Sends random requests, the same on every run, and expects no 5xx. */
 
 import type { InjectOptions } from 'fastify'
 import { Compile } from 'typebox/compile'
@@ -9,7 +9,7 @@ import { EPISODE, QUESTION, scriptedSolver, testApp } from '../../support/http-a
 const SEED = 20_260_301
 const REQUESTS = 2_000
 
-/** Numbers in [0, 1), by mulberry32. */
+/** Creates a generator of random numbers in [0, 1): mulberry32. */
 function createRandom(seed: number) {
   let state = seed
   return () => {
@@ -92,7 +92,7 @@ function anything(depth = 0): unknown {
   }
 }
 
-/** A valid body with up to three things changed, so that most of it gets past the first check. */
+/** Returns a valid body with up to three changes, so that many bodies pass the first check. */
 function almostValid(): unknown {
   const body: Record<string, unknown> = structuredClone(VALID)
   for (let changes = below(4); changes > 0; changes -= 1) {
@@ -103,7 +103,7 @@ function almostValid(): unknown {
   return body
 }
 
-/** JSON with some of its bytes replaced, doubled or cut off. */
+/** Returns JSON with some of its bytes replaced or cut off. */
 function mangled(): Buffer {
   const bytes = Buffer.from(JSON.stringify(random() < 0.5 ? VALID : anything()))
   for (let changes = 1 + below(4); changes > 0 && bytes.length > 0; changes -= 1)
@@ -157,7 +157,7 @@ test(`${REQUESTS} random requests (seed ${SEED}) get an answer below 500, and a 
     }
   }
   await app.close()
-  // It reached both sides of every check, or it proves nothing.
+  // The requests must reach both sides of every check, otherwise the test proves nothing.
   for (const status of [200, 400, 404, 405, 406, 415])
     expect(counts.get(status), String(status)).toBeGreaterThan(10)
   for (const { tenantId, ...body } of requests) {

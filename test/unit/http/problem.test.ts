@@ -5,7 +5,10 @@ import { QUESTION, SOLUTION, scriptedSolver, testApp, unverifiedApp } from '../.
 
 const SECRET = 'postgres://circadian:hunter2@db:5432/x at /home/app/src/database/pool.ts:12'
 
-/** Throws the code that it is asked. Not every code can come out of /solve, so not every status is in its contract. */
+/**
+ * App whose solver throws the code in the question. Unverified, because the contract of /solve lacks some
+ * statuses.
+ */
 const thrower = unverifiedApp(
   scriptedSolver(async ({ question }) => {
     throw new ServiceError(question as ErrorCode, SECRET, {
@@ -16,7 +19,7 @@ const thrower = unverifiedApp(
 afterAll(() => thrower.close())
 
 test.each(ERROR_CODES)(
-  '%s thrown by a route is answered with its status, and from 500 on with nothing of the error',
+  '%s thrown by a route is answered with its status, and a 5xx reveals nothing about the error',
   async (code) => {
     const response = await thrower.inject({ method: 'POST', url: '/solve', payload: { question: code } })
     expect(response.statusCode).toBe(STATUS[code])
@@ -62,13 +65,13 @@ test('an error that crossed a process boundary keeps its code', () => {
   expect(retryAfterSeconds(error)).toBe(1)
 })
 
-test('Retry-After is what the error says, in whole seconds, upwards', () => {
+test('Retry-After is the time of the error, rounded up to whole seconds', () => {
   expect(retryAfterSeconds(new ServiceError('ENGINE_OVERLOADED', '', { retryAfterSeconds: 0.2 }))).toBe(1)
   expect(retryAfterSeconds(new ServiceError('STORE_UNAVAILABLE', '', { retryAfterSeconds: 30 }))).toBe(30)
   expect(retryAfterSeconds(new ServiceError('INTERNAL', ''))).toBeUndefined()
 })
 
-test('a reward a hair outside its bounds is served, not refused', async () => {
+test('a reward slightly outside its bounds is served, not refused', async () => {
   const app = unverifiedApp(
     scriptedSolver(async () => ({ ...SOLUTION, reward: 1e-12, base: { answer: '1', reward: -1.0000001 } })),
   )
@@ -77,7 +80,7 @@ test('a reward a hair outside its bounds is served, not refused', async () => {
   expect(response.json()).toMatchObject({ reward: 1e-12, base: { reward: -1.0000001 } })
 })
 
-test('the app of these tests would notice an answer outside the contract', async () => {
+test('testApp answers 500 to a response outside the contract', async () => {
   const app = testApp(scriptedSolver(async () => ({ ...SOLUTION, reward: 0.5 })))
   const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
   expect(response.statusCode).toBe(500)

@@ -1,4 +1,4 @@
-/** @file What comes in over a socket that no HTTP client would send, or sends too slowly. */
+/** @file Bytes that no HTTP client would send, and requests that are sent too slowly. */
 
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,7 +17,7 @@ afterAll(() => app.close())
 
 const HOST = 'host: x\r\n'
 
-/** [what, bytes, status, code; code null where node itself answers without a body] */
+/** Rows of description, bytes, status and code; the code is null if Node itself answers without a body. */
 test.each<[string, string | Buffer, number, string | null]>([
   ['no HTTP', 'hello there\r\n\r\n', 400, 'REQUEST_INVALID'],
   ['TLS', Buffer.from('16030100c8010000c40303', 'hex'), 400, 'REQUEST_INVALID'],
@@ -77,7 +77,7 @@ test.each<[string, string | Buffer, number, string | null]>([
   ['TRACE', `TRACE /solve HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`, 405, 'METHOD_NOT_ALLOWED'],
   ['OPTIONS *', `OPTIONS * HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`, 404, 'ROUTE_NOT_FOUND'],
   [
-    'an upgrade that nobody offers',
+    'an upgrade that is not offered',
     `GET /nowhere HTTP/1.1\r\n${HOST}connection: upgrade, close\r\nupgrade: websocket\r\n\r\n`,
     404,
     'ROUTE_NOT_FOUND',
@@ -94,14 +94,14 @@ test.each<[string, string | Buffer, number, string | null]>([
   })
 })
 
-test('refuses chunks that never end at the limit, without their length being announced', async () => {
+test('refuses endless chunks at the size limit', async () => {
   const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`
   const head = `POST /solve HTTP/1.1\r\n${HOST}content-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n`
   const response = parse(await exchange(port, head + chunk.repeat(6)))
   expect(response.status).toBe(413)
 })
 
-test('refuses a chunk that is none', async () => {
+test('refuses an invalid chunk', async () => {
   const head = `POST /solve HTTP/1.1\r\n${HOST}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`
   expect(parse(await exchange(port, `${head}zz\r\n{}\r\n`)).status).toBe(400)
 })
@@ -117,14 +117,14 @@ test('answers 408 to a body that does not arrive in time', async () => {
   expect(parse(await exchange(port, head)).status).toBe(408)
 })
 
-test('hangs up on idle connections', async () => {
+test('closes idle connections', async () => {
   const started = performance.now()
   const text = await exchange(port, `GET /livez HTTP/1.1\r\n${HOST}\r\n`, 10_000)
   expect(parse(text).status).toBe(200)
   expect(performance.now() - started).toBeLessThan(9_000)
 })
 
-test('survives callers who vanish while they send, and works on', async () => {
+test('continues to work after callers disconnect while sending', async () => {
   const before = requests.length
   const request = `POST /solve HTTP/1.1\r\n${HOST}content-type: application/json\r\ncontent-length: 16\r\n\r\n{"question":"x"}`
   for (let cut = 1; cut < request.length; cut += 7) {

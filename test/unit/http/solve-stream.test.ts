@@ -37,7 +37,7 @@ const REQUEST = [
   '{"question":"x"}',
 ].join('\r\n')
 
-/** Event blocks of a stream, comments as `{ comment }`. */
+/** Parses the event blocks of a stream; comments become `{ comment }`. */
 function parseStream(text: string) {
   return text
     .split('\n\n')
@@ -60,7 +60,7 @@ const EVENTS: SolveEvent[] = [
   { event: 'iteration', data: { step: 2, reward: -0.04, changed: true, answer: '1' } },
 ]
 
-test('tells every event in order, and last the body of the JSON answer', async () => {
+test('sends every event in order, and finally the body of the JSON response', async () => {
   const { url } = await start(async (_request, { onEvent }) => {
     for (const event of EVENTS) {
       onEvent?.(event)
@@ -76,7 +76,7 @@ test('tells every event in order, and last the body of the JSON answer', async (
   expect(parseStream(await response.text())).toEqual([...EVENTS, { event: 'answer', data: SOLUTION }])
 })
 
-test('sends an event when it happens, not when the answer is there', async () => {
+test('sends an event when it happens, before the answer is ready', async () => {
   const finish = Promise.withResolvers<typeof SOLUTION>()
   const { url } = await start((_request, { onEvent }) => {
     onEvent?.(EVENTS[0] as SolveEvent)
@@ -93,7 +93,7 @@ test('sends an event when it happens, not when the answer is there', async () =>
   expect(parseStream(rest).map(({ event }) => event)).toEqual(['answer'])
 })
 
-test('answers what goes wrong before the first event with its own status', async () => {
+test('answers an error before the first event with its own status', async () => {
   const { url } = await start(async () => {
     throw new ServiceError('ENGINE_OVERLOADED', 'admit: expected at most 256 waiting', {
       retryAfterSeconds: 2.2,
@@ -106,7 +106,7 @@ test('answers what goes wrong before the first event with its own status', async
   expect(await response.json()).toMatchObject({ code: 'ENGINE_OVERLOADED', status: 503 })
 })
 
-test('tells what goes wrong later as an error event that leaks nothing', async () => {
+test('sends a later error as an error event that leaks nothing', async () => {
   const { url } = await start(async (_request, { onEvent }) => {
     onEvent?.(EVENTS[0] as SolveEvent)
     throw new Error('password=hunter2 at /home/secret')
@@ -133,7 +133,7 @@ test('refuses a bad body before it becomes a stream', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ pointer: '/question' }] })
 })
 
-test('prefers JSON when the caller does not care, and the stream when it is asked for by name', async () => {
+test('prefers JSON by default, and the stream if the caller names it', async () => {
   const { url } = await start(async () => SOLUTION)
   const typeFor = async (accept: string) => {
     const response = await post(url, { headers: { 'content-type': 'application/json', accept } })
@@ -160,7 +160,7 @@ test('keeps a silent stream alive with comments, also before the first event', a
 })
 
 test.each(['text/event-stream', 'application/json'])(
-  'cancels the work when the caller of %s hangs up',
+  'cancels the solve when the caller of %s disconnects',
   async (accept) => {
     const started = Promise.withResolvers<AbortSignal>()
     const { url } = await start(async (_request, { signal }) => {
@@ -181,7 +181,7 @@ test.each(['text/event-stream', 'application/json'])(
   },
 )
 
-test('cancels the work when the caller hangs up in the middle of a stream', async () => {
+test('cancels the solve when the caller disconnects in the middle of a stream', async () => {
   const started = Promise.withResolvers<AbortSignal>()
   const { port } = await start(async (_request, { signal, onEvent }) => {
     onEvent?.(EVENTS[0] as SolveEvent)
@@ -198,12 +198,12 @@ test('cancels the work when the caller hangs up in the middle of a stream', asyn
   await vi.waitFor(() => expect(signal.aborted).toBe(true))
 })
 
-test('cuts off a client that stops reading, and frees its work', async () => {
+test('closes the connection of a client that stops reading, and cancels the solve', async () => {
   const outcome = Promise.withResolvers<number>()
   const { port } = await start(
     async (_request, { signal, onEvent }) => {
       let sent = 0
-      // More than the socket buffers of both ends hold.
+      // Sends more than the socket buffers of both ends hold.
       while (!signal.aborted && sent < 200) {
         onEvent?.({ event: 'draft', data: { answer: null, reasoning: 'x'.repeat(2 ** 18), reward: -1 } })
         sent += 1
@@ -221,7 +221,7 @@ test('cuts off a client that stops reading, and frees its work', async () => {
   socket.destroy()
 })
 
-test('waits for a client that reads slowly, however long it takes for all of it', async () => {
+test('waits for a client that reads slowly, without a limit on the total time', async () => {
   const size = 2 ** 16
   const count = 160
   const stallMs = 500
