@@ -8,7 +8,7 @@ import { existsSync, renameSync, rmSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import { vector } from '@electric-sql/pglite-pgvector'
-import { openFront } from './front.ts'
+import { openPgProxy } from './pg-proxy.ts'
 import { STOP, type ThreadInput, type ThreadReady } from './thread-messages.ts'
 
 /** 1 MB segments: creating a cluster writes half as much and takes 1.9 s instead of 3.8 s (2 cores). */
@@ -40,7 +40,7 @@ async function main(
   { directory, password }: ThreadInput,
 ): Promise<void> {
   const cluster = await openCluster(directory)
-  const front = await openFront({
+  const proxy = await openPgProxy({
     backend: { exchange: (messages) => cluster.execProtocolRaw(messages) },
     password,
     // Thrown here it ends the thread, which is how the other side learns of it.
@@ -52,9 +52,9 @@ async function main(
   port.on('message', (message: unknown) => {
     if (message !== STOP) return
     port.close()
-    void front.close().then(() => cluster.close())
+    void proxy.close().then(() => cluster.close())
   })
-  port.postMessage({ port: front.port } satisfies ThreadReady)
+  port.postMessage({ port: proxy.port } satisfies ThreadReady)
 }
 
 if (parentPort === null) throw new Error('internal: backend-thread.ts runs as a worker thread')

@@ -12,13 +12,13 @@ import {
   passwordOf,
 } from './wire.ts'
 
-export interface Front {
+export interface PgProxy {
   readonly port: number
   /** Ends every connection and stops listening. */
   close(): Promise<void>
 }
 
-export interface FrontOptions {
+export interface PgProxyOptions {
   readonly backend: Backend
   /** Every user of the machine can reach a loopback port: only who knows this gets in. */
   readonly password: string
@@ -27,7 +27,7 @@ export interface FrontOptions {
 }
 
 /** Listens on a free loopback port. */
-export async function openFront({ backend, password, onBroken }: FrontOptions): Promise<Front> {
+export async function openPgProxy({ backend, password, onBroken }: PgProxyOptions): Promise<PgProxy> {
   const turns = createTurns(backend, onBroken)
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
