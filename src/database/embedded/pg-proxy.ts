@@ -2,7 +2,6 @@
 
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
-import { type Backend, type Client, createTurns, type Turns } from './turns.ts'
 import {
   createMessageReader,
   FRONTEND,
@@ -10,7 +9,8 @@ import {
   NO_ENCRYPTION,
   PASSWORD_REQUEST,
   passwordOf,
-} from './wire.ts'
+} from './pg-protocol.ts'
+import { type Backend, type Client, createTurns, type Turns } from './turns.ts'
 
 export interface PgProxy {
   readonly port: number

@@ -1,6 +1,6 @@
 /** @file Who may speak to the only backend, and when. */
 
-import { SYNC, simpleQuery, splitAnswer } from './wire.ts'
+import { SYNC, simpleQuery, splitAnswer } from './pg-protocol.ts'
 
 /** A Postgres backend that answers one exchange at a time. Rejects only when it is broken for good. */
 export interface Backend {

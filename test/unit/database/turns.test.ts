@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import {
+  createMessageReader,
+  SYNC,
+  simpleQuery,
+  splitAnswer,
+} from '../../../src/database/embedded/pg-protocol.ts'
 import { type Client, createTurns } from '../../../src/database/embedded/turns.ts'
-import { createMessageReader, SYNC, simpleQuery, splitAnswer } from '../../../src/database/embedded/wire.ts'
 
 const READY = { idle: 'I', transaction: 'T', failed: 'E' } as const
 
