@@ -2,6 +2,7 @@
 
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
+import { type Backend, type Client, createExchangeQueue, type ExchangeQueue } from './exchange-queue.ts'
 import {
   createMessageReader,
   FRONTEND,
@@ -10,7 +11,6 @@ import {
   PASSWORD_REQUEST,
   passwordOf,
 } from './pg-protocol.ts'
-import { type Backend, type Client, createTurns, type Turns } from './turns.ts'
 
 export interface PgProxy {
   readonly port: number
@@ -28,12 +28,12 @@ export interface PgProxyOptions {
 
 /** Listens on a free loopback port. */
 export async function openPgProxy({ backend, password, onBroken }: PgProxyOptions): Promise<PgProxy> {
-  const turns = createTurns(backend, onBroken)
+  const queue = createExchangeQueue(backend, onBroken)
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
-    serve(socket, turns, password)
+    serve(socket, queue, password)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -51,7 +51,7 @@ export async function openPgProxy({ backend, password, onBroken }: PgProxyOption
   }
 }
 
-function serve(socket: Socket, turns: Turns, password: string): void {
+function serve(socket: Socket, queue: ExchangeQueue, password: string): void {
   const reader = createMessageReader()
   const client: Client = {
     write: (bytes) => {
@@ -86,8 +86,8 @@ function serve(socket: Socket, turns: Turns, password: string): void {
       return false
     }
     stage = 'open'
-    turns.join(client)
-    turns.take(client, startup)
+    queue.connect(client)
+    queue.enqueue(client, startup)
     return true
   }
 
@@ -101,7 +101,7 @@ function serve(socket: Socket, turns: Turns, password: string): void {
     }
     unsent.push(message)
     if (type === FRONTEND.sync || type === FRONTEND.query || type === FRONTEND.flush) {
-      turns.take(client, Buffer.concat(unsent))
+      queue.enqueue(client, Buffer.concat(unsent))
       unsent = []
     }
     return true
@@ -116,7 +116,7 @@ function serve(socket: Socket, turns: Turns, password: string): void {
   })
   // A reset is a way to leave; 'close' follows.
   socket.on('error', () => {})
-  socket.on('close', () => turns.leave(client))
+  socket.on('close', () => queue.disconnect(client))
 }
 
 function isSame(given: string, expected: string): boolean {

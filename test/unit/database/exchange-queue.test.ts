@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { type Client, createExchangeQueue } from '../../../src/database/embedded/exchange-queue.ts'
 import {
   createMessageReader,
   SYNC,
   simpleQuery,
   splitAnswer,
 } from '../../../src/database/embedded/pg-protocol.ts'
-import { type Client, createTurns } from '../../../src/database/embedded/turns.ts'
 
 const READY = { idle: 'I', transaction: 'T', failed: 'E' } as const
 
@@ -16,15 +16,15 @@ function message(type: string, body: string): Buffer {
   return Buffer.concat([header, Buffer.from(body)])
 }
 
-/** A backend that answers with what it was told, and remembers the order. */
+/** A backend that echoes every exchange and records their order. */
 function createBackend() {
-  const heard: string[] = []
+  const log: string[] = []
   let status: keyof typeof READY = 'idle'
   return {
-    heard,
+    log,
     async exchange(messages: Uint8Array): Promise<Uint8Array> {
       const text = Buffer.from(messages).toString('latin1')
-      heard.push(text.replaceAll(/[^a-z ]/g, ''))
+      log.push(text.replaceAll(/[^a-z ]/g, ''))
       if (text.includes('begin')) status = 'transaction'
       if (text.includes('commit') || text.includes('rollback')) status = 'idle'
       await new Promise((resolve) => setImmediate(resolve))
@@ -45,78 +45,78 @@ function fail(error: unknown): never {
   throw error
 }
 
-describe('createTurns', () => {
-  it('keeps a transaction to one client and lets the others speak after it', async () => {
+describe('createExchangeQueue', () => {
+  it('runs exchanges of other clients only after an open transaction has ended', async () => {
     const backend = createBackend()
-    const turns = createTurns(backend, fail)
+    const queue = createExchangeQueue(backend, fail)
     const [a, b] = [createClient(), createClient()]
-    turns.join(a)
-    turns.join(b)
-    turns.take(a, simpleQuery('begin'))
-    turns.take(b, simpleQuery('from b'))
+    queue.connect(a)
+    queue.connect(b)
+    queue.enqueue(a, simpleQuery('begin'))
+    queue.enqueue(b, simpleQuery('from b'))
     await idle()
-    turns.take(a, simpleQuery('insert'))
+    queue.enqueue(a, simpleQuery('insert'))
     await idle()
     expect(b.received).toEqual([])
-    turns.take(a, simpleQuery('commit'))
+    queue.enqueue(a, simpleQuery('commit'))
     await idle()
-    expect(backend.heard).toEqual(['begin', 'insert', 'commit', 'from b'])
+    expect(backend.log).toEqual(['begin', 'insert', 'commit', 'from b'])
     expect(b.received).toHaveLength(1)
   })
 
-  it('rolls back for a client that leaves inside a transaction, also in the middle of an exchange', async () => {
+  it('rolls back the transaction of a client that disconnects, also in the middle of an exchange', async () => {
     const backend = createBackend()
-    const turns = createTurns(backend, fail)
+    const queue = createExchangeQueue(backend, fail)
     const [a, b] = [createClient(), createClient()]
-    turns.join(a)
-    turns.join(b)
-    turns.take(a, simpleQuery('begin'))
-    turns.leave(a)
-    turns.take(b, simpleQuery('from b'))
+    queue.connect(a)
+    queue.connect(b)
+    queue.enqueue(a, simpleQuery('begin'))
+    queue.disconnect(a)
+    queue.enqueue(b, simpleQuery('from b'))
     await idle()
-    expect(backend.heard.at(0)).toBe('begin')
-    expect(backend.heard.at(-1)).toBe('from b')
-    expect(backend.heard.slice(1, -1).every((text) => text === 'rollback')).toBe(true)
-    expect(backend.heard.length).toBeGreaterThan(2)
+    expect(backend.log.at(0)).toBe('begin')
+    expect(backend.log.at(-1)).toBe('from b')
+    expect(backend.log.slice(1, -1).every((text) => text === 'rollback')).toBe(true)
+    expect(backend.log.length).toBeGreaterThan(2)
   })
 
-  it('forgets what a client that left still waited for', async () => {
+  it('drops the queued exchanges of a client that disconnects', async () => {
     const backend = createBackend()
-    const turns = createTurns(backend, fail)
+    const queue = createExchangeQueue(backend, fail)
     const [a, b] = [createClient(), createClient()]
-    turns.join(a)
-    turns.join(b)
-    turns.take(a, simpleQuery('from a'))
-    turns.take(b, simpleQuery('from b'))
-    turns.leave(b)
+    queue.connect(a)
+    queue.connect(b)
+    queue.enqueue(a, simpleQuery('from a'))
+    queue.enqueue(b, simpleQuery('from b'))
+    queue.disconnect(b)
     await idle()
-    expect(backend.heard).toEqual(['from a'])
+    expect(backend.log).toEqual(['from a'])
   })
 
-  it('brings notifications to everybody, answers to who asked', async () => {
-    const turns = createTurns(createBackend(), fail)
+  it('sends notifications to all clients and the answer to the client that asked', async () => {
+    const queue = createExchangeQueue(createBackend(), fail)
     const [a, b] = [createClient(), createClient()]
-    turns.join(a)
-    turns.join(b)
-    turns.take(a, simpleQuery('notify'))
+    queue.connect(a)
+    queue.connect(b)
+    queue.enqueue(a, simpleQuery('notify'))
     await idle()
     expect(Buffer.concat(b.received)).toEqual(message('A', 'news'))
     expect(splitAnswer(Buffer.concat(a.received)).notifications).toEqual(message('A', 'news'))
   })
 
-  it('reports a backend that broke', async () => {
+  it('reports a broken backend', async () => {
     const broken: unknown[] = []
-    const turns = createTurns({ exchange: () => Promise.reject(new Error('out of memory')) }, (e) =>
+    const queue = createExchangeQueue({ exchange: () => Promise.reject(new Error('out of memory')) }, (e) =>
       broken.push(e),
     )
-    turns.take(createClient(), SYNC)
+    queue.enqueue(createClient(), SYNC)
     await idle()
     expect(broken).toEqual([new Error('out of memory')])
   })
 })
 
 describe('createMessageReader', () => {
-  it('cuts messages out of any chunks', () => {
+  it('reassembles messages from chunks of any size', () => {
     const messages = [message('P', 'parse'), message('S', ''), message('Q', 'x'.repeat(1000))]
     const bytes = Buffer.concat(messages)
     for (const size of [1, 3, 7, 500, bytes.length]) {
@@ -130,7 +130,7 @@ describe('createMessageReader', () => {
     }
   })
 
-  it('tells the ways in which a connection begins', () => {
+  it('recognises encryption requests, cancel requests and startup messages', () => {
     const first = (code: number) => {
       const bytes = Buffer.alloc(8)
       bytes.writeUInt32BE(8)
@@ -151,7 +151,7 @@ describe('createMessageReader', () => {
 })
 
 describe('splitAnswer', () => {
-  it('knows how the backend stands, and that it did not say', () => {
+  it('returns the transaction status, or null when the answer has none', () => {
     for (const [status, letter] of Object.entries(READY)) {
       expect(splitAnswer(Buffer.concat([message('C', 'x'), message('Z', letter)])).status).toBe(status)
     }
