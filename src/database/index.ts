@@ -1,6 +1,5 @@
 export type { Database } from './database.ts'
-export { isUuid } from './is-uuid.ts'
 export { migrate } from './migrate.ts'
 export { type OpenDatabaseOptions, openDatabase } from './open-database.ts'
+export { isUuid, storableText } from './postgres-values.ts'
 export { query, transaction } from './query.ts'
-export { storableText } from './storable-text.ts'
