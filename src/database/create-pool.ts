@@ -1,4 +1,4 @@
-/** @file The pool that the app's own statements run through. */
+/** @file The connection pool for the application's own statements. */
 
 import pg from 'pg'
 import type { Logger } from 'pino'
@@ -9,12 +9,16 @@ interface PoolSettings {
   readonly logger: Logger
 }
 
-/** A pool that fails in bounded time and whose idle connections may break without ending the process. */
+/**
+ * Returns a pool that fails within a bounded time. An idle connection that breaks is logged; without a
+ * listener it would end the process.
+ */
 export function createPool({ connectionString, max, logger }: PoolSettings): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
     max,
-    // Also how long a caller waits for a free connection: longer than any of our transactions.
+    // Also limits how long a caller waits for a free connection, so it exceeds the length of every
+    // transaction here.
     connectionTimeoutMillis: 10_000,
     query_timeout: 30_000,
     keepAlive: true,

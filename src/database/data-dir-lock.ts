@@ -1,4 +1,4 @@
-/** @file One instance per data directory. */
+/** @file The lock that allows one instance per data directory. */
 
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -6,14 +6,16 @@ import { DatabaseSync } from 'node:sqlite'
 import { coerceError, ServiceError } from '#errors'
 
 /**
- * Holds `dataDir` for this process until the returned function is called or the process ends in any way.
+ * Locks `dataDir` for this process until the returned function is called or the process ends, however it
+ * ends.
  *
- * The lock is SQLite's on an empty file, that is the kernel's own record lock: Node offers no other way to one. The
- * kernel drops it with its owner, so a lock file left by `kill -9` is free at once, two starters cannot both take it
- * over, and neither a reused process id nor a container in which everybody is process 1 confuses it. The process id
- * lies beside it only to be named in the error.
+ * The lock is SQLite's lock on an empty file, which is a record lock of the kernel; Node has no other access
+ * to one. The kernel releases it when its owner ends. A lock file left behind by `kill -9` is therefore free
+ * at once, two starting processes cannot both take it, and neither a reused process id nor containers in
+ * which every process has the id 1 can confuse it. The file with the process id serves only the error
+ * message.
  *
- * @throws ServiceError DATA_DIR_LOCKED naming the owner's process id, DATA_DIR_UNWRITABLE
+ * @throws ServiceError DATA_DIR_LOCKED with the owner's process id, DATA_DIR_UNWRITABLE
  */
 export function lockDataDir(dataDir: string): () => void {
   const lockFile = join(dataDir, 'instance.lock')
@@ -33,7 +35,7 @@ export function lockDataDir(dataDir: string): () => void {
     if (!coerceError(thrown).message.includes('locked')) throw unwritable(dataDir, thrown)
     throw new ServiceError(
       'DATA_DIR_LOCKED',
-      `open data directory ${dataDir}: expected no other instance, got process ${readPid(pidFile)} at work in it`,
+      `open data directory ${dataDir}: expected no other instance, got process ${readPid(pidFile)} that uses it`,
     )
   }
   try {
@@ -49,7 +51,7 @@ export function lockDataDir(dataDir: string): () => void {
   }
 }
 
-/** Not Node's recursive mkdir: below /proc that one never returns and takes all memory (Node 24.21). */
+/** Replaces Node's recursive mkdir, which never returns and uses up all memory below /proc (Node 24.21). */
 function makeDirectory(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 })
@@ -74,7 +76,7 @@ function unwritable(dataDir: string, thrown: unknown): ServiceError {
   const error = coerceError(thrown)
   return new ServiceError(
     'DATA_DIR_UNWRITABLE',
-    `open data directory ${dataDir}: expected a folder that can be written, got ${error.message}`,
+    `open data directory ${dataDir}: expected a writable directory, got ${error.message}`,
     { cause: error },
   )
 }

@@ -1,12 +1,12 @@
-/** @file What an open database offers, whoever runs it. */
+/** @file The interface of an open database, embedded or server. */
 
 import type { Pool } from 'pg'
 
 export interface Database {
   readonly kind: 'embedded' | 'server'
   readonly pool: Pool
-  /** For clients that keep connections of their own (the queue). Holds a password: never log it. */
+  /** For clients with connections of their own (the queue). Contains a password: never log it. */
   readonly connectionString: string
-  /** Ends the pool; the embedded database also stops and lets go of its folder. Idempotent. */
+  /** Ends the pool. The embedded database also stops and unlocks its directory. Idempotent. */
   close(): Promise<void>
 }

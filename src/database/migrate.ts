@@ -11,16 +11,18 @@ interface Migration {
   readonly name: string
 }
 
-/** Two sessions that create the same table at once: the later one gets one of these instead of "it exists". */
+/** Errors of a session that creates a table at the same moment as another one, in place of "it exists". */
 const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710'])
 
 /**
- * Brings the schema up to the newest `NNNN_name.sql` of `directory`, each file in a transaction of its own. Safe to
- * run from many processes at once: whoever inserts a migration's number first runs it, the others wait on that
- * number's key and then skip it. (No advisory lock: on the embedded database those exclude nobody.)
+ * Applies every newer `NNNN_name.sql` of `directory`, each file in a transaction of its own. Safe to run
+ * from many processes at once: the process that first inserts a migration's number runs it; the others wait
+ * on that number's key and then skip it. Advisory locks would not do: on the embedded database all clients
+ * share one backend, so such a lock excludes no client.
  *
- * @returns the numbers applied by this call
- * @throws ServiceError SCHEMA_TOO_NEW when the database has a number that `directory` has not; STORE_UNAVAILABLE
+ * @returns the numbers that this call applied
+ * @throws ServiceError SCHEMA_TOO_NEW when the database has a number that `directory` lacks;
+ * STORE_UNAVAILABLE
  */
 export async function migrate(pool: Pool, directory: string): Promise<readonly number[]> {
   const migrations = await readMigrations(directory)
@@ -35,7 +37,7 @@ export async function migrate(pool: Pool, directory: string): Promise<readonly n
   if (current > newest) {
     throw new ServiceError(
       'SCHEMA_TOO_NEW',
-      `migrate: expected a schema of at most ${newest}, got ${current}: this database belongs to a newer release`,
+      `migrate: expected a schema of at most ${newest}, got ${current}: a newer release has migrated this database`,
     )
   }
   const applied: number[] = []

@@ -1,4 +1,4 @@
-/** @file A Postgres server that somebody runs. */
+/** @file Opens a Postgres server by its URL, after a check of its pgvector version. */
 
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
@@ -35,7 +35,7 @@ export async function openServerDatabase({
   }
 }
 
-/** The version in use, else the one that `create extension` would bring. */
+/** Selects the installed version, or else the version that `create extension` would install. */
 const PGVECTOR_VERSION = `
   select coalesce(
     (select extversion from pg_extension where extname = 'vector'),
@@ -51,9 +51,9 @@ async function checkPgvector(pool: Pool, logger: Logger): Promise<void> {
       `open database: expected the extension pgvector 0.8.0 or newer, got ${version ?? 'none'}; install it on the server`,
     )
   }
-  // 0.8.4 mended an index corruption; we build no index that it could hit, others in the same server may.
+  // 0.8.4 fixed a corruption of indexes. This service builds no such index; other users of the server may.
   if (isOlder(version, [0, 8, 4])) {
-    logger.warn({ version }, 'pgvector is older than 0.8.4, which mended index corruption: upgrade it')
+    logger.warn({ version }, 'pgvector is older than 0.8.4, which fixed index corruption: upgrade it')
   }
 }
 

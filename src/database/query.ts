@@ -1,4 +1,4 @@
-/** @file Statements and transactions whose failures to reach the database carry STORE_UNAVAILABLE. */
+/** @file Runs statements and transactions; throws STORE_UNAVAILABLE when the database cannot be reached. */
 
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg'
 import { coerceError, ServiceError } from '#errors'
@@ -6,12 +6,12 @@ import { coerceError, ServiceError } from '#errors'
 type WithPool = { readonly pool: Pool }
 
 /**
- * Runs one statement, which is its own transaction. Never named: the embedded database has one backend for all
- * connections, and names would clash there.
+ * Runs one statement, which is its own transaction. The statement never has a name: the embedded database
+ * has one backend for all connections, where names would clash.
  *
- * @param operation what the caller is doing, for the error's message
- * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached; what Postgres says about the statement
- * itself (a fault of ours) comes through as it is.
+ * @param operation the caller's operation, for the error message
+ * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached. Errors of Postgres about the
+ * statement itself (a defect of this program) are thrown unchanged.
  */
 export async function query<Row extends QueryResultRow>(
   { pool }: WithPool,
@@ -27,10 +27,11 @@ export async function query<Row extends QueryResultRow>(
 }
 
 /**
- * Runs `work` in a transaction on one connection; commits when it resolves, rolls back when it throws. Nothing slow
- * but statements belongs inside: on the embedded database everybody else waits.
+ * Runs `work` in a transaction on one connection; commits when it resolves, rolls back when it throws.
+ * `work` must not wait for anything slow but statements: on the embedded database all other clients wait
+ * meanwhile.
  *
- * @throws ServiceError STORE_UNAVAILABLE as `query` does; whatever `work` throws
+ * @throws ServiceError STORE_UNAVAILABLE as `query` does; errors of `work` unchanged
  */
 export async function transaction<T>(
   { pool }: WithPool,
@@ -44,7 +45,8 @@ export async function transaction<T>(
     throw storeError(operation, thrown)
   }
   let broken: Error | undefined
-  // A connection that breaks between two statements says so here; without a listener that ends the process.
+  // A connection that breaks between two statements emits 'error' here; without a listener that ends the
+  // process.
   const onBroken = (error: Error): void => {
     broken = error
   }
@@ -66,12 +68,15 @@ export async function transaction<T>(
   }
 }
 
-/** SQLSTATE classes 08 (connection), 53 (resources) and 57P (shutdown) are the server's state, not our statement's fault. */
+/**
+ * SQLSTATE classes of the server's state, not of a wrong statement: 08 connection, 53 resources, 57P
+ * shutdown.
+ */
 const UNAVAILABLE_STATE = /^(08|53|57P)/
 const UNAVAILABLE_ERRNO = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)/
-/** Wrong password or database: for the caller the store is just as far away. */
+/** SQLSTATE classes of a wrong password or database name, which make the store just as unavailable. */
 const REFUSED_STATE = /^(28|3D)/
-/** What `pg` throws without any code. */
+/** Messages of errors that `pg` throws without a code. */
 const UNAVAILABLE_MESSAGE = /connection terminated|timeout|not queryable|after calling end/i
 
 function storeError(operation: string, thrown: unknown): Error {
@@ -85,7 +90,7 @@ function storeError(operation: string, thrown: unknown): Error {
 }
 
 function isUnavailable(error: Error): boolean {
-  // Several addresses of one host that all refuse arrive together.
+  // A host with several addresses, all of which refuse, yields one AggregateError.
   if (error instanceof AggregateError) return error.errors.some((inner) => isUnavailable(coerceError(inner)))
   const code = 'code' in error && typeof error.code === 'string' ? error.code : null
   if (code === null) return UNAVAILABLE_MESSAGE.test(error.message)

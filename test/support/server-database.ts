@@ -1,4 +1,4 @@
-/** @file A database of its own on the real server, for each test file. */
+/** @file Creates a database on the real server for each test file. */
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -9,14 +9,14 @@ import { openDatabase } from '#database'
 import { type Servers, withDatabase } from './servers.ts'
 import { silent, type TestDatabase } from './test-database.ts'
 
-/** null where the tests have to be skipped. */
+/** The servers of the set-up; null when the tests must be skipped. */
 export const servers: Servers | null = inject('servers')
 
 export interface ServerDatabase extends TestDatabase {
   readonly url: string
 }
 
-/** @param template copied; `template1` is an empty one */
+/** @param template database to copy, the migrated one unless given; `template1` is empty */
 export async function createServerDatabase(template?: string): Promise<ServerDatabase> {
   const { databaseUrl, template: migrated } = expectServers()
   const name = `circadian_test_${randomBytes(6).toString('hex')}`
@@ -33,7 +33,7 @@ export async function createServerDatabase(template?: string): Promise<ServerDat
   }
 }
 
-/** A connection that was just closed, by its end or by a killed process, is in use for a moment longer. */
+/** Drops a database, with retries: it counts as in use for a moment after its last connection has closed. */
 async function dropDatabase(name: string): Promise<void> {
   for (let attempt = 0; attempt < 50; attempt++) {
     try {
@@ -43,7 +43,7 @@ async function dropDatabase(name: string): Promise<void> {
       await delay(100)
     }
   }
-  throw new Error(`drop database: expected ${name} to be left by everybody within 5 s`)
+  throw new Error(`drop database: expected ${name} to have no connections within 5 s`)
 }
 
 export function expectServers(): Servers {
@@ -61,7 +61,10 @@ async function administer(sql: string): Promise<void> {
   }
 }
 
-/** URL of one of the server's sixteen numbered databases, emptied. Each test file takes a number of its own. */
+/**
+ * Empties one of the server's sixteen numbered databases and returns its URL. Each test file uses its own
+ * number.
+ */
 export async function emptyRedis(number: number): Promise<string> {
   const url = withDatabase(expectServers().redisUrl, String(number))
   const redis = new Redis(url)

@@ -1,4 +1,7 @@
-/** @file Global set-up of the integration tests: real servers, and one migrated database to copy for each test file. */
+/**
+ * @file Global set-up of the integration tests: real servers, and a migrated database that each test file
+ * copies.
+ */
 
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
@@ -7,16 +10,16 @@ import { migrate, openDatabase } from '#database'
 import { MIGRATIONS, silent } from './test-database.ts'
 
 export interface Servers {
-  /** A server where databases may be created. */
+  /** URL of a server where databases may be created. */
   readonly databaseUrl: string
   readonly redisUrl: string
-  /** Copied by `create database ... template`. */
+  /** Name of the migrated database, for `create database ... template`. */
   readonly template: string
 }
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** null: none are there, and the tests are skipped. */
+    /** null: no servers are available, and the tests are skipped. */
     servers: Servers | null
   }
 }
@@ -49,7 +52,7 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
   }
 }
 
-/** The same server, another database. */
+/** Returns the URL of another database on the same server. */
 export function withDatabase(url: string, name: string): string {
   const changed = new URL(url)
   changed.pathname = `/${name}`

@@ -1,4 +1,4 @@
-/** @file Databases to test against, each empty but for the schema. */
+/** @file Databases for tests, each with the schema and no rows. */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,11 +12,11 @@ export const silent = pino({ level: 'silent' })
 
 export interface TestDatabase {
   readonly database: Database
-  /** Closes it and removes what it left. */
+  /** Closes the database and removes its data. */
   drop(): Promise<void>
 }
 
-/** An embedded database in a folder of its own. */
+/** Creates an embedded database in a directory of its own. */
 export async function createEmbeddedDatabase(): Promise<TestDatabase> {
   const dataDir = await mkdtemp(join(tmpdir(), 'circadian-'))
   const database = await openDatabase({ dataDir, logger: silent })

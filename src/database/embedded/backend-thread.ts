@@ -1,7 +1,8 @@
 /**
- * @file The thread that is the embedded Postgres: PGlite (Postgres 18 and pgvector in WASM) behind a loopback socket.
- * Statements are synchronous in WASM, so they must not run on the API's event loop. A thread rather than a process:
- * it cannot outlive the instance that holds the data directory's lock.
+ * @file The worker thread of the embedded Postgres: PGlite (Postgres 18 and pgvector in WASM) behind a
+ * loopback socket. Statements are synchronous in WASM, so they must not run on the API's event loop. It is a
+ * thread rather than a process because a thread cannot outlive the instance that holds the lock on the data
+ * directory.
  */
 
 import { existsSync, renameSync, rmSync } from 'node:fs'
@@ -11,21 +12,27 @@ import { vector } from '@electric-sql/pglite-pgvector'
 import { openPgProxy } from './pg-proxy.ts'
 import { STOP, type ThreadInput, type ThreadReady } from './thread-messages.ts'
 
-/** 1 MB segments: creating a cluster writes half as much and takes 1.9 s instead of 3.8 s (2 cores). */
+/**
+ * WAL segments of 1 MB: creating a cluster writes half as much and takes 1.9 s instead of 3.8 s (2 cores).
+ */
 const INIT_PARAMETERS = ['--wal-segsize=1']
 
 const START_PARAMETERS = [
-  // The queue's tables live in a schema of their own, and a client cannot set a search path that stays its own.
+  // The queue's tables are in a schema of their own. All clients share the backend, so none can set its own
+  // search path.
   ...PGlite.defaultStartParams.map((parameter) =>
     parameter.startsWith('search_path=') ? 'search_path=public,bullmq' : parameter,
   ),
-  // A quarter of the default: it is resident from the start, and the system caches the files anyway.
-  ...['-c', 'shared_buffers=32MB'],
+  // A quarter of the default: this memory is resident from the start, and the system caches the files
+  // anyway.
+  '-c',
+  'shared_buffers=32MB',
 ]
 
 async function openCluster(directory: string): Promise<PGlite> {
   if (!existsSync(directory)) {
-    // Under another name until it is whole: a start killed half-way leaves nothing that looks like a database.
+    // Created under another name and renamed when complete: a start that is killed leaves no incomplete
+    // database.
     const unfinished = `${directory}.new`
     rmSync(unfinished, { recursive: true, force: true })
     const cluster = await PGlite.create({ dataDir: unfinished, initDbStartParams: INIT_PARAMETERS })
@@ -43,7 +50,7 @@ async function main(
   const proxy = await openPgProxy({
     backend: { exchange: (messages) => cluster.execProtocolRaw(messages) },
     password,
-    // Thrown here it ends the thread, which is how the other side learns of it.
+    // An uncaught error ends the thread; the main thread then receives 'error' and 'exit'.
     onBroken: (error) =>
       setImmediate(() => {
         throw error

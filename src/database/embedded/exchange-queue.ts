@@ -1,4 +1,6 @@
-/** @file The queue in front of the only backend: runs whole exchanges, and whole transactions, one at a time. */
+/**
+ * @file The queue in front of the only backend: runs whole exchanges, and whole transactions, one at a time.
+ */
 
 import { SYNC, simpleQuery, splitAnswer } from './pg-protocol.ts'
 
@@ -27,14 +29,15 @@ export interface ExchangeQueue {
 }
 
 /**
- * Queues the exchanges of all clients for the one backend, so that each client has a session of its own as far as
- * transactions and unnamed statements go.
+ * Queues the exchanges of all clients for the one backend, so that each client has a session of its own as
+ * far as transactions and unnamed statements go.
  *
  * An exchange is everything up to a Sync or a simple Query, never less. Parse, bind and execute are separate
- * messages: when the messages of two clients interleave, one client binds the other's unnamed statement and is sent
- * the other's rows (measured with pglite-socket 0.2.17, which queues single messages: two thirds of the answers were
- * wrong). During a transaction only exchanges of the client that opened it run. Notifications go to every client,
- * because the backend does not report which connection listens; clients ignore channels they did not ask for.
+ * messages: when the messages of two clients interleave, one client binds the other's unnamed statement and
+ * is sent the other's rows (measured with pglite-socket 0.2.17, which queues single messages: two thirds of
+ * the answers were wrong). During a transaction only exchanges of the client that opened it run.
+ * Notifications go to every client, because the backend does not report which connection listens; clients
+ * ignore channels they did not ask for.
  */
 export function createExchangeQueue(backend: Backend, onBroken: (error: unknown) => void): ExchangeQueue {
   const clients = new Set<Client>()

@@ -1,4 +1,4 @@
-/** @file The embedded Postgres: a folder, a lock on it, and a thread that serves it. */
+/** @file Opens the embedded Postgres: a directory, a lock on it, and a thread that serves it. */
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -12,8 +12,8 @@ import type { Database } from '../database.ts'
 import { STOP, type ThreadInput, type ThreadReady } from './thread-messages.ts'
 
 /**
- * Opens `<dataDir>/postgres`, created on the first start. What was committed survives `kill -9` of the process; not a
- * power cut, because WASM has no fsync.
+ * Opens `<dataDir>/postgres`, created on the first start. Committed data survives `kill -9` of the process,
+ * but not a power cut, because WASM has no fsync.
  */
 export async function openEmbeddedDatabase({
   dataDir,
@@ -27,7 +27,7 @@ export async function openEmbeddedDatabase({
     const password = randomBytes(24).toString('base64url')
     const thread = await startThread({ directory: join(dataDir, 'postgres'), password }, logger)
     const connectionString = `postgres://postgres:${password}@127.0.0.1:${thread.port}/postgres`
-    // One backend: a second connection could only wait, and would wait while the first holds a transaction.
+    // There is one backend: a second connection could only wait, also during a transaction of the first.
     const pool = createPool({ connectionString, max: 1, logger })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
@@ -58,17 +58,19 @@ async function startThread(
     name: 'postgres',
     workerData: input,
   })
-  // Not `once`, which rejects on 'error': a thread that breaks down exits after it.
+  // Not `events.once`, which rejects on 'error': a thread that fails emits 'error' and then 'exit'.
   const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
   try {
     const [ready] = (await Promise.race([
       once(thread, 'message'),
-      exited.then(() => Promise.reject(new Error('its thread ended'))),
+      exited.then(() => Promise.reject(new Error('an exit of its thread'))),
     ])) as [ThreadReady]
     let stopping = false
-    thread.on('error', (error) => logger.fatal({ err: error }, 'the embedded database broke down'))
+    thread.on('error', (error) =>
+      logger.fatal({ err: error }, 'embedded database failed: restart the service'),
+    )
     thread.on('exit', () => {
-      if (!stopping) logger.fatal('the embedded database ended: restart the service')
+      if (!stopping) logger.fatal('embedded database thread ended: restart the service')
     })
     return {
       port: ready.port,
@@ -82,7 +84,7 @@ async function startThread(
     const error = coerceError(thrown)
     throw new ServiceError(
       'STORE_UNAVAILABLE',
-      `start the embedded database in ${input.directory}: expected it to come up, got ${error.message}`,
+      `start the embedded database in ${input.directory}: expected it to start, got ${error.message}`,
       { cause: error },
     )
   }

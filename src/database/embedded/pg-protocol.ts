@@ -1,28 +1,28 @@
 /**
- * @file As much of Postgres' wire protocol (version 3) as it takes to stand in front of a backend: where messages
- * begin and end, and the few that the front itself reads or writes.
+ * @file The part of Postgres' wire protocol (version 3) that the proxy needs: the boundaries of messages,
+ * and the few messages that the proxy itself reads or writes.
  */
 
 const SSL_REQUEST = 80877103
 const GSS_ENCRYPTION_REQUEST = 80877104
 const CANCEL_REQUEST = 80877102
 
-/** Message types of a client, by their first byte. */
+/** First bytes of the message types that a client sends. */
 export const FRONTEND = { password: 0x70, query: 0x51, sync: 0x53, flush: 0x48, terminate: 0x58 } as const
 
 const BACKEND = { notification: 0x41, readyForQuery: 0x5a } as const
 
-/** How the backend stands after an answer: idle, inside a transaction, or inside one that failed. */
+/** State of the backend after an answer: idle, inside a transaction, or inside one that failed. */
 export type TransactionStatus = 'idle' | 'transaction' | 'failed'
 
 export type StartupKind = 'encryption' | 'cancel' | 'start'
 
-/** Cuts a stream of bytes into whole messages, headers included. */
+/** Splits a stream of bytes into whole messages, headers included. */
 export function createMessageReader(): {
   push(chunk: Buffer): void
-  /** First message of a connection: it has no type byte. Null until it is complete. */
+  /** Returns the first message of a connection, which has no type byte; null until it is complete. */
   readStartup(): { readonly kind: StartupKind; readonly message: Buffer } | null
-  /** Null until a whole message is there. */
+  /** Returns the next message; null until it is complete. */
   read(): Buffer | null
 } {
   let pending: Buffer = Buffer.alloc(0)
@@ -57,8 +57,9 @@ export function createMessageReader(): {
 }
 
 /**
- * Splits what the backend said: notifications concern whoever listens, everything else the client that asked.
- * `status` is null when the backend did not say that it is ready (a flush, a connection's first answer).
+ * Splits an answer of the backend into notifications, which are for all clients, and the rest, which is for
+ * the client that asked. `status` is null when the answer has no ReadyForQuery (after a Flush, or a
+ * connection's first answer).
  */
 export function splitAnswer(answer: Uint8Array): {
   readonly own: Buffer
@@ -87,18 +88,18 @@ export function splitAnswer(answer: Uint8Array): {
   return { own: Buffer.concat(own), notifications: Buffer.concat(notifications), status }
 }
 
-/** AuthenticationCleartextPassword. */
+/** An AuthenticationCleartextPassword message. */
 export const PASSWORD_REQUEST: Buffer = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3])
 
-/** "No" to a request for encryption: the socket is on loopback. */
+/** The answer that declines encryption: the socket is on loopback. */
 export const NO_ENCRYPTION: Buffer = Buffer.from('N')
 
-/** The text of a PasswordMessage. */
+/** Returns the text of a PasswordMessage. */
 export function passwordOf(message: Buffer): string {
   return message.subarray(5, -1).toString('utf8')
 }
 
-/** An ErrorResponse that ends the connection. */
+/** Returns an ErrorResponse that ends the connection. */
 export function fatalError(sqlState: string, text: string): Buffer {
   const fields = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0M${text}\0\0`)
   const header = Buffer.from([0x45, 0, 0, 0, 0])
@@ -106,7 +107,7 @@ export function fatalError(sqlState: string, text: string): Buffer {
   return Buffer.concat([header, fields])
 }
 
-/** A simple Query message. */
+/** Returns a simple Query message. */
 export function simpleQuery(sql: string): Buffer {
   const text = Buffer.from(`${sql}\0`)
   const header = Buffer.from([FRONTEND.query, 0, 0, 0, 0])
@@ -114,5 +115,5 @@ export function simpleQuery(sql: string): Buffer {
   return Buffer.concat([header, text])
 }
 
-/** Sync: ends whatever extended query was left open. */
+/** A Sync message, which ends an unfinished extended query. */
 export const SYNC: Buffer = Buffer.from([FRONTEND.sync, 0, 0, 0, 4])

@@ -1,4 +1,4 @@
-/** @file The loopback socket that makes the embedded backend look like a Postgres server to any client. */
+/** @file The loopback socket through which clients use the embedded backend like a Postgres server. */
 
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
@@ -14,19 +14,19 @@ import {
 
 export interface PgProxy {
   readonly port: number
-  /** Ends every connection and stops listening. */
+  /** Stops listening and closes every connection. */
   close(): Promise<void>
 }
 
 export interface PgProxyOptions {
   readonly backend: Backend
-  /** Every user of the machine can reach a loopback port: only who knows this gets in. */
+  /** Required of every client, because every user of the machine can reach a loopback port. */
   readonly password: string
-  /** The backend is broken for good. */
+  /** Called when the backend cannot be used any more. */
   readonly onBroken: (error: unknown) => void
 }
 
-/** Listens on a free loopback port. */
+/** Starts to listen on a free loopback port. */
 export async function openPgProxy({ backend, password, onBroken }: PgProxyOptions): Promise<PgProxy> {
   const queue = createExchangeQueue(backend, onBroken)
   const sockets = new Set<Socket>()
@@ -62,13 +62,13 @@ function serve(socket: Socket, queue: ExchangeQueue, password: string): void {
   let startup: Buffer = Buffer.alloc(0)
   let unsent: Buffer[] = []
 
-  function start(): boolean {
+  function readStartup(): boolean {
     const first = reader.readStartup()
     if (first === null) return false
     if (first.kind === 'encryption') {
       socket.write(NO_ENCRYPTION)
     } else if (first.kind === 'cancel') {
-      // The backend is busy until it is done: nothing could be cancelled.
+      // Ignored: the backend is busy until the statement is done, so it cannot be cancelled.
       socket.end()
     } else {
       startup = first.message
@@ -91,7 +91,7 @@ function serve(socket: Socket, queue: ExchangeQueue, password: string): void {
     return true
   }
 
-  function converse(): boolean {
+  function forward(): boolean {
     const message = reader.read()
     if (message === null) return false
     const type = message[0]
@@ -111,10 +111,10 @@ function serve(socket: Socket, queue: ExchangeQueue, password: string): void {
   socket.on('data', (chunk) => {
     reader.push(chunk)
     for (let more = true; more; ) {
-      more = stage === 'startup' ? start() : stage === 'password' ? authenticate() : converse()
+      more = stage === 'startup' ? readStartup() : stage === 'password' ? authenticate() : forward()
     }
   })
-  // A reset is a way to leave; 'close' follows.
+  // A reset is a normal way to disconnect; 'close' follows.
   socket.on('error', () => {})
   socket.on('close', () => queue.disconnect(client))
 }

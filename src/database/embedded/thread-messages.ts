@@ -1,14 +1,14 @@
-/** @file What the instance and its database thread say to each other. */
+/** @file The messages between the main thread and the database thread. */
 
 export interface ThreadInput {
   readonly directory: string
   readonly password: string
 }
 
-/** Sent once by the thread, when its socket listens. */
+/** Sent once by the database thread, when its socket listens. */
 export interface ThreadReady {
   readonly port: number
 }
 
-/** Sent to the thread: stop, with a checkpoint. */
+/** Sent to the database thread: stop, with a checkpoint. */
 export const STOP = 'stop'

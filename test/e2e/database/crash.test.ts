@@ -11,14 +11,14 @@ import { MIGRATIONS, silent } from '../../support/test-database.ts'
 
 const WRITER = join(import.meta.dirname, '../../support/episode-writer.ts')
 
-describe('the embedded database, its process killed with SIGKILL', () => {
+describe('the embedded database after SIGKILL', () => {
   let dataDir: string
   beforeEach(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'circadian-'))
   })
   afterEach(() => rm(dataDir, { recursive: true }))
 
-  it('has every acknowledged episode, whole, and indexes it', async () => {
+  it('has every acknowledged episode complete, and indexes it', async () => {
     const acknowledged: string[] = []
     for (let kill = 0; kill < 3; kill++) {
       const writer = startProgram(WRITER, { args: [dataDir] })
@@ -62,7 +62,7 @@ describe('the embedded database, its process killed with SIGKILL', () => {
     }
   })
 
-  it('starts afresh after a first start that was cut short', async () => {
+  it('starts anew when its first start was killed', async () => {
     const writer = startProgram(WRITER, { args: [dataDir] })
     await vi.waitFor(async () => expect(await readdir(dataDir)).toContain('postgres.new'), {
       timeout: 20_000,

@@ -17,7 +17,7 @@ describe('the data directory', () => {
   })
   afterAll(() => rm(dataDir, { recursive: true }))
 
-  it('serves one instance at a time, and whoever is second learns who is first', async () => {
+  it('is locked by one instance; a second one throws DATA_DIR_LOCKED with the process id of the first', async () => {
     const writer = startProgram(WRITER, { args: [dataDir] })
     try {
       await writer.line('open')
@@ -30,7 +30,7 @@ describe('the data directory', () => {
     }
   })
 
-  it('is free at once when its owner was killed, or left a lock that names a living process', async () => {
+  it('is unlocked as soon as its owner is killed, even when instance.pid names a living process', async () => {
     expect(await readFile(join(dataDir, 'instance.pid'), 'utf8')).toMatch(/^\d+\n$/)
     await writeFile(join(dataDir, 'instance.pid'), `${process.pid}\n`)
     const database = await openDatabase({ dataDir, logger: silent })
@@ -50,7 +50,7 @@ describe('the data directory', () => {
     }
   })
 
-  it('must be one that can be written', async () => {
+  it('must be writable', async () => {
     const file = join(dataDir, 'file')
     await writeFile(file, '')
     for (const unwritable of [file, join(file, 'below'), '/proc/circadian', '/proc/circadian/below']) {
@@ -61,7 +61,7 @@ describe('the data directory', () => {
     }
   })
 
-  it('that is damaged stops the start with a clear error, and stays unlocked', async () => {
+  it('with a damaged cluster makes the start throw STORE_UNAVAILABLE, and stays unlocked', async () => {
     const damaged = join(dataDir, 'damaged')
     await cp(join(dataDir, 'postgres'), join(damaged, 'postgres'), { recursive: true })
     await writeFile(join(damaged, 'postgres/global/pg_control'), 'nonsense')
@@ -83,7 +83,7 @@ describe('the embedded database', () => {
   })
   afterAll(() => drop())
 
-  it('migrates once', async () => {
+  it('applies each migration once', async () => {
     expect(await migrate(database.pool, MIGRATIONS)).toEqual([])
   })
 
@@ -97,7 +97,8 @@ describe('the embedded database', () => {
     )
     const converse = async (client: pg.Client, writer: number) => {
       for (let n = 0; n < 60; n++) {
-        // Different parameter counts: an answer to somebody else's statement could not have this shape.
+        // Each client has its own number of parameters: the answer to another client's statement would
+        // differ in shape.
         const values = Array.from({ length: writer + 1 }, (_, index) => `${writer}.${n}.${index}`)
         const columns = values.map((_, index) => `$${index + 1}::text as c${index}`)
         const { rows } = await client.query(`select ${columns}`, values)
@@ -122,36 +123,38 @@ describe('the embedded database', () => {
     ])
   })
 
-  it('rolls back what a connection that broke had begun', async () => {
+  it('rolls back the transaction of a connection that breaks', async () => {
     const client = new pg.Client({ connectionString: database.connectionString })
     client.on('error', () => {})
     await client.connect()
     await client.query('begin')
     await client.query('insert into notes values (99, 1)')
     const waiting = database.pool.query('select count(*)::integer as n from notes where writer = 99')
-    // Not `end`, which says goodbye first.
+    // Not `end`, which sends Terminate first.
     client.connection.stream.destroy()
     expect((await waiting).rows).toEqual([{ n: 0 }])
   })
 
-  it('brings notifications to whoever listens', async () => {
+  it('sends notifications to listening connections', async () => {
     const listener = new pg.Client({ connectionString: database.connectionString })
     await listener.connect()
-    const heard = new Promise((resolve) => listener.once('notification', ({ payload }) => resolve(payload)))
+    const received = new Promise((resolve) =>
+      listener.once('notification', ({ payload }) => resolve(payload)),
+    )
     await listener.query('listen news')
     await database.pool.query("notify news, 'hello'")
-    expect(await heard).toBe('hello')
+    expect(await received).toBe('hello')
     await listener.end()
   })
 
-  it('lets nobody in without the password', async () => {
+  it('refuses connections with a wrong password', async () => {
     const url = new URL(database.connectionString)
     url.password = 'guess'
     const client = new pg.Client({ connectionString: url.href })
     await expect(client.connect()).rejects.toMatchObject({ code: '28P01' })
   })
 
-  it('survives a client that speaks no Postgres', async () => {
+  it('survives a client that does not use the Postgres protocol', async () => {
     const { port } = new URL(database.connectionString)
     await new Promise<void>((resolve) => {
       const socket = connect(Number(port), '127.0.0.1')
@@ -162,7 +165,7 @@ describe('the embedded database', () => {
     expect((await database.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
-  it('commits a transaction whole or not at all', async () => {
+  it('commits a transaction completely or not at all', async () => {
     const failed = transaction(database, 'test', async (client) => {
       await client.query('insert into notes values (7, 1)')
       throw new Error('changed my mind')

@@ -33,7 +33,7 @@ describe.skipIf(servers === null)('migrate', () => {
 
   it('runs each file once when eight processes start at the same moment', async () => {
     await write({
-      // Slow enough for all to arrive while the first is at work.
+      // Slow enough that all processes arrive while the first one runs it.
       '0001_first.sql': 'create table marks (n integer); select pg_sleep(0.3); insert into marks values (1)',
       '0002_second.sql': 'insert into marks values (2); select pg_sleep(0.1)',
       '0003_third.sql': 'insert into marks values (3)',
@@ -55,7 +55,7 @@ describe.skipIf(servers === null)('migrate', () => {
     expect(await migrate(test.database.pool, MIGRATIONS)).toEqual([])
   })
 
-  it('leaves nothing of a file that fails, and goes on from there when it is mended', async () => {
+  it('rolls back a file that fails, and continues with it once it is fixed', async () => {
     await write({
       '0001_first.sql': 'create table first (n integer)',
       '0002_broken.sql': 'create table second (n integer); select 1 / 0',
@@ -67,13 +67,13 @@ describe.skipIf(servers === null)('migrate', () => {
     expect(await migrate(test.database.pool, directory)).toEqual([2])
   })
 
-  it('refuses a schema of a newer release, and changes nothing', async () => {
+  it('refuses a schema of a newer release and changes nothing', async () => {
     await write({ '0001_first.sql': 'create table first (n integer)', '0002_second.sql': 'select 2' })
     await migrate(test.database.pool, directory)
     await rm(join(directory, '0002_second.sql'))
     await expect(migrate(test.database.pool, directory)).rejects.toMatchObject({
       code: 'SCHEMA_TOO_NEW',
-      message: 'migrate: expected a schema of at most 1, got 2: this database belongs to a newer release',
+      message: 'migrate: expected a schema of at most 1, got 2: a newer release has migrated this database',
     })
     expect(await applied()).toEqual([1, 2])
   })
@@ -91,7 +91,7 @@ describe.skipIf(servers === null)('the schema', () => {
   })
   afterAll(() => test.drop())
 
-  it('has the tenant first in every primary key, but for what belongs to the whole instance', async () => {
+  it('has the tenant first in every primary key, except in tables of the whole instance', async () => {
     const { rows } = await test.database.pool.query(`
       select c.relname as table, a.attname as first
       from pg_index i
@@ -115,7 +115,7 @@ describe.skipIf(servers === null)('the schema', () => {
     )
   })
 
-  it('retrieves through the index of episodes that steer', async () => {
+  it('retrieves through the index of retrievable episodes', async () => {
     const { pool } = test.database
     await pool.query(`
       insert into episodes (tenant_id, id, created_at, fingerprint, model_id, strategy, question, embedding, reasoning,

@@ -7,14 +7,14 @@ import { silent } from '../../support/test-database.ts'
 const UNAVAILABLE = expect.objectContaining({ code: 'STORE_UNAVAILABLE' })
 
 describe.skipIf(servers === null)('a database server', () => {
-  it('that is not there, or has no such database, is unavailable', async () => {
-    const nobody = 'postgres://postgres@127.0.0.1:1/postgres'
-    await expect(openDatabase({ url: nobody, dataDir: '', logger: silent })).rejects.toEqual(UNAVAILABLE)
+  it('that does not exist, or lacks the database, is unavailable', async () => {
+    const absent = 'postgres://postgres@127.0.0.1:1/postgres'
+    await expect(openDatabase({ url: absent, dataDir: '', logger: silent })).rejects.toEqual(UNAVAILABLE)
     const missing = withDatabase(expectServers().databaseUrl, 'no_such_database')
     await expect(openDatabase({ url: missing, dataDir: '', logger: silent })).rejects.toEqual(UNAVAILABLE)
   })
 
-  it('that cuts a connection makes one operation unavailable and serves the next', async () => {
+  it('that ends a connection makes one operation fail and answers the next', async () => {
     const test = await createServerDatabase()
     const { database } = test
     const backends =
@@ -27,7 +27,7 @@ describe.skipIf(servers === null)('a database server', () => {
     await test.drop()
   })
 
-  it('answers with its own error to a statement that is wrong', async () => {
+  it('returns its own error for a wrong statement', async () => {
     const test = await createServerDatabase()
     await expect(query(test.database, 'ask', 'selec 1')).rejects.toMatchObject({ code: '42601' })
     await test.drop()
