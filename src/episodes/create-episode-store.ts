@@ -3,6 +3,7 @@
 import { type Database, isUuid } from '#database'
 import { ServiceError } from '#errors'
 import { decodeCursor, encodeCursor, START } from './cursor.ts'
+import type { EpisodeDetail, EpisodeStore } from './episode.ts'
 import { addEpisode } from './sql/add-episode.ts'
 import { getEpisode } from './sql/get-episode.ts'
 import { indexEpisode } from './sql/index-episode.ts'
@@ -11,7 +12,6 @@ import { listEpisodes } from './sql/list-episodes.ts'
 import { nearestEpisodes } from './sql/nearest-episodes.ts'
 import { removeAllEpisodes } from './sql/remove-all-episodes.ts'
 import { removeEpisode } from './sql/remove-episode.ts'
-import type { EpisodeDetail, EpisodeStore } from './types.ts'
 
 export interface EpisodeStoreOptions {
   readonly database: Pick<Database, 'pool'>

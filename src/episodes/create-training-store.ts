@@ -8,7 +8,7 @@ import { latentPairs } from './sql/latent-pairs.ts'
 import { modelsRemembered } from './sql/models-remembered.ts'
 import { retireDominated } from './sql/retire-dominated.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
-import type { TrainingKey, TrainingStore } from './training-types.ts'
+import type { TrainingKey, TrainingStore } from './training-store.ts'
 
 /** Episodes whose latents or thoughts are read at once: of a 7B model, tens of megabytes. */
 const PAGE = 32

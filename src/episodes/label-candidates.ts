@@ -1,6 +1,6 @@
 /** @file Where labels come from, in order of trust: the caller's word, a known answer, agreement among samples, self-reward. */
 
-import type { Candidate, Feedback, LabelSource } from './types.ts'
+import type { Candidate, Feedback, LabelSource } from './episode.ts'
 
 /** Whether a label is somebody's word, not a guess: of the model, or of its samples. */
 export function isTrustedLabel(source: LabelSource | null): boolean {

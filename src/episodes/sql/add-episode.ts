@@ -1,7 +1,7 @@
 import { toSql } from 'pgvector'
 import { type Database, query, storableText } from '#database'
+import type { NewEpisode } from '../episode.ts'
 import { encodeLatents, encodeThought } from '../latent-bytes.ts'
-import type { NewEpisode } from '../types.ts'
 
 /**
  * One statement, so one transaction and one round trip: episode, candidates, thoughts, latents and the outbox row are

@@ -1,6 +1,6 @@
 /** @file Rows of `episodes` joined with their returned candidate, and what they mean. */
 
-import type { EpisodeSummary, LabelSource } from '../types.ts'
+import type { EpisodeSummary, LabelSource } from '../episode.ts'
 
 /** Expects `episodes` as `e` and the chosen candidate as `c`. */
 export const SUMMARY_COLUMNS = `

@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { EpisodeDetail, StoredCandidate } from '../types.ts'
+import type { EpisodeDetail, StoredCandidate } from '../episode.ts'
 import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './episode-row.ts'
 
 interface Row extends SummaryRow {

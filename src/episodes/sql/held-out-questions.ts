@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { HeldOutQuestion, TrainingKey } from '../training-types.ts'
+import type { HeldOutQuestion, TrainingKey } from '../training-store.ts'
 
 interface Row {
   readonly tenant_id: string

@@ -1,5 +1,5 @@
 import { type Database, transaction } from '#database'
-import type { Feedback } from '../types.ts'
+import type { Feedback } from '../episode.ts'
 import { LABEL_BASIS, type LabelBasis, relabelCandidates } from './relabel-candidates.ts'
 
 const SQL = `

@@ -1,7 +1,7 @@
 import { type Database, query } from '#database'
+import type { LabelSource } from '../episode.ts'
 import { decodeThought } from '../latent-bytes.ts'
-import type { StoredThought, TrainingKey } from '../training-types.ts'
-import type { LabelSource } from '../types.ts'
+import type { StoredThought, TrainingKey } from '../training-store.ts'
 
 interface Row {
   readonly tenant_id: string

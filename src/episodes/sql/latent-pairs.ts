@@ -1,7 +1,7 @@
 import { type Database, query } from '#database'
+import type { LabelSource } from '../episode.ts'
 import { decodeLatents } from '../latent-bytes.ts'
-import type { StoredLatents, TrainingKey } from '../training-types.ts'
-import type { LabelSource } from '../types.ts'
+import type { StoredLatents, TrainingKey } from '../training-store.ts'
 
 interface Row {
   readonly tenant_id: string

@@ -1,6 +1,6 @@
 import { type Database, query } from '#database'
 import type { Place } from '../cursor.ts'
-import type { EpisodeSummary } from '../types.ts'
+import type { EpisodeSummary } from '../episode.ts'
 import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './episode-row.ts'
 
 const SQL = `

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg'
+import type { CandidateKind, Feedback } from '../episode.ts'
 import { labelCandidates } from '../label-candidates.ts'
-import type { CandidateKind, Feedback } from '../types.ts'
 
 /** What an episode itself says about its labels. */
 export interface LabelBasis {

@@ -1,6 +1,6 @@
 import { type Database, transaction } from '#database'
 import { tenantCaps } from '../tenant-caps.ts'
-import type { SnapshotRequest, TrainingMaterial, TrainingSnapshot } from '../training-types.ts'
+import type { SnapshotRequest, TrainingMaterial, TrainingSnapshot } from '../training-store.ts'
 
 /** Of an indexed episode. */
 const USABLE: Readonly<Record<TrainingMaterial, string>> = {

@@ -1,7 +1,7 @@
 /** @file What nights learn from: the episodes of one model, across its tenants. */
 
 import type { Latents, LatentThought } from '#ports'
-import type { LabelSource } from './types.ts'
+import type { LabelSource } from './episode.ts'
 
 export interface TrainingKey {
   readonly tenantId: string
