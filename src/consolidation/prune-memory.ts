@@ -18,5 +18,5 @@ export async function pruneMemory(
   snapshotOf: (kind: ArtifactKind) => Snapshot,
 ): Promise<Pruned> {
   const tenants = new Set(kinds.flatMap((kind) => snapshotOf(kind).episodes.map(({ tenantId }) => tenantId)))
-  return { retired: await training.retireDominated(fingerprint, [...tenants].sort()) }
+  return { retired: await training.excludeDominated(fingerprint, [...tenants].sort()) }
 }

@@ -2,16 +2,16 @@
 
 import type { Database } from '#database'
 import { countSince } from './sql/count-since.ts'
+import { excludeDominated } from './sql/exclude-dominated.ts'
 import { heldOutQuestions } from './sql/held-out-questions.ts'
 import { labelledThoughts } from './sql/labelled-thoughts.ts'
 import { latentPairs } from './sql/latent-pairs.ts'
-import { modelsRemembered } from './sql/models-remembered.ts'
-import { retireDominated } from './sql/retire-dominated.ts'
+import { listModels } from './sql/list-models.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
 import type { TrainingKey, TrainingStore } from './training-store.ts'
 
 /** Episodes whose latents or thoughts are read at once: of a 7B model, tens of megabytes. */
-const PAGE = 32
+const PAGE_EPISODES = 32
 
 export function createTrainingStore({
   database,
@@ -32,12 +32,12 @@ export function createTrainingStore({
     heldOutQuestions: (fingerprint, episodes, limit) =>
       heldOutQuestions(database, fingerprint, episodes, limit),
 
-    models: () => modelsRemembered(database),
+    models: () => listModels(database),
 
-    async retireDominated(fingerprint, tenants) {
-      let retired = 0
-      for (const tenantId of tenants) retired += await retireDominated(database, tenantId, fingerprint)
-      return retired
+    async excludeDominated(fingerprint, tenants) {
+      let excluded = 0
+      for (const tenantId of tenants) excluded += await excludeDominated(database, tenantId, fingerprint)
+      return excluded
     },
 
     countSince: (fingerprint, since) => countSince(database, fingerprint, since),
@@ -45,5 +45,6 @@ export function createTrainingStore({
 }
 
 function* pages(episodes: readonly TrainingKey[]): Iterable<readonly TrainingKey[]> {
-  for (let start = 0; start < episodes.length; start += PAGE) yield episodes.slice(start, start + PAGE)
+  for (let start = 0; start < episodes.length; start += PAGE_EPISODES)
+    yield episodes.slice(start, start + PAGE_EPISODES)
 }

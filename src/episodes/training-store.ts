@@ -99,8 +99,8 @@ export interface TrainingStore {
   ): Promise<readonly HeldOutQuestion[]>
   /** Fingerprints of all models that episodes are of. */
   models(): Promise<readonly string[]>
-  /** See `retireDominated`; of every tenant of the model that is named. @returns how many episodes stopped steering */
-  retireDominated(fingerprint: string, tenants: readonly string[]): Promise<number>
+  /** See `excludeDominated`; of every tenant of the model that is named. @returns how many episodes stopped steering */
+  excludeDominated(fingerprint: string, tenants: readonly string[]): Promise<number>
   /** Episodes of the model, in any state, that are newer than `since`; null counts all. */
   countSince(fingerprint: string, since: Date | null): Promise<number>
 }

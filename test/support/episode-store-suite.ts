@@ -233,10 +233,10 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
       it('leaves out episodes without latents, however many are nearer', async () => {
         const embedding = unitVector(3, 8)
         const silentOnes = Array.from({ length: 5 }, () => newEpisode({ embedding, latents: null }))
-        const steering = newEpisode({ embedding: unitVector(4, 8) })
-        await addAll([...silentOnes, steering])
+        const retrievable = newEpisode({ embedding: unitVector(4, 8) })
+        await addAll([...silentOnes, retrievable])
         const found = await store.nearest({ ...ask, embedding, topK: 2 })
-        expect(found.map(({ episodeId }) => episodeId)).toEqual([steering.id])
+        expect(found.map(({ episodeId }) => episodeId)).toEqual([retrievable.id])
       })
 
       it('orders equals by id, and stops at topK', async () => {

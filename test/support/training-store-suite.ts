@@ -202,16 +202,16 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
 
     describe('latent pairs', () => {
       it('come as fp16 keeps them, of the episodes that steer', async () => {
-        const steering = newEpisode({ seed: 5, question: 'What is 2 x 6?', embedding: unitVector(5, 6) })
+        const retrievable = newEpisode({ seed: 5, question: 'What is 2 x 6?', embedding: unitVector(5, 6) })
         const silent = newEpisode({ latents: null })
         const unadmitted = newEpisode({ admitted: false })
         const other = newEpisode({ fingerprint: 'model-2' })
-        await addAll([steering, silent, unadmitted, other])
-        const keys = [silent, other, steering, unadmitted].map(keyOf)
-        const { zBase, zStar } = steering.latents!
+        await addAll([retrievable, silent, unadmitted, other])
+        const keys = [silent, other, retrievable, unadmitted].map(keyOf)
+        const { zBase, zStar } = retrievable.latents!
         expect(await Array.fromAsync(training.latentPairs('model-1', keys))).toEqual([
           {
-            ...keyOf(steering),
+            ...keyOf(retrievable),
             question: 'What is 2 x 6?',
             embedding: unitVector(5, 6),
             zBase: { ...zBase, data: fromFloat16(toFloat16(zBase.data)) },
@@ -282,14 +282,14 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
     })
 
     describe('dominated episodes', () => {
-      const steering = async (): Promise<string[]> => {
+      const retrievable = async (): Promise<string[]> => {
         const { rows } = await test.database.pool.query('select id from episodes where steers')
         return rows.map(({ id }) => id).sort()
       }
-      const retire = () => training.retireDominated('model-1', ['tenant-a', 'tenant-b'])
+      const exclude = () => training.excludeDominated('model-1', ['tenant-a', 'tenant-b'])
       const idsOf = (...episodes: readonly NewEpisode[]) => episodes.map(({ id }) => id).sort()
 
-      it('stop steering: of a question the best reward stays, then the fewest steps, then the newest', async () => {
+      it('stop retrievable: of a question the best reward stays, then the fewest steps, then the newest', async () => {
         const one = (seed: number, over: Partial<NewEpisode>) =>
           newEpisode({ seed, question: 'same?', ...over })
         const best = one(1, { reward: -0.1, iterations: 9 })
@@ -298,9 +298,9 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         await addAll([quick, newEpisode({ seed: 5, question: 'other?', iterations: 2 })])
         const newest = newEpisode({ seed: 7, question: 'third?' })
         await addAll([newEpisode({ seed: 6, question: 'third?' }), newest])
-        expect(await retire()).toBe(4)
-        expect(await steering()).toEqual(idsOf(best, quick, newest))
-        expect(await retire()).toBe(0)
+        expect(await exclude()).toBe(4)
+        expect(await retrievable()).toEqual(idsOf(best, quick, newest))
+        expect(await exclude()).toBe(0)
         expect((await store.list('tenant-a', { limit: 10 })).episodes).toHaveLength(7)
       })
 
@@ -316,14 +316,14 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         const theirs = newEpisode({ question: 'a?', embedding: near(0), tenantId: 'tenant-b' })
         const other = newEpisode({ question: 'a?', embedding: near(0), fingerprint: 'model-2' })
         await addAll([best, close, far, theirs, other])
-        expect(await retire()).toBe(1)
-        expect(await steering()).toEqual(idsOf(best, far, theirs, other))
+        expect(await exclude()).toBe(1)
+        expect(await retrievable()).toEqual(idsOf(best, far, theirs, other))
       })
 
       it('teach the weaver no more, and the latent reward model still', async () => {
         const [worse, better] = [thinking({ seed: 1, reward: -0.2 }), thinking({ seed: 2, reward: -0.1 })]
         await addAll([worse, better])
-        await retire()
+        await exclude()
         expect((await training.snapshot({ ...ask, material: 'latents' })).episodes).toEqual([keyOf(better)])
         expect((await training.snapshot(ask)).episodes).toHaveLength(2)
       })
@@ -333,8 +333,8 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           newEpisode({ seed, question: `${seed % 60}?`, reward: -seed / 1000 }),
         )
         await addAll(episodes, { index: false })
-        expect(await retire()).toBe(60)
-        expect(await steering()).toEqual(idsOf(...episodes.slice(0, 60)))
+        expect(await exclude()).toBe(60)
+        expect(await retrievable()).toEqual(idsOf(...episodes.slice(0, 60)))
       }, 30_000)
     })
 

@@ -26,11 +26,11 @@ const SQL = `
   )`
 
 /** Of a tenant, the newest are compared with each other: the cost of a night is bounded. */
-const NEWEST = 1_000
+const MAX_COMPARED_EPISODES = 1_000
 /** Looked at by one statement, so that none takes long. */
-const BITE = 100
+const BATCH_EPISODES = 100
 /** Cosine distance of near-duplicates: a similarity of .999. */
-const NEAR = 0.001
+const NEAR_DUPLICATE_DISTANCE = 0.001
 
 /**
  * Ends the influence of dominated near-duplicates among the newest 1,000 episodes of a tenant and model: of those with the same
@@ -39,17 +39,24 @@ const NEAR = 0.001
  *
  * @returns how many stopped steering
  */
-export async function retireDominated(
+export async function excludeDominated(
   database: Pick<Database, 'pool'>,
   tenantId: string,
   fingerprint: string,
 ): Promise<number> {
-  let retired = 0
-  // From the oldest on: what is retired moves nobody into a place that was passed.
-  for (let until = NEWEST; until > 0; until -= BITE) {
-    const values = [tenantId, fingerprint, NEWEST, until - BITE, until, NEAR]
-    const { rowCount } = await query(database, 'retire dominated episodes', SQL, values)
-    retired += rowCount ?? 0
+  let excluded = 0
+  // From the oldest on: what is excluded moves nobody into a place that was passed.
+  for (let until = MAX_COMPARED_EPISODES; until > 0; until -= BATCH_EPISODES) {
+    const values = [
+      tenantId,
+      fingerprint,
+      MAX_COMPARED_EPISODES,
+      until - BATCH_EPISODES,
+      until,
+      NEAR_DUPLICATE_DISTANCE,
+    ]
+    const { rowCount } = await query(database, 'exclude dominated episodes', SQL, values)
+    excluded += rowCount ?? 0
   }
-  return retired
+  return excluded
 }

@@ -10,7 +10,7 @@ const SQL = `
   )
   select fingerprint from models where fingerprint is not null`
 
-export async function modelsRemembered(database: Pick<Database, 'pool'>): Promise<readonly string[]> {
+export async function listModels(database: Pick<Database, 'pool'>): Promise<readonly string[]> {
   const { rows } = await query<{ fingerprint: string }>(database, 'list models', SQL)
   return rows.map(({ fingerprint }) => fingerprint)
 }
