@@ -1,5 +1,6 @@
 import { type Database, query } from '#database'
 import type { HeldOutQuestion, TrainingKey } from '../training-store.ts'
+import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
   readonly tenant_id: string
@@ -21,7 +22,7 @@ const SQL = `
         when feedback_correct = false and reference = answer then null
         else reference
       end as reference
-    from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
+    from ${WANTED_EPISODES}
     join episodes using (tenant_id)
     where episodes.id = episode_id and fingerprint = $1
     order by tenant_id, question, ordinal
@@ -40,9 +41,7 @@ export async function heldOutQuestions(
   limit: number,
 ): Promise<readonly HeldOutQuestion[]> {
   const { rows } = await query<Row>(database, 'read held-out questions', SQL, [
-    fingerprint,
-    episodes.map(({ tenantId }) => tenantId),
-    episodes.map(({ episodeId }) => episodeId),
+    ...wantedValues(fingerprint, episodes),
     limit,
   ])
   return rows.map((row) => ({

@@ -2,6 +2,7 @@ import { type Database, query } from '#database'
 import type { LabelSource } from '../episode.ts'
 import { decodeThought } from '../latent-bytes.ts'
 import type { StoredThought, TrainingKey } from '../training-store.ts'
+import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
   readonly tenant_id: string
@@ -17,7 +18,7 @@ interface Row {
 
 const SQL = `
   select tenant_id, episode_id, position, episodes.question, layers, width, thought, label, label_source
-  from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
+  from ${WANTED_EPISODES}
   join candidates using (tenant_id, episode_id)
   join candidate_thoughts using (tenant_id, episode_id, position)
   join episodes using (tenant_id)
@@ -29,11 +30,12 @@ export async function labelledThoughts(
   fingerprint: string,
   episodes: readonly TrainingKey[],
 ): Promise<readonly StoredThought[]> {
-  const { rows } = await query<Row>(database, 'read labelled thoughts', SQL, [
-    fingerprint,
-    episodes.map(({ tenantId }) => tenantId),
-    episodes.map(({ episodeId }) => episodeId),
-  ])
+  const { rows } = await query<Row>(
+    database,
+    'read labelled thoughts',
+    SQL,
+    wantedValues(fingerprint, episodes),
+  )
   return rows.map((row) => ({
     tenantId: row.tenant_id,
     episodeId: row.episode_id,

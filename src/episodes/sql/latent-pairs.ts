@@ -2,6 +2,7 @@ import { type Database, query } from '#database'
 import type { LabelSource } from '../episode.ts'
 import { decodeLatents } from '../latent-bytes.ts'
 import type { StoredLatents, TrainingKey } from '../training-store.ts'
+import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
   readonly tenant_id: string
@@ -19,7 +20,7 @@ interface Row {
 
 const SQL = `
   select tenant_id, episode_id, question, embedding, length, width, z_base, z_star, label, label_source
-  from unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)
+  from ${WANTED_EPISODES}
   join episode_latents using (tenant_id, episode_id)
   left join candidates using (tenant_id, episode_id)
   join episodes using (tenant_id)
@@ -31,11 +32,7 @@ export async function latentPairs(
   fingerprint: string,
   episodes: readonly TrainingKey[],
 ): Promise<readonly StoredLatents[]> {
-  const { rows } = await query<Row>(database, 'read latents', SQL, [
-    fingerprint,
-    episodes.map(({ tenantId }) => tenantId),
-    episodes.map(({ episodeId }) => episodeId),
-  ])
+  const { rows } = await query<Row>(database, 'read latents', SQL, wantedValues(fingerprint, episodes))
   return rows.map((row) => ({
     tenantId: row.tenant_id,
     episodeId: row.episode_id,
