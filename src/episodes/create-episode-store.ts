@@ -1,4 +1,4 @@
-/** @file The episode store: checks at its border, one statement each behind it. */
+/** @file The episode store: checks ids and cursors, then runs one statement or transaction per method. */
 
 import { type Database, isUuid } from '#database'
 import { ServiceError } from '#errors'
@@ -15,15 +15,17 @@ import { removeEpisode } from './sql/remove-episode.ts'
 
 export interface EpisodeStoreOptions {
   readonly database: Pick<Database, 'pool'>
-  /** Milliseconds since the epoch; stamps episodes, and so orders their list. */
+  /**
+   * Returns milliseconds since the epoch: the time at which an episode is created, and its order in lists.
+   */
   readonly clock?: () => number
 }
 
 /**
- * The store over Postgres and pgvector. Every statement is scoped by tenant in its own WHERE clause.
+ * Creates the store over Postgres and pgvector. Every statement has the tenant in its own WHERE clause.
  *
- * Adding an episode twice under one id keeps the first: a caller that lost the connection while committing may try
- * again.
+ * Adding a second episode under the same id keeps the first one, so a caller that lost its connection during
+ * the commit may retry.
  */
 export function createEpisodeStore({ database, clock = Date.now }: EpisodeStoreOptions): EpisodeStore {
   async function detail(operation: string, tenantId: string, id: string): Promise<EpisodeDetail> {
@@ -41,7 +43,7 @@ export function createEpisodeStore({ database, clock = Date.now }: EpisodeStoreO
 
     async list(tenantId, { limit, cursor }) {
       const after = cursor === undefined ? START : decodeCursor(cursor)
-      // One more than asked for tells whether there is another page.
+      // One more than `limit` shows whether there is another page.
       const episodes = await listEpisodes(database, tenantId, after, limit + 1)
       const page = episodes.slice(0, limit)
       const last = page.at(-1)

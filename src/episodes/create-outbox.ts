@@ -1,43 +1,48 @@
-/** @file The outbox: work that was committed with its cause and waits to be handed to the queue. */
+/** @file The outbox: work for the queue, committed in the same transaction as its cause. */
 
 import { type Database, query } from '#database'
 
-/** `consolidation.run` is written by the consolidation store (#artifacts): work of the whole instance, under the tenant ''. */
+/**
+ * Kinds of work. The consolidation store (#artifacts) writes `consolidation.run`, for the whole instance, as
+ * tenant ''.
+ */
 export type OutboxKind = 'episode.index' | 'consolidation.run'
 
 export interface OutboxRow {
-  /** Becomes the job's id. */
+  /** Id of the row, and of its job. */
   readonly id: string
   readonly kind: OutboxKind
-  /** Ids only. */
+  /** Contains ids only. */
   readonly payload: unknown
 }
 
 /** @throws ServiceError STORE_UNAVAILABLE from every method */
 export interface Outbox {
   /**
-   * Takes up to `limit` waiting rows, oldest first, for `leaseMs`. Two relays never hold the same row; rows that are
-   * neither marked nor released come back when the lease ends, so each is handed over at least once.
+   * Claims up to `limit` waiting rows, oldest first, for `leaseMs`. Two relays never hold the same row. A
+   * row that is neither marked nor released can be claimed again when the lease ends, so each row is handed
+   * over at least once.
    */
   claim(limit: number, leaseMs: number): Promise<readonly OutboxRow[]>
-  /** The queue has them. */
+  /** Marks rows as handed over to the queue. */
   markRelayed(ids: readonly string[]): Promise<void>
-  /** The queue did not take them: they wait again, at once. */
+  /** Ends the claim of rows that the queue did not accept, so that they can be claimed again at once. */
   release(ids: readonly string[]): Promise<void>
-  /** How many rows wait, claimed ones included. */
+  /** Returns the number of waiting rows, claimed ones included. */
   waiting(): Promise<number>
   /**
-   * Puts episodes back in line that are still pending `olderThanMs` after their work was handed over: the queue lost it
-   * (Redis writes its log once a second). @returns how many
+   * Adds new rows for episodes that are still pending `olderThanMs` after their work was handed over, which
+   * means that the queue lost it (Redis writes its log once a second).
+   * @returns the number of rows added
    */
   recover(olderThanMs: number): Promise<number>
-  /** Forgets rows handed over longer than `olderThanMs` ago. @returns how many */
+  /** Deletes rows handed over more than `olderThanMs` ago. @returns the number of deleted rows */
   prune(olderThanMs: number): Promise<number>
 }
 
 /**
- * A lease in a column rather than a transaction held while the queue is written: on the embedded database the queue
- * shares the only backend, and would wait for that transaction forever.
+ * Claims rows by a lease in a column, not by a transaction that stays open while the queue is written: on
+ * the embedded database the queue shares the only backend and would wait for that transaction forever.
  */
 const CLAIM = `
   update outbox set claimed_until = now() + $1 * interval '1 millisecond'
@@ -68,7 +73,7 @@ const RECOVER = `
 
 const PRUNE = "delete from outbox where relayed_at < now() - $1 * interval '1 millisecond'"
 
-/** Time is the database's: relays on several machines share the leases. */
+/** Creates the outbox. All times are the database's, so relays on several machines agree on leases. */
 export function createOutbox({ database }: { readonly database: Pick<Database, 'pool'> }): Outbox {
   return {
     async claim(limit, leaseMs) {
@@ -79,7 +84,7 @@ export function createOutbox({ database }: { readonly database: Pick<Database, '
         CLAIM,
         values,
       )
-      // UPDATE returns rows in no order; sequences fit a double.
+      // UPDATE returns rows in no order. Sequence numbers fit a double.
       return rows
         .sort((a, b) => Number(a.sequence) - Number(b.sequence))
         .map(({ id, kind, payload }) => ({ id, kind, payload }))

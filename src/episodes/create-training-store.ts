@@ -1,4 +1,4 @@
-/** @file What nights read of the memory, and how they thin it out. */
+/** @file The training store over Postgres; reads large material in pages. */
 
 import type { Database } from '#database'
 import { countSince } from './sql/count-since.ts'
@@ -10,7 +10,7 @@ import { listModels } from './sql/list-models.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
 import type { TrainingKey, TrainingStore } from './training-store.ts'
 
-/** Episodes whose latents or thoughts are read at once: of a 7B model, tens of megabytes. */
+/** Number of episodes whose latents or thoughts are read at once: tens of megabytes for a 7B model. */
 const PAGE_EPISODES = 32
 
 export function createTrainingStore({

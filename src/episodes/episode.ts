@@ -1,4 +1,7 @@
-/** @file What an episode is: one solved request with everything that was judged on the way. */
+/**
+ * @file An episode: one solved request with all its judged candidates. Also the interface of the episode
+ * store.
+ */
 
 import type { EpisodeMemory, Latents, LatentThought } from '#ports'
 
@@ -10,17 +13,20 @@ export interface Candidate {
   readonly tokens: readonly number[]
   readonly text: string
   readonly answer: string | null
-  /** In [-1, 0]. */
+  /** Reward in [-1, 0]. */
   readonly reward: number
-  /** Term by term, e.g. `verifier`, `verifier.correctness`, `format`; each in [-1, 0]. */
+  /** Reward by term, e.g. `verifier`, `verifier.correctness`, `format`; each in [-1, 0]. */
   readonly rewardTerms: Readonly<Record<string, number>>
-  /** The candidate that was returned. */
+  /** Whether this candidate was returned as the answer. */
   readonly chosen: boolean
-  /** Its reward and P(correct) reach the profile's bar of admission: what self-reward says where nobody knows better. */
+  /**
+   * Whether reward and P(correct) meet the profile's bar for admission: the label by self-reward, the last
+   * source.
+   */
   readonly admissible: boolean
   /**
-   * How it was thought, for nights to learn from; kept in fp16, and not kept when it does not fit that. Nobody reads it
-   * with the episode.
+   * Latent thought, for training; stored in fp16, and not stored when a value exceeds the range of fp16.
+   * Read only by the training store, never with the episode.
    */
   readonly thought: LatentThought | null
 }
@@ -30,7 +36,7 @@ export interface StoredCandidate extends Omit<Candidate, 'admissible' | 'thought
   readonly labelSource: LabelSource | null
 }
 
-/** Latents worth remembering; kept in fp16. Absent when the episode must not steer others. */
+/** Latents of the draft and of the returned answer, stored in fp16. */
 export interface LatentPair {
   readonly zBase: Latents
   readonly zStar: Latents
@@ -43,7 +49,7 @@ export interface NewEpisode {
   readonly modelId: string
   readonly strategy: string
   readonly question: string
-  /** Normalised like answers are; null when none was given. */
+  /** Reference answer of the request, normalised as answers are; null when none was given. */
   readonly reference: string | null
   /** Centred and normalised, `[D]`. */
   readonly embedding: Float32Array
@@ -56,9 +62,13 @@ export interface NewEpisode {
   readonly generatedTokens: number
   readonly stopped: string
   readonly seed: number
-  /** Reward and correctness reached the profile's admission bar: may be retrieved and trained on. */
+  /** Whether reward and correctness met the profile's bar for admission. Required to be retrievable. */
   readonly admitted: boolean
   readonly candidates: readonly Candidate[]
+  /**
+   * null when the episode must not influence others. An episode is retrievable when admitted and with
+   * latents.
+   */
   readonly latents: LatentPair | null
 }
 
@@ -99,19 +109,26 @@ export interface EpisodePage {
 export type Feedback = { readonly correct: boolean } | { readonly answer: string }
 
 /**
- * Every method is scoped by tenant: another tenant's id behaves as if it did not exist.
- * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached, EPISODE_NOT_FOUND where an id is asked for.
+ * The episodes of each tenant. Every method is scoped by tenant: another tenant's id behaves as if it did
+ * not exist.
+ * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached; EPISODE_NOT_FOUND from methods
+ * that take an id.
  */
 export interface EpisodeStore extends EpisodeMemory {
   /** Commits episode, candidates with their thoughts, latents and the outbox row in one transaction. */
   add(episode: NewEpisode): Promise<void>
   list(tenantId: string, options: { readonly limit: number; readonly cursor?: string }): Promise<EpisodePage>
   get(tenantId: string, id: string): Promise<EpisodeDetail>
-  /** Relabels candidates from the caller's word (source `feedback`); `answer` must already be normalised. */
+  /**
+   * Relabels candidates by the caller's feedback (source `feedback`); `answer` must already be normalised.
+   */
   label(tenantId: string, id: string, feedback: Feedback): Promise<EpisodeDetail>
   remove(tenantId: string, id: string): Promise<void>
-  /** @returns how many episodes were deleted. */
+  /** Deletes all episodes of the tenant. @returns the number of deleted episodes */
   removeAll(tenantId: string): Promise<number>
-  /** The night's first step, run by the worker, idempotent: labels candidates (reference, else majority of samples, else self-reward), marks the episode indexed. */
+  /**
+   * Labels candidates (feedback, else reference, else majority of samples, else self-reward) and marks the
+   * episode indexed. Run by the worker after each solved request; idempotent.
+   */
   index(tenantId: string, id: string): Promise<void>
 }

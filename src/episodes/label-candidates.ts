@@ -1,8 +1,13 @@
-/** @file Where labels come from, in order of trust: the caller's word, a known answer, agreement among samples, self-reward. */
+/**
+ * @file The sources of labels, in order of trust: feedback, reference answer, majority of samples,
+ * self-reward.
+ */
 
 import type { Candidate, Feedback, LabelSource } from './episode.ts'
 
-/** Whether a label is somebody's word, not a guess: of the model, or of its samples. */
+/**
+ * Whether a label was given by a caller, rather than derived from the model's samples or from self-reward.
+ */
 export function isTrustedLabel(source: LabelSource | null): boolean {
   return source === 'feedback' || source === 'reference'
 }
@@ -21,11 +26,12 @@ export interface Labels {
 type Rule = (candidate: LabelInput['candidates'][number]) => boolean | null
 
 /**
- * Labels every candidate of one episode, in their order: right, wrong, and from what source. A pure function of what
- * is stored, so labelling twice, or feedback before indexing, comes to the same.
+ * Returns a label (right or wrong) and its source for every candidate of one episode, in order. A pure
+ * function of the stored data, so labelling twice, or feedback before indexing, gives the same result.
  *
- * An answer that was declared right makes every other answer wrong; one that was declared wrong says nothing about
- * the others, which are then judged without its votes.
+ * Feedback that the answer is right makes every other answer wrong. Feedback that it is wrong decides
+ * nothing about the other answers; they are labelled by the next source, with the votes of the refuted
+ * answer left out.
  */
 export function labelCandidates({ feedback, reference, candidates }: LabelInput): readonly Labels[] {
   const chosen = candidates.find((candidate) => candidate.chosen)
@@ -62,7 +68,9 @@ function byFeedback(
   return isChosen(candidate) ? false : null
 }
 
-/** The answer of most samples; null when nobody answered or two answers share the most votes. */
+/**
+ * Returns the answer with the most votes; null when there is no answer or two answers share the most votes.
+ */
 function majorityAnswer(answers: readonly (string | null)[]): string | null {
   const votes = new Map<string, number>()
   for (const answer of answers) if (answer !== null) votes.set(answer, (votes.get(answer) ?? 0) + 1)

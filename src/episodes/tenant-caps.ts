@@ -1,35 +1,40 @@
-/** @file How many episodes each tenant may bring to a training set. */
+/** @file The cap on the number of episodes that each tenant contributes to a training set. */
 
 export interface CapOptions {
-  /** Of the whole training set. */
+  /** Largest size of the whole training set. */
   readonly limit: number
   /** Largest share of the training set that one tenant may fill, in (0, 1]. */
   readonly maxShare: number
-  /** As many a tenant may bring whatever its share is: a second tenant's first episode does not end all learning from the first. */
+  /**
+   * Lower bound on `byShare`: a tenant may contribute this many whatever its share. Without it, the first
+   * episode of a second tenant would end nearly all training on the first tenant's episodes.
+   */
   readonly minEach: number
 }
 
 export interface TenantCap {
-  /** Keeps shares within `maxShare`. */
+  /** Cap that keeps every tenant's share within `maxShare`. */
   readonly byShare: number
-  /** Keeps the whole within `limit`, and gives small tenants their room first. */
+  /** Cap that keeps the whole set within `limit`; it takes from the largest tenants first. */
   readonly byLimit: number
 }
 
 const ROUNDING = 1e-6
 
 /**
- * The largest caps c for which `sum_t min(n_t, c)` is at most `limit`, and for which c is at most `maxShare` of that sum (never
- * below `minEach`). Tenants that are too few for that get equal parts, and one alone has no share to keep. The smaller of the two caps every tenant.
+ * Returns two caps; the smaller of the two applies to every tenant. `byLimit` is the largest c for which
+ * `sum_t min(n_t, c)` is at most `limit`. `byShare` is the largest c that is at most `maxShare` of that sum,
+ * and never below `minEach`. When there are too few tenants for `maxShare`, they get equal parts; a single
+ * tenant has no cap by share.
  *
- * @param available episodes by tenant, n_t
+ * @param available number of episodes of each tenant, n_t
  */
 export function tenantCaps(
   available: readonly number[],
   { limit, maxShare, minEach }: CapOptions,
 ): TenantCap {
   const sorted = available.filter((count) => count > 0).sort((a, b) => a - b)
-  // Fewer tenants than shares: equal parts.
+  // When 1 / maxShare exceeds the number of tenants, they get equal parts.
   const share = Math.max(maxShare, 1 / sorted.length)
   const fits = (cap: number) => total(sorted, cap) <= limit
   const shares = (cap: number) => cap <= share * total(sorted, cap) + ROUNDING
@@ -40,12 +45,12 @@ export function tenantCaps(
   }
 }
 
-/** What a cap leaves of all tenants together. */
+/** Returns the number of episodes of all tenants together under a cap. */
 function total(available: readonly number[], cap: number): number {
   return available.reduce((sum, count) => sum + Math.min(count, cap), 0)
 }
 
-/** The largest cap in [0, bound] that holds; all smaller ones hold where one does. */
+/** Returns the largest cap in [0, bound] for which `holds`. When a cap holds, all smaller caps must hold. */
 function largestCap(bound: number, holds: (cap: number) => boolean): number {
   let low = 0
   let high = bound

@@ -1,4 +1,7 @@
-/** @file What nights learn from: the episodes of one model, across its tenants. */
+/**
+ * @file The interface of the training store: the episodes of one model, across its tenants, as training
+ * material.
+ */
 
 import type { Latents, LatentThought } from '#ports'
 import type { LabelSource } from './episode.ts'
@@ -8,31 +11,38 @@ export interface TrainingKey {
   readonly episodeId: string
 }
 
-/** Labelled thoughts teach the latent reward model, latents the weaver. */
+/** Material of a training: labelled thoughts for the latent reward model, latents for the weaver. */
 export type TrainingMaterial = 'thoughts' | 'latents'
 
 export interface SnapshotRequest {
   readonly fingerprint: string
   readonly material: TrainingMaterial
-  /** Episodes at most; all unless given. */
+  /** Largest number of episodes; unlimited unless given. */
   readonly limit?: number
-  /** Largest share of the snapshot that one tenant may fill, in (0, 1]; 1 is no bound. Tenants too few for it get equal parts. */
+  /**
+   * Largest share of the snapshot that one tenant may fill, in (0, 1]; 1 is no bound. When there are too few
+   * tenants for it, they get equal parts.
+   */
   readonly maxTenantShare: number
-  /** As many episodes a tenant may bring whatever its share is; 200, a night's worth, unless given. */
+  /** Number of episodes that a tenant may contribute whatever its share; 200 unless given. */
   readonly minPerTenant?: number
 }
 
-/** Every episode of the model is counted once: `episodes` is the sum of the others. */
+/** Counts in which every episode of the model appears once: `episodes` is the sum of the others. */
 export interface SnapshotCounts {
   readonly episodes: number
-  /** Not indexed yet, so without labels. */
+  /** Episodes not indexed yet, so without labels. */
   readonly pending: number
-  /** Without the material: no candidate has both label and thought; or not admitted, or without latents. */
+  /**
+   * Episodes without the material. Thoughts: no candidate has both label and thought. Latents: not
+   * retrievable.
+   */
   readonly unusable: number
-  /** Older ones of a tenant that has more than its share. */
+  /** Oldest episodes of tenants that exceed their share. */
   readonly overShare: number
-  /** Older ones beyond the limit, taken from those who have most. */
+  /** Oldest episodes beyond `limit`, of the tenants with the most episodes. */
   readonly overLimit: number
+  /** Episodes in the snapshot. */
   readonly kept: number
 }
 
@@ -40,13 +50,15 @@ export interface TrainingSnapshot {
   /** Newest first. */
   readonly episodes: readonly TrainingKey[]
   readonly counts: SnapshotCounts
-  /** When the newest episode of the model was made, usable or not; null when there is none. For `countSince`. */
+  /**
+   * Creation time of the model's newest episode, usable or not, for `countSince`; null when there is none.
+   */
   readonly newestAt: Date | null
 }
 
-/** How one answer was thought, and whether it is right. */
+/** The latent thought of one candidate, and whether its answer is right. */
 export interface StoredThought extends TrainingKey {
-  /** Of the candidate in its episode. */
+  /** Position of the candidate in its episode. */
   readonly position: number
   readonly question: string
   readonly thought: LatentThought
@@ -54,53 +66,66 @@ export interface StoredThought extends TrainingKey {
   readonly labelSource: LabelSource
 }
 
-/** What an episode remembers of its search, as somebody's neighbour sees it. */
+/** The latents of one retrievable episode, before and after its search. */
 export interface StoredLatents extends TrainingKey {
   readonly question: string
   /** Centred and normalised, `[D]`. */
   readonly embedding: Float32Array
   readonly zBase: Latents
   readonly zStar: Latents
-  /** Of the answer that was returned. */
+  /** Label of the returned candidate. */
   readonly label: boolean | null
   readonly labelSource: LabelSource | null
 }
 
-/** A question to judge a candidate by. */
+/** A question on which a candidate artifact is evaluated. */
 export interface HeldOutQuestion {
   readonly tenantId: string
   readonly question: string
-  /** What somebody said is right: feedback, or else the reference that came with it; null when nobody did. */
+  /** The right answer by feedback, or else the reference answer of the request; null when neither exists. */
   readonly reference: string | null
-  /** Every episode of this tenant and model that asks it: they would give it away. */
+  /** All episodes of this tenant and model with this question; retrieving one would give away the answer. */
   readonly episodeIds: readonly string[]
 }
 
 /**
- * The only one that works across tenants: a model's artifacts are trained on all of them. Nothing of it reaches a request.
+ * The only store that reads across tenants, because a model's artifacts are trained on all of them. No
+ * request reads it.
  *
  * @throws ServiceError STORE_UNAVAILABLE from every method
  */
 export interface TrainingStore {
-  /** Which indexed episodes there are to learn from. */
+  /** Returns the indexed episodes that have the material, within the limits of the request. */
   snapshot(request: SnapshotRequest): Promise<TrainingSnapshot>
   /**
-   * The labelled candidates of these episodes that have a thought, in the order of `episodes` and of their positions; read in
-   * pages. Episodes that were deleted meanwhile, or are another model's, are left out.
+   * Returns the labelled candidates of these episodes that have a thought, in the order of `episodes` and
+   * then of positions; read in pages. Skips episodes that have been deleted meanwhile or belong to another
+   * model.
    */
   labelledThoughts(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredThought>
-  /** The latents of those of these episodes that may steer others, in the order of `episodes`; else as above. */
+  /**
+   * Returns the latents of the retrievable ones of these episodes; order, pages and skipping as
+   * `labelledThoughts`.
+   */
   latentPairs(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredLatents>
-  /** The questions of these episodes, each once, in their order, `limit` at most; what is gone is left out. */
+  /**
+   * Returns up to `limit` questions of these episodes, each once, in their order; skips deleted episodes.
+   */
   heldOutQuestions(
     fingerprint: string,
     episodes: readonly TrainingKey[],
     limit: number,
   ): Promise<readonly HeldOutQuestion[]>
-  /** Fingerprints of all models that episodes are of. */
+  /** Returns the fingerprints of all models that have episodes. */
   models(): Promise<readonly string[]>
-  /** See `excludeDominated`; of every tenant of the model that is named. @returns how many episodes stopped steering */
+  /**
+   * Excludes near-duplicate episodes of these tenants from retrieval when a better one exists; see
+   * sql/exclude-dominated.ts.
+   * @returns the number of episodes excluded
+   */
   excludeDominated(fingerprint: string, tenants: readonly string[]): Promise<number>
-  /** Episodes of the model, in any state, that are newer than `since`; null counts all. */
+  /**
+   * Returns the number of episodes of the model, in any state, that are newer than `since`; null counts all.
+   */
   countSince(fingerprint: string, since: Date | null): Promise<number>
 }

@@ -1,4 +1,4 @@
-/** @file What an episode store and its outbox do, on whatever database: run on the embedded one and on a real server. */
+/** @file The tests of episode store and outbox, run on the embedded database and on a server. */
 
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -44,7 +44,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     }
 
     describe('add and get', () => {
-      it('gives back what was added', async () => {
+      it('returns an episode as it was added', async () => {
         const episode = newEpisode({
           seed: Number.MAX_SAFE_INTEGER,
           reference: '12',
@@ -75,7 +75,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         })
       })
 
-      it('keeps an episode whose text Postgres could not hold', async () => {
+      it('replaces characters that Postgres cannot store', async () => {
         const text = 'a\0b\ud800c'
         const episode = newEpisode({ reasoning: text, candidates: [newCandidate({ text, answer: 'x\0' })] })
         await store.add(episode)
@@ -84,7 +84,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(stored.candidates[0]).toMatchObject({ text: 'a\ufffdb\ufffdc', answer: 'x\ufffd' })
       })
 
-      it('keeps the first of two under one id, with one outbox row', async () => {
+      it('keeps the first of two episodes with one id, and one outbox row', async () => {
         const episode = newEpisode()
         await store.add(episode)
         await store.add({ ...episode, answer: '13' })
@@ -94,7 +94,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         ])
       })
 
-      it('leaves nothing when a part cannot be stored', async () => {
+      it('stores nothing when a part cannot be stored', async () => {
         const thought = thoughtOf(1)
         const twoChosen = newEpisode({ candidates: [newCandidate({ thought }), newCandidate({ thought })] })
         await expect(store.add(twoChosen)).rejects.toThrow('candidates_chosen')
@@ -102,7 +102,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await Promise.all(tables.map(rowsOf))).toEqual([0, 0, 0, 0, 0])
       })
 
-      it('refuses latents that do not fill their shape', async () => {
+      it('refuses latents and thoughts that do not fill their shape', async () => {
         const latents = { data: new Float32Array(5), length: 2, width: 3 }
         const episode = newEpisode({ latents: { zBase: latents, zStar: latents } })
         await expect(store.add(episode)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' })
@@ -111,7 +111,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         await expect(store.add(thinking)).rejects.toMatchObject({ code: 'SHAPE_MISMATCH' })
       })
 
-      it('knows no episode by another id, or by something that is no id', async () => {
+      it('throws EPISODE_NOT_FOUND for an unknown id and for text that is no id', async () => {
         await expect(store.get('tenant-a', NOWHERE)).rejects.toEqual(NOT_FOUND)
         for (const id of ['', 'abc', `${NOWHERE}0`, "'; drop table episodes", NOWHERE.replaceAll('-', '')]) {
           await expect(store.get('tenant-a', id)).rejects.toEqual(NOT_FOUND)
@@ -134,7 +134,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         return all
       }
 
-      it('pages newest first, each episode once, also those of one millisecond', async () => {
+      it('pages newest first, each episode once, also episodes of one millisecond', async () => {
         const episodes = Array.from({ length: 7 }, () => newEpisode())
         for (const [index, episode] of episodes.entries()) {
           now += index < 3 ? 0 : 1
@@ -151,7 +151,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await pages(100)).toEqual([expected])
       })
 
-      it('goes on from where it was while newer episodes come and the last seen one goes', async () => {
+      it('continues after the last row when newer episodes are added and that row is removed', async () => {
         const [old, middle, young] = [newEpisode(), newEpisode(), newEpisode()]
         for (const episode of [old, middle, young]) {
           now += 1
@@ -165,11 +165,11 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(second).toMatchObject({ episodes: [{ id: old.id }], nextCursor: null })
       })
 
-      it('has one empty page for a tenant without episodes', async () => {
+      it('returns one empty page for a tenant without episodes', async () => {
         expect(await store.list('tenant-a', { limit: 5 })).toEqual({ episodes: [], nextCursor: null })
       })
 
-      it('refuses a cursor that it did not give', async () => {
+      it('refuses a cursor that it did not create', async () => {
         const forged = (text: string) => Buffer.from(text).toString('base64url')
         for (const cursor of [
           '',
@@ -190,7 +190,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     describe('nearest', () => {
       const ask = { tenantId: 'tenant-a', fingerprint: 'model-1', topK: 10, minSimilarity: -1 }
 
-      it('finds exactly what comparing with every episode finds', async () => {
+      it('finds exactly the neighbours of a brute-force comparison', async () => {
         const episodes = Array.from({ length: 120 }, (_, index) =>
           newEpisode({
             seed: index,
@@ -216,7 +216,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         }
       })
 
-      it('returns the latents as fp16 keeps them', async () => {
+      it('returns the latents rounded to fp16', async () => {
         const episode = newEpisode({ seed: 7 })
         await store.add(episode)
         const [neighbour] = await store.nearest({ ...ask, embedding: episode.embedding })
@@ -230,7 +230,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         })
       })
 
-      it('leaves out episodes without latents, however many are nearer', async () => {
+      it('skips episodes without latents, even when all of them are nearer', async () => {
         const embedding = unitVector(3, 8)
         const silentOnes = Array.from({ length: 5 }, () => newEpisode({ embedding, latents: null }))
         const retrievable = newEpisode({ embedding: unitVector(4, 8) })
@@ -239,7 +239,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(found.map(({ episodeId }) => episodeId)).toEqual([retrievable.id])
       })
 
-      it('orders equals by id, and stops at topK', async () => {
+      it('orders equally similar episodes by id, up to topK', async () => {
         const embedding = unitVector(3, 8)
         const episodes = Array.from({ length: 6 }, () => newEpisode({ embedding }))
         await addAll(episodes)
@@ -249,7 +249,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await store.nearest({ ...ask, embedding, topK: 0 })).toEqual([])
       })
 
-      it('passes over what it is told to, and still finds as many', async () => {
+      it('skips excluded episodes and still returns topK', async () => {
         const embedding = unitVector(3, 8)
         const episodes = Array.from({ length: 4 }, () => newEpisode({ embedding }))
         await addAll(episodes)
@@ -258,7 +258,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(found.map(({ episodeId }) => episodeId)).toEqual([second, fourth])
       })
 
-      it('never returns an episode without a direction', async () => {
+      it('never returns an episode with a zero embedding', async () => {
         await store.add(newEpisode({ embedding: new Float32Array(8) }))
         expect(await store.nearest({ ...ask, embedding: unitVector(1, 8) })).toEqual([])
       })
@@ -278,7 +278,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
       const labelsOf = async (id: string) =>
         (await store.get('tenant-a', id)).candidates.map(({ label, labelSource }) => [label, labelSource])
 
-      it('labels all candidates and marks the episode, the second time like the first', async () => {
+      it('labels all candidates and marks the episode indexed; a second run changes nothing', async () => {
         const episode = newEpisode({ candidates: samples })
         await store.add(episode)
         for (let run = 0; run < 2; run++) {
@@ -297,7 +297,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         }
       })
 
-      it('lets feedback win over indexing, whichever comes first, and later feedback over earlier', async () => {
+      it('prefers feedback to indexing in either order, and later to earlier feedback', async () => {
         for (const indexFirst of [true, false]) {
           const episode = newEpisode({ reference: '12', candidates: samples })
           await store.add(episode)
@@ -315,7 +315,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         }
       })
 
-      it('relabels the candidates that share a refuted answer, and no others', async () => {
+      it('relabels only the candidates that share a refuted answer', async () => {
         const episode = newEpisode({ candidates: samples })
         await store.add(episode)
         await store.index('tenant-a', episode.id)
@@ -337,7 +337,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     })
 
     describe('remove', () => {
-      it('takes candidates, their thoughts and latents along', async () => {
+      it('deletes candidates, thoughts and latents with the episode', async () => {
         const candidates = [newCandidate({ thought: thoughtOf(1) })]
         const episode = newEpisode({ candidates })
         await addAll([episode, newEpisode()])
@@ -352,7 +352,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         await expect(store.remove('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
       })
 
-      it('counts what it removed of a tenant', async () => {
+      it('returns the number of episodes removed of a tenant', async () => {
         await addAll([newEpisode(), newEpisode(), newEpisode({ tenantId: 'tenant-b' })])
         expect(await store.removeAll('tenant-a')).toBe(2)
         expect(await store.removeAll('tenant-a')).toBe(0)
@@ -363,7 +363,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         ]).toEqual([1, 1, 1])
       })
 
-      it('prunes what is older than a moment, of every tenant', async () => {
+      it('prunes older episodes of every tenant', async () => {
         const [old, alsoOld, young] = [newEpisode(), newEpisode({ tenantId: 'tenant-b' }), newEpisode()]
         await addAll([old, alsoOld])
         now += 1000
@@ -374,9 +374,9 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     })
 
     describe('tenants', () => {
-      it('see nothing of one another, by any method', async () => {
+      it('cannot reach episodes of one another by any method', async () => {
         const theirs = newEpisode({ tenantId: 'tenant-b' })
-        // The same id in both tenants: ids are the tenant's own.
+        // Both tenants have an episode with this id: ids are unique per tenant only.
         const ours = newEpisode({ answer: '99' })
         await addAll([theirs, ours, newEpisode({ id: ours.id, tenantId: 'tenant-b', answer: '11' })])
 
@@ -409,7 +409,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     describe('outbox', () => {
       const LEASE = 60_000
 
-      it('holds one row of ids for each episode, oldest first', async () => {
+      it('has one row of ids for each episode, oldest first', async () => {
         const episodes = [newEpisode(), newEpisode(), newEpisode()]
         await addAll(episodes)
         const rows = await outbox.claim(10, LEASE)
@@ -421,7 +421,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         )
       })
 
-      it('gives a row to one claim until it is released or its lease ends', async () => {
+      it('claims a row once until it is released or its lease ends', async () => {
         await addAll([newEpisode(), newEpisode()])
         const [first] = await outbox.claim(1, LEASE)
         const [second] = await outbox.claim(10, 0)
@@ -433,7 +433,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await outbox.waiting()).toBe(2)
       })
 
-      it('never gives out a row that was relayed', async () => {
+      it('never claims a relayed row', async () => {
         await store.add(newEpisode())
         const [row] = await outbox.claim(1, 0)
         await outbox.markRelayed([row!.id])
@@ -442,7 +442,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await outbox.waiting()).toBe(0)
       })
 
-      it('puts episodes back in line whose work was lost, once', async () => {
+      it('adds a row for an episode whose work was lost, once', async () => {
         now = Date.now() - 10_000
         const [lost, done, waiting] = [newEpisode(), newEpisode(), newEpisode()]
         await addAll([lost, done])
@@ -460,7 +460,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         ])
       })
 
-      it('forgets rows long relayed, and only those', async () => {
+      it('prunes only rows that were relayed long ago', async () => {
         await addAll([newEpisode(), newEpisode(), newEpisode()])
         const [first, second] = await outbox.claim(2, LEASE)
         await outbox.markRelayed([first!.id, second!.id])
@@ -472,7 +472,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect([await rowsOf('outbox'), await outbox.waiting()]).toEqual([2, 1])
       })
 
-      it('claims nothing of an id that names no row', async () => {
+      it('ignores ids without a row', async () => {
         await outbox.markRelayed([randomUUID()])
         await outbox.release([])
         expect(await outbox.waiting()).toBe(0)

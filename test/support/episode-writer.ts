@@ -1,4 +1,7 @@
-/** @file A program to be killed: adds episodes to the embedded database in `argv[2]`, and prints the id of each once it is acknowledged. */
+/**
+ * @file A program for tests to kill: adds episodes to the embedded database in `argv[2]` and prints each
+ * acknowledged id.
+ */
 
 import { migrate, openDatabase } from '#database'
 import { createEpisodeStore, createOutbox } from '#episodes'

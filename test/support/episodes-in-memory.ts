@@ -1,4 +1,4 @@
-/** @file Episodes at the store's port, in memory: what solving commits, and what it gets back. */
+/** @file An episode store in memory, with the methods that solving uses. */
 
 import type { EpisodeStore, NewEpisode } from '#episodes'
 import { ServiceError } from '#errors'
@@ -11,7 +11,7 @@ export interface EpisodesInMemory extends EpisodeStore {
 }
 
 export interface EpisodesOptions {
-  /** Which methods fail as they do without a database. */
+  /** Methods that throw STORE_UNAVAILABLE. */
   readonly failing?: readonly ('add' | 'nearest')[]
 }
 

@@ -1,11 +1,11 @@
-/** @file Episodes to store, made from a seed. */
+/** @file Episodes for tests, made from a seed. */
 
 import { randomUUID } from 'node:crypto'
 import type { Candidate, NewEpisode } from '#episodes'
 import type { LatentThought } from '#ports'
 import { createRandom, norm } from '#tensor'
 
-/** A unit vector `[D]`. */
+/** Returns a unit vector `[D]`. */
 export function unitVector(seed: number, width: number, stream = 0): Float32Array {
   const random = createRandom(seed, stream)
   const vector = Float32Array.from({ length: width }, () => random.uniform() * 2 - 1)
@@ -13,7 +13,7 @@ export function unitVector(seed: number, width: number, stream = 0): Float32Arra
   return vector.map((value) => value / length)
 }
 
-/** A thought of 3 states, 8 wide. */
+/** Returns a thought of 3 states, 8 wide. */
 export function thoughtOf(seed: number): LatentThought {
   return { data: unitVector(seed, 24, 3), layers: 3, width: 8 }
 }
@@ -33,7 +33,7 @@ export function newCandidate(over: Partial<Candidate> = {}): Candidate {
   }
 }
 
-/** An admitted episode with latents; `seed` decides its embedding and latents. */
+/** Returns an admitted episode with latents; `seed` determines embedding and latents. */
 export function newEpisode(over: Partial<NewEpisode> = {}): NewEpisode {
   const seed = over.seed ?? 1
   return {

@@ -1,4 +1,4 @@
-/** @file What a night reads of the memory, on whatever database: run on the embedded one and on a real server. */
+/** @file The tests of the training store, run on the embedded database and on a server. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -18,7 +18,7 @@ const NOWHERE = '00000000-0000-4000-8000-000000000000'
 
 const keyOf = ({ tenantId, id }: NewEpisode): TrainingKey => ({ tenantId, episodeId: id })
 
-/** An episode that was thought about, and whose labels come from its reference. */
+/** Returns an episode with a latent thought and with labels by reference. */
 function thinking(over: Partial<NewEpisode> = {}): NewEpisode {
   return newEpisode({ reference: '12', candidates: [newCandidate({ thought: thoughtOf(1) })], ...over })
 }
@@ -40,7 +40,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       await test.database.pool.query('truncate episodes, outbox cascade')
     })
 
-    /** One after another, a millisecond apart. */
+    /** Adds the episodes in order, one millisecond apart. */
     async function addAll(episodes: readonly NewEpisode[], { index = true } = {}): Promise<void> {
       for (const episode of episodes) {
         now += 1
@@ -52,7 +52,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
     const ask = { fingerprint: 'model-1', material: 'thoughts', maxTenantShare: 1 } as const
 
     describe('snapshot', () => {
-      it('has what can be learned from, newest first, and counts the rest', async () => {
+      it('has the usable episodes, newest first, and counts the others', async () => {
         const [first, second, alsoTheirs] = [thinking(), thinking(), thinking({ tenantId: 'tenant-b' })]
         const thoughtless = newEpisode({ reference: '12' })
         const unadmitted = thinking({ admitted: false })
@@ -78,7 +78,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         })
       })
 
-      it('wants label and thought of one and the same candidate', async () => {
+      it('requires label and thought on the same candidate', async () => {
         const mixed = newEpisode({
           candidates: [
             newCandidate({ thought: null }),
@@ -101,7 +101,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         })
       })
 
-      it('keeps the newest of each tenant within its share, and all within the limit', async () => {
+      it('keeps the newest episodes of each tenant within its share and the limit', async () => {
         const of = (tenantId: string, count: number) =>
           Array.from({ length: count }, () => thinking({ tenantId }))
         const [many, some, few] = [of('many', 12), of('some', 5), of('few', 2)]
@@ -115,7 +115,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(limited.episodes).toEqual([...few, ...some.slice(2), ...many.slice(9)].map(keyOf).reverse())
       })
 
-      it('takes a deleted episode along no more', async () => {
+      it('leaves out a deleted episode', async () => {
         const [kept, gone] = [thinking(), thinking()]
         await addAll([kept, gone])
         const { episodes } = await training.snapshot(ask)
@@ -132,7 +132,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       const thoughtsOf = (episodes: readonly TrainingKey[]) =>
         Array.fromAsync(training.labelledThoughts('model-1', episodes))
 
-      it('come as fp16 keeps them, with label and question, by position', async () => {
+      it('are rounded to fp16 and come with label and question, by position', async () => {
         const thoughts = [thoughtOf(1), null, thoughtOf(3)]
         const candidates = thoughts.map((thought, index) =>
           newCandidate({ kind: 'sample', answer: index === 0 ? '12' : '13', chosen: index === 0, thought }),
@@ -150,7 +150,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         ])
       })
 
-      it('come in the order that was asked for, over many pages', async () => {
+      it('come in the order of the keys, over many pages', async () => {
         const episodes = Array.from({ length: 70 }, (_, index) =>
           thinking({ seed: index, tenantId: index % 3 === 0 ? 'tenant-b' : 'tenant-a' }),
         )
@@ -162,7 +162,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(pairs.map(({ tenantId, episodeId }) => ({ tenantId, episodeId }))).toEqual(keys)
       })
 
-      it('leave out what half precision cannot hold, and keep its episode', async () => {
+      it('leave out thoughts beyond the range of fp16, without losing the episode', async () => {
         const broken = [Number.NaN, Number.POSITIVE_INFINITY, -70_000, 65_520]
         const fine = [0, -65_504, 65_519, 1e-9]
         const candidates: Candidate[] = [...broken, ...fine].map((value, index) => {
@@ -177,7 +177,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(found.map(({ thought }) => thought.data[1])).toEqual([0, -65_504, 65_504, 0])
       })
 
-      it('leave out another model, another tenant, what is unlabelled and what is not there', async () => {
+      it('leave out other models, other tenants, unlabelled candidates and unknown ids', async () => {
         const other = thinking({ fingerprint: 'model-2' })
         const unlabelled = thinking()
         await addAll([other])
@@ -201,7 +201,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
     })
 
     describe('latent pairs', () => {
-      it('come as fp16 keeps them, of the episodes that steer', async () => {
+      it('are rounded to fp16 and come from retrievable episodes only', async () => {
         const retrievable = newEpisode({ seed: 5, question: 'What is 2 x 6?', embedding: unitVector(5, 6) })
         const silent = newEpisode({ latents: null })
         const unadmitted = newEpisode({ admitted: false })
@@ -222,7 +222,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         ])
       })
 
-      it('come with the label of the answer that was returned, and once', async () => {
+      it('come once, with the label of the returned answer', async () => {
         const candidates = ['12', '13'].map((answer, index) => newCandidate({ answer, chosen: index === 1 }))
         const episode = newEpisode({ reference: '12', candidates })
         await addAll([episode])
@@ -236,7 +236,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       const asked = async (episodes: readonly NewEpisode[], limit = 10) =>
         await training.heldOutQuestions('model-1', episodes.map(keyOf), limit)
 
-      it('come once for each tenant, in order, with all episodes that ask them', async () => {
+      it('come once for each tenant, in order, with all their episodes', async () => {
         const [first, second] = [newEpisode({ question: 'b?' }), newEpisode({ question: 'a?' })]
         const again = newEpisode({ question: 'b?' })
         const theirs = newEpisode({ question: 'b?', tenantId: 'tenant-b' })
@@ -255,7 +255,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(await asked([second, other])).toEqual([])
       })
 
-      it('know the right answer as far as somebody said it', async () => {
+      it('have the right answer by feedback, or else by reference', async () => {
         const episodes = [1, 2, 3, 4, 5].map((n) =>
           newEpisode({ question: `${n}?`, reference: n < 3 ? null : n === 4 ? '12' : '7', answer: '12' }),
         )
@@ -275,7 +275,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       })
     })
 
-    it('lists the models that are remembered', async () => {
+    it('lists the models that have episodes', async () => {
       expect(await training.models()).toEqual([])
       await addAll([thinking(), thinking({ fingerprint: 'model-2', tenantId: 'tenant-b' }), thinking()])
       expect(await training.models()).toEqual(['model-1', 'model-2'])
@@ -289,7 +289,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       const exclude = () => training.excludeDominated('model-1', ['tenant-a', 'tenant-b'])
       const idsOf = (...episodes: readonly NewEpisode[]) => episodes.map(({ id }) => id).sort()
 
-      it('stop retrievable: of a question the best reward stays, then the fewest steps, then the newest', async () => {
+      it('are excluded: the best reward of a question stays, then fewest iterations, then newest', async () => {
         const one = (seed: number, over: Partial<NewEpisode>) =>
           newEpisode({ seed, question: 'same?', ...over })
         const best = one(1, { reward: -0.1, iterations: 9 })
@@ -304,7 +304,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect((await store.list('tenant-a', { limit: 10 })).episodes).toHaveLength(7)
       })
 
-      it('are near-duplicates by their embedding, of the same tenant and model', async () => {
+      it('are near-duplicates by embedding within one tenant and model', async () => {
         const near = (by: number) => {
           const embedding = unitVector(1, 8)
           embedding[0]! += by
@@ -320,7 +320,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(await retrievable()).toEqual(idsOf(best, far, theirs, other))
       })
 
-      it('teach the weaver no more, and the latent reward model still', async () => {
+      it('are no longer used for the weaver, but still for the latent reward model', async () => {
         const [worse, better] = [thinking({ seed: 1, reward: -0.2 }), thinking({ seed: 2, reward: -0.1 })]
         await addAll([worse, better])
         await exclude()
@@ -339,7 +339,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
     })
 
     describe('count since', () => {
-      it('counts the episodes of a model, in any state, that came later', async () => {
+      it('counts the later episodes of a model, in any state', async () => {
         await addAll([thinking(), newEpisode({ tenantId: 'tenant-b' })])
         const { newestAt } = await training.snapshot(ask)
         expect(await training.countSince('model-1', newestAt)).toBe(0)

@@ -4,8 +4,9 @@ import type { NewEpisode } from '../episode.ts'
 import { encodeLatents, encodeThought } from '../latent-bytes.ts'
 
 /**
- * One statement, so one transaction and one round trip: episode, candidates, thoughts, latents and the outbox row are
- * there together or not at all. Everything hangs on the first insert's row: an id that exists adds nothing.
+ * Adds episode, candidates, thoughts, latents and outbox row in one statement: one transaction, one round
+ * trip. All inserts depend on the row that the first one returns, so nothing is added when the id exists.
+ * The column `steers` is true for a retrievable episode: admitted and with latents.
  */
 const SQL = `
   with episode as (
@@ -20,7 +21,7 @@ const SQL = `
     on conflict do nothing
     returning tenant_id, id
   ),
-  judged as (
+  added_candidates as (
     insert into candidates (
       tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible
     )
@@ -96,7 +97,8 @@ export async function addEpisode(
     thoughts.map(({ thought }) => thought.layers),
     thoughts.map(({ thought }) => thought.width),
     thoughts.map((_, index) => sizeOf(thoughts.slice(0, index))),
-    // In one piece, which the driver sends as it is; the elements of an array it would write out in hexadecimal digits.
+    // One buffer, which the driver sends unchanged; it would write an array of buffers in hexadecimal
+    // digits.
     Buffer.concat(thoughts.map(({ bytes }) => bytes)),
   ])
 }

@@ -1,8 +1,8 @@
-/** @file Rows of `episodes` joined with their returned candidate, and what they mean. */
+/** @file Rows of `episodes` joined with their returned candidate, and their conversion to summaries. */
 
 import type { EpisodeSummary, LabelSource } from '../episode.ts'
 
-/** Expects `episodes` as `e` and the chosen candidate as `c`. */
+/** Columns of a `SummaryRow`; the statement names `episodes` `e` and the chosen candidate `c`. */
 export const SUMMARY_COLUMNS = `
   e.id, e.created_at, e.model_id, e.strategy, e.question, e.answer, e.reward, e.base_reward, e.iterations, e.admitted,
   e.status, c.label, c.label_source`

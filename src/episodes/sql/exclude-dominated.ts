@@ -1,9 +1,11 @@
 import { type Database, query } from '#database'
 
 /**
- * Of the newest steering episodes of a tenant, some are looked at; each that has a better near-duplicate among the newest stops
- * steering. Better: a higher reward, then fewer iterations, then newer: an order without ties, so the best of a cluster stays.
- * Embeddings are of unit length: normalising them once more only makes each of them be fetched once, not for every comparison.
+ * Compares one batch (positions `$4` to `$5` by age) with all of the tenant's newest `$3` retrievable
+ * episodes, and excludes each that has a better near-duplicate among them. Better means a higher reward,
+ * then fewer iterations, then newer: an order without ties, so the best of a cluster remains. Embeddings
+ * have unit length already; normalising them again makes Postgres fetch each one once rather than once per
+ * comparison.
  */
 const SQL = `
   with newest as materialized (
@@ -25,19 +27,20 @@ const SQL = `
     )
   )`
 
-/** Of a tenant, the newest are compared with each other: the cost of a night is bounded. */
+/** Number of a tenant's newest episodes that are compared with each other; it bounds the cost. */
 const MAX_COMPARED_EPISODES = 1_000
-/** Looked at by one statement, so that none takes long. */
+/** Number of episodes that one statement compares with the others, so that no statement takes long. */
 const BATCH_EPISODES = 100
-/** Cosine distance of near-duplicates: a similarity of .999. */
+/** Largest cosine distance of near-duplicates: a similarity of .999. */
 const NEAR_DUPLICATE_DISTANCE = 0.001
 
 /**
- * Ends the influence of dominated near-duplicates among the newest 1,000 episodes of a tenant and model: of those with the same
- * question, or embeddings of a cosine of .999 or more, the best goes on steering. Nothing is deleted: questions, answers,
- * labels and latents stay, and the latent reward model goes on learning from them. Doing it again changes nothing more.
+ * Excludes dominated near-duplicates from retrieval, among the newest 1,000 episodes of a tenant and model.
+ * Of episodes with the same question, or with embeddings of a cosine similarity of .999 or more, only the
+ * best remains retrievable. Nothing is deleted: questions, answers, labels and latents stay, and the latent
+ * reward model is still trained on them. Idempotent.
  *
- * @returns how many stopped steering
+ * @returns the number of episodes excluded
  */
 export async function excludeDominated(
   database: Pick<Database, 'pool'>,
@@ -45,7 +48,8 @@ export async function excludeDominated(
   fingerprint: string,
 ): Promise<number> {
   let excluded = 0
-  // From the oldest on: what is excluded moves nobody into a place that was passed.
+  // Oldest batch first: excluding an episode shifts only older ones, whose positions have been covered
+  // already.
   for (let until = MAX_COMPARED_EPISODES; until > 0; until -= BATCH_EPISODES) {
     const values = [
       tenantId,

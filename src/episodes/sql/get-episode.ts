@@ -9,7 +9,7 @@ interface Row extends SummaryRow {
   readonly evaluations: number
   readonly generated_tokens: number
   readonly stopped: string
-  /** bigint: the driver keeps it as text. */
+  /** A bigint, which the driver returns as text. */
   readonly seed: string
   readonly candidates: readonly StoredCandidate[]
 }

@@ -6,12 +6,13 @@ interface Row {
   readonly tenant_id: string
   readonly question: string
   readonly reference: string | null
-  readonly own: readonly string[]
+  readonly episode_ids: readonly string[]
 }
 
 /**
- * The newest word on a question is the caller's feedback, then the reference that came with it; an answer that was called
- * wrong says nothing about the right one.
+ * The right answer to a question is the feedback of its first wanted episode, or else that episode's
+ * reference. Feedback that an answer is wrong gives no right answer, and voids a reference that equals the
+ * wrong answer.
  */
 const SQL = `
   with asked as (
@@ -27,9 +28,10 @@ const SQL = `
     where episodes.id = episode_id and fingerprint = $1
     order by tenant_id, question, ordinal
   )
-  select asked.tenant_id, asked.question, asked.reference, array_agg(own.id order by own.id) as own
+  select asked.tenant_id, asked.question, asked.reference, array_agg(same.id order by same.id) as episode_ids
   from asked
-  join episodes as own on own.tenant_id = asked.tenant_id and own.fingerprint = $1 and own.question = asked.question
+  join episodes as same
+    on same.tenant_id = asked.tenant_id and same.fingerprint = $1 and same.question = asked.question
   group by asked.tenant_id, asked.question, asked.reference, asked.ordinal
   order by asked.ordinal
   limit $4`
@@ -48,6 +50,6 @@ export async function heldOutQuestions(
     tenantId: row.tenant_id,
     question: row.question,
     reference: row.reference,
-    episodeIds: row.own,
+    episodeIds: row.episode_ids,
   }))
 }

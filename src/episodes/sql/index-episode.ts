@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 import { LABEL_BASIS, type LabelBasis, relabelCandidates } from './relabel-candidates.ts'
 
-/** Also locks the row: labels of one episode are written by one transaction at a time. */
+/** Also locks the row, so that one transaction at a time writes the labels of an episode. */
 const SQL = `
   update episodes set status = 'indexed'
   where tenant_id = $1 and id = $2

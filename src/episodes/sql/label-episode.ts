@@ -7,7 +7,10 @@ const SQL = `
   where tenant_id = $1 and id = $2
   returning ${LABEL_BASIS}`
 
-/** Keeps the caller's word, in place of an earlier one, and labels by it. @returns false when there is no such episode */
+/**
+ * Stores the caller's feedback in place of earlier feedback, and relabels. @returns false when there is no
+ * such episode
+ */
 export async function labelEpisode(
   database: Pick<Database, 'pool'>,
   episode: { readonly tenantId: string; readonly id: string },

@@ -9,7 +9,7 @@ const SQL = `
   order by e.created_at desc, e.id desc
   limit $4`
 
-/** Newest first, those older than `after`. */
+/** Returns the episodes older than `after`, newest first. */
 export async function listEpisodes(
   database: Pick<Database, 'pool'>,
   tenantId: string,

@@ -1,6 +1,9 @@
 import { type Database, query } from '#database'
 
-/** Hops from one fingerprint to the next along the index: there are few, and many episodes of each. */
+/**
+ * Jumps along the index from one fingerprint to the next, because there are few of them with many episodes
+ * each.
+ */
 const SQL = `
   with recursive models (fingerprint) as (
     select min(fingerprint) from episodes

@@ -14,8 +14,9 @@ interface Row {
 }
 
 /**
- * Cosine distance is 1 - similarity; the comparison also drops NaN, the distance of a zero vector. Ids break ties, so
- * that the same memory gives the same neighbours. The latents are joined last: they are read for the neighbours only.
+ * Cosine distance is 1 - similarity; the comparison also drops NaN, the distance of a zero vector. Ids break
+ * ties, so that equal data gives equal neighbours. The join comes last so that latents are read for the
+ * neighbours only.
  */
 const SQL = `
   with nearest as materialized (

@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import type { CandidateKind, Feedback } from '../episode.ts'
 import { labelCandidates } from '../label-candidates.ts'
 
-/** What an episode itself says about its labels. */
+/** The stored facts of an episode from which labels are derived. */
 export interface LabelBasis {
   readonly reference: string | null
   readonly feedback_correct: boolean | null
@@ -29,7 +29,9 @@ const UPDATE = `
   from unnest($3::boolean[], $4::text[]) with ordinality as labels (label, source, ordinal)
   where tenant_id = $1 and episode_id = $2 and position = labels.ordinal - 1`
 
-/** Labels all candidates of an episode anew. The caller's transaction holds the episode's row. */
+/**
+ * Labels all candidates of an episode again. The caller's transaction must hold a lock on the episode's row.
+ */
 export async function relabelCandidates(
   client: PoolClient,
   { tenantId, id }: { tenantId: string; id: string },

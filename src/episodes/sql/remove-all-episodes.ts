@@ -2,7 +2,7 @@ import { type Database, query } from '#database'
 
 const SQL = 'delete from episodes where tenant_id = $1'
 
-/** @returns how many episodes were deleted */
+/** Deletes all episodes of a tenant. @returns the number of deleted episodes */
 export async function removeAllEpisodes(database: Pick<Database, 'pool'>, tenantId: string): Promise<number> {
   const { rowCount } = await query(database, 'remove all episodes', SQL, [tenantId])
   return rowCount ?? 0

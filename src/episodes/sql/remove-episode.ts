@@ -1,9 +1,9 @@
 import { type Database, query } from '#database'
 
-/** Candidates and latents go with it; a job that is still queued finds nothing and ends. */
+/** Candidates and latents are deleted by cascade. A job that is still queued finds no episode and ends. */
 const SQL = 'delete from episodes where tenant_id = $1 and id = $2'
 
-/** @returns false when there is no such episode */
+/** Deletes an episode. @returns false when there is no such episode */
 export async function removeEpisode(
   database: Pick<Database, 'pool'>,
   tenantId: string,

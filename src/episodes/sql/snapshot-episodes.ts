@@ -2,7 +2,9 @@ import { type Database, transaction } from '#database'
 import { tenantCaps } from '../tenant-caps.ts'
 import type { SnapshotRequest, TrainingMaterial, TrainingSnapshot } from '../training-store.ts'
 
-/** Of an indexed episode. */
+/**
+ * Conditions under which an indexed episode has the material. Column `steers`: the episode is retrievable.
+ */
 const USABLE: Readonly<Record<TrainingMaterial, string>> = {
   thoughts: `exists (
     select from candidate_thoughts join candidates using (tenant_id, episode_id, position)
@@ -47,7 +49,7 @@ export async function snapshotEpisodes(
   }: SnapshotRequest,
 ): Promise<TrainingSnapshot> {
   return transaction(database, 'snapshot episodes', async (client) => {
-    // Both statements see the same moment.
+    // Both statements must read the same state of the database.
     await client.query('set transaction isolation level repeatable read')
     const { rows: tenants } = await client.query<TenantRow>(COUNT(material), [fingerprint])
     const usable = tenants.map((tenant) => tenant.usable)

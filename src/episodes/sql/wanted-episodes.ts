@@ -3,8 +3,8 @@
 import type { TrainingKey } from '../training-store.ts'
 
 /**
- * The keys of `wantedValues` as rows `(tenant_id, episode_id, ordinal)`. The statement joins `episodes` to them, compares
- * `fingerprint` with `$1` and orders by `ordinal`; its own parameters start at `$4`.
+ * The keys of `wantedValues` as rows `(tenant_id, episode_id, ordinal)`. The statement joins `episodes` to
+ * them, compares `fingerprint` with `$1` and orders by `ordinal`; its own parameters start at `$4`.
  */
 export const WANTED_EPISODES = `
   unnest($2::text[], $3::uuid[]) with ordinality as wanted (tenant_id, episode_id, ordinal)`

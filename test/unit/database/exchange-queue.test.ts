@@ -64,7 +64,7 @@ describe('createExchangeQueue', () => {
     expect(b.received).toHaveLength(1)
   })
 
-  it('rolls back the transaction of a client that disconnects, also in the middle of an exchange', async () => {
+  it('rolls back the transaction of a client that disconnects, also during an exchange', async () => {
     const backend = createBackend()
     const queue = createExchangeQueue(backend, fail)
     const [a, b] = [createClient(), createClient()]

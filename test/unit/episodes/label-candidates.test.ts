@@ -14,13 +14,13 @@ function label(
   return labels.map(({ label, labelSource }) => `${label} ${labelSource}`)
 }
 
-/** One sample per answer, the first one chosen. */
+/** Returns one sample per answer, the first one chosen. */
 function samples(...answers: (string | null)[]): Candidate[] {
   return answers.map((answer, index) => newCandidate({ kind: 'sample', answer, chosen: index === 0 }))
 }
 
 describe('labelCandidates', () => {
-  it('takes the reference before anything but feedback', () => {
+  it('prefers the reference to all sources but feedback', () => {
     expect(label(samples('1', '1', '2', null), { reference: '2' })).toEqual([
       'false reference',
       'false reference',
@@ -29,7 +29,7 @@ describe('labelCandidates', () => {
     ])
   })
 
-  it('takes the majority of at least two samples for every kind of candidate', () => {
+  it('applies the majority of at least two samples to every kind of candidate', () => {
     const draft = newCandidate({ answer: '2', chosen: false })
     expect(label([draft, ...samples('1', '1', '2')])).toEqual([
       'false majority',
@@ -39,14 +39,14 @@ describe('labelCandidates', () => {
     ])
   })
 
-  it('finds no majority in a tie, in one sample, or where nobody answered', () => {
+  it('finds no majority in a tie, in one sample, or without answers', () => {
     for (const tied of [samples('1', '2'), samples('1', '2', '2', '1', null), samples('1')]) {
       expect(label(tied).every((text) => text.endsWith(' self'))).toBe(true)
     }
     expect(label(samples(null, null))).toEqual(['false self', 'false self'])
   })
 
-  it('gives drafts and regenerations no vote', () => {
+  it('counts no votes of drafts and regenerations', () => {
     const drafts = [
       newCandidate({ answer: '2' }),
       newCandidate({ kind: 'regeneration', answer: '2', chosen: false }),
@@ -55,7 +55,7 @@ describe('labelCandidates', () => {
     expect(label([...drafts, ...voters]).slice(0, 2)).toEqual(['false majority', 'false majority'])
   })
 
-  it('falls back on self-reward: whether the candidate itself could have been admitted', () => {
+  it('falls back on self-reward: whether the candidate meets the bar for admission', () => {
     expect(label([newCandidate({ admissible: true })])).toEqual(['true self'])
     expect(label([newCandidate({ admissible: false })])).toEqual(['false self'])
     expect(label([newCandidate({ admissible: true, answer: null })])).toEqual(['false self'])
@@ -74,7 +74,7 @@ describe('labelCandidates', () => {
       ])
     })
 
-    it('"wrong" speaks of the returned answer alone; the others are judged without its votes', () => {
+    it('"wrong" labels the returned answer alone; the others are labelled without its votes', () => {
       expect(label(mixed, { feedback: { correct: false } })).toEqual([
         'false feedback',
         'true majority',
@@ -90,7 +90,7 @@ describe('labelCandidates', () => {
       ])
     })
 
-    it('an answer decides all', () => {
+    it('an answer labels all candidates', () => {
       expect(label(mixed, { feedback: { answer: '2' }, reference: '1' })).toEqual([
         'false feedback',
         'true feedback',
@@ -100,7 +100,7 @@ describe('labelCandidates', () => {
       ])
     })
 
-    it('on a returned candidate without an answer touches no other one without', () => {
+    it('"correct" on a returned candidate without an answer makes others without an answer wrong', () => {
       expect(label(samples(null, null, '1'), { feedback: { correct: true } })).toEqual([
         'true feedback',
         'false feedback',

@@ -8,7 +8,7 @@ const totalOf = (available: readonly number[], cap: number) =>
 
 describe('tenantCaps', () => {
   it.each([
-    // Nobody, and one alone.
+    // No tenants, and a single one.
     [[], 0.5, 0],
     [[0, 0], 0.5, 0],
     [[1000], 0.1, 1000],
@@ -20,11 +20,11 @@ describe('tenantCaps', () => {
     // Two tenants cannot both stay within a quarter: they get equal parts.
     [[10, 4], 0.25, 4],
     [[10, 4], 1, 10],
-  ])('keeps of %j with a share of %f at most %i each', (available, maxShare, cap) => {
+  ])('byShare of %j with a share of %f is %i', (available, maxShare, cap) => {
     expect(tenantCaps(available, { ...FREE, maxShare }).byShare).toBe(cap)
   })
 
-  it('lets every tenant bring the minimum, whatever its share', () => {
+  it('is never below the minimum, whatever the share', () => {
     expect(tenantCaps([1000, 1], { ...FREE, maxShare: 0.5, minEach: 200 }).byShare).toBe(200)
     expect(tenantCaps([1000, 900], { ...FREE, maxShare: 0.5, minEach: 200 }).byShare).toBe(900)
   })
@@ -35,11 +35,11 @@ describe('tenantCaps', () => {
     [[12, 5, 2], 9, 3],
     [[12, 5, 2], 2, 0],
     [[12], 5, 5],
-  ])('fits %j into %i with at most %i each', (available, limit, cap) => {
+  ])('byLimit of %j with a limit of %i is %i', (available, limit, cap) => {
     expect(tenantCaps(available, { ...FREE, limit }).byLimit).toBe(cap)
   })
 
-  it('is the largest cap that keeps its promise', () => {
+  it('returns the largest caps that hold', () => {
     const random = createRandom(11)
     const below = (bound: number) => Math.floor(random.uniform() * bound)
     for (let trial = 0; trial < 300; trial++) {
