@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { type Database, isUuid, storableText } from '#database'
 import { ServiceError } from '#errors'
+import type { Artifact } from './artifact.ts'
 import { activateArtifact } from './sql/activate-artifact.ts'
 import { activeArtifacts } from './sql/active-artifacts.ts'
 import { addArtifact } from './sql/add-artifact.ts'
@@ -11,7 +12,6 @@ import { artifactManifest } from './sql/artifact-manifest.ts'
 import { listArtifacts } from './sql/list-artifacts.ts'
 import { settleArtifact } from './sql/settle-artifact.ts'
 import type { ArtifactStore } from './stores.ts'
-import type { Artifact } from './types.ts'
 
 /** The store over Postgres. Any number of processes may use it at once. */
 export function createArtifactStore({

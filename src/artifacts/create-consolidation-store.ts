@@ -2,7 +2,8 @@
 
 import { type Database, isUuid, storableText } from '#database'
 import { ServiceError } from '#errors'
-import type { NightReport } from './report-types.ts'
+import type { Consolidation } from './consolidation.ts'
+import type { NightReport } from './consolidation-report.ts'
 import { beginConsolidation } from './sql/begin-consolidation.ts'
 import { enterStep, finishStep, stepResult } from './sql/consolidation-steps.ts'
 import { finishConsolidation, type Outcome } from './sql/finish-consolidation.ts'
@@ -12,7 +13,6 @@ import { listSteps } from './sql/list-steps.ts'
 import { recoverConsolidations } from './sql/recover-consolidations.ts'
 import { requestConsolidation } from './sql/request-consolidation.ts'
 import type { ConsolidationStore } from './stores.ts'
-import type { Consolidation } from './types.ts'
 
 /** The step whose result is the night's report. */
 const REPORT = 'report'

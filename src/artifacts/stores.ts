@@ -1,16 +1,8 @@
 /** @file The stores of nights: versions, and consolidations with their recorded steps. */
 
-import type { NightReport, StepRecord } from './report-types.ts'
-import type {
-  Artifact,
-  ArtifactKind,
-  ArtifactManifest,
-  ConsolidatedArtifact,
-  Consolidation,
-  Metrics,
-  NewArtifact,
-  Trigger,
-} from './types.ts'
+import type { Artifact, ArtifactKind, ArtifactManifest, Metrics, NewArtifact } from './artifact.ts'
+import type { ConsolidatedArtifact, Consolidation, Trigger } from './consolidation.ts'
+import type { NightReport, StepRecord } from './consolidation-report.ts'
 
 /**
  * Artifacts belong to a model, not to a tenant: what one night learned serves everybody who uses that model.

@@ -1,5 +1,5 @@
 import { type Database, transaction } from '#database'
-import type { Artifact } from '../types.ts'
+import type { Artifact } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 import { lockVersions, serveArtifact } from './serve-artifact.ts'
 

@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { Artifact } from '../types.ts'
+import type { Artifact } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 
 const SQL = `select ${ARTIFACT_COLUMNS} from artifacts where fingerprint = $1 and active`

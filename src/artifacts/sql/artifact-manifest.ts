@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { ArtifactManifest } from '../types.ts'
+import type { ArtifactManifest } from '../artifact.ts'
 
 const SQL = `
   select manifest || jsonb_build_object('episodes', (

@@ -1,6 +1,6 @@
 /** @file Rows of `artifacts`, without their bytes, and what they mean. */
 
-import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../types.ts'
+import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../artifact.ts'
 
 export const ARTIFACT_COLUMNS = `
   id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, active, stale, reason, metrics,

@@ -1,12 +1,7 @@
 /** @file Rows of `consolidations`, and what they mean. */
 
-import type {
-  ArtifactKind,
-  ConsolidatedArtifact,
-  Consolidation,
-  ConsolidationStatus,
-  Trigger,
-} from '../types.ts'
+import type { ArtifactKind } from '../artifact.ts'
+import type { ConsolidatedArtifact, Consolidation, ConsolidationStatus, Trigger } from '../consolidation.ts'
 
 export const CONSOLIDATION_COLUMNS = `
   id, fingerprint, kinds, force, trigger, status, attempts, step, progress, created_at, started_at, finished_at, episodes,

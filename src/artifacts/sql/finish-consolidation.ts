@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { ConsolidatedArtifact } from '../types.ts'
+import type { ConsolidatedArtifact } from '../consolidation.ts'
 
 const SQL = `
   update consolidations set

@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { Artifact, ArtifactKind } from '../types.ts'
+import type { Artifact, ArtifactKind } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 
 const SQL = `

@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { Consolidation } from '../types.ts'
+import type { Consolidation } from '../consolidation.ts'
 import { CONSOLIDATION_COLUMNS, type ConsolidationRow, toConsolidation } from './consolidation-row.ts'
 
 const SQL = `

@@ -1,5 +1,5 @@
 import { type Database, query } from '#database'
-import type { StepRecord } from '../report-types.ts'
+import type { StepRecord } from '../consolidation-report.ts'
 
 const SQL = `
   select step, result, finished_at from consolidation_steps

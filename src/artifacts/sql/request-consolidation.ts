@@ -1,5 +1,6 @@
 import { type Database, query } from '#database'
-import type { ArtifactKind, Consolidation, Trigger } from '../types.ts'
+import type { ArtifactKind } from '../artifact.ts'
+import type { Consolidation, Trigger } from '../consolidation.ts'
 import { CONSOLIDATION_COLUMNS, type ConsolidationRow, toConsolidation } from './consolidation-row.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { type Database, transaction } from '#database'
-import type { Artifact, Metrics } from '../types.ts'
+import type { Artifact, Metrics } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 import { lockVersions, serveArtifact } from './serve-artifact.ts'
 

@@ -1,6 +1,7 @@
 /** @file What a night tells about itself when it is over: for whoever has to decide whether to keep what it made. */
 
-import type { ArtifactKind, ConsolidatedArtifact, Metrics, Trigger } from './types.ts'
+import type { ArtifactKind, Metrics } from './artifact.ts'
+import type { ConsolidatedArtifact, Trigger } from './consolidation.ts'
 
 /** A finished step: `name`, or `name.kind` where each kind has its own. */
 export interface StepRecord {
