@@ -36,7 +36,7 @@ export function createConsolidationStore({
   }
 
   return {
-    request: (wish) => requestConsolidation(database, wish),
+    request: (request) => requestConsolidation(database, request),
 
     get: (id) => find('get consolidation', id),
 
@@ -76,11 +76,11 @@ export function createConsolidationStore({
     },
 
     async finish(id, outcome) {
-      const whole: Outcome =
+      const stored: Outcome =
         outcome.status === 'failed'
           ? { status: 'failed', artifacts: [], episodes: null, error: storableText(outcome.error) }
           : { ...outcome, error: null }
-      const finished = isUuid(id) && (await finishConsolidation(database, id, whole))
+      const finished = isUuid(id) && (await finishConsolidation(database, id, stored))
       if (!finished) await find('finish consolidation', id)
     },
 

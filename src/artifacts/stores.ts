@@ -4,6 +4,12 @@ import type { Artifact, ArtifactKind, ArtifactManifest, Metrics, NewArtifact } f
 import type { ConsolidatedArtifact, Consolidation, Trigger } from './consolidation.ts'
 import type { NightReport, StepRecord } from './consolidation-report.ts'
 
+export interface ArtifactFilter {
+  readonly fingerprint?: string
+  readonly kind?: ArtifactKind
+  readonly limit: number
+}
+
 /**
  * Artifacts belong to a model, not to a tenant: what one night learned serves everybody who uses that model.
  * @throws ServiceError STORE_UNAVAILABLE from every method.
@@ -19,11 +25,7 @@ export interface ArtifactStore {
   /** @throws ServiceError ARTIFACT_NOT_FOUND */
   manifest(id: string): Promise<ArtifactManifest>
   /** Newest first. */
-  list(filter: {
-    readonly fingerprint?: string
-    readonly kind?: ArtifactKind
-    readonly limit: number
-  }): Promise<readonly Artifact[]>
+  list(filter: ArtifactFilter): Promise<readonly Artifact[]>
   /** What serves a model, by kind; nothing for a kind that has none. */
   active(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
   /**
@@ -47,18 +49,20 @@ export interface ArtifactStore {
   activate(id: string, fingerprint: string): Promise<Artifact>
 }
 
+export interface ConsolidationRequest {
+  readonly fingerprint: string
+  readonly kinds: readonly ArtifactKind[]
+  readonly force: boolean
+  readonly trigger: Trigger
+}
+
 /** @throws ServiceError STORE_UNAVAILABLE from every method; CONSOLIDATION_NOT_FOUND where an id is asked for. */
 export interface ConsolidationStore {
   /**
    * Asks for a consolidation: its row and its outbox row in one transaction. While one of the same model is queued or
    * running that one is returned instead.
    */
-  request(wish: {
-    readonly fingerprint: string
-    readonly kinds: readonly ArtifactKind[]
-    readonly force: boolean
-    readonly trigger: Trigger
-  }): Promise<Consolidation>
+  request(request: ConsolidationRequest): Promise<Consolidation>
   get(id: string): Promise<Consolidation>
   /** Newest first. */
   list(filter: { readonly fingerprint?: string; readonly limit: number }): Promise<readonly Consolidation[]>

@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 import type { Artifact } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
-import { lockVersions, serveArtifact } from './serve-artifact.ts'
+import { lockVersions, setActiveVersion } from './set-active-version.ts'
 
 const GET = `
   select ${ARTIFACT_COLUMNS}, encode(sha256(bytes), 'hex') = sha256 as intact
@@ -19,7 +19,7 @@ export async function activateArtifact(
     if (rows[0] === undefined) return null
     const artifact = toArtifact(rows[0])
     check(artifact, rows[0].intact)
-    await serveArtifact(client, id)
+    await setActiveVersion(client, id)
     return { ...artifact, active: true }
   })
 }

@@ -1,5 +1,6 @@
 import { type Database, query } from '#database'
-import type { Artifact, ArtifactKind } from '../artifact.ts'
+import type { Artifact } from '../artifact.ts'
+import type { ArtifactFilter } from '../stores.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 
 const SQL = `
@@ -7,12 +8,6 @@ const SQL = `
   where ($1::text is null or fingerprint = $1) and ($2::text is null or kind = $2)
   order by created_at desc, id desc
   limit $3`
-
-export interface ArtifactFilter {
-  readonly fingerprint?: string
-  readonly kind?: ArtifactKind
-  readonly limit: number
-}
 
 /** Newest first. */
 export async function listArtifacts(

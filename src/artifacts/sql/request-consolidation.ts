@@ -1,6 +1,6 @@
 import { type Database, query } from '#database'
-import type { ArtifactKind } from '../artifact.ts'
-import type { Consolidation, Trigger } from '../consolidation.ts'
+import type { Consolidation } from '../consolidation.ts'
+import type { ConsolidationRequest } from '../stores.ts'
 import { CONSOLIDATION_COLUMNS, type ConsolidationRow, toConsolidation } from './consolidation-row.ts'
 
 /**
@@ -23,16 +23,9 @@ const REQUEST = `
 const UNFINISHED = `
   select ${CONSOLIDATION_COLUMNS} from consolidations where fingerprint = $1 and status in ('queued', 'running')`
 
-export interface ConsolidationWish {
-  readonly fingerprint: string
-  readonly kinds: readonly ArtifactKind[]
-  readonly force: boolean
-  readonly trigger: Trigger
-}
-
 export async function requestConsolidation(
   database: Pick<Database, 'pool'>,
-  { fingerprint, kinds, force, trigger }: ConsolidationWish,
+  { fingerprint, kinds, force, trigger }: ConsolidationRequest,
 ): Promise<Consolidation> {
   for (;;) {
     const values = [fingerprint, kinds, force, trigger]

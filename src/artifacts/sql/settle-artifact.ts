@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 import type { Artifact, Metrics } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
-import { lockVersions, serveArtifact } from './serve-artifact.ts'
+import { lockVersions, setActiveVersion } from './set-active-version.ts'
 
 const SETTLE = `
   update artifacts
@@ -32,7 +32,7 @@ export async function settleArtifact(
       metrics === undefined ? null : JSON.stringify(metrics),
       baseline === undefined ? null : JSON.stringify(baseline),
     ])
-    if (settled.rowCount === 1 && status === 'promoted') await serveArtifact(client, id)
+    if (settled.rowCount === 1 && status === 'promoted') await setActiveVersion(client, id)
     const { rows } = await client.query<ArtifactRow>(GET, [id])
     return rows[0] === undefined ? null : toArtifact(rows[0])
   })

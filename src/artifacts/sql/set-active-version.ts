@@ -22,7 +22,7 @@ export async function lockVersions(client: PoolClient, id: string): Promise<void
 }
 
 /** The caller's transaction holds its versions. */
-export async function serveArtifact(client: PoolClient, id: string): Promise<void> {
+export async function setActiveVersion(client: PoolClient, id: string): Promise<void> {
   await client.query(DEACTIVATE, [id])
   await client.query(ACTIVATE, [id])
 }
