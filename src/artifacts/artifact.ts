@@ -1,9 +1,11 @@
-/** @file An artifact: one version of a trained weaver or latent reward model, with its manifest and metrics. */
+/**
+ * @file An artifact: one version of a trained weaver or latent reward model, with its manifest and metrics.
+ */
 
 export const ARTIFACT_KINDS = ['weaver', 'lrm'] as const
 export type ArtifactKind = (typeof ARTIFACT_KINDS)[number]
 
-/** A measured figure and how sure it is; `n` counts what it was measured on, `low` and `high` bound its 95 % interval. */
+/** A measured value; `n` is the sample size, `low` and `high` bound its 95 % confidence interval. */
 export interface Metric {
   readonly value: number
   readonly n: number
@@ -17,17 +19,19 @@ export interface EpisodeKey {
   readonly episodeId: string
 }
 
-/** How an artifact came about; everything needed to train it again, or to find what it must forget. */
+/**
+ * The origin of an artifact: all that is needed to train it again, or to find it when an episode is deleted.
+ */
 export interface ArtifactManifest {
   readonly kind: ArtifactKind
-  /** Of the model whose latents it was trained on; latents never move between models. */
+  /** Fingerprint of the model on whose latents it was trained; latents are never used with another model. */
   readonly fingerprint: string
   readonly codeVersion: string
   readonly seed: number
-  /** Shape and meaning of what it is fed, e.g. `{layers: 5, width: 128}`. */
+  /** Shape and meaning of its input, e.g. `{layers: 5, width: 128}`. */
   readonly features: Readonly<Record<string, number | string>>
   readonly options: Readonly<Record<string, unknown>>
-  /** Episodes it was trained or calibrated on. */
+  /** Episodes on which it was trained or calibrated. */
   readonly episodes: readonly EpisodeKey[]
 }
 
@@ -36,24 +40,25 @@ export type ArtifactStatus = 'candidate' | 'promoted' | 'rejected'
 export interface Artifact {
   readonly id: string
   readonly kind: ArtifactKind
-  /** Counted by kind and model, e.g. `lrm-3`; what answers and manifests name. */
+  /** Name in answers and manifests, numbered by kind and model, e.g. `lrm-3`. */
   readonly version: string
   readonly fingerprint: string
-  /** Of its bytes; they are checked against it whenever they are read. */
+  /** SHA-256 of its bytes, checked at every read. */
   readonly sha256: string
   readonly bytes: number
   readonly status: ArtifactStatus
-  /** Serves now; at most one by kind and model. */
+  /** Whether this is the active version; at most one by kind and model. */
   readonly active: boolean
-  /** Some episode that it was trained on has been deleted. */
+  /** Whether an episode on which it was trained has been deleted. */
   readonly stale: boolean
   readonly createdAt: string
   readonly consolidationId: string
   readonly reason: string | null
   readonly metrics: Metrics
-  /** The same figures of what was active then; empty when nothing was. */
+  /** The same metrics of the version that was active at the time; empty when there was none. */
   readonly baseline: Metrics
   readonly features: ArtifactManifest['features']
+  /** Number of episodes on which it was trained. */
   readonly episodes: number
 }
 

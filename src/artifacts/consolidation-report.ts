@@ -1,35 +1,40 @@
-/** @file What a night tells about itself when it is over: for whoever has to decide whether to keep what it made. */
+/**
+ * @file The report of an ended consolidation, by which an operator decides whether to keep its artifacts.
+ */
 
 import type { ArtifactKind, Metrics } from './artifact.ts'
 import type { ConsolidatedArtifact, Trigger } from './consolidation.ts'
 
-/** A finished step: `name`, or `name.kind` where each kind has its own. */
+/** A finished step; `step` is `name`, or `name.kind` for a step that runs once per kind. */
 export interface StepRecord {
   readonly step: string
   readonly result: unknown
   readonly finishedAt: string
 }
 
-/** What became of one kind. */
+/** The part of the report about one kind of artifact. */
 export interface ReportedKind {
   readonly kind: ArtifactKind
   readonly version: string | null
-  /** null: the night failed before the gate's word was carried out. */
+  /** null when the consolidation failed before it promoted or rejected this kind. */
   readonly status: ConsolidatedArtifact['status'] | null
   readonly reason: string | null
   readonly episodes: {
-    /** Of this model, when the night began. */
+    /** Episodes of this model when the consolidation began. */
     readonly remembered: number
+    /** Episodes on which the artifact was trained. */
     readonly learnedFrom: number
-    /** By reason; reasons that nobody had are not there. */
+    /** Unused episodes by reason; reasons with a count of 0 are omitted. */
     readonly leftOut: Readonly<Record<string, number>>
   }
   readonly losses: Readonly<Record<string, number>>
-  /** On held-out questions, with intervals: the candidate's, and those of what served before. */
+  /** Metrics of the candidate on held-out questions, with intervals. */
   readonly metrics: Metrics
+  /** The same metrics of the version that was active before. */
   readonly baseline: Metrics
 }
 
+/** The whole report, as stored and as returned by the API. */
 export interface NightReport {
   readonly consolidationId: string
   readonly fingerprint: string
@@ -39,13 +44,16 @@ export interface NightReport {
   readonly startedAt: string
   readonly endedAt: string
   readonly seconds: number
-  /** How often a worker began it; above 1, steps include the time that nobody worked on it. */
+  /** Number of times a worker began it. When above 1, `steps` include time in which no worker ran it. */
   readonly attempts: number
-  /** In the order in which they were finished, each from the end of the one before. */
+  /** Steps in the order in which they finished; each lasts from the end of the one before. */
   readonly steps: readonly { readonly step: string; readonly seconds: number }[]
-  /** The most memory that the training process had in use; null when there was none. */
+  /** Peak memory of the training process; null when there was no training process. */
   readonly trainerPeakBytes: number | null
   readonly artifacts: readonly ReportedKind[]
-  /** Episodes that stopped steering as dominated near-duplicates; null when the night failed before. */
+  /**
+   * Number of near-duplicate episodes excluded from retrieval; null when the consolidation failed before
+   * that step.
+   */
   readonly retired: number | null
 }

@@ -6,7 +6,7 @@ export type ConsolidationStatus = 'queued' | 'running' | 'promoted' | 'rejected'
 export const TRIGGERS = ['request', 'schedule', 'episodes'] as const
 export type Trigger = (typeof TRIGGERS)[number]
 
-/** What became of one kind in one consolidation. */
+/** The result of one consolidation for one kind of artifact. */
 export interface ConsolidatedArtifact {
   readonly kind: ArtifactKind
   readonly version: string | null
@@ -21,20 +21,23 @@ export interface Consolidation {
   readonly fingerprint: string
   readonly status: ConsolidationStatus
   readonly artifacts: readonly ConsolidatedArtifact[]
-  /** What was asked for. */
+  /** Requested kinds. */
   readonly kinds: readonly ArtifactKind[]
   readonly force: boolean
   readonly trigger: Trigger
-  /** Share of its steps that are done, in [0, 1]. */
+  /** Share of its steps that are finished, in [0, 1]. */
   readonly progress: number
-  /** The step in hand, or the last one. */
+  /** The current step, or the last one when the consolidation has ended. */
   readonly step: string | null
   readonly createdAt: string
   readonly startedAt: string | null
   readonly finishedAt: string | null
-  /** Episodes in its snapshot. */
+  /** Number of episodes in its snapshot. */
   readonly episodes: number
-  /** How often a worker began it: one that ends its workers over and over is given up by whoever counts. */
+  /**
+   * Number of times a worker began it. A consolidation that keeps crashing its worker is marked failed by
+   * this count.
+   */
   readonly attempts: number
   readonly error: string | null
 }

@@ -1,4 +1,4 @@
-/** @file The artifact store: content addressing and checks at its border, one statement each behind it. */
+/** @file The artifact store: checks ids and checksums, then runs one statement or transaction per method. */
 
 import { createHash } from 'node:crypto'
 import { type Database, isUuid, storableText } from '#database'
@@ -13,7 +13,7 @@ import { listArtifacts } from './sql/list-artifacts.ts'
 import { settleArtifact } from './sql/settle-artifact.ts'
 import type { ArtifactStore } from './stores.ts'
 
-/** The store over Postgres. Any number of processes may use it at once. */
+/** Creates the store over Postgres. Any number of processes may use it at once. */
 export function createArtifactStore({
   database,
 }: {
@@ -102,6 +102,6 @@ function expectArtifact<Found>(operation: string, id: string, found: Found | nul
 function damaged(operation: string, id: string, sha256: string): ServiceError {
   return new ServiceError(
     'ARTIFACT_INVALID',
-    `${operation}: expected bytes with SHA-256 ${sha256}, got others: ${id} is damaged`,
+    `${operation}: expected bytes with SHA-256 ${sha256}, got different bytes: ${id} is damaged`,
   )
 }

@@ -1,4 +1,4 @@
-/** @file The record of nights: what was asked for, which steps are done, how it ended. */
+/** @file The consolidation store: the request, the finished steps and the outcome of every consolidation. */
 
 import { type Database, isUuid, storableText } from '#database'
 import { ServiceError } from '#errors'
@@ -14,10 +14,12 @@ import { recoverConsolidations } from './sql/recover-consolidations.ts'
 import { requestConsolidation } from './sql/request-consolidation.ts'
 import type { ConsolidationStore } from './stores.ts'
 
-/** The step whose result is the night's report. */
+/** Name of the step whose result is the report. */
 const REPORT = 'report'
 
-/** The store over Postgres. Any number of processes may use it at once, also for one consolidation. */
+/**
+ * Creates the store over Postgres. Any number of processes may use it at once, also for one consolidation.
+ */
 export function createConsolidationStore({
   database,
 }: {
@@ -61,7 +63,7 @@ export function createConsolidationStore({
       if (report !== null) return report as NightReport
       throw new ServiceError(
         'REPORT_NOT_FOUND',
-        `report: expected a consolidation that has ended, got ${id}, which has not`,
+        `report: expected a consolidation that has ended, got ${id}, which has no report yet`,
       )
     },
 

@@ -1,4 +1,4 @@
-/** @file The stores of nights: versions, and consolidations with their recorded steps. */
+/** @file The interfaces of the two stores: artifacts, and consolidations with their recorded steps. */
 
 import type { Artifact, ArtifactKind, ArtifactManifest, Metrics, NewArtifact } from './artifact.ts'
 import type { ConsolidatedArtifact, Consolidation, Trigger } from './consolidation.ts'
@@ -11,40 +11,47 @@ export interface ArtifactFilter {
 }
 
 /**
- * Artifacts belong to a model, not to a tenant: what one night learned serves everybody who uses that model.
+ * The artifacts of all models. An artifact belongs to a model, not to a tenant: all tenants of the model use
+ * it.
  * @throws ServiceError STORE_UNAVAILABLE from every method.
  */
 export interface ArtifactStore {
   /**
-   * Keeps a candidate, stale from the start if one of its episodes is deleted by now. Idempotent by consolidation and kind: a
-   * second call returns the first one's artifact. @throws ServiceError CONSOLIDATION_NOT_FOUND
+   * Stores a candidate, which is stale from the start if one of its episodes has been deleted. Idempotent by
+   * consolidation and kind: a second call returns the artifact of the first.
+   * @throws ServiceError CONSOLIDATION_NOT_FOUND
    */
   add(artifact: NewArtifact): Promise<Artifact>
-  /** The ONNX file. @throws ServiceError ARTIFACT_NOT_FOUND, ARTIFACT_INVALID when its bytes are not those that were stored */
+  /**
+   * Returns the ONNX file. @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when its checksum is
+   * wrong
+   */
   bytes(id: string): Promise<Uint8Array>
-  /** @throws ServiceError ARTIFACT_NOT_FOUND */
+  /** Returns the manifest. @throws ServiceError ARTIFACT_NOT_FOUND */
   manifest(id: string): Promise<ArtifactManifest>
-  /** Newest first. */
+  /** Returns artifacts, newest first. */
   list(filter: ArtifactFilter): Promise<readonly Artifact[]>
-  /** What serves a model, by kind; nothing for a kind that has none. */
+  /** Returns the active versions of a model, by kind; a kind without one is absent. */
   active(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
   /**
-   * The gate's word on a candidate; promoting activates it in the same transaction. The first word stays: saying it again
-   * changes nothing, also after somebody has rolled back. @throws ServiceError ARTIFACT_NOT_FOUND
+   * Records the gate's verdict on a candidate; promotion activates it in the same transaction. The first
+   * verdict stays: a later call changes nothing, also when an operator has rolled back in between.
+   * @throws ServiceError ARTIFACT_NOT_FOUND
    */
   settle(
     id: string,
     verdict: {
       readonly promoted: boolean
       readonly reason: string | null
-      /** What the gate measured, in place of the figures that it was added with. */
+      /** Metrics measured by the gate; they replace those with which the artifact was added. */
       readonly metrics?: Metrics
       readonly baseline?: Metrics
     },
   ): Promise<Artifact>
   /**
-   * Makes an artifact serve its model, whatever served before: roll back, or forward again.
-   * @throws ServiceError ARTIFACT_NOT_FOUND, ARTIFACT_INVALID when it belongs to a model other than `fingerprint` or its bytes are damaged
+   * Makes an artifact the active version of its model in place of any other, to roll back or forward again.
+   * @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when it belongs to a model other than
+   * `fingerprint` or its bytes are damaged
    */
   activate(id: string, fingerprint: string): Promise<Artifact>
 }
@@ -56,29 +63,40 @@ export interface ConsolidationRequest {
   readonly trigger: Trigger
 }
 
-/** @throws ServiceError STORE_UNAVAILABLE from every method; CONSOLIDATION_NOT_FOUND where an id is asked for. */
+/**
+ * The consolidations of all models.
+ * @throws ServiceError STORE_UNAVAILABLE from every method; CONSOLIDATION_NOT_FOUND from methods that take
+ * an id.
+ */
 export interface ConsolidationStore {
   /**
-   * Asks for a consolidation: its row and its outbox row in one transaction. While one of the same model is queued or
-   * running that one is returned instead.
+   * Requests a consolidation: adds its row and its outbox row in one transaction. While a consolidation of
+   * the same model is queued or running, returns that one instead.
    */
   request(request: ConsolidationRequest): Promise<Consolidation>
   get(id: string): Promise<Consolidation>
-  /** Newest first. */
+  /** Returns consolidations, newest first. */
   list(filter: { readonly fingerprint?: string; readonly limit: number }): Promise<readonly Consolidation[]>
-  /** queued -> running; a consolidation that is running already stays so. Counts the attempt. @returns it, with its status */
+  /**
+   * Counts an attempt and sets the status from `queued` to `running`. A running consolidation stays running;
+   * an ended one is not changed.
+   * @returns the consolidation after the change
+   */
   begin(id: string): Promise<Consolidation>
-  /** What a finished step left, which is never null; null while it is not finished. */
+  /** Returns the result of a finished step, which is never null; null while the step is not finished. */
   stepResult(id: string, step: string): Promise<unknown>
-  /** Names the step in hand. Changes nothing once the consolidation is finished. */
+  /** Records the current step and the progress. Changes nothing once the consolidation has ended. */
   enterStep(id: string, step: string, progress: number): Promise<void>
-  /** Records a step's result (JSON); the first word stays. */
+  /** Records a step's result (JSON); the first result stays. */
   finishStep(id: string, step: string, result: unknown): Promise<void>
-  /** All finished steps, in the order in which they were finished. */
+  /** Returns the finished steps, in the order in which they finished. */
   steps(id: string): Promise<readonly StepRecord[]>
-  /** What it told about itself at its end. @throws ServiceError REPORT_NOT_FOUND while it has not ended */
+  /** Returns the report. @throws ServiceError REPORT_NOT_FOUND while the consolidation has not ended */
   report(id: string): Promise<NightReport>
-  /** Ends it; the first word stays. The last step's name stays, and a failed one's progress. */
+  /**
+   * Ends a consolidation; the first outcome stays. The name of the last step is kept, and also the progress
+   * when it failed.
+   */
   finish(
     id: string,
     outcome:
@@ -90,9 +108,10 @@ export interface ConsolidationStore {
       | { readonly status: 'failed'; readonly error: string },
   ): Promise<void>
   /**
-   * Puts consolidations back in line that are still unfinished `olderThanMs` after their job was handed over: the queue may
-   * have lost it. Under the same job id, so a queue that still has the job ignores it (and must not keep failed ones).
-   * @returns how many
+   * Queues consolidations again that are still unfinished `olderThanMs` after their job was handed over,
+   * because the queue may have lost it. The job id is the same, so a queue that still has the job ignores
+   * the second one; the queue must not keep failed jobs.
+   * @returns the number of consolidations queued again
    */
   recover(olderThanMs: number): Promise<number>
 }

@@ -1,4 +1,6 @@
-/** @file What the stores of artifacts and consolidations do, on whatever database: run on the embedded one and on a real server. */
+/**
+ * @file The tests of artifact store and consolidation store, run on the embedded database and on a server.
+ */
 
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -47,26 +49,26 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
       return consolidations.request({ fingerprint, kinds, force: false, trigger: 'request' })
     }
 
-    /** A consolidation that is over and done with, so that the next one may be asked for. */
-    async function night(fingerprint = 'model-1'): Promise<string> {
+    /** Adds an ended consolidation, so that the next one can be requested. */
+    async function endedConsolidation(fingerprint = 'model-1'): Promise<string> {
       const { id } = await request(fingerprint)
       await consolidations.finish(id, { status: 'failed', error: 'x' })
       return id
     }
 
     async function addArtifact(over: Parameters<typeof newArtifact>[1] = {}): Promise<Artifact> {
-      return artifacts.add(newArtifact(await night(), over))
+      return artifacts.add(newArtifact(await endedConsolidation(), over))
     }
 
     const activeVersions = async (fingerprint = 'model-1') =>
       Object.values(await artifacts.active(fingerprint)).map(({ version }) => version)
 
     describe('artifacts', () => {
-      it('come back as they were added', async () => {
+      it('are returned as they were added', async () => {
         const keys = ['b', 'a', 'c'].map((tenantId) => newEpisode({ tenantId }))
         for (const episode of keys) await episodes.add(episode)
         const trained = keys.map(({ tenantId, id }) => ({ tenantId, episodeId: id }))
-        const made = newArtifact(await night(), { manifest: { episodes: trained } })
+        const made = newArtifact(await endedConsolidation(), { manifest: { episodes: trained } })
         const added = await artifacts.add(made)
         expect(added).toEqual({
           id: expect.any(String),
@@ -91,14 +93,14 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await artifacts.list({ limit: 9 })).toEqual([added])
       })
 
-      it('keep megabytes', async () => {
+      it('can have megabytes of bytes', async () => {
         const bytes = Uint8Array.from({ length: 3_000_000 }, (_, index) => (index * 7919) % 251)
         const { id } = await addArtifact({ bytes })
         expect(Buffer.from(await artifacts.bytes(id)).equals(bytes)).toBe(true)
       })
 
-      it('are one for each consolidation and kind, the first', async () => {
-        const consolidationId = await night()
+      it('are the first one added for each consolidation and kind', async () => {
+        const consolidationId = await endedConsolidation()
         const first = await artifacts.add(newArtifact(consolidationId))
         const again = await artifacts.add(newArtifact(consolidationId, { bytes: Uint8Array.of(1) }))
         expect(again).toEqual(first)
@@ -106,7 +108,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(weaver.version).toBe('weaver-1')
       })
 
-      it('are counted by kind and model', async () => {
+      it('are numbered by kind and model', async () => {
         const versions: string[] = []
         for (const [kind, fingerprint] of [
           ['lrm', 'model-1'],
@@ -141,7 +143,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await idsOf({ fingerprint: 'model-3', limit: 9 })).toEqual([])
       })
 
-      it('are not read when their bytes are not those that were stored', async () => {
+      it('throw ARTIFACT_INVALID when their bytes have changed', async () => {
         const { id } = await addArtifact()
         await artifacts.settle(id, { promoted: true, reason: null })
         await test.database.pool.query('update artifacts set bytes = set_byte(bytes, 7, 0) where id = $1', [
@@ -151,7 +153,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await expect(artifacts.activate(id, 'model-1')).rejects.toMatchObject({ code: 'ARTIFACT_INVALID' })
       })
 
-      it('need a consolidation, and an id that exists', async () => {
+      it('require an existing consolidation and an existing id', async () => {
         for (const id of NO_IDS) {
           await expect(artifacts.add(newArtifact(id))).rejects.toEqual(NO_CONSOLIDATION)
           await expect(artifacts.bytes(id)).rejects.toEqual(NO_ARTIFACT)
@@ -162,8 +164,8 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
       })
     })
 
-    describe('what serves', () => {
-      it('is nothing, then what was promoted last, by kind and model', async () => {
+    describe('the active version', () => {
+      it('is absent at first, then the last promoted one by kind and model', async () => {
         expect(await artifacts.active('model-1')).toEqual({})
         const lrm = await addArtifact()
         expect(await artifacts.active('model-1')).toEqual({})
@@ -182,7 +184,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await activeVersions('model-2')).toEqual(['lrm-1'])
       })
 
-      it('stays when a candidate is rejected, which is kept with the reason', async () => {
+      it('stays when a candidate is rejected; the candidate is stored with the reason', async () => {
         const first = await addArtifact()
         await artifacts.settle(first.id, { promoted: true, reason: null })
         const second = await addArtifact()
@@ -192,7 +194,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await artifacts.bytes(second.id)).toHaveLength(300)
       })
 
-      it('goes back and forth by hand, which saying the verdict again does not undo', async () => {
+      it('can be changed by hand, which a repeated verdict does not undo', async () => {
         const [first, second] = [await addArtifact(), await addArtifact()]
         for (const { id } of [first, second]) await artifacts.settle(id, { promoted: true, reason: null })
         expect(await artifacts.activate(first.id, 'model-1')).toMatchObject({
@@ -209,7 +211,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await activeVersions()).toEqual(['lrm-2'])
       })
 
-      it('is never another model\u2019s', async () => {
+      it('is never an artifact of another model', async () => {
         const [ours, theirs] = [
           await addArtifact(),
           await addArtifact({ manifest: { fingerprint: 'model-2' } }),
@@ -234,9 +236,9 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         return (await artifacts.list({ limit: 99 })).filter((artifact) => artifact.stale).map(({ id }) => id)
       }
 
-      it('mark what was trained on them, one by one or a tenant at once', async () => {
+      it('make artifacts trained on them stale, one by one or by tenant', async () => {
         const [one, two, three] = [newEpisode(), newEpisode(), newEpisode()]
-        // The same id in another tenant is another episode.
+        // This id in another tenant is another episode.
         const theirs = newEpisode({ tenantId: 'tenant-b', id: one.id })
         for (const episode of [one, two, three, theirs]) await episodes.add(episode)
         const onTheirs = await trainedOn(theirs)
@@ -251,11 +253,11 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await episodes.removeAll('tenant-b')
         expect(new Set(await stale())).toEqual(new Set([onTheirs, onFirst, onRest]))
         expect(await stale()).not.toContain(onNothing)
-        // The record of what it was trained on outlives them.
+        // The manifest still lists deleted episodes.
         expect((await artifacts.manifest(onFirst)).episodes).toHaveLength(2)
       })
 
-      it('mark it when they get too old', async () => {
+      it('make artifacts stale when they are pruned by age', async () => {
         const [old, young] = [newEpisode(), newEpisode()]
         await episodes.add(old)
         now += 1000
@@ -266,7 +268,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await stale()).toEqual([onOld])
       })
 
-      it('mark what serves without stopping it, and what is added after them', async () => {
+      it('make an active artifact stale but keep it active; also artifacts added later', async () => {
         const [kept, gone] = [newEpisode(), newEpisode()]
         await episodes.add(kept)
         await episodes.add(gone)
@@ -282,7 +284,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
     })
 
     describe('consolidations', () => {
-      it('start queued, with one job of ids whose id is theirs', async () => {
+      it('start queued, with one job of the same id whose payload is ids', async () => {
         const asked = await consolidations.request({
           fingerprint: 'model-1',
           kinds: ['weaver', 'lrm'],
@@ -312,7 +314,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         ])
       })
 
-      it('are one at a time for a model: the unfinished one is returned', async () => {
+      it('run one at a time for a model: a second request returns the unfinished one', async () => {
         const first = await request()
         expect((await request()).id).toBe(first.id)
         await consolidations.begin(first.id)
@@ -330,7 +332,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await listed({ limit: 1 })).toEqual([next.id])
       })
 
-      it('run step by step, and a second worker finds what the first has done', async () => {
+      it('run step by step, and a second worker reads the results of the first', async () => {
         const { id } = await request()
         const begun = await consolidations.begin(id)
         expect(begun).toMatchObject({ status: 'running', attempts: 1, startedAt: expect.any(String) })
@@ -375,7 +377,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await consolidations.begin(id)).toEqual(ended)
       })
 
-      it('fail with their error, where they stood, even before they began', async () => {
+      it('fail with error, step and progress, even before they began', async () => {
         const first = await request()
         await consolidations.begin(first.id)
         await consolidations.enterStep(first.id, 'train', 0.5)
@@ -391,14 +393,14 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await consolidations.begin(second.id)).toMatchObject({ status: 'failed', startedAt: null })
       })
 
-      it('refuse a step without a result, and progress that is none', async () => {
+      it('refuse a step without a result, and progress above 1', async () => {
         const { id } = await request()
         for (const nothing of [null, undefined])
           await expect(consolidations.finishStep(id, 'train', nothing)).rejects.toThrow('result')
         await expect(consolidations.enterStep(id, 'train', 1.01)).rejects.toThrow('progress')
       })
 
-      it('are not found by another id', async () => {
+      it('throw CONSOLIDATION_NOT_FOUND for any other id', async () => {
         for (const id of NO_IDS) {
           const calls = await Promise.allSettled([
             consolidations.get(id),
@@ -413,7 +415,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         }
       })
 
-      it('get back in line when their job was lost, under its id, also when the outbox forgot it', async () => {
+      it('are queued again under the same id when their job was lost, even without outbox row', async () => {
         const [lost, running, waiting, done] = [
           await request('lost'),
           await request('running'),
@@ -426,7 +428,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await consolidations.recover(5_000)).toBe(0)
         await test.database.pool.query(`
           update consolidations set created_at = created_at - interval '9 seconds'`)
-        // Handed over just now.
+        // The job was handed over just now.
         expect(await consolidations.recover(5_000)).toBe(0)
         await test.database.pool.query(`
           update outbox set relayed_at = relayed_at - interval '9 seconds'`)

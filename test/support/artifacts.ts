@@ -1,4 +1,4 @@
-/** @file Artifacts to store. */
+/** @file Artifacts for tests. */
 
 import type { ArtifactManifest, NewArtifact } from '#artifacts'
 

@@ -7,7 +7,12 @@ const GET = `
   select ${ARTIFACT_COLUMNS}, encode(sha256(bytes), 'hex') = sha256 as intact
   from artifacts where id = $1`
 
-/** @param check throws for what must not serve. @returns null when there is no such artifact */
+/**
+ * Makes an artifact the active version.
+ *
+ * @param check throws when the artifact must not become active
+ * @returns null when there is no such artifact
+ */
 export async function activateArtifact(
   database: Pick<Database, 'pool'>,
   id: string,

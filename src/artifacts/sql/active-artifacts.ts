@@ -4,7 +4,7 @@ import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.t
 
 const SQL = `select ${ARTIFACT_COLUMNS} from artifacts where fingerprint = $1 and active`
 
-/** At most one of each kind. */
+/** Returns the active versions of a model, at most one of each kind. */
 export async function activeArtifacts(
   database: Pick<Database, 'pool'>,
   fingerprint: string,

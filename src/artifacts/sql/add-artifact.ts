@@ -3,8 +3,9 @@ import type { Artifact, NewArtifact } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
 
 /**
- * Against everybody else who adds, which makes the version numbers, and against deletions of episodes: those that came first are
- * seen below, those that come later see the rows that are written here (`mark_stale_artifacts`).
+ * Excludes other calls that add an artifact, so that no version number is used twice, and deletions of
+ * episodes. An earlier deletion is seen by the statement below; a later one sees the rows written here
+ * (`mark_stale_artifacts`).
  */
 const LOCK = 'lock table artifact_episodes in share row exclusive mode'
 
@@ -36,13 +37,17 @@ const ADD = `
 
 const FIND = `select ${ARTIFACT_COLUMNS} from artifacts where consolidation_id = $1 and kind = $2`
 
-/** @returns what the consolidation made of that kind: this, or what was added before; null when there is no such consolidation */
+/**
+ * Adds an artifact unless the consolidation has added one of this kind already.
+ *
+ * @returns the consolidation's artifact of this kind; null when there is no such consolidation
+ */
 export async function addArtifact(
   database: Pick<Database, 'pool'>,
   { consolidationId, manifest, bytes, metrics, baseline }: NewArtifact,
   sha256: string,
 ): Promise<Artifact | null> {
-  const { episodes, ...kept } = manifest
+  const { episodes, ...stored } = manifest
   return transaction(database, 'add artifact', async (client) => {
     await client.query(LOCK)
     const added = await client.query<ArtifactRow>(ADD, [
@@ -51,7 +56,7 @@ export async function addArtifact(
       manifest.fingerprint,
       sha256,
       bytes,
-      JSON.stringify(kept),
+      JSON.stringify(stored),
       JSON.stringify(metrics),
       JSON.stringify(baseline),
       episodes.map(({ tenantId }) => tenantId),

@@ -2,7 +2,7 @@ import { type Database, query } from '#database'
 
 const SQL = 'select bytes, sha256 from artifacts where id = $1'
 
-/** As they are stored, unchecked; null when there is no such artifact. */
+/** Returns the stored bytes without a check; null when there is no such artifact. */
 export async function artifactBytes(
   database: Pick<Database, 'pool'>,
   id: string,

@@ -1,10 +1,10 @@
-/** @file Rows of `artifacts`, without their bytes, and what they mean. */
+/** @file Rows of `artifacts`, without their bytes, and their conversion to artifacts. */
 
 import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../artifact.ts'
 
 export const ARTIFACT_COLUMNS = `
-  id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, active, stale, reason, metrics,
-  baseline, manifest -> 'features' as features, episodes, created_at`
+  id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, active,
+  stale, reason, metrics, baseline, manifest -> 'features' as features, episodes, created_at`
 
 export interface ArtifactRow {
   readonly id: string

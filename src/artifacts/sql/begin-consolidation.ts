@@ -10,7 +10,10 @@ const SQL = `
   where id = $1
   returning ${CONSOLIDATION_COLUMNS}`
 
-/** A finished one stays as it is. @returns null when there is no such consolidation */
+/**
+ * Begins a consolidation, or begins it again; does not change an ended one. @returns null when it does not
+ * exist
+ */
 export async function beginConsolidation(
   database: Pick<Database, 'pool'>,
   id: string,

@@ -1,11 +1,11 @@
-/** @file Rows of `consolidations`, and what they mean. */
+/** @file Rows of `consolidations`, and their conversion to consolidations. */
 
 import type { ArtifactKind } from '../artifact.ts'
 import type { ConsolidatedArtifact, Consolidation, ConsolidationStatus, Trigger } from '../consolidation.ts'
 
 export const CONSOLIDATION_COLUMNS = `
-  id, fingerprint, kinds, force, trigger, status, attempts, step, progress, created_at, started_at, finished_at, episodes,
-  artifacts, error`
+  id, fingerprint, kinds, force, trigger, status, attempts, step, progress, created_at, started_at,
+  finished_at, episodes, artifacts, error`
 
 export interface ConsolidationRow {
   readonly id: string

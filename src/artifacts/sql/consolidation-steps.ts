@@ -1,4 +1,4 @@
-/** @file The steps of a consolidation: which one is in hand, and what finished ones left. */
+/** @file The current step of a consolidation, and the results of finished steps. */
 
 import { type Database, query } from '#database'
 
@@ -15,13 +15,13 @@ export async function enterStep(
   return rowCount === 1
 }
 
-/** Two workers may do one step at once: whoever is first has its result kept. */
+/** Two workers may run one step at the same time: the result of the first to finish is kept. */
 const FINISH = `
   insert into consolidation_steps (consolidation_id, step, result)
   select id, $2, $3 from consolidations where id = $1
   on conflict do nothing`
 
-/** @returns false when it was finished before, or there is no such consolidation */
+/** Records a step's result. @returns false when the step has a result, or there is no such consolidation */
 export async function finishStep(
   database: Pick<Database, 'pool'>,
   id: string,
@@ -33,7 +33,7 @@ export async function finishStep(
 
 const RESULT = 'select result from consolidation_steps where consolidation_id = $1 and step = $2'
 
-/** @returns null while it is not finished, or there is no such consolidation */
+/** Returns a step's result; null while the step is not finished, or when there is no such consolidation. */
 export async function stepResult(
   database: Pick<Database, 'pool'>,
   id: string,

@@ -14,7 +14,7 @@ export interface Outcome {
   readonly error: string | null
 }
 
-/** @returns false when it was finished before, or there is no such consolidation */
+/** Ends a consolidation. @returns false when it had ended before, or there is no such consolidation */
 export async function finishConsolidation(
   database: Pick<Database, 'pool'>,
   id: string,

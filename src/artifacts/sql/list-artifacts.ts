@@ -9,7 +9,7 @@ const SQL = `
   order by created_at desc, id desc
   limit $3`
 
-/** Newest first. */
+/** Returns artifacts, newest first. */
 export async function listArtifacts(
   database: Pick<Database, 'pool'>,
   { fingerprint, kind, limit }: ArtifactFilter,

@@ -8,7 +8,7 @@ const SQL = `
   order by created_at desc, id desc
   limit $2`
 
-/** Newest first. */
+/** Returns consolidations, newest first. */
 export async function listConsolidations(
   database: Pick<Database, 'pool'>,
   { fingerprint, limit }: { readonly fingerprint?: string; readonly limit: number },

@@ -12,7 +12,7 @@ interface Row {
   readonly finished_at: Date
 }
 
-/** In the order in which they were finished. */
+/** Returns the finished steps, in the order in which they finished. */
 export async function listSteps(
   database: Pick<Database, 'pool'>,
   id: string,

@@ -1,6 +1,8 @@
 import { type Database, query } from '#database'
 
-/** The outbox may have forgotten the row meanwhile; what still waits to be handed over is left alone. */
+/**
+ * Adds the outbox row again if it has been pruned; does not change a row that still waits to be handed over.
+ */
 const SQL = `
   insert into outbox (tenant_id, id, kind, payload)
   select '', id, 'consolidation.run', jsonb_build_object('consolidationId', id)
@@ -9,7 +11,7 @@ const SQL = `
   on conflict (tenant_id, id) do update set relayed_at = null, claimed_until = null
   where outbox.relayed_at < now() - $1 * interval '1 millisecond'`
 
-/** @returns how many are back in line */
+/** Queues unfinished consolidations again. @returns the number of consolidations queued again */
 export async function recoverConsolidations(
   database: Pick<Database, 'pool'>,
   olderThanMs: number,

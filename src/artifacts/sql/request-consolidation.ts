@@ -4,8 +4,9 @@ import type { ConsolidationRequest } from '../stores.ts'
 import { CONSOLIDATION_COLUMNS, type ConsolidationRow, toConsolidation } from './consolidation-row.ts'
 
 /**
- * One statement, so one transaction: the row and its outbox row, whose id, and so the job's, is the consolidation's. Adds nothing
- * while another one of the model is unfinished.
+ * Adds a consolidation and its outbox row in one statement, so in one transaction. The outbox row, and so
+ * the job, has the id of the consolidation. Adds nothing while another consolidation of the model is
+ * unfinished.
  */
 const REQUEST = `
   with requested as (
@@ -14,14 +15,15 @@ const REQUEST = `
     on conflict (fingerprint) where status in ('queued', 'running') do nothing
     returning ${CONSOLIDATION_COLUMNS}
   ),
-  handed as (
+  outbox_row as (
     insert into outbox (tenant_id, id, kind, payload)
     select '', id, 'consolidation.run', jsonb_build_object('consolidationId', id) from requested
   )
   select * from requested`
 
 const UNFINISHED = `
-  select ${CONSOLIDATION_COLUMNS} from consolidations where fingerprint = $1 and status in ('queued', 'running')`
+  select ${CONSOLIDATION_COLUMNS} from consolidations
+  where fingerprint = $1 and status in ('queued', 'running')`
 
 export async function requestConsolidation(
   database: Pick<Database, 'pool'>,
@@ -31,7 +33,7 @@ export async function requestConsolidation(
     const values = [fingerprint, kinds, force, trigger]
     const { rows } = await query<ConsolidationRow>(database, 'request consolidation', REQUEST, values)
     const row = rows[0] ?? (await unfinished(database, fingerprint))
-    // None: the one in the way has finished in between.
+    // No row: the unfinished consolidation has ended between the two statements.
     if (row !== undefined) return toConsolidation(row)
   }
 }

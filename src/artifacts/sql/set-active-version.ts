@@ -1,8 +1,8 @@
-/** @file The one change of what serves a model, for promotion and for activation by hand. */
+/** @file Sets the active version of a model, for promotion and for activation by an operator. */
 
 import type { PoolClient } from 'pg'
 
-/** All versions of its kind and model, in the order in which everybody locks them. */
+/** Locks all versions of the artifact's kind and model, always in the order of ids. */
 const LOCK = `
   select artifacts.id from artifacts
   join artifacts as wanted using (fingerprint, kind)
@@ -10,18 +10,18 @@ const LOCK = `
   order by artifacts.id
   for update of artifacts`
 
-// Two statements: one UPDATE would meet the unique index half-way.
+// Two statements: a single UPDATE would violate the unique index on the way.
 const DEACTIVATE = `
   update artifacts set active = false
   where active and id <> $1 and (fingerprint, kind) = (select fingerprint, kind from artifacts where id = $1)`
 const ACTIVATE = 'update artifacts set active = true where id = $1 and not active'
 
-/** Changes of one kind and model wait for one another from here to the end of the caller's transaction. */
+/** Makes other changes of this kind and model wait until the caller's transaction ends. */
 export async function lockVersions(client: PoolClient, id: string): Promise<void> {
   await client.query(LOCK, [id])
 }
 
-/** The caller's transaction holds its versions. */
+/** Makes the artifact the active version. The caller's transaction must hold `lockVersions`. */
 export async function setActiveVersion(client: PoolClient, id: string): Promise<void> {
   await client.query(DEACTIVATE, [id])
   await client.query(ACTIVATE, [id])

@@ -12,12 +12,14 @@ const GET = `select ${ARTIFACT_COLUMNS} from artifacts where id = $1`
 export interface Verdict {
   readonly status: 'promoted' | 'rejected'
   readonly reason: string | null
-  /** Undefined: those it was added with stay. */
+  /** If undefined, the metrics with which the artifact was added stay. */
   readonly metrics?: Metrics | undefined
   readonly baseline?: Metrics | undefined
 }
 
-/** @returns null when there is no such artifact; one that was settled before stays as it is */
+/**
+ * Records the verdict on a candidate; an earlier verdict stays. @returns null when there is no such artifact
+ */
 export async function settleArtifact(
   database: Pick<Database, 'pool'>,
   id: string,

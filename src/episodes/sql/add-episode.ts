@@ -11,8 +11,9 @@ import { encodeLatents, encodeThought } from '../latent-bytes.ts'
 const SQL = `
   with episode as (
     insert into episodes (
-      tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer, reasoning,
-      reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, steers
+      tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer,
+      reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
+      steers
     )
     values (
       $1, $2, $3, $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
@@ -26,7 +27,8 @@ const SQL = `
       tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible
     )
     select
-      episode.tenant_id, episode.id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible
+      episode.tenant_id, episode.id, position, kind, tokens, text, answer, reward, reward_terms, chosen,
+      admissible
     from episode, jsonb_to_recordset($20) as candidate (
       position integer, kind text, tokens integer[], text text, answer text,
       reward double precision, reward_terms jsonb, chosen boolean, admissible boolean

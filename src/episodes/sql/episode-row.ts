@@ -4,8 +4,8 @@ import type { EpisodeSummary, LabelSource } from '../episode.ts'
 
 /** Columns of a `SummaryRow`; the statement names `episodes` `e` and the chosen candidate `c`. */
 export const SUMMARY_COLUMNS = `
-  e.id, e.created_at, e.model_id, e.strategy, e.question, e.answer, e.reward, e.base_reward, e.iterations, e.admitted,
-  e.status, c.label, c.label_source`
+  e.id, e.created_at, e.model_id, e.strategy, e.question, e.answer, e.reward, e.base_reward, e.iterations,
+  e.admitted, e.status, c.label, c.label_source`
 
 export const FROM_EPISODES = `
   from episodes e

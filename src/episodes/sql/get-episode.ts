@@ -19,8 +19,8 @@ const SQL = `
     e.fingerprint, e.reasoning, e.reference, e.evaluations, e.generated_tokens, e.stopped, e.seed,
     (
       select coalesce(json_agg(json_build_object(
-        'kind', kind, 'tokens', tokens, 'text', text, 'answer', answer, 'reward', reward, 'rewardTerms', reward_terms,
-        'chosen', chosen, 'label', label, 'labelSource', label_source
+        'kind', kind, 'tokens', tokens, 'text', text, 'answer', answer, 'reward', reward,
+        'rewardTerms', reward_terms, 'chosen', chosen, 'label', label, 'labelSource', label_source
       ) order by position), '[]')
       from candidates
       where candidates.tenant_id = e.tenant_id and candidates.episode_id = e.id

@@ -3,7 +3,9 @@ import { type Database, query } from '#database'
 /** Deletes one batch, so that no statement locks many rows for long. */
 const SQL = `
   delete from episodes
-  where (tenant_id, id) in (select tenant_id, id from episodes where created_at < $1 order by created_at limit $2)`
+  where (tenant_id, id) in (
+    select tenant_id, id from episodes where created_at < $1 order by created_at limit $2
+  )`
 
 const BATCH_EPISODES = 500
 

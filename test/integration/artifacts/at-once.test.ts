@@ -1,4 +1,4 @@
-/** @file Several workers at the same moment, which only a real server has. */
+/** @file Races between several workers, which only a real server can have. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -14,7 +14,7 @@ import { newEpisode } from '../../support/episodes.ts'
 import { createServerDatabase, type ServerDatabase, servers } from '../../support/server-database.ts'
 
 const WORKERS = 8
-const WISH = { fingerprint: 'model-1', kinds: ['lrm'], force: false, trigger: 'request' } as const
+const REQUEST = { fingerprint: 'model-1', kinds: ['lrm'], force: false, trigger: 'request' } as const
 const PROMOTED = { promoted: true, reason: null }
 
 const atOnce = <T>(work: (worker: number) => Promise<T>): Promise<T[]> =>
@@ -34,7 +34,7 @@ describe.skipIf(servers === null)('at once', () => {
     consolidations = createConsolidationStore({ database })
     episodes = createEpisodeStore({ database })
     outbox = createOutbox({ database })
-    // Connections are there before the race begins.
+    // Opens all connections before the race begins.
     await atOnce(() => database.pool.query('select pg_sleep(0.1)'))
   })
   afterAll(() => test.drop())
@@ -42,16 +42,16 @@ describe.skipIf(servers === null)('at once', () => {
     await test.database.pool.query('truncate episodes, consolidations, outbox cascade')
   })
 
-  /** A consolidation that is over and done with. */
-  async function night(): Promise<string> {
-    const { id } = await consolidations.request(WISH)
+  /** Adds an ended consolidation. */
+  async function endedConsolidation(): Promise<string> {
+    const { id } = await consolidations.request(REQUEST)
     await consolidations.finish(id, { status: 'failed', error: 'x' })
     return id
   }
 
-  async function nights(count: number): Promise<string[]> {
+  async function endedConsolidations(count: number): Promise<string[]> {
     const ids: string[] = []
-    for (let index = 0; index < count; index++) ids.push(await night())
+    for (let index = 0; index < count; index++) ids.push(await endedConsolidation())
     return ids
   }
 
@@ -62,20 +62,20 @@ describe.skipIf(servers === null)('at once', () => {
     return rows[0].n
   }
 
-  it('requests come to one consolidation with one job', async () => {
+  it('requests lead to one consolidation with one job', async () => {
     for (let round = 0; round < 10; round++) {
-      const asked = await atOnce(() => consolidations.request(WISH))
+      const asked = await atOnce(() => consolidations.request(REQUEST))
       expect(new Set(asked.map(({ id }) => id)).size).toBe(1)
       expect(await outbox.waiting()).toBe(round + 1)
       await consolidations.finish(asked[0]!.id, { status: 'failed', error: 'x' })
     }
   })
 
-  it('requests that meet an ending one get one that is there', async () => {
+  it('requests during the end of a consolidation return an existing one', async () => {
     const asked = await atOnce(async () => {
       const ids: string[] = []
       for (let round = 0; round < 10; round++) {
-        const { id } = await consolidations.request(WISH)
+        const { id } = await consolidations.request(REQUEST)
         await consolidations.finish(id, { status: 'failed', error: 'x' })
         ids.push(id)
       }
@@ -86,8 +86,8 @@ describe.skipIf(servers === null)('at once', () => {
     expect(await outbox.waiting()).toBe(all.length)
   })
 
-  it('workers on one consolidation leave one result of a step and one end', async () => {
-    const { id } = await consolidations.request(WISH)
+  it('workers on one consolidation record one result of a step and one outcome', async () => {
+    const { id } = await consolidations.request(REQUEST)
     const begun = await atOnce(() => consolidations.begin(id))
     expect(begun.map(({ attempts }) => attempts).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
     expect(new Set(begun.map(({ startedAt }) => startedAt)).size).toBe(1)
@@ -103,8 +103,8 @@ describe.skipIf(servers === null)('at once', () => {
     expect(new Set(ends).size).toBe(1)
   })
 
-  it('a lost job is put back in line once', async () => {
-    const { id } = await consolidations.request(WISH)
+  it('a lost job is queued again once', async () => {
+    const { id } = await consolidations.request(REQUEST)
     await outbox.markRelayed([id])
     const { pool } = test.database
     await pool.query("update consolidations set created_at = created_at - interval '9 seconds'")
@@ -115,22 +115,22 @@ describe.skipIf(servers === null)('at once', () => {
   })
 
   it('added artifacts are numbered without gaps, and one consolidation adds one', async () => {
-    const ids = await nights(WORKERS)
+    const ids = await endedConsolidations(WORKERS)
     const added = await atOnce((worker) => artifacts.add(newArtifact(ids[worker]!)))
     expect(added.map(({ version }) => version).sort()).toEqual(
       Array.from({ length: WORKERS }, (_, index) => `lrm-${index + 1}`),
     )
-    const one = await night()
+    const one = await endedConsolidation()
     const same = await atOnce((worker) => artifacts.add(newArtifact(one, { bytes: Uint8Array.of(worker) })))
     expect(new Set(same.map(({ id, sha256 }) => `${id} ${sha256}`)).size).toBe(1)
   })
 
-  it('promotions, activations and deletions leave exactly one that serves', async () => {
+  it('promotions, activations and deletions leave exactly one active version', async () => {
     const [lasting, ...passing] = Array.from({ length: 40 }, () => newEpisode())
     for (const episode of [lasting!, ...passing]) await episodes.add(episode)
     const keys = passing.map(({ tenantId, id }) => ({ tenantId, episodeId: id }))
     const made: string[] = []
-    for (const id of await nights(WORKERS))
+    for (const id of await endedConsolidations(WORKERS))
       made.push((await artifacts.add(newArtifact(id, { manifest: { episodes: keys } }))).id)
 
     await atOnce(async (worker) => {
@@ -152,7 +152,7 @@ describe.skipIf(servers === null)('at once', () => {
     beforeEach(async () => {
       episode = newEpisode()
       await episodes.add(episode)
-      consolidationId = await night()
+      consolidationId = await endedConsolidation()
     })
 
     const addTo = (store: ArtifactStore) =>
@@ -162,7 +162,7 @@ describe.skipIf(servers === null)('at once', () => {
         }),
       )
 
-    it('when the deletion began first and commits last', async () => {
+    it('when the deletion begins first and commits last', async () => {
       const client = await test.database.pool.connect()
       await client.query('begin')
       await client.query('delete from episodes where id = $1', [episode.id])
@@ -173,7 +173,7 @@ describe.skipIf(servers === null)('at once', () => {
       expect(await adding).toMatchObject({ stale: true })
     })
 
-    it('when the artifact came first and commits last', async () => {
+    it('when the artifact is added first and commits last', async () => {
       const commit = Promise.withResolvers<void>()
       const adding = addTo(createArtifactStore({ database: committingAfter(commit.promise, test.database) }))
       await expect.poll(inTransaction).toBe(1)
@@ -201,7 +201,7 @@ describe.skipIf(servers === null)('at once', () => {
   }
 })
 
-/** The same database, where the next transaction commits only once `moment` has come. */
+/** Returns the same database, whose next transaction commits only after `moment` has resolved. */
 function committingAfter(moment: Promise<void>, { pool }: Database): Pick<Database, 'pool'> {
   const slow = Object.create(pool, {
     connect: {
