@@ -1,12 +1,13 @@
--- What the service remembers, and the outbox that tells the worker about it.
--- tenant_id leads every primary key: partitioning by tenant or moving tenants to other machines needs no new keys.
+-- Episodes, and the outbox of work for the worker. tenant_id is first in every primary key, so partitioning
+-- by tenant or moving tenants to other machines needs no new keys.
 
 create extension if not exists vector;
 
 create table episodes (
   tenant_id text not null,
   id uuid not null,
-  -- Milliseconds, which JavaScript dates keep: pages continue after (created_at, id) exactly.
+  -- In milliseconds, the resolution of JavaScript dates, so that pages continue exactly after (created_at,
+  -- id).
   created_at timestamptz(3) not null,
   status text not null default 'pending' check (status in ('pending', 'indexed')),
   fingerprint text not null,
@@ -14,7 +15,7 @@ create table episodes (
   strategy text not null,
   question text not null,
   reference text,
-  -- Without a fixed width: models differ in hidden width, and share this table.
+  -- No fixed width: models of different hidden width share this table.
   embedding vector not null,
   answer text,
   reasoning text not null,
@@ -26,9 +27,11 @@ create table episodes (
   stopped text not null,
   seed bigint not null,
   admitted boolean not null,
-  -- Admitted and with latents: may be found as somebody's neighbour.
+  -- Retrievable: admitted and with latents, until a better near-duplicate exists. May influence other
+  -- requests.
   steers boolean not null,
-  -- The caller's word, from which labels are derived again whenever it changes. At most one of the two is set.
+  -- The caller's feedback; labels are derived again whenever it changes. At most one of the two columns is
+  -- set.
   feedback_correct boolean,
   feedback_answer text,
   primary key (tenant_id, id),
@@ -37,17 +40,17 @@ create table episodes (
 
 create index episodes_newest on episodes (tenant_id, created_at desc, id desc);
 
--- Retrieval compares the query with every episode of one tenant and model that steers. Deliberately no HNSW: up to some
--- 50,000 such rows the exact scan behind this index is fast and has perfect recall (`npm run bench:retrieval`), while an
--- HNSW index filters by tenant after its scan: it loses neighbours of small tenants, and one tenant's rows shape the
--- results of another.
+-- Retrieval compares the query with every retrievable episode of one tenant and model. HNSW is avoided on
+-- purpose. Up to about 50,000 such rows, the exact scan behind this index is fast and has perfect recall
+-- (`npm run bench:retrieval`). An HNSW index filters by tenant after its scan: it loses neighbours of small
+-- tenants, and one tenant's rows affect the results of another.
 create index episodes_steering on episodes (tenant_id, fingerprint) where steers;
 
--- Across tenants, for the worker: what it has to catch up on, and what is too old.
+-- Across tenants, for the worker: episodes still to index, and episodes to prune.
 create index episodes_pending on episodes (created_at) where status = 'pending';
 create index episodes_age on episodes (created_at);
 
--- Every answer that was judged on the way.
+-- Every judged answer of an episode.
 create table candidates (
   tenant_id text not null,
   episode_id uuid not null,
@@ -59,7 +62,7 @@ create table candidates (
   reward double precision not null,
   reward_terms jsonb not null,
   chosen boolean not null,
-  -- Reaches the bar of admission; the label where nobody knows better than self-reward.
+  -- Meets the profile's bar for admission: the label by self-reward, when no better source exists.
   admissible boolean not null,
   label boolean,
   label_source text check (label_source in ('feedback', 'reference', 'majority', 'self')),
@@ -70,8 +73,9 @@ create table candidates (
 
 create unique index candidates_chosen on candidates (tenant_id, episode_id) where chosen;
 
--- Latents of the draft and of the returned answer, fp16, row-major [length, width], little-endian. A table of their own: they are
--- a hundred times larger than the rest, and only the neighbours that were found are read.
+-- Latents of the draft and of the returned answer, fp16, row-major [length, width], little-endian. They have
+-- a table of their own because they are a hundred times larger than the rest, and are read for retrieved
+-- neighbours only.
 create table episode_latents (
   tenant_id text not null,
   episode_id uuid not null,
@@ -84,10 +88,10 @@ create table episode_latents (
   check (octet_length(z_base) = 2 * length * width and octet_length(z_star) = 2 * length * width)
 );
 
--- fp16 does not compress; EXTERNAL spares the attempt.
+-- fp16 does not compress; EXTERNAL storage avoids the attempt.
 alter table episode_latents alter column z_base set storage external, alter column z_star set storage external;
 
--- Work for the queue, committed together with what it is about. A row's id is its job's id.
+-- Work for the queue, committed together with its cause. A row's id is its job's id.
 create table outbox (
   tenant_id text not null,
   id uuid not null default gen_random_uuid(),
@@ -95,7 +99,7 @@ create table outbox (
   kind text not null,
   payload jsonb not null,
   created_at timestamptz not null default now(),
-  -- A relay is handing the row over until then; a relay that died lets go by itself.
+  -- End of a relay's lease on the row; the lease of a relay that has died ends by itself.
   claimed_until timestamptz,
   relayed_at timestamptz,
   primary key (tenant_id, id)

@@ -1,12 +1,12 @@
--- What nights learn from and what they make: latent thoughts, consolidations, versions of weaver and latent reward model.
+-- Latent thoughts, consolidations, and artifacts: versions of weaver and latent reward model.
 --
--- Artifacts and consolidations have no tenant in their keys: the tenants of an instance share a model, and so its weaver and its
--- latent reward model. What a tenant gives away by that is bounded (its share of a training set is capped) and on record
--- (artifact_episodes); retrieval of episodes stays within a tenant. Both tables are small: spread over several machines
--- they are copied to each.
+-- Artifacts and consolidations have no tenant in their keys: the tenants of an instance share a model, and
+-- so its weaver and its latent reward model. The influence of each tenant is bounded (its share of a
+-- training set is capped) and recorded (artifact_episodes); retrieval of episodes stays within a tenant.
+-- Both tables are small: when tenants are spread over several machines, each machine has a copy.
 
--- Latent thoughts of judged answers, fp16, row-major [layers, width], little-endian. A table of their own, like latents: only
--- nights read them.
+-- Latent thoughts of judged answers, fp16, row-major [layers, width], little-endian. They have a table of
+-- their own, like latents, because only consolidations read them.
 create table candidate_thoughts (
   tenant_id text not null,
   episode_id uuid not null,
@@ -21,7 +21,7 @@ create table candidate_thoughts (
 
 alter table candidate_thoughts alter column thought set storage external;
 
--- Across tenants, for nights: the episodes of one model, and how many are new.
+-- Across tenants, for consolidations: the episodes of one model, and the number of new ones.
 create index episodes_of_model on episodes (fingerprint, created_at);
 
 create table consolidations (
@@ -31,7 +31,7 @@ create table consolidations (
   force boolean not null,
   trigger text not null check (trigger in ('request', 'schedule', 'episodes')),
   status text not null default 'queued' check (status in ('queued', 'running', 'promoted', 'rejected', 'failed')),
-  -- How often a worker began it: one that kills its workers must come to an end.
+  -- Number of times a worker began it; a consolidation that crashes its worker too often is marked failed.
   attempts integer not null default 0,
   step text,
   progress double precision not null default 0 check (progress between 0 and 1),
@@ -44,7 +44,7 @@ create table consolidations (
   check ((finished_at is null) = (status in ('queued', 'running')))
 );
 
--- Never two at once for one model.
+-- At most one unfinished consolidation per model.
 create unique index consolidations_unfinished on consolidations (fingerprint) where status in ('queued', 'running');
 create index consolidations_newest on consolidations (created_at desc, id desc);
 
@@ -62,21 +62,21 @@ create table artifacts (
   consolidation_id uuid not null references consolidations,
   kind text not null check (kind in ('weaver', 'lrm')),
   fingerprint text not null,
-  -- Its version, counted by kind and model.
+  -- Version number, counted by kind and model.
   number integer not null,
-  -- Of the bytes, in hexadecimal digits.
+  -- SHA-256 of the bytes, in hexadecimal digits.
   sha256 text not null,
   -- One ONNX file.
   bytes bytea not null,
   manifest jsonb not null,
   metrics jsonb not null,
   baseline jsonb not null,
-  -- How many episodes it was trained on; which ones stands in artifact_episodes.
+  -- Number of episodes on which it was trained; artifact_episodes lists them.
   episodes integer not null,
   status text not null default 'candidate' check (status in ('candidate', 'promoted', 'rejected')),
   reason text,
   active boolean not null default false,
-  -- Some episode that it was trained on has been deleted.
+  -- Whether an episode on which it was trained has been deleted.
   stale boolean not null,
   created_at timestamptz not null default now(),
   unique (fingerprint, kind, number),
@@ -85,11 +85,11 @@ create table artifacts (
 
 alter table artifacts alter column bytes set storage external;
 
--- At most one serves a model.
+-- At most one active version per model and kind.
 create unique index artifacts_active on artifacts (fingerprint, kind) where active;
 create index artifacts_newest on artifacts (created_at desc, id desc);
 
--- Which artifacts were trained on an episode. No key to episodes: the record outlives them.
+-- The artifacts trained on each episode. No foreign key to episodes, because these rows outlive them.
 create table artifact_episodes (
   tenant_id text not null,
   episode_id uuid not null,
@@ -99,8 +99,9 @@ create table artifact_episodes (
   unique (artifact_id, position)
 );
 
--- An artifact that is being added while its episodes are being deleted: whoever comes second waits for this table's lock, and
--- then sees what the first has done. Ids in order, so that two deletions never wait for each other.
+-- Marks artifacts stale when their episodes are deleted. When an artifact is added while its episodes are
+-- deleted, the second transaction waits for this table's lock and then sees the rows of the first. Ids are
+-- locked in order, so that two deletions never deadlock.
 create function mark_stale_artifacts() returns trigger language plpgsql as $$
 begin
   if exists (select from deleted) then
@@ -124,4 +125,5 @@ create trigger episodes_deleted after delete on episodes
 referencing old table as deleted
 for each statement execute function mark_stale_artifacts();
 
--- Work for the whole instance (kind 'consolidation.run') stands in the outbox under the tenant ''. No request has that tenant.
+-- Work for the whole instance (kind 'consolidation.run') is in the outbox under the tenant ''. No request
+-- has that tenant.
