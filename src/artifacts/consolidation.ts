@@ -35,8 +35,8 @@ export interface Consolidation {
   /** Number of episodes in its snapshot. */
   readonly episodes: number
   /**
-   * Number of times a worker began it. A consolidation that keeps crashing its worker is marked failed by
-   * this count.
+   * Number of times a worker began it. A consolidation that crashes its worker too often is
+   * marked failed.
    */
   readonly attempts: number
   readonly error: string | null

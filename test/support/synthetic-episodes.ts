@@ -1,4 +1,7 @@
-/** @file Episodes whose shift from z_base to z* follows a rule that a weaver can learn: by query, by position and by z_base. */
+/**
+ * @file Episodes whose shift from z_base to z* follows a rule that a weaver can learn, by query, position
+ * and z_base.
+ */
 
 import type { WeaverExample } from '#algorithms'
 import type { Latents } from '#ports'
@@ -8,7 +11,7 @@ export const WIDTH = 8
 export const LATENTS = 3
 const FAMILIES = 4
 
-/** Small enough for a test, large enough for the rule. */
+/** Weaver options small enough for a test and large enough for the rule. */
 export const SMALL = {
   latents: LATENTS,
   hidden: 32,
@@ -20,8 +23,9 @@ export const SMALL = {
 }
 
 /**
- * One episode per question. A family's embedding is a noisy direction of its own, its shift a feature of its own that grows with the
- * position; a z_base that points down in its last feature was good and stays. Lengths go round 1 .. LATENTS.
+ * Returns one episode per question. Each family has a noisy embedding direction of its own, and a shift in a
+ * feature of its own that grows with the position. A z_base whose last feature is negative was good and has
+ * no shift. Lengths cycle through 1 .. LATENTS.
  */
 export function syntheticEpisodes(questions: number, seed = 1): WeaverExample[] {
   return Array.from({ length: questions }, (_, index) => {
@@ -44,7 +48,8 @@ export function syntheticEpisodes(questions: number, seed = 1): WeaverExample[] 
     return {
       question: `question ${seed} ${index}`,
       embedding: direction.map((value) => value / size),
-      ...{ zBase, zStar },
+      zBase,
+      zStar,
     }
   })
 }

@@ -1,4 +1,7 @@
-/** @file Labelled thoughts whose labels no linear probe can read, and a reward model small enough for tests. */
+/**
+ * @file Labelled thoughts whose labels a linear probe cannot predict, and options of a reward model for
+ * tests.
+ */
 
 import type { LabelledThought, RewardModelOptions } from '#algorithms'
 import { createRandom } from '#tensor'
@@ -17,7 +20,10 @@ export const SMALL: Partial<RewardModelOptions> = {
   dropout: 0.05,
 }
 
-/** Right exactly when two features of the last layer agree in sign: XOR, for a probe. */
+/**
+ * Returns thoughts that are right exactly when two features of the last layer have the same sign (XOR for a
+ * probe).
+ */
 export function syntheticThoughts(questions: number, answersEach: number, seed = 1): LabelledThought[] {
   const random = createRandom(seed)
   return Array.from({ length: questions * answersEach }, (_, index) => {

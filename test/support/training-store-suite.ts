@@ -244,7 +244,9 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         await addAll([first, second, again, theirs, other])
         expect(await asked([first, second, theirs, first])).toEqual([
           {
-            ...{ tenantId: 'tenant-a', question: 'b?', reference: null },
+            tenantId: 'tenant-a',
+            question: 'b?',
+            reference: null,
             episodeIds: [first.id, again.id].sort(),
           },
           { tenantId: 'tenant-a', question: 'a?', reference: null, episodeIds: [second.id] },
