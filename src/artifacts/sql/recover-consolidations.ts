@@ -1,7 +1,7 @@
 import { type Database, query } from '#database'
 
 /**
- * Adds the outbox row again if it has been pruned; does not change a row that still waits to be handed over.
+ * Adds a pruned outbox row again and makes a relayed one wait again; a row that still waits is not changed.
  */
 const SQL = `
   insert into outbox (tenant_id, id, kind, payload)
