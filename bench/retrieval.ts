@@ -78,8 +78,8 @@ function episode(): NewEpisode {
     seed: 1,
     admitted: true,
     candidates: [
-      { ...candidate, kind: 'draft', chosen: false, admissible: false },
-      { ...candidate, kind: 'regeneration', chosen: true, admissible: true },
+      { ...candidate, kind: 'draft', chosen: false, meetsAdmission: false },
+      { ...candidate, kind: 'regeneration', chosen: true, meetsAdmission: true },
     ],
     latents: {
       zBase: { ...latents, data: vector(positions * width) },

@@ -23,7 +23,7 @@ export interface Candidate {
    * Whether reward and P(correct) meet the profile's bar for admission: the label by self-reward, the last
    * source.
    */
-  readonly admissible: boolean
+  readonly meetsAdmission: boolean
   /**
    * Latent thought, for training; stored in fp16, and not stored when a value exceeds the range of fp16.
    * Read only by the training store, never with the episode.
@@ -31,7 +31,7 @@ export interface Candidate {
   readonly thought: LatentThought | null
 }
 
-export interface StoredCandidate extends Omit<Candidate, 'admissible' | 'thought'> {
+export interface StoredCandidate extends Omit<Candidate, 'meetsAdmission' | 'thought'> {
   readonly label: boolean | null
   readonly labelSource: LabelSource | null
 }

@@ -15,7 +15,7 @@ export function isTrustedLabel(source: LabelSource | null): boolean {
 export interface LabelInput {
   readonly feedback: Feedback | null
   readonly reference: string | null
-  readonly candidates: readonly Pick<Candidate, 'kind' | 'answer' | 'chosen' | 'admissible'>[]
+  readonly candidates: readonly Pick<Candidate, 'kind' | 'answer' | 'chosen' | 'meetsAdmission'>[]
 }
 
 export interface Labels {
@@ -46,7 +46,7 @@ export function labelCandidates({ feedback, reference, candidates }: LabelInput)
     ['feedback', (candidate) => byFeedback(feedback, candidate, isChosen)],
     ['reference', ({ answer }) => (reference === null ? null : answer === reference)],
     ['majority', ({ answer }) => (majority === null ? null : answer === majority)],
-    ['self', ({ answer, admissible }) => answer !== null && admissible],
+    ['self', ({ answer, meetsAdmission }) => answer !== null && meetsAdmission],
   ]
   return candidates.map((candidate) => {
     for (const [labelSource, rule] of rules) {

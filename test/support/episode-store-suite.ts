@@ -67,7 +67,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           status: 'pending',
           label: null,
           labelSource: null,
-          candidates: episode.candidates.map(({ admissible: _, thought: __, ...candidate }) => ({
+          candidates: episode.candidates.map(({ meetsAdmission: _, thought: __, ...candidate }) => ({
             ...candidate,
             label: null,
             labelSource: null,

@@ -27,7 +27,7 @@ export function newCandidate(over: Partial<Candidate> = {}): Candidate {
     reward: -0.125,
     rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 },
     chosen: true,
-    admissible: true,
+    meetsAdmission: true,
     thought: null,
     ...over,
   }

@@ -64,7 +64,7 @@ export async function addEpisode(
     reward: candidate.reward,
     reward_terms: candidate.rewardTerms,
     chosen: candidate.chosen,
-    admissible: candidate.admissible,
+    admissible: candidate.meetsAdmission,
   }))
   const thoughts = episode.candidates.flatMap(({ thought }, position) => {
     const bytes = thought === null ? null : encodeThought(thought)

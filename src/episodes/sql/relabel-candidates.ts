@@ -16,11 +16,11 @@ interface Row {
   readonly kind: CandidateKind
   readonly answer: string | null
   readonly chosen: boolean
-  readonly admissible: boolean
+  readonly meetsAdmission: boolean
 }
 
 const SELECT = `
-  select kind, answer, chosen, admissible
+  select kind, answer, chosen, admissible as "meetsAdmission"
   from candidates where tenant_id = $1 and episode_id = $2
   order by position`
 

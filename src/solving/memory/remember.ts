@@ -81,7 +81,7 @@ function episodeOf(
         reward: judgement.reward,
         rewardTerms: judgement.terms,
         chosen: evaluation === chosen,
-        admissible: meetsAdmission(evaluation),
+        meetsAdmission: meetsAdmission(evaluation),
         thought: thoughts.get(candidate) ?? null,
       }
     }),

@@ -56,9 +56,9 @@ describe('labelCandidates', () => {
   })
 
   it('falls back on self-reward: whether the candidate meets the bar for admission', () => {
-    expect(label([newCandidate({ admissible: true })])).toEqual(['true self'])
-    expect(label([newCandidate({ admissible: false })])).toEqual(['false self'])
-    expect(label([newCandidate({ admissible: true, answer: null })])).toEqual(['false self'])
+    expect(label([newCandidate({ meetsAdmission: true })])).toEqual(['true self'])
+    expect(label([newCandidate({ meetsAdmission: false })])).toEqual(['false self'])
+    expect(label([newCandidate({ meetsAdmission: true, answer: null })])).toEqual(['false self'])
   })
 
   describe('with feedback', () => {
