@@ -75,7 +75,7 @@ test.each([
   expect(episode!.admitted).toBe(steers)
   expect(episode!.latents !== null).toBe(steers)
   // What it teaches the reward model is a matter of its label.
-  expect(episode!.candidates[0]!.admissible).toBe(true)
+  expect(episode!.candidates[0]!.meetsAdmission).toBe(true)
 })
 
 describe('nobody is asked for a thought', () => {
