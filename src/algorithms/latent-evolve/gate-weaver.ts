@@ -46,9 +46,9 @@ type Measure = keyof typeof MEASURES
 /** In the order in which they are looked at. */
 const QUALITY = ['accuracy', 'reward', 'firstPass'] as const satisfies readonly Measure[]
 /** Differences smaller than this are sure now and then, and matter to nobody. */
-const TRIFLE = 0.005
+const MIN_DIFFERENCE = 0.005
 /** Largest loss of quality that is let through when the questions are too few to tell it from none. */
-const MARGIN = 0.05
+const MAX_LOSS = 0.05
 
 /**
  * A candidate is promoted when, without memory,
@@ -141,10 +141,10 @@ function lossOf({ differences }: Comparison): string | null {
   for (const name of QUALITY) {
     const difference = differences.get(name)
     if (difference === undefined) continue
-    if (difference.high !== undefined && difference.high < -TRIFLE) {
+    if (difference.high !== undefined && difference.high < -MIN_DIFFERENCE) {
       return `${name} ${show(difference)} is a loss`
     }
-    if (difference.value <= -MARGIN) return `${name} ${show(difference)}: may lose more than ${MARGIN}`
+    if (difference.value <= -MAX_LOSS) return `${name} ${show(difference)}: may lose more than ${MAX_LOSS}`
   }
   return null
 }
@@ -152,10 +152,13 @@ function lossOf({ differences }: Comparison): string | null {
 function gainOf({ differences }: Comparison): string | null {
   for (const name of QUALITY) {
     const difference = differences.get(name)
-    if (difference?.low !== undefined && difference.low > TRIFLE) return `${name} rises: ${show(difference)}`
+    if (difference?.low !== undefined && difference.low > MIN_DIFFERENCE)
+      return `${name} rises: ${show(difference)}`
   }
   const work = differences.get('work')
-  return work?.high !== undefined && work.high < -TRIFLE ? `steps and evaluations fall: ${show(work)}` : null
+  return work?.high !== undefined && work.high < -MIN_DIFFERENCE
+    ? `steps and evaluations fall: ${show(work)}`
+    : null
 }
 
 function prefixed(prefix: string, figures: Readonly<Record<string, Figure>>) {

@@ -5,7 +5,7 @@ import type { GraphRunner, Latents } from '#ports'
 import { float32, type Tensor } from '#tensor'
 import { bootstrapByQuestion } from '../training/bootstrap.ts'
 import type { Parameters } from '../training/layers.ts'
-import { countQuestions, LEAST_QUESTIONS, splitQuestions } from '../training/split-questions.ts'
+import { countQuestions, MIN_QUESTIONS, splitQuestions } from '../training/split-questions.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
 import type { Figure, Training, TrainingRun } from '../training/training-types.ts'
 import { weave } from './weave.ts'
@@ -90,7 +90,7 @@ export async function trainWeaver(
   const questions = usable.map((index) => examples[index]!.question)
   const split = splitQuestions(questions)
   if (split === null) {
-    return { skipped: `too few questions: expected ${LEAST_QUESTIONS}, got ${countQuestions(questions)}` }
+    return { skipped: `too few questions: expected ${MIN_QUESTIONS}, got ${countQuestions(questions)}` }
   }
   const part = (places: readonly number[]): Part => {
     const own = places.map((place) => examples[usable[place]!]!)

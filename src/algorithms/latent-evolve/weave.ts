@@ -6,7 +6,7 @@ import { createTensor } from '#tensor'
 import { stackRows } from './weaver-examples.ts'
 
 /** Most rows of one run: bounds what is in memory, and how long others wait for the engine process. */
-const ROWS = 256
+const MAX_BATCH_ROWS = 256
 
 /**
  * z'_base of every row, in order, the shape of its z_base: positions beyond the `latents` that the weaver knows stay as they are.
@@ -20,8 +20,8 @@ export async function weave(
   latents: number,
 ): Promise<readonly Latents[]> {
   const woven: Latents[] = []
-  for (let first = 0; first < rows.length; first += ROWS) {
-    woven.push(...(await weaveBatch(graph, rows.slice(first, first + ROWS), latents)))
+  for (let first = 0; first < rows.length; first += MAX_BATCH_ROWS) {
+    woven.push(...(await weaveBatch(graph, rows.slice(first, first + MAX_BATCH_ROWS), latents)))
   }
   return woven
 }

@@ -8,7 +8,7 @@ import type { LatentScale } from './weaver-examples.ts'
 import { emitShift, SCALE, type WeaverArchitecture } from './weaver-network.ts'
 
 /** Keeps a shift of length 0 from dividing by it. */
-const TINY = 1e-12
+const MIN_SHIFT_LENGTH = 1e-12
 
 /**
  * The graph that training differentiates, for batches of `batch` examples out of a data set that stays beside it.
@@ -75,7 +75,7 @@ export function compileWeaver(
   const length = (values: string) =>
     tape.op('Sqrt', [tape.op('ReduceSum', [tape.op('Mul', [values, values]), lastAxis])]) // [N, S, 1]
   const limit = tape.op('Mul', [length(zBase), tape.constant(float32(maxShift))])
-  const far = tape.op('Max', [length(shift), tape.constant(float32(TINY))])
+  const far = tape.op('Max', [length(shift), tape.constant(float32(MIN_SHIFT_LENGTH))])
   const share = tape.op('Min', [tape.op('Div', [limit, far]), tape.constant(float32(1))])
   const moved = tape.op('Add', [zBase, tape.op('Mul', [shift, share])])
   tape.outputs(['z'], 'Mul', [moved, mask])

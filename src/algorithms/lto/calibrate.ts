@@ -16,11 +16,11 @@ export interface CalibrationAnswers {
 }
 
 /** Below this many answers of either class the bias would be noise. */
-const ANSWERS_FOR_BIAS = 50
+const MIN_ANSWERS_FOR_BIAS = 50
 /** A scale is positive, whatever the answers say: calibration must not turn a ranking round. */
-const SMALLEST_SCALE = 1e-2
-const STEPS = 50
-const HALVINGS = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
+const MIN_SCALE = 1e-2
+const MAX_STEPS = 50
+const STEP_SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
 
 /**
  * Fits the calibration of least weighted cross-entropy by Newton's method: temperature and bias (Platt 1999), or with fewer than
@@ -29,14 +29,14 @@ const HALVINGS = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
 export function fitCalibration(answers: CalibrationAnswers): Calibration {
   const { logits, labels } = answers
   const right = labels.filter((label) => label > 0.5).length
-  const withBias = Math.min(right, labels.length - right) >= ANSWERS_FOR_BIAS
+  const withBias = Math.min(right, labels.length - right) >= MIN_ANSWERS_FOR_BIAS
   let fitted = UNCALIBRATED
   let loss = meanSurprise(answers, fitted)
-  for (let step = 0; step < STEPS; step++) {
+  for (let step = 0; step < MAX_STEPS; step++) {
     const change = newtonStep(answers, fitted, withBias)
     // Halved until it helps: far from the optimum Newton overshoots.
-    const better = HALVINGS.map((share) => ({
-      scale: Math.max(SMALLEST_SCALE, fitted.scale + share * change.scale),
+    const better = STEP_SHARES.map((share) => ({
+      scale: Math.max(MIN_SCALE, fitted.scale + share * change.scale),
       bias: fitted.bias + share * change.bias,
     })).find((next) => meanSurprise(answers, next) < loss)
     if (!better) break

@@ -13,7 +13,7 @@ export interface RewardModelTrial {
 }
 
 /** Largest loss of AUC that is let through when the answers are too few to tell it from none. */
-const MARGIN = 0.02
+const MAX_LOSS = 0.02
 
 /**
  * A candidate is promoted when the 95 % interval of its AUC lies above .5 and, if another one serves, it loses nothing that can be
@@ -43,8 +43,8 @@ export function gateRewardModel({ answers, active, seed }: RewardModelTrial): Ga
   }
   const loses = !(difference.high !== undefined && difference.high >= 0)
   if (loses) return verdict(false, `AUC against the active one ${show(difference)} is a loss`)
-  if (difference.value <= -MARGIN) {
-    return verdict(false, `AUC against the active one ${show(difference)}: may lose more than ${MARGIN}`)
+  if (difference.value <= -MAX_LOSS) {
+    return verdict(false, `AUC against the active one ${show(difference)}: may lose more than ${MAX_LOSS}`)
   }
   return verdict(true, `AUC against the active one ${show(difference)} is no loss`)
 }

@@ -4,7 +4,7 @@ import type { LoadedGraph } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
 
 /** Most thoughts of one run: bounds what is in memory, and how long others wait for the engine process. */
-const ROWS = 512
+const MAX_BATCH_ROWS = 512
 
 /** One number a thought, in order. @param thoughts [N, L + 1, D] */
 export async function scoreThoughts(
@@ -14,8 +14,8 @@ export async function scoreThoughts(
 ): Promise<readonly number[]> {
   const [count, layers, width] = thoughts.shape as readonly [number, number, number]
   const scores: number[] = []
-  for (let first = 0; first < count; first += ROWS) {
-    const rows = Math.min(ROWS, count - first)
+  for (let first = 0; first < count; first += MAX_BATCH_ROWS) {
+    const rows = Math.min(MAX_BATCH_ROWS, count - first)
     const data = thoughts.data.subarray(first * layers * width, (first + rows) * layers * width)
     const batch = createTensor('float32', [rows, layers, width], data)
     const { [output]: scored } = await graph.run({ thoughts: batch }, [output])

@@ -3,8 +3,8 @@
 import { encodeModel } from '#onnx'
 import type { GraphRunner } from '#ports'
 import { deriveSeed } from '../derive-seed.ts'
-import { FEWEST_QUESTIONS } from '../training/bootstrap.ts'
-import { countQuestions, LEAST_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
+import { MIN_QUESTIONS_FOR_INTERVAL } from '../training/bootstrap.ts'
+import { countQuestions, MIN_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
 import type { Training, TrainingRun } from '../training/training-types.ts'
 import { fitCalibration } from './calibrate.ts'
 import { measureAnswers } from './gate-reward-model.ts'
@@ -35,7 +35,7 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
   const hidden = Math.min(256, Math.max(32, 2 ** Math.round(Math.log2(width / 4))))
   const batch = 64
   const stepsPerEpoch = Math.max(1, Math.floor(answers / batch))
-  const epochs = Math.max(12, Math.ceil(LEAST_STEPS / stepsPerEpoch))
+  const epochs = Math.max(12, Math.ceil(MIN_STEPS / stepsPerEpoch))
   return {
     hidden,
     heads: 4,
@@ -51,7 +51,7 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
   }
 }
 
-const LEAST_STEPS = 400
+const MIN_STEPS = 400
 
 /** The probe is convex and small: it wants larger steps and nothing dropped. */
 const PROBE = { lr: 3e-3, dropout: 0 }
@@ -173,7 +173,7 @@ function prepare(examples: readonly LabelledThought[]): Prepared | { readonly sk
   const split = splitQuestions(questions)
   if (split === null) {
     const got = countQuestions(questions)
-    return { skipped: `too few questions: expected ${LEAST_QUESTIONS} with labelled answers, got ${got}` }
+    return { skipped: `too few questions: expected ${MIN_QUESTIONS} with labelled answers, got ${got}` }
   }
   const parts = {
     train: split.train.map((place) => usable[place]!),
@@ -207,7 +207,7 @@ function heldOutAnswers(examples: readonly LabelledThought[], indices: readonly 
   const trusted = indices.filter((index) => examples[index]!.trusted)
   const answers = trusted.map((index) => examples[index]!)
   const questions = new Set(answers.map(({ question }) => question)).size
-  return questions >= FEWEST_QUESTIONS && oneClass(answers) === null
+  return questions >= MIN_QUESTIONS_FOR_INTERVAL && oneClass(answers) === null
     ? { indices: trusted, labels: 'trusted' }
     : { indices, labels: 'all' }
 }

@@ -42,7 +42,7 @@ export interface Judge {
   judge(answers: readonly Answer[]): Promise<readonly Judgement[]>
 }
 
-const CORRECTNESS_FLOOR = 0.5
+const MIN_CORRECTNESS = 0.5
 
 /**
  * True when the search may stop at this answer: reward > `stopReward`, and P(correct) >= .5 where a term estimates it.
@@ -50,7 +50,7 @@ const CORRECTNESS_FLOOR = 0.5
  * Deviates: the floor is ours. With the published weights an answer that fails only correctness scores -1/6, above -0.2.
  */
 export function hasPassed(judgement: Judgement, stopReward: number): boolean {
-  return judgement.reward > stopReward && (judgement.correctness ?? 1) >= CORRECTNESS_FLOOR
+  return judgement.reward > stopReward && (judgement.correctness ?? 1) >= MIN_CORRECTNESS
 }
 
 /**
@@ -59,5 +59,5 @@ export function hasPassed(judgement: Judgement, stopReward: number): boolean {
  * Deviates: the floor is ours, and an answer whose correctness nobody estimated is not admitted: form alone teaches nothing.
  */
 export function isAdmitted(judgement: Judgement, admitReward: number): boolean {
-  return judgement.reward >= admitReward && (judgement.correctness ?? 0) >= CORRECTNESS_FLOOR
+  return judgement.reward >= admitReward && (judgement.correctness ?? 0) >= MIN_CORRECTNESS
 }

@@ -14,7 +14,7 @@ export interface BootstrapOptions {
 }
 
 /** Fewer cannot tell how questions vary: there is no interval. */
-export const FEWEST_QUESTIONS = 10
+export const MIN_QUESTIONS_FOR_INTERVAL = 10
 
 /**
  * The value of a statistic and its 95 % percentile interval, by cluster bootstrap: whole questions are drawn with replacement
@@ -30,7 +30,7 @@ export function bootstrapByQuestion(
 ): Figure {
   const clusters = [...Map.groupBy(questions.keys(), (index) => questions[index]!).values()]
   const figure = { value: statistic(new Float64Array(questions.length).fill(1)), n: questions.length }
-  if (clusters.length < FEWEST_QUESTIONS) return figure
+  if (clusters.length < MIN_QUESTIONS_FOR_INTERVAL) return figure
   const random = createRandom(seed)
   const weights = new Float64Array(questions.length)
   const drawn: number[] = []

@@ -10,12 +10,12 @@ export interface Split {
 }
 
 /** Shares of all questions, and how many there are at least. */
-const HELD_OUT = { share: 0.2, least: 10 }
-const CALIBRATION = { share: 0.1, least: 10 }
-const LEAST_TRAINING_QUESTIONS = 20
+const HELD_OUT = { share: 0.2, min: 10 }
+const CALIBRATION = { share: 0.1, min: 10 }
+const MIN_TRAINING_QUESTIONS = 20
 
 /** Questions below which `splitQuestions` refuses. */
-export const LEAST_QUESTIONS = HELD_OUT.least + CALIBRATION.least + LEAST_TRAINING_QUESTIONS
+export const MIN_QUESTIONS = HELD_OUT.min + CALIBRATION.min + MIN_TRAINING_QUESTIONS
 
 /**
  * Splits answers by question, so that no question is on two sides: 70 % to train, 10 % to calibrate (and to stop training), 20 %
@@ -32,10 +32,10 @@ export function splitQuestions(questions: readonly string[]): Split | null {
   const ranked = [...Map.groupBy(questions.keys(), (index) => questionKey(questions[index]!))]
     .map(([question, answers]) => ({ place: placeOf(question), answers }))
     .sort((a, b) => a.place - b.place)
-  if (ranked.length < LEAST_QUESTIONS) return null
+  if (ranked.length < MIN_QUESTIONS) return null
   const below = (place: number) => ranked.findLastIndex((question) => question.place < place) + 1
-  const heldOut = Math.max(HELD_OUT.least, below(HELD_OUT.share))
-  const calibration = Math.max(heldOut + CALIBRATION.least, below(HELD_OUT.share + CALIBRATION.share))
+  const heldOut = Math.max(HELD_OUT.min, below(HELD_OUT.share))
+  const calibration = Math.max(heldOut + CALIBRATION.min, below(HELD_OUT.share + CALIBRATION.share))
   const answers = (from: number, to: number) =>
     ranked
       .slice(from, to)

@@ -40,7 +40,7 @@ export interface TrainedEpoch<Judged> {
 const CLIP_NORM = 1
 const WARM_UP_SHARE = 0.05
 /** Stream of the generator that orders examples, clear of those that draw parameters. */
-const DRAWS = 2 ** 31
+const SHUFFLE_STREAM = 2 ** 31
 
 /**
  * Trains until the epochs are over or the validation loss has not fallen for `patience` of them, and returns the parameters of
@@ -70,7 +70,7 @@ export async function trainEpochs<Judged extends { readonly loss: number }>(
   })
   const graph = await runner.load(step.bytes, { state: { ...step.state, ...data }, carry: step.carry })
   try {
-    const random = createRandom(run.seed, DRAWS)
+    const random = createRandom(run.seed, SHUFFLE_STREAM)
     let best: Omit<TrainedEpoch<Judged>, 'epochs'> | null = null
     let epoch = 0
     while (epoch < options.epochs && !(best && epoch - best.bestEpoch >= options.patience)) {
