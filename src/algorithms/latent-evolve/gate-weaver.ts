@@ -2,7 +2,7 @@
 
 import { ServiceError } from '#errors'
 import { type BootstrapOptions, bootstrapByQuestion } from '../training/bootstrap.ts'
-import type { Figure, GateVerdict } from '../training/training-types.ts'
+import type { Figure, GateVerdict } from '../training/training-result.ts'
 
 /** How one held-out question went. */
 export interface TrialQuestion {

@@ -7,7 +7,7 @@ import { bootstrapByQuestion } from '../training/bootstrap.ts'
 import type { Parameters } from '../training/layers.ts'
 import { countQuestions, MIN_QUESTIONS, splitQuestions } from '../training/split-questions.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
-import type { Figure, Training, TrainingRun } from '../training/training-types.ts'
+import type { Figure, Training, TrainingRun } from '../training/training-result.ts'
 import { weave } from './weave.ts'
 import {
   clippedTarget,

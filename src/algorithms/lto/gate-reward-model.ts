@@ -1,6 +1,6 @@
 /** @file Whether a freshly trained latent reward model may serve. */
 
-import type { Figure, GateVerdict } from '../training/training-types.ts'
+import type { Figure, GateVerdict } from '../training/training-result.ts'
 import { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer, withScores } from './metrics.ts'
 
 export interface RewardModelTrial {

@@ -5,7 +5,7 @@
 
 import { ServiceError } from '#errors'
 import { type BootstrapOptions, bootstrapByQuestion, type Statistic } from '../training/bootstrap.ts'
-import type { Figure } from '../training/training-types.ts'
+import type { Figure } from '../training/training-result.ts'
 
 /** An answer, what a model says of it and what is true. */
 export interface ScoredAnswer {

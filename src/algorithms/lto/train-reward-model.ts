@@ -5,16 +5,16 @@ import type { GraphRunner } from '#ports'
 import { deriveSeed } from '../derive-seed.ts'
 import { MIN_QUESTIONS_FOR_INTERVAL } from '../training/bootstrap.ts'
 import { countQuestions, MIN_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
-import type { Training, TrainingRun } from '../training/training-types.ts'
+import type { Training, TrainingRun } from '../training/training-result.ts'
 import { fitCalibration } from './calibrate.ts'
 import { measureAnswers } from './gate-reward-model.ts'
 import { auc } from './metrics.ts'
 import { compileRewardModel } from './reward-graphs.ts'
+import type { LabelledThought, TrainedRewardModel } from './reward-model-types.ts'
 import type { RewardArchitecture } from './reward-network.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import { stackThoughts, standardisation } from './standardise.ts'
 import { type Answers, type NetworkTraining, type TrainedNetwork, trainNetwork } from './train-network.ts'
-import type { LabelledThought, TrainedRewardModel } from './training-types.ts'
 
 export interface RewardModelOptions extends NetworkTraining {
   /** Width inside the transformer; a multiple of `heads`. */

@@ -1,7 +1,7 @@
 /** @file 95 % intervals of statistics over answers, by resampling questions. */
 
 import { createRandom } from '#tensor'
-import type { Figure } from './training-types.ts'
+import type { Figure } from './training-result.ts'
 
 /** A statistic of answers that count `weights[i]` times each; NaN where it is undefined. */
 export type Statistic = (weights: Float64Array) => number

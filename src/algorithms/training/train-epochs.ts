@@ -5,7 +5,7 @@ import { ServiceError } from '#errors'
 import type { GraphRunner } from '#ports'
 import { createRandom, int64, type Random, type Tensor } from '#tensor'
 import type { Parameters } from './layers.ts'
-import type { TrainingRun } from './training-types.ts'
+import type { TrainingRun } from './training-result.ts'
 
 export interface EpochOptions {
   readonly epochs: number

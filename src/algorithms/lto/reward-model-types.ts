@@ -1,7 +1,7 @@
 /** @file What a latent reward model is trained on, and what comes of it. */
 
 import type { LatentThought } from '#ports'
-import type { Figure } from '../training/training-types.ts'
+import type { Figure } from '../training/training-result.ts'
 
 /** One judged answer whose label is known. */
 export interface LabelledThought {
