@@ -11,7 +11,7 @@
 
 import { type Evaluation, hasPassed, untilEos, updateLength } from '#algorithms'
 import type { Outcome, SolveContext } from '#solving'
-import { ADAM, freshAdam } from '../../src/algorithms/adam.ts'
+import { ADAM, freshAdam } from '../../src/algorithms/latent-seek/ascent.ts'
 import { draftOutcome } from '../../src/solving/strategies/greedy.ts'
 import { draftPoint } from '../../src/solving/strategies/refine.ts'
 

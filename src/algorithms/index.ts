@@ -1,45 +1,36 @@
 export { deriveSeed } from './derive-seed.ts'
-export { gateWeaver, type Trial, type TrialQuestion, type WeaverTrial } from './latent-evolve/gate-weaver.ts'
-export { type OpenWeaver, openWeaver, type WeaverIdentity } from './latent-evolve/open-weaver.ts'
+export { gateWeaver, type TrialQuestion } from './latent-evolve/gate-weaver.ts'
+export { identityWeaver, type OpenWeaver, openWeaver } from './latent-evolve/open-weaver.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'
 export { type TrainedWeaver, trainWeaver, type WeaverOptions } from './latent-evolve/train-weaver.ts'
 export {
-  MOMENTUM,
   type Momentum,
-  type TransferOptions,
   transferMomentum,
   type WeighedNeighbour,
   weighNeighbours,
 } from './latent-evolve/transfer.ts'
-export { identityWeaver } from './latent-evolve/weaver.ts'
 export type { WeaverExample } from './latent-evolve/weaver-examples.ts'
 export { type AnswerMemo, createAnswerMemo } from './latent-seek/answer-memo.ts'
+export { MAX_UPDATE_LENGTH, untilEos, updateLength } from './latent-seek/prefix.ts'
 export {
   higherReward,
   type SearchPoint,
   type SeekOptions,
-  type SeekResult,
   type SeekStop,
   type SeekTask,
   type SeekUpdate,
   seekLatents,
 } from './latent-seek/seek-latents.ts'
-export { MAX_UPDATE_LENGTH, updateLength } from './latent-seek/update-length.ts'
 export { widenMargin } from './latent-seek/widen-margin.ts'
 export { fitFloat16, takeLatents } from './latents.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
-export {
-  gateRewardModel,
-  measureAnswers,
-  type RewardModelTrial,
-} from './lto/gate-reward-model.ts'
-export { majorityVote, type Vote, type WeightedVote, weightedMajority } from './lto/majority.ts'
+export { gateRewardModel } from './lto/gate-reward-model.ts'
+export { majorityVote, weightedMajority } from './lto/majority.ts'
 export { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
-export { type OpenRewardModel, openRewardModel, type RewardModelIdentity } from './lto/open-reward-model.ts'
-export type * from './lto/reward-model-types.ts'
+export { type OpenRewardModel, openRewardModel } from './lto/open-reward-model.ts'
+export type { LabelledThought, TrainedRewardModel } from './lto/reward-model-types.ts'
 export { type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
-export { untilEos } from './prefix.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,
@@ -54,5 +45,5 @@ export { readScore, readVerdictWord } from './rewards/read-verdict.ts'
 export { createRewardJudge, type RewardTerm } from './rewards/reward-judge.ts'
 export { type AskJudge, createVerifier, type VerdictCriterion } from './rewards/verifier.ts'
 export { createWrittenVerdicts } from './rewards/written-verdicts.ts'
-export { type BootstrapOptions, bootstrapByQuestion, type Statistic } from './training/bootstrap.ts'
-export type * from './training/training-result.ts'
+export { bootstrapByQuestion } from './training/bootstrap.ts'
+export type { Figure, Training } from './training/training-result.ts'

@@ -19,7 +19,7 @@ export interface TrialQuestion {
 }
 
 /** The same questions in the same order, with the candidate and with what serves now (the identity where nothing does). */
-export interface Trial {
+interface Trial {
   readonly candidate: readonly TrialQuestion[]
   readonly active: readonly TrialQuestion[]
 }

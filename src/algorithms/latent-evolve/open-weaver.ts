@@ -1,9 +1,15 @@
-/** @file A trained weaver, ready to weave. */
+/** @file A weaver ready to use: loaded from a trained artifact, or the identity. */
 
 import { ServiceError } from '#errors'
 import type { GraphRunner, Weaver, WeaverRow } from '#ports'
 import { loadVerified } from '../training/load-verified.ts'
 import { weave } from './weave.ts'
+
+/** Weaver that changes nothing: used until a consolidation has trained one. */
+export const identityWeaver: Weaver = {
+  version: null,
+  apply: async (rows) => rows.map(({ zBase }) => zBase),
+}
 
 export interface OpenWeaver extends Weaver {
   readonly version: string

@@ -18,9 +18,8 @@ export interface WeighingOptions {
   readonly minSimilarity: number
 }
 
-/** What a neighbour's shift is measured from: what the weaver makes of its base, or the base itself. */
-export const MOMENTUM = ['residual', 'paper'] as const
-export type Momentum = (typeof MOMENTUM)[number]
+/** Origin of a neighbour's shift: `residual` measures it from W(e_j, z_base,j), `paper` from z_base,j itself. */
+export type Momentum = 'residual' | 'paper'
 
 export interface TransferOptions {
   readonly weaver: Weaver

@@ -5,8 +5,8 @@
  * reusing them changes nothing but the cost (on the bundled model it spares half to four fifths of the evaluations).
  */
 
-import { untilEos } from '../prefix.ts'
 import type { Evaluation } from '../rewards/judgement.ts'
+import { untilEos } from './prefix.ts'
 
 export interface AnswerMemo {
   /** Answers grown from these prefixes, in order. Only unseen ones are completed and judged, in one batch, each once. */

@@ -11,12 +11,11 @@
 
 import { hasCode, ServiceError } from '#errors'
 import type { AdamState, LatentHead, Latents } from '#ports'
-import { ADAM, freshAdam } from '../adam.ts'
 import { deriveSeed } from '../derive-seed.ts'
-import { sameTokens, untilEos } from '../prefix.ts'
 import { type Evaluation, hasPassed } from '../rewards/judgement.ts'
-import { argmaxAdvantage, sampledAdvantages } from './advantages.ts'
 import type { AnswerMemo } from './answer-memo.ts'
+import { ADAM, argmaxAdvantage, freshAdam, sampledAdvantages } from './ascent.ts'
+import { sameTokens, untilEos } from './prefix.ts'
 
 export interface SeekOptions {
   readonly lr: number

@@ -7,9 +7,9 @@
  */
 
 import type { AdamState, LatentHead, Latents } from '#ports'
-import { ADAM, freshAdam } from '../adam.ts'
 import { takeLatents, throughFloat16 } from '../latents.ts'
-import { sameTokens } from '../prefix.ts'
+import { ADAM, freshAdam } from './ascent.ts'
+import { sameTokens } from './prefix.ts'
 
 export interface MarginOptions {
   readonly lr: number

@@ -3,7 +3,7 @@ import { type SearchPoint, type SeekUpdate, seekLatents } from '#algorithms'
 import { ServiceError } from '#errors'
 import type { AscentRequest, LatentHead } from '#ports'
 import { createRandom } from '#tensor'
-import { argmaxAdvantage, sampledAdvantages } from '../../../src/algorithms/latent-seek/advantages.ts'
+import { argmaxAdvantage, sampledAdvantages } from '../../../src/algorithms/latent-seek/ascent.ts'
 import { createLinearModel, identity, linearHead, tokenOf } from '../../support/linear-model.ts'
 import { SEEK_OPTIONS, seekProblem } from '../../support/seek-problem.ts'
 
