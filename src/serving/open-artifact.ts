@@ -1,16 +1,18 @@
-/** @file Loads a trained model from the artifact that holds it, at the sizes that its manifest gives. */
+/** @file Loads a trained model from an artifact's bytes, for the sizes that its manifest states. */
 
 import { type OpenRewardModel, type OpenWeaver, openRewardModel, openWeaver } from '#algorithms'
 import type { Artifact } from '#artifacts'
 import { ServiceError } from '#errors'
 import type { GraphRunner } from '#ports'
 
+/** The parts of an artifact's manifest that loading reads. */
 type Manifested = Pick<Artifact, 'version' | 'features'>
 
 /**
  * Loads a latent reward model for thoughts of `features.layers` by `features.width`.
  *
- * @throws ServiceError ARTIFACT_INVALID when the bytes are no latent reward model or damaged; ENGINE_CRASHED, ENGINE_UNAVAILABLE
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged or hold no latent reward model;
+ *   ENGINE_CRASHED, ENGINE_UNAVAILABLE
  */
 export async function openRewardModelArtifact(
   runner: GraphRunner,
@@ -24,7 +26,8 @@ export async function openRewardModelArtifact(
 /**
  * Loads a weaver for `features.latents` latents of `features.width`.
  *
- * @throws ServiceError ARTIFACT_INVALID when the bytes are no weaver or damaged; ENGINE_CRASHED, ENGINE_UNAVAILABLE
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged or hold no weaver; ENGINE_CRASHED,
+ *   ENGINE_UNAVAILABLE
  */
 export async function openWeaverArtifact(
   runner: GraphRunner,

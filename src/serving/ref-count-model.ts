@@ -1,20 +1,21 @@
-/** @file A loaded model that may be replaced while somebody uses it. */
+/** @file A loaded model that is closed only after its last user has finished. */
 
 interface Closable {
   close(): Promise<void>
 }
 
 export interface RefCountedModel<Model> {
-  /** Hands the model to `task`; it stays loaded meanwhile. @throws what `task` and loading throw */
+  /** Runs `task` with the model, which stays loaded meanwhile. @throws any error of `task` or of loading */
   use<Result>(task: (model: Model) => Promise<Result>): Promise<Result>
   /**
-   * Somebody else serves from now on: closes the model as soon as nobody uses it. A request that took it before and
-   * uses it only now still gets it, loaded once more. Resolves when it is closed, if nobody uses it. Idempotent.
+   * Marks the model as replaced: it is closed as soon as its last user has finished. A request that holds it
+   * and calls `use` later still gets it, loaded once more and closed again afterwards. Resolves after
+   * closing when it has no user, else at once. Idempotent.
    */
   retire(): Promise<void>
 }
 
-/** Loads the model at once. @throws what `load` throws */
+/** Loads the model at once and counts its users. @throws any error of `load` */
 export async function refCountModel<Model extends Closable>(
   load: () => Promise<Model>,
 ): Promise<RefCountedModel<Model>> {
@@ -23,11 +24,11 @@ export async function refCountModel<Model extends Closable>(
   let users = 0
   let retired = false
 
-  async function closeUnused(): Promise<void> {
+  async function closeIfUnused(): Promise<void> {
     if (!retired || users > 0 || loaded === null) return
     const unused = loaded
     loaded = null
-    // One that did not load has told whoever asked for it.
+    // The error of a failed load has already been thrown by `use`.
     await unused.then(
       (model) => model.close(),
       () => {},
@@ -42,12 +43,12 @@ export async function refCountModel<Model extends Closable>(
         return await task(await loaded)
       } finally {
         users -= 1
-        void closeUnused()
+        void closeIfUnused()
       }
     },
     async retire() {
       retired = true
-      await closeUnused()
+      await closeIfUnused()
     },
   }
 }

@@ -1,10 +1,13 @@
-/** @file One kind of artifact as this process serves it: what is active is loaded, swapped in, and let go of. */
+/**
+ * @file The version of one artifact kind that this process has loaded: switches to the active version, keeps
+ * the old one on failure.
+ */
 
 import type { Artifact, ArtifactStore } from '#artifacts'
 import { coerceError, hasCode } from '#errors'
 import { type RefCountedModel, refCountModel } from './ref-count-model.ts'
 
-/** The part of a pino logger that this uses. */
+/** Subset of a pino logger. */
 export interface WatcherLogger {
   info(details: object, message: string): void
   warn(details: object, message: string): void
@@ -17,27 +20,38 @@ interface Closable {
 export interface TrackOptions<Model> {
   readonly kind: Artifact['kind']
   readonly artifacts: Pick<ArtifactStore, 'bytes'>
-  /** @throws ServiceError ARTIFACT_INVALID for what cannot serve here */
+  /**
+   * Loads a version.
+   *
+   * @throws ServiceError ARTIFACT_INVALID when the version is damaged or does not fit the engine's model
+   */
   readonly open: (artifact: Artifact, bytes: Uint8Array) => Promise<Model>
   readonly logger: WatcherLogger
 }
 
-interface Served<Model> {
+interface LoadedVersion<Model> {
   readonly artifact: Artifact
   readonly model: RefCountedModel<Model>
 }
 
 export interface TrackedVersion<Model> {
-  /** What serves; null: nothing does. */
-  served(): Served<Model> | null
-  /** The active version, where it is damaged or does not fit: what served before serves on. */
+  /** Version in use; null when none is loaded. */
+  loaded(): LoadedVersion<Model> | null
+  /**
+   * Active version that cannot be loaded (damaged or of other sizes); null when there is none. `loaded`
+   * stays in use.
+   */
   refused(): Artifact | null
   /**
-   * Serves the active version, loaded beside the one that served, which is closed when its last user is done.
-   * @throws ServiceError what keeps it from being read or loaded, but for ARTIFACT_INVALID
+   * Switches to the active version (undefined: none): loads it beside the one in use, which is closed after
+   * its last user has finished. Does nothing for the version in use, and for a version that was refused
+   * before.
+   *
+   * @throws ServiceError any error of reading or loading except ARTIFACT_INVALID, which marks the version as
+   *   refused.
    */
-  follow(active: Artifact | undefined): Promise<void>
-  /** Lets go of what is loaded. */
+  switchTo(active: Artifact | undefined): Promise<void>
+  /** Retires the version in use. */
   close(): Promise<void>
 }
 
@@ -47,35 +61,35 @@ export function trackActiveVersion<Model extends Closable>({
   open,
   logger,
 }: TrackOptions<Model>): TrackedVersion<Model> {
-  let served: Served<Model> | null = null
+  let loaded: LoadedVersion<Model> | null = null
   let refused: Artifact | null = null
 
-  function serve(next: Served<Model> | null): void {
-    const previous = served
-    served = next
-    logger.info({ [kind]: next?.artifact.version ?? null }, 'another version serves')
+  function replaceWith(next: LoadedVersion<Model> | null): void {
+    const previous = loaded
+    loaded = next
+    logger.info({ [kind]: next?.artifact.version ?? null }, 'active version changed')
     void previous?.model.retire()
   }
 
   return {
-    served: () => served,
+    loaded: () => loaded,
     refused: () => refused,
-    async follow(active) {
+    async switchTo(active) {
       if (active?.id !== refused?.id) refused = null
-      if (active?.id === served?.artifact.id || refused !== null) return
-      if (active === undefined) return serve(null)
+      if (active?.id === loaded?.artifact.id || refused !== null) return
+      if (active === undefined) return replaceWith(null)
       try {
         const bytes = await artifacts.bytes(active.id)
-        serve({ artifact: active, model: await refCountModel(() => open(active, bytes)) })
+        replaceWith({ artifact: active, model: await refCountModel(() => open(active, bytes)) })
       } catch (thrown) {
         if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
         refused = active
         logger.warn(
-          { err: coerceError(thrown), refused: active.version, [kind]: served?.artifact.version ?? null },
-          'the active version cannot serve: what served before serves on',
+          { err: coerceError(thrown), refused: active.version, [kind]: loaded?.artifact.version ?? null },
+          'active version cannot be loaded: keeping the previous one',
         )
       }
     },
-    close: async () => served?.model.retire(),
+    close: async () => loaded?.model.retire(),
   }
 }

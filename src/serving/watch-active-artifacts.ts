@@ -1,4 +1,7 @@
-/** @file What nights have taught, kept current: every process looks for itself which versions are active. */
+/**
+ * @file Keeps the models of this process current: polls the artifact store for the active versions and
+ * switches to them.
+ */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { identityWeaver } from '#algorithms'
@@ -7,39 +10,46 @@ import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
 import { openRewardModelArtifact, openWeaverArtifact } from './open-artifact.ts'
-import { trackActiveVersion, type WatcherLogger } from './track-active-version.ts'
+import { type TrackedVersion, trackActiveVersion, type WatcherLogger } from './track-active-version.ts'
 
 export interface WatchOptions {
   readonly artifacts: Pick<ArtifactStore, 'active' | 'bytes'>
   readonly engine: Pick<Engine, 'model' | 'graphs' | 'thoughtLayers' | 'hiddenSize'>
   readonly logger: WatcherLogger
-  /** Milliseconds between two looks. */
+  /** Pause between two polls, in ms; 2,000 unless given. */
   readonly pollMs?: number
 }
 
-/** What serves in this process, and what should but cannot. */
+/** Versions of one artifact kind in this process. */
 export interface LearnedStatus {
   readonly kind: Artifact['kind']
-  /** null: none, or its stand-in. */
+  /** Version in use; null: none, so the stand-in is used. */
   readonly serving: string | null
-  /** The active version, where it is damaged or does not fit: `serving` stays. */
+  /**
+   * Active version that cannot be loaded (damaged or of other sizes), so `serving` stays in use; null when
+   * there is none.
+   */
   readonly refused: string | null
 }
 
 export interface ArtifactWatcher {
-  /** What serves now: taken once at the start of a request, it stays usable to its end, whatever comes in between. */
+  /**
+   * Models in use now. A request reads them once at its start; they stay usable to its end, whatever is
+   * swapped meanwhile.
+   */
   current(): ActiveModels
   status(): readonly LearnedStatus[]
-  /** Looks now. Never rejects: what cannot be read or loaded leaves everything as it is. */
+  /** Polls now. Never rejects: when the store or a version cannot be read, the models in use stay. */
   refresh(): Promise<void>
-  /** Stops looking and lets go of what is loaded. Idempotent. */
+  /** Stops polling and closes the loaded models. Idempotent. */
   close(): Promise<void>
 }
 
 /**
- * Follows the active artifacts of the engine's model: a version that becomes active is loaded beside the one that serves, takes
- * its place between two requests, and the old one is closed when its last user is done. While the database is away, or when the new
- * version is refused, the old one serves on; either is said once.
+ * Follows the active artifacts of the engine's model. A version that becomes active is loaded beside the one
+ * in use and replaces it between two requests; the old one is closed after its last user has finished. While
+ * the database is unavailable, or when the new version is refused, the old one stays in use; each is logged
+ * once.
  */
 export function watchActiveArtifacts({
   artifacts,
@@ -50,104 +60,106 @@ export function watchActiveArtifacts({
   const { fingerprint } = engine.model
   const closing = new AbortController()
   const rewardModel = trackActiveVersion({
-    ...{ kind: 'lrm', artifacts, logger },
+    kind: 'lrm',
+    artifacts,
+    logger,
     async open(artifact, bytes) {
-      checkShape(artifact, { layers: engine.thoughtLayers, width: engine.hiddenSize })
+      checkSizes(artifact, { layers: engine.thoughtLayers, width: engine.hiddenSize })
       return openRewardModelArtifact(engine.graphs, artifact, bytes)
     },
   })
   const weaver = trackActiveVersion({
-    ...{ kind: 'weaver', artifacts, logger },
+    kind: 'weaver',
+    artifacts,
+    logger,
     async open(artifact, bytes) {
-      checkShape(artifact, { width: engine.hiddenSize })
+      checkSizes(artifact, { width: engine.hiddenSize })
       return openWeaverArtifact(engine.graphs, artifact, bytes)
     },
   })
-  const followed = [rewardModel, weaver]
   let models: ActiveModels = NO_TRAINED_MODELS
-  let isOut = false
+  let isStale = false
 
-  function current(): ActiveModels {
-    const [scoring, weaving] = [rewardModel.served(), weaver.served()]
+  function loadedModels(): ActiveModels {
+    const [loadedRewardModel, loadedWeaver] = [rewardModel.loaded(), weaver.loaded()]
     return {
       weaver:
-        weaving === null
+        loadedWeaver === null
           ? identityWeaver
           : {
-              version: weaving.artifact.version,
-              apply: (rows) => weaving.model.use((model) => model.apply(rows)),
+              version: loadedWeaver.artifact.version,
+              apply: (rows) => loadedWeaver.model.use((model) => model.apply(rows)),
             },
       rewardModel:
-        scoring === null
+        loadedRewardModel === null
           ? null
           : {
-              version: scoring.artifact.version,
-              score: (thoughts) => scoring.model.use((model) => model.score(thoughts)),
+              version: loadedRewardModel.artifact.version,
+              score: (thoughts) => loadedRewardModel.model.use((model) => model.score(thoughts)),
             },
     }
   }
 
-  async function look(): Promise<void> {
+  async function pollOnce(): Promise<void> {
     if (closing.signal.aborted) return
     try {
       const active = await artifacts.active(fingerprint)
-      // Each for itself: one that cannot be loaded right now keeps nobody from following the other.
-      const followings = await Promise.allSettled([
-        rewardModel.follow(active.lrm),
-        weaver.follow(active.weaver),
+      // The kinds are independent: when one fails to load, the other still switches.
+      const switches = await Promise.allSettled([
+        rewardModel.switchTo(active.lrm),
+        weaver.switchTo(active.weaver),
       ])
-      models = current()
-      for (const following of followings) if (following.status === 'rejected') throw following.reason
-      if (isOut) logger.info({}, 'active versions are known again')
-      isOut = false
+      models = loadedModels()
+      for (const result of switches) if (result.status === 'rejected') throw result.reason
+      if (isStale) logger.info({}, 'active versions readable again')
+      isStale = false
     } catch (thrown) {
-      if (!isOut)
-        logger.warn({ err: coerceError(thrown) }, 'active versions not known: what serves serves on')
-      isOut = true
+      if (!isStale) {
+        logger.warn({ err: coerceError(thrown) }, 'active versions unavailable: keeping the loaded ones')
+      }
+      isStale = true
     }
   }
 
-  let looking: Promise<void> = Promise.resolve()
+  /** Polls run one after the other. */
+  let lastPoll: Promise<void> = Promise.resolve()
   function refresh(): Promise<void> {
-    looking = looking.then(look)
-    return looking
+    lastPoll = lastPoll.then(pollOnce)
+    return lastPoll
   }
 
-  async function poll(): Promise<void> {
+  async function pollUntilClosed(): Promise<void> {
     while (!closing.signal.aborted) {
       await delay(pollMs, undefined, { signal: closing.signal }).catch(() => {})
       await refresh()
     }
   }
-  const polling = poll()
+  const polling = pollUntilClosed()
 
   return {
     current: () => models,
-    status: () => [
-      { kind: 'lrm', ...statusOf(rewardModel) },
-      { kind: 'weaver', ...statusOf(weaver) },
-    ],
+    status: () => [statusOf('lrm', rewardModel), statusOf('weaver', weaver)],
     refresh,
     async close() {
       closing.abort()
       await polling
-      await Promise.all(followed.map((one) => one.close()))
+      await Promise.all([rewardModel.close(), weaver.close()])
     },
   }
 }
 
-function statusOf({
-  served,
-  refused,
-}: {
-  served(): { readonly artifact: Artifact } | null
-  refused(): Artifact | null
-}) {
-  return { serving: served()?.artifact.version ?? null, refused: refused()?.version ?? null }
+function statusOf(
+  kind: Artifact['kind'],
+  { loaded, refused }: Pick<TrackedVersion<unknown>, 'loaded' | 'refused'>,
+): LearnedStatus {
+  return { kind, serving: loaded()?.artifact.version ?? null, refused: refused()?.version ?? null }
 }
 
-/** Of one model, but of thoughts or latents that a later release takes otherwise. */
-function checkShape({ version, features }: Artifact, expected: Readonly<Record<string, number>>): void {
+/**
+ * Refuses an artifact of the engine's model whose sizes differ from the engine's, e.g. one written by a
+ * newer release.
+ */
+function checkSizes({ version, features }: Artifact, expected: Readonly<Record<string, number>>): void {
   const odd = Object.keys(expected).find((name) => features[name] !== expected[name])
   if (odd === undefined) return
   throw new ServiceError(

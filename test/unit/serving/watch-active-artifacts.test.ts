@@ -18,8 +18,8 @@ const THOUGHT: LatentThought = {
   width: WIDTH,
 }
 
-/** A reward model that says `p` to everything. */
-function saying(p: number): Uint8Array {
+/** A reward model that scores every thought `p`. */
+function scoring(p: number): Uint8Array {
   const tape = createTape(['thoughts'])
   const nothing = tape.op('Mul', ['thoughts', tape.constant(float32(0))])
   const mean = tape.op('ReduceMean', [nothing], { axes: ints([1, 2]) })
@@ -53,7 +53,7 @@ function version(number: number, over: Partial<Artifact> = {}): Artifact {
 const NO_WEAVER = { kind: 'weaver', serving: null, refused: null }
 const POSITIONS = 2
 
-/** A weaver that adds `by` to everything. */
+/** A weaver that adds `by` to every latent. */
 function adding(by: number): Uint8Array {
   const tape = createTape(['embedding', 'z_base', 'mask'])
   tape.outputs(['z'], 'Add', ['z_base', tape.constant(float32(by))])
@@ -76,13 +76,15 @@ function adding(by: number): Uint8Array {
 
 function weaver(number: number, over: Partial<Artifact> = {}): Artifact {
   return version(number, {
-    ...{ kind: 'weaver', id: `weaver-${number}`, version: `weaver-${number}` },
+    kind: 'weaver',
+    id: `weaver-${number}`,
+    version: `weaver-${number}`,
     features: { latents: POSITIONS, width: WIDTH },
     ...over,
   })
 }
 
-/** What the store has, changed as tests please. */
+/** Contents of the artifact store; tests change them. */
 let store: {
   active: Artifact | undefined
   weaver: Artifact | undefined
@@ -100,7 +102,9 @@ function watch(pollMs = 60_000): ArtifactWatcher {
     pollMs,
     logger: { info: log, warn: log },
     engine: {
-      ...{ graphs: runner, thoughtLayers: LAYERS, hiddenSize: WIDTH },
+      graphs: runner,
+      thoughtLayers: LAYERS,
+      hiddenSize: WIDTH,
       model: { fingerprint: 'f00d' } as never,
     },
     artifacts: {
@@ -145,14 +149,14 @@ afterEach(async () => {
 })
 
 suite('watchActiveArtifacts', () => {
-  test('serves nothing until something is active, then each active version in turn', async () => {
+  test('uses stand-ins until a version is active, then each active version in turn', async () => {
     const { refresh } = watch()
     await refresh()
     expect(await serving()).toEqual([null, null])
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
-    activate(version(2), saying(0.75))
+    activate(version(2), scoring(0.75))
     await refresh()
     expect(await serving()).toEqual(['lrm-2', 0.75])
     activate(version(1), null)
@@ -165,16 +169,16 @@ suite('watchActiveArtifacts', () => {
     await vi.waitFor(() => expect(runner.open()).toBe(0))
   })
 
-  test('serves the active weaver beside the reward model, each swapped for itself', async () => {
+  test('swaps the active weaver and the reward model independently', async () => {
     const { refresh, current, status } = watch()
     const woven = async ({ weaver } = current()) => {
       const zBase = { data: new Float32Array(3 * WIDTH), length: 3, width: WIDTH }
       const [z] = await weaver.apply([{ embedding: new Float32Array(WIDTH), zBase }])
-      // The first position that it knows, and the first that it does not.
+      // The first position that the weaver knows, and the first beyond those.
       return [weaver.version, z!.data[0], z!.data[POSITIONS * WIDTH]]
     }
     expect(await woven()).toEqual([null, 0, 0])
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     store.weaver = weaver(1)
     store.bytes.set('weaver-1', adding(0.5))
     await refresh()
@@ -198,8 +202,8 @@ suite('watchActiveArtifacts', () => {
       expect(await woven()).toEqual(['weaver-2', 2, 0])
       expect(status()[1]).toEqual({ kind: 'weaver', serving: 'weaver-2', refused: broken.version })
     }
-    // What is wrong with one keeps nobody from following the other.
-    activate(version(2), saying(0.75))
+    // A broken weaver does not keep the reward model from switching.
+    activate(version(2), scoring(0.75))
     await refresh()
     expect(await serving()).toEqual(['lrm-2', 0.75])
     store.weaver = undefined
@@ -208,23 +212,23 @@ suite('watchActiveArtifacts', () => {
     await vi.waitFor(() => expect(runner.open()).toBe(1))
   })
 
-  test('looks for itself', async () => {
+  test('polls without being asked', async () => {
     watch(20)
-    activate(version(1), saying(0.5))
+    activate(version(1), scoring(0.5))
     await vi.waitFor(async () => expect(await serving()).toEqual(['lrm-1', 0.5]), { timeout: 5_000 })
   })
 
-  test('what a request has taken serves it to its end, however many versions come in between', async () => {
+  test('models read at the start of a request stay usable to its end, however many swaps come in between', async () => {
     const { refresh, current } = watch()
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     await refresh()
     const taken = current()
-    const scoring = Array.from({ length: 20 }, () => taken.rewardModel!.score([THOUGHT]))
+    const scores = Array.from({ length: 20 }, () => taken.rewardModel!.score([THOUGHT]))
     for (const next of [2, 3]) {
-      activate(version(next), saying(next / 8))
+      activate(version(next), scoring(next / 8))
       await refresh()
     }
-    for (const [score] of await Promise.all(scoring)) expect(score).toBeCloseTo(0.25)
+    for (const [score] of await Promise.all(scores)) expect(score).toBeCloseTo(0.25)
     await vi.waitFor(() => expect(runner.open()).toBe(1))
     expect((await taken.rewardModel!.score([THOUGHT]))[0]).toBeCloseTo(0.25)
     await vi.waitFor(() => expect(runner.open()).toBe(1))
@@ -234,59 +238,59 @@ suite('watchActiveArtifacts', () => {
   test.each<[string, Artifact, Uint8Array | null]>([
     ['whose bytes are damaged', version(2), null],
     ['that is no ONNX file', version(2), Uint8Array.of(1, 2, 3)],
-    ['that says what is no probability', version(2), saying(1.5)],
-    ['of thoughts with other layers', version(2, { features: { layers: 5, width: WIDTH } }), saying(0.5)],
-    ['of thoughts of another width', version(2, { features: { layers: LAYERS, width: 8 } }), saying(0.5)],
-    ['that does not say of which', version(2, { features: {} }), saying(0.5)],
-  ])('refuses a version %s, once, and keeps the one that serves', async (_name, broken, bytes) => {
+    ['that scores outside [0, 1]', version(2), scoring(1.5)],
+    ['for thoughts of other layers', version(2, { features: { layers: 5, width: WIDTH } }), scoring(0.5)],
+    ['for thoughts of another width', version(2, { features: { layers: LAYERS, width: 8 } }), scoring(0.5)],
+    ['without the sizes of its thoughts', version(2, { features: {} }), scoring(0.5)],
+  ])('refuses a version %s, once, and keeps the previous one', async (_name, broken, bytes) => {
     const { refresh, status } = watch()
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     await refresh()
     activate(broken, bytes)
-    for (let look = 0; look < 3; look++) await refresh()
+    for (let poll = 0; poll < 3; poll++) await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
     expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }, NO_WEAVER])
     expect(logged).toEqual([
-      'another version serves',
-      'the active version cannot serve: what served before serves on',
+      'active version changed',
+      'active version cannot be loaded: keeping the previous one',
     ])
-    activate(version(3), saying(0.5))
+    activate(version(3), scoring(0.5))
     await refresh()
     expect(await serving()).toEqual(['lrm-3', 0.5])
     expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }, NO_WEAVER])
   })
 
-  test('never takes what belongs to another model', async () => {
+  test('ignores artifacts of another model', async () => {
     const { refresh } = watch()
-    activate(version(1, { fingerprint: 'cafe' }), saying(0.5))
+    activate(version(1, { fingerprint: 'cafe' }), scoring(0.5))
     await refresh()
     expect(await serving()).toEqual([null, null])
   })
 
-  test('serves on while the database is away, and says so once', async () => {
+  test('keeps the loaded versions while the database is unavailable, and logs it once', async () => {
     const { refresh } = watch()
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     await refresh()
     store.isAway = true
-    activate(version(2), saying(0.75))
-    for (let look = 0; look < 3; look++) await refresh()
+    activate(version(2), scoring(0.75))
+    for (let poll = 0; poll < 3; poll++) await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
     store.isAway = false
     await refresh()
     expect(await serving()).toEqual(['lrm-2', 0.75])
     expect(logged).toEqual([
-      'another version serves',
-      'active versions not known: what serves serves on',
-      'another version serves',
-      'active versions are known again',
+      'active version changed',
+      'active versions unavailable: keeping the loaded ones',
+      'active version changed',
+      'active versions readable again',
     ])
   })
 
-  test('tries again a version that the engine could not load just then', async () => {
+  test('retries a version that failed to load because the engine was unavailable', async () => {
     const { refresh, status } = watch()
     const { load } = runner
     runner.load = () => Promise.reject(new ServiceError('ENGINE_UNAVAILABLE', 'it restarts'))
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     await refresh()
     expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }, NO_WEAVER])
     runner.load = load
@@ -294,11 +298,11 @@ suite('watchActiveArtifacts', () => {
     expect(await serving()).toEqual(['lrm-1', 0.25])
   })
 
-  test('loads nothing any more once it is closed', async () => {
+  test('loads nothing after it is closed', async () => {
     const { refresh, close } = watch(20)
     await close()
     await close()
-    activate(version(1), saying(0.25))
+    activate(version(1), scoring(0.25))
     await refresh()
     await delay(60)
     expect(await serving()).toEqual([null, null])
@@ -319,7 +323,7 @@ suite('refCountModel', () => {
     return { counts, load }
   }
 
-  test('is closed when its last user is done, not before', async () => {
+  test('closes the model when its last user has finished, not before', async () => {
     const { counts, load } = countingModel()
     const shared = await refCountModel(load)
     let done = (): void => {}
@@ -338,7 +342,7 @@ suite('refCountModel', () => {
     expect(counts.closed).toBe(1)
   })
 
-  test('comes back for whoever still has it, and goes again', async () => {
+  test('loads a retired model again for a request that still holds it, then closes it', async () => {
     const { counts, load } = countingModel()
     const shared = await refCountModel(load)
     await shared.retire()
@@ -346,7 +350,7 @@ suite('refCountModel', () => {
     await vi.waitFor(() => expect(counts).toEqual({ loaded: 2, closed: 2 }))
   })
 
-  test('a task that fails is its own business', async () => {
+  test('a failing task rejects its caller and leaves the model loaded', async () => {
     const { counts, load } = countingModel()
     const shared = await refCountModel(load)
     await expect(shared.use(() => Promise.reject(new Error('mine')))).rejects.toThrow('mine')
