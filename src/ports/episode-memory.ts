@@ -1,30 +1,45 @@
-/** @file The memory that an algorithm may ask for episodes near a query. */
+/**
+ * @file Episode memory: the search for episodes near a query, as the store provides it. Shapes: `S` latent
+ * positions, `D` width.
+ */
 
 import type { Latents } from './latents.ts'
 
-/** A remembered episode near a query. */
+/** Stored episode near a query. */
 export interface Neighbour {
   readonly episodeId: string
   /** Cosine similarity of the centred, normalised embeddings, in [-1, 1]. */
   readonly similarity: number
+  /** First latents of the answer before the search, `[S, D]`. */
   readonly zBase: Latents
+  /** Latents that led to the returned answer, `[S, D]`. */
   readonly zStar: Latents
-  /** Its query embedding, centred and normalised, `[D]`: what a trained weaver needs to recompute its shift. */
+  /**
+   * Query embedding of the episode, centred and normalised, `[D]`: a trained weaver recomputes the shift
+   * from it.
+   */
   readonly embedding?: Float32Array
 }
 
 export interface NeighbourQuery {
   readonly tenantId: string
+  /** Fingerprint of the model; episodes of other models are never returned. */
   readonly fingerprint: string
-  /** Centred and normalised, `[D]`. */
+  /** Query embedding, centred and normalised, `[D]`. */
   readonly embedding: Float32Array
+  /** Upper bound on the number of neighbours. */
   readonly topK: number
+  /** Lower bound on the cosine similarity, in [-1, 1]. */
   readonly minSimilarity: number
-  /** Episodes that are passed over, as if they had never been; none unless given. */
+  /** Ids of episodes to ignore, as if they were not stored; none unless given. */
   readonly exclude?: readonly string[]
 }
 
 export interface EpisodeMemory {
-  /** The `topK` most similar admitted episodes of the same tenant and model, most similar first. */
+  /**
+   * Returns the `topK` most similar admitted episodes of the same tenant and model, most similar first.
+   *
+   * @throws ServiceError STORE_UNAVAILABLE
+   */
   nearest(query: NeighbourQuery): Promise<readonly Neighbour[]>
 }

@@ -1,32 +1,49 @@
-/** @file The process that runs ONNX graphs for the algorithms, to train them or to serve them. */
+/**
+ * @file Runs ONNX graphs in an engine process: the graphs of the trained models, and the graphs that train
+ * them.
+ */
 
 import type { Tensor } from '#tensor'
 
 export interface LoadOptions {
   /** Inputs that stay with the graph between runs (weights, moments, a data set): given once, never fed. */
   readonly state?: Readonly<Record<string, Tensor>>
-  /** After every run state `name` becomes output `carry[name]`. Outputs that are only carried are not returned. */
+  /**
+   * Output to copy into each state after a run: state `name` becomes output `carry[name]`. Outputs that are
+   * only carried are not returned.
+   */
   readonly carry?: Readonly<Record<string, string>>
 }
 
-/** An ONNX graph in an engine process. */
+/** ONNX graph loaded in an engine process. */
 export interface LoadedGraph {
-  /** One run. @throws ServiceError SESSION_FAILED, ENGINE_CRASHED */
+  /**
+   * Runs the graph once and returns the fetched outputs by name.
+   *
+   * @throws ServiceError SESSION_FAILED, ENGINE_CRASHED, ENGINE_UNAVAILABLE
+   */
   run<Name extends string>(
     feeds: Readonly<Record<string, Tensor>>,
     fetches: readonly Name[],
   ): Promise<Readonly<Record<Name, Tensor>>>
-  /** State as it is now. */
+  /**
+   * Returns the current values of the named states.
+   *
+   * @throws ServiceError SESSION_FAILED, ENGINE_CRASHED, ENGINE_UNAVAILABLE
+   */
   read<Name extends string>(names: readonly Name[]): Promise<Readonly<Record<Name, Tensor>>>
-  /** Idempotent; runs in flight finish. */
+  /** Unloads the graph after the runs in flight have finished. Idempotent. */
   close(): Promise<void>
 }
 
-/** Runs graphs of this project's making, trained or training, on the execution provider that serves. */
+/** Runs graphs that this project generates, on the same execution provider as the language model. */
 export interface GraphRunner {
   /**
-   * @throws ServiceError SESSION_FAILED when ONNX Runtime refuses the graph, GRAPH_PRECONDITION when state or carry do not fit
-   * it or this runner carries nothing, ENGINE_UNAVAILABLE, ENGINE_CRASHED
+   * Loads a graph.
+   *
+   * @param model bytes of an ONNX file.
+   * @throws ServiceError SESSION_FAILED when ONNX Runtime refuses the graph; GRAPH_PRECONDITION when state
+   *   or carry do not fit the graph, or this runner supports no carry; ENGINE_UNAVAILABLE; ENGINE_CRASHED
    */
   load(model: Uint8Array, options?: LoadOptions): Promise<LoadedGraph>
 }

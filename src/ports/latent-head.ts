@@ -1,14 +1,19 @@
-/** @file The LM head alone, as LatentSeek moves latents through it. Shapes: `S` latent positions, `D` width, `M` rollouts. */
+/**
+ * @file The LM head without the rest of the model: what LatentSeek differentiates (arXiv 2505.13308, Eq.
+ * 6-7).
+ * Shapes: `S` latent positions, `D` width, `M` rollouts.
+ */
 
 import type { Latents } from './latents.ts'
 
-/** First and second moments of Adam and the number of updates done so far. */
+/** Adam's first and second moments, `[S, D]` each, row-major, and the number of updates done so far. */
 export interface AdamState {
   readonly m: Float32Array
   readonly v: Float32Array
   readonly step: number
 }
 
+/** Constants of Adam, and the temperature of the head's softmax. */
 export interface AscentOptions {
   readonly lr: number
   readonly beta1: number
@@ -18,33 +23,42 @@ export interface AscentOptions {
 }
 
 export interface AscentRequest extends AscentOptions {
+  /** Latents to start from, `[S, D]`; not modified. */
   readonly latents: Latents
   readonly adam: AdamState
   /** Token actions a, `M` rollouts of `S` tokens each. */
   readonly actions: readonly (readonly number[])[]
-  /** Advantage A_m of each rollout. */
+  /** Advantage A_m of each rollout, `M` of them. */
   readonly advantages: readonly number[]
-  /** Stop early once argmax(z) differs from `actions[0]` ("until the tokens change"), or after this many updates. */
+  /** Upper bound on the number of updates. */
   readonly maxSteps: number
+  /** True: stop before `maxSteps` as soon as argmax(z) differs from `actions[0]`. */
   readonly untilChanged: boolean
 }
 
 export interface AscentResult {
+  /** Latents after the updates, `[S, D]`. */
   readonly latents: Latents
   readonly adam: AdamState
-  /** Updates done by this call. */
+  /** Number of updates done by this call. */
   readonly steps: number
   /** argmax of the LM head at the new latents, `S` tokens. */
   readonly tokens: readonly number[]
 }
 
-/** The LM head alone: the only part of the model that LatentSeek differentiates (LatentSeek Eq. 6-7). */
+/**
+ * The LM head. Every method throws ServiceError ABORTED when its signal fires, ENGINE_CRASHED, or
+ * ENGINE_UNAVAILABLE.
+ */
 export interface LatentHead {
-  /** Adam ascent of (1/M) sum_m A_m sum_t log p(a_t^m | z_t) on the latents. */
+  /** Performs Adam ascent of (1/M) sum_m A_m sum_t log p(a_t^m | z_t) on the latents. */
   ascend(request: AscentRequest, signal: AbortSignal): Promise<AscentResult>
-  /** argmax tokens of the LM head, `S` of them. */
+  /** Returns the argmax tokens of the LM head, `S` of them. */
   decode(latents: Latents, signal: AbortSignal): Promise<readonly number[]>
-  /** `M` token actions sampled from softmax(head(z)/temperature), `[M][S]`; seeded. */
+  /**
+   * Returns `M` token actions sampled from softmax(head(z)/temperature), `[M][S]`. The same seed gives the
+   * same tokens.
+   */
   sample(
     latents: Latents,
     options: { readonly rollouts: number; readonly temperature: number; readonly seed: number },

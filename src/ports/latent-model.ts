@@ -1,86 +1,116 @@
-/** @file A language model whose latents can be read: sessions, generation and verdict logits. Shapes: `T` tokens of an answer. */
+/**
+ * @file A language model that returns its latents: sessions, generation and verdict logits. Shapes: `T`
+ * tokens of an answer, `D` width, `L` layers.
+ */
 
 import type { LatentHead } from './latent-head.ts'
 import type { Latents, LatentThought } from './latents.ts'
 
-/** Names, within one session, a token sequence (prompt, or prompt + answer) whose keys and values the engine keeps. */
+/**
+ * Id, within one session, of a token sequence (prompt, or prompt + answer) whose keys and values the engine
+ * keeps.
+ */
 export type SequenceId = number
 
+/** Result of continuing one row. */
 export interface Continuation {
+  /** Sequence that ends with this continuation; it can be continued or scored in turn. */
   readonly sequence: SequenceId
-  /** Answer tokens, the given prefix included, EOS included when the answer ended. */
+  /** Answer tokens, `T` of them: the given prefix included, EOS included when the answer ended. */
   readonly tokens: readonly number[]
-  /** The states that predicted the first decoded tokens (after the prefix), at most as many as were asked for. */
+  /**
+   * States that predicted the first decoded tokens (after the prefix), at most as many as were requested,
+   * `[S, D]`.
+   */
   readonly latents: Latents
-  /** Of all of `tokens`, the prefix included; null when not asked for, or there is no token. */
+  /**
+   * Latent thought over all of `tokens`, the prefix included; null when it was not requested, or there is no
+   * token.
+   */
   readonly thought: LatentThought | null
   readonly finish: 'eos' | 'length' | 'aborted'
-  /** Tokens decoded for this continuation (the prefix is not decoded). */
+  /** Number of tokens decoded for this continuation; the prefix is not decoded. */
   readonly generatedTokens: number
 }
 
 export interface GenerationRow {
   /**
-   * What to continue; the prompt unless given. A sequence is continued whatever ends inside it or in `prefix`, as a judge goes
-   * on after the answer.
+   * Sequence to continue; the prompt unless given. EOS inside the sequence or `prefix` does not end the
+   * continuation, so that a judge can be asked after the end of an answer.
    */
   readonly sequence?: SequenceId
-  /** Answer tokens to start from; `[]` starts at the prompt. */
+  /** Answer tokens to start from; `[]` starts at the end of the sequence. */
   readonly prefix: readonly number[]
   /** 0 takes the most likely token; above 0 samples by inverse CDF from `seed`. */
   readonly temperature: number
-  /** Seeds this row's uniforms; the same seed gives the same tokens whatever else is in the batch. */
+  /** Seed of this row's uniforms; the same seed gives the same tokens whatever else is in the batch. */
   readonly seed: number
-  /** Upper bound of decoded tokens, the prefix not counted. */
+  /** Upper bound on the number of decoded tokens; the prefix is not counted. */
   readonly maxNewTokens: number
-  /** How many leading latents to return (0 = none). */
+  /** Number of leading latents to return; 0 = none. */
   readonly latents: number
-  /** Return the latent thought as well; false unless given. */
+  /** Whether to return the latent thought as well; false unless given. */
   readonly thought?: boolean
 }
 
 export interface ScoreRow {
   readonly sequence: SequenceId
-  /** Tokens appended to the sequence before the verdict is read; the sequence itself stays as it was. */
+  /** Tokens appended to the sequence before the verdict is read; the sequence itself is not changed. */
   readonly suffix: readonly number[]
 }
 
-/** One request's view of the model: a prompt, everything decoded after it, and their key/value caches. */
+/**
+ * View of the model for one request: a prompt, everything decoded after it, and their key/value caches. The
+ * methods that compute throw ServiceError ABORTED when the session's signal fires or the session is closed,
+ * and ENGINE_CRASHED when its engine process ends; a new session is needed then.
+ */
 export interface LatentSession {
+  /** Number of prompt tokens. */
   readonly promptTokens: number
-  /** The prompt itself, to score verdicts of a chat judge on. */
+  /** Sequence of the prompt alone; a chat judge's verdicts are scored on it. */
   readonly prompt: SequenceId
-  /** State of the last prompt token, `[D]`: raw, neither centred nor normalised. Prefills the prompt. */
+  /**
+   * Prefills the prompt and returns the state of its last token, `[D]`: raw, neither centred nor normalised.
+   */
   embed(): Promise<Float32Array>
-  /** Continues the prompt or another sequence, all rows in one batch. @throws ABORTED when the session's signal fires. */
+  /**
+   * Continues the prompt or other sequences, all rows in one batch, and returns the continuations in order.
+   */
   generate(rows: readonly GenerationRow[]): Promise<readonly Continuation[]>
-  /** Logits of `tokens` at the position after each row's suffix, `[rows][tokens.length]`. */
+  /** Returns the logits of `tokens` at the position after each row's suffix, `[rows][tokens.length]`. */
   score(rows: readonly ScoreRow[], tokens: readonly number[]): Promise<readonly Float32Array[]>
-  /** Frees every sequence of the session and cancels what still runs. Idempotent. */
+  /** Frees every sequence of the session and cancels its calls in flight. Idempotent. */
   close(): void
 }
 
-/** Background work runs while no interactive session wants anything, and in short turns before it would starve. */
+/** Background rows run while no interactive session waits, and in short turns before they would starve. */
 export type Priority = 'interactive' | 'background'
 
 export interface SessionOptions {
+  /** Closes the session when it fires. */
   readonly signal: AbortSignal
   /** `interactive` unless given. */
   readonly priority?: Priority
-  /** Milliseconds from now in which the caller wants to be done; among equals, what is due first runs first. */
+  /**
+   * Time, in ms from now, by which the caller wants to be done; among rows of equal priority the earliest
+   * runs first.
+   */
   readonly deadlineMs?: number
 }
 
 export interface LatentModel {
+  /** D. */
   readonly hiddenSize: number
-  /** L + 1: states that a latent thought has. */
+  /** L + 1: number of states in a latent thought. */
   readonly thoughtLayers: number
+  /** Upper bound on the tokens of prompt and answer together. */
   readonly contextLength: number
   readonly eosTokenIds: readonly number[]
   readonly head: LatentHead
   /**
    * Opens a session on a prompt.
-   * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_UNAVAILABLE
+   *
+   * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_UNAVAILABLE, ABORTED
    */
   open(prompt: readonly number[], options: SessionOptions): Promise<LatentSession>
 }

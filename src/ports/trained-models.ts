@@ -1,28 +1,50 @@
-/** @file The two trained models: the latent weaver and the latent reward model. */
+/**
+ * @file The two trained models: the latent weaver and the latent reward model. Shapes: `S` positions, `D`
+ * width.
+ */
 
 import type { Latents, LatentThought } from './latents.ts'
 
-/** W_psi of LatentEvolve (arXiv 2509.24771, Eq. 7): from a query and its first latents to where good answers start. */
+/**
+ * Latent weaver, W_psi of LatentEvolve (arXiv 2509.24771, Eq. 7): maps a query and its first latents to
+ * better ones.
+ */
 export interface Weaver {
-  /** Version of the trained artifact; null for the identity, which stands in until a night has trained one. */
+  /**
+   * Version of the trained artifact; null for the identity, used until a consolidation has trained a weaver.
+   */
   readonly version: string | null
   /**
-   * z'_base = W(e_c, z_base) of every row, each the shape of its `zBase`, in one run.
-   * @throws ServiceError SHAPE_MISMATCH when a row has another width than it was trained on, SESSION_FAILED, ENGINE_CRASHED
+   * Returns z'_base = W(e_c, z_base) of every row, in order, each the shape of its `zBase`. All rows are one
+   * call of the engine.
+   *
+   * @throws ServiceError SHAPE_MISMATCH when a row's width is not the one that the weaver was trained on;
+   *   ARTIFACT_INVALID when the weaver returns a number that is not finite; SESSION_FAILED; ENGINE_CRASHED;
+   *   ENGINE_UNAVAILABLE
    */
   apply(rows: readonly WeaverRow[]): Promise<readonly Latents[]>
 }
 
 export interface WeaverRow {
-  /** Centred and normalised, `[D]`. */
+  /** Query embedding e_c, centred and normalised, `[D]`. */
   readonly embedding: Float32Array
+  /** First latents of the answer, `[S, D]`. */
   readonly zBase: Latents
 }
 
-/** P(correct) from how an answer was thought (LTO, arXiv 2509.26314, section 3). */
+/**
+ * Latent reward model: estimates P(correct) from the latent thought of an answer (LTO, arXiv 2509.26314,
+ * section 3).
+ */
 export interface LatentRewardModel {
   /** Version of the trained artifact. */
   readonly version: string
-  /** Calibrated P(correct) in [0, 1], in order. @throws ServiceError ARTIFACT_INVALID when a score is not a number in [0, 1] */
+  /**
+   * Returns the calibrated P(correct) of every thought, in [0, 1], in order.
+   *
+   * @throws ServiceError ARTIFACT_INVALID when a score is not a number in [0, 1]; SHAPE_MISMATCH when a
+   *   thought has another shape than the model was trained on; SESSION_FAILED; ENGINE_CRASHED;
+   *   ENGINE_UNAVAILABLE
+   */
   score(thoughts: readonly LatentThought[]): Promise<readonly number[]>
 }
