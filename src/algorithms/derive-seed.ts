@@ -1,9 +1,10 @@
-/** @file One seed per row, from the one seed of a request. */
+/** @file Derives one seed per row, or per step, from the seed of a request. */
 
 import { createRandom } from '#tensor'
 
 /**
- * The seed of row (or step) `index`: depends on `(seed, index)` alone, so a row samples the same tokens whatever its batch.
+ * Seed of row (or step) `index`. It depends on `(seed, index)` alone, so a row samples the same tokens
+ * whatever its batch.
  *
  * @returns an integer in [0, 2^48 - 1].
  */

@@ -1,11 +1,15 @@
-/** @file The prefix of an answer: the first tokens, which the optimised latents decode to, and their number S. */
+/**
+ * @file The prefix of an answer: the first tokens, which the optimised latents decode to, and their number
+ * S.
+ */
 
 /** Upper bound on S, as in LatentSeek's published code. */
 export const MAX_UPDATE_LENGTH = 300
 
 /**
- * Number of optimised latents: S = max(1, min(floor(rho T), 300)), T the tokens of the draft, EOS included (LatentSeek, arXiv
- * 2505.13308, section 3). The first S are optimised, since later starts do worse (table 13).
+ * Number of optimised latents: S = max(1, min(floor(rho T), 300)), T the tokens of the draft, EOS included
+ * (LatentSeek, arXiv 2505.13308, section 3). The first S are optimised, since later starts do worse (table
+ * 13).
  *
  * Deviates: the max is ours; the published code returns a short answer untouched when rho T rounds to 0.
  */

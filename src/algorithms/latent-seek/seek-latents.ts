@@ -1,12 +1,14 @@
 /**
  * @file LatentSeek: test-time policy gradient on the first latents of an answer.
  *
- * Paper: arXiv 2505.13308, Eq. 3-7: maximise E[R] over z under pi(x|z) = prod_{t<=S} head(x_t|z_t) prod_{t>S} model(x_t|x_<t);
- * positions are independent given the tokens, so only the LM head is differentiated.
- * Deviates: returns the best-reward answer, never one below the draft (the published code returns the last); reuses the
- * answer and reward of any prefix seen in this request; gives up after `patience` evaluations without a rise. With one
- * rollout the actions are the argmax tokens, as in the published code, where the expectation asks for samples. Latents
- * behind an EOS keep moving by their own tokens, so that the answer can grow again, though Eq. 4 ends with the answer.
+ * Paper: arXiv 2505.13308, Eq. 3-7: maximise E[R] over z under pi(x|z) = prod_{t<=S} head(x_t|z_t)
+ * prod_{t>S} model(x_t|x_<t); positions are independent given the tokens, so only the LM head is
+ * differentiated.
+ * Deviates: returns the answer of highest reward, never one below the draft (the published code returns the
+ * last); reuses the answer and reward of any prefix seen in this request; stops after `patience` evaluations
+ * without a rise. With one rollout the actions are the argmax tokens, as in the published code, although the
+ * expectation calls for samples. Latents after an EOS are still updated towards their own tokens, so that
+ * the answer can become longer again, although Eq. 4 ends with the answer.
  */
 
 import { hasCode, ServiceError } from '#errors'
@@ -18,41 +20,44 @@ import { ADAM, argmaxAdvantage, freshAdam, sampledAdvantages } from './ascent.ts
 import { sameTokens, untilEos } from './prefix.ts'
 
 export interface SeekOptions {
+  /** Adam's learning rate. */
   readonly lr: number
   readonly beta1: number
-  /** Of the head's softmax; 1 in the paper. */
+  /** Temperature of the head's softmax; 1 in the paper. */
   readonly temperature: number
-  /** K: most Adam updates. */
+  /** K: upper bound on the number of Adam updates. */
   readonly maxIterations: number
-  /** The search stops at the first best answer whose reward is above it (and whose P(correct) is at least .5). */
+  /** Reward above which the best answer ends the search, if its P(correct) is at least .5. */
   readonly stopReward: number
   /**
-   * Evaluations, of each rollout, without a rise of the best reward before the search gives up: `patience` times `rollouts`
-   * new answers. One step of M rollouts would use up the patience of an argmax search before its first update.
+   * Number of evaluations per rollout, without a rise of the best reward, after which the search stops:
+   * `patience` times `rollouts` new answers. Otherwise one step of M rollouts could exhaust it before the
+   * first update.
    */
   readonly patience: number
-  /** M. 1 takes the argmax tokens; more are sampled. */
+  /** M, the number of rollouts. With 1 the actions are the argmax tokens; with more they are sampled. */
   readonly rollouts: number
-  /** Of sampled rollouts. */
+  /** Seed of the sampled rollouts. */
   readonly seed: number
 }
 
-/** An answer, and the latents that led to it. */
+/** Judged answer and the latents that led to it. */
 export interface SearchPoint {
   readonly evaluation: Evaluation
-  /** `[S, D]`; of a sampled rollout, the latents that it was drawn from. */
+  /** Latents of the answer, `[S, D]`; for a sampled rollout, the latents that it was drawn from. */
   readonly latents: Latents
-  /** The tokens at the optimised positions, EOS last when the answer ended there. */
+  /** Tokens at the optimised positions, EOS last when the answer ended there. */
   readonly prefix: readonly number[]
-  /** Updates done when it was found. */
+  /** Number of updates done when the answer was found. */
   readonly step: number
 }
 
 export interface SeekUpdate {
-  /** Updates done so far. */
+  /** Number of updates done so far. */
   readonly step: number
-  /** The answer that the latents decode to after this update, and whether that is another one than before. */
+  /** Answer that the latents decode to after this update. */
   readonly found: SearchPoint
+  /** True when its prefix differs from the one before this update. */
   readonly changed: boolean
 }
 
@@ -60,13 +65,15 @@ export interface SeekTask {
   readonly head: LatentHead
   readonly memo: AnswerMemo
   readonly eosTokenIds: readonly number[]
-  /** Where the search starts; `memo` knows its prefix. */
+  /** Starting point; `memo` already holds its prefix. */
   readonly start: SearchPoint
-  /** The best answer so far: `start` itself, or a draft that memory has moved away from. */
+  /**
+   * Best answer so far: `start` itself, or the draft when episode memory has moved the start away from it.
+   */
   readonly best: SearchPoint
-  /** True when no token is left to decode; asked before each update. */
+  /** Returns true when the token budget is used up; called before each update. */
   isExhausted?(): boolean
-  /** Every update, in order. */
+  /** Called after every update, in order. */
   onUpdate?(update: SeekUpdate): void
 }
 
@@ -76,34 +83,38 @@ export interface SeekResult {
   readonly best: SearchPoint
   readonly stopped: SeekStop
   readonly iterations: number
-  /** Reward of what the latents decode to: at the start, then after every update. Length `iterations` + 1. */
+  /**
+   * Reward of the answer that the latents decode to: at the start, then after every update. Length
+   * `iterations` + 1.
+   */
   readonly rewardHistory: readonly number[]
 }
 
+/** State of one search. */
 interface Search {
   readonly task: SeekTask
   readonly options: SeekOptions
   readonly signal: AbortSignal
   latents: Latents
   adam: AdamState
-  /** argmax of the latents, all `S` of them. */
+  /** argmax tokens of the latents, `S` of them. */
   tokens: readonly number[]
   current: SearchPoint
   best: SearchPoint
   steps: number
-  /** Evaluations since the best reward last rose. */
-  unrewarded: number
-  /** An update led out of the numbers: there is nowhere to go on from. */
-  isLost: boolean
+  /** Number of evaluations since the best reward last rose. */
+  sinceRise: number
+  /** True when an update gave latents that are not finite: the search cannot continue. */
+  diverged: boolean
   readonly rewardHistory: number[]
 }
 
 /**
  * Improves an answer by moving its first latents uphill on the reward.
  *
- * @returns the best answer seen (ties: the earliest), never below `task.best`. When `signal` fires the work under way is
- *   dropped and the best so far is returned with `stopped: 'aborted'`.
- * @throws ServiceError whatever the head or the memo throws otherwise.
+ * @returns the best answer seen (ties: the earliest), never below `task.best`. When `signal` fires, the work
+ *   in flight is dropped and the best answer so far is returned with `stopped: 'aborted'`.
+ * @throws ServiceError any other error of the head or the memo.
  */
 export async function seekLatents(
   task: SeekTask,
@@ -120,8 +131,8 @@ export async function seekLatents(
     current: task.start,
     best: task.best,
     steps: 0,
-    unrewarded: 0,
-    isLost: false,
+    sinceRise: 0,
+    diverged: false,
     rewardHistory: [task.start.evaluation.judgement.reward],
   }
   return {
@@ -135,7 +146,7 @@ export async function seekLatents(
 async function run(search: Search): Promise<SeekStop> {
   const update = search.options.rollouts > 1 ? sampledUpdate : argmaxUpdates
   try {
-    // The argmax beyond an EOS is no part of the prefix, but it has latents that move.
+    // The prefix ends at EOS, but the latents after it are updated too and need their argmax tokens.
     if (search.tokens.length < search.latents.length) {
       search.tokens = await search.task.head.decode(search.latents, search.signal)
     }
@@ -151,19 +162,22 @@ async function run(search: Search): Promise<SeekStop> {
 }
 
 function stopReason(search: Search): SeekStop | null {
-  const { task, options, signal, best, current, steps, unrewarded } = search
+  const { task, options, signal, best, current, steps, sinceRise } = search
   if (hasPassed(best.evaluation.judgement, options.stopReward)) return 'reward'
   if (signal.aborted) return 'aborted'
   if (steps >= options.maxIterations) return 'maxIterations'
-  if (search.isLost) return 'noImprovement'
-  if (unrewarded >= options.patience * options.rollouts) return 'noImprovement'
-  // A reward of 0 has nothing to push away from.
+  if (search.diverged) return 'noImprovement'
+  if (sinceRise >= options.patience * options.rollouts) return 'noImprovement'
+  // With argmax tokens a reward of 0 gives no gradient.
   if (options.rollouts === 1 && current.evaluation.judgement.reward === 0) return 'noImprovement'
   if (task.isExhausted?.()) return 'exhausted'
   return null
 }
 
-/** Updates until the argmax tokens change: an answer that stays the same keeps its reward, so nothing is judged between. */
+/**
+ * Updates until the argmax tokens change. An unchanged answer keeps its reward, so nothing is judged in
+ * between.
+ */
 async function argmaxUpdates(search: Search): Promise<void> {
   const advantage = argmaxAdvantage(search.current.evaluation.judgement.reward)
   await ascend(search, {
@@ -174,7 +188,10 @@ async function argmaxUpdates(search: Search): Promise<void> {
   })
 }
 
-/** One update from `M` sampled rollouts (REINFORCE); rollouts are answers too, and the best of all may be one of them. */
+/**
+ * Performs one update from `M` sampled rollouts (REINFORCE). Rollouts are answers too and compete to be the
+ * best.
+ */
 async function sampledUpdate(search: Search): Promise<void> {
   const { task, options, latents, signal } = search
   const actions = await task.head.sample(
@@ -197,36 +214,36 @@ async function sampledUpdate(search: Search): Promise<void> {
   })
 }
 
-interface Push {
+interface AscentStep {
   readonly actions: readonly (readonly number[])[]
   readonly advantages: readonly number[]
   readonly maxSteps: number
   readonly untilChanged: boolean
 }
 
-async function ascend(search: Search, push: Push): Promise<void> {
+async function ascend(search: Search, request: AscentStep): Promise<void> {
   const { task, options, signal } = search
   const { lr, beta1, temperature } = options
   const { latents, adam } = search
-  const moved = await task.head.ascend({ latents, adam, lr, beta1, temperature, ...ADAM, ...push }, signal)
+  const moved = await task.head.ascend({ latents, adam, lr, beta1, temperature, ...ADAM, ...request }, signal)
   if (moved.steps < 1) {
     throw new ServiceError('INTERNAL', `seek latents: expected at least one update, got ${moved.steps}`)
   }
-  for (let step = 1; step < moved.steps; step++) countUpdate(search, search.current)
-  // A head in half precision can overflow; the argmax of what follows is no token of the model's.
+  for (let step = 1; step < moved.steps; step++) recordUpdate(search, search.current)
+  // A head in half precision can overflow, and the argmax of NaN is not a token of the model.
   if (!moved.latents.data.every(Number.isFinite)) {
-    search.isLost = true
-    countUpdate(search, search.current)
+    search.diverged = true
+    recordUpdate(search, search.current)
     return
   }
   search.latents = moved.latents
   search.adam = moved.adam
   search.tokens = moved.tokens
   const [found] = await evaluate(search, [moved.tokens], search.steps + 1)
-  countUpdate(search, found!)
+  recordUpdate(search, found!)
 }
 
-/** Judges what tokens at the present latents lead to, and keeps the best. */
+/** Judges the answers that grow from `rollouts` at the current latents, and updates the best answer. */
 async function evaluate(
   search: Search,
   rollouts: readonly (readonly number[])[],
@@ -243,12 +260,12 @@ async function evaluate(
     step,
   }))
   const winner = found.reduce(higherReward, search.best)
-  search.unrewarded = winner === search.best ? search.unrewarded + fresh : 0
+  search.sinceRise = winner === search.best ? search.sinceRise + fresh : 0
   search.best = winner
   return found
 }
 
-function countUpdate(search: Search, found: SearchPoint): void {
+function recordUpdate(search: Search, found: SearchPoint): void {
   const changed = !sameTokens(found.prefix, search.current.prefix)
   search.steps += 1
   search.current = found
@@ -256,7 +273,7 @@ function countUpdate(search: Search, found: SearchPoint): void {
   search.task.onUpdate?.({ step: search.steps, found, changed })
 }
 
-/** The better of two answers; on a tie the first. */
+/** Returns the answer of higher reward; on a tie, `first`. */
 export function higherReward(first: SearchPoint, second: SearchPoint): SearchPoint {
   return second.evaluation.judgement.reward > first.evaluation.judgement.reward ? second : first
 }

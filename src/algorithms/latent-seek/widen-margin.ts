@@ -1,9 +1,11 @@
 /**
- * @file z*, the latents of a returned answer as episodes keep them.
+ * @file Computes z*, the latents that an episode stores for the returned answer.
  *
- * Papers: LatentEvolve (arXiv 2509.24771) stores (e_c, z_base, z*); LatentSeek (arXiv 2505.13308), Eq. 6-7, is the update used here.
- * Deviates: margin steps are ours. The search stops just across the decision margin, and the mean of such neighbours'
- * shifts then often fails to flip; a few updates towards the returned tokens put them clear of it.
+ * Papers: LatentEvolve (arXiv 2509.24771) stores (e_c, z_base, z*). The update is that of LatentSeek (arXiv
+ * 2505.13308), Eq. 6-7.
+ * Deviates: margin steps are ours. The search stops just beyond the decision margin, and the mean of such
+ * neighbours' shifts is then often too small to change the token; a few updates towards the returned tokens
+ * widen the margin.
  */
 
 import type { AdamState, LatentHead, Latents } from '#ports'
@@ -15,22 +17,24 @@ export interface MarginOptions {
   readonly lr: number
   readonly beta1: number
   readonly temperature: number
-  /** Updates with reward +1 before the first look, and (at least one) before each look after it. */
+  /** Number of updates with reward +1 before the first check, and (at least one) before each later check. */
   readonly steps: number
-  /** Looks before the first update: latents that decode to the answer already stay as they are. */
+  /** True: checks before the first update, so latents that already decode to the answer stay unchanged. */
   readonly lookFirst: boolean
 }
 
-/** Looks after the first. */
+/** Upper bound on the number of checks after the first. */
 const MAX_REPEATS = 4
 
 /**
- * Moves latents towards the tokens of the answer they led to, until they decode to them after half-precision storage.
+ * Moves latents towards the tokens of the answer that they led to, until they decode to these tokens after
+ * storage in half precision.
  *
  * @param latents `[S, D]`, S at least `prefix.length`; not modified.
- * @param prefix the returned answer's first tokens, EOS last when it ended there.
- * @returns latents `[prefix.length, D]`, already rounded to half precision, whose argmax is `prefix`; null when the bound was
- *   reached before, so nothing should be stored.
+ * @param prefix first tokens of the returned answer, EOS last when the answer ended there.
+ * @returns latents `[prefix.length, D]`, already rounded to half precision, whose argmax is `prefix`; null
+ *   when no check within the bound succeeded or half precision cannot hold the latents, so nothing should be
+ *   stored.
  * @throws ServiceError ABORTED when `signal` fires.
  */
 export async function widenMargin(
