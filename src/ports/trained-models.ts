@@ -15,8 +15,8 @@ export interface Weaver {
    */
   readonly version: string | null
   /**
-   * Returns z'_base = W(e_c, z_base) of every row, in order, each the shape of its `zBase`. All rows are one
-   * call of the engine.
+   * Returns z'_base = W(e_c, z_base) of every row, in order, each the shape of its `zBase`. Rows are
+   * batched.
    *
    * @throws ServiceError SHAPE_MISMATCH when a row's width is not the one that the weaver was trained on;
    *   ARTIFACT_INVALID when the weaver returns a number that is not finite; SESSION_FAILED; ENGINE_CRASHED;

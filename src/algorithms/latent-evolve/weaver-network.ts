@@ -36,7 +36,7 @@ export function createWeaverParameters(
     draft.linear(`blocks.${block}.down`, 2 * hidden, hidden)
   }
   draft.norm('norm', hidden)
-  draft.silent('shift', hidden, width)
+  draft.zeroLinear('shift', hidden, width)
   return draft.parameters
 }
 

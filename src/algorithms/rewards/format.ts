@@ -1,8 +1,9 @@
 /**
- * @file The `format` term: rules that need no model.
+ * @file The `format` term: rules that are checked without the model.
  *
- * Why a rule about the restated problem: optimisation learns to solve another problem that the judge accepts (84 of 88
- * passed-but-wrong answers at a high learning rate had an altered restatement, in the experiments before this project).
+ * One rule compares the restated problem with the original, because optimisation can drift to another
+ * problem that the judge accepts: in the experiments before this project, 84 of 88 passed-but-wrong answers
+ * at a high learning rate had an altered restatement.
  */
 
 import type { Answer } from './judgement.ts'
@@ -13,7 +14,7 @@ export interface FormatRule {
   holds(answer: Answer): boolean
 }
 
-/** 0 when every rule holds, else -1; each rule is a part of its own. */
+/** Creates the `format` term: 0 when every rule holds, else -1. Each rule is reported as a part, 0 or -1. */
 export function createFormatTerm(rules: readonly FormatRule[], weight: number): RewardTerm {
   return {
     name: 'format',

@@ -1,15 +1,15 @@
 /**
- * @file Verdicts read from logits: the judge says nothing, the model's first thought counts.
+ * @file Reads verdicts from next-token logits; nothing is generated.
  *
  * Paper: LatentSeek (arXiv 2505.13308), self-reward.
- * Deviates: P(true) is read from the verdict's logits after one prefill per criterion. The published code lets the judge
- * write up to 4,096 tokens per criterion (that is `createWrittenVerdicts`).
+ * Deviates: P(true) comes from the verdict's logits after one prefill per criterion. The published code lets
+ * the judge write up to 4,096 tokens per criterion (`createWrittenVerdicts` does that).
  */
 
 import type { LatentSession } from '#ports'
 import type { AskJudge } from './verifier.ts'
 
-/** First tokens of the words that say true, and false; disjoint, neither empty. */
+/** First tokens of the words that mean true, and of those that mean false; disjoint, neither empty. */
 export interface VerdictTokens {
   readonly trueTokens: readonly number[]
   readonly falseTokens: readonly number[]
@@ -17,13 +17,13 @@ export interface VerdictTokens {
 
 export interface LogitVerdictsOptions {
   readonly session: Pick<LatentSession, 'score'>
-  /** By criterion. */
+  /** Verdict tokens of each criterion, by index. */
   readonly words: readonly VerdictTokens[]
-  /** Called with the tokens that judging fed to the model. */
+  /** Called with the number of tokens that judging fed to the model. */
   onTokens(count: number): void
 }
 
-/** Degrees are P(true) over the verdict words alone. */
+/** Creates an `AskJudge` whose degrees are P(true), normalised over the verdict words alone. */
 export function createLogitVerdicts({ session, words, onTokens }: LogitVerdictsOptions): AskJudge {
   const tokens = [...new Set(words.flatMap(({ trueTokens, falseTokens }) => [...trueTokens, ...falseTokens]))]
   return async (questions) => {
@@ -40,9 +40,9 @@ function probability(
   tokens: readonly number[],
   logits: Float32Array | undefined,
 ): number {
-  const of = (said: readonly number[]) =>
-    logSumExp(said.map((token) => logits?.[tokens.indexOf(token)] ?? Number.NaN))
-  return 1 / (1 + Math.exp(of(words.falseTokens) - of(words.trueTokens)))
+  const logMass = (verdict: readonly number[]) =>
+    logSumExp(verdict.map((token) => logits?.[tokens.indexOf(token)] ?? Number.NaN))
+  return 1 / (1 + Math.exp(logMass(words.falseTokens) - logMass(words.trueTokens)))
 }
 
 function logSumExp(values: readonly number[]): number {

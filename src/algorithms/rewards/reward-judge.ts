@@ -1,35 +1,37 @@
 /**
- * @file The reward: a weighted mean of terms, all in [-1, 0].
+ * @file The reward of an answer: a weighted mean of terms, all in [-1, 0].
  *
  * Paper: LatentSeek (arXiv 2505.13308), appendix on self-reward.
- * Deviates: every weight stands in numerator and denominator. The published code adds -2 for a missing format outside
- * the normalisation, so its reward leaves [-1, 0], and the stop threshold means something else for every prompt.
+ * Deviates: every weight is in both numerator and denominator. The published code adds -2 for a missing
+ * format outside the normalisation, so its reward leaves [-1, 0], and the stop threshold has another meaning
+ * for every prompt.
  */
 
 import { ServiceError } from '#errors'
 import type { Answer, Judge, Judgement } from './judgement.ts'
 
+/** Score of one answer by one term. */
 export interface TermScore {
   /** In [-1, 0]. */
   readonly value: number
-  /** Its parts by name, each in [-1, 0]. */
+  /** Parts of the term by name, each in [-1, 0]. */
   readonly parts: Readonly<Record<string, number>>
-  /** P(correct) in [0, 1], from the term that estimates it. */
+  /** P(correct) in [0, 1]; only from a term that estimates it. */
   readonly correctness?: number
 }
 
 export interface RewardTerm {
   readonly name: string
-  /** Above 0. */
+  /** Greater than 0. */
   readonly weight: number
   /** Scores all answers in one batch, in order. */
   score(answers: readonly Answer[]): Promise<readonly TermScore[]>
 }
 
 /**
- * Composes terms into a judge; weights are normalised, terms are asked at the same time.
+ * Composes terms into a judge. Weights are normalised, and all terms score concurrently.
  *
- * @throws ServiceError INTERNAL when there is no term, or a weight is not above 0.
+ * @throws ServiceError INTERNAL when there is no term, or a weight is not greater than 0.
  */
 export function createRewardJudge(terms: readonly RewardTerm[]): Judge {
   if (terms.length === 0 || terms.some((term) => !(term.weight > 0))) {
@@ -73,12 +75,12 @@ function compose(
   return { reward: withinUnit(sum / weights), terms: named, correctness }
 }
 
-/** Rounding may leave [-1, 0] by an ulp, and -0 is 0 to everyone but `Object.is`. */
+/** Clamps to [-1, 0], which rounding can leave by an ulp, and turns -0 into 0. */
 function withinUnit(value: number): number {
   return Math.max(-1, Math.min(0, value)) || 0
 }
 
-/** NaN would win or lose every comparison silently: it is refused here, once. */
+/** Refuses a value outside [-1, 0], NaN included: comparisons with NaN would fail silently later. */
 function checked(value: number, name: string): number {
   if (!(value >= -1 && value <= 0)) {
     throw new ServiceError('INTERNAL', `reward: expected ${name} in [-1, 0], got ${value}`)

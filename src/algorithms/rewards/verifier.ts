@@ -1,8 +1,8 @@
 /**
- * @file Self-reward: the model judges its own answer, criterion by criterion.
+ * @file The `verifier` term, a self-reward: the model judges its own answer by several criteria.
  *
- * Papers: LatentSeek (arXiv 2505.13308), self-reward prompts and criteria; LatentEvolve (arXiv 2509.24771), Eq. 11: the
- * weighted mean of its criteria.
+ * Papers: LatentSeek (arXiv 2505.13308), self-reward prompts and criteria; LatentEvolve (arXiv 2509.24771),
+ * Eq. 11: the weighted mean of its criteria.
  */
 
 import type { ScoreRow } from '#ports'
@@ -12,38 +12,41 @@ import type { RewardTerm, TermScore } from './reward-judge.ts'
 export interface VerdictCriterion {
   readonly name: string
   readonly weight: number
-  /** Where the judge of this answer goes on: what the engine has of it, and the tokens that ask. */
+  /** Returns the sequence that holds the answer, and the tokens to append that ask for the verdict. */
   rowFor(answer: Answer): ScoreRow
 }
 
-/** One criterion, by index, asked of one answer. */
+/** Question of one criterion, by index, about one answer. */
 interface VerdictQuestion {
   readonly criterion: number
   readonly row: ScoreRow
 }
 
-/** To what degree each criterion holds, in [0, 1]: all questions in one batch, in order. */
+/**
+ * Asks the model all questions in one batch and returns the degree, in [0, 1], to which each criterion
+ * holds, in order.
+ */
 export type AskJudge = (questions: readonly VerdictQuestion[]) => Promise<readonly number[]>
 
 export interface VerifierOptions {
   readonly criteria: readonly VerdictCriterion[]
   readonly weight: number
   readonly ask: AskJudge
-  /** False: every criterion is -1 and the model is not asked (an answer that never ended has nothing to judge). */
+  /** False: every criterion is -1 and the model is not asked, e.g. for an answer that did not end. */
   isJudgeable(answer: Answer): boolean
 }
 
-/** Name of the criterion that stopping and admission ask about. */
+/** Name of the criterion whose degree is P(correct), which stopping and admission require. */
 const CORRECTNESS = 'correctness'
 
 /**
- * The `verifier` term: sum_c w_c (q_c - 1) / sum_c w_c, q_c the degree to which criterion c holds. All answers and criteria
- * go to the model in one batch. P(correct) is that of the criterion named `correctness`, or the whole term's where no
- * criterion has that name.
+ * Creates the `verifier` term: sum_c w_c (q_c - 1) / sum_c w_c, where q_c is the degree to which criterion c
+ * holds. All answers and criteria go to the model in one batch. P(correct) is the degree of the criterion
+ * named `correctness`, or 1 + the value of the whole term when no criterion has that name.
  */
 export function createVerifier(options: VerifierOptions): RewardTerm {
   const { ask, criteria, weight } = options
-  const refused = criteria.map(() => 0)
+  const noneHolds = criteria.map(() => 0)
 
   return {
     name: 'verifier',
@@ -60,7 +63,7 @@ export function createVerifier(options: VerifierOptions): RewardTerm {
         const own = degrees.slice(index * criteria.length, (index + 1) * criteria.length)
         verdicts.set(answer, weigh(criteria, own))
       })
-      return answers.map((answer) => verdicts.get(answer) ?? weigh(criteria, refused))
+      return answers.map((answer) => verdicts.get(answer) ?? weigh(criteria, noneHolds))
     },
   }
 }

@@ -1,10 +1,11 @@
 /**
- * @file Verdicts that the judge writes: it reasons by greedy decoding, and its verdict is read from what it wrote.
+ * @file Reads verdicts from text that the judge writes: it reasons by greedy decoding and states its verdict
+ * at the end.
  *
- * Papers: LatentSeek (arXiv 2505.13308), whose judge ends in true or false; LatentEvolve (arXiv 2509.24771), whose judge gives
- * each criterion a number in [0, 1].
- * Deviates: only the judge's own tokens are read. The published parser reads prompt and output together, so a judge that says
- * nothing approves by the example in its own prompt.
+ * Papers: LatentSeek (arXiv 2505.13308), whose judge ends in true or false; LatentEvolve (arXiv 2509.24771),
+ * whose judge gives each criterion a number in [0, 1].
+ * Deviates: only the judge's own tokens are read. The published parser reads prompt and output together, so
+ * a judge that writes nothing approves through the example in its own prompt.
  */
 
 import type { LatentSession } from '#ports'
@@ -12,15 +13,23 @@ import type { AskJudge } from './verifier.ts'
 
 export interface WrittenVerdictsOptions {
   readonly session: Pick<LatentSession, 'generate'>
-  /** Most tokens that the judge writes about one criterion. */
+  /** Upper bound on the tokens that the judge writes about one criterion. */
   readonly maxNewTokens: number
-  /** The degree, in [0, 1], that the judge's tokens state for a criterion; 0 when they state none. */
+  /**
+   * Returns the degree, in [0, 1], that the judge's tokens state for a criterion; 0 when they state none.
+   */
   read(criterion: number, tokens: readonly number[]): number
-  /** Called with the tokens that judging fed to the model, and with those it wrote. */
+  /**
+   * Called with the number of tokens that judging fed to the model, then with the number that the judge
+   * wrote.
+   */
   onTokens(count: number): void
 }
 
-/** A judge that did not end within its bound has not judged: what it was about to say is not guessed from what it said. */
+/**
+ * Creates an `AskJudge` that lets the judge write. The degree is 0 when the judge did not end within
+ * `maxNewTokens`: its verdict is not guessed from an unfinished text.
+ */
 export function createWrittenVerdicts(options: WrittenVerdictsOptions): AskJudge {
   const { session, maxNewTokens, read, onTokens } = options
   return async (questions) => {

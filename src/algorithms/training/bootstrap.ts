@@ -3,25 +3,26 @@
 import { createRandom } from '#tensor'
 import type { Figure } from './training-result.ts'
 
-/** A statistic of answers that count `weights[i]` times each; NaN where it is undefined. */
+/** Statistic of a list of answers in which answer i counts `weights[i]` times; NaN where it is undefined. */
 export type Statistic = (weights: Float64Array) => number
 
 export interface BootstrapOptions {
-  /** 0 unless given. */
+  /** Seed of the resampling; 0 unless given. */
   readonly seed?: number
-  /** 1,000 unless given. */
+  /** Number of resamples; 1,000 unless given. */
   readonly resamples?: number
 }
 
-/** Fewer cannot tell how questions vary: there is no interval. */
+/** Below this many questions there is no interval: fewer do not show how questions vary. */
 export const MIN_QUESTIONS_FOR_INTERVAL = 10
 
 /**
- * The value of a statistic and its 95 % percentile interval, by cluster bootstrap: whole questions are drawn with replacement
- * (Field & Welsh 2007), since answers to one question share its difficulty and are not independent. No interval for fewer than
- * ten questions, or where the statistic is undefined on more than half of the resamples.
+ * Returns the value of a statistic and its 95 % percentile interval by cluster bootstrap: whole questions
+ * are drawn with replacement (Field & Welsh 2007), since answers to one question share its difficulty and
+ * are not independent. There is no interval for fewer than ten questions, or when the statistic is undefined
+ * on more than half of the resamples.
  *
- * @param questions the question of each answer, in the order of the statistic's weights.
+ * @param questions question of each answer, in the order of the statistic's weights.
  */
 export function bootstrapByQuestion(
   questions: readonly string[],

@@ -1,19 +1,20 @@
-/** @file Trained graphs are tried before anybody relies on them. */
+/** @file Loads a trained graph and verifies it by one run before it is used. */
 
 import { hasCode } from '#errors'
 import type { GraphRunner, LoadedGraph } from '#ports'
 
 /**
- * Loads a graph and proves it by one use; a graph that cannot be proved is closed again.
+ * Loads a graph and calls `verify` with it; closes the graph again when that fails.
  *
- * @throws what `verify` throws; `refuse(error)` where ONNX Runtime refuses the graph or its run (SESSION_FAILED). What the engine
- *   process does wrong (ENGINE_CRASHED, ENGINE_UNAVAILABLE) passes as it is.
+ * @throws any error of `verify`; `invalid(error)` when ONNX Runtime refuses the graph or its run
+ *   (SESSION_FAILED). Errors of the engine process (ENGINE_CRASHED, ENGINE_UNAVAILABLE) are rethrown
+ *   unchanged.
  */
 export async function loadVerified(
   runner: GraphRunner,
   bytes: Uint8Array,
   verify: (graph: LoadedGraph) => Promise<unknown>,
-  refuse: (error: unknown) => Error,
+  invalid: (error: unknown) => Error,
 ): Promise<LoadedGraph> {
   let graph: LoadedGraph | undefined
   try {
@@ -22,6 +23,6 @@ export async function loadVerified(
     return graph
   } catch (error) {
     await graph?.close()
-    throw hasCode(error, 'SESSION_FAILED') ? refuse(error) : error
+    throw hasCode(error, 'SESSION_FAILED') ? invalid(error) : error
   }
 }

@@ -1,30 +1,31 @@
-/** @file Which questions are trained on, calibrated on, and held out. */
+/** @file Splits questions into those to train on, to calibrate on, and to hold out. */
 
 import { createHash } from 'node:crypto'
 
+/** Indices of answers, ascending, by part. */
 export interface Split {
-  /** Indices of answers. */
   readonly train: readonly number[]
   readonly calibration: readonly number[]
   readonly heldOut: readonly number[]
 }
 
-/** Shares of all questions, and how many there are at least. */
+/** Share of all questions, and lower bound on their number, of each part. */
 const HELD_OUT = { share: 0.2, min: 10 }
 const CALIBRATION = { share: 0.1, min: 10 }
 const MIN_TRAINING_QUESTIONS = 20
 
-/** Questions below which `splitQuestions` refuses. */
+/** Number of questions below which `splitQuestions` returns null. */
 export const MIN_QUESTIONS = HELD_OUT.min + CALIBRATION.min + MIN_TRAINING_QUESTIONS
 
 /**
- * Splits answers by question, so that no question is on two sides: 70 % to train, 10 % to calibrate (and to stop training), 20 %
- * held out, the latter two of 10 questions or more.
+ * Splits answers by question, so that no question is in two parts: 70 % to train, 10 % to calibrate (and to
+ * stop training), 20 % held out, the latter two of 10 questions or more.
  *
- * Where a question falls depends on its text alone, not on a seed, the day or what else was asked: a fifth of all possible questions
- * is held out from every night, so what serves already never knows one of them when it is compared with its rival. (Where fewer than
- * 10 of those were asked, the next ones make up the number; a night of other questions may have trained on these.) The same
- * question is the same however it is spaced.
+ * The part of a question depends on its text alone, not on a seed, the date or the other questions. So a
+ * fifth of all possible questions is held out from every consolidation, and the active version has not been
+ * trained on them when it is compared with a candidate. (When fewer than 10 of those were asked, the next
+ * ones make up the number; an earlier consolidation may have trained on these.) Questions that differ only
+ * in white space are the same.
  *
  * @returns null for fewer than 40 questions.
  */
@@ -48,17 +49,17 @@ export function splitQuestions(questions: readonly string[]): Split | null {
   }
 }
 
-/** What tells questions apart: their text, without the differences that nobody sees. */
+/** Identity of a question: its text in NFC, with runs of white space as one space. */
 function questionKey(question: string): string {
   return question.normalize('NFC').trim().replaceAll(/\s+/g, ' ')
 }
 
-/** How many questions there are among them, as `splitQuestions` counts. */
+/** Returns the number of different questions, as `splitQuestions` counts them. */
 export function countQuestions(questions: readonly string[]): number {
   return new Set(questions.map(questionKey)).size
 }
 
-/** Uniform in [0, 1), from the question's text. */
+/** Place of a question, uniform in [0, 1), from a hash of its text. */
 function placeOf(question: string): number {
   return createHash('sha256').update(question).digest().readUIntBE(0, 6) / 2 ** 48
 }

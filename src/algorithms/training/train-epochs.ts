@@ -1,4 +1,6 @@
-/** @file The loop that every network here is trained by: shuffled batches, an AdamW step each, and the best epoch is kept. */
+/**
+ * @file Training loop of every network here: shuffled batches, one AdamW step each; keeps the best epoch.
+ */
 
 import { compileTrainingStep, type TrainableModel } from '#autodiff'
 import { ServiceError } from '#errors'
@@ -9,42 +11,49 @@ import type { TrainingRun } from './training-result.ts'
 
 export interface EpochOptions {
   readonly epochs: number
-  /** Examples of one step; all of them when there are fewer. */
+  /** Number of examples in one step; all examples when there are fewer. */
   readonly batch: number
   readonly lr: number
   readonly weightDecay: number
-  /** Epochs without a better validation loss after which training ends. */
+  /** Number of epochs without a better validation loss after which training ends. */
   readonly patience: number
 }
 
 export interface TrainingTask<Judged extends { readonly loss: number }> {
-  /** Takes the examples of a step by number, from an input `rows` int64 [B]. */
+  /**
+   * Compiles the loss for steps of `batch` examples; it reads their numbers from an input `rows`, int64 [B].
+   */
   readonly compile: (batch: number) => TrainableModel
-  /** How many examples there are, and inputs that hold them: they stay with the graph. */
+  /** Number of examples. */
   readonly examples: number
+  /** Inputs that hold the examples; they stay with the graph between steps. */
   readonly data: Readonly<Record<string, Tensor>>
-  /** What else a step is fed, drawn anew for each. */
+  /** Draws the other inputs of a step, anew for each. */
   readonly draw?: (random: Random, batch: number) => Readonly<Record<string, Tensor>>
-  /** Looks at the parameters after every epoch, on examples that are not trained on. */
+  /**
+   * Measures the validation loss of the parameters after every epoch, on examples that are not trained on.
+   */
   readonly judge: (parameters: Parameters) => Promise<Judged>
 }
 
 export interface TrainedEpoch<Judged> {
   readonly parameters: Parameters
   readonly judged: Judged
-  /** The epoch that they are of, counted from 1, and how many were run. */
+  /** Epoch that the parameters are of, counted from 1. */
   readonly bestEpoch: number
+  /** Number of epochs run. */
   readonly epochs: number
 }
 
 const CLIP_NORM = 1
 const WARM_UP_SHARE = 0.05
-/** Stream of the generator that orders examples, clear of those that draw parameters. */
+/** Random stream that orders examples, outside the streams that draw initial parameters. */
 const SHUFFLE_STREAM = 2 ** 31
 
 /**
- * Trains until the epochs are over or the validation loss has not fallen for `patience` of them, and returns the parameters of
- * the epoch in which it was lowest. An epoch is all whole batches of a fresh shuffle; what is left over sits it out. The same task and seed give the same parameters, bit by bit, on a CPU.
+ * Trains until the epochs are over or the validation loss has not fallen for `patience` of them, and returns
+ * the parameters of the epoch in which it was lowest. An epoch is all whole batches of a fresh shuffle; the
+ * remaining examples are skipped. The same task and seed give the same parameters, bit for bit, on a CPU.
  *
  * @throws ServiceError ABORTED when the signal fires; INTERNAL when no epoch ends in a finite loss.
  */
@@ -78,7 +87,7 @@ export async function trainEpochs<Judged extends { readonly loss: number }>(
       const order = shuffled(examples, random)
       for (let first = 0; first + batch <= examples; first += batch) {
         if (run.signal.aborted) {
-          throw new ServiceError('ABORTED', 'train: expected time to finish, got a stop')
+          throw new ServiceError('ABORTED', 'train: expected to run to the end, got a stop signal')
         }
         const rows = int64(order.subarray(first, first + batch))
         await graph.run({ rows, ...task.draw?.(random, batch) }, [])
@@ -86,7 +95,7 @@ export async function trainEpochs<Judged extends { readonly loss: number }>(
       const read = await graph.read(model.parameters)
       const parameters = new Map(model.parameters.map((name) => [name, read[name] as Tensor<'float32'>]))
       const judged = await task.judge(parameters)
-      // Not `>=`: NaN is no better than anything.
+      // Not `>=`: a NaN loss must not become the best.
       if (judged.loss < (best?.judged.loss ?? Number.POSITIVE_INFINITY)) {
         best = { parameters, judged, bestEpoch: epoch }
       }

@@ -1,6 +1,12 @@
-/** @file What any training here takes, and what comes of it. */
+/**
+ * @file Options and results that the trainings of both models share: figures, skipped trainings, verdicts of
+ * a gate.
+ */
 
-/** A figure with its 95 % interval, over `n` answers or episodes. */
+/**
+ * Measured value and its 95 % interval `low` to `high`, over `n` answers or episodes; no bounds: no
+ * interval.
+ */
 export interface Figure {
   readonly value: number
   readonly n: number
@@ -8,25 +14,24 @@ export interface Figure {
   readonly high?: number
 }
 
+/** Seed, stop signal and progress callback of one training. */
 export interface TrainingRun {
   readonly seed: number
   readonly signal: AbortSignal
-  /** Share that is done, in [0, 1]. */
+  /** Called with the share of the work that is done, in [0, 1]. */
   readonly onProgress?: (share: number) => void
 }
 
-export type Training<Trained> =
-  | { readonly trained: Trained }
-  /** Why there was nothing to learn from, in words. */
-  | { readonly skipped: string }
+/** Trained model; or, in words, why there was too little material to train on. */
+export type Training<Trained> = { readonly trained: Trained } | { readonly skipped: string }
 
-/** A gate's word on a candidate. */
+/** Decision of a gate on a candidate. */
 export interface GateVerdict {
   readonly promoted: boolean
-  /** The comparison that decided, in words. */
+  /** Comparison that decided, in words. */
   readonly reason: string
-  /** The candidate's, and differences to the active one where there is one. */
+  /** Figures of the candidate, and its differences to the active version where there is one. */
   readonly metrics: Readonly<Record<string, Figure>>
-  /** The same of the active one. */
+  /** Figures of the active version, or of the identity weaver; empty for the first reward model. */
   readonly baseline: Readonly<Record<string, Figure>>
 }
