@@ -1,4 +1,4 @@
-/** @file Logits to probabilities that mean what they say. */
+/** @file Calibration: maps logits to probabilities that match observed frequencies. */
 
 /** P(correct) = sigmoid(scale * logit + bias). */
 export interface Calibration {
@@ -8,46 +8,50 @@ export interface Calibration {
 
 export const UNCALIBRATED: Calibration = { scale: 1, bias: 0 }
 
-/** Answers a calibration is fitted to, in parallel arrays. */
+/** Answers that a calibration is fitted to, in parallel arrays. */
 export interface CalibrationAnswers {
   readonly logits: readonly number[]
+  /** 1 = right, 0 = wrong. */
   readonly labels: readonly number[]
   readonly weights: readonly number[]
 }
 
-/** Below this many answers of either class the bias would be noise. */
+/** Below this many answers of either class the bias would be noise, and only the scale is fitted. */
 const MIN_ANSWERS_FOR_BIAS = 50
-/** A scale is positive, whatever the answers say: calibration must not turn a ranking round. */
+/** Lower bound on the scale, above 0 so that calibration never reverses a ranking. */
 const MIN_SCALE = 1e-2
+/** Upper bound on Newton steps. */
 const MAX_STEPS = 50
+/** Shares of a Newton step, tried in order. */
 const STEP_SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
 
 /**
- * Fits the calibration of least weighted cross-entropy by Newton's method: temperature and bias (Platt 1999), or with fewer than
- * 50 answers of either class the temperature alone (Guo et al., arXiv 1706.04599, section 4.2).
+ * Fits the calibration of least weighted cross-entropy by Newton's method: temperature and bias (Platt
+ * 1999), or with fewer than 50 answers of either class the temperature alone (Guo et al., arXiv 1706.04599,
+ * section 4.2).
  */
 export function fitCalibration(answers: CalibrationAnswers): Calibration {
   const { logits, labels } = answers
   const right = labels.filter((label) => label > 0.5).length
   const withBias = Math.min(right, labels.length - right) >= MIN_ANSWERS_FOR_BIAS
   let fitted = UNCALIBRATED
-  let loss = meanSurprise(answers, fitted)
+  let loss = meanCrossEntropy(answers, fitted)
   for (let step = 0; step < MAX_STEPS; step++) {
     const change = newtonStep(answers, fitted, withBias)
-    // Halved until it helps: far from the optimum Newton overshoots.
+    // Halved until the loss falls: far from the optimum Newton's method overshoots.
     const better = STEP_SHARES.map((share) => ({
       scale: Math.max(MIN_SCALE, fitted.scale + share * change.scale),
       bias: fitted.bias + share * change.bias,
-    })).find((next) => meanSurprise(answers, next) < loss)
+    })).find((next) => meanCrossEntropy(answers, next) < loss)
     if (!better) break
     fitted = better
-    loss = meanSurprise(answers, fitted)
+    loss = meanCrossEntropy(answers, fitted)
   }
   return logits.length === 0 ? UNCALIBRATED : fitted
 }
 
-/** Weighted mean of -log p(label). */
-export function meanSurprise(
+/** Weighted mean cross-entropy, -log p(label), of calibrated logits. */
+export function meanCrossEntropy(
   { logits, labels, weights }: CalibrationAnswers,
   { scale, bias }: Calibration = UNCALIBRATED,
 ): number {
@@ -61,7 +65,9 @@ export function meanSurprise(
   return total / mass
 }
 
-/** -H^-1 g of the cross-entropy in (scale, bias), with a little on H's diagonal against separable data. */
+/**
+ * Newton step -H^-1 g of the cross-entropy in (scale, bias), with 1e-6 on H's diagonal for separable data.
+ */
 function newtonStep({ logits, labels, weights }: CalibrationAnswers, at: Calibration, withBias: boolean) {
   let [gradientScale, gradientBias, scaleScale, scaleBias, biasBias] = [0, 0, 1e-6, 0, 1e-6]
   for (const [index, logit] of logits.entries()) {

@@ -1,9 +1,10 @@
 /**
- * @file Scores without labels: how the layer-wise states travel (Chain-of-Embedding, Wang et al., arXiv 2410.13640, section 4;
- * normalised as in their released `score.py`).
+ * @file Chain-of-Embedding: scores that need no labels, computed from the path of the hidden states through
+ * the layers (Wang et al., arXiv 2410.13640, section 4; normalised as in their released `score.py`).
  *
- * Of adjacent states h_l, h_{l+1}: M_l = |h_{l+1} - h_l| / |h_L - h_0| and A_l = angle(h_l, h_{l+1}) / angle(h_0, h_L). Higher is
- * better. Neither is a probability, and neither is bounded: they rank candidates of one question.
+ * For adjacent states h_l, h_{l+1}: M_l = |h_{l+1} - h_l| / |h_L - h_0| and A_l = angle(h_l, h_{l+1}) /
+ * angle(h_0, h_L). Higher is better. The scores are neither probabilities nor bounded: they rank candidates
+ * of one question.
  */
 
 import type { LatentThought } from '#ports'
@@ -11,25 +12,26 @@ import { dot, norm } from '#tensor'
 
 /** CoE-R, the real-space combination: mean over layers of M_l - A_l. */
 export function coeReal(thought: LatentThought): number {
-  const steps = travel(thought)
+  const steps = stepsOf(thought)
   return mean(steps.map(({ magnitude, angle }) => magnitude - angle))
 }
 
 /** CoE-C, the complex-space combination: the modulus of the mean over layers of M_l exp(i A_l). */
 export function coeComplex(thought: LatentThought): number {
-  const steps = travel(thought)
+  const steps = stepsOf(thought)
   return Math.hypot(
     mean(steps.map(({ magnitude, angle }) => magnitude * Math.cos(angle))),
     mean(steps.map(({ magnitude, angle }) => magnitude * Math.sin(angle))),
   )
 }
 
+/** Normalised M_l and A_l of one step between layers. */
 interface Step {
   readonly magnitude: number
   readonly angle: number
 }
 
-function travel({ data, layers, width }: LatentThought): readonly Step[] {
+function stepsOf({ data, layers, width }: LatentThought): readonly Step[] {
   const state = (layer: number) => data.subarray(layer * width, (layer + 1) * width)
   const whole = step(state(0), state(layers - 1))
   return Array.from({ length: layers - 1 }, (_, layer) => {
@@ -47,7 +49,10 @@ function step(from: Float32Array, to: Float32Array): Step {
   }
 }
 
-/** 0 / 0 is 0: a path that ends where it began has no scale to be measured by, and must not make a NaN of a score. */
+/**
+ * Ratio with x / 0 = 0: a path that ends where it began has no length to divide by, and must not give a NaN
+ * score.
+ */
 function ratio(value: number, whole: number): number {
   return whole === 0 ? 0 : value / whole
 }

@@ -1,13 +1,13 @@
-/** @file Sampling among candidates by their reward (LTO, arXiv 2509.26314, Theorems 1 and 2). */
+/** @file Samples one of several candidates by reward (LTO, arXiv 2509.26314, Theorems 1 and 2). */
 
 import { ServiceError } from '#errors'
 import { type Random, softmax } from '#tensor'
 
 /**
- * The KL-regularised optimum over candidates drawn from the reference model: p_i = exp(r_i / beta) / sum_j exp(r_j / beta)
- * (Theorem 1). beta -> 0 is best-of-N, beta -> infinity the reference model.
+ * Returns the KL-regularised optimum over candidates drawn from the reference model: p_i = exp(r_i / beta) /
+ * sum_j exp(r_j / beta) (Theorem 1). beta -> 0 gives best-of-N, beta -> infinity the reference model.
  *
- * @param scores rewards r_i, one a candidate; order carries no meaning.
+ * @param scores rewards r_i, one per candidate; their order has no meaning.
  * @throws ServiceError INTERNAL for no scores, a score that is not finite, or beta <= 0.
  */
 export function ltoDistribution(scores: readonly number[], beta: number): readonly number[] {
@@ -20,9 +20,11 @@ export function ltoDistribution(scores: readonly number[], beta: number): readon
 }
 
 /**
- * Index of one candidate, drawn from `ltoDistribution`. Deviates: the paper draws by acceptance and rejection (Theorem 2), with
- * proposals uniform with replacement; for one answer that is this categorical draw, which needs one random number. (Its
- * published code walks the list once, in order, so whatever stands behind the best candidate is never chosen.)
+ * Returns the index of one candidate, drawn from `ltoDistribution`.
+ *
+ * Deviates: the paper draws by acceptance and rejection (Theorem 2), with proposals uniform with
+ * replacement; for one answer that is this categorical draw, which needs one random number. (Its published
+ * code walks the list once, in order, so the candidates after the best one are never chosen.)
  *
  * @throws ServiceError INTERNAL as `ltoDistribution`.
  */
@@ -34,6 +36,6 @@ export function chooseByReward(scores: readonly number[], beta: number, random: 
     cumulative += probability
     if (drawn < cumulative) return index
   }
-  // Rounding can leave the sum a hair below 1: then it is the last candidate that has a chance at all.
+  // Rounding can leave the sum slightly below 1: then the last candidate of probability above 0 is chosen.
   return probabilities.findLastIndex((probability) => probability > 0)
 }

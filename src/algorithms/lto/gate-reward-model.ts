@@ -1,43 +1,47 @@
-/** @file Whether a freshly trained latent reward model may serve. */
+/** @file Gate of the latent reward model: decides whether a newly trained one is promoted. */
 
 import type { Figure, GateVerdict } from '../training/training-result.ts'
 import { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer, withScores } from './metrics.ts'
 
-export interface RewardModelTrial {
-  /** Held out from the candidate's training, with the candidate's scores. */
+/** Scores of a candidate and of the active version on the same held-out answers. */
+interface RewardModelTrial {
+  /** Answers held out from the candidate's training, with the candidate's scores. */
   readonly answers: readonly ScoredAnswer[]
-  /** The scores of what serves now, for the same answers in the same order; null when nothing does. */
+  /** Scores of the active version, for the same answers in the same order; null when none is active. */
   readonly active: readonly number[] | null
-  /** Seeds the resampling. */
+  /** Seed of the resampling. */
   readonly seed: number
 }
 
-/** Largest loss of AUC that is let through when the answers are too few to tell it from none. */
+/**
+ * Upper bound on the loss of AUC that is accepted when the answers are too few to distinguish it from none.
+ */
 const MAX_LOSS = 0.02
 
 /**
- * A candidate is promoted when the 95 % interval of its AUC lies above .5 and, if another one serves, it loses nothing that can be
- * measured against it: the interval of the paired difference reaches 0, and the difference itself is above -.02, so that on few
- * answers a run of nights cannot slip downhill within the noise. Scores equal to the active one's are no reason to change.
+ * Decides on a candidate. It is promoted when the 95 % interval of its AUC lies above .5 and, if another
+ * version is active, it shows no measurable loss against that: the interval of the paired difference reaches
+ * 0, and the difference itself is above -.02, so that a series of consolidations on few answers cannot lose
+ * quality step by step within the noise. A candidate whose scores equal the active version's is rejected.
  *
  * @throws ServiceError INTERNAL when a score is not a number, or the lists differ in length.
  */
 export function gateRewardModel({ answers, active, seed }: RewardModelTrial): GateVerdict {
   const metrics = measureAnswers(answers, seed)
   const own = metrics['auc']!
-  const chance = own.low !== undefined && own.low > 0.5
+  const beatsChance = own.low !== undefined && own.low > 0.5
   if (active === null) {
-    const reason = `AUC ${show(own)} ${chance ? 'is above' : 'is not surely above'} .5`
-    return { promoted: chance, reason, metrics, baseline: {} }
+    const reason = `AUC ${show(own)} ${beatsChance ? 'is above' : 'is not surely above'} .5`
+    return { promoted: beatsChance, reason, metrics, baseline: {} }
   }
-  const rivals = withScores(answers, active)
+  const activeAnswers = withScores(answers, active)
   const difference = pairedAucDifference(answers, active, { seed })
   const compared = {
     metrics: { ...metrics, 'auc.difference': difference },
-    baseline: measureAnswers(rivals, seed),
+    baseline: measureAnswers(activeAnswers, seed),
   }
   const verdict = (promoted: boolean, reason: string) => ({ promoted, reason, ...compared })
-  if (!chance) return verdict(false, `AUC ${show(own)} is not surely above .5`)
+  if (!beatsChance) return verdict(false, `AUC ${show(own)} is not surely above .5`)
   if (answers.every(({ score }, index) => score === active[index])) {
     return verdict(false, 'scores every answer as the active one does')
   }
@@ -49,7 +53,7 @@ export function gateRewardModel({ answers, active, seed }: RewardModelTrial): Ga
   return verdict(true, `AUC against the active one ${show(difference)} is no loss`)
 }
 
-/** AUC, F1, accuracy and ECE of the same answers. */
+/** Returns AUC, F1, accuracy and ECE of scored answers. */
 export function measureAnswers(
   answers: readonly ScoredAnswer[],
   seed: number,

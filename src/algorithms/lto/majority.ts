@@ -1,21 +1,27 @@
-/** @file Majority votes over extracted answers: baselines of LTO (arXiv 2509.26314, section 5), plain and weighted. */
+/**
+ * @file Majority vote over extracted answers, plain and weighted: baselines of LTO (arXiv 2509.26314,
+ * section 5).
+ */
 
 import { ServiceError } from '#errors'
 
-export interface Vote {
-  /** Extracted and normalised; null votes for nothing. */
+interface Vote {
+  /** Extracted and normalised answer; null votes for none. */
   readonly answer: string | null
   readonly reward: number
 }
 
-export interface WeightedVote extends Vote {
-  /** What the vote counts, 0 or more; P(correct) of a latent reward model makes it LRM-weighted majority. */
+interface WeightedVote extends Vote {
+  /**
+   * Weight of the vote, 0 or more; with P(correct) of a latent reward model this is LRM-weighted majority.
+   */
   readonly weight: number
 }
 
 /**
- * Index of the vote to return (self-consistency): from the answer with most votes (ties: higher total reward, then the one
- * seen earliest) the vote with the best reward (ties: earliest). Only when nobody has an answer is it the best reward of all.
+ * Returns the index of the vote to return (self-consistency): among the votes for the answer with most votes
+ * (ties: higher total reward, then the answer seen earliest) the one of highest reward (ties: earliest).
+ * When no vote has an answer, the one of highest reward among all.
  *
  * @returns -1 for no votes.
  */
@@ -24,7 +30,8 @@ export function majorityVote(votes: readonly Vote[]): number {
 }
 
 /**
- * As `majorityVote`, but the winning answer is the one with the largest sum of weights.
+ * Returns the same as `majorityVote`, except that the winning answer is the one with the largest sum of
+ * weights.
  *
  * @returns -1 for no votes.
  * @throws ServiceError INTERNAL when a weight is not a number of 0 or more.
@@ -32,20 +39,20 @@ export function majorityVote(votes: readonly Vote[]): number {
 export function weightedMajority(votes: readonly WeightedVote[]): number {
   const odd = votes.find(({ weight }) => !(weight >= 0 && Number.isFinite(weight)))
   if (odd) throw new ServiceError('INTERNAL', `majority: expected weights of 0 or more, got ${odd.weight}`)
-  const camps = new Map<string, number[]>()
+  const groups = new Map<string, number[]>()
   votes.forEach(({ answer }, index) => {
-    if (answer !== null) camps.set(answer, [...(camps.get(answer) ?? []), index])
+    if (answer !== null) groups.set(answer, [...(groups.get(answer) ?? []), index])
   })
-  const total = (camp: readonly number[], what: 'weight' | 'reward') =>
-    camp.reduce((sum, index) => sum + votes[index]![what], 0)
+  const total = (group: readonly number[], field: 'weight' | 'reward') =>
+    group.reduce((sum, index) => sum + votes[index]![field], 0)
 
   let winner: readonly number[] | null = null
-  for (const camp of camps.values()) {
+  for (const group of groups.values()) {
     const more =
       winner === null
         ? 1
-        : total(camp, 'weight') - total(winner, 'weight') || total(camp, 'reward') - total(winner, 'reward')
-    if (more > 0) winner = camp
+        : total(group, 'weight') - total(winner, 'weight') || total(group, 'reward') - total(winner, 'reward')
+    if (more > 0) winner = group
   }
   return bestOf(votes, winner ?? votes.keys())
 }

@@ -1,13 +1,13 @@
 /**
- * @file How good scores of answers are: figures with n and a 95 % interval over questions. Each throws ServiceError INTERNAL for
- * a score that is not a number.
+ * @file Metrics of scored answers: AUC, accuracy, F1, calibration error. Each is a figure with n and a 95 %
+ * interval over questions, and throws ServiceError INTERNAL for a score that is not a number.
  */
 
 import { ServiceError } from '#errors'
 import { type BootstrapOptions, bootstrapByQuestion, type Statistic } from '../training/bootstrap.ts'
 import type { Figure } from '../training/training-result.ts'
 
-/** An answer, what a model says of it and what is true. */
+/** Score that a model gives an answer, and whether the answer is correct. */
 export interface ScoredAnswer {
   readonly question: string
   readonly score: number
@@ -18,31 +18,39 @@ type Answers = readonly ScoredAnswer[]
 
 const CALIBRATION_BINS = 15
 
-/** Share of (right, wrong) pairs that the scores put in order, a tie counting one half (Mann-Whitney). NaN without both classes. */
+/**
+ * Share of (right, wrong) pairs that the scores order correctly, a tie counting one half (Mann-Whitney). NaN
+ * without both classes.
+ */
 export function auc(answers: Answers, options?: BootstrapOptions): Figure {
   return figure(answers, aucOf, options)
 }
 
-/** Share of answers for which score >= .5 says whether they are right. */
+/** Share of answers that score >= .5 classifies correctly. */
 export function accuracy(answers: Answers, options?: BootstrapOptions): Figure {
   return figure(answers, accuracyOf, options)
 }
 
-/** Of "right" = score >= .5: harmonic mean of precision and recall. NaN when no answer is right and none is called so. */
+/**
+ * F1, the harmonic mean of precision and recall, with score >= .5 as "right". NaN when no answer is right
+ * and none is classified as right.
+ */
 export function f1(answers: Answers, options?: BootstrapOptions): Figure {
   return figure(answers, f1Of, options)
 }
 
 /**
- * Expected calibration error: |mean score - share of right answers| in 15 bins of equal width over [0, 1], weighted by how many
- * answers are in each (Guo et al., arXiv 1706.04599, Eq. 3). Never negative, so small samples inflate it; its interval too.
+ * Expected calibration error: |mean score - share of right answers| in 15 bins of equal width over [0, 1],
+ * weighted by the number of answers in each (Guo et al., arXiv 1706.04599, Eq. 3). It is never negative, so
+ * small samples inflate it and its interval.
  */
 export function ece(answers: Answers, options?: BootstrapOptions): Figure {
   return figure(answers, eceOf, options)
 }
 
 /**
- * AUC of the answers' own scores minus AUC of `others`, on the same answers and the same resamples of questions.
+ * AUC of the answers' own scores minus AUC of the scores `others`, on the same answers and the same
+ * resamples of questions.
  *
  * @throws ServiceError INTERNAL when the lengths differ.
  */
@@ -51,20 +59,24 @@ export function pairedAucDifference(
   others: readonly number[],
   options?: BootstrapOptions,
 ): Figure {
-  const rivals = withScores(answers, others)
-  checkScores(rivals)
-  const rival = aucOf(rivals)
+  const otherAnswers = withScores(answers, others)
+  checkScores(otherAnswers)
+  const otherAuc = aucOf(otherAnswers)
   return figure(
     answers,
     (own) => {
-      const candidate = aucOf(own)
-      return (weights) => candidate(weights) - rival(weights)
+      const ownAuc = aucOf(own)
+      return (weights) => ownAuc(weights) - otherAuc(weights)
     },
     options,
   )
 }
 
-/** The same answers with other scores, in order. @throws ServiceError INTERNAL when the lengths differ. */
+/**
+ * Returns the same answers with other scores, in order.
+ *
+ * @throws ServiceError INTERNAL when the lengths differ.
+ */
 export function withScores(answers: Answers, scores: readonly number[]): Answers {
   if (scores.length !== answers.length) {
     throw new ServiceError('INTERNAL', `metrics: expected ${answers.length} scores, got ${scores.length}`)
@@ -87,10 +99,10 @@ function figure(
 
 function checkScores(answers: Answers): void {
   const odd = answers.find(({ score }) => Number.isNaN(score))
-  if (odd) throw new ServiceError('INTERNAL', `metrics: expected scores, got ${odd.score}`)
+  if (odd) throw new ServiceError('INTERNAL', `metrics: expected numbers as scores, got ${odd.score}`)
 }
 
-/** Sorted once; every resample is then one pass. */
+/** Sorts the answers once, so that every resample is one pass. */
 function aucOf(answers: Answers): Statistic {
   const order = [...answers.keys()].sort((a, b) => answers[a]!.score - answers[b]!.score)
   return (weights) => {
@@ -118,28 +130,28 @@ function aucOf(answers: Answers): Statistic {
 
 function accuracyOf(answers: Answers): Statistic {
   return (weights) => {
-    let agreed = 0
+    let correctlyClassified = 0
     let total = 0
     for (const [index, { score, correct }] of answers.entries()) {
       total += weights[index]!
-      if (score >= 0.5 === correct) agreed += weights[index]!
+      if (score >= 0.5 === correct) correctlyClassified += weights[index]!
     }
-    return agreed / total
+    return correctlyClassified / total
   }
 }
 
 function f1Of(answers: Answers): Statistic {
   return (weights) => {
-    let found = 0
-    let called = 0
+    let truePositives = 0
+    let positives = 0
     let right = 0
     for (const [index, { score, correct }] of answers.entries()) {
       const weight = weights[index]!
-      if (score >= 0.5) called += weight
+      if (score >= 0.5) positives += weight
       if (correct) right += weight
-      if (score >= 0.5 && correct) found += weight
+      if (score >= 0.5 && correct) truePositives += weight
     }
-    return (2 * found) / (called + right)
+    return (2 * truePositives) / (positives + right)
   }
 }
 

@@ -1,4 +1,4 @@
-/** @file A trained latent reward model, ready to score. */
+/** @file Loads a trained latent reward model. */
 
 import { ServiceError } from '#errors'
 import type { GraphRunner, LatentRewardModel, LoadedGraph } from '#ports'
@@ -6,26 +6,29 @@ import { loadVerified } from '../training/load-verified.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import { stackThoughts } from './standardise.ts'
 
+/** Loaded latent reward model. */
 export interface OpenRewardModel extends LatentRewardModel {
-  /** Idempotent. */
+  /** Unloads the graph. Idempotent. */
   close(): Promise<void>
 }
 
-export interface RewardModelIdentity {
+/** Version of a reward model, and the shape of the thoughts that it was trained on. */
+interface RewardModelIdentity {
   readonly version: string
-  /** Shape of the thoughts it was trained on: most states L + 1, and their width D. */
+  /** L + 1: the largest number of states. */
   readonly layers: number
+  /** D: width of a state. */
   readonly width: number
 }
 
 /**
- * Loads the file that training made, and scores one thought with it before anybody relies on it.
+ * Loads the bytes that training produced, and scores one thought as a check.
  *
- * Its `score` refuses a thought of another shape with SHAPE_MISMATCH, and ends in ARTIFACT_INVALID for a thought that is not finite
- * or a score that is no probability.
+ * `score` of the result throws SHAPE_MISMATCH for a thought of another shape, and ARTIFACT_INVALID for a
+ * thought that is not finite or a score outside [0, 1].
  *
- * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged, or no reward model for thoughts of this shape. What the engine
- *   process does wrong (ENGINE_CRASHED, ENGINE_UNAVAILABLE) passes as it is.
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged, or are not a reward model for thoughts
+ *   of this shape; ENGINE_CRASHED and ENGINE_UNAVAILABLE of the engine process, unchanged.
  */
 export async function openRewardModel(
   runner: GraphRunner,
@@ -42,7 +45,7 @@ export async function openRewardModel(
     if (scores.length === thoughts.length && odd === undefined) return scores
     throw invalid(`${thoughts.length} probabilities, got ${odd ?? scores.length}`)
   }
-  // Ones, not zeros: a thought of zeros is no thought.
+  // Ones, not zeros: states of zeros are padding.
   const ones = { data: new Float32Array(layers * width).fill(1), layers, width }
   const graph = await loadVerified(
     runner,

@@ -1,4 +1,4 @@
-/** @file The reward network as graphs: one that is trained, one that is served. */
+/** @file Compiles the reward network to two ONNX graphs: one for training, one for serving. */
 
 import { OPSET, type TrainableModel } from '#autodiff'
 import { ServiceError } from '#errors'
@@ -9,13 +9,16 @@ import type { Calibration } from './calibrate.ts'
 import { type Dropout, emitLogits, type RewardArchitecture } from './reward-network.ts'
 import type { Standardisation } from './standardise.ts'
 
-/** A mask of units to keep, bool, fed anew for every step. */
+/** Mask of units to keep, bool, fed anew for every step. */
 export interface DropoutMask {
   readonly name: string
   readonly shape: readonly number[]
 }
 
-/** Masks in order of use: `[B, 1, H]` after each change of a block (the same units in all layers of a thought), `[B, H]` in the head. */
+/**
+ * Returns the dropout masks in order of use: `[B, 1, H]` after each residual branch of a block (the same
+ * units in all layers of a thought), and `[B, H]` in the head.
+ */
 export function dropoutMasks(architecture: RewardArchitecture, batch: number): readonly DropoutMask[] {
   const { kind, blocks, hidden } = architecture
   if (kind === 'linear') return []
@@ -24,10 +27,12 @@ export function dropoutMasks(architecture: RewardArchitecture, batch: number): r
 }
 
 /**
- * The graph that training differentiates, for batches of `batch` answers out of a data set that stays beside it.
+ * Compiles the graph that training differentiates, for batches of `batch` answers out of a data set that
+ * stays with it.
  *
- * Inputs: `thoughts` float32 [N, L + 1, D], `labels` and `weights` float32 [N] (the data set); `rows` int64 [B] and the dropout
- * masks, fed for every step. Output: `loss` float32 [], binary cross-entropy with logits, averaged by weight.
+ * Inputs: `thoughts` float32 [N, L + 1, D], `labels` and `weights` float32 [N] (the data set); `rows` int64
+ * [B] and the dropout masks, fed for every step. Output: `loss` float32 [], binary cross-entropy with
+ * logits, averaged by weight.
  */
 export function compileRewardTraining(
   architecture: RewardArchitecture,
@@ -42,7 +47,7 @@ export function compileRewardTraining(
   const drop: Dropout = (on, values) => {
     const mask = unused.shift()
     if (!mask) throw new ServiceError('INTERNAL', `dropout: expected ${masks.length} uses, got one more`)
-    // What is kept is scaled up, so that serving needs no scale.
+    // Kept units are scaled up, so that the serving graph needs no scale.
     const scaled = on.op('Mul', [values, on.constant(float32(1 / (1 - dropout)))])
     return on.op('Where', [mask.name, scaled, on.constant(float32(0))])
   }
@@ -70,17 +75,17 @@ export function compileRewardTraining(
   }
 }
 
-/** sum w (softplus(z) - y z) / sum w: -log p(y) of a Bernoulli with logit z, without overflow. */
+/** Emits sum w (softplus(z) - y z) / sum w: -log p(y) of a Bernoulli with logit z, without overflow. */
 function emitLoss(tape: Tape, logits: string, labels: string, weights: string): void {
   const axis = tape.constant(int64([0]))
-  const surprise = tape.op('Sub', [tape.op('Softplus', [logits]), tape.op('Mul', [labels, logits])])
-  const total = tape.op('ReduceSum', [tape.op('Mul', [weights, surprise]), axis], { keepdims: int(0) })
+  const crossEntropy = tape.op('Sub', [tape.op('Softplus', [logits]), tape.op('Mul', [labels, logits])])
+  const total = tape.op('ReduceSum', [tape.op('Mul', [weights, crossEntropy]), axis], { keepdims: int(0) })
   tape.outputs(['loss'], 'Div', [total, tape.op('ReduceSum', [weights, axis], { keepdims: int(0) })])
 }
 
 /**
- * The graph that is served. Input: `thoughts` float32 [N, L + 1, D]. Outputs, float32 [N]: `logit`, the mean over its members, and
- * `probability`, the calibrated P(correct).
+ * Compiles the graph for serving. Input: `thoughts` float32 [N, L + 1, D]. Outputs, float32 [N]: `logit`,
+ * the mean over the members, and `probability`, the calibrated P(correct).
  */
 export function compileRewardModel(
   architecture: RewardArchitecture,
@@ -91,8 +96,8 @@ export function compileRewardModel(
   const { layers, width } = architecture
   const scopeOf = (member: number) => `members.${member}.`
   const parameters = new Map(
-    members.flatMap((learned, member) =>
-      [...learned].map(([name, tensor]) => [`${scopeOf(member)}${name}`, tensor] as const),
+    members.flatMap((own, member) =>
+      [...own].map(([name, tensor]) => [`${scopeOf(member)}${name}`, tensor] as const),
     ),
   )
   const tape = createTape([...parameters.keys(), 'thoughts'])

@@ -1,9 +1,10 @@
 /**
- * @file The networks that tell right answers from wrong ones by their latent thoughts: the transformer of LTO (arXiv 2509.26314,
- * section 3) and the linear probe it is compared with.
+ * @file The networks that classify answers as right or wrong by their latent thoughts: the transformer of
+ * LTO (arXiv 2509.26314, section 3) and the linear probe that it is compared with.
  *
- * Deviates: theirs is as wide as the language model (428 M parameters for Mistral-7B) and reads raw states. Here states are
- * standardised by layer and feature and projected to a width of choice; thousands of labels do not feed millions of weights.
+ * Deviates: the paper's transformer is as wide as the language model (428 M parameters for Mistral-7B) and
+ * reads raw states. Here states are standardised by layer and feature and projected to a chosen width, since
+ * thousands of labels are too few for millions of weights.
  */
 
 import { int, ints, type Tape } from '#onnx'
@@ -13,21 +14,21 @@ import type { Standardisation } from './standardise.ts'
 
 export interface RewardArchitecture {
   readonly kind: 'transformer' | 'linear'
-  /** Most states a thought can have, L + 1. */
+  /** L + 1: the largest number of states of a thought. */
   readonly layers: number
-  /** Width of a state, D. */
+  /** D: width of a state. */
   readonly width: number
-  /** Inside the transformer; a multiple of `heads`. */
+  /** H: width inside the transformer; a multiple of `heads`. */
   readonly hidden: number
   readonly heads: number
   readonly blocks: number
   readonly feedForward: number
 }
 
-/** Called wherever training drops units, on `[N, T, H]` in blocks and `[N, H]` in the head; returns what goes on. */
+/** Emits dropout on `[N, T, H]` in blocks and on `[N, H]` in the head; returns the name of the result. */
 export type Dropout = (tape: Tape, values: string) => string
 
-/** Initial parameters, seeded. */
+/** Creates the initial parameters, seeded. */
 export function createParameters(architecture: RewardArchitecture, seed: number): Parameters {
   const { kind, layers, width, hidden, blocks, feedForward } = architecture
   const draft = draftParameters(seed)
@@ -52,11 +53,11 @@ export function createParameters(architecture: RewardArchitecture, seed: number)
 }
 
 /**
- * Records the network on a tape and returns the name of its logits, float32 [N]. Its parameters are read by their names, after
- * `scope`.
+ * Records the network on a tape and returns the name of its logits, float32 [N]. Parameters are read by
+ * their names, prefixed with `scope`.
  *
- * A state of nothing but zeros is padding: it is neither attended to nor averaged over. Thoughts of fewer states (depth-recurrent
- * models that stop early) are fed that way.
+ * A state that is all zeros is padding: it is neither attended to nor averaged over. Thoughts of fewer
+ * states (from depth-recurrent models that stop early) are padded with such states.
  *
  * @param thoughts name of a float32 [N, L + 1, D].
  */
@@ -84,9 +85,9 @@ export function emitLogits(
     reshape(tape, projected, [-1, layers, hidden]),
     tape.constant(sinusoids(layers, hidden)),
   ])
-  // [N, 1, 1, T]: 0 where there is a state to attend to.
-  const reach = tape.op('Where', [isState, zero, tape.constant(float32(-1e9))])
-  const bias = reshape(tape, reach, [-1, 1, 1, layers])
+  // [N, 1, 1, T]: 0 for a state to attend to, -1e9 for padding.
+  const attention = tape.op('Where', [isState, zero, tape.constant(float32(-1e9))])
+  const bias = reshape(tape, attention, [-1, 1, 1, layers])
   for (let block = 0; block < architecture.blocks; block++) {
     states = emitBlock(tape, states, `${scope}blocks.${block}`, architecture, bias, dropout)
   }
@@ -99,7 +100,7 @@ export function emitLogits(
   return reshape(tape, linear(tape, head, `${scope}logit`), [-1])
 }
 
-/** A pre-norm encoder block on `[N, T, H]`. */
+/** Emits a pre-norm encoder block on `[N, T, H]`. */
 function emitBlock(
   tape: Tape,
   states: string,
@@ -137,7 +138,7 @@ function axes(tape: Tape, axis: number): string {
   return tape.constant(int64([axis]))
 }
 
-/** Positions of the layers (Vaswani et al., arXiv 1706.03762, section 3.5), `[T, H]`. */
+/** Sinusoidal position encodings of the layers, `[T, H]` (Vaswani et al., arXiv 1706.03762, section 3.5). */
 function sinusoids(layers: number, hidden: number): Tensor<'float32'> {
   const values = Array.from({ length: layers * hidden }, (_, index) => {
     const feature = index % hidden

@@ -1,12 +1,19 @@
-/** @file Runs a loaded reward model over many thoughts. */
+/** @file Scores many thoughts with a loaded reward model, in batches. */
 
 import type { LoadedGraph } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
 
-/** Most thoughts of one run: bounds what is in memory, and how long others wait for the engine process. */
+/**
+ * Upper bound on the thoughts of one run, which bounds memory and the time that other work waits for the
+ * engine process.
+ */
 const MAX_BATCH_ROWS = 512
 
-/** One number a thought, in order. @param thoughts [N, L + 1, D] */
+/**
+ * Returns one number per thought, in order.
+ *
+ * @param thoughts [N, L + 1, D]
+ */
 export async function scoreThoughts(
   graph: LoadedGraph,
   thoughts: Tensor<'float32'>,

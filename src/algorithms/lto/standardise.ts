@@ -1,22 +1,26 @@
-/** @file Thoughts as one tensor, and the constants that standardise them. */
+/** @file Stacks thoughts into one tensor, and computes the constants that standardise them. */
 
 import { ServiceError } from '#errors'
 import type { LatentThought } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
 
-/** Smallest deviation that is divided by, as a share of the root mean square of the feature's layer. */
+/** Lower bound on the deviation to divide by, as a share of the root mean square of the feature's layer. */
 const DEVIATION_FLOOR = 1e-3
 
-/** Of every layer and feature, `[L + 1, D]`: a feature of mean m and deviation s becomes (x - m) / s. */
+/**
+ * Mean m and inverse deviation 1 / s of every layer and feature, `[L + 1, D]` each: x becomes (x - m) / s.
+ */
 export interface Standardisation {
   readonly mean: Tensor<'float32'>
   readonly inverseDeviation: Tensor<'float32'>
 }
 
 /**
- * Thoughts in one tensor `[N, layers, width]`; those of fewer states end in states of zeros, which the network masks.
+ * Stacks thoughts into one tensor `[N, layers, width]`. Thoughts of fewer states are padded with zeros,
+ * which the network masks.
  *
- * @throws ServiceError SHAPE_MISMATCH for a thought without states, with more than `layers`, or of another width.
+ * @throws ServiceError SHAPE_MISMATCH for a thought without states, with more than `layers`, or of another
+ *   width.
  */
 export function stackThoughts(
   thoughts: readonly LatentThought[],
@@ -35,8 +39,9 @@ export function stackThoughts(
 }
 
 /**
- * Mean and deviation of every layer and feature over the thoughts that have the layer. A feature that hardly moves is not blown
- * up: deviations are floored at a thousandth of its layer's root mean square.
+ * Computes mean and deviation of every layer and feature over the thoughts that have the layer. A deviation
+ * is at least a thousandth of its layer's root mean square, so that a nearly constant feature is not
+ * amplified.
  */
 export function standardisation(
   thoughts: readonly LatentThought[],
@@ -46,24 +51,24 @@ export function standardisation(
   const mean = new Float32Array(layers * width)
   const inverseDeviation = new Float32Array(layers * width)
   for (let layer = 0; layer < layers; layer++) {
-    const having = thoughts.filter((thought) => thought.layers > layer)
+    const present = thoughts.filter((thought) => thought.layers > layer)
     const sums = new Float64Array(width)
     const squares = new Float64Array(width)
-    for (const { data } of having) {
+    for (const { data } of present) {
       for (let feature = 0; feature < width; feature++) {
         const value = data[layer * width + feature]!
         sums[feature]! += value
         squares[feature]! += value * value
       }
     }
-    const count = Math.max(1, having.length)
+    const count = Math.max(1, present.length)
     const rootMeanSquare = Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / (count * width))
     for (let feature = 0; feature < width; feature++) {
       const average = sums[feature]! / count
       const variance = Math.max(0, squares[feature]! / count - average * average)
       const deviation = Math.max(Math.sqrt(variance), DEVIATION_FLOOR * rootMeanSquare)
       mean[layer * width + feature] = average
-      // A layer of zeros alone says nothing, whatever it is multiplied by.
+      // A deviation of 0 means a layer of zeros: it stays 0.
       inverseDeviation[layer * width + feature] = deviation === 0 ? 0 : 1 / deviation
     }
   }

@@ -1,4 +1,4 @@
-/** @file Trains one reward network and keeps its best epoch. */
+/** @file Trains one reward network and returns the parameters of its best epoch. */
 
 import { encodeModel } from '#onnx'
 import type { GraphRunner } from '#ports'
@@ -6,36 +6,37 @@ import { createTensor, float32, type Random, type Tensor } from '#tensor'
 import type { Parameters } from '../training/layers.ts'
 import { type EpochOptions, trainEpochs } from '../training/train-epochs.ts'
 import type { TrainingRun } from '../training/training-result.ts'
-import { fitCalibration, meanSurprise, UNCALIBRATED } from './calibrate.ts'
+import { fitCalibration, meanCrossEntropy, UNCALIBRATED } from './calibrate.ts'
 import { compileRewardModel, compileRewardTraining, type DropoutMask, dropoutMasks } from './reward-graphs.ts'
 import { createParameters, type RewardArchitecture } from './reward-network.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import type { Standardisation } from './standardise.ts'
 
-/** Answers as a network sees them. */
+/** Inputs and targets of a network, one row per answer. */
 export interface Answers {
   /** [N, L + 1, D]. */
   readonly thoughts: Tensor<'float32'>
-  /** 1 = right. */
+  /** 1 = right, 0 = wrong. */
   readonly labels: readonly number[]
   readonly weights: readonly number[]
 }
 
 export interface NetworkTraining extends EpochOptions {
-  /** Share of units dropped, in [0, 1). */
+  /** Share of units that dropout sets to 0, in [0, 1). */
   readonly dropout: number
 }
 
 export interface TrainedNetwork {
   readonly parameters: Parameters
-  /** The epoch that they are of, counted from 1. */
+  /** Epoch that the parameters are of, counted from 1. */
   readonly bestEpoch: number
-  /** Of the calibration answers, uncalibrated. */
+  /** Uncalibrated logits of the calibration answers. */
   readonly logits: readonly number[]
 }
 
 /**
- * Trains on one split; after every epoch the loss on the other decides which parameters are kept.
+ * Trains on `train`; after every epoch the calibrated loss on `calibration` decides whether its parameters
+ * are the best so far.
  *
  * @throws ServiceError ABORTED when the signal fires; INTERNAL when no epoch ends in a finite loss.
  */
@@ -63,13 +64,13 @@ export async function trainNetwork(
         compileRewardTraining(architecture, standardisation, initial, { answers: examples, batch, dropout }),
       draw: (random, batch) =>
         dropout > 0 ? drawMasks(dropoutMasks(architecture, batch), dropout, random) : {},
-      async judge(learned) {
-        const model = compileRewardModel(architecture, standardisation, [learned], UNCALIBRATED)
+      async judge(current) {
+        const model = compileRewardModel(architecture, standardisation, [current], UNCALIBRATED)
         const graph = await runner.load(encodeModel(model))
         try {
           const logits = await scoreThoughts(graph, calibration.thoughts, 'logit')
           const answers = { ...calibration, logits }
-          return { logits, loss: meanSurprise(answers, fitCalibration(answers)) }
+          return { logits, loss: meanCrossEntropy(answers, fitCalibration(answers)) }
         } finally {
           await graph.close()
         }

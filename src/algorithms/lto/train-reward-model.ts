@@ -1,4 +1,4 @@
-/** @file A latent reward model from labelled answers: split, train, calibrate, measure. */
+/** @file Trains a latent reward model on labelled answers: splits, trains, calibrates, measures. */
 
 import { encodeModel } from '#onnx'
 import type { GraphRunner } from '#ports'
@@ -22,14 +22,15 @@ export interface RewardModelOptions extends NetworkTraining {
   readonly heads: number
   readonly blocks: number
   readonly feedForward: number
-  /** Transformers, trained each from a seed of its own, whose logits are averaged. */
+  /** Number of transformers, each trained from its own seed; their logits are averaged. */
   readonly members: number
 }
 
 /**
- * What trains best for thoughts of `width` from `answers` of them; chosen on tuning seeds of the bundled model. The transformer
- * is a quarter as wide as the states, 256 at most: wider ones learn their training answers by heart. Few answers need many epochs. Three
- * of them agree on more than one knows (Lakshminarayanan et al., arXiv 1612.01474), and differ less from night to night.
+ * Returns the default options for `answers` thoughts of `width`, chosen on tuning seeds of the bundled
+ * model. The transformer is a quarter as wide as the states, 256 at most: wider ones memorise their training
+ * answers. Few answers need many epochs. An ensemble of three is more accurate than one (Lakshminarayanan et
+ * al., arXiv 1612.01474), and varies less from one consolidation to the next.
  */
 function defaultOptions(width: number, answers: number): RewardModelOptions {
   const hidden = Math.min(256, Math.max(32, 2 ** Math.round(Math.log2(width / 4))))
@@ -51,24 +52,29 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
   }
 }
 
+/** Lower bound on the steps of one training, reached by more epochs. */
 const MIN_STEPS = 400
 
-/** The probe is convex and small: it wants larger steps and nothing dropped. */
+/**
+ * Options of the linear probe: it is convex and small, so it trains with larger steps and without dropout.
+ */
 const PROBE = { lr: 3e-3, dropout: 0 }
 
-/** Shares of the work, for progress. */
+/** Share of the work that the probe takes, for progress. */
 const PROBE_SHARE = 0.1
 
 /**
- * Trains a latent reward model (LTO, arXiv 2509.26314, section 3) and the linear probe beside it, each through the same trainer, on
- * 70 % of the questions; stops and calibrates on another 10 %, measures on the rest (`splitQuestions`).
+ * Trains a latent reward model (LTO, arXiv 2509.26314, section 3) and, with the same trainer, the linear
+ * probe, on 70 % of the questions; stops and calibrates on another 10 %, measures on the rest
+ * (`splitQuestions`).
  *
- * Answers whose thought is not finite or not of its stated shape are left out and counted (`options.dropped`). Held-out figures are
- * of trusted labels where there are enough for an interval, of both classes, else of all (`options.heldOutLabels`). Seeded: the same
- * examples and seed give the same bytes on a CPU.
+ * Answers whose thought is not finite or not of its stated shape are left out and counted
+ * (`options.dropped`). Held-out figures use trusted labels when there are enough for an interval, of both
+ * classes, else all labels (`options.heldOutLabels`). Seeded: the same examples and seed give the same bytes
+ * on a CPU.
  *
- * @returns what was skipped and why when there is too little to learn from: no answers, one class, fewer than 40 questions, a
- *   split of one class, thoughts of more than one model.
+ * @returns the trained model, or `skipped` with the reason: no answers, one class, fewer than 40 questions,
+ *   a split of one class, thoughts of different widths.
  * @throws ServiceError ABORTED when the signal fires.
  */
 export async function trainRewardModel(
@@ -153,21 +159,22 @@ export async function trainRewardModel(
 }
 
 interface Prepared {
-  /** How many of the examples are fit to use. */
+  /** Number of examples that can be used. */
   readonly usable: number
+  /** Indices of the usable examples. */
   readonly parts: Split
   readonly layers: number
   readonly width: number
 }
 
 function prepare(examples: readonly LabelledThought[]): Prepared | { readonly skipped: string } {
-  const usable = [...examples.keys()].filter((index) => isWhole(examples[index]!))
+  const usable = [...examples.keys()].filter((index) => isUsable(examples[index]!))
   if (usable.length === 0) return { skipped: `no labelled answers (${examples.length} unusable)` }
   const at = (indices: readonly number[]) => indices.map((index) => examples[index]!)
   const widths = new Set(at(usable).map(({ thought }) => thought.width))
   if (widths.size > 1) return { skipped: `thoughts of different widths: ${[...widths].join(', ')}` }
-  const lone = oneClass(at(usable))
-  if (lone) return { skipped: `one class only: all ${usable.length} answers are ${lone}` }
+  const onlyClass = oneClass(at(usable))
+  if (onlyClass) return { skipped: `one class only: all ${usable.length} answers are ${onlyClass}` }
 
   const questions = at(usable).map(({ question }) => question)
   const split = splitQuestions(questions)
@@ -181,27 +188,31 @@ function prepare(examples: readonly LabelledThought[]): Prepared | { readonly sk
     heldOut: split.heldOut.map((place) => usable[place]!),
   }
   for (const [name, indices] of Object.entries(parts)) {
-    const alike = oneClass(at(indices))
-    if (alike)
-      return { skipped: `one class only: all ${indices.length} answers of the ${name} split are ${alike}` }
+    const onlyClass = oneClass(at(indices))
+    if (onlyClass !== null) {
+      const count = indices.length
+      return { skipped: `one class only: all ${count} answers of the ${name} split are ${onlyClass}` }
+    }
   }
   const layers = Math.max(...new Set(at(usable).map(({ thought }) => thought.layers)))
   return { usable: usable.length, parts, layers, width: [...widths][0]! }
 }
 
-/** Numbers only, as many as it says. */
-function isWhole({ thought: { data, layers, width }, weight }: LabelledThought): boolean {
+/** True when the thought is finite, fills its stated shape, and has a weight above 0. */
+function isUsable({ thought: { data, layers, width }, weight }: LabelledThought): boolean {
   return layers > 0 && data.length === layers * width && weight > 0 && data.every(Number.isFinite)
 }
 
+/** Class of all examples; null when both classes occur. */
 function oneClass(examples: readonly LabelledThought[]): 'right' | 'wrong' | null {
   if (examples.every(({ correct }) => correct)) return 'right'
   return examples.some(({ correct }) => correct) ? null : 'wrong'
 }
 
 /**
- * What figures are measured on: answers with trusted labels, if both classes are among them and they are of enough questions for
- * an interval. A first caller's feedback on a question or two must not leave the gate without one.
+ * Returns the answers to measure figures on: those with trusted labels, if they are of both classes and of
+ * enough questions for an interval, else all. Feedback on one or two questions must not leave the gate
+ * without an interval.
  */
 function heldOutAnswers(examples: readonly LabelledThought[], indices: readonly number[]) {
   const trusted = indices.filter((index) => examples[index]!.trusted)

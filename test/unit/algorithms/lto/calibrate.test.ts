@@ -3,7 +3,7 @@ import { createRandom } from '#tensor'
 import {
   type CalibrationAnswers,
   fitCalibration,
-  meanSurprise,
+  meanCrossEntropy,
 } from '../../../../src/algorithms/lto/calibrate.ts'
 
 /** Answers that are right with probability sigmoid(scale * logit + bias). */
@@ -27,14 +27,14 @@ test.each([
 test('is where the cross-entropy is least', () => {
   const answers = drawn(600, 0.5, 0.3)
   const { scale, bias } = fitCalibration(answers)
-  const least = meanSurprise(answers, { scale, bias })
+  const least = meanCrossEntropy(answers, { scale, bias })
   for (const [byScale, byBias] of [
     [0.01, 0],
     [-0.01, 0],
     [0, 0.01],
     [0, -0.01],
   ] as const) {
-    expect(meanSurprise(answers, { scale: scale + byScale, bias: bias + byBias })).toBeGreaterThan(least)
+    expect(meanCrossEntropy(answers, { scale: scale + byScale, bias: bias + byBias })).toBeGreaterThan(least)
   }
 })
 
@@ -72,5 +72,7 @@ test('separable answers and huge logits give finite constants', () => {
   const labels = logits.map((logit) => Number(logit > 0))
   const { scale, bias } = fitCalibration({ logits, labels, weights: logits.map(() => 1) })
   expect(Number.isFinite(scale) && Number.isFinite(bias)).toBe(true)
-  expect(meanSurprise({ logits, labels, weights: logits.map(() => 1) }, { scale, bias })).toBeLessThan(1e-3)
+  expect(meanCrossEntropy({ logits, labels, weights: logits.map(() => 1) }, { scale, bias })).toBeLessThan(
+    1e-3,
+  )
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { encodeModel } from '#onnx'
 import { createRandom, createTensor, float32, int64, type Tensor } from '#tensor'
-import { meanSurprise, UNCALIBRATED } from '../../../../src/algorithms/lto/calibrate.ts'
+import { meanCrossEntropy, UNCALIBRATED } from '../../../../src/algorithms/lto/calibrate.ts'
 import {
   compileRewardModel,
   compileRewardTraining,
@@ -190,7 +190,7 @@ test('the loss that is trained is the weighted cross-entropy of the served logit
   const { loss } = await graph.run({ rows: int64(rows) }, ['loss'])
   const pick = (values: readonly number[]) => rows.map((row) => values[row]!)
   expect(loss.data[0]).toBeCloseTo(
-    meanSurprise({ logits: pick(logits), labels: pick(labels), weights: pick(weights) }),
+    meanCrossEntropy({ logits: pick(logits), labels: pick(labels), weights: pick(weights) }),
     4,
   )
   await graph.close()
