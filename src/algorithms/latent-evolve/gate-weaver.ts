@@ -1,63 +1,73 @@
-/** @file Whether a freshly trained weaver may serve. */
+/** @file Gate of the weaver: decides whether a newly trained one is promoted. */
 
 import { ServiceError } from '#errors'
 import { type BootstrapOptions, bootstrapByQuestion } from '../training/bootstrap.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
 
-/** How one held-out question went. */
+/** Result of replaying one held-out question. */
 export interface TrialQuestion {
   readonly question: string
-  /** In [-1, 0]. */
+  /** Reward of the returned answer, in [-1, 0]. */
   readonly reward: number
-  /** Null when nobody knows. */
+  /** Whether the answer is correct; null when there is no label. */
   readonly correct: boolean | null
-  /** The answer passed without an optimiser step. */
+  /** True when the answer passed without an optimiser step. */
   readonly firstPass: boolean
   readonly iterations: number
   readonly evaluations: number
   readonly generatedTokens: number
 }
 
-/** The same questions in the same order, with the candidate and with what serves now (the identity where nothing does). */
+/**
+ * Same questions in the same order, replayed with the candidate and with the active weaver (the identity
+ * when there is none).
+ */
 interface Trial {
   readonly candidate: readonly TrialQuestion[]
   readonly active: readonly TrialQuestion[]
 }
 
-export interface WeaverTrial extends Trial {
-  /** The same with memory on, which passes over the questions' own episodes. */
+interface WeaverTrial extends Trial {
+  /** Same trial with episode memory on, except the episodes of the replayed questions. */
   readonly guard: Trial
-  /** Seeds the resampling. */
+  /** Seed of the resampling. */
   readonly seed: number
 }
 
-/** What is measured of a question; null leaves it out. */
+/** Measures of one question; null leaves the question out. */
 const MEASURES = {
   reward: ({ reward }) => reward,
   accuracy: ({ correct }) => (correct === null ? null : Number(correct)),
   firstPass: ({ firstPass }) => Number(firstPass),
-  /** What the search costs: optimiser steps and judged answers. */
+  /** Cost of the search: optimiser steps and judged answers. */
   work: ({ iterations, evaluations }) => iterations + evaluations,
   generatedTokens: ({ generatedTokens }) => generatedTokens,
 } satisfies Record<string, (one: TrialQuestion) => number | null>
 
 type Measure = keyof typeof MEASURES
 
-/** In the order in which they are looked at. */
+/** Measures of quality, in the order in which they are compared. */
 const QUALITY = ['accuracy', 'reward', 'firstPass'] as const satisfies readonly Measure[]
-/** Differences smaller than this are sure now and then, and matter to nobody. */
+/** Lower bound on a difference that counts: smaller ones can be significant but have no practical effect. */
 const MIN_DIFFERENCE = 0.005
-/** Largest loss of quality that is let through when the questions are too few to tell it from none. */
+/**
+ * Upper bound on the loss of quality that is accepted when the questions are too few to distinguish it from
+ * none.
+ */
 const MAX_LOSS = 0.05
 
 /**
- * A candidate is promoted when, without memory,
- * - it loses nothing: of accuracy (where labels are known), reward and first-pass share, the 95 % interval of the paired difference
- *   to the active weaver reaches above -.005, and the difference itself is above -.05, so that on few questions a run of nights cannot
- *   slip far downhill within the noise; and
- * - it gains something: one of them rises by more than noise and a trifle (its interval lies above .005), or the work falls so;
- * and when, as a guard, it loses nothing with memory on either. Differences are of the same question, intervals from resampled
- * questions (paired bootstrap). What does not improve is not swapped in: a change is a risk of its own.
+ * Decides on a candidate. It is promoted when
+ * - without memory it shows no loss: for accuracy (where labels are known), reward and first-pass share, the
+ *   95 % interval of the paired difference to the active weaver reaches above -.005, and the difference itself
+ *   is above -.05, so that a series of consolidations on few questions cannot lose much quality within the
+ *   noise;
+ * - without memory it shows a gain: one of these rises measurably (its interval lies above .005), or the work
+ *   falls by as much;
+ * - as a guard, with memory on it shows no loss either.
+ *
+ * Differences are taken per question, and intervals come from resampled questions (paired bootstrap). A
+ * candidate without a gain is rejected, because every swap is a risk.
  *
  * @throws ServiceError INTERNAL when the lists do not hold the same questions.
  */
@@ -86,22 +96,25 @@ export function gateWeaver({ candidate, active, guard, seed }: WeaverTrial): Gat
 interface Comparison {
   readonly metrics: Readonly<Record<string, Figure>>
   readonly baseline: Readonly<Record<string, Figure>>
-  /** Candidate minus active; only what could be measured. */
+  /** Candidate minus active version, for the measures that at least one question has. */
   readonly differences: ReadonlyMap<Measure, Figure>
 }
 
 function compare({ candidate, active }: Trial, seed: number): Comparison {
   const odd = candidate.find(({ question }, place) => question !== active[place]?.question)
   if (odd !== undefined || candidate.length !== active.length) {
-    const got = odd === undefined ? `${candidate.length} and ${active.length}` : 'other ones'
+    const got = odd === undefined ? `${candidate.length} and ${active.length}` : 'different ones'
     throw new ServiceError('INTERNAL', `gate: expected both to answer the same questions, got ${got}`)
   }
   const metrics: Record<string, Figure> = {}
   const baseline: Record<string, Figure> = {}
   const differences = new Map<Measure, Figure>()
-  for (const [name, of] of Object.entries(MEASURES) as [Measure, (one: TrialQuestion) => number | null][]) {
+  for (const [name, measure] of Object.entries(MEASURES) as [
+    Measure,
+    (one: TrialQuestion) => number | null,
+  ][]) {
     const pairs = candidate.flatMap((one, place) => {
-      const [mine, theirs] = [of(one), of(active[place]!)]
+      const [mine, theirs] = [measure(one), measure(active[place]!)]
       return mine === null || theirs === null ? [] : [{ question: one.question, mine, theirs }]
     })
     if (pairs.length === 0) continue
@@ -117,15 +130,15 @@ function compare({ candidate, active }: Trial, seed: number): Comparison {
 
 function meanFigure<Pair extends { readonly question: string }>(
   pairs: readonly Pair[],
-  value: (pair: Pair) => number,
+  measured: (pair: Pair) => number,
   options: BootstrapOptions,
 ): Figure {
-  const values = pairs.map(value)
+  const values = pairs.map(measured)
   const mean = (times: Float64Array) => {
     let sum = 0
     let count = 0
-    for (const [index, of] of values.entries()) {
-      sum += times[index]! * of
+    for (const [index, value] of values.entries()) {
+      sum += times[index]! * value
       count += times[index]!
     }
     return sum / count

@@ -1,4 +1,4 @@
-/** @file A weaver ready to use: loaded from a trained artifact, or the identity. */
+/** @file Weavers ready to use: one loaded from trained bytes, and the identity. */
 
 import { ServiceError } from '#errors'
 import type { GraphRunner, Weaver, WeaverRow } from '#ports'
@@ -11,27 +11,31 @@ export const identityWeaver: Weaver = {
   apply: async (rows) => rows.map(({ zBase }) => zBase),
 }
 
+/** Loaded weaver. */
 export interface OpenWeaver extends Weaver {
   readonly version: string
-  /** Idempotent. */
+  /** Unloads the graph. Idempotent. */
   close(): Promise<void>
 }
 
-export interface WeaverIdentity {
+/** Version of a weaver, and the sizes that it was trained on. */
+interface WeaverIdentity {
   readonly version: string
-  /** S_max and D that it was trained on. */
+  /** S_max: largest number of positions. */
   readonly latents: number
+  /** D: width of latents and embeddings. */
   readonly width: number
 }
 
 /**
- * Loads the file that training made, and weaves one row with it before anybody relies on it.
+ * Loads the bytes that training produced, and weaves one row as a check.
  *
- * Its `apply` takes latents of any length: positions beyond S_max stay as they are. It refuses another width with SHAPE_MISMATCH
- * and ends in ARTIFACT_INVALID when the weaver answers with something that is no number.
+ * `apply` of the result takes latents of any length: positions beyond S_max stay unchanged. It throws
+ * SHAPE_MISMATCH for another width, and ARTIFACT_INVALID when the weaver returns a number that is not
+ * finite.
  *
- * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged, or no weaver for latents of this shape. What the engine process
- *   does wrong (ENGINE_CRASHED, ENGINE_UNAVAILABLE) passes as it is.
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged, or are not a weaver for latents of this
+ *   shape; ENGINE_CRASHED and ENGINE_UNAVAILABLE of the engine process, unchanged.
  */
 export async function openWeaver(
   runner: GraphRunner,

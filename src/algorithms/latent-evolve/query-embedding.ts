@@ -1,16 +1,17 @@
 /**
- * @file e_c, the query embedding that episodes are found by.
+ * @file Computes e_c, the query embedding that episodes are retrieved by.
  *
  * Paper: LatentEvolve (arXiv 2509.24771), Eq. 3; pooling unstated there.
- * Deviates: the state is centred by a constant of the model before it is normalised. Uncentred, the direction all
- * prompts share drowns what tells them apart.
+ * Deviates: the state is centred by a constant of the model before it is normalised. Without centring, the
+ * direction that all prompts share outweighs their differences.
  */
 
 import { ServiceError } from '#errors'
 import { norm } from '#tensor'
 
 /**
- * Centres by `mean` (null: not at all) and normalises to length 1. `[D]` to `[D]`; a state equal to the mean stays zero.
+ * Centres a state by `mean` (null: no centring) and normalises it to length 1. `[D]` to `[D]`; a state equal
+ * to the mean gives zeros.
  *
  * @throws ServiceError SHAPE_MISMATCH when the widths differ.
  */

@@ -1,4 +1,4 @@
-/** @file A weaver from admitted episodes: split, train, measure. */
+/** @file Trains a weaver on admitted episodes: splits, trains, measures. */
 
 import { decodeModel, encodeModel, loadTensor } from '#onnx'
 import type { GraphRunner, Latents } from '#ports'
@@ -21,28 +21,37 @@ import { compileWeaver, compileWeaverTraining } from './weaver-graphs.ts'
 import { createWeaverParameters, SCALE, type WeaverArchitecture } from './weaver-network.ts'
 
 export interface WeaverOptions extends EpochOptions {
-  /** S_max: positions that it learns to move. */
+  /** S_max: number of positions that the weaver can move. */
   readonly latents: number
-  /** Width and residual blocks inside. */
+  /** H: width of the network. */
   readonly hidden: number
+  /** Number of residual blocks. */
   readonly blocks: number
-  /** No position is moved further than this many norms of its z_base, in what it learns from and in what it does. */
+  /**
+   * Upper bound on the shift of a position, in norms of its z_base; holds for training targets and for the
+   * serving graph.
+   */
   readonly maxShift: number
-  /** The active weaver's file: training starts from it and from nothing, and what validates better is kept. */
+  /**
+   * Bytes of the active weaver: training starts once from it and once from scratch, and the better
+   * validation loss wins.
+   */
   readonly warmStart?: Uint8Array
 }
 
 export interface TrainedWeaver {
-  /** ONNX: float32 `embedding` [N, D], `z_base` [N, S, D] and `mask` [N, S] to `z` [N, S, D]. */
+  /** ONNX graph from float32 `embedding` [N, D], `z_base` [N, S, D] and `mask` [N, S] to `z` [N, S, D]. */
   readonly model: Uint8Array
+  /** Sizes of the latents: S_max and D. */
   readonly features: { readonly latents: number; readonly width: number }
+  /** Options and facts of the training, for the manifest. */
   readonly options: Readonly<Record<string, unknown>>
   /**
-   * On episodes of questions it never saw: `mse` per latent coordinate, `mse.identity` of doing nothing, and `explained`, the share of
-   * the latter that it removes.
+   * Figures on episodes of held-out questions: `mse` per latent coordinate, `mse.identity` of the identity
+   * weaver, and `explained`, the share of the latter that the weaver removes.
    */
   readonly metrics: Readonly<Record<'mse' | 'mse.identity' | 'explained', Figure>>
-  /** Which of the examples those were: the gate replays their questions. */
+  /** Indices of the held-out examples; the gate replays their questions. */
   readonly heldOut: readonly number[]
 }
 
@@ -57,7 +66,7 @@ const DEFAULTS: Omit<WeaverOptions, 'latents'> = {
   patience: 15,
 }
 
-/** Network and scale as they are before the first step. */
+/** Network and scale before the first step. */
 interface Start {
   readonly name: 'warm' | 'cold'
   readonly architecture: WeaverArchitecture
@@ -66,14 +75,15 @@ interface Start {
 }
 
 /**
- * Trains a weaver (LatentEvolve, arXiv 2509.24771, Eq. 7 and 9: the mean of ||W(e_c, z_base) - z*||^2, masked) on 70 % of the
- * questions; another 10 % decide when to stop and, with a warm start, whether it was better than a cold one; the rest measures.
+ * Trains a weaver (LatentEvolve, arXiv 2509.24771, Eq. 7 and 9: the mean of ||W(e_c, z_base) - z*||^2,
+ * masked) on 70 % of the questions. Another 10 % decide when to stop and, with a warm start, whether it was
+ * better than a cold one; figures are measured on the rest.
  *
- * Guards against poisoned episodes: no target is further than `maxShift` from its z_base, and neither is anything that the
- * served graph answers. Episodes that are not whole (not finite, shapes that disagree, a weight of 0) are left out and counted
- * (`options.dropped`). Seeded: the same examples and seed give the same bytes on a CPU.
+ * Guards against poisoned episodes: no target is further than `maxShift` from its z_base, and neither is any
+ * output of the serving graph. Unusable episodes (not finite, shapes that disagree, a weight of 0) are left
+ * out and counted (`options.dropped`). Seeded: the same examples and seed give the same bytes on a CPU.
  *
- * @returns what was skipped and why when there is too little to learn from.
+ * @returns the trained weaver, or `skipped` with the reason when there is too little to train on.
  * @throws ServiceError ABORTED when the signal fires.
  */
 export async function trainWeaver(
@@ -83,7 +93,7 @@ export async function trainWeaver(
   given: Partial<WeaverOptions> & Pick<WeaverOptions, 'latents'>,
 ): Promise<Training<TrainedWeaver>> {
   const { warmStart, ...options } = { ...DEFAULTS, ...given }
-  const usable = [...examples.keys()].filter((index) => isWhole(examples[index]!))
+  const usable = [...examples.keys()].filter((index) => isUsable(examples[index]!))
   if (usable.length === 0) return { skipped: `no episodes to learn from (${examples.length} unusable)` }
   const widths = new Set(usable.map((index) => examples[index]!.zBase.width))
   if (widths.size > 1) return { skipped: `latents of different widths: ${[...widths].join(', ')}` }
@@ -131,12 +141,13 @@ export async function trainWeaver(
         episodes: { train: train.examples.length, validation: validation.examples.length },
         dropped: examples.length - usable.length,
       },
-      metrics: measure(heldOut, await woven(runner, model, heldOut, latents), latents, run.seed),
+      metrics: measure(heldOut, await applyModel(runner, model, heldOut, latents), latents, run.seed),
       heldOut: split.heldOut.map((place) => usable[place]!),
     },
   }
 }
 
+/** One part of the split, with the clipped target of each example. */
 interface Part {
   readonly examples: readonly WeaverExample[]
   readonly targets: readonly Latents[]
@@ -153,7 +164,7 @@ async function trainFrom(
   const { latents, width } = architecture
   const rows = stackRows(train.examples, latents, width)
   const examples = train.examples.length
-  const unit = Math.sqrt(meanOf(train, shiftsOf(train, latents))) || 1
+  const unit = Math.sqrt(meanOf(train, identityErrorsOf(train, latents))) || 1
   const epoch = await trainEpochs(
     runner,
     {
@@ -169,8 +180,8 @@ async function trainFrom(
         compileWeaverTraining(architecture, scale, start.parameters, { examples, batch, unit }),
       async judge(parameters) {
         const model = encodeModel(compileWeaver(architecture, scale, parameters, options))
-        const made = await woven(runner, model, validation, latents)
-        return { loss: meanOf(validation, errorsOf(validation, made, latents)) }
+        const outputs = await applyModel(runner, model, validation, latents)
+        return { loss: meanOf(validation, errorsOf(validation, outputs, latents)) }
       },
     },
     options,
@@ -179,8 +190,8 @@ async function trainFrom(
   return { ...epoch, start }
 }
 
-/** What a weaver's file makes of the episodes. */
-async function woven(runner: GraphRunner, model: Uint8Array, { examples }: Part, latents: number) {
+/** Loads a weaver's bytes and applies it to the examples of a part. */
+async function applyModel(runner: GraphRunner, model: Uint8Array, { examples }: Part, latents: number) {
   const graph = await runner.load(model)
   try {
     return await weave(graph, examples, latents)
@@ -189,23 +200,24 @@ async function woven(runner: GraphRunner, model: Uint8Array, { examples }: Part,
   }
 }
 
-/** Squared error of every episode, summed over the positions that the weaver knows, and how many coordinates those are. */
+/** Squared error of one episode over the positions that the weaver can move. */
 interface SquaredError {
   readonly sum: number
+  /** Number of coordinates summed over. */
   readonly coordinates: number
 }
 
-function errorsOf({ targets }: Part, made: readonly Latents[], latents: number): SquaredError[] {
+function errorsOf({ targets }: Part, outputs: readonly Latents[], latents: number): SquaredError[] {
   return targets.map((target, index) => {
     const coordinates = Math.min(latents, target.length) * target.width
     let sum = 0
-    for (let i = 0; i < coordinates; i++) sum += (made[index]!.data[i]! - target.data[i]!) ** 2
+    for (let i = 0; i < coordinates; i++) sum += (outputs[index]!.data[i]! - target.data[i]!) ** 2
     return { sum, coordinates }
   })
 }
 
-/** Of doing nothing. */
-function shiftsOf(part: Part, latents: number): SquaredError[] {
+/** Errors of the identity weaver. */
+function identityErrorsOf(part: Part, latents: number): SquaredError[] {
   return errorsOf(
     part,
     part.examples.map(({ zBase }) => zBase),
@@ -213,7 +225,7 @@ function shiftsOf(part: Part, latents: number): SquaredError[] {
   )
 }
 
-/** Per coordinate, by weight; `times` counts each episode that often. */
+/** Mean error per coordinate, by weight. `times`: how often each episode counts, once unless given. */
 function meanOf({ examples }: Part, errors: readonly SquaredError[], times?: Float64Array): number {
   let total = 0
   let mass = 0
@@ -227,12 +239,12 @@ function meanOf({ examples }: Part, errors: readonly SquaredError[], times?: Flo
 
 function measure(
   part: Part,
-  made: readonly Latents[],
+  outputs: readonly Latents[],
   latents: number,
   seed: number,
 ): TrainedWeaver['metrics'] {
-  const own = errorsOf(part, made, latents)
-  const identity = shiftsOf(part, latents)
+  const own = errorsOf(part, outputs, latents)
+  const identity = identityErrorsOf(part, latents)
   const questions = part.examples.map(({ question }) => question)
   const figure = (statistic: (times: Float64Array) => number) =>
     bootstrapByQuestion(questions, statistic, { seed })
@@ -243,33 +255,36 @@ function measure(
   }
 }
 
-/** An earlier weaver's parameters and scale; null when it is no weaver of the same architecture. */
-function startFrom(bytes: Uint8Array, like: Start): Start | null {
+/**
+ * Returns the parameters and scale of an earlier weaver; null when the bytes are not a weaver of the same
+ * architecture.
+ */
+function startFrom(bytes: Uint8Array, cold: Start): Start | null {
   try {
     const { initializers } = decodeModel(bytes).graph
     const read = (name: string, { shape }: Tensor) => {
       const stored = initializers.get(name)
       const tensor = stored && loadTensor(stored)
-      const isLike = tensor?.dtype === 'float32' && tensor.shape.join() === shape.join()
-      return isLike ? (tensor as Tensor<'float32'>) : null
+      const matches = tensor?.dtype === 'float32' && tensor.shape.join() === shape.join()
+      return matches ? (tensor as Tensor<'float32'>) : null
     }
     const parameters = new Map<string, Tensor<'float32'>>()
-    for (const [name, tensor] of like.parameters) {
-      const found = read(name, tensor)
-      if (found === null) return null
-      parameters.set(name, found)
+    for (const [name, tensor] of cold.parameters) {
+      const earlier = read(name, tensor)
+      if (earlier === null) return null
+      parameters.set(name, earlier)
     }
-    const mean = read(SCALE.mean, like.scale.mean)
-    const deviation = read(SCALE.deviation, like.scale.deviation)
+    const mean = read(SCALE.mean, cold.scale.mean)
+    const deviation = read(SCALE.deviation, cold.scale.deviation)
     if (mean === null || deviation === null) return null
-    return { name: 'warm', architecture: like.architecture, parameters, scale: { mean, deviation } }
+    return { name: 'warm', architecture: cold.architecture, parameters, scale: { mean, deviation } }
   } catch {
-    // A damaged file is nothing to start from; the cold start is always there.
+    // Damaged bytes: training starts cold only.
     return null
   }
 }
 
-function isWhole({ embedding, zBase, zStar, weight = 1 }: WeaverExample): boolean {
+function isUsable({ embedding, zBase, zStar, weight = 1 }: WeaverExample): boolean {
   const isFilled = ({ data, length, width }: Latents) =>
     length > 0 && data.length === length * width && data.every(Number.isFinite)
   const fits = embedding.length === zBase.width && zStar.width === zBase.width

@@ -1,18 +1,22 @@
-/** @file Runs a loaded weaver over many rows. */
+/** @file Applies a loaded weaver to many rows, in batches. */
 
 import { ServiceError } from '#errors'
 import type { Latents, LoadedGraph, WeaverRow } from '#ports'
 import { createTensor } from '#tensor'
 import { stackRows } from './weaver-examples.ts'
 
-/** Most rows of one run: bounds what is in memory, and how long others wait for the engine process. */
+/**
+ * Upper bound on the rows of one run, which bounds memory and the time that other work waits for the engine
+ * process.
+ */
 const MAX_BATCH_ROWS = 256
 
 /**
- * z'_base of every row, in order, the shape of its z_base: positions beyond the `latents` that the weaver knows stay as they are.
+ * Returns z'_base of every row, in order, the shape of its z_base. Positions beyond the `latents` that the
+ * weaver was trained on stay unchanged.
  *
- * @throws ServiceError SHAPE_MISMATCH when rows differ in width; ARTIFACT_INVALID when the weaver answers with another shape or
- *   with something that is no number.
+ * @throws ServiceError SHAPE_MISMATCH when rows differ in width; ARTIFACT_INVALID when the weaver returns
+ *   another shape or a number that is not finite.
  */
 export async function weave(
   graph: LoadedGraph,
@@ -49,7 +53,7 @@ async function weaveBatch(
   const moved = createTensor('float32', z.shape, z.data as Float32Array).data
   const wrong = moved.find((value) => !Number.isFinite(value))
   if (wrong !== undefined) {
-    throw new ServiceError('ARTIFACT_INVALID', `weave: expected numbers, got ${wrong}`)
+    throw new ServiceError('ARTIFACT_INVALID', `weave: expected finite numbers, got ${wrong}`)
   }
   return rows.map((row, index) => {
     const data = row.zBase.data.slice()

@@ -1,24 +1,25 @@
-/** @file What a weaver learns from, as tensors. */
+/** @file Training examples of a weaver: stacked into tensors, targets clipped, features scaled. */
 
 import type { Latents, WeaverRow } from '#ports'
 import { createTensor, float32, norm, type Tensor } from '#tensor'
 
-/** One admitted episode. */
+/** Example from one admitted episode. */
 export interface WeaverExample extends WeaverRow {
-  /** The same for every episode of the same question: splits never cut through it. */
+  /** Text of the question; a split never separates episodes of the same question. */
   readonly question: string
+  /** Latents of the returned answer, `[S, D]`. */
   readonly zStar: Latents
-  /** How much it counts, above 0; 1 unless given. */
+  /** Weight in training, above 0; 1 unless given. */
   readonly weight?: number
 }
 
-/** Mean and deviation of every feature of z_base, `[D]` each; the deviation is above 0. */
+/** Mean and deviation of every feature of z_base, `[D]` each; the deviations are above 0. */
 export interface LatentScale {
   readonly mean: Tensor<'float32'>
   readonly deviation: Tensor<'float32'>
 }
 
-/** Rows `[N]` at the positions that a weaver knows; shorter ones are masked. */
+/** `N` rows at the first `S` positions; shorter rows are masked. */
 export interface WeaverTensors {
   /** [N, D] */
   readonly embedding: Tensor<'float32'>
@@ -28,7 +29,7 @@ export interface WeaverTensors {
   readonly mask: Tensor<'float32'>
 }
 
-/** The first `latents` positions of every row; what is beyond them is no business of the weaver's. */
+/** Stacks the first `latents` positions of every row; later positions are ignored. */
 export function stackRows(rows: readonly WeaverRow[], latents: number, width: number): WeaverTensors {
   const mask = new Float32Array(rows.length * latents)
   const embedding = new Float32Array(rows.length * width)
@@ -47,7 +48,7 @@ export function stackRows(rows: readonly WeaverRow[], latents: number, width: nu
   }
 }
 
-/** [N, S, D], zero where a row has no such position. */
+/** Stacks latents to [N, S, D], zero where a row has no such position. */
 export function stackLatents(rows: readonly Latents[], latents: number, width: number): Tensor<'float32'> {
   const data = new Float32Array(rows.length * latents * width)
   for (const [index, row] of rows.entries()) {
@@ -57,8 +58,8 @@ export function stackLatents(rows: readonly Latents[], latents: number, width: n
 }
 
 /**
- * z* at the positions that z_base has as well, no position further from its z_base than `maxShift` times the norm of that: one
- * poisoned episode pulls no harder than that.
+ * Returns the training target: z* at the positions that z_base has as well. No position is further from its
+ * z_base than `maxShift` times the norm of that, which limits the effect of a poisoned episode.
  */
 export function clippedTarget({ zBase, zStar }: WeaverExample, maxShift: number): Latents {
   const { width } = zBase
@@ -69,9 +70,9 @@ export function clippedTarget({ zBase, zStar }: WeaverExample, maxShift: number)
     const shift = zStar.data
       .subarray(position * width, (position + 1) * width)
       .map((value, feature) => value - from[feature]!)
-    const far = norm(shift)
+    const distance = norm(shift)
     const limit = maxShift * norm(from)
-    const scale = far > limit ? limit / far : 1
+    const scale = distance > limit ? limit / distance : 1
     shift.forEach((value, feature) => {
       data[position * width + feature]! += scale * value
     })
@@ -79,10 +80,13 @@ export function clippedTarget({ zBase, zStar }: WeaverExample, maxShift: number)
   return { ...zBase, data }
 }
 
-/** Smallest deviation, as a share of the root mean square over all features. */
+/** Lower bound on a deviation, as a share of the root mean square over all features. */
 const DEVIATION_FLOOR = 1e-3
 
-/** Over all positions of all rows. A feature that hardly moves is not blown up. */
+/**
+ * Computes mean and deviation over all positions of all rows. The deviation has a lower bound, so that a
+ * nearly constant feature is not amplified.
+ */
 export function latentScale(rows: readonly WeaverRow[], latents: number, width: number): LatentScale {
   const sums = new Float64Array(width)
   const squares = new Float64Array(width)

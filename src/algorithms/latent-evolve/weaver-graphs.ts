@@ -1,4 +1,4 @@
-/** @file The weaver as graphs: one that is trained, one that is served. */
+/** @file Compiles the weaver to two ONNX graphs: one for training, one for serving. */
 
 import { OPSET, type TrainableModel } from '#autodiff'
 import { createModel, createTape, int, type Model, type Tape, value } from '#onnx'
@@ -7,15 +7,16 @@ import { type Parameters, storeParameters } from '../training/layers.ts'
 import type { LatentScale } from './weaver-examples.ts'
 import { emitShift, SCALE, type WeaverArchitecture } from './weaver-network.ts'
 
-/** Keeps a shift of length 0 from dividing by it. */
+/** Lower bound on the length of a shift before it is divided by. */
 const MIN_SHIFT_LENGTH = 1e-12
 
 /**
- * The graph that training differentiates, for batches of `batch` examples out of a data set that stays beside it.
+ * Compiles the graph that training differentiates, for batches of `batch` examples out of a data set that
+ * stays with it.
  *
- * Inputs: `embedding` [N, D], `z_base` and `z_star` [N, S, D], `mask` [N, S] and `weights` [N], float32 (the data set); `rows`
- * int64 [B], fed for every step. Output: `loss` float32 [], the masked mean of (W(e_c, z_base) - z*)^2 by weight, over `unit`
- * squared.
+ * Inputs: `embedding` [N, D], `z_base` and `z_star` [N, S, D], `mask` [N, S] and `weights` [N], float32 (the
+ * data set); `rows` int64 [B], fed for every step. Output: `loss` float32 [], the masked mean of (W(e_c,
+ * z_base) - z*)^2 by weight, divided by `unit` squared.
  */
 export function compileWeaverTraining(
   architecture: WeaverArchitecture,
@@ -24,7 +25,7 @@ export function compileWeaverTraining(
   { examples, batch, unit }: { examples: number; batch: number; unit: number },
 ): TrainableModel {
   const { latents, width } = architecture
-  const initializers = stored(parameters, scale)
+  const initializers = initializersOf(parameters, scale)
   const dataSet = ['embedding', 'z_base', 'z_star', 'mask', 'weights']
   const tape = createTape([...initializers.keys(), ...dataSet, 'rows'])
   const batchOf = (name: string) => tape.op('Gather', [name, 'rows'])
@@ -32,12 +33,12 @@ export function compileWeaverTraining(
   const mask = perFeature(tape, batchOf('mask'))
   const shift = emitShift(tape, { embedding: batchOf('embedding'), zBase, mask }, architecture)
   const target = tape.op('Sub', [batchOf('z_star'), zBase])
-  const miss = tape.op('Mul', [tape.op('Sub', [shift, target]), tape.constant(float32(1 / unit))])
+  const error = tape.op('Mul', [tape.op('Sub', [shift, target]), tape.constant(float32(1 / unit))])
   const weights = tape.op('Unsqueeze', [batchOf('weights'), tape.constant(int64([1, 2]))])
-  const counted = tape.op('Mul', [mask, weights]) // [B, S, 1]
+  const weightedMask = tape.op('Mul', [mask, weights]) // [B, S, 1]
   const all = { keepdims: int(0) }
-  const squares = tape.op('ReduceSum', [tape.op('Mul', [tape.op('Mul', [miss, miss]), counted])], all)
-  const count = tape.op('Mul', [tape.op('ReduceSum', [counted], all), tape.constant(float32(width))])
+  const squares = tape.op('ReduceSum', [tape.op('Mul', [tape.op('Mul', [error, error]), weightedMask])], all)
+  const count = tape.op('Mul', [tape.op('ReduceSum', [weightedMask], all), tape.constant(float32(width))])
   tape.outputs(['loss'], 'Div', [squares, count])
   const graph = tape.graph({
     name: 'weaver_training',
@@ -56,8 +57,9 @@ export function compileWeaverTraining(
 }
 
 /**
- * The graph that is served. Inputs, float32: `embedding` [N, D], `z_base` [N, S, D] and `mask` [N, S]. Output: `z` [N, S, D],
- * z'_base, zero where masked; no position is moved further than `maxShift` times the norm of its z_base, whatever was learned.
+ * Compiles the graph for serving. Inputs, float32: `embedding` [N, D], `z_base` [N, S, D] and `mask` [N, S].
+ * Output: `z` [N, S, D], z'_base, zero where masked. No position is moved further than `maxShift` times the
+ * norm of its z_base, whatever the parameters are.
  */
 export function compileWeaver(
   architecture: WeaverArchitecture,
@@ -66,7 +68,7 @@ export function compileWeaver(
   { maxShift }: { readonly maxShift: number },
 ): Model {
   const { latents, width } = architecture
-  const initializers = stored(parameters, scale)
+  const initializers = initializersOf(parameters, scale)
   const tape = createTape([...initializers.keys(), 'embedding', 'z_base', 'mask'])
   const mask = perFeature(tape, 'mask')
   const zBase = tape.op('Mul', ['z_base', mask])
@@ -75,8 +77,8 @@ export function compileWeaver(
   const length = (values: string) =>
     tape.op('Sqrt', [tape.op('ReduceSum', [tape.op('Mul', [values, values]), lastAxis])]) // [N, S, 1]
   const limit = tape.op('Mul', [length(zBase), tape.constant(float32(maxShift))])
-  const far = tape.op('Max', [length(shift), tape.constant(float32(MIN_SHIFT_LENGTH))])
-  const share = tape.op('Min', [tape.op('Div', [limit, far]), tape.constant(float32(1))])
+  const safeLength = tape.op('Max', [length(shift), tape.constant(float32(MIN_SHIFT_LENGTH))])
+  const share = tape.op('Min', [tape.op('Div', [limit, safeLength]), tape.constant(float32(1))])
   const moved = tape.op('Add', [zBase, tape.op('Mul', [shift, share])])
   tape.outputs(['z'], 'Mul', [moved, mask])
   const graph = tape.graph({
@@ -92,11 +94,12 @@ export function compileWeaver(
   return createModel(graph, { '': OPSET })
 }
 
-function stored(parameters: Parameters, { mean, deviation }: LatentScale) {
+/** Returns parameters and scale as initializers. */
+function initializersOf(parameters: Parameters, { mean, deviation }: LatentScale) {
   return storeParameters(new Map([...parameters, [SCALE.mean, mean], [SCALE.deviation, deviation]]))
 }
 
-/** `[N, S]` to `[N, S, 1]`. */
+/** Emits a reshape of a mask from `[N, S]` to `[N, S, 1]`. */
 function perFeature(tape: Tape, mask: string): string {
   return tape.op('Unsqueeze', [mask, tape.constant(int64([2]))])
 }

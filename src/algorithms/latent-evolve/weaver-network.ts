@@ -1,9 +1,10 @@
 /**
- * @file W_psi, the latent weaver (LatentEvolve, arXiv 2509.24771, Eq. 7): from a query and its first latents to where good
- * answers start.
+ * @file The network of the latent weaver, W_psi (LatentEvolve, arXiv 2509.24771, Eq. 7): maps a query and
+ * its first latents to latents from which better answers start.
  *
- * Deviates: theirs is a 1.5B language model. Here it is a small residual network over (e_c, z_base, position), with the same
- * weights at every position; its last layer starts at zero, so an untrained one is the identity.
+ * Deviates: the paper's weaver is a 1.5B language model. Here it is a small residual network over (e_c,
+ * z_base, position), with the same weights at every position; its last layer starts at zero, so an untrained
+ * weaver is the identity.
  */
 
 import { int, type Tape } from '#onnx'
@@ -11,16 +12,17 @@ import { float32, int64 } from '#tensor'
 import { draftParameters, linear, norm, type Parameters, reshape } from '../training/layers.ts'
 
 export interface WeaverArchitecture {
-  /** S_max: positions that it knows. */
+  /** S_max: number of positions. */
   readonly latents: number
-  /** D, of latents and of embeddings. */
+  /** D: width of latents and embeddings. */
   readonly width: number
-  /** H, inside. */
+  /** H: width of the network. */
   readonly hidden: number
+  /** Number of residual blocks. */
   readonly blocks: number
 }
 
-/** Parameters before the first step; seeded. */
+/** Creates the initial parameters, seeded. */
 export function createWeaverParameters(
   { latents, width, hidden, blocks }: WeaverArchitecture,
   seed: number,
@@ -40,33 +42,38 @@ export function createWeaverParameters(
   return draft.parameters
 }
 
-/** Mean and deviation of every feature of z_base, `[D]` each, are read by these names; they are not trained. */
+/**
+ * Names of the initializers with mean and deviation of every feature of z_base, `[D]` each; they are not
+ * trained.
+ */
 export const SCALE = { mean: 'scale.mean', deviation: 'scale.deviation' } as const
 
 /**
- * Records the network on a tape and returns the name of its shift, float32 [N, S, D], in latent units; what it says at masked
- * positions is to be ignored. Parameters and scale are read by their names.
+ * Records the network on a tape and returns the name of its shift, float32 [N, S, D], in latent units;
+ * values at masked positions have no meaning. Parameters and scale are read by their names.
  *
- * @param inputs names of float32 `embedding` [N, D] (of length 1), `zBase` [N, S, D], zero where masked, and `mask` [N, S, 1].
+ * @param inputs names of float32 `embedding` [N, D] (of length 1), `zBase` [N, S, D], zero where masked, and
+ *   `mask` [N, S, 1].
  */
 export function emitShift(
   tape: Tape,
   inputs: { readonly embedding: string; readonly zBase: string; readonly mask: string },
   { latents, width, hidden, blocks }: WeaverArchitecture,
 ): string {
-  const rows = (values: string, of: number) => reshape(tape, values, [-1, of])
+  const rows = (values: string, size: number) => reshape(tape, values, [-1, size])
   const positions = (values: string) => reshape(tape, values, [-1, latents, hidden])
   const centred = tape.op('Sub', [inputs.zBase, SCALE.mean])
   const standard = tape.op('Mul', [tape.op('Div', [centred, SCALE.deviation]), inputs.mask]) // [N, S, D]
-  // What all positions have in common: their mean.
+  // Context shared by all positions: their mean.
   const axis = tape.constant(int64([1]))
   const sum = tape.op('ReduceSum', [standard, axis], { keepdims: int(0) })
   const count = tape.op('ReduceSum', [inputs.mask, axis], { keepdims: int(0) }) // [N, 1]
   const one = tape.constant(float32(1))
-  // A row that is masked altogether has no mean; it is not to become NaN.
+  // A fully masked row has no mean; dividing by 1 avoids NaN.
   const divisor = tape.op('Where', [tape.op('Less', [count, one]), one, count])
   const context = tape.op('Div', [sum, divisor]) // [N, D]
-  // A vector of length 1 in D dimensions has coordinates of deviation 1 / sqrt(D).
+  // Scales a vector of length 1 in D dimensions, whose coordinates have deviation 1 / sqrt(D), to deviation
+  // 1.
   const embedding = tape.op('Mul', [inputs.embedding, tape.constant(float32(Math.sqrt(width)))])
   const common = tape.op('Add', [linear(tape, embedding, 'embedding'), linear(tape, context, 'context')])
   const own = positions(linear(tape, rows(standard, width), 'latent'))
