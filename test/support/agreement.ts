@@ -1,20 +1,26 @@
-/** @file Whether two runs of one decoder agree: token for token, unless the reference itself hardly prefers one to another. */
+/**
+ * @file Compares two runs of one decoder token by token, and measures how much the reference preferred its
+ * own token.
+ */
 
 import type { Continuation } from '#ports'
 
 export interface Agreement {
-  /** Tokens decoded before the first one that differs, over all rows. */
+  /** Number of tokens before the first one that differs, over all rows. */
   readonly alike: number
-  /** Largest difference between the states that predicted them. */
+  /** Largest difference between the states that predicted these tokens. */
   readonly stateError: number
-  /** By how much the reference preferred its own token where rows part, in logits, at most; 0 when none part. */
+  /**
+   * Largest preference of the reference for its own token where rows diverge, in logits; 0 when none
+   * diverge.
+   */
   readonly preference: number
 }
 
 /**
- * Compares row by row up to the first token that differs; what follows it answers another question.
+ * Compares row by row up to the first token that differs; later tokens have different contexts.
  *
- * @param logits of the reference: logits at two tokens, given a state `[D]`.
+ * @param logits returns the reference's logits of two tokens, given a state `[D]`.
  */
 export async function agreementOf(
   reference: readonly Continuation[],
@@ -26,17 +32,20 @@ export async function agreementOf(
   let preference = 0
   for (const [row, { tokens, latents }] of reference.entries()) {
     const { width } = latents
-    const theirs = other[row]!
-    const parted = tokens.findIndex((token, t) => token !== theirs.tokens[t])
-    const shared = parted === -1 ? tokens.length : parted
+    const otherRow = other[row]!
+    const divergence = tokens.findIndex((token, t) => token !== otherRow.tokens[t])
+    const shared = divergence === -1 ? tokens.length : divergence
     alike += shared
     for (let i = 0; i < Math.min(shared, latents.length) * width; i++) {
-      stateError = Math.max(stateError, Math.abs(latents.data[i]! - theirs.latents.data[i]!))
+      stateError = Math.max(stateError, Math.abs(latents.data[i]! - otherRow.latents.data[i]!))
     }
-    if (parted === -1) continue
-    const state = latents.data.slice(parted * width, (parted + 1) * width)
-    const [own, their] = await logits(state, [tokens[parted]!, theirs.tokens[parted] ?? tokens[parted]!])
-    preference = Math.max(preference, own! - their!)
+    if (divergence === -1) continue
+    const state = latents.data.slice(divergence * width, (divergence + 1) * width)
+    const [own, others] = await logits(state, [
+      tokens[divergence]!,
+      otherRow.tokens[divergence] ?? tokens[divergence]!,
+    ])
+    preference = Math.max(preference, own! - others!)
   }
   return { alike, stateError, preference }
 }

@@ -1,4 +1,4 @@
-/** @file Graphs on real ONNX Runtime, in this process instead of one of their own. */
+/** @file A graph runner on real ONNX Runtime, in the test process instead of an engine process. */
 
 import type { GraphRunner } from '#ports'
 import { createGraphs } from '../../src/engine/child/graphs.ts'
@@ -6,7 +6,7 @@ import { inTurn } from '../../src/engine/child/in-turn.ts'
 import type { GraphOperationName, Handlers } from '../../src/engine/protocol.ts'
 import { type GraphProcess, openRemoteGraph } from '../../src/engine/remote-graph.ts'
 
-/** A runner as a trainer is one: with `state` and `carry`, one run after the other. */
+/** Creates a runner like a trainer's: it supports `state` and `carry`, and runs one graph at a time. */
 export function graphRunner(): GraphRunner & {
   /** Number of graphs loaded and not closed. */
   readonly open: () => number
@@ -32,10 +32,12 @@ export function graphRunner(): GraphRunner & {
   }
 }
 
-/** What an engine process does with calls for graphs, without the border that they cross. */
+/** Handles graph calls as an engine process does, without the process boundary. */
 function processHere(): GraphProcess {
   const handlers: Handlers<GraphOperationName> = createGraphs({
-    ...{ provider: 'cpu', cudaDevice: 0, threads: 1 },
+    provider: 'cpu',
+    cudaDevice: 0,
+    threads: 1,
     turn: inTurn(),
   })
   return { call: async (operation, params) => await handlers[operation](params) }

@@ -1,15 +1,21 @@
-/** @file A latent reward model at its port, on thoughts of the linear model: P(correct) stands in a table, by the first word. */
+/**
+ * @file A scripted latent reward model for thoughts of the linear model: P(correct) comes from a table, by
+ * first word.
+ */
 
 import type { LatentRewardModel, LatentThought } from '#ports'
 import { argmax } from '#tensor'
 import { tokenOf } from './linear-model.ts'
 
 export interface ScriptedRewardModel extends LatentRewardModel {
-  /** How many thoughts each call scored, in order. */
+  /** Number of thoughts that each call scored, in order. */
   readonly calls: readonly number[]
 }
 
-/** The head must be the identity: the last state is then the first token, one-hot. */
+/**
+ * Creates the model. The linear model's head must be the identity: the last state is then the first token,
+ * one-hot.
+ */
 export function scriptedRewardModel(
   table: Readonly<Record<string, number>>,
   version = 'lrm-1',

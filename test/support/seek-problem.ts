@@ -1,4 +1,7 @@
-/** @file A search small enough to work out by hand: an identity head over a few tokens, and a table of rewards. */
+/**
+ * @file Search problems small enough to solve by hand: an identity head over a few tokens, and a table of
+ * rewards.
+ */
 
 import {
   createAnswerMemo,
@@ -24,11 +27,12 @@ export const SEEK_OPTIONS: SeekOptions = {
 export interface SeekProblem {
   /** Logits of the first latents, `[S][V]`. */
   readonly logits: readonly (readonly number[])[]
-  /** Reward of the answer that grows from a prefix (EOS last when it ends there). */
+  /** Reward of the answer that a prefix is completed to (EOS last when it ends there). */
   readonly reward: (prefix: readonly number[]) => number
-  /** P(correct) of that answer; by default what the reward says. */
+  /** P(correct) of that answer; 1 + reward unless given. */
   readonly correctness?: (prefix: readonly number[]) => number | null
   readonly eosTokenIds?: readonly number[]
+  /** Called before each call of the head or of `complete`. */
   readonly before?: (call: 'ascend' | 'complete') => void
 }
 
@@ -48,7 +52,7 @@ export function evaluationOf(
   }
 }
 
-/** The task, and a record of what the search did with it. */
+/** Creates a search task that records the completed prefixes and the ascents. */
 export function seekProblem(problem: SeekProblem) {
   const latents = latentsFrom(problem.logits)
   const arithmetic = linearHead(identity(latents.width))
@@ -83,7 +87,7 @@ export function seekProblem(problem: SeekProblem) {
       },
       decode: async (given) => arithmetic.decode(given),
       sample: async () => {
-        throw new Error('no samples in this problem')
+        throw new Error('seek problem: expected no call of sample, got one')
       },
     },
   }

@@ -1,4 +1,4 @@
-/** @file Options of a latent reward model that is trained in a moment. */
+/** @file Options of a latent reward model small enough to train in a unit test. */
 
 export const SMALL_NETWORK = {
   members: 1,

@@ -34,6 +34,8 @@ interface WeaverTrial extends Trial {
   readonly seed: number
 }
 
+type MeasureOf = (one: TrialQuestion) => number | null
+
 /** Measures of one question; null leaves the question out. */
 const MEASURES = {
   reward: ({ reward }) => reward,
@@ -42,7 +44,7 @@ const MEASURES = {
   /** Cost of the search: optimiser steps and judged answers. */
   work: ({ iterations, evaluations }) => iterations + evaluations,
   generatedTokens: ({ generatedTokens }) => generatedTokens,
-} satisfies Record<string, (one: TrialQuestion) => number | null>
+} satisfies Record<string, MeasureOf>
 
 type Measure = keyof typeof MEASURES
 
@@ -109,10 +111,7 @@ function compare({ candidate, active }: Trial, seed: number): Comparison {
   const metrics: Record<string, Figure> = {}
   const baseline: Record<string, Figure> = {}
   const differences = new Map<Measure, Figure>()
-  for (const [name, measure] of Object.entries(MEASURES) as [
-    Measure,
-    (one: TrialQuestion) => number | null,
-  ][]) {
+  for (const [name, measure] of Object.entries(MEASURES) as [Measure, MeasureOf][]) {
     const pairs = candidate.flatMap((one, place) => {
       const [mine, theirs] = [measure(one), measure(active[place]!)]
       return mine === null || theirs === null ? [] : [{ question: one.question, mine, theirs }]

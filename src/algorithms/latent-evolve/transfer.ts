@@ -1,8 +1,8 @@
 /**
  * @file Momentum transfer: adds the shifts of similar episodes to the latents that the search starts from.
  *
- * Paper: LatentEvolve (arXiv 2509.24771), Eq. 5 and 8: z_0 = W(e_c, z_base) + sum_j alpha_j Delta_j, alpha =
- * softmax(s_j / t).
+ * Paper: LatentEvolve (arXiv 2509.24771), Eq. 5 and 8:
+ * z_0 = W(e_c, z_base) + sum_j alpha_j Delta_j, alpha = softmax(s_j / t).
  * Deviates: Delta_j = z*_j - W(e_j, z_base,j) with the active weaver, unless `momentum` is `paper` (the
  * paper's z*_j - z_base,j adds a second time the shift that W has learned; both are equal while W is the
  * identity); a similarity floor; the norm of every Delta_j is clipped, so that one poisoned neighbour has no

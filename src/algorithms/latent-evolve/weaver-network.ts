@@ -72,8 +72,7 @@ export function emitShift(
   // A fully masked row has no mean; dividing by 1 avoids NaN.
   const divisor = tape.op('Where', [tape.op('Less', [count, one]), one, count])
   const context = tape.op('Div', [sum, divisor]) // [N, D]
-  // Scales a vector of length 1 in D dimensions, whose coordinates have deviation 1 / sqrt(D), to deviation
-  // 1.
+  // Scaled to deviation 1: a vector of length 1 in D dimensions has coordinates of deviation 1 / sqrt(D).
   const embedding = tape.op('Mul', [inputs.embedding, tape.constant(float32(Math.sqrt(width)))])
   const common = tape.op('Add', [linear(tape, embedding, 'embedding'), linear(tape, context, 'context')])
   const own = positions(linear(tape, rows(standard, width), 'latent'))

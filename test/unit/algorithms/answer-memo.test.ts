@@ -40,7 +40,7 @@ test('completes each prefix once, all unseen ones in one batch', async () => {
   expect(memo.evaluations).toBe(3)
 })
 
-test('takes prefixes as the same that differ only behind EOS', async () => {
+test('treats prefixes that differ only after EOS as the same', async () => {
   const { memo, batches } = memoWith()
   await memo.evaluate([[1, END, 5]])
   await memo.evaluate([[1, END, 6]])
@@ -48,7 +48,7 @@ test('takes prefixes as the same that differ only behind EOS', async () => {
   expect(batches).toEqual([[[1, END]]])
 })
 
-test('does not count what it was told', async () => {
+test('does not count remembered answers', async () => {
   const { memo, batches } = memoWith()
   const draft = evaluationOf([1, 2], -0.9, null)
   memo.remember([1, 2], draft)
@@ -58,7 +58,7 @@ test('does not count what it was told', async () => {
   expect(memo.evaluations).toBe(0)
 })
 
-test('tells tokens apart that spell alike', async () => {
+test('distinguishes token lists with the same digits', async () => {
   const { memo, batches } = memoWith()
   await memo.evaluate([[1, 23]])
   await memo.evaluate([[12, 3]])

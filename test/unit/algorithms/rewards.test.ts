@@ -23,7 +23,13 @@ import {
 
 function answer(overrides: Partial<Answer> = {}): Answer {
   return {
-    ...{ tokens: [1, 2], text: 'ans 3', answer: '3', finish: 'eos', sequence: 1, tail: [], thought: null },
+    tokens: [1, 2],
+    text: 'ans 3',
+    answer: '3',
+    finish: 'eos',
+    sequence: 1,
+    tail: [],
+    thought: null,
     ...overrides,
   }
 }
@@ -54,7 +60,7 @@ describe('composition', () => {
     expect(judgement.terms).toEqual({ verifier, format })
   })
 
-  test('stays in [-1, 0] whatever rounding does', async () => {
+  test('stays in [-1, 0] in spite of rounding', async () => {
     for (const weights of [
       [0.1, 0.2, 0.7],
       [1 / 3, 1 / 7, 1e-9],
@@ -75,7 +81,7 @@ describe('composition', () => {
     }
   })
 
-  test('judges nothing without asking anyone', async () => {
+  test('scores no term for an empty list of answers', async () => {
     const asked: RewardTerm = { name: 't', weight: 1, score: () => Promise.reject(new Error('asked')) }
     expect(await createRewardJudge([asked]).judge([])).toEqual([])
   })
@@ -118,7 +124,10 @@ describe('verifier', () => {
     const calls: { rows: number; tokens: readonly number[] }[] = []
     let fed = 0
     const full = criteria.map((criterion, index) => ({
-      ...{ name: `c${index}`, weight: 1, trueTokens: [YES], falseTokens: [NO] },
+      name: `c${index}`,
+      weight: 1,
+      trueTokens: [YES],
+      falseTokens: [NO],
       rowFor: ({ sequence }: Answer) => ({
         sequence,
         suffix: Array.from({ length: index + 1 }, () => index),
@@ -214,7 +223,7 @@ describe('verifier', () => {
     expect(score!.correctness).toBeCloseTo(score!.value + 1, 12)
   })
 
-  test('judges all answers in one batch, and those with nothing to judge without the model', async () => {
+  test('judges all answers in one batch, and unjudgeable answers without the model', async () => {
     const { verifier, calls } = verifierWith(
       (_criterion, token, sequence) => (token === YES ? sequence : 0),
       [{ name: 'correctness' }, { name: 'clarity' }],
@@ -233,13 +242,13 @@ describe('verifier', () => {
     expect(scores[2]!.value).toBeCloseTo(1 / (1 + Math.exp(-2)) - 1, 6)
   })
 
-  test('does not call the model for a batch with nothing to judge', async () => {
+  test('does not call the model for a batch of unjudgeable answers', async () => {
     const { verifier, calls } = verifierWith(() => 0, [{}])
     await verifier.score([answer({ finish: 'length' })])
     expect(calls).toHaveLength(0)
   })
 
-  test('lets no NaN through', async () => {
+  test('rejects a NaN degree', async () => {
     const { verifier } = verifierWith(() => Number.NaN, [{}])
     await expect(createRewardJudge([verifier]).judge([answer()])).rejects.toMatchObject({ code: 'INTERNAL' })
   })
@@ -276,12 +285,12 @@ describe('a written verdict', () => {
     expect(readVerdictWord(text, MARKER, WORDS)).toBe(verdict)
   })
 
-  test('is the longest word that fits, on whichever side it is', () => {
+  test('is the longest word that matches, true or false', () => {
     expect(readVerdictWord('V: not correct', 'V:', { true: ['not'], false: ['not correct'] })).toBe(0)
     expect(readVerdictWord('V: not wrong', 'V:', { true: ['not wrong'], false: ['not'] })).toBe(1)
   })
 
-  test('is found behind markers that look like regular expressions', () => {
+  test('is found after markers that contain regular expression syntax', () => {
     expect(readVerdictWord('x [verdict]* (a|b)-/ true', '[verdict]* (a|b)-/', WORDS)).toBe(1)
     expect(readVerdictWord('verdict true', '[verdict]', WORDS)).toBe(0)
   })
@@ -331,8 +340,12 @@ describe('a written verdict', () => {
             const { text, finish = 'eos' } = says(row)
             const said = Array.from(text, (letter) => letter.charCodeAt(0))
             return {
-              ...{ sequence: 9, latents: { data: new Float32Array(), length: 0, width: 1 }, finish },
-              ...{ tokens: [...row.prefix, ...said], thought: null, generatedTokens: said.length },
+              sequence: 9,
+              latents: { data: new Float32Array(), length: 0, width: 1 },
+              finish,
+              tokens: [...row.prefix, ...said],
+              thought: null,
+              generatedTokens: said.length,
             }
           })
         },
@@ -340,14 +353,15 @@ describe('a written verdict', () => {
     })
     const codes = (text: string) => Array.from(text, (letter) => letter.charCodeAt(0))
     const criteria = ['correctness', 'clarity'].map((name, index) => ({
-      ...{ name, weight: 1 + index },
+      name,
+      weight: 1 + index,
       rowFor: ({ sequence }: Answer) => ({ sequence, suffix: codes(`${name}? Say V: true or V: false.`) }),
     }))
     const verifier = createVerifier({ weight: 1, criteria, ask, isJudgeable: () => true })
     return { verifier, batches, tokens: () => tokens }
   }
 
-  test('is asked for all criteria and answers in one batch, greedily, behind the answer', async () => {
+  test('is requested for all criteria and answers in one batch, greedily, after the answer', async () => {
     const { verifier, batches, tokens } = written(({ prefix, sequence }) => ({
       text: sequence === 1 && prefix[1] === 111 ? 'V: true' : 'V: false',
     }))
@@ -363,12 +377,12 @@ describe('a written verdict', () => {
     expect(tokens()).toBe(asked + 7 + 8 + 8 + 8)
   })
 
-  test('is not read from the prompt: a judge that says nothing has not approved', async () => {
+  test('is not read from the prompt: a judge that writes nothing does not approve', async () => {
     const { verifier } = written(() => ({ text: '' }))
     expect((await verifier.score([answer()]))[0]).toMatchObject({ value: -1, correctness: 0 })
   })
 
-  test('counts for nothing when the judge was cut short', async () => {
+  test('is 0 when the judge reached its token limit', async () => {
     const { verifier } = written(() => ({ text: 'V: true', finish: 'length' }))
     expect((await verifier.score([answer()]))[0]).toMatchObject({ value: -1, correctness: 0 })
   })
@@ -376,7 +390,8 @@ describe('a written verdict', () => {
   test('with the weights of LatentEvolve, Eq. 11, is (ans + comp + calc + 2 form + 2 clar) / 7', async () => {
     const q = [1, 0.5, 0.25, 0.75, 0]
     const criteria = [1, 1, 1, 2, 2].map((weight, index) => ({
-      ...{ name: ['correctness', 'comprehension', 'calculation', 'form', 'clarity'][index]!, weight },
+      name: ['correctness', 'comprehension', 'calculation', 'form', 'clarity'][index]!,
+      weight,
       rowFor: () => ({ sequence: 0, suffix: [index] }),
     }))
     const ask = async (questions: readonly { criterion: number }[]) =>
@@ -405,13 +420,13 @@ describe('format', () => {
     expect(score).toEqual({ value, parts })
   })
 
-  test('holds without rules', async () => {
+  test('is 0 without rules', async () => {
     expect(await createFormatTerm([], 2).score([answer()])).toEqual([{ value: 0, parts: {} }])
   })
 })
 
 describe('control rewards', () => {
-  test('perfect knows the answer', async () => {
+  test('perfect is 0 for the reference answer alone', async () => {
     const judgements = await createPerfectJudge('3').judge([
       answer(),
       answer({ answer: '4' }),

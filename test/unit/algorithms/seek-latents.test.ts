@@ -45,7 +45,7 @@ describe('argmax search', () => {
     ])
   })
 
-  test('crosses two margins on momentum; without it falls back on the first answer', async () => {
+  test('crosses two margins with momentum; without momentum returns to the first answer', async () => {
     const problem = { logits: [[3, 2, 1.4, FAR]], reward: byFirst([-0.9, -0.8, -0.05, -1]) }
     const path = async (beta1: number) => {
       const { task } = seekProblem(problem)
@@ -89,7 +89,7 @@ describe('argmax search', () => {
     expect(result.stopped).toBe('maxIterations')
   })
 
-  test('keeps a draft better than where it starts', async () => {
+  test('keeps a draft that is better than its starting point', async () => {
     const { task, start } = seekProblem({ logits: [[2, 1.5, FAR]], reward: byFirst([-0.9, -0.8, -1]) })
     const draft: SearchPoint = { ...start, prefix: [2], evaluation: task.start.evaluation }
     const better = { ...draft.evaluation, judgement: { reward: -0.4, terms: {}, correctness: 0.6 } }
@@ -104,7 +104,7 @@ describe('argmax search', () => {
     expect(result.rewardHistory[0]).toBe(-0.9)
   })
 
-  test('only ever pushes away: every advantage is a negative reward', async () => {
+  test('only pushes away: every advantage is a negative reward', async () => {
     const { task, ascents } = seekProblem({
       logits: [[2, 1.9, 1.8, 1.7]],
       reward: byFirst([-0.9, -0.5, -0.7, -0.6]),
@@ -118,7 +118,7 @@ describe('argmax search', () => {
   })
 })
 
-describe('where a search ends', () => {
+describe('the end of a search', () => {
   test('does nothing for a draft that passes', async () => {
     const { task, ascents } = seekProblem({ logits: [[2, 1, 0]], reward: () => -0.1 })
 
@@ -142,7 +142,7 @@ describe('where a search ends', () => {
     expect(ascents).toHaveLength(0)
   })
 
-  test('goes on past a high reward whose correctness is doubted', async () => {
+  test('continues past a high reward whose P(correct) is below .5', async () => {
     const { task } = seekProblem({
       logits: [[2, 1.9, FAR]],
       reward: byFirst([-1 / 6, -0.1, -1]),
@@ -155,7 +155,7 @@ describe('where a search ends', () => {
     expect(result.best.prefix).toEqual([1])
   })
 
-  test('stops after `maxIterations` updates, also when that is none', async () => {
+  test('stops after `maxIterations` updates, also when that is 0', async () => {
     const { task, ascents } = seekProblem({ logits: [[20, 1, 0]], reward: () => -1 })
 
     const some = await seekLatents(task, { ...SEEK_OPTIONS, maxIterations: 7 }, NEVER)
@@ -167,7 +167,7 @@ describe('where a search ends', () => {
     expect(none).toMatchObject({ stopped: 'maxIterations', iterations: 0 })
   })
 
-  test('gives up after `patience` evaluations without a rise; a rise starts the count anew', async () => {
+  test('stops after `patience` evaluations without a rise; a rise restarts the count', async () => {
     const rewards = [-0.9, -0.95, -0.5, -0.7, -0.7, -0.7]
     const { task, completed } = seekProblem({
       logits: [[2, 1.9, 1.8, 1.7, 1.6, 1.5]],
@@ -183,7 +183,7 @@ describe('where a search ends', () => {
     expect(sinceBest).toBe(2)
   })
 
-  test('has nowhere to push from a reward of 0', async () => {
+  test('stops at a reward of 0, which gives no gradient', async () => {
     const { task, ascents } = seekProblem({ logits: [[2, 1]], reward: () => 0 })
 
     const result = await seekLatents(task, { ...SEEK_OPTIONS, stopReward: 0 }, NEVER)
@@ -192,7 +192,7 @@ describe('where a search ends', () => {
     expect(ascents).toHaveLength(0)
   })
 
-  test('asks before every update whether a token is left', async () => {
+  test('checks the token budget before every update', async () => {
     const { task, completed } = seekProblem({
       logits: [[2, 1.9, 1.8, 1.7]],
       reward: byFirst([-0.9, -0.8, -0.8, -0.8]),
@@ -243,7 +243,7 @@ describe('where a search ends', () => {
     expect(ascents).toHaveLength(1)
   })
 
-  test('has ended well when the best answer passes as the signal fires', async () => {
+  test('stops with `reward` when the best answer passes as the signal fires', async () => {
     const controller = new AbortController()
     const { task } = seekProblem({
       logits: [[2, 1.9, FAR]],
@@ -254,7 +254,7 @@ describe('where a search ends', () => {
     expect((await seekLatents(task, SEEK_OPTIONS, controller.signal)).stopped).toBe('reward')
   })
 
-  test('lets every other error through', async () => {
+  test('rethrows every other error', async () => {
     const { task } = seekProblem({
       logits: [[2, 1]],
       reward: () => -1,
@@ -268,8 +268,8 @@ describe('where a search ends', () => {
 })
 
 describe('EOS in the prefix', () => {
-  test('ends the answer: what the latents behind it decode to makes no new one', async () => {
-    // Token 2 is EOS. Position 1 changes its mind on the way, which is nobody's answer.
+  test('ends the answer: a change of the tokens after it makes no new answer', async () => {
+    // Token 2 is EOS. The token at position 1 changes during the search, but is not part of the answer.
     const { task, completed } = seekProblem({
       logits: [
         [0.3, FAR, 0.25, FAR],
@@ -286,8 +286,8 @@ describe('EOS in the prefix', () => {
   })
 })
 
-describe('whatever the reward says', () => {
-  test('a search never ends below its draft, within its budgets (300 seeded cases)', async () => {
+describe('for random rewards', () => {
+  test('a search ends within its budgets and never below its draft (300 seeded cases)', async () => {
     for (let seed = 0; seed < 300; seed++) {
       const random = createRandom(seed)
       const pick = (n: number) => Math.floor(random.uniform() * n)
@@ -331,8 +331,8 @@ describe('whatever the reward says', () => {
   })
 })
 
-describe('an update that leads out of the numbers', () => {
-  test('ends the search with the best answer so far, and judges nothing of it', async () => {
+describe('an update that gives latents that are not finite', () => {
+  test('ends the search with the best answer so far, and is not judged', async () => {
     const { task, completed } = seekProblem({
       logits: [[2, 1.9, 1.5]],
       reward: byFirst([-0.9, -0.6, -0.1]),
@@ -383,7 +383,7 @@ describe('sampled rollouts', () => {
     return { result, evaluations: task.memo.evaluations }
   }
 
-  test('find an answer that few updates would reach, and the same one for the same seed', async () => {
+  test('find an answer that few updates would reach, and the same answer for the same seed', async () => {
     const first = await sampled(3)
     const again = await sampled(3)
 
@@ -394,8 +394,8 @@ describe('sampled rollouts', () => {
   })
 })
 
-describe('sampled rollouts, whatever the reward says', () => {
-  test('never end below the draft, within their budgets (200 seeded cases)', async () => {
+describe('sampled rollouts for random rewards', () => {
+  test('end within their budgets and never below the draft (200 seeded cases)', async () => {
     for (let seed = 0; seed < 200; seed++) {
       const random = createRandom(seed)
       const pick = (n: number) => Math.floor(random.uniform() * n)
@@ -468,7 +468,7 @@ describe('sampled rollouts, whatever the reward says', () => {
 })
 
 describe('advantages', () => {
-  test('of argmax tokens are the reward; one that is not negative is refused', () => {
+  test('of argmax tokens are the reward; a reward that is not negative is refused', () => {
     expect(argmaxAdvantage(-0.25)).toBe(-0.25)
     for (const reward of [0, 0.1, Number.NaN]) {
       expect(() => argmaxAdvantage(reward)).toThrow(expect.objectContaining({ code: 'INTERNAL' }))
@@ -486,13 +486,21 @@ describe('advantages', () => {
     expect(sampledAdvantages([-0.1, -0.1, -0.1])).toEqual([0, 0, 0])
   })
 
-  test('point the gradient the right way: a negative one makes its token less likely', () => {
+  test('have the right sign: a negative advantage makes its token less likely', () => {
     const arithmetic = linearHead(identity(3))
     const latents = { data: Float32Array.from([0.5, 0.4, 0.1]), length: 1, width: 3 }
     const zero = { m: new Float32Array(3), v: new Float32Array(3), step: 0 }
     const request = {
-      ...{ latents, adam: zero, actions: [[0]], lr: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-      ...{ temperature: 1, maxSteps: 1, untilChanged: false },
+      latents,
+      adam: zero,
+      actions: [[0]],
+      lr: 0.1,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      temperature: 1,
+      maxSteps: 1,
+      untilChanged: false,
     }
 
     const away = arithmetic.ascend({ ...request, advantages: [-1] }).latents.data

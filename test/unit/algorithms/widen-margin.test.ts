@@ -23,7 +23,7 @@ function recordingHead(matrix: readonly Float64Array[]) {
 
 const margin = ({ data }: Latents) => data[1]! - data[0]!
 
-test('puts the returned tokens clear of the margin with reward +1', async () => {
+test('widens the margin of the returned tokens with reward +1', async () => {
   const { head, ascents } = recordingHead(identity(3))
   const across = latentsFrom([[1, 1.01, -5]])
 
@@ -34,7 +34,7 @@ test('puts the returned tokens clear of the margin with reward +1', async () => 
   expect(ascents[0]).toMatchObject({ advantages: [1], actions: [[1]], maxSteps: 3, untilChanged: false })
 })
 
-test('gives latents that decode to the answer after half precision, and are already rounded to it', async () => {
+test('returns latents that decode to the answer and are already rounded to half precision', async () => {
   // 1 and 1 + 2^-13 are the same number in half precision: without margin the stored latents decode to token 0.
   const { head, decode } = recordingHead(identity(2))
   const across = latentsFrom([[1, 1 + 2 ** -13]])
@@ -47,7 +47,7 @@ test('gives latents that decode to the answer after half precision, and are alre
   expect(fromFloat16(toFloat16(kept!.data))).toEqual(kept!.data)
 })
 
-test('only looks when no steps are asked for and the latents are fine', async () => {
+test('does no update when `steps` is 0 and the latents decode to the answer', async () => {
   const { head, ascents } = recordingHead(identity(2))
   const kept = await widenMargin(head, latentsFrom([[0, 1]]), [1], { ...OPTIONS, steps: 0 }, NEVER)
 
@@ -55,14 +55,14 @@ test('only looks when no steps are asked for and the latents are fine', async ()
   expect(ascents).toHaveLength(0)
 })
 
-test('pulls towards sampled tokens that the latents do not decode to', async () => {
+test('updates towards sampled tokens that the latents do not decode to', async () => {
   const { head } = recordingHead(identity(2))
   const kept = await widenMargin(head, latentsFrom([[1, 0.4]]), [1], OPTIONS, NEVER)
 
   expect(margin(kept!)).toBeGreaterThan(0)
 })
 
-test('keeps no more positions than the answer has', async () => {
+test('returns as many positions as the answer has', async () => {
   const { head } = recordingHead(identity(2))
   const latents = latentsFrom([
     [0, 1],
@@ -72,7 +72,7 @@ test('keeps no more positions than the answer has', async () => {
   expect(await widenMargin(head, latents, [1], OPTIONS, NEVER)).toMatchObject({ length: 1, width: 2 })
 })
 
-test('gives up within its bound on tokens that no latents decode to', async () => {
+test('returns null within its bound for tokens that no latents decode to', async () => {
   // Two equal rows: the argmax is always the first of them.
   const { head, ascents } = recordingHead([Float64Array.of(1, 0), Float64Array.of(1, 0)])
 
@@ -80,12 +80,12 @@ test('gives up within its bound on tokens that no latents decode to', async () =
   expect(ascents).toHaveLength(5)
 })
 
-test('gives up on latents beyond half precision', async () => {
+test('returns null for latents beyond half precision', async () => {
   const { head } = recordingHead(identity(2))
   expect(await widenMargin(head, latentsFrom([[0, 70_000]]), [1], OPTIONS, NEVER)).toBeNull()
 })
 
-test('leaves its input as it was', async () => {
+test('does not modify its input', async () => {
   const { head } = recordingHead(identity(2))
   const latents = latentsFrom([[0, 1]])
   await widenMargin(head, latents, [1], OPTIONS, NEVER)
@@ -93,7 +93,7 @@ test('leaves its input as it was', async () => {
   expect(latents.data).toEqual(Float32Array.from([0, 1]))
 })
 
-test('looks first where it is told to: latents that decode to the answer stay as they are', async () => {
+test('checks first with `lookFirst`: latents that decode to the answer stay unchanged', async () => {
   const { head, ascents } = recordingHead(identity(2))
   const kept = await widenMargin(head, latentsFrom([[0, 1]]), [1], { ...OPTIONS, lookFirst: true }, NEVER)
 
@@ -101,7 +101,7 @@ test('looks first where it is told to: latents that decode to the answer stay as
   expect(ascents).toHaveLength(0)
 })
 
-test('pulls by whole margin steps when that first look fails, as it does for sampled tokens', async () => {
+test('does all margin steps when that first check fails, as for sampled tokens', async () => {
   const { head, ascents } = recordingHead(identity(2))
   const kept = await widenMargin(head, latentsFrom([[1, 0]]), [1], { ...OPTIONS, lookFirst: true }, NEVER)
 

@@ -37,7 +37,10 @@ describe('a weaver is promoted', () => {
   test('when more answers pass without a step and none is worse', () => {
     const active = searched()
     const verdict = gateWeaver({
-      ...{ candidate: changed(active, 0.5, wovenAway), active, guard: same(active), seed: 1 },
+      candidate: changed(active, 0.5, wovenAway),
+      active,
+      guard: same(active),
+      seed: 1,
     })
 
     expect(verdict.promoted).toBe(true)
@@ -75,7 +78,7 @@ describe('a weaver is promoted', () => {
     })
   })
 
-  test('by rewards where nobody knows what is right, and by the labels that there are', () => {
+  test('by rewards when there are no labels, and by labels when there are some', () => {
     const active = changed(searched(), 1, () => ({ correct: null }))
     const candidate = changed(active, 0.5, wovenAway)
     const verdict = gateWeaver({ candidate, active, guard: same(active), seed: 1 })
@@ -122,7 +125,7 @@ describe('a weaver is rejected', () => {
     })
   })
 
-  test('when on few questions it may have lost much', () => {
+  test('when few questions cannot exclude a large loss', () => {
     const few = searched(15).map((one) => ({ ...one, correct: true }))
     const candidate = changed(changed(few, 1, wovenAway), 0.1, () => ({ correct: false }))
     // Two of 15 is within noise: now and then neither is drawn.
@@ -134,7 +137,7 @@ describe('a weaver is rejected', () => {
     })
   })
 
-  test('when there is nothing to judge by', () => {
+  test('when there are no held-out questions', () => {
     expect(gateWeaver({ ...same([]), guard: same([]), seed: 1 })).toMatchObject({ promoted: false })
     expect(gateWeaver({ candidate: better, active, guard: same([]), seed: 1 })).toMatchObject({
       promoted: false,
@@ -146,13 +149,13 @@ describe('a weaver is rejected', () => {
   })
 })
 
-test('one question in a hundred, lost, is no loss beyond noise', () => {
+test('one lost question in a hundred is within noise', () => {
   const active = searched()
   const candidate = changed(changed(active, 0.5, wovenAway), 1 / N, ({ correct }) => ({ correct: !correct }))
   expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 }).promoted).toBe(true)
 })
 
-test('a difference that is sure and matters to nobody decides nothing', () => {
+test('a significant but negligible difference decides nothing', () => {
   const active = searched()
   const by = (change: number) => changed(active, 1, ({ reward }) => ({ reward: reward + change }))
 
@@ -173,13 +176,19 @@ test('a candidate no better than the active one is rarely promoted by chance', {
         const firstPass = random.uniform() < 0.8
         const iterations = firstPass ? 0 : 4
         return {
-          ...{ question: `${index}`, reward: -0.1 * random.uniform(), correct: random.uniform() < 0.95 },
-          ...{ firstPass, iterations, evaluations: 1, generatedTokens: 40 },
+          question: `${index}`,
+          reward: -0.1 * random.uniform(),
+          correct: random.uniform() < 0.95,
+          firstPass,
+          iterations,
+          evaluations: 1,
+          generatedTokens: 40,
         }
       })
     promoted += Number(
       gateWeaver({
-        ...{ candidate: draw(), active: draw() },
+        candidate: draw(),
+        active: draw(),
         guard: { candidate: draw(), active: draw() },
         seed: trial,
       }).promoted,
@@ -189,7 +198,7 @@ test('a candidate no better than the active one is rarely promoted by chance', {
   expect(promoted).toBeLessThanOrEqual(3)
 })
 
-test('refuses lists of other questions', () => {
+test('refuses lists of different questions', () => {
   const active = searched()
   for (const candidate of [active.slice(1), active.toReversed()]) {
     expect(() => gateWeaver({ candidate, active, guard: same(active), seed: 1 })).toThrow(

@@ -24,7 +24,7 @@ function row(seed: number, length: number): WeaverRow {
 }
 
 describe('an open weaver', () => {
-  test('weaves rows of any length, each as if it were alone', async () => {
+  test('weaves rows of any length, each independently of the others', async () => {
     const weaver = await openWeaver(graphRunner(), model, IDENTITY)
     const rows = [1, 2, 3, 5, 1].map((length, seed) => row(seed + 1, length))
 
@@ -41,7 +41,7 @@ describe('an open weaver', () => {
     }
   })
 
-  test('leaves positions beyond those it knows as they are, and they say nothing to it', async () => {
+  test('leaves later positions unchanged and ignores them', async () => {
     const weaver = await openWeaver(graphRunner(), model, IDENTITY)
     const long = row(1, LATENTS + 2)
     const known = { ...long.zBase, data: long.zBase.data.slice(0, LATENTS * WIDTH), length: LATENTS }
@@ -53,7 +53,7 @@ describe('an open weaver', () => {
     expect([...woven!.data.subarray(0, LATENTS * WIDTH)]).toEqual([...short!.data])
   })
 
-  test('weaves more rows than one run takes, and none', async () => {
+  test('weaves more rows than fit one run, and an empty list', async () => {
     const weaver = await openWeaver(graphRunner(), model, IDENTITY)
     const [first] = await weaver.apply([row(1, 2)])
 
@@ -71,7 +71,7 @@ describe('an open weaver', () => {
     ).toBe(0)
   })
 
-  test('changes nothing of what it is given', async () => {
+  test('does not modify its input', async () => {
     const weaver = await openWeaver(graphRunner(), model, IDENTITY)
     const one = row(1, 2)
     const before = [...one.zBase.data]
@@ -87,7 +87,7 @@ describe('an open weaver', () => {
     }
   })
 
-  test('says so when it answers with something that is no number', async () => {
+  test('throws ARTIFACT_INVALID for a result that is not finite', async () => {
     const weaver = await openWeaver(graphRunner(), model, IDENTITY)
     const { embedding, zBase } = row(1, 1)
     const broken = { embedding, zBase: { ...zBase, data: zBase.data.map(() => Number.NaN) } }
@@ -112,7 +112,7 @@ function impostor(op: string, output = 'z', dims: readonly number[] = [LATENTS, 
   return encodeModel(createModel(graph, { '': 20 }))
 }
 
-describe('is refused before anybody relies on it:', () => {
+describe('openWeaver refuses', () => {
   test.each([
     ['no bytes', () => new Uint8Array(), IDENTITY],
     ['half of its bytes', () => model.subarray(0, model.length / 2), IDENTITY],

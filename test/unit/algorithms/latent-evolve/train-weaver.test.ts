@@ -25,7 +25,7 @@ function shiftNorm({ zBase }: WeaverExample, z: { readonly data: Float32Array },
 
 describe('a weaver', () => {
   test(
-    'learns shifts by query, position and z_base, says so on questions it never saw, and serves what it measured',
+    'learns shifts by query, position and z_base; its figures are of held-out questions and of the served graph',
     PATIENT,
     async () => {
       const examples = syntheticEpisodes(200)
@@ -63,7 +63,7 @@ describe('a weaver', () => {
     },
   )
 
-  test('is the identity, to the bit, before it has learned anything', async () => {
+  test('is the identity, bit for bit, before training', async () => {
     const architecture = { latents: LATENTS, width: WIDTH, hidden: 16, blocks: 2 }
     const examples = syntheticEpisodes(12)
     const untrained = compileWeaver(
@@ -78,7 +78,7 @@ describe('a weaver', () => {
     expect(await weaver.apply(examples)).toEqual(examples.map(({ zBase }) => zBase))
   })
 
-  test('is the same bytes for the same examples and seed, others for another seed', async () => {
+  test('is the same bytes for the same examples and seed, different bytes for another seed', async () => {
     const examples = syntheticEpisodes(60)
     const bytes = async (seed: number) =>
       Buffer.from(trainedOf(await trainWeaver(graphRunner(), examples, run(seed), QUICK)).model)
@@ -88,7 +88,7 @@ describe('a weaver', () => {
     expect((await bytes(2)).equals(first)).toBe(false)
   })
 
-  test('never sees a held-out question in training', async () => {
+  test('never trains on a held-out question', async () => {
     const examples = syntheticEpisodes(60)
     const { heldOut, model } = trainedOf(await trainWeaver(graphRunner(), examples, run(), QUICK))
     const poisoned = examples.map((example, index) =>
@@ -104,7 +104,7 @@ describe('a weaver', () => {
   })
 
   test('counts episodes by weight', PATIENT, async () => {
-    // Every other episode says the opposite, and weighs next to nothing.
+    // Every other episode has the opposite shift and a weight near 0.
     const examples = syntheticEpisodes(200).map((example, index) => {
       if (index % 8 < 5) return example
       const { zBase, zStar } = example
@@ -129,7 +129,7 @@ describe('a weaver', () => {
 describe('guards against poisoned episodes', () => {
   const FAR = 1e4
 
-  test('no target, and nothing that is served, is further than maxShift from its z_base', async () => {
+  test('no target and no output of the served graph is further than maxShift from its z_base', async () => {
     const maxShift = 0.5
     const examples = syntheticEpisodes(80).map((example) => ({
       ...example,
@@ -154,7 +154,7 @@ describe('guards against poisoned episodes', () => {
     expect(clipped).toBeGreaterThan(0)
   })
 
-  test('episodes that are not whole are left out and counted', async () => {
+  test('unusable episodes are left out and counted', async () => {
     const whole = syntheticEpisodes(60)
     const [first] = whole
     const { zBase, zStar, embedding } = first!
@@ -181,7 +181,7 @@ describe('guards against poisoned episodes', () => {
 })
 
 describe('a warm start', () => {
-  test('goes on from the active weaver where that validates better than starting anew', PATIENT, async () => {
+  test('starts from the active weaver when that validates better than a cold start', PATIENT, async () => {
     const examples = syntheticEpisodes(200)
     const active = trainedOf(await trainWeaver(graphRunner(), examples, run(), SMALL))
     const short = { ...SMALL, epochs: 3, lr: 1e-3 }
@@ -195,7 +195,7 @@ describe('a warm start', () => {
     expect(warm.metrics.mse.value).toBeLessThan(0.5 * cold.metrics.mse.value)
   })
 
-  test('gives way to a cold one that validates better', PATIENT, async () => {
+  test('loses to a cold start that validates better', PATIENT, async () => {
     const wrong = syntheticEpisodes(200).map((example) => ({
       ...example,
       embedding: example.embedding.map((value) => -value),
@@ -203,7 +203,10 @@ describe('a warm start', () => {
     const misled = trainedOf(await trainWeaver(graphRunner(), wrong, run(), SMALL))
     const { options } = trainedOf(
       await trainWeaver(graphRunner(), syntheticEpisodes(200), run(), {
-        ...{ ...SMALL, epochs: 3, lr: 1e-4, warmStart: misled.model },
+        ...SMALL,
+        epochs: 3,
+        lr: 1e-4,
+        warmStart: misled.model,
       }),
     )
 
@@ -252,7 +255,7 @@ describe('is skipped, with the reason,', () => {
   })
 })
 
-test('a stop ends training at the next step and leaves nothing loaded', async () => {
+test('a stop signal ends training at the next step and leaves no graph loaded', async () => {
   const runner = graphRunner()
   const controller = new AbortController()
   const onProgress = () => controller.abort()

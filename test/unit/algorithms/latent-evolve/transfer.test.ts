@@ -51,7 +51,7 @@ describe('weights', () => {
     expect(second!.weight).toBeCloseTo(1 / (1 + Math.E ** 2), 12)
   })
 
-  test('leave out whoever is below the similarity floor', () => {
+  test('leave out neighbours below the similarity floor', () => {
     const mixed = [neighbour(0.5, [[0]], [[0]]), neighbour(0.49, [[0]], [[0]])]
 
     expect(weighNeighbours(mixed, { temperature: 1, minSimilarity: 0.5 })).toMatchObject([
@@ -115,7 +115,7 @@ describe('momentum transfer', () => {
     expect([...z0.data]).toEqual([1 + 2, 1 + 1, 1])
   })
 
-  test('cuts what a longer neighbour knows beyond this answer', async () => {
+  test('ignores positions of a longer neighbour beyond this answer', async () => {
     const longer = { weight: 1, neighbour: neighbour(0.9, [[0], [0]], [[1], [9]]) }
 
     const z0 = await transferMomentum(asked(latentsFrom([[1]])), [longer], UNBOUNDED)
@@ -132,7 +132,7 @@ describe('momentum transfer', () => {
     expect([...z0.data]).toEqual([3 + 1.5, 4 + 2])
   })
 
-  test('gives one neighbour far off no more than its weight', async () => {
+  test('limits a neighbour with a huge shift to its weight', async () => {
     const sound = neighbour(0.9, [[0, 0]], [[1, 0]])
     const poisoned = neighbour(0.9, [[0, 0]], [[0, -1e6]])
     const near = [sound, poisoned].map((each) => ({ weight: 0.5, neighbour: each }))
@@ -142,7 +142,7 @@ describe('momentum transfer', () => {
     expect([...z0.data]).toEqual([2 + 0.5, -0.5 * 2])
   })
 
-  test('takes shifts from where the active weaver starts, so what it has learned is not added twice', async () => {
+  test('measures shifts from the active weaver, so that learned shifts are not added twice', async () => {
     const own = { ...neighbour(0.9, [[1]], [[4]]), embedding: Float32Array.of(2) }
     const query = { embedding: Float32Array.of(2), zBase: latentsFrom([[1]]) }
     const momentum = async (mode: 'residual' | 'paper') => {

@@ -24,7 +24,7 @@ test.each([
   expect(Math.abs(fitted.bias - bias)).toBeLessThan(0.1)
 })
 
-test('is where the cross-entropy is least', () => {
+test('the fitted calibration minimises the cross-entropy', () => {
   const answers = drawn(600, 0.5, 0.3)
   const { scale, bias } = fitCalibration(answers)
   const least = meanCrossEntropy(answers, { scale, bias })
@@ -52,7 +52,7 @@ test('weights count as repetitions', () => {
   expect(a.bias).toBeCloseTo(b.bias, 6)
 })
 
-test('few answers of a class move the temperature alone', () => {
+test('with few answers of a class only the temperature is fitted', () => {
   const { logits, weights } = drawn(200, 1, 0)
   const rare = { logits, weights, labels: logits.map((logit) => Number(logit > 5)) }
   expect(rare.labels.filter((label) => label === 1).length).toBeLessThan(50)
@@ -60,14 +60,14 @@ test('few answers of a class move the temperature alone', () => {
   expect(fitCalibration(drawn(400, 1, 1)).bias).not.toBe(0)
 })
 
-test('answers against the ranking flatten it and never turn it round', () => {
+test('answers that contradict the ranking flatten it and never reverse it', () => {
   const { logits, labels, weights } = drawn(500, 2, 0)
   const { scale } = fitCalibration({ logits, weights, labels: labels.map((label) => 1 - label) })
   expect(scale).toBeGreaterThan(0)
   expect(scale).toBeLessThan(0.05)
 })
 
-test('separable answers and huge logits give finite constants', () => {
+test('separable answers and large logits give finite constants', () => {
   const logits = Array.from({ length: 200 }, (_, i) => (i < 100 ? -1 : 1) * (i + 1) * 50)
   const labels = logits.map((logit) => Number(logit > 0))
   const { scale, bias } = fitCalibration({ logits, labels, weights: logits.map(() => 1) })

@@ -24,7 +24,7 @@ test('worked by hand: steps of different angle', () => {
   expect(coeComplex(path)).toBeCloseTo(Math.hypot(first + second * Math.cos(1), second * Math.sin(1)) / 2, 6)
 })
 
-test('neither knows the scale of the states', () => {
+test('both scores are independent of the scale of the states', () => {
   const states = [
     [1, 2, -1],
     [0.5, -1, 3],
@@ -36,7 +36,7 @@ test('neither knows the scale of the states', () => {
   expect(coeComplex(thought(...larger))).toBeCloseTo(coeComplex(thought(...states)), 6)
 })
 
-test('a path without length, a zero state and parallel states give numbers', () => {
+test('a path of length 0, a zero state and parallel states give finite scores', () => {
   for (const path of [
     thought([1, 1], [1, 1]),
     thought([0, 0], [1, 2]),

@@ -47,7 +47,7 @@ test.each([
   }
 })
 
-test('another order of the candidates changes no candidate’s chance', () => {
+test('the order of the candidates does not change their probabilities', () => {
   const permutation = [3, 0, 4, 2, 1]
   const permuted = permutation.map((index) => SCORES[index]!)
   const random = createRandom(7)
@@ -60,13 +60,13 @@ test('another order of the candidates changes no candidate’s chance', () => {
   })
 })
 
-test('a small beta takes the best, a large one anybody, and neither overflows', () => {
+test('a small beta takes the best, a large one any candidate, and neither overflows', () => {
   expect(ltoDistribution([-1, 0, -0.5], 1e-6)).toEqual([0, 1, 0])
   expect(ltoDistribution([1000, -1000], 1e9)[0]).toBeCloseTo(0.5, 5)
   expect(ltoDistribution([5e8, 5e8], 1e-3)).toEqual([0.5, 0.5])
 })
 
-test('the same generator state chooses the same candidate, and rounding never chooses nobody', () => {
+test('the same generator state chooses the same candidate, and rounding never leaves none chosen', () => {
   const choices = (seed: number) => {
     const random = createRandom(seed)
     return Array.from({ length: 50 }, () => chooseByReward(SCORES, 0.5, random))

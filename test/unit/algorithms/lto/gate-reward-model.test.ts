@@ -14,7 +14,7 @@ function answers(questions: number, noise: number, seed: number): ScoredAnswer[]
 }
 const scores = (given: readonly ScoredAnswer[]) => given.map(({ score }) => score)
 
-test('the first one is promoted when its AUC is surely above chance', () => {
+test('a first model is promoted when its AUC interval is above chance', () => {
   const verdict = gateRewardModel({ answers: answers(100, 1, 1), active: null, seed: 1 })
   expect(verdict.promoted).toBe(true)
   expect(Object.keys(verdict.metrics)).toEqual(['auc', 'f1', 'accuracy', 'ece'])
@@ -22,14 +22,14 @@ test('the first one is promoted when its AUC is surely above chance', () => {
   expect(verdict.baseline).toEqual({})
 })
 
-test('the first one is rejected when it may be chance, or too few answers tell', () => {
+test('a first model is rejected when its AUC may be chance, or answers are too few', () => {
   const blind = gateRewardModel({ answers: answers(100, 100, 1), active: null, seed: 1 })
   expect(blind).toMatchObject({ promoted: false, reason: expect.stringContaining('not surely above .5') })
   const oneQuestion = answers(1, 0.1, 1).map((answer, index) => ({ ...answer, correct: index < 2 }))
   expect(gateRewardModel({ answers: oneQuestion, active: null, seed: 1 }).promoted).toBe(false)
 })
 
-test('a later one is promoted when it is better, or as good', () => {
+test('a later model is promoted when it is better or as good', () => {
   const active = scores(answers(200, 1.5, 1))
   const better = gateRewardModel({ answers: answers(200, 1, 2), active, seed: 1 })
   expect(better.promoted).toBe(true)
@@ -39,7 +39,7 @@ test('a later one is promoted when it is better, or as good', () => {
   expect(gateRewardModel({ answers: answers(200, 1.5, 1), active: nudged, seed: 1 }).promoted).toBe(true)
 })
 
-test('a later one is rejected when it measurably loses, however well it does alone', () => {
+test('a later model is rejected when it is measurably worse, even with a high AUC', () => {
   const verdict = gateRewardModel({
     answers: answers(400, 1.2, 1),
     active: scores(answers(400, 1, 2)),
@@ -50,7 +50,7 @@ test('a later one is rejected when it measurably loses, however well it does alo
   expect(verdict).toMatchObject({ promoted: false, reason: expect.stringContaining('is a loss') })
 })
 
-test('a loss that few answers cannot tell from none is let through only while it is small', () => {
+test('a loss that few answers cannot distinguish from none is accepted only while it is small', () => {
   const few = answers(12, 1.2, 4)
   const rival = answers(12, 0.9, 1)
   const verdict = gateRewardModel({ answers: few, active: scores(rival), seed: 1 })
@@ -60,7 +60,7 @@ test('a loss that few answers cannot tell from none is let through only while it
   expect(verdict).toMatchObject({ promoted: false, reason: expect.stringContaining('may lose') })
 })
 
-test('the same scores are no reason to change', () => {
+test('a candidate with the same scores is rejected', () => {
   const given = answers(50, 1, 1)
   expect(gateRewardModel({ answers: given, active: scores(given), seed: 1 })).toMatchObject({
     promoted: false,
@@ -68,7 +68,7 @@ test('the same scores are no reason to change', () => {
   })
 })
 
-test('scores that are no numbers, or too few of them, are refused', () => {
+test('scores that are not numbers, and too few scores, are refused', () => {
   const given = answers(20, 1, 1)
   for (const active of [scores(given).slice(1), scores(given).fill(Number.NaN)]) {
     expect(() => gateRewardModel({ answers: given, active, seed: 1 })).toThrow(

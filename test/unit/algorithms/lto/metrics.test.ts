@@ -64,7 +64,7 @@ test('ECE is the gap in each of 15 bins, weighted', () => {
   expect(ece(calibrated, { resamples: 10 }).value).toBeLessThan(0.02)
 })
 
-test('the interval covers the truth about as often as it says, though answers of a question hang together', () => {
+test('the interval covers the truth at about its nominal rate, although answers to a question are dependent', () => {
   const truth = auc(simulate(999, 30_000, 1), { resamples: 1 }).value
   const rounds = 150
   let covered = 0
@@ -77,7 +77,7 @@ test('the interval covers the truth about as often as it says, though answers of
   expect(covered / rounds).toBeLessThan(1)
 })
 
-test('resampling questions is wider than resampling answers where it must be', () => {
+test('resampling questions gives wider intervals than resampling answers for dependent answers', () => {
   const dependent = Array.from({ length: 40 }, (_, q) =>
     Array.from({ length: 8 }, () => ({ question: `q${q}`, score: 1, correct: q % 3 === 0 })),
   ).flat()
@@ -95,7 +95,7 @@ test('the same seed gives the same interval', () => {
   expect(auc(given).n).toBe(160)
 })
 
-test('a statistic that is mostly undefined, or few questions, have a value and no interval', () => {
+test('a mostly undefined statistic and few questions give a value without an interval', () => {
   const questions = Array.from({ length: 10 }, (_, index) => `q${index}`)
   const everybody = (weights: Float64Array) => (weights.every((weight) => weight === 1) ? 3 : Number.NaN)
   expect(bootstrapByQuestion(questions, everybody)).toEqual({ value: 3, n: 10 })
@@ -104,7 +104,7 @@ test('a statistic that is mostly undefined, or few questions, have a value and n
   expect(bootstrapByQuestion(questions.slice(1), mass)).toEqual({ value: 1, n: 9 })
 })
 
-test('the paired difference is far surer than the two intervals', () => {
+test('the paired difference has a much narrower interval than the two AUCs', () => {
   const active = simulate(8, 200, 1)
   const random = createRandom(80)
   const same = active.map(({ score }) => score + 0.01 * random.gaussian())

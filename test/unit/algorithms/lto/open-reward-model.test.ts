@@ -77,7 +77,7 @@ test.each([
   expect(runner.open()).toBe(0)
 })
 
-test('refuses thoughts that are no numbers or of another shape, and goes on', async () => {
+test('refuses thoughts that are not finite or of another shape, and scores the next ones', async () => {
   const opened = await openRewardModel(graphRunner(), model, IDENTITY)
   for (const poison of [Number.NaN, Number.POSITIVE_INFINITY]) {
     const data = THOUGHTS[0]!.data.slice()

@@ -79,7 +79,7 @@ function expectClose(actual: readonly number[], expected: readonly number[]) {
   })
 }
 
-test('states that are missing change nothing: the same as a network of that many layers', async () => {
+test('padding states change nothing: a network of fewer layers gives the same logits', async () => {
   const standard = standardisation(THOUGHTS, 4, WIDTH)
   const short = [1, 2, 3].map((seed) => thought(seed, 2))
   const padded = await run(architecture(), standard, stackThoughts([...short, ...THOUGHTS], 4, WIDTH))
@@ -93,7 +93,7 @@ test('states that are missing change nothing: the same as a network of that many
   expect(Math.abs(padded.logits[0]! - padded.logits[3]!)).toBeGreaterThan(1e-3)
 })
 
-test('a thought scores the same whatever is scored with it, and the order of its layers matters', async () => {
+test('a thought scores the same in any batch, and the order of its layers matters', async () => {
   const standard = standardisation(THOUGHTS, 4, WIDTH)
   const together = await run(architecture(), standard, stackThoughts(THOUGHTS, 4, WIDTH))
   const alone = await run(architecture(), standard, stackThoughts([THOUGHTS[2]!], 4, WIDTH))
@@ -141,7 +141,7 @@ test('calibration is part of the graph', async () => {
   )
 })
 
-test('standardised training thoughts have mean 0 and deviation 1; a feature that never moves stays small', () => {
+test('standardised training thoughts have mean 0 and deviation 1; a constant feature stays small', () => {
   const thoughts = Array.from({ length: 400 }, (_, seed) => {
     const { data, ...shape } = thought(seed, 2)
     return { ...shape, data: data.map((value, i) => (i % WIDTH === 4 ? 3 : 1e3 + 20 * value)) }
@@ -175,7 +175,7 @@ test('members are averaged by logit', async () => {
   )
 })
 
-test('the loss that is trained is the weighted cross-entropy of the served logits, on the rows fed', async () => {
+test('the training loss is the weighted cross-entropy of the served logits, on the rows fed', async () => {
   const of = architecture()
   const standard = standardisation(THOUGHTS, 4, WIDTH)
   const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
@@ -196,7 +196,7 @@ test('the loss that is trained is the weighted cross-entropy of the served logit
   await graph.close()
 })
 
-test('dropout drops what its masks say', async () => {
+test('dropout drops the units that its masks exclude', async () => {
   const of = architecture()
   const standard = standardisation(THOUGHTS, 4, WIDTH)
   const initial = createParameters(of, 3) // all biases 0

@@ -18,7 +18,7 @@ function trainedOf(training: Training<TrainedRewardModel>): TrainedRewardModel {
   return training.trained
 }
 
-test('learns what no linear probe can, says so on questions it never saw, and serves what it measured', async () => {
+test('learns what no linear probe can; its figures are of held-out questions and of the served graph', async () => {
   const examples = syntheticThoughts(120, 6)
   const runner = graphRunner()
   const shares: number[] = []
@@ -50,7 +50,7 @@ test('learns what no linear probe can, says so on questions it never saw, and se
   expect(runner.open()).toBe(0)
 })
 
-test('the same examples and seed give the same bytes, another seed others', async () => {
+test('the same examples and seed give the same bytes, another seed different ones', async () => {
   const examples = syntheticThoughts(60, 4)
   const bytes = async (seed: number) =>
     Buffer.from(trainedOf(await trainRewardModel(graphRunner(), examples, run(seed), QUICK)).model)
@@ -59,8 +59,8 @@ test('the same examples and seed give the same bytes, another seed others', asyn
   expect((await bytes(2)).equals(first)).toBe(false)
 })
 
-test('labels of little trust hardly count, and figures are of trusted ones', async () => {
-  // Of every question two labels in three are wrong and weigh little.
+test('labels of low weight hardly count, and figures are measured on trusted labels', async () => {
+  // Two labels in three of every question are wrong and have a low weight.
   const examples = syntheticThoughts(120, 9).map((example, index) =>
     Math.floor(index / 120) % 3 === 0
       ? example
@@ -75,14 +75,14 @@ test('labels of little trust hardly count, and figures are of trusted ones', asy
   expect(metrics['auc']!.value).toBeGreaterThan(0.75)
 })
 
-test('without trusted labels of both classes all are measured on, and it says so', async () => {
+test('without trusted labels of both classes all labels are measured on, and `heldOutLabels` is `all`', async () => {
   const examples = syntheticThoughts(60, 4).map((example) => ({ ...example, trusted: example.correct }))
   const { heldOut, options } = trainedOf(await trainRewardModel(graphRunner(), examples, run(), QUICK))
   expect(options).toMatchObject({ heldOutLabels: 'all' })
   expect(heldOut.some((index) => !examples[index]!.trusted)).toBe(true)
 })
 
-test('trusted labels of too few questions for an interval do not decide alone', async () => {
+test('trusted labels of too few questions for an interval are not used alone', async () => {
   const all = syntheticThoughts(60, 4)
   const { heldOut } = trainedOf(await trainRewardModel(graphRunner(), all, run(), QUICK))
   const spokenFor = new Set([...new Set(heldOut.map((index) => all[index]!.question))].slice(0, 9))
@@ -92,7 +92,7 @@ test('trusted labels of too few questions for an interval do not decide alone', 
   expect(metrics['auc']).toMatchObject({ n: heldOut.length, low: expect.any(Number) })
 })
 
-test('thoughts that are no numbers are left out and counted; shorter ones are welcome', async () => {
+test('thoughts that are not finite are left out and counted; shorter thoughts are used', async () => {
   const examples = syntheticThoughts(60, 5).map((example, index) => {
     const { data, ...shape } = example.thought
     if (index % 25 === 0) return { ...example, thought: { ...shape, data: data.map(() => Number.NaN) } }
@@ -145,7 +145,7 @@ test.each([
   expect(runner.open()).toBe(0)
 })
 
-test('a stop ends training at the next step and leaves nothing loaded', async () => {
+test('a stop signal ends training at the next step and leaves no graph loaded', async () => {
   const runner = graphRunner()
   const stop = new AbortController()
   const training = trainRewardModel(

@@ -10,7 +10,7 @@ const sets = (questions: readonly string[]) => {
   return { train: of(split.train), calibration: of(split.calibration), heldOut: of(split.heldOut), split }
 }
 
-test.each([40, 60, 1000])('of %d questions none is on two sides and no answer is lost', (count) => {
+test.each([40, 60, 1000])('of %d questions none is in two parts and no answer is lost', (count) => {
   const questions = asked(count)
   const { train, calibration, heldOut, split } = sets(questions)
   expect(train.size + calibration.size + heldOut.size).toBe(count)
@@ -29,7 +29,7 @@ test('shares are 70, 10 and 20 per cent of many questions', () => {
   expect(Math.abs(heldOut.size / 3000 - 0.2)).toBeLessThan(0.03)
 })
 
-test('a question held out from a large night was never trained or calibrated on in a smaller one', () => {
+test('a question held out from a large set is never trained or calibrated on in a smaller one', () => {
   const later = sets(asked(1000)).heldOut
   for (const count of [40, 100, 500]) {
     const { train, calibration } = sets(asked(count))
@@ -37,14 +37,14 @@ test('a question held out from a large night was never trained or calibrated on 
   }
 })
 
-test('the same question in other spacing is on the same side', () => {
+test('the same question with other white space is in the same part', () => {
   const questions = asked(200, 1).flatMap((question) => [question, ` ${question.replace(' ', '\n  ')} `])
   const sides = Object.values(splitQuestions(questions)!)
   expect(sides.flat().length).toBe(400)
   for (const side of sides) expect(side.every((index: number) => side.includes(index ^ 1))).toBe(true)
 })
 
-test('fewer than 40 questions are too few', () => {
+test('fewer than 40 questions give null', () => {
   expect(splitQuestions(asked(39, 100))).toBeNull()
   expect(splitQuestions([])).toBeNull()
 })
