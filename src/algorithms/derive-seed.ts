@@ -4,7 +4,7 @@ import { createRandom } from '#tensor'
 
 /**
  * Seed of row (or step) `index`. It depends on `(seed, index)` alone, so a row samples the same tokens
- * whatever its batch.
+ * in any batch.
  *
  * @returns an integer in [0, 2^48 - 1].
  */

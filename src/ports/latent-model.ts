@@ -43,7 +43,7 @@ export interface GenerationRow {
   readonly prefix: readonly number[]
   /** 0 takes the most likely token; above 0 samples by inverse CDF from `seed`. */
   readonly temperature: number
-  /** Seed of this row's uniforms; the same seed gives the same tokens whatever else is in the batch. */
+  /** Seed of this row's uniforms; the same seed gives the same tokens in any batch. */
   readonly seed: number
   /** Upper bound on the number of decoded tokens; the prefix is not counted. */
   readonly maxNewTokens: number

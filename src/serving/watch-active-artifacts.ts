@@ -34,8 +34,8 @@ export interface LearnedStatus {
 
 export interface ArtifactWatcher {
   /**
-   * Models in use now. A request reads them once at its start; they stay usable to its end, whatever is
-   * swapped meanwhile.
+   * Models in use now. A request reads them once at its start; they stay usable to its end, also when
+   * versions are swapped meanwhile.
    */
   current(): ActiveModels
   status(): readonly LearnedStatus[]

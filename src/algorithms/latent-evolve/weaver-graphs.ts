@@ -59,7 +59,7 @@ export function compileWeaverTraining(
 /**
  * Compiles the graph for serving. Inputs, float32: `embedding` [N, D], `z_base` [N, S, D] and `mask` [N, S].
  * Output: `z` [N, S, D], z'_base, zero where masked. No position is moved further than `maxShift` times the
- * norm of its z_base, whatever the parameters are.
+ * norm of its z_base for any parameters.
  */
 export function compileWeaver(
   architecture: WeaverArchitecture,

@@ -5,14 +5,18 @@ const votes = (...pairs: readonly (readonly [string | null, number])[]) =>
   pairs.map(([answer, reward]) => ({ answer, reward }))
 
 test.each([
-  ['most votes win, whatever their rewards', votes(['1', -0.1], ['2', -0.9], ['2', -0.8]), 2],
+  ['the answer with most votes wins, at any rewards', votes(['1', -0.1], ['2', -0.9], ['2', -0.8]), 2],
   ['a tie goes to the higher total reward', votes(['1', -0.5], ['2', -0.4], ['2', -0.3], ['1', -0.5]), 2],
-  ['a tie of rewards too goes to the one seen earliest', votes(['2', -0.5], ['1', -0.5]), 0],
-  ['within the winner the best reward is returned', votes(['1', -0.9], ['1', -0.2], ['2', 0]), 1],
-  ['among equals there the earliest', votes(['2', 0], ['1', -0.2], ['1', -0.2]), 1],
-  ['no answer is no vote', votes([null, -0.1], [null, -0.1], ['7', -0.9]), 2],
+  ['a tie of votes and rewards goes to the answer seen earliest', votes(['2', -0.5], ['1', -0.5]), 0],
+  [
+    'the best reward among the votes for the winner is returned',
+    votes(['1', -0.9], ['1', -0.2], ['2', 0]),
+    1,
+  ],
+  ['the earliest of equal votes for the winner is returned', votes(['2', 0], ['1', -0.2], ['1', -0.2]), 1],
+  ['votes without an answer are not counted', votes([null, -0.1], [null, -0.1], ['7', -0.9]), 2],
   ['without any answer the best reward is returned', votes([null, -0.9], [null, -0.4]), 1],
-  ['no votes, no winner', votes(), -1],
+  ['no votes give -1', votes(), -1],
 ])('%s', (_name, given, expected) => {
   expect(majorityVote(given)).toBe(expected)
 })
@@ -26,11 +30,15 @@ test.each([
     weighted(['1', 0.9, 0], ['2', 0.3, 0], ['2', 0.3, 0]),
     0,
   ],
-  ['many doubtful votes outweigh a sure one', weighted(['1', 0.9, 0], ['2', 0.5, -0.5], ['2', 0.5, -0.4]), 2],
-  ['a vote without an answer weighs nothing', weighted([null, 1, 0], ['3', 0.1, -1]), 1],
+  [
+    'many votes of low weight outweigh one of high weight',
+    weighted(['1', 0.9, 0], ['2', 0.5, -0.5], ['2', 0.5, -0.4]),
+    2,
+  ],
+  ['the weight of a vote without an answer is not counted', weighted([null, 1, 0], ['3', 0.1, -1]), 1],
   ['equal sums go to the higher total reward', weighted(['1', 0.5, -0.6], ['2', 0.5, -0.5]), 1],
   ['weights of 0 still vote', weighted(['1', 0, -0.5], ['2', 0, -0.4]), 1],
-  ['no votes, no winner', weighted(), -1],
+  ['no votes give -1', weighted(), -1],
 ])('weighted: %s', (_name, given, expected) => {
   expect(weightedMajority(given)).toBe(expected)
 })

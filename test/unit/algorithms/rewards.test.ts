@@ -264,7 +264,7 @@ describe('a written verdict', () => {
     [`${MARKER}\n\n\\boxed{True}`, 1],
     ['final verification answer: correct', 1],
     [`It does not add up. ${MARKER} False`, 0],
-    // The published parser looks for "true" anywhere behind the marker.
+    // The published parser looks for "true" anywhere after the marker.
     [`${MARKER} False, this is not true`, 0],
     [`${MARKER} not correct`, 0],
     [`${MARKER} untrue`, 0],
@@ -279,9 +279,9 @@ describe('a written verdict', () => {
     [`I must end in "${MARKER} True" or "${MARKER} False". ${MARKER} False`, 0],
     [`If it were wrong I would say ${MARKER} False. ${MARKER} True`, 1],
     [`${MARKER} True ... but wait. ${MARKER}`, 0],
-    // Lower case may be longer than what it is made from.
+    // Lower-casing can make the text longer.
     [`İİİİ ${MARKER} True`, 1],
-  ])('%j says %d', (text, verdict) => {
+  ])('%j gives %d', (text, verdict) => {
     expect(readVerdictWord(text, MARKER, WORDS)).toBe(verdict)
   })
 
@@ -323,13 +323,13 @@ describe('a written verdict', () => {
     expect(readScore(text, 'Score')).toBe(score)
   })
 
-  /** A judge over letters: token 65 is "A". */
-  function written(says: (row: GenerationRow) => { text: string; finish?: 'eos' | 'length' }) {
+  /** Judge whose tokens are character codes: token 65 is "A". */
+  function written(answerOf: (row: GenerationRow) => { text: string; finish?: 'eos' | 'length' }) {
     const batches: (readonly GenerationRow[])[] = []
     let tokens = 0
     const ask = createWrittenVerdicts({
       maxNewTokens: 40,
-      read: (_, said) => readVerdictWord(String.fromCharCode(...said), 'V:', WORDS),
+      read: (_, letters) => readVerdictWord(String.fromCharCode(...letters), 'V:', WORDS),
       onTokens: (count) => {
         tokens += count
       },
@@ -337,15 +337,15 @@ describe('a written verdict', () => {
         async generate(rows) {
           batches.push(rows)
           return rows.map((row) => {
-            const { text, finish = 'eos' } = says(row)
-            const said = Array.from(text, (letter) => letter.charCodeAt(0))
+            const { text, finish = 'eos' } = answerOf(row)
+            const letters = Array.from(text, (letter) => letter.charCodeAt(0))
             return {
               sequence: 9,
               latents: { data: new Float32Array(), length: 0, width: 1 },
               finish,
-              tokens: [...row.prefix, ...said],
+              tokens: [...row.prefix, ...letters],
               thought: null,
-              generatedTokens: said.length,
+              generatedTokens: letters.length,
             }
           })
         },

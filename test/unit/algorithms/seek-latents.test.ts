@@ -65,7 +65,7 @@ describe('argmax search', () => {
       reward: byFirst([-0.9, -0.8, -1, -1]),
     })
 
-    // Seeing an answer again is no evaluation: it does not use up the patience either.
+    // A known answer is not an evaluation, so it does not count towards `patience`.
     const options = { ...SEEK_OPTIONS, beta1: 0, maxIterations: 20, patience: 2 }
     const result = await seekLatents(task, options, NEVER)
 
@@ -482,7 +482,7 @@ describe('advantages', () => {
     expect(advantages[1]).toBeCloseTo(-0.4 + 0.55, 12)
     expect(advantages[2]).toBeCloseTo(-0.1 + 0.7, 12)
     expect(sampledAdvantages([-0.5, -0.5])).toEqual([0, 0])
-    // Three times -0.1, added up and divided, is not -0.1.
+    // The mean of three times -0.1 is not exactly -0.1 in floating point.
     expect(sampledAdvantages([-0.1, -0.1, -0.1])).toEqual([0, 0, 0])
   })
 
@@ -515,7 +515,7 @@ function route(p: number) {
   return { rest: 'ans 1', verdicts: { check: p } }
 }
 
-/** Samples from latents that are their own logits. */
+/** Samples tokens with the latents as logits. */
 function sampleOf(vocabulary: number): LatentHead['sample'] {
   return createLinearModel({ routes: {}, firstLogits: {}, head: identity(vocabulary) }).head.sample
 }

@@ -4,7 +4,7 @@ import { createRandom } from '#tensor'
 
 const N = 120
 
-/** What plain search makes of `N` questions: two in five pass at once, the others take steps; a few are wrong. */
+/** Results of plain search for `N` questions: two in five pass at once, the others take steps; a few are wrong. */
 function searched(count = N): TrialQuestion[] {
   const random = createRandom(3)
   return Array.from({ length: count }, (_, index) => {
@@ -21,7 +21,7 @@ function searched(count = N): TrialQuestion[] {
   })
 }
 
-/** The first `share` of the questions are answered otherwise. */
+/** Changes the results of the first `share` of the questions. */
 function changed(
   trial: readonly TrialQuestion[],
   share: number,
@@ -107,8 +107,8 @@ describe('a weaver is rejected', () => {
     ['accuracy', { correct: false }],
     ['reward', { reward: -0.9 }],
     ['firstPass', { firstPass: false, iterations: 5 }],
-  ] as const)('when it measurably loses %s, whatever it gains', (name, worse) => {
-    // The others gain.
+  ] as const)('when it measurably loses %s, even if it gains elsewhere', (name, worse) => {
+    // The other questions improve.
     const now = name === 'firstPass' ? changed(active, 1, wovenAway) : active
     const candidate = changed(name === 'firstPass' ? now : better, 0.2, () => worse)
     expect(gateWeaver({ candidate, active: now, guard: same(active), seed: 1 })).toMatchObject({
@@ -128,7 +128,7 @@ describe('a weaver is rejected', () => {
   test('when few questions cannot exclude a large loss', () => {
     const few = searched(15).map((one) => ({ ...one, correct: true }))
     const candidate = changed(changed(few, 1, wovenAway), 0.1, () => ({ correct: false }))
-    // Two of 15 is within noise: now and then neither is drawn.
+    // Two of 15 is within noise: some resamples contain neither.
     const verdict = gateWeaver({ candidate, active: few, guard: same(few), seed: 1 })
     expect(verdict.metrics['accuracy.difference']!.high).toBe(0)
     expect(verdict).toMatchObject({
@@ -194,7 +194,7 @@ test('a candidate no better than the active one is rarely promoted by chance', {
       }).promoted,
     )
   }
-  // Three gains of 2.5 % each, less what the guards stop.
+  // Three measures with a chance of 2.5 % each, less those that the guards reject.
   expect(promoted).toBeLessThanOrEqual(3)
 })
 

@@ -95,7 +95,7 @@ describe('an open weaver', () => {
   })
 })
 
-/** A graph of the right inputs that answers `op` of z_base under a name. */
+/** Graph with the inputs of a weaver that returns `op` of z_base under a given name. */
 function impostor(op: string, output = 'z', dims: readonly number[] = [LATENTS, WIDTH]): Uint8Array {
   const tape = createTape(['embedding', 'z_base', 'mask'])
   const inputs = op === 'Div' ? ['z_base', tape.constant(float32(0))] : ['z_base']
@@ -119,8 +119,8 @@ describe('openWeaver refuses', () => {
     ['another file', () => new TextEncoder().encode('{"not": "onnx"}'), IDENTITY],
     ['a graph of other outputs', () => impostor('Identity', 'y'), IDENTITY],
     ['a graph of other inputs', () => impostor('Identity', 'z', [1, 1]), IDENTITY],
-    ['an answer of another shape', () => impostor('Flatten'), IDENTITY],
-    ['an answer that is no number', () => impostor('Div'), IDENTITY],
+    ['a result of another shape', () => impostor('Flatten'), IDENTITY],
+    ['a result that is not finite', () => impostor('Div'), IDENTITY],
     ['a weaver of another width', () => model, { ...IDENTITY, width: 4 }],
     ['a weaver of other positions', () => model, { ...IDENTITY, latents: 2 }],
   ] as const)('%s', async (_what, bytes, identity) => {

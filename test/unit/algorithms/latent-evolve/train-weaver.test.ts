@@ -9,7 +9,7 @@ import { graphRunner } from '../../../support/graph-runner.ts'
 import { LATENTS, SMALL, syntheticEpisodes, WIDTH } from '../../../support/synthetic-episodes.ts'
 
 const run = (seed = 1) => ({ seed, signal: new AbortController().signal })
-/** Training on a machine that has other things to do. */
+/** Timeout for training on a busy machine. */
 const PATIENT = { timeout: 30_000 }
 const QUICK = { ...SMALL, epochs: 2 }
 
@@ -216,7 +216,7 @@ describe('a warm start', () => {
 
   test.each([
     [
-      'of another width inside',
+      'of another hidden width',
       async () =>
         trainedOf(await trainWeaver(graphRunner(), syntheticEpisodes(60), run(), { ...QUICK, hidden: 16 }))
           .model,

@@ -17,12 +17,12 @@ const UNBOUNDED = {
   maxShift: Number.POSITIVE_INFINITY,
 } as const
 
-/** The identity weaver looks at no embedding. */
+/** The identity weaver does not read the embedding. */
 function asked(zBase: Latents) {
   return { embedding: new Float32Array(), zBase }
 }
 
-/** Adds the first coordinate of the embedding everywhere, and counts its runs. */
+/** Weaver that adds the first coordinate of the embedding everywhere, and counts its calls. */
 function shiftingWeaver(): Weaver & { readonly runs: number } {
   let runs = 0
   return {

@@ -53,7 +53,7 @@ test('the order of the candidates does not change their probabilities', () => {
   const random = createRandom(7)
   const counts = frequencies(() => permutation[chooseByReward(permuted, 0.3, random)]!, SCORES.length)
   expect(chiSquare(counts, theorem1(SCORES, 0.3))).toBeLessThan(CHI_SQUARE_4)
-  // Even the exact distribution, to rounding.
+  // The exact distribution too, up to rounding.
   const straight = ltoDistribution(SCORES, 0.3)
   ltoDistribution(permuted, 0.3).forEach((probability, place) => {
     expect(probability).toBeCloseTo(straight[permutation[place]!]!, 14)

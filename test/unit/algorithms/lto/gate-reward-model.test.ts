@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { gateRewardModel, type ScoredAnswer } from '#algorithms'
 import { createRandom } from '#tensor'
 
-/** `questions` of 4 answers; scores are the truth blurred by `noise`. */
+/** 4 answers to each of `questions`; the scores are the labels with `noise` added to their logits. */
 function answers(questions: number, noise: number, seed: number): ScoredAnswer[] {
   const truth = createRandom(1)
   const blur = createRandom(2, seed)

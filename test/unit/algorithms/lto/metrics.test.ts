@@ -26,7 +26,7 @@ function simulate(seed: number, questions: number, noise: number): ScoredAnswer[
   }).flat()
 }
 
-/** By the definition, pair by pair. */
+/** AUC by its definition, pair by pair. */
 function aucByPairs(given: readonly ScoredAnswer[]): number {
   const right = given.filter(({ correct }) => correct)
   const wrong = given.filter(({ correct }) => !correct)
@@ -97,8 +97,9 @@ test('the same seed gives the same interval', () => {
 
 test('a mostly undefined statistic and few questions give a value without an interval', () => {
   const questions = Array.from({ length: 10 }, (_, index) => `q${index}`)
-  const everybody = (weights: Float64Array) => (weights.every((weight) => weight === 1) ? 3 : Number.NaN)
-  expect(bootstrapByQuestion(questions, everybody)).toEqual({ value: 3, n: 10 })
+  const mostlyUndefined = (weights: Float64Array) =>
+    weights.every((weight) => weight === 1) ? 3 : Number.NaN
+  expect(bootstrapByQuestion(questions, mostlyUndefined)).toEqual({ value: 3, n: 10 })
   const mass = (weights: Float64Array) => weights[0]!
   expect(bootstrapByQuestion(questions, mass)).toMatchObject({ low: 0, high: 3 })
   expect(bootstrapByQuestion(questions.slice(1), mass)).toEqual({ value: 1, n: 9 })

@@ -20,7 +20,7 @@ beforeAll(async () => {
   ;({ model } = training.trained)
 })
 
-/** A graph of the right borders that says `op` of the first feature. */
+/** Graph with the inputs of a reward model that returns `op` of the first feature. */
 function impostor(op: string, output = 'probability'): Uint8Array {
   const tape = createTape(['thoughts'])
   tape.outputs([output], op, ['thoughts'])
@@ -57,7 +57,7 @@ test.each([
   ['half of its bytes', () => model.subarray(0, model.length / 2)],
   ['another file', () => new TextEncoder().encode('{"not": "onnx"}')],
   ['a graph of other outputs', () => impostor('Sigmoid', 'z')],
-  ['scores that are no probabilities', () => impostor('Exp')],
+  ['scores outside [0, 1]', () => impostor('Exp')],
   ['a score for every feature', () => impostor('Sigmoid')],
 ])('refuses %s', async (_name, bytes) => {
   const runner = graphRunner()

@@ -27,7 +27,7 @@ const architecture = (changes: Partial<RewardArchitecture> = {}): RewardArchitec
   ...changes,
 })
 
-/** A thought of `layers` states; the same states for the same seed, however many. */
+/** Thought of `layers` states; the first states of a seed are the same for every number of layers. */
 function thought(seed: number, layers: number) {
   const random = createRandom(seed)
   return {
@@ -39,7 +39,7 @@ function thought(seed: number, layers: number) {
 
 const THOUGHTS = [1, 2, 3, 4, 5, 6].map((seed) => thought(seed, 4))
 
-/** Parameters away from their start, where biases are 0 and norms the identity. */
+/** Initial parameters plus noise, since initial biases are 0 and initial norms are the identity. */
 function parameters(of: RewardArchitecture) {
   const random = createRandom(77)
   return new Map(
@@ -89,7 +89,7 @@ test('padding states change nothing: a network of fewer layers gives the same lo
     stackThoughts(short, 2, WIDTH),
   )
   expectClose(padded.logits.slice(0, 3), exact.logits)
-  // The network does read them where they are: a longer thought of the same beginning scores otherwise.
+  // States are read when present: a longer thought with the same beginning scores differently.
   expect(Math.abs(padded.logits[0]! - padded.logits[3]!)).toBeGreaterThan(1e-3)
 })
 
@@ -219,7 +219,7 @@ test('dropout drops the units that its masks exclude', async () => {
   const all = await lossOf(() => 1)
   const each = await Promise.all(masks.map((_, dropped) => lossOf((place) => (place === dropped ? 0 : 1))))
   for (const loss of each) expect(Math.abs(loss - all)).toBeGreaterThan(1e-5)
-  // Nothing of the head goes on: the logit is its bias, and a fair coin's cross-entropy is ln 2.
+  // The head's output is dropped: the logit is the bias 0, and the cross-entropy at p = .5 is ln 2.
   expect(each.at(-1)).toBeCloseTo(Math.LN2, 6)
   await graph.close()
 })

@@ -71,7 +71,7 @@ test('labels of low weight hardly count, and figures are measured on trusted lab
   )
   expect(heldOut.every((index) => examples[index]!.trusted)).toBe(true)
   expect(options).toMatchObject({ heldOutLabels: 'trusted' })
-  // Believed as much as the others they would turn the ranking round.
+  // With the same weight as the others they would reverse the ranking.
   expect(metrics['auc']!.value).toBeGreaterThan(0.75)
 })
 
