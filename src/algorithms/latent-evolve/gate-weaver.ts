@@ -61,11 +61,11 @@ const MAX_LOSS = 0.05
 /**
  * Decides on a candidate. It is promoted when
  * - without memory it shows no loss: for accuracy (where labels are known), reward and first-pass share, the
- *   95 % interval of the paired difference to the active weaver reaches above -.005, and the difference itself
- *   is above -.05, so that a series of consolidations on few questions cannot lose much quality within the
- *   noise;
- * - without memory it shows a gain: one of these rises measurably (its interval lies above .005), or the work
- *   falls by as much;
+ *   95 % interval of the paired difference to the active weaver reaches above -.005, and the difference
+ *   itself is above -.05, so that a series of consolidations on few questions cannot lose much quality
+ *   within the noise;
+ * - without memory it shows a gain: one of these rises measurably (its interval lies above .005), or the
+ *   work falls by as much;
  * - as a guard, with memory on it shows no loss either.
  *
  * Differences are taken per question, and intervals come from resampled questions (paired bootstrap). A

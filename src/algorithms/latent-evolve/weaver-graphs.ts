@@ -15,8 +15,8 @@ const MIN_SHIFT_LENGTH = 1e-12
  * stays with it.
  *
  * Inputs: `embedding` [N, D], `z_base` and `z_star` [N, S, D], `mask` [N, S] and `weights` [N], float32 (the
- * data set); `rows` int64 [B], fed for every step. Output: `loss` float32 [], the masked mean of (W(e_c,
- * z_base) - z*)^2 by weight, divided by `unit` squared.
+ * data set); `rows` int64 [B], fed for every step. Output: `loss` float32 [], the masked mean of
+ * (W(e_c, z_base) - z*)^2 by weight, divided by `unit` squared.
  */
 export function compileWeaverTraining(
   architecture: WeaverArchitecture,

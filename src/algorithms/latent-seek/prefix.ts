@@ -1,7 +1,4 @@
-/**
- * @file The prefix of an answer: the first tokens, which the optimised latents decode to, and their number
- * S.
- */
+/** @file The prefix of an answer: its first S tokens, which the optimised latents decode to. */
 
 /** Upper bound on S, as in LatentSeek's published code. */
 export const MAX_UPDATE_LENGTH = 300

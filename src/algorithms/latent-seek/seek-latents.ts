@@ -1,9 +1,9 @@
 /**
  * @file LatentSeek: test-time policy gradient on the first latents of an answer.
  *
- * Paper: arXiv 2505.13308, Eq. 3-7: maximise E[R] over z under pi(x|z) = prod_{t<=S} head(x_t|z_t)
- * prod_{t>S} model(x_t|x_<t); positions are independent given the tokens, so only the LM head is
- * differentiated.
+ * Paper: arXiv 2505.13308, Eq. 3-7: maximise E[R] over z under
+ * pi(x|z) = prod_{t<=S} head(x_t|z_t) prod_{t>S} model(x_t|x_<t);
+ * positions are independent given the tokens, so only the LM head is differentiated.
  * Deviates: returns the answer of highest reward, never one below the draft (the published code returns the
  * last); reuses the answer and reward of any prefix seen in this request; stops after `patience` evaluations
  * without a rise. With one rollout the actions are the argmax tokens, as in the published code, although the
@@ -27,12 +27,12 @@ export interface SeekOptions {
   readonly temperature: number
   /** K: upper bound on the number of Adam updates. */
   readonly maxIterations: number
-  /** Reward above which the best answer ends the search, if its P(correct) is at least .5. */
+  /** Reward above which the best answer ends the search, unless its P(correct) is estimated below .5. */
   readonly stopReward: number
   /**
    * Number of evaluations per rollout, without a rise of the best reward, after which the search stops:
-   * `patience` times `rollouts` new answers. Otherwise one step of M rollouts could exhaust it before the
-   * first update.
+   * `patience` times `rollouts` new answers. Without that factor one step of M rollouts could use up the
+   * patience of an argmax search before its first update.
    */
   readonly patience: number
   /** M, the number of rollouts. With 1 the actions are the argmax tokens; with more they are sampled. */

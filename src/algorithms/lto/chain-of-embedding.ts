@@ -2,9 +2,9 @@
  * @file Chain-of-Embedding: scores that need no labels, computed from the path of the hidden states through
  * the layers (Wang et al., arXiv 2410.13640, section 4; normalised as in their released `score.py`).
  *
- * For adjacent states h_l, h_{l+1}: M_l = |h_{l+1} - h_l| / |h_L - h_0| and A_l = angle(h_l, h_{l+1}) /
- * angle(h_0, h_L). Higher is better. The scores are neither probabilities nor bounded: they rank candidates
- * of one question.
+ * For adjacent states h_l, h_{l+1}:
+ * M_l = |h_{l+1} - h_l| / |h_L - h_0| and A_l = angle(h_l, h_{l+1}) / angle(h_0, h_L).
+ * Higher is better. The scores are neither probabilities nor bounded: they rank candidates of one question.
  */
 
 import type { LatentThought } from '#ports'

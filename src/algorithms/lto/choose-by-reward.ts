@@ -4,8 +4,9 @@ import { ServiceError } from '#errors'
 import { type Random, softmax } from '#tensor'
 
 /**
- * Returns the KL-regularised optimum over candidates drawn from the reference model: p_i = exp(r_i / beta) /
- * sum_j exp(r_j / beta) (Theorem 1). beta -> 0 gives best-of-N, beta -> infinity the reference model.
+ * Returns the KL-regularised optimum over candidates drawn from the reference model (Theorem 1):
+ * p_i = exp(r_i / beta) / sum_j exp(r_j / beta). beta -> 0 gives best-of-N, beta -> infinity the reference
+ * model.
  *
  * @param scores rewards r_i, one per candidate; their order has no meaning.
  * @throws ServiceError INTERNAL for no scores, a score that is not finite, or beta <= 0.

@@ -86,8 +86,8 @@ export function emitLogits(
     tape.constant(sinusoids(layers, hidden)),
   ])
   // [N, 1, 1, T]: 0 for a state to attend to, -1e9 for padding.
-  const attention = tape.op('Where', [isState, zero, tape.constant(float32(-1e9))])
-  const bias = reshape(tape, attention, [-1, 1, 1, layers])
+  const attentionMask = tape.op('Where', [isState, zero, tape.constant(float32(-1e9))])
+  const bias = reshape(tape, attentionMask, [-1, 1, 1, layers])
   for (let block = 0; block < architecture.blocks; block++) {
     states = emitBlock(tape, states, `${scope}blocks.${block}`, architecture, bias, dropout)
   }

@@ -1,9 +1,9 @@
 /**
  * @file The `format` term: rules that are checked without the model.
  *
- * One rule compares the restated problem with the original, because optimisation can drift to another
- * problem that the judge accepts: in the experiments before this project, 84 of 88 passed-but-wrong answers
- * at a high learning rate had an altered restatement.
+ * One rule of the callers compares the restated problem with the original, because optimisation can drift to
+ * another problem that the judge accepts: in the experiments before this project, 84 of 88 passed-but-wrong
+ * answers at a high learning rate had an altered restatement.
  */
 
 import type { Answer } from './judgement.ts'

@@ -64,8 +64,8 @@ export function hasPassed(judgement: Judgement, stopReward: number): boolean {
 }
 
 /**
- * Returns true when the episode may be retrieved and trained on: reward >= `admitReward` and P(correct) >=
- * .5.
+ * Returns true when the episode may be retrieved and trained on: reward >= `admitReward`, and
+ * P(correct) >= .5.
  *
  * Deviates: the floor is ours, and an answer without an estimate of P(correct) is not admitted: format alone
  * is no evidence.

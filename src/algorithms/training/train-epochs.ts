@@ -47,8 +47,8 @@ export interface TrainedEpoch<Judged> {
 
 const CLIP_NORM = 1
 const WARM_UP_SHARE = 0.05
-/** Random stream that orders examples, outside the streams that draw initial parameters. */
-const SHUFFLE_STREAM = 2 ** 31
+/** Random stream of the steps (order of examples, dropout), outside those that draw initial parameters. */
+const STEP_STREAM = 2 ** 31
 
 /**
  * Trains until the epochs are over or the validation loss has not fallen for `patience` of them, and returns
@@ -79,7 +79,7 @@ export async function trainEpochs<Judged extends { readonly loss: number }>(
   })
   const graph = await runner.load(step.bytes, { state: { ...step.state, ...data }, carry: step.carry })
   try {
-    const random = createRandom(run.seed, SHUFFLE_STREAM)
+    const random = createRandom(run.seed, STEP_STREAM)
     let best: Omit<TrainedEpoch<Judged>, 'epochs'> | null = null
     let epoch = 0
     while (epoch < options.epochs && !(best && epoch - best.bestEpoch >= options.patience)) {

@@ -35,7 +35,7 @@ test('widens the margin of the returned tokens with reward +1', async () => {
 })
 
 test('returns latents that decode to the answer and are already rounded to half precision', async () => {
-  // 1 and 1 + 2^-13 are the same number in half precision: without margin the stored latents decode to token 0.
+  // 1 and 1 + 2^-13 are equal in half precision: without a margin the stored latents decode to token 0.
   const { head, decode } = recordingHead(identity(2))
   const across = latentsFrom([[1, 1 + 2 ** -13]])
   expect(decode(across)).toEqual([1])

@@ -218,7 +218,7 @@ suite('watchActiveArtifacts', () => {
     await vi.waitFor(async () => expect(await serving()).toEqual(['lrm-1', 0.5]), { timeout: 5_000 })
   })
 
-  test('models read at the start of a request stay usable to its end, however many swaps come in between', async () => {
+  test('models read at the start of a request stay usable after any number of swaps', async () => {
     const { refresh, current } = watch()
     activate(version(1), scoring(0.25))
     await refresh()

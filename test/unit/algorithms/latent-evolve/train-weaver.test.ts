@@ -25,7 +25,7 @@ function shiftNorm({ zBase }: WeaverExample, z: { readonly data: Float32Array },
 
 describe('a weaver', () => {
   test(
-    'learns shifts by query, position and z_base; its figures are of held-out questions and of the served graph',
+    'learns shifts by query, position and z_base; its figures match the served graph on held-out questions',
     PATIENT,
     async () => {
       const examples = syntheticEpisodes(200)

@@ -64,7 +64,7 @@ test('ECE is the gap in each of 15 bins, weighted', () => {
   expect(ece(calibrated, { resamples: 10 }).value).toBeLessThan(0.02)
 })
 
-test('the interval covers the truth at about its nominal rate, although answers to a question are dependent', () => {
+test('the interval covers the truth at about its nominal rate for dependent answers', () => {
   const truth = auc(simulate(999, 30_000, 1), { resamples: 1 }).value
   const rounds = 150
   let covered = 0
