@@ -4,7 +4,7 @@ import { createRandom } from '#tensor'
 
 const N = 120
 
-/** Results of plain search for `N` questions: two in five pass at once, others take steps; a few are wrong. */
+/** Plain search results for `N` questions: two in five pass at once, others need steps; a few are wrong. */
 function searched(count = N): TrialQuestion[] {
   const random = createRandom(3)
   return Array.from({ length: count }, (_, index) => {

@@ -18,7 +18,7 @@ function trainedOf(training: Training<TrainedRewardModel>): TrainedRewardModel {
   return training.trained
 }
 
-test('learns what no linear probe can; its figures match the served graph on held-out questions', async () => {
+test('learns what no linear probe can; its figures match the served graph', async () => {
   const examples = syntheticThoughts(120, 6)
   const runner = graphRunner()
   const shares: number[] = []
@@ -75,7 +75,7 @@ test('labels of low weight hardly count, and figures are measured on trusted lab
   expect(metrics['auc']!.value).toBeGreaterThan(0.75)
 })
 
-test('without trusted labels of both classes figures use all labels, and `heldOutLabels` is `all`', async () => {
+test('without trusted labels of both classes figures use all; `heldOutLabels` is `all`', async () => {
   const examples = syntheticThoughts(60, 4).map((example) => ({ ...example, trusted: example.correct }))
   const { heldOut, options } = trainedOf(await trainRewardModel(graphRunner(), examples, run(), QUICK))
   expect(options).toMatchObject({ heldOutLabels: 'all' })
