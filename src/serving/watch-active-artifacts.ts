@@ -21,7 +21,7 @@ export interface WatchOptions {
 }
 
 /** Versions of one artifact kind in this process. */
-export interface LearnedStatus {
+export interface ActiveVersionStatus {
   readonly kind: Artifact['kind']
   /** Version in use; null: none, so the stand-in is used. */
   readonly serving: string | null
@@ -38,7 +38,7 @@ export interface ArtifactWatcher {
    * versions are swapped meanwhile.
    */
   current(): ActiveModels
-  status(): readonly LearnedStatus[]
+  status(): readonly ActiveVersionStatus[]
   /** Polls now. Never rejects: when the store or a version cannot be read, the models in use stay. */
   refresh(): Promise<void>
   /** Stops polling and closes the loaded models. Idempotent. */
@@ -151,7 +151,7 @@ export function watchActiveArtifacts({
 function statusOf(
   kind: Artifact['kind'],
   { loaded, refused }: Pick<TrackedVersion<unknown>, 'loaded' | 'refused'>,
-): LearnedStatus {
+): ActiveVersionStatus {
   return { kind, serving: loaded()?.artifact.version ?? null, refused: refused()?.version ?? null }
 }
 

@@ -3,7 +3,7 @@
  * misread.
  */
 
-import type { LearnedStatus } from '#serving'
+import type { ActiveVersionStatus } from '#serving'
 
 export interface Family {
   readonly type: string
@@ -112,5 +112,5 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
 
 /** Status of a watcher before the first consolidation. */
 export const noTrainedModels = {
-  status: (): LearnedStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
+  status: (): ActiveVersionStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
 }
