@@ -94,6 +94,10 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
     'Time spent in runs of the head graphs: updates of latents, verdict logits.',
     ({ totals }) => totals.headMs / 1000,
   )
+  registerHistograms(registry, engine)
+}
+
+function registerHistograms(registry: Registry, engine: Pick<Engine, 'status'>): void {
   registerReported(registry, {
     name: 'circadian:batch_rows',
     help: 'Rows per run of the generation graph.',

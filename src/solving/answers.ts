@@ -3,16 +3,19 @@
  * forget one of these: `begin` and `finish` (the draft), `complete` (prefixes from latents), `sample`.
  */
 
-import { type Answer, deriveSeed, type Evaluation, type Judge } from '#algorithms'
+import { type Answer, deriveSeed, type Evaluation, type Judge, type Judgement } from '#algorithms'
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
-import { type JudgedCandidate, type SolveState, UNJUDGED } from './context.ts'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import type { Settings } from './settings.ts'
+import type { JudgedCandidate, SolveState } from './solve-state.ts'
+
+/** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
+const UNJUDGED: Judgement = { reward: -1, terms: {}, correctness: null }
 
 /** Tokens that an answer begins with, as decoded from latents. */
 type Prefix = readonly number[]

@@ -7,7 +7,7 @@ import { hasCode, ServiceError } from '#errors'
 import type { LatentSession } from '#ports'
 import type { ActiveModels } from '#serving'
 import { createAnswers } from './answers.ts'
-import type { Outcome, SolveContext, SolverLogger, SolveState, StrategyFunction } from './context.ts'
+import type { Outcome, SolveContext, StrategyFunction } from './context.ts'
 import type { SolveEvent, SolveRequest } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import { buildJudge, type JudgeParts } from './judging/build-judge.ts'
@@ -16,6 +16,7 @@ import { openMemory } from './memory/memory.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
 import type { Settings } from './settings.ts'
+import type { SolverLogger, SolveState } from './solve-state.ts'
 
 /** The parts that all requests of a solver share. */
 export interface SolverParts {

@@ -1,35 +1,13 @@
 /** @file What a strategy is given, and what it returns. */
 
-import type { Evaluation, Judgement } from '#algorithms'
-import type { CandidateKind, LatentPair } from '#episodes'
+import type { Evaluation } from '#algorithms'
+import type { LatentPair } from '#episodes'
 import type { LatentHead, Latents } from '#ports'
 import type { Answers } from './answers.ts'
-import type { Degraded, Solution, SolveEvent, Stopped } from './contract.ts'
+import type { SolveEvent, Stopped } from './contract.ts'
 import type { Memory } from './memory/memory.ts'
-import type { Meter } from './meter.ts'
 import type { Settings } from './settings.ts'
-
-/** The part of a pino logger that solving uses. */
-export interface SolverLogger {
-  warn(details: object, message: string): void
-}
-
-export interface JudgedCandidate {
-  readonly kind: CandidateKind
-  readonly evaluation: Evaluation
-}
-
-/** What one attempt accumulates, whether it ends with an answer or not. */
-export interface SolveState {
-  /** Tokens and milliseconds spent so far. */
-  readonly meter: Meter
-  /** Every judged answer, in order. */
-  readonly candidates: JudgedCandidate[]
-  /** Parts that failed and that the request went on without. */
-  readonly degraded: Set<Degraded>
-  /** The neighbours that memory returned. */
-  retrieved: Solution['retrieved']
-}
+import type { SolveState } from './solve-state.ts'
 
 export interface SolveContext {
   readonly settings: Settings
@@ -71,6 +49,3 @@ export interface Outcome {
 
 /** Turns a question into an answer. @throws ServiceError ABORTED when `context.signal` fires before there is one. */
 export type StrategyFunction = (context: SolveContext) => Promise<Outcome>
-
-/** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
-export const UNJUDGED: Judgement = { reward: -1, terms: {}, correctness: null }

@@ -3,8 +3,8 @@
 import type { Answer } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
 import type { LatentRewardModel } from '#ports'
-import type { SolverLogger } from '../context.ts'
 import type { Degraded } from '../contract.ts'
+import type { SolverLogger } from '../solve-state.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 
 export interface Confidences {

@@ -6,8 +6,9 @@ import type { EpisodeStore, NewEpisode } from '#episodes'
 import { coerceError } from '#errors'
 import type { LatentThought } from '#ports'
 import type { Attempt } from '../attempt.ts'
-import type { JudgedCandidate, Outcome, SolverLogger } from '../context.ts'
+import type { Outcome } from '../context.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
+import type { JudgedCandidate, SolverLogger } from '../solve-state.ts'
 
 export interface RememberDeps {
   readonly engine: Engine

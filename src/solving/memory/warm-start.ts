@@ -11,11 +11,13 @@ import {
   untilEos,
   type WeighedNeighbour,
 } from '#algorithms'
+import type { Engine } from '#engine'
 import { coerceError, hasCode } from '#errors'
-import type { Latents, WeaverRow } from '#ports'
+import type { Latents, Weaver, WeaverRow } from '#ports'
 import type { Answers } from '../answers.ts'
+import type { Settings } from '../settings.ts'
+import type { SolverLogger, SolveState } from '../solve-state.ts'
 import { unlessAborted } from '../unless-aborted.ts'
-import type { MemoryDeps } from './memory.ts'
 
 /** Each result is computed once, when it is first asked for; null when nothing moves the start, or the time is up. */
 export interface WarmStart {
@@ -26,6 +28,15 @@ export interface WarmStart {
    * token is left to decode.
    */
   point(): Promise<SearchPoint | null>
+}
+
+export interface WarmStartDeps {
+  readonly engine: Pick<Engine, 'head' | 'eosTokenIds'>
+  readonly weaver: Weaver
+  readonly settings: Pick<Settings, 'transfer'>
+  readonly signal: AbortSignal
+  readonly logger: SolverLogger
+  readonly state: SolveState
 }
 
 export interface WarmStartOptions {
@@ -42,7 +53,7 @@ interface Start {
 }
 
 export function createWarmStart(
-  deps: MemoryDeps,
+  deps: WarmStartDeps,
   embedding: Float32Array | null,
   { zBase, neighbours, memo, answers }: WarmStartOptions,
 ): WarmStart {
@@ -85,7 +96,7 @@ export function createWarmStart(
 
 /** Momentum transfer goes on without a weaver that fails; without weaver and neighbours, z_base stays where it is. */
 async function movedLatents(
-  { weaver, settings, state, logger }: MemoryDeps,
+  { weaver, settings, state, logger }: WarmStartDeps,
   row: WeaverRow,
   neighbours: readonly WeighedNeighbour[],
 ): Promise<Latents> {
