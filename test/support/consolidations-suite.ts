@@ -78,7 +78,10 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       return (await consolidations.request(wish)).id
     }
 
-    async function night(force = false, over: Partial<ConsolidationDeps> = {}): Promise<Consolidation> {
+    async function runConsolidation(
+      force = false,
+      over: Partial<ConsolidationDeps> = {},
+    ): Promise<Consolidation> {
       const id = await request(force)
       await consolidate(parts(over), id, never)
       return consolidations.get(id)
@@ -104,7 +107,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     it('trains on what is labelled, and what it made serves', async () => {
       const ids = await remember({ questions: 60 })
-      const done = await night()
+      const done = await runConsolidation()
       expect(done).toMatchObject({
         ...{ status: 'promoted', step: 'report', progress: 1, episodes: 60, attempts: 1, error: null },
         artifacts: [
@@ -149,9 +152,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     it('judges the next version against the one that serves, on the same questions', async () => {
       await remember({ questions: 60 })
-      await night()
+      await runConsolidation()
       await remember({ questions: 30 })
-      const [made] = (await night()).artifacts
+      const [made] = (await runConsolidation()).artifacts
       expect(made).toMatchObject({ version: 'lrm-2' })
       expect(made?.metrics).toHaveProperty(['auc.difference'])
       expect(made?.baseline['auc']).toMatchObject({ n: made?.metrics['auc']?.n })
@@ -160,7 +163,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     it('does nothing again for one that has ended', async () => {
       await remember({ questions: 60 })
-      const done = await night()
+      const done = await runConsolidation()
       await consolidate(parts(), done.id, never)
       expect(await consolidations.get(done.id)).toEqual({ ...done, attempts: expect.any(Number) })
       expect(await made(done.id)).toHaveLength(1)
@@ -177,7 +180,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         '%s',
         async (_name, day, reason) => {
           if (day !== null) await remember(day)
-          const done = await night(true)
+          const done = await runConsolidation(true)
           expect(done).toMatchObject({
             ...{ status: 'rejected', progress: 1, error: null },
             artifacts: [{ kind: 'lrm', version: null, status: 'skipped', metrics: {}, baseline: {} }],
@@ -191,26 +194,26 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
       it('few new episodes, unless it is forced', async () => {
         await remember({ questions: 60 })
-        await night()
+        await runConsolidation()
         trainers.started = 0
         await remember({ questions: 19 })
-        const [skipped] = (await night()).artifacts
+        const [skipped] = (await runConsolidation()).artifacts
         expect(skipped).toMatchObject({
           status: 'skipped',
           reason: 'few new episodes: expected 20 to learn from since lrm-1, got 19',
         })
         expect(trainers.started).toBe(0)
-        expect((await night(true)).artifacts[0]).toMatchObject({ version: 'lrm-2' })
+        expect((await runConsolidation(true)).artifacts[0]).toMatchObject({ version: 'lrm-2' })
         // What was rejected or skipped has been looked at, too.
-        expect((await night()).artifacts[0]?.reason).toMatch(/since lrm-2, got 0/)
+        expect((await runConsolidation()).artifacts[0]?.reason).toMatch(/since lrm-2, got 0/)
         await remember({ questions: 20 })
-        expect((await night()).artifacts[0]).toMatchObject({ version: 'lrm-3' })
+        expect((await runConsolidation()).artifacts[0]).toMatchObject({ version: 'lrm-3' })
       })
     })
 
     it('trains again without what was deleted, however few episodes are new', async () => {
       const [deleted] = await remember({ questions: 60 })
-      await night()
+      await runConsolidation()
       const due = (trigger: 'schedule' | 'episodes') =>
         requestDueConsolidations(parts(), { trigger, fewest: 1 })
       expect(await due('schedule')).toEqual([])
@@ -218,7 +221,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect((await artifacts.active(MODEL)).lrm).toMatchObject({ version: 'lrm-1', stale: true })
       expect(await due('episodes')).toEqual([])
       expect(await due('schedule')).toMatchObject([{ trigger: 'schedule', kinds: ['weaver', 'lrm'] }])
-      expect(await night()).toMatchObject({
+      expect(await runConsolidation()).toMatchObject({
         status: 'promoted',
         artifacts: [
           { kind: 'weaver', status: 'skipped' },
@@ -233,7 +236,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     describe('a damaged version', () => {
       it('that is to be judged is rejected, and the active one stays', async () => {
         await remember({ questions: 60 })
-        await night()
+        await runConsolidation()
         const id = await request(true)
         const damaging: ConsolidationDeps['artifacts'] = {
           ...artifacts,
@@ -253,9 +256,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
       it('that serves is no measure for the next one', async () => {
         await remember({ questions: 60 })
-        await night()
+        await runConsolidation()
         await damage((await artifacts.active(MODEL)).lrm!.id)
-        expect(await night(true)).toMatchObject({
+        expect(await runConsolidation(true)).toMatchObject({
           status: 'promoted',
           artifacts: [
             { version: 'lrm-2', baseline: {}, reason: expect.stringContaining('lrm-1 is damaged') },
@@ -267,13 +270,13 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     it('what serves and does not load is no measure for the next one', async () => {
       await remember({ questions: 60 })
-      await night()
+      await runConsolidation()
       // Intact, as its hash says; just nothing that this release can load.
       await test.database.pool.query(
         "update artifacts set bytes = convert_to($1, 'UTF8'), sha256 = encode(sha256(convert_to($1, 'UTF8')), 'hex') where id = $2",
         ['of another time', (await artifacts.active(MODEL)).lrm!.id],
       )
-      expect(await night(true)).toMatchObject({
+      expect(await runConsolidation(true)).toMatchObject({
         status: 'promoted',
         artifacts: [{ version: 'lrm-2', reason: expect.stringContaining('lrm-1 does not load') }],
       })
@@ -362,7 +365,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
             error: 'ENGINE_CRASHED: train: expected an answer, got none',
           },
         })
-        expect(await night()).toMatchObject({ status: 'promoted' })
+        expect(await runConsolidation()).toMatchObject({ status: 'promoted' })
       })
 
       it('that do not pass end it at once, and foreign ones tell nothing', async () => {

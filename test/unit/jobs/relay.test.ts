@@ -63,14 +63,14 @@ describe('startRelay', () => {
   it('hands each row to the queue of its kind, and leaves kinds of a later release to that', async () => {
     const { parts, put, waiting, added, relayed, claimed, logged } = createParts()
     put(2)
-    waiting.push({ id: 'night', kind: 'consolidation.run', payload: { consolidationId: 'c' } })
+    waiting.push({ id: 'consolidation', kind: 'consolidation.run', payload: { consolidationId: 'c' } })
     waiting.push({ id: 'strange', kind: 'episode.dream' as never, payload: {} })
     const relay = startRelay(parts)
-    await vi.waitFor(() => expect(relayed).toEqual(['row-1', 'row-2', 'night']), patient)
+    await vi.waitFor(() => expect(relayed).toEqual(['row-1', 'row-2', 'consolidation']), patient)
     await relay.close()
     expect(added.episodes.map(({ id }) => id)).toEqual(['row-1', 'row-2'])
     expect(added.consolidations).toEqual([
-      { id: 'night', name: 'consolidation.run', payload: { consolidationId: 'c' } },
+      { id: 'consolidation', name: 'consolidation.run', payload: { consolidationId: 'c' } },
     ])
     // Till its lease ends.
     expect([...claimed.keys()]).toEqual(['strange'])

@@ -13,8 +13,8 @@ test('npm start begins nights on its schedule by itself, and tells about them', 
   await expect
     .poll(list, { timeout: 30_000 })
     .toMatchObject([{ trigger: 'schedule', status: 'rejected', step: 'report' }])
-  const [night] = await list()
-  const report = await service.ask<NightReport>(`/admin/consolidations/${night!.id}/report`)
+  const [consolidation] = await list()
+  const report = await service.ask<NightReport>(`/admin/consolidations/${consolidation!.id}/report`)
   expect(report.body).toMatchObject({
     artifacts: [
       { kind: 'weaver', status: 'skipped' },

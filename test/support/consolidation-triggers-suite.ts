@@ -12,7 +12,7 @@ import { silent } from './test-database.ts'
 
 const settled = { timeout: 30_000, interval: 50 }
 
-export function describeNightTriggers(name: string, open: () => Promise<TestQueues>): void {
+export function describeConsolidationTriggers(name: string, open: () => Promise<TestQueues>): void {
   describe(`nights that begin by themselves, with the queue in ${name}`, () => {
     let test: TestQueues
     let episodes: EpisodeStore

@@ -8,7 +8,7 @@ import { rememberDay } from '../support/labelled-day.ts'
 import { temporaryFolder } from '../support/service-process.ts'
 import { MIGRATIONS, silent } from '../support/test-database.ts'
 
-const WORKER = `${import.meta.dirname}/night-worker.ts`
+const WORKER = `${import.meta.dirname}/consolidation-worker.ts`
 
 test('a worker killed with -9 while it trains leaves no process behind, and the next one ends the night, once', async () => {
   await using folder = await temporaryFolder()
