@@ -14,7 +14,7 @@ import { takeSnapshot } from './take-snapshot.ts'
 import { trainCandidate } from './train-candidate.ts'
 
 /** A consolidation that ends its workers over and over is given up. Being told to stop counts as well. */
-const MOST_ATTEMPTS = 20
+const MAX_ATTEMPTS = 20
 
 /**
  * Runs a consolidation to its end, or on from the last step that some worker has finished; one that has ended is left
@@ -26,8 +26,8 @@ export async function consolidate(parts: ConsolidationDeps, id: string, signal: 
   const { consolidations } = parts
   const consolidation = await consolidations.begin(id)
   if (consolidation.status !== 'running') return
-  if (consolidation.attempts > MOST_ATTEMPTS) {
-    const error = `given up after ${MOST_ATTEMPTS} attempts that ended in step ${consolidation.step}`
+  if (consolidation.attempts > MAX_ATTEMPTS) {
+    const error = `given up after ${MAX_ATTEMPTS} attempts that ended in step ${consolidation.step}`
     return finishConsolidation(consolidations, id, { status: 'failed', error })
   }
   const trainer = createLazyTrainer(parts.startTrainer)

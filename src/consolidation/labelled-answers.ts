@@ -15,7 +15,7 @@ const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const
 >
 
 /** Thoughts in memory at most, in bytes; the training process holds them once more. */
-const MOST_BYTES = 2 ** 30
+const MAX_BYTES = 2 ** 30
 
 export interface LabelledAnswers {
   readonly examples: readonly LabelledThought[]
@@ -30,7 +30,7 @@ export async function readLabelledAnswers(
   training: Pick<TrainingStore, 'labelledThoughts'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
-  { mostBytes = MOST_BYTES, signal }: { readonly mostBytes?: number; readonly signal: AbortSignal },
+  { maxBytes = MAX_BYTES, signal }: { readonly maxBytes?: number; readonly signal: AbortSignal },
 ): Promise<LabelledAnswers> {
   const examples: LabelledThought[] = []
   const places: HeldOutAnswer[] = []
@@ -39,7 +39,7 @@ export async function readLabelledAnswers(
   for await (const stored of training.labelledThoughts(fingerprint, episodes)) {
     signal.throwIfAborted()
     bytes += stored.thought.data.byteLength
-    if (bytes > mostBytes) break
+    if (bytes > maxBytes) break
     const { tenantId, episodeId, position } = stored
     examples.push(toExample(stored))
     places.push({ tenantId, episodeId, position })

@@ -8,14 +8,14 @@ import { recordName } from './steps.ts'
 import { trainingOf } from './trainings.ts'
 
 /** Episodes of one artifact at most, the newest first. */
-const MOST_EPISODES = 20_000
+const MAX_EPISODES = 20_000
 /** No tenant shapes what serves the others alone. */
 const MAX_TENANT_SHARE = 0.5
 /** New episodes below which a version would be much like the last one. */
-const FEW = 20
+const MIN_NEW_EPISODES = 20
 
 /** Labelling takes milliseconds, once its turn has come. */
-const PATIENCE_MS = 5_000
+const LABELLING_TIMEOUT_MS = 5_000
 const POLL_MS = 250
 
 export interface Snapshot {
@@ -48,15 +48,15 @@ async function snapshotOfLabelled(
   { training, consolidation: { fingerprint }, signal }: ConsolidationContext,
   material: TrainingMaterial,
 ): Promise<TrainingSnapshot> {
-  const patience = performance.now() + PATIENCE_MS
+  const deadline = performance.now() + LABELLING_TIMEOUT_MS
   for (;;) {
     const snapshot = await training.snapshot({
       fingerprint,
       material,
-      limit: MOST_EPISODES,
+      limit: MAX_EPISODES,
       maxTenantShare: MAX_TENANT_SHARE,
     })
-    if (snapshot.counts.pending === 0 || performance.now() > patience) return snapshot
+    if (snapshot.counts.pending === 0 || performance.now() > deadline) return snapshot
     await delay(POLL_MS, undefined, { signal })
   }
 }
@@ -74,8 +74,8 @@ async function reasonToSkip(
   const before = await consolidations.stepResult(last.consolidationId, recordName('snapshot', kind))
   const seen = new Set((before as Snapshot | null)?.episodes.map(nameOf))
   const fresh = episodes.filter((episode) => !seen.has(nameOf(episode))).length
-  if (fresh >= FEW) return null
-  return `few new episodes: expected ${FEW} to learn from since ${last.version}, got ${fresh}`
+  if (fresh >= MIN_NEW_EPISODES) return null
+  return `few new episodes: expected ${MIN_NEW_EPISODES} to learn from since ${last.version}, got ${fresh}`
 }
 
 function nameOf({ tenantId, episodeId }: EpisodeKey): string {

@@ -6,11 +6,11 @@ import type { EpisodeKey } from '#artifacts'
 import { isTrustedLabel, type StoredLatents, type TrainingStore } from '#episodes'
 
 /** Latents in memory at most, in bytes; the training process holds them once more. */
-const MOST_BYTES = 2 ** 30
+const MAX_BYTES = 2 ** 30
 /** Of a cluster of near-duplicates, the newest so many are trained on. */
-const MOST_OF_A_CLUSTER = 4
+const MAX_CLUSTER_EPISODES = 4
 /** Squared distance of unit vectors whose cosine is .999. */
-const NEAR = 0.002
+const NEAR_DUPLICATE_DISTANCE_SQ = 0.002
 /** Examples looked at in one go: the service may live in the same process. */
 const YIELD_EVERY = 64
 
@@ -35,7 +35,7 @@ export async function readWeaverMaterial(
   training: Pick<TrainingStore, 'latentPairs'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
-  { mostBytes = MOST_BYTES, signal }: { readonly mostBytes?: number; readonly signal: AbortSignal },
+  { maxBytes = MAX_BYTES, signal }: { readonly maxBytes?: number; readonly signal: AbortSignal },
 ): Promise<WeaverMaterial> {
   const examples: WeaverExample[] = []
   const kept: EpisodeKey[] = []
@@ -49,8 +49,8 @@ export async function readWeaverMaterial(
     const { tenantId, episodeId, question, embedding, zBase, zStar } = stored
     const size = embedding.byteLength + zBase.data.byteLength + zStar.data.byteLength
     if (isCalledWrong(stored)) rejected.calledWrong += 1
-    else if (clusters.join(question, embedding) > MOST_OF_A_CLUSTER) rejected.nearDuplicate += 1
-    else if (bytes + size > mostBytes) rejected.overMemory += 1
+    else if (clusters.join(question, embedding) > MAX_CLUSTER_EPISODES) rejected.nearDuplicate += 1
+    else if (bytes + size > maxBytes) rejected.overMemory += 1
     else {
       bytes += size
       examples.push({ question, embedding, zBase, zStar })
@@ -93,8 +93,8 @@ function createClusters() {
 /** Stops at the first coordinates that tell: strangers cost next to nothing. */
 function isNear(a: Float32Array, b: Float32Array): boolean {
   let distance = 0
-  for (let i = 0; i < a.length && distance <= NEAR; i++) {
+  for (let i = 0; i < a.length && distance <= NEAR_DUPLICATE_DISTANCE_SQ; i++) {
     distance += ((a[i] ?? Number.NaN) - (b[i] ?? Number.NaN)) ** 2
   }
-  return distance <= NEAR
+  return distance <= NEAR_DUPLICATE_DISTANCE_SQ
 }

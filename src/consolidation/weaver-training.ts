@@ -18,7 +18,7 @@ import { runReplayTrial } from './replay-trial.ts'
 import { readWeaverMaterial } from './weaver-material.ts'
 
 /** Replayed four times each; the intervals of the gate hardly shrink beyond. */
-const MOST_QUESTIONS = 150
+const MAX_QUESTIONS = 150
 
 /** What a worker without this model meets; trying again there does not help. */
 const NO_SUCH_MODEL: readonly ErrorCode[] = [
@@ -77,7 +77,7 @@ function lossesOf(validation: unknown): Trained['losses'] {
 
 async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions): Promise<TrialVerdict> {
   const { training, fingerprint, seed } = context
-  const questions = await training.heldOutQuestions(fingerprint, heldOut, MOST_QUESTIONS)
+  const questions = await training.heldOutQuestions(fingerprint, heldOut, MAX_QUESTIONS)
   const rejected = (reason: string): TrialVerdict => {
     return { promoted: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
   }

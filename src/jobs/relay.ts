@@ -12,8 +12,8 @@ const POLL_MS = 200
 /** Between tries while the database or the queue is away. */
 const OUTAGE_POLL_MS = 1_000
 /** A connection that is being made, or made again, is no outage yet. */
-const PATIENCE_MS = 2_000
-const BATCH = 100
+const OUTAGE_AFTER_MS = 2_000
+const MAX_BATCH_ROWS = 100
 /** Longer than any hand-over takes; what a dead relay had claimed waits that long. */
 const LEASE_MS = 15_000
 
@@ -38,7 +38,7 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
   let lastReady = performance.now()
 
   async function relayBatch(): Promise<number> {
-    const rows = await outbox.claim(BATCH, LEASE_MS)
+    const rows = await outbox.claim(MAX_BATCH_ROWS, LEASE_MS)
     if (rows.length === 0) return 0
     const known = rows.filter(({ kind }) => Object.hasOwn(QUEUE_OF, kind))
     // Of a later release, whose own relay gets them when the lease ends.
@@ -74,11 +74,11 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
           relayed = await relayBatch()
           lastReady = performance.now()
           noteRecovery()
-        } else if (performance.now() - lastReady > PATIENCE_MS) noteOutage(new Error('the queue is away'))
+        } else if (performance.now() - lastReady > OUTAGE_AFTER_MS) noteOutage(new Error('the queue is away'))
       } catch (thrown) {
         noteOutage(coerceError(thrown))
       }
-      if (relayed === BATCH) continue
+      if (relayed === MAX_BATCH_ROWS) continue
       await delay(isOut ? OUTAGE_POLL_MS : POLL_MS, undefined, { signal: stopping.signal }).catch(() => {})
     }
   }

@@ -22,7 +22,7 @@ function pair(over: Partial<StoredLatents> = {}): StoredLatents {
   }
 }
 
-function read(pairs: readonly StoredLatents[], options: { mostBytes?: number; signal?: AbortSignal } = {}) {
+function read(pairs: readonly StoredLatents[], options: { maxBytes?: number; signal?: AbortSignal } = {}) {
   const training = {
     async *latentPairs() {
       yield* pairs
@@ -75,7 +75,7 @@ test('so do questions that are nearly the same to the model', async () => {
 
 test('is as much as fits into memory', async () => {
   const size = (16 + 6 + 6) * 4
-  const { episodes, rejected } = await read([pair(), pair(), pair()], { mostBytes: 2 * size })
+  const { episodes, rejected } = await read([pair(), pair(), pair()], { maxBytes: 2 * size })
   expect(episodes).toHaveLength(2)
   expect(rejected.overMemory).toBe(1)
 })
