@@ -21,13 +21,16 @@ export interface DueParts {
  * Asks for a consolidation of every model that has learned enough since its last one began, whatever became of that; by schedule also of
  * a model that serves what was trained on deleted episodes. Any number of workers may do it: one consolidation at a time stays one.
  *
- * @param fewest new episodes that are enough
+ * @param minNewEpisodes new episodes that are enough
  * @returns the nights that are due
  * @throws ServiceError STORE_UNAVAILABLE
  */
 export async function requestDueConsolidations(
   parts: DueParts,
-  { trigger, fewest }: { readonly trigger: Exclude<Trigger, 'request'>; readonly fewest: number },
+  {
+    trigger,
+    minNewEpisodes,
+  }: { readonly trigger: Exclude<Trigger, 'request'>; readonly minNewEpisodes: number },
 ): Promise<readonly Consolidation[]> {
   const { consolidations, training } = parts
   const due: Consolidation[] = []
@@ -36,7 +39,7 @@ export async function requestDueConsolidations(
     if (last?.finishedAt === null) continue
     const since = last === undefined ? null : await knownUntil(parts, last)
     const isDue =
-      (await training.countSince(fingerprint, since)) >= fewest ||
+      (await training.countSince(fingerprint, since)) >= minNewEpisodes ||
       (trigger === 'schedule' && (await servesStale(parts, fingerprint)))
     if (!isDue) continue
     due.push(await consolidations.request({ fingerprint, kinds: ARTIFACT_KINDS, force: false, trigger }))

@@ -56,9 +56,15 @@ export function startWorker({
     episodes: backend.openQueue('episodes'),
     consolidations: backend.openQueue('consolidations'),
   }
-  async function requestConsolidations(trigger: 'schedule' | 'episodes', fewest: number): Promise<void> {
+  async function requestConsolidations(
+    trigger: 'schedule' | 'episodes',
+    minNewEpisodes: number,
+  ): Promise<void> {
     if (consolidation === undefined) return
-    for (const { id, fingerprint } of await requestDueConsolidations(consolidation, { trigger, fewest }))
+    for (const { id, fingerprint } of await requestDueConsolidations(consolidation, {
+      trigger,
+      minNewEpisodes,
+    }))
       logger.info({ consolidation: id, fingerprint, trigger }, 'a night is due')
   }
   const every = consolidationTriggers?.everyEpisodes ?? 0

@@ -76,7 +76,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       expect(await ended(1)).toMatchObject([
         { ...{ fingerprint: 'model-1', trigger: 'episodes', force: false }, kinds: ['weaver', 'lrm'] },
       ])
-      const due = () => requestDueConsolidations(consolidation, { trigger: 'episodes', fewest: 5 })
+      const due = () => requestDueConsolidations(consolidation, { trigger: 'episodes', minNewEpisodes: 5 })
       expect(await due()).toEqual([])
       await solve(4)
       expect(await due()).toEqual([])

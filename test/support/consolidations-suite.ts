@@ -215,7 +215,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       const [deleted] = await remember({ questions: 60 })
       await runConsolidation()
       const due = (trigger: 'schedule' | 'episodes') =>
-        requestDueConsolidations(parts(), { trigger, fewest: 1 })
+        requestDueConsolidations(parts(), { trigger, minNewEpisodes: 1 })
       expect(await due('schedule')).toEqual([])
       await episodes.remove('tenant-a', deleted!)
       expect((await artifacts.active(MODEL)).lrm).toMatchObject({ version: 'lrm-1', stale: true })
