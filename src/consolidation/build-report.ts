@@ -45,14 +45,14 @@ export function buildReport({ consolidation, steps, outcome, endedAt }: ReportOp
       const peak = candidateOf(kind, recordOf)?.trainerPeakBytes ?? null
       return peak === null ? most : Math.max(peak, most ?? 0)
     }, null),
-    artifacts: kinds.map((kind) => tellKind(kind, recordOf)),
+    artifacts: kinds.map((kind) => reportKind(kind, recordOf)),
     retired: (recordOf('prune') as Pruned | null)?.retired ?? null,
   }
 }
 
 type RecordOf = (step: string) => unknown
 
-function tellKind(kind: ArtifactKind, recordOf: RecordOf): ReportedKind {
+function reportKind(kind: ArtifactKind, recordOf: RecordOf): ReportedKind {
   const snapshot = recordOf(recordName('snapshot', kind)) as Snapshot | null
   const settled = recordOf(recordName('promote', kind)) as ConsolidatedArtifact | null
   const trained = candidateOf(kind, recordOf)

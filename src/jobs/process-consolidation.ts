@@ -22,7 +22,7 @@ export function createConsolidationProcessor(parts: ConsolidationDeps, stopping:
         error instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS.consolidations.attempts
       // Should this fail, too, the job is lost and comes back by maintenance.
       if (isLast && payload.Check(job.data)) {
-        const outcome = { status: 'failed', error: told(thrown) } as const
+        const outcome = { status: 'failed', error: failureMessage(thrown) } as const
         await finishConsolidation(parts.consolidations, job.data.consolidationId, outcome)
       }
       throw error
@@ -39,7 +39,7 @@ function consolidationIdOf({ id, name, data }: QueuedJob): string {
 }
 
 /** What operators read. Messages that are not ours may hold hosts and users: those stay in the log. */
-function told(thrown: unknown): string {
+function failureMessage(thrown: unknown): string {
   const error = coerceError(thrown)
   return error instanceof ServiceError
     ? `${error.code}: ${error.message}`
