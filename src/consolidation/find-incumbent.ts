@@ -4,7 +4,7 @@ import type { Artifact, ArtifactKind } from '#artifacts'
 import { hasCode } from '#errors'
 import type { ArtifactBytes } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
-import { trainingOf } from './trainings.ts'
+import { trainingOf } from './training-by-kind.ts'
 
 export interface Incumbent {
   /** What serves now; null when nothing does, or it has to go anyway. */

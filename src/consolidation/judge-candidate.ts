@@ -5,7 +5,7 @@ import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext, Skipped } from './context.ts'
 import { findLoadableIncumbent, withBytes } from './find-incumbent.ts'
 import type { Candidate } from './train-candidate.ts'
-import { trainingOf } from './trainings.ts'
+import { trainingOf } from './training-by-kind.ts'
 
 /**
  * Judges a candidate against what serves now. That is no incumbent where it has to go anyway: because it was trained on

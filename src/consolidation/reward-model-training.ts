@@ -14,7 +14,7 @@ import type {
   TrialVerdict,
 } from './artifact-training.ts'
 import { finiteMetrics } from './finite-metrics.ts'
-import { readLabelledAnswers } from './labelled-answers.ts'
+import { readRewardModelExamples } from './reward-model-examples.ts'
 
 export function createRewardModelTraining(options: Partial<RewardModelOptions>): ArtifactTraining {
   return {
@@ -31,7 +31,7 @@ async function train(
   overrides: Partial<RewardModelOptions>,
 ): Promise<Trained | { readonly skipped: string }> {
   const { training, fingerprint, runner, signal, seed, report } = context
-  const answers = await readLabelledAnswers(training, fingerprint, episodes, { signal })
+  const answers = await readRewardModelExamples(training, fingerprint, episodes, { signal })
   const run = { seed, signal, onProgress: report }
   const result = await trainRewardModel(runner, answers.examples, run, overrides)
   if ('skipped' in result) return result
@@ -78,7 +78,7 @@ async function readHeldOut({
   const episodes = new Map<string, EpisodeKey>()
   for (const { tenantId, episodeId } of heldOut)
     episodes.set(`${tenantId} ${episodeId}`, { tenantId, episodeId })
-  const answers = await readLabelledAnswers(training, fingerprint, [...episodes.values()], { signal })
+  const answers = await readRewardModelExamples(training, fingerprint, [...episodes.values()], { signal })
   const wanted = new Set(heldOut.map(nameOf))
   return { examples: answers.examples.filter((_, index) => wanted.has(nameOf(answers.places[index]))) }
 }

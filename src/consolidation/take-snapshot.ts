@@ -5,7 +5,7 @@ import type { ArtifactKind, EpisodeKey } from '#artifacts'
 import type { SnapshotCounts, TrainingMaterial, TrainingSnapshot } from '#episodes'
 import type { ConsolidationContext } from './context.ts'
 import { recordName } from './steps.ts'
-import { trainingOf } from './trainings.ts'
+import { trainingOf } from './training-by-kind.ts'
 
 /** Episodes of one artifact at most, the newest first. */
 const MAX_EPISODES = 20_000

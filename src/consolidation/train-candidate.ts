@@ -5,7 +5,7 @@ import type { HeldOutAnswer, Trained } from './artifact-training.ts'
 import type { ConsolidationContext, Skipped } from './context.ts'
 import { findIncumbent } from './find-incumbent.ts'
 import type { Snapshot } from './take-snapshot.ts'
-import { trainingOf } from './trainings.ts'
+import { trainingOf } from './training-by-kind.ts'
 
 /** A version that waits for the gate's word, where it is to be judged, and how it came about. */
 export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {

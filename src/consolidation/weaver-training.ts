@@ -15,7 +15,7 @@ import type {
 } from './artifact-training.ts'
 import { finiteMetrics } from './finite-metrics.ts'
 import { runReplayTrial } from './replay-trial.ts'
-import { readWeaverMaterial } from './weaver-material.ts'
+import { readWeaverExamples } from './weaver-examples.ts'
 
 /** Replayed four times each; the intervals of the gate hardly shrink beyond. */
 const MAX_QUESTIONS = 150
@@ -47,7 +47,7 @@ async function train(
   overrides: Partial<WeaverOptions>,
 ): Promise<Trained | { readonly skipped: string }> {
   const { training, fingerprint, runner, signal, seed, report, active } = context
-  const material = await readWeaverMaterial(training, fingerprint, episodes, { signal })
+  const material = await readWeaverExamples(training, fingerprint, episodes, { signal })
   const run = { seed, signal, onProgress: report }
   const known = active?.artifact.features['latents']
   const longest = material.examples.reduce((most, { zBase }) => Math.max(most, zBase.length), 0)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { StoredLatents } from '#episodes'
-import { readWeaverMaterial } from '../../../src/consolidation/weaver-material.ts'
+import { readWeaverExamples } from '../../../src/consolidation/weaver-examples.ts'
 import { unitVector } from '../../support/episodes.ts'
 
 const { signal } = new AbortController()
@@ -28,7 +28,7 @@ function read(pairs: readonly StoredLatents[], options: { maxBytes?: number; sig
       yield* pairs
     },
   }
-  return readWeaverMaterial(training, 'model-1', [], { signal, ...options })
+  return readWeaverExamples(training, 'model-1', [], { signal, ...options })
 }
 
 test('keeps what may be learned from, each example with its episode', async () => {

@@ -17,7 +17,7 @@ const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const
 /** Thoughts in memory at most, in bytes; the training process holds them once more. */
 const MAX_BYTES = 2 ** 30
 
-export interface LabelledAnswers {
+export interface RewardModelExamples {
   readonly examples: readonly LabelledThought[]
   /** Where each of them was read. */
   readonly places: readonly HeldOutAnswer[]
@@ -26,12 +26,12 @@ export interface LabelledAnswers {
 }
 
 /** Reads the labelled answers of episodes, in their order, as many as fit into memory. */
-export async function readLabelledAnswers(
+export async function readRewardModelExamples(
   training: Pick<TrainingStore, 'labelledThoughts'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
   { maxBytes = MAX_BYTES, signal }: { readonly maxBytes?: number; readonly signal: AbortSignal },
-): Promise<LabelledAnswers> {
+): Promise<RewardModelExamples> {
   const examples: LabelledThought[] = []
   const places: HeldOutAnswer[] = []
   const used = new Map<string, EpisodeKey>()

@@ -14,7 +14,7 @@ const NEAR_DUPLICATE_DISTANCE_SQ = 0.002
 /** Examples looked at in one go: the service may live in the same process. */
 const YIELD_EVERY = 64
 
-export interface WeaverMaterial {
+export interface WeaverExamples {
   readonly examples: readonly WeaverExample[]
   /** The episode of each. */
   readonly episodes: readonly EpisodeKey[]
@@ -31,12 +31,12 @@ export interface WeaverMaterial {
  * feedback or reference, and what would let one question fill the training set: of episodes with the same question, or with
  * embeddings of a cosine of .999 or more to the newest of their cluster, the newest four are kept, whoever asked.
  */
-export async function readWeaverMaterial(
+export async function readWeaverExamples(
   training: Pick<TrainingStore, 'latentPairs'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
   { maxBytes = MAX_BYTES, signal }: { readonly maxBytes?: number; readonly signal: AbortSignal },
-): Promise<WeaverMaterial> {
+): Promise<WeaverExamples> {
   const examples: WeaverExample[] = []
   const kept: EpisodeKey[] = []
   const rejected = { calledWrong: 0, nearDuplicate: 0, overMemory: 0 }
