@@ -1,13 +1,18 @@
-/** @file What a consolidation needs to know about a kind of artifact; one object for each kind. */
+/**
+ * @file The interface of training and judging that each kind of artifact implements, and the results that all
+ * kinds share.
+ */
 
+import type { Figure, GateVerdict } from '#algorithms'
 import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
 import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
 import type { GraphRunner } from '#ports'
 import type { ConsolidationLogger, OpenReplayEngine } from './context.ts'
+import type { Skipped } from './steps.ts'
 
 /**
- * Where a trained model is judged: questions that it never saw, by an episode that asks them; or a single answer to one, by its
- * place there.
+ * Place of a held-out example, on which a trained model is judged: the episode whose question it never saw,
+ * and for a single answer of that episode its position.
  */
 export interface HeldOutAnswer extends EpisodeKey {
   readonly position?: number
@@ -16,14 +21,14 @@ export interface HeldOutAnswer extends EpisodeKey {
 export interface TrainingContext {
   readonly fingerprint: string
   readonly training: Pick<TrainingStore, 'labelledThoughts' | 'latentPairs' | 'heldOutQuestions'>
-  /** The training process; it is started when it first has something to do. */
+  /** Training process; starts on its first use. */
   readonly runner: GraphRunner
-  /** The same in every attempt. */
+  /** Seed of all randomness; the same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal
-  /** Share that is done, in [0, 1]. */
+  /** Reports the share of the step that is done, in [0, 1]. */
   readonly report: (share: number) => void
-  /** What serves now, to start from; null when nothing does, or it is no measure. */
+  /** Active version, for a warm start; null when there is none that may be used (see `findIncumbent`). */
   readonly active: ArtifactBytes | null
 }
 
@@ -33,13 +38,13 @@ export interface Trained {
   readonly manifest: Pick<ArtifactManifest, 'features' | 'options' | 'episodes'>
   readonly metrics: Metrics
   readonly heldOut: readonly HeldOutAnswer[]
-  /** Of training, by name. */
+  /** Losses of the training, by name. */
   readonly losses: Readonly<Record<string, number>>
-  /** Episodes of the snapshot that were left out, by reason. */
+  /** Numbers of episodes of the snapshot that were left out, by reason. */
   readonly rejected: Readonly<Record<string, number>>
 }
 
-/** A version with its bytes, as the store has checked them. */
+/** A version with its bytes, whose hash the store has checked. */
 export interface ArtifactBytes {
   readonly artifact: Artifact
   readonly bytes: Uint8Array
@@ -47,11 +52,11 @@ export interface ArtifactBytes {
 
 export interface TrialOptions extends Omit<TrainingContext, 'active'> {
   readonly candidate: ArtifactBytes
-  /** What serves now; null when nothing does, or it is no measure. */
+  /** Active version to compare with; null when there is none that may be used (see `findIncumbent`). */
   readonly incumbent: ArtifactBytes | null
   readonly heldOut: readonly HeldOutAnswer[]
   readonly openReplayEngine: OpenReplayEngine
-  /** The memory that replays may ask. */
+  /** Episodes that replays may retrieve. */
   readonly episodes: EpisodeStore
   readonly logger: ConsolidationLogger
 }
@@ -64,14 +69,69 @@ export interface TrialVerdict {
 }
 
 export interface ArtifactTraining {
-  /** What its episodes must have. */
+  /** Material that an episode must have to be trained on. */
   readonly material: TrainingMaterial
-  train(
-    context: TrainingContext,
-    episodes: readonly EpisodeKey[],
-  ): Promise<Trained | { readonly skipped: string }>
-  /** Loads a version as serving would. @throws ServiceError ARTIFACT_INVALID when its bytes are no such model */
+  train(context: TrainingContext, episodes: readonly EpisodeKey[]): Promise<Trained | Skipped>
+  /**
+   * Loads a version as serving does. @throws ServiceError ARTIFACT_INVALID when its bytes are not a model of
+   * this kind
+   */
   open(runner: GraphRunner, version: ArtifactBytes): Promise<{ close(): Promise<void> }>
-  /** Whether the candidate may serve. @throws ServiceError ARTIFACT_INVALID when its bytes are no such model */
+  /**
+   * Decides whether the candidate is promoted. @throws ServiceError ARTIFACT_INVALID when its bytes are not a
+   * model of this kind
+   */
   judge(options: TrialOptions): Promise<TrialVerdict>
+}
+
+/** A trained model as `#algorithms` returns it; `heldOut` holds indices of the examples. */
+interface TrainedModel {
+  readonly model: Uint8Array
+  readonly features: ArtifactManifest['features']
+  readonly options: ArtifactManifest['options']
+  readonly metrics: Readonly<Record<string, Figure>>
+  readonly heldOut: readonly number[]
+}
+
+/**
+ * Converts a trained model. `episodes`: the episodes it was trained on. `places`: the place of each example.
+ */
+export function toTrained(
+  { model, features, options, metrics, heldOut }: TrainedModel,
+  { episodes, places }: { episodes: readonly EpisodeKey[]; places: readonly HeldOutAnswer[] },
+): Pick<Trained, 'bytes' | 'manifest' | 'metrics' | 'heldOut'> {
+  return {
+    bytes: model,
+    manifest: { features, options, episodes },
+    metrics: finiteMetrics(metrics),
+    heldOut: heldOut.flatMap((index) => places[index] ?? []),
+  }
+}
+
+/** Converts the verdict of a gate, and adds its metrics to those of the candidate's training. */
+export function toTrialVerdict(
+  { artifact }: ArtifactBytes,
+  { promoted, reason, metrics, baseline }: GateVerdict,
+): TrialVerdict {
+  return {
+    promoted,
+    reason,
+    metrics: { ...artifact.metrics, ...finiteMetrics(metrics) },
+    baseline: finiteMetrics(baseline),
+  }
+}
+
+/** Drops metrics and bounds that are not finite, which JSON cannot store. */
+function finiteMetrics(figures: Readonly<Record<string, Figure>>): Metrics {
+  const measured = Object.entries(figures).filter(([, { value }]) => Number.isFinite(value))
+  return Object.fromEntries(
+    measured.map(([name, { value, n, low, high }]) => [
+      name,
+      { value, n, ...(isBound(low) && { low }), ...(isBound(high) && { high }) },
+    ]),
+  )
+}
+
+function isBound(bound: number | undefined): bound is number {
+  return bound !== undefined && Number.isFinite(bound)
 }

@@ -1,38 +1,40 @@
-/** @file One consolidation, from what is remembered to what serves: a line of recorded steps. */
+/** @file One consolidation: runs its recorded steps, from the snapshot of episodes to the report. */
 
 import { createHash } from 'node:crypto'
-import type { Consolidation } from '#artifacts'
-import type { ConsolidationContext, ConsolidationDeps } from './context.ts'
+import type { ArtifactKind, ConsolidatedArtifact, Consolidation } from '#artifacts'
+import type { TrialVerdict } from './artifact-training.ts'
+import type { ConsolidationContext, ConsolidationDeps, LazyTrainer, TrainingProcess } from './context.ts'
 import { finishConsolidation } from './finish-consolidation.ts'
 import { judgeCandidate } from './judge-candidate.ts'
-import { createLazyTrainer } from './lazy-trainer.ts'
-import { promoteOrReject } from './promote-or-reject.ts'
-import { pruneMemory } from './prune-memory.ts'
 import { recordSteps } from './record-steps.ts'
-import { REPORT } from './steps.ts'
-import { takeSnapshot } from './take-snapshot.ts'
-import { trainCandidate } from './train-candidate.ts'
+import { type Pruned, REPORT, type Skipped } from './steps.ts'
+import { type Snapshot, takeSnapshot } from './take-snapshot.ts'
+import { type Candidate, trainCandidate } from './train-candidate.ts'
 
-/** A consolidation that ends its workers over and over is given up. Being told to stop counts as well. */
+/**
+ * Attempts after which a consolidation that has not ended is marked `failed`. A stop of the worker counts as
+ * one.
+ */
 const MAX_ATTEMPTS = 20
 
 /**
- * Runs a consolidation to its end, or on from the last step that some worker has finished; one that has ended is left
- * alone. Nothing that serves changes before its step `promote`.
+ * Runs a consolidation to its end, starting after the last step that any worker has finished. Does nothing
+ * when the consolidation has ended. The active versions do not change before the step `promote`.
  *
- * @throws ServiceError CONSOLIDATION_NOT_FOUND; whatever a step fails with: it may be run again, and goes on there
+ * @throws ServiceError CONSOLIDATION_NOT_FOUND, and every error that a step throws; the caller may then run
+ * the consolidation again, and it continues with that step
  */
-export async function consolidate(parts: ConsolidationDeps, id: string, signal: AbortSignal): Promise<void> {
-  const { consolidations } = parts
+export async function consolidate(deps: ConsolidationDeps, id: string, signal: AbortSignal): Promise<void> {
+  const { consolidations } = deps
   const consolidation = await consolidations.begin(id)
   if (consolidation.status !== 'running') return
   if (consolidation.attempts > MAX_ATTEMPTS) {
-    const error = `given up after ${MAX_ATTEMPTS} attempts that ended in step ${consolidation.step}`
+    const error = `failed after ${MAX_ATTEMPTS} attempts, the last one in step ${consolidation.step}`
     return finishConsolidation(consolidations, id, { status: 'failed', error })
   }
-  const trainer = createLazyTrainer(parts.startTrainer)
+  const trainer = createLazyTrainer(deps.startTrainer)
   try {
-    await runSteps({ ...parts, consolidation, runner: trainer, seed: seedOf(consolidation), signal })
+    await runSteps({ ...deps, consolidation, runner: trainer, seed: seedOf(consolidation), signal })
   } finally {
     await trainer.close()
   }
@@ -62,7 +64,63 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
   })
 }
 
-/** A seed of 48 bits, the same in every attempt. */
+interface PromotionInput {
+  readonly candidate: Candidate | Skipped
+  readonly verdict: TrialVerdict | Skipped
+}
+
+/**
+ * Promotes or rejects a candidate by its verdict; a promoted candidate is active from then on. Idempotent.
+ */
+async function promoteOrReject(
+  { artifacts }: ConsolidationContext,
+  kind: ArtifactKind,
+  { candidate, verdict }: PromotionInput,
+): Promise<ConsolidatedArtifact> {
+  if ('skipped' in candidate || 'skipped' in verdict) {
+    const reason = 'skipped' in candidate ? candidate.skipped : 'skipped' in verdict ? verdict.skipped : null
+    return { kind, version: null, status: 'skipped', reason, metrics: {}, baseline: {} }
+  }
+  const { version, status, reason, metrics, baseline } = await artifacts.settle(
+    candidate.artifact.id,
+    verdict,
+  )
+  return { kind, version, status: status === 'promoted' ? 'promoted' : 'rejected', reason, metrics, baseline }
+}
+
+/**
+ * Excludes near-duplicate episodes from retrieval when a better one exists, for every tenant in the
+ * snapshots, among the tenant's newest episodes. When a worker dies in this step, the next run counts only
+ * the episodes that were left.
+ */
+async function pruneMemory(
+  { training, consolidation: { fingerprint, kinds } }: ConsolidationContext,
+  snapshotOf: (kind: ArtifactKind) => Snapshot,
+): Promise<Pruned> {
+  const tenants = new Set(kinds.flatMap((kind) => snapshotOf(kind).episodes.map(({ tenantId }) => tenantId)))
+  return { retired: await training.retireDominated(fingerprint, [...tenants].sort()) }
+}
+
+/** Starts the training process when the first graph is loaded. `close` ends the process if it was started. */
+function createLazyTrainer(start: () => Promise<TrainingProcess>): LazyTrainer {
+  let started: Promise<TrainingProcess> | null = null
+  return {
+    async load(model, options) {
+      started ??= start()
+      return (await started).load(model, options)
+    },
+    peakMemoryBytes: async () => (started === null ? null : (await started).peakMemoryBytes()),
+    async close() {
+      // A failed start has already thrown from `load`.
+      await started?.then(
+        (process) => process.close(),
+        () => {},
+      )
+    },
+  }
+}
+
+/** Seed of 48 bits, derived from the id: the same in every attempt. */
 function seedOf({ id }: Consolidation): number {
   return createHash('sha256').update(id).digest().readUIntBE(0, 6)
 }

@@ -1,54 +1,66 @@
-/** @file What a consolidation is run with. */
+/** @file Dependencies of all consolidations, and the context that the steps of one consolidation share. */
 
 import type { RewardModelOptions, WeaverOptions } from '#algorithms'
 import type { ArtifactStore, Consolidation, ConsolidationStore } from '#artifacts'
 import type { Engine } from '#engine'
 import type { EpisodeStore, TrainingStore } from '#episodes'
-import type { LazyTrainer, TrainingProcess } from './lazy-trainer.ts'
+import type { GraphRunner } from '#ports'
 
-/** The part of a pino logger that nights use. */
+/** The part of a pino logger that consolidations use. */
 export interface ConsolidationLogger {
   info(details: object, message: string): void
   warn(details: object, message: string): void
 }
 
-/** The model itself, to replay questions on: the one that serves here, or one that was started for it. */
+/**
+ * Opens the model's engine to replay questions on: the engine that serves in this process, or one started for
+ * the purpose.
+ */
 export type OpenReplayEngine = () => Promise<{
   readonly engine: Engine
-  /** Whoever asked for it does not need it any more. */
+  /** Called when the replay has ended; ends an engine that was started for it. */
   close(): Promise<void>
 }>
 
-/** What a worker has for all consolidations. */
+/** Process that runs the training graphs. */
+export interface TrainingProcess extends GraphRunner {
+  /** Peak memory of the process so far, in bytes. */
+  peakMemoryBytes(): Promise<number>
+  close(): Promise<void>
+}
+
+/** Training process that starts on its first use. */
+export interface LazyTrainer extends GraphRunner {
+  /** Peak memory of the process so far, in bytes; null when it was never started. */
+  peakMemoryBytes(): Promise<number | null>
+  close(): Promise<void>
+}
+
+/** Dependencies that a worker has for all consolidations. */
 export interface ConsolidationDeps {
   readonly consolidations: ConsolidationStore
   readonly artifacts: ArtifactStore
   readonly training: TrainingStore
-  /** Starts a process to train in; whoever asked closes it. */
+  /** Starts a process to train in; the caller closes it. */
   readonly startTrainer: () => Promise<TrainingProcess>
   readonly openReplayEngine: OpenReplayEngine
-  /** The memory that replays may ask. */
+  /** Episodes that replays may retrieve. */
   readonly episodes: EpisodeStore
   readonly logger: ConsolidationLogger
-  /** Of this program, for manifests. */
+  /** Version of this program, for manifests. */
   readonly codeVersion: string
-  /** Of the latent reward model's training; its own choice unless given. */
+  /** Training options of the latent reward model; defaults apply to the rest. */
   readonly rewardModel?: Partial<RewardModelOptions>
-  /** The same of the weaver's. */
+  /** Training options of the weaver; defaults apply to the rest. */
   readonly weaver?: Partial<WeaverOptions>
 }
 
-/** What the steps of one consolidation share. */
+/** Context that the steps of one consolidation share. */
 export interface ConsolidationContext extends ConsolidationDeps {
   readonly consolidation: Consolidation
-  /** The training process; it is started when it first has something to do. */
+  /** Training process; starts on its first use. */
   readonly runner: LazyTrainer
-  /** The same in every attempt. */
+  /** Seed of all randomness; the same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal
-}
-
-/** An artifact that was trained, or why none was. */
-export interface Skipped {
-  readonly skipped: string
 }

@@ -1,4 +1,4 @@
-/** @file What a candidate has to beat. */
+/** @file The incumbent: the active version that a candidate is compared with. */
 
 import type { Artifact, ArtifactKind } from '#artifacts'
 import { hasCode } from '#errors'
@@ -7,28 +7,32 @@ import type { ConsolidationContext } from './context.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 export interface Incumbent {
-  /** What serves now; null when nothing does, or it has to go anyway. */
+  /** Active version; null when there is none, or it is ignored. */
   readonly incumbent: ArtifactBytes | null
-  /** Why that is no measure; goes with the verdict's reason. */
+  /** Why an active version is ignored, to append to the verdict's reason; empty when it is not. */
   readonly remark: string
 }
 
-/** What serves is no measure when it was trained on episodes that have been deleted since, or its bytes are damaged. */
+/**
+ * Returns the active version of a kind. Ignores a version that was trained on episodes deleted since, and one
+ * whose bytes are damaged: it has to be replaced in any case.
+ */
 export async function findIncumbent(context: ConsolidationContext, kind: ArtifactKind): Promise<Incumbent> {
   const { [kind]: active } = await context.artifacts.active(context.consolidation.fingerprint)
   if (active === undefined) return { incumbent: null, remark: '' }
-  if (active.stale) {
-    return { incumbent: null, remark: `; ${active.version} knows deleted episodes and is no measure` }
-  }
+  if (active.stale) return ignored(active, 'it was trained on episodes deleted since')
   try {
     return { incumbent: await withBytes(context, active), remark: '' }
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
-    return { incumbent: null, remark: `; ${active.version} is damaged and is no measure` }
+    return ignored(active, 'it is damaged')
   }
 }
 
-/** As `findIncumbent`; what serves is no measure either when it is intact and does not load: a version of another release, say. */
+/**
+ * Like `findIncumbent`, but also ignores an intact version that cannot be loaded, e.g. one written by another
+ * release.
+ */
 export async function findLoadableIncumbent(
   context: ConsolidationContext,
   kind: ArtifactKind,
@@ -41,14 +45,15 @@ export async function findLoadableIncumbent(
     return found
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
-    return {
-      incumbent: null,
-      remark: `; ${found.incumbent.artifact.version} does not load and is no measure`,
-    }
+    return ignored(found.incumbent.artifact, 'it does not load')
   }
 }
 
-/** @throws ServiceError ARTIFACT_INVALID */
+function ignored({ version }: Artifact, why: string): Incumbent {
+  return { incumbent: null, remark: `; not compared with ${version}: ${why}` }
+}
+
+/** Reads the bytes of a version. @throws ServiceError ARTIFACT_INVALID when they are damaged */
 export async function withBytes(
   { artifacts }: Pick<ConsolidationContext, 'artifacts'>,
   artifact: Artifact,

@@ -1,15 +1,16 @@
-/** @file The third step, the gate: whether a candidate may serve. */
+/** @file The step `gate`: decides whether a candidate is promoted. */
 
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
-import type { ConsolidationContext, Skipped } from './context.ts'
+import type { ConsolidationContext } from './context.ts'
 import { findLoadableIncumbent, withBytes } from './find-incumbent.ts'
+import type { Skipped } from './steps.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 /**
- * Judges a candidate against what serves now. That is no incumbent where it has to go anyway: because it was trained on
- * episodes that have been deleted since, or because its bytes are damaged or do not load.
+ * Judges a candidate against the active version, if that one may be compared with (see
+ * `findLoadableIncumbent`). Rejects a candidate whose own bytes are damaged or do not load.
  */
 export async function judgeCandidate(
   context: ConsolidationContext,

@@ -1,37 +1,39 @@
-/** @file Steps that are done once, however often the work is begun. */
+/**
+ * @file Recorded steps: each is done once, even when several workers run the consolidation or run it again.
+ */
 
 import type { ArtifactKind, Consolidation, ConsolidationStore } from '#artifacts'
 import { progressAt, recordName, type StepName } from './steps.ts'
 
-/** Between two writes of progress. */
-const REPORT_MS = 1_000
+/** Shortest time, in ms, between two writes of progress. */
+const PROGRESS_INTERVAL_MS = 1_000
 
-/** Share of the step that is done, in [0, 1]. */
+/** Reports the share of a step that is done, in [0, 1]. */
 type Report = (share: number) => void
 
 export interface RecordedSteps {
   /**
-   * Does a step for each kind, in order. What a kind's step returns is recorded (so it is JSON: ids and figures, never
-   * a question); where that has happened before, in whatever process, the record is returned and no work is done.
+   * Runs a step for each kind, in order, and records each result. A result is JSON: ids and figures, never a
+   * question. If any process has recorded the result before, returns that record without running the step.
    */
   forEach<Result extends object>(
     step: StepName,
     work: (kind: ArtifactKind, report: Report) => Promise<Result>,
   ): Promise<(kind: ArtifactKind) => Result>
-  /** The same for a step that is done for all kinds together. */
+  /** Runs and records a step that covers all kinds together, in the same way. */
   once<Result extends object>(step: StepName, work: () => Promise<Result>): Promise<Result>
-  /** Names a step that records for itself. */
+  /** Marks a step as the current one; the caller records its result. */
   enter(step: StepName): Promise<void>
 }
 
 export interface StepRecorder {
   readonly consolidations: Pick<ConsolidationStore, 'stepResult' | 'enterStep' | 'finishStep'>
   readonly consolidation: Pick<Consolidation, 'id' | 'kinds'>
-  /** Between two steps the work may stop: fires to make it. */
+  /** Aborts the consolidation before its next step. */
   readonly signal: AbortSignal
 }
 
-/** @throws what `work` throws, the signal's reason, STORE_UNAVAILABLE */
+/** @throws from each method: errors of `work`, the signal's reason, ServiceError STORE_UNAVAILABLE */
 export function recordSteps({ consolidations, consolidation, signal }: StepRecorder): RecordedSteps {
   const { id, kinds } = consolidation
 
@@ -42,7 +44,7 @@ export function recordSteps({ consolidations, consolidation, signal }: StepRecor
     const known = await consolidations.stepResult(id, record)
     if (known !== null) return known as Result
     await consolidations.finishStep(id, record, await work())
-    // The first word stays: should another worker have been faster, its result is the step's.
+    // The store keeps the first result: if another worker was faster, its result counts.
     return (await consolidations.stepResult(id, record)) as Result
   }
 
@@ -83,14 +85,17 @@ export function recordSteps({ consolidations, consolidation, signal }: StepRecor
   }
 }
 
-/** Writes the latest share now and then, one write at a time. Progress that is not written harms nobody. */
+/**
+ * Writes the latest share at intervals, one write at a time. A failed write is ignored: progress is
+ * informative only.
+ */
 function openReporter(write: (share: number) => Promise<void>) {
   let writing = Promise.resolve()
   let writtenAt = performance.now()
   return {
     enter: () => write(0),
     report(share: number): void {
-      if (performance.now() - writtenAt < REPORT_MS) return
+      if (performance.now() - writtenAt < PROGRESS_INTERVAL_MS) return
       writtenAt = performance.now()
       writing = writing.then(() => write(share)).catch(() => {})
     },

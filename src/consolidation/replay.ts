@@ -1,4 +1,4 @@
-/** @file Questions of the past, solved again: what a consolidation judges its candidates by. */
+/** @file Replay: solves held-out questions again, to judge a candidate by the results. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrialQuestion } from '#algorithms'
@@ -12,7 +12,7 @@ import { createSolver, type Solver, type SolverLogger } from '#solving'
 export interface ReplayQuestion {
   readonly tenantId: string
   readonly question: string
-  /** What the answer should be, as far as somebody said; null when nobody did. */
+  /** Expected answer; null when it is unknown. */
   readonly reference: string | null
 }
 
@@ -23,22 +23,27 @@ export interface ReplayDeps {
 }
 
 export interface ReplayOptions {
-  /** What is put to the test. */
+  /** Models to solve with. */
   readonly learned: ActiveModels
-  /** Whether memory helps, and which episodes it passes over: those of the questions themselves would give them away. */
+  /** Whether episodes are retrieved. */
   readonly retrieval: boolean
+  /**
+   * Ids of episodes that retrieval leaves out: those of the questions themselves would give the answers away.
+   */
   readonly exclude: readonly string[]
   readonly signal: AbortSignal
-  /** Questions at once; 8 unless given. */
+  /** Number of questions solved at once; 8 by default. */
   readonly concurrency?: number
 }
 
 /**
- * Solves every question by `auto`, at background priority, and remembers nothing. Questions have seeds by their place, so that two
- * replays of the same questions differ by what was put to the test alone. An engine that is overloaded is waited for.
+ * Solves every question with the strategy `auto`, at background priority, and stores no episode. The seed of
+ * a question is its index, so that two replays of the same questions differ only by the models. Waits while
+ * the engine is overloaded.
  *
- * @returns one for each question, in order.
- * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver fails, STORE_UNAVAILABLE; PROMPT_TOO_LONG; ENGINE_CRASHED after one retry, ENGINE_UNAVAILABLE
+ * @returns one result for each question, in order
+ * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver fails;
+ * STORE_UNAVAILABLE when retrieval fails; PROMPT_TOO_LONG; ENGINE_CRASHED after one retry; ENGINE_UNAVAILABLE
  */
 export async function replay(
   { engine, episodes, logger }: ReplayDeps,
@@ -53,9 +58,10 @@ export async function replay(
   })
   const replayed = new Array<TrialQuestion>(questions.length)
   const entries = questions.entries()
+  // The lanes share one iterator: each takes the next question when it is done with its last.
   const lane = async () => {
-    for (const [place, given] of entries) {
-      replayed[place] = await replayOne(solver, given, { retrieval, seed: place, signal })
+    for (const [index, question] of entries) {
+      replayed[index] = await replayOne(solver, question, { retrieval, seed: index, signal })
     }
   }
   await Promise.all(Array.from({ length: concurrency }, lane))
@@ -69,18 +75,26 @@ async function replayOne(
 ): Promise<TrialQuestion> {
   const solution = await solver.solve(
     {
-      ...{ tenantId, question, seed, strategy: 'auto', learn: false, explain: false },
+      tenantId,
+      question,
+      seed,
+      strategy: 'auto',
+      learn: false,
+      explain: false,
       ...(!retrieval && { retrieval: false }),
     },
     { signal },
   )
   const { reward, answer, stopped, iterations, evaluations, usage, degraded } = solution
-  // An answer found without what was to be judged says nothing about it.
+  // An answer that was found without retrieval or without the weaver is no measure of them.
   if (degraded.includes('retrieval')) {
-    throw new ServiceError('STORE_UNAVAILABLE', 'replay: expected a memory, got none')
+    throw new ServiceError(
+      'STORE_UNAVAILABLE',
+      'replay: expected the episode store to answer, got no episodes',
+    )
   }
   if (degraded.includes('weaver')) {
-    throw new ServiceError('ARTIFACT_INVALID', 'replay: expected a weaver that weaves, got one that failed')
+    throw new ServiceError('ARTIFACT_INVALID', 'replay: expected the weaver to return latents, got an error')
   }
   return {
     question,
@@ -93,7 +107,7 @@ async function replayOne(
   }
 }
 
-/** The engine, for work that lets everybody else go first. */
+/** Opens the sessions of an engine at background priority, and waits while the engine is overloaded. */
 function inBackground(engine: Engine): Engine {
   const open = async (prompt: readonly number[], options: SessionOptions) => {
     for (;;) {
@@ -112,6 +126,6 @@ async function pause({ retryAfterSeconds = 1 }: ServiceError, signal: AbortSigna
   try {
     await sleep(retryAfterSeconds * 1000, undefined, { signal })
   } catch (cause) {
-    throw new ServiceError('ABORTED', 'replay: expected the engine to have room, got a stop', { cause })
+    throw new ServiceError('ABORTED', 'replay: expected room in the engine, got an abort', { cause })
   }
 }

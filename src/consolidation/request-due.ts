@@ -1,4 +1,4 @@
-/** @file Nights that nobody asks for by hand: on a schedule, or after so many episodes. */
+/** @file Requests of consolidations by trigger: on a schedule, or after a number of new episodes. */
 
 import {
   ARTIFACT_KINDS,
@@ -18,11 +18,13 @@ export interface DueParts {
 }
 
 /**
- * Asks for a consolidation of every model that has learned enough since its last one began, whatever became of that; by schedule also of
- * a model that serves what was trained on deleted episodes. Any number of workers may do it: one consolidation at a time stays one.
+ * Requests a consolidation of every model that has enough new episodes since its last consolidation began,
+ * with whatever outcome. The trigger `schedule` also requests one when an active version was trained on
+ * episodes deleted since. Skips a model whose last consolidation has not ended. Several workers may call it
+ * at once: a model has one consolidation at a time.
  *
- * @param minNewEpisodes new episodes that are enough
- * @returns the nights that are due
+ * @param options.minNewEpisodes number of new episodes from which a consolidation is due
+ * @returns the consolidations that are due
  * @throws ServiceError STORE_UNAVAILABLE
  */
 export async function requestDueConsolidations(
@@ -47,7 +49,10 @@ export async function requestDueConsolidations(
   return due
 }
 
-/** The newest episode that a consolidation knew of, by the clock that stamps episodes; one that failed before knew none. */
+/**
+ * Returns the creation time of the newest episode that a consolidation covered, by the clock that stamps
+ * episodes. For a consolidation that failed before its snapshot, returns when it was requested.
+ */
 async function knownUntil(
   { consolidations }: DueParts,
   { id, kinds, createdAt }: Consolidation,

@@ -1,4 +1,4 @@
-/** @file Labelled answers as nights read them from the memory, as a latent reward model is trained on them. */
+/** @file Training examples of the latent reward model: the labelled answers of a snapshot. */
 
 import type { LabelledThought } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
@@ -6,26 +6,26 @@ import { isTrustedLabel, type LabelSource, type StoredThought, type TrainingStor
 import type { HeldOutAnswer } from './artifact-training.ts'
 
 /**
- * What a label weighs in training, in the order in which `labelCandidates` trusts them: somebody's word, then what most
- * samples agree on, then the model's own opinion.
+ * Weight of a label in training, in the order in which `labelCandidates` trusts the sources: feedback and
+ * reference, then the majority of the samples, then the model's own judgement.
  */
 const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const satisfies Record<
   LabelSource,
   number
 >
 
-/** Thoughts in memory at most, in bytes; the training process holds them once more. */
+/** Upper bound, in bytes, on the thoughts in memory; the training process holds a second copy. */
 const MAX_BYTES = 2 ** 30
 
 export interface RewardModelExamples {
   readonly examples: readonly LabelledThought[]
-  /** Where each of them was read. */
+  /** Place of each example: its episode and its position there. */
   readonly places: readonly HeldOutAnswer[]
-  /** The episodes they belong to. */
+  /** Episodes of the examples, each once. */
   readonly episodes: readonly EpisodeKey[]
 }
 
-/** Reads the labelled answers of episodes, in their order, as many as fit into memory. */
+/** Reads the labelled answers of episodes, in the order of the episodes, as many as fit into memory. */
 export async function readRewardModelExamples(
   training: Pick<TrainingStore, 'labelledThoughts'>,
   fingerprint: string,

@@ -1,20 +1,22 @@
-/** @file How nights train and judge the latent reward model. */
+/** @file Training and judging of the latent reward model. */
 
 import { gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { GraphRunner, LatentThought } from '#ports'
 import { openRewardModelArtifact } from '#serving'
-import type {
-  ArtifactBytes,
-  ArtifactTraining,
-  HeldOutAnswer,
-  Trained,
-  TrainingContext,
-  TrialOptions,
-  TrialVerdict,
+import {
+  type ArtifactBytes,
+  type ArtifactTraining,
+  type HeldOutAnswer,
+  type Trained,
+  type TrainingContext,
+  type TrialOptions,
+  type TrialVerdict,
+  toTrained,
+  toTrialVerdict,
 } from './artifact-training.ts'
-import { finiteMetrics } from './finite-metrics.ts'
 import { readRewardModelExamples } from './reward-model-examples.ts'
+import type { Skipped } from './steps.ts'
 
 export function createRewardModelTraining(options: Partial<RewardModelOptions>): ArtifactTraining {
   return {
@@ -26,23 +28,18 @@ export function createRewardModelTraining(options: Partial<RewardModelOptions>):
 }
 
 async function train(
-  context: TrainingContext,
+  { training, fingerprint, runner, signal, seed, report }: TrainingContext,
   episodes: readonly EpisodeKey[],
   overrides: Partial<RewardModelOptions>,
-): Promise<Trained | { readonly skipped: string }> {
-  const { training, fingerprint, runner, signal, seed, report } = context
-  const answers = await readRewardModelExamples(training, fingerprint, episodes, { signal })
+): Promise<Trained | Skipped> {
+  const read = await readRewardModelExamples(training, fingerprint, episodes, { signal })
   const run = { seed, signal, onProgress: report }
-  const result = await trainRewardModel(runner, answers.examples, run, overrides)
+  const result = await trainRewardModel(runner, read.examples, run, overrides)
   if ('skipped' in result) return result
-  const { model, features, options, metrics, heldOut } = result.trained
   return {
-    bytes: model,
-    manifest: { features, options, episodes: answers.episodes },
-    metrics: finiteMetrics(metrics),
-    heldOut: heldOut.flatMap((index) => answers.places[index] ?? []),
+    ...toTrained(result.trained, read),
     losses: {},
-    rejected: { notRead: episodes.length - answers.episodes.length },
+    rejected: { notRead: episodes.length - read.episodes.length },
   }
 }
 
@@ -60,15 +57,13 @@ async function judge({ candidate, incumbent, ...context }: TrialOptions): Promis
     active: incumbent === null ? null : await scoresOf(context.runner, incumbent, thoughts),
     seed: context.seed,
   })
-  return {
-    promoted: verdict.promoted,
-    reason: verdict.reason,
-    metrics: { ...candidate.artifact.metrics, ...finiteMetrics(verdict.metrics) },
-    baseline: finiteMetrics(verdict.baseline),
-  }
+  return toTrialVerdict(candidate, verdict)
 }
 
-/** Labels may have changed since training, and answers been deleted: it is judged by what is known now. */
+/**
+ * Reads the held-out answers again, because labels may have changed and answers may have been deleted since
+ * training.
+ */
 async function readHeldOut({
   training,
   fingerprint,
@@ -78,9 +73,11 @@ async function readHeldOut({
   const episodes = new Map<string, EpisodeKey>()
   for (const { tenantId, episodeId } of heldOut)
     episodes.set(`${tenantId} ${episodeId}`, { tenantId, episodeId })
-  const answers = await readRewardModelExamples(training, fingerprint, [...episodes.values()], { signal })
+  const { examples, places } = await readRewardModelExamples(training, fingerprint, [...episodes.values()], {
+    signal,
+  })
   const wanted = new Set(heldOut.map(nameOf))
-  return { examples: answers.examples.filter((_, index) => wanted.has(nameOf(answers.places[index]))) }
+  return { examples: examples.filter((_, index) => wanted.has(nameOf(places[index]))) }
 }
 
 function nameOf(place: HeldOutAnswer | undefined): string {

@@ -1,4 +1,7 @@
-/** @file The steps of a consolidation, in order, and how much of its time each takes. */
+/**
+ * @file The steps of a consolidation: their order, their share of its time, the names and types of their
+ * records.
+ */
 
 import type { ArtifactKind } from '#artifacts'
 
@@ -11,19 +14,30 @@ const STEPS = [
   { name: 'report', share: 0.01 },
 ] as const
 
-/** What the last step records. */
+/** Name of the last step and of its record, the report. */
 export const REPORT = 'report' satisfies (typeof STEPS)[number]['name']
 
 export type StepName = (typeof STEPS)[number]['name']
 
+/** Record of a step that had nothing to do for a kind, with the reason in words. */
+export interface Skipped {
+  readonly skipped: string
+}
+
+/** Record of the step `prune`. */
+export interface Pruned {
+  /** Number of near-duplicate episodes that were excluded from retrieval. */
+  readonly retired: number
+}
+
 const STEP_NAMES: readonly StepName[] = STEPS.map(({ name }) => name)
 
-/** Under which a kind's step is recorded. */
+/** Name of the record of a step that runs once for each kind. */
 export function recordName(step: StepName, kind: ArtifactKind): string {
   return `${step}.${kind}`
 }
 
-/** Progress of the whole when `done`, a share in [0, 1], of a step is done. */
+/** Progress of the whole consolidation, in [0, 1], when the share `done`, in [0, 1], of a step is done. */
 export function progressAt(step: StepName, done: number): number {
   const index = STEP_NAMES.indexOf(step)
   const before = STEPS.slice(0, index).reduce((sum, { share }) => sum + share, 0)

@@ -1,4 +1,6 @@
-/** @file The first step: which episodes there are to learn from, and whether they are worth a training. */
+/**
+ * @file The step `snapshot`: chooses the episodes to train on, and decides whether there are enough new ones.
+ */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
@@ -7,30 +9,33 @@ import type { ConsolidationContext } from './context.ts'
 import { recordName } from './steps.ts'
 import { trainingOf } from './training-by-kind.ts'
 
-/** Episodes of one artifact at most, the newest first. */
+/** Upper bound on the episodes of one artifact; the newest are taken. */
 const MAX_EPISODES = 20_000
-/** No tenant shapes what serves the others alone. */
+/** Largest share of one tenant: artifacts serve all tenants, and no single tenant may dominate them. */
 const MAX_TENANT_SHARE = 0.5
-/** New episodes below which a version would be much like the last one. */
+/** With fewer new episodes, a new version would be much like the last one. */
 const MIN_NEW_EPISODES = 20
 
-/** Labelling takes milliseconds, once its turn has come. */
+/** Longest wait for labels. Labelling an episode takes milliseconds once its job is next. */
 const LABELLING_TIMEOUT_MS = 5_000
 const POLL_MS = 250
 
 export interface Snapshot {
   readonly episodes: readonly EpisodeKey[]
-  /** What became of all episodes. */
+  /** Numbers of all episodes of the model, by what became of them. */
   readonly counts?: SnapshotCounts
-  /** When the newest episode of all was made, to count from; null when there was none. */
+  /**
+   * Creation time of the newest episode, from which the next consolidation counts; null when there was none.
+   */
   readonly newestAt?: string | null
-  /** Why there is nothing to train, in words; null when there is. */
+  /** Why nothing is trained, in words; null when a version is to be trained. */
   readonly skipped: string | null
 }
 
 /**
- * Chooses the episodes of a new version. Skipped when few of them are new since the last version was trained, unless it is
- * forced, or what serves was trained on episodes that have been deleted since and so has to go.
+ * Chooses the episodes of a new version. The version is skipped when there are fewer than 20 new episodes
+ * since the last version was trained, unless the consolidation is forced, or the active version was trained
+ * on episodes deleted since and has to be replaced.
  */
 export async function takeSnapshot(context: ConsolidationContext, kind: ArtifactKind): Promise<Snapshot> {
   const { material } = trainingOf(context, kind)
@@ -43,7 +48,7 @@ export async function takeSnapshot(context: ConsolidationContext, kind: Artifact
   }
 }
 
-/** Waits for what was solved just now to be labelled, but not for a day that never pauses. */
+/** Waits until no episode waits for its labels, but at most 5 s: under steady load there is always one. */
 async function snapshotOfLabelled(
   { training, consolidation: { fingerprint }, signal }: ConsolidationContext,
   material: TrainingMaterial,
@@ -72,10 +77,10 @@ async function reasonToSkip(
   const [last] = await artifacts.list({ fingerprint, kind, limit: 1 })
   if (last === undefined) return null
   const before = await consolidations.stepResult(last.consolidationId, recordName('snapshot', kind))
-  const seen = new Set((before as Snapshot | null)?.episodes.map(nameOf))
-  const fresh = episodes.filter((episode) => !seen.has(nameOf(episode))).length
-  if (fresh >= MIN_NEW_EPISODES) return null
-  return `few new episodes: expected ${MIN_NEW_EPISODES} to learn from since ${last.version}, got ${fresh}`
+  const known = new Set((before as Snapshot | null)?.episodes.map(nameOf))
+  const newEpisodes = episodes.filter((episode) => !known.has(nameOf(episode))).length
+  if (newEpisodes >= MIN_NEW_EPISODES) return null
+  return `too few new episodes: expected ${MIN_NEW_EPISODES} since ${last.version}, got ${newEpisodes}`
 }
 
 function nameOf({ tenantId, episodeId }: EpisodeKey): string {

@@ -1,17 +1,19 @@
-/** @file The second step: a new version, kept as a candidate. */
+/** @file The step `train`: trains a new version on a snapshot and stores it as a candidate. */
 
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
-import type { ConsolidationContext, Skipped } from './context.ts'
+import type { ConsolidationContext } from './context.ts'
 import { findIncumbent } from './find-incumbent.ts'
+import type { Skipped } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'
 import { trainingOf } from './training-by-kind.ts'
 
-/** A version that waits for the gate's word, where it is to be judged, and how it came about. */
+/** A stored version that the gate has not judged yet, with the figures of its training. */
 export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {
   readonly artifact: Artifact
+  /** Places of the examples that the gate judges it on. */
   readonly heldOut: readonly HeldOutAnswer[]
-  /** The most memory that the training process has had in use until then; null when none was needed. */
+  /** Peak memory of the training process so far, in bytes; null when it was not started. */
   readonly trainerPeakBytes: number | null
 }
 
@@ -20,7 +22,7 @@ export interface TrainOptions {
   readonly report: (share: number) => void
 }
 
-/** Trains on a snapshot. The store keeps one artifact for a consolidation and kind, however often this is run. */
+/** Trains on a snapshot. Idempotent: the store keeps one artifact for each consolidation and kind. */
 export async function trainCandidate(
   context: ConsolidationContext,
   kind: ArtifactKind,

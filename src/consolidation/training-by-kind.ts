@@ -1,4 +1,4 @@
-/** @file The kinds of artifacts and how each is learned. */
+/** @file The training of each kind of artifact. */
 
 import type { ArtifactKind } from '#artifacts'
 import type { ArtifactTraining } from './artifact-training.ts'
@@ -6,7 +6,7 @@ import type { ConsolidationDeps } from './context.ts'
 import { createRewardModelTraining } from './reward-model-training.ts'
 import { createWeaverTraining } from './weaver-training.ts'
 
-/** How a kind is trained and judged. */
+/** Returns the object that trains and judges a kind. */
 export function trainingOf(
   { rewardModel = {}, weaver = {} }: ConsolidationDeps,
   kind: ArtifactKind,

@@ -1,24 +1,27 @@
-/** @file What a weaver is trained on: the admitted episodes of a snapshot, none of them counting too much. */
+/**
+ * @file Training examples of the weaver: the admitted episodes of a snapshot, with a bound on
+ * near-duplicates.
+ */
 
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { WeaverExample } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import { isTrustedLabel, type StoredLatents, type TrainingStore } from '#episodes'
 
-/** Latents in memory at most, in bytes; the training process holds them once more. */
+/** Upper bound, in bytes, on the latents in memory; the training process holds a second copy. */
 const MAX_BYTES = 2 ** 30
-/** Of a cluster of near-duplicates, the newest so many are trained on. */
+/** Upper bound on the episodes of one cluster of near-duplicates; the newest are kept. */
 const MAX_CLUSTER_EPISODES = 4
-/** Squared distance of unit vectors whose cosine is .999. */
+/** Squared distance of two unit vectors with a cosine of .999. */
 const NEAR_DUPLICATE_DISTANCE_SQ = 0.002
-/** Examples looked at in one go: the service may live in the same process. */
+/** Number of examples between two yields to the event loop: the API may run in the same process. */
 const YIELD_EVERY = 64
 
 export interface WeaverExamples {
   readonly examples: readonly WeaverExample[]
-  /** The episode of each. */
+  /** Episode of each example. */
   readonly episodes: readonly EpisodeKey[]
-  /** Left out, by reason. */
+  /** Numbers of episodes that were left out, by reason. */
   readonly rejected: {
     readonly calledWrong: number
     readonly nearDuplicate: number
@@ -27,9 +30,10 @@ export interface WeaverExamples {
 }
 
 /**
- * Reads the latents of episodes, newest first, as many as fit into memory. Left out are answers that somebody called wrong, by
- * feedback or reference, and what would let one question fill the training set: of episodes with the same question, or with
- * embeddings of a cosine of .999 or more to the newest of their cluster, the newest four are kept, whoever asked.
+ * Reads the latents of episodes, newest first, as many as fit into memory. Leaves out answers that feedback
+ * or a reference labels wrong. Keeps only the newest four episodes of a cluster, over all tenants, so that
+ * one question cannot fill the training set. A cluster: episodes with the same question, or whose embedding
+ * has a cosine of .999 or more to that of the newest episode of the cluster.
  */
 export async function readWeaverExamples(
   training: Pick<TrainingStore, 'latentPairs'>,
@@ -60,13 +64,13 @@ export async function readWeaverExamples(
   return { examples, episodes: kept, rejected }
 }
 
-/** The model's own opinion of itself is no such word: admission has asked for it already. */
+/** Ignores labels that the model gave itself: admission has already used its own judgement. */
 function isCalledWrong({ label, labelSource }: StoredLatents): boolean {
   return label === false && isTrustedLabel(labelSource)
 }
 
 interface Cluster {
-  /** The newest of its members. */
+  /** Embedding of the newest member. */
   readonly embedding: Float32Array
   members: number
 }
@@ -75,7 +79,7 @@ function createClusters() {
   const clusters: Cluster[] = []
   const byQuestion = new Map<string, Cluster>()
   return {
-    /** @returns how many its cluster has by now */
+    /** Adds an episode to its cluster. @returns the number of members, the episode included */
     join(question: string, embedding: Float32Array): number {
       let own = byQuestion.get(question)
       own ??= clusters.find((cluster) => isNear(cluster.embedding, embedding))
@@ -90,7 +94,10 @@ function createClusters() {
   }
 }
 
-/** Stops at the first coordinates that tell: strangers cost next to nothing. */
+/**
+ * Compares squared distance with the limit; stops at the first coordinate that exceeds it, which keeps the
+ * scan cheap.
+ */
 function isNear(a: Float32Array, b: Float32Array): boolean {
   let distance = 0
   for (let i = 0; i < a.length && distance <= NEAR_DUPLICATE_DISTANCE_SQ; i++) {

@@ -1,26 +1,40 @@
-/** @file How nights train and judge the weaver. */
+/** @file Training and judging of the weaver. */
 
-import { type gateWeaver, type OpenWeaver, trainWeaver, type WeaverOptions } from '#algorithms'
+import {
+  gateWeaver,
+  identityWeaver,
+  type OpenWeaver,
+  type TrialQuestion,
+  trainWeaver,
+  type WeaverOptions,
+} from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
-import type { Engine } from '#engine'
+import type { HeldOutQuestion } from '#episodes'
 import { coerceError, type ErrorCode, hasCode } from '#errors'
+import type { Weaver } from '#ports'
 import { openWeaverArtifact } from '#serving'
-import type {
-  ArtifactBytes,
-  ArtifactTraining,
-  Trained,
-  TrainingContext,
-  TrialOptions,
-  TrialVerdict,
+import {
+  type ArtifactBytes,
+  type ArtifactTraining,
+  type Trained,
+  type TrainingContext,
+  type TrialOptions,
+  type TrialVerdict,
+  toTrained,
+  toTrialVerdict,
 } from './artifact-training.ts'
-import { finiteMetrics } from './finite-metrics.ts'
-import { runReplayTrial } from './replay-trial.ts'
+import type { OpenReplayEngine } from './context.ts'
+import { type ReplayDeps, replay } from './replay.ts'
+import type { Skipped } from './steps.ts'
 import { readWeaverExamples } from './weaver-examples.ts'
 
-/** Replayed four times each; the intervals of the gate hardly shrink beyond. */
+/**
+ * Upper bound on the held-out questions, each replayed four times. More hardly narrow the intervals of the
+ * gate.
+ */
 const MAX_QUESTIONS = 150
 
-/** What a worker without this model meets; trying again there does not help. */
+/** Errors of a worker that does not have the model; another attempt on it does not help. */
 const NO_SUCH_MODEL: readonly ErrorCode[] = [
   'MODEL_INVALID',
   'MODEL_UNSUPPORTED',
@@ -38,37 +52,36 @@ export function createWeaverTraining(options: Partial<WeaverOptions>): ArtifactT
 }
 
 /**
- * Trains from the active weaver and from nothing; what validates better is the candidate. A weaver that is stale is no start: what it
- * knows of deleted episodes would live on.
+ * Trains once from the active weaver and once from nothing; the one with the lower validation loss is the
+ * candidate. There is no start from a stale weaver: it would carry on what it has learned from deleted
+ * episodes.
  */
 async function train(
-  context: TrainingContext,
+  { training, fingerprint, runner, signal, seed, report, active }: TrainingContext,
   episodes: readonly EpisodeKey[],
   overrides: Partial<WeaverOptions>,
-): Promise<Trained | { readonly skipped: string }> {
-  const { training, fingerprint, runner, signal, seed, report, active } = context
-  const material = await readWeaverExamples(training, fingerprint, episodes, { signal })
+): Promise<Trained | Skipped> {
+  const read = await readWeaverExamples(training, fingerprint, episodes, { signal })
   const run = { seed, signal, onProgress: report }
   const known = active?.artifact.features['latents']
-  const longest = material.examples.reduce((most, { zBase }) => Math.max(most, zBase.length), 0)
-  const result = await trainWeaver(runner, material.examples, run, {
+  const longest = read.examples.reduce((most, { zBase }) => Math.max(most, zBase.length), 0)
+  const result = await trainWeaver(runner, read.examples, run, {
     latents: Math.max(longest, typeof known === 'number' ? known : 0),
     ...(active !== null && { warmStart: active.bytes }),
     ...overrides,
   })
   if ('skipped' in result) return result
-  const { model, features, options, metrics, heldOut } = result.trained
   return {
-    bytes: model,
-    manifest: { features, options, episodes: material.episodes },
-    metrics: finiteMetrics(metrics),
-    heldOut: heldOut.flatMap((index) => material.episodes[index] ?? []),
-    losses: lossesOf(options['validationLoss']),
-    rejected: material.rejected,
+    ...toTrained(result.trained, { episodes: read.episodes, places: read.episodes }),
+    losses: lossesOf(result.trained.options['validationLoss']),
+    rejected: read.rejected,
   }
 }
 
-/** Of each start, per latent coordinate, on the questions that decide between them. */
+/**
+ * Validation loss of each start (warm, cold), per latent coordinate, on the questions that decide between the
+ * starts.
+ */
 function lossesOf(validation: unknown): Trained['losses'] {
   return Object.fromEntries(
     Object.entries(validation ?? {}).map(([start, loss]) => [`validation.${start}`, Number(loss)]),
@@ -76,8 +89,7 @@ function lossesOf(validation: unknown): Trained['losses'] {
 }
 
 async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions): Promise<TrialVerdict> {
-  const { training, fingerprint, seed } = context
-  const questions = await training.heldOutQuestions(fingerprint, heldOut, MAX_QUESTIONS)
+  const questions = await context.training.heldOutQuestions(context.fingerprint, heldOut, MAX_QUESTIONS)
   const rejected = (reason: string): TrialVerdict => {
     return { promoted: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
   }
@@ -92,32 +104,23 @@ async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions
     return weaver
   }
   try {
-    const verdict: ReturnType<typeof gateWeaver> = await runReplayTrial({
+    const verdict = await runTrial({
       ...context,
       engine,
       candidate: await open(candidate),
       incumbent: incumbent === null ? null : await open(incumbent),
       questions,
-      seed,
     })
-    return {
-      promoted: verdict.promoted,
-      reason: verdict.reason,
-      metrics: { ...candidate.artifact.metrics, ...finiteMetrics(verdict.metrics) },
-      baseline: finiteMetrics(verdict.baseline),
-    }
+    return toTrialVerdict(candidate, verdict)
   } finally {
     await Promise.all(opened.map((weaver) => weaver.close()))
     await replaying.close()
   }
 }
 
-interface Replaying {
-  readonly engine: Engine
-  close(): Promise<void>
-}
+type Replaying = Awaited<ReturnType<OpenReplayEngine>>
 
-/** The engine to replay on, or why this worker has none for this model. */
+/** Opens the engine to replay on, or returns why this worker has none for the model. */
 async function openReplaying({
   openReplayEngine,
   fingerprint,
@@ -126,7 +129,7 @@ async function openReplaying({
   Replaying | { readonly missing: string }
 > {
   const missing = (reason: string) => {
-    logger.warn({ fingerprint, reason }, 'a weaver cannot be judged by this worker')
+    logger.warn({ fingerprint, reason }, 'this worker cannot judge the weaver: candidate rejected')
     return { missing: reason }
   }
   try {
@@ -141,4 +144,44 @@ async function openReplaying({
     if (!NO_SUCH_MODEL.some((code) => hasCode(thrown, code))) throw thrown
     return missing(`expected a worker with the model, got ${coerceError(thrown).message}`)
   }
+}
+
+interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'seed' | 'signal' | 'report'> {
+  readonly candidate: Weaver
+  /** null: the identity, which is active before the first consolidation. */
+  readonly incumbent: Weaver | null
+  readonly questions: readonly HeldOutQuestion[]
+}
+
+/**
+ * Replays the questions with both weavers, without retrieval and with it, and gates the results. @throws as
+ * `replay`
+ */
+async function runTrial({
+  engine,
+  episodes,
+  logger,
+  candidate,
+  incumbent,
+  questions,
+  seed,
+  signal,
+  report,
+}: WeaverTrialOptions): Promise<ReturnType<typeof gateWeaver>> {
+  const exclude = questions.flatMap(({ episodeIds }) => episodeIds)
+  let done = 0
+  async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly TrialQuestion[]> {
+    const options = { learned: { weaver, rewardModel: null }, retrieval, exclude, signal }
+    const results = await replay({ engine, episodes, logger }, questions, options)
+    done += 1
+    report(done / 4)
+    return results
+  }
+  const active = incumbent ?? identityWeaver
+  return gateWeaver({
+    candidate: await solveBy(candidate, false),
+    active: await solveBy(active, false),
+    guard: { candidate: await solveBy(candidate, true), active: await solveBy(active, true) },
+    seed,
+  })
 }

@@ -200,7 +200,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         const [skipped] = (await runConsolidation()).artifacts
         expect(skipped).toMatchObject({
           status: 'skipped',
-          reason: 'few new episodes: expected 20 to learn from since lrm-1, got 19',
+          reason: 'too few new episodes: expected 20 since lrm-1, got 19',
         })
         expect(trainers.started).toBe(0)
         expect((await runConsolidation(true)).artifacts[0]).toMatchObject({ version: 'lrm-2' })
@@ -225,7 +225,13 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         status: 'promoted',
         artifacts: [
           { kind: 'weaver', status: 'skipped' },
-          { version: 'lrm-2', baseline: {}, reason: expect.stringContaining('lrm-1 knows deleted episodes') },
+          {
+            version: 'lrm-2',
+            baseline: {},
+            reason: expect.stringContaining(
+              'not compared with lrm-1: it was trained on episodes deleted since',
+            ),
+          },
         ],
       })
       const { lrm } = await artifacts.active(MODEL)
@@ -261,7 +267,11 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         expect(await runConsolidation(true)).toMatchObject({
           status: 'promoted',
           artifacts: [
-            { version: 'lrm-2', baseline: {}, reason: expect.stringContaining('lrm-1 is damaged') },
+            {
+              version: 'lrm-2',
+              baseline: {},
+              reason: expect.stringContaining('not compared with lrm-1: it is damaged'),
+            },
           ],
         })
         expect(await active()).toBe('lrm-2')
@@ -278,7 +288,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       )
       expect(await runConsolidation(true)).toMatchObject({
         status: 'promoted',
-        artifacts: [{ version: 'lrm-2', reason: expect.stringContaining('lrm-1 does not load') }],
+        artifacts: [
+          { version: 'lrm-2', reason: expect.stringContaining('not compared with lrm-1: it does not load') },
+        ],
       })
       expect(runner.open()).toBe(0)
     })
@@ -413,7 +425,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         await consolidate(parts(), id, never)
         expect(await consolidations.get(id)).toMatchObject({
           status: 'failed',
-          error: 'given up after 20 attempts that ended in step train',
+          error: 'failed after 20 attempts, the last one in step train',
         })
       })
     })

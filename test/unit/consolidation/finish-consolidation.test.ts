@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { buildReport } from '../../../src/consolidation/build-report.ts'
+import { buildReport } from '../../../src/consolidation/finish-consolidation.ts'
 import { ARTIFACT, CONSOLIDATION } from '../../support/http-app.ts'
 
 const started = Date.parse(CONSOLIDATION.startedAt ?? '')
