@@ -1,4 +1,4 @@
-/** @file Where the queues are: in Redis, or in the instance's own database. The code above is the same. */
+/** @file The door to the queues: chooses their backend, Redis or the service's own database. */
 
 import type { Logger } from 'pino'
 import type { Database } from '#database'
@@ -8,25 +8,28 @@ import { createRedisBackend } from './redis-backend.ts'
 import { type RunningWorker, startWorker, type WorkerParts } from './start-worker.ts'
 
 export interface QueuesOptions {
-  /** Absent: BullMQ's Postgres backend on `database`. */
+  /** If omitted, the queues are in `database`, on BullMQ's PostgreSQL backend. */
   readonly redisUrl?: string | undefined
   readonly database: Database
   readonly logger: Logger
-  /** Of every key in Redis. */
+  /** Prefix of every key in Redis. */
   readonly prefix?: string
-  /** Milliseconds after which a worker that says nothing of its job is taken to be dead; each queue has its own unless given. */
+  /**
+   * Milliseconds without a lock renewal after which a worker is presumed dead; by default each queue has its
+   * own.
+   */
   readonly lockMs?: number
 }
 
 export interface Queues {
   /** @throws ServiceError QUEUE_UNAVAILABLE when the queue does not answer */
   ping(): Promise<void>
-  /** Starts the work of one process. Close it before `close`. */
+  /** Starts the worker of this process. The caller closes it before it closes the queues. */
   startWorker(parts: WorkerParts): RunningWorker
   close(): Promise<void>
 }
 
-/** Connects in the background: a queue that is away shows in `ping`, and keeps nobody from starting. */
+/** Connects in the background: an unavailable queue does not prevent the start; `ping` reports it. */
 export function connectQueues({
   redisUrl,
   database,

@@ -1,17 +1,17 @@
 /**
- * @file What producers and processors agree on: queues, jobs and their payloads. Payloads carry ids, never prompts or
- * answers: a queue keeps them in clear text. New fields are optional, because jobs of the previous release are still
- * queued when the next one starts.
+ * @file The contracts between producers and processors: queues, jobs, payloads and options. Payloads carry
+ * ids, never prompts or answers, because a queue stores them in clear text. New fields are optional, because
+ * jobs of the previous release are still queued when the next release starts.
  */
 
 import { Type } from 'typebox'
 import type { OutboxKind } from '#episodes'
 
-/** Outbox kinds are the names of their jobs, so a row needs no translation on its way. */
+/** Job names equal the outbox kinds, so that the relay need not translate them. */
 export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 
-/** Of the schedule: not from the outbox, and about nothing in particular. */
+/** Name of the job that the cron schedule enqueues, not the outbox. No payload. */
 export const CONSOLIDATION_DUE = 'night.due'
 
 export const IndexEpisode = Type.Object({
@@ -23,7 +23,7 @@ export const RunConsolidation = Type.Object({
   consolidationId: Type.String({ minLength: 1 }),
 })
 
-/** The day's work is small jobs about single episodes; the night's is one long job at a time. */
+/** `episodes`: small jobs, each about one episode. `consolidations`: one long job at a time. */
 export type QueueName = 'episodes' | 'consolidations'
 
 export const QUEUE_OF = {
@@ -31,48 +31,49 @@ export const QUEUE_OF = {
   [RUN_CONSOLIDATION]: 'consolidations',
 } as const satisfies Record<OutboxKind, QueueName>
 
-/** One job on its way into a queue. */
+/** A job to add to a queue. */
 export interface NewJob {
-  /** The outbox row's: a queue that has seen it ignores it. */
+  /** Id of the outbox row; a queue ignores a job whose id it has already. */
   readonly id: string
   readonly name: string
   readonly payload: unknown
 }
 
-/** How jobs of a queue are tried again, and how long they are kept when they are over. */
+/** Retries of a queue's jobs, and how long the queue keeps jobs that have ended. */
 export const JOB_OPTIONS = {
-  /** Some ten minutes of retries; what fails even then is handed over again from the outbox. */
+  /** About ten minutes of retries; a job that still fails is enqueued again from the outbox. */
   episodes: {
     attempts: 10,
     backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
-    // Kept for a while, so that a row relayed twice still meets the job of its first time.
+    // Kept for an hour, so that a row that is relayed twice finds its first job and is ignored.
     removeOnComplete: { age: 3_600, count: 10_000 },
     removeOnFail: { age: 7 * 24 * 3_600 },
   },
-  /** What fails three times in a row fails: its consolidation says why. */
+  /** After three failures in a row the consolidation is marked `failed`, with its error. */
   consolidations: {
     attempts: 3,
     backoff: { type: 'exponential', delay: 5_000, jitter: 0.5 },
-    // Their state is in the database: one that is over is over whoever asks again, and one that was lost must find its id free.
+    // The state is in the database: a consolidation that has ended is not run again. Maintenance enqueues a
+    // lost job under its old id, which must be free.
     removeOnComplete: true,
     removeOnFail: true,
   },
 } as const satisfies Record<QueueName, object>
 
-/** When a job is taken to be in the hands of a dead worker. */
+/** Times after which the worker of a job is presumed dead. */
 const WORKER_OPTIONS = {
-  /** Jobs take milliseconds: a lock that nobody renewed for 10 s belongs to a dead worker. */
+  /** Jobs take milliseconds: a worker that has not renewed its lock for 10 s is dead. */
   episodes: { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 100 },
   /**
-   * Jobs take minutes, but their arithmetic is done in another process: the lock is renewed every 7.5 s all the while, and
-   * what one dead worker began is another's 15 to 20 s later.
+   * Jobs take minutes, but the arithmetic is done in another process, so the lock is renewed every 7.5 s.
+   * Another worker takes over the job of a dead worker after 15 to 20 s.
    */
   consolidations: { lockDuration: 15_000, stalledInterval: 5_000, maxStalledCount: 100 },
-  // Jobs are idempotent: having been in a dying worker's hands is no reason to give one up. A consolidation counts for
-  // itself how often it was begun.
+  // `maxStalledCount` is high because jobs are idempotent, and a job is not to blame for its worker's death.
+  // A consolidation counts its own attempts.
 } as const satisfies Record<QueueName, object>
 
-/** How a queue's worker holds its jobs. `lockMs`: the time, instead of the queue's own, after which a silent worker is dead. */
+/** Lock options of a queue's worker. `lockMs`: lock duration in place of the queue's own. */
 export function workerOptions(name: QueueName, lockMs: number | undefined) {
   const options = WORKER_OPTIONS[name]
   return lockMs === undefined

@@ -1,19 +1,21 @@
-/** @file What the room needs of a queue, whatever keeps it. */
+/** @file Interfaces of queues, workers and backends, independent of where the queues are. */
 
 import type { NewJob, QueueName } from './contracts.ts'
 
 export interface JobQueue {
-  /** False while the queue is known to be away: nothing should be handed over. */
+  /** False while the queue is known to be unavailable; the caller should not add jobs then. */
   isReady(): boolean
-  /** Adds jobs; those whose id the queue has are ignored. Rejects within seconds when the queue is away. */
+  /**
+   * Adds jobs; ignores those whose id the queue has. Rejects within seconds when the queue is unavailable.
+   */
   add(jobs: readonly NewJob[]): Promise<void>
-  /** Sets when the queue puts a `CONSOLIDATION_DUE` into itself; null: never. */
+  /** Schedules `CONSOLIDATION_DUE` jobs. @param cron in UTC; null removes the schedule */
   scheduleConsolidations(cron: string | null): Promise<void>
   close(): Promise<void>
 }
 
 interface JobWorker {
-  /** Finishes the jobs in hand first. */
+  /** Finishes the current jobs first. */
   close(): Promise<void>
 }
 
@@ -22,18 +24,18 @@ export interface QueuedJob {
   readonly id?: string | undefined
   readonly name: string
   readonly data: unknown
-  /** How often it has failed so far. */
+  /** Number of failed attempts so far. */
   readonly attemptsMade: number
 }
 
 export type JobProcessor = (job: QueuedJob) => Promise<void>
 
-/** Thrown by a processor that is told to stop: the job goes back in line as it was, and has not failed. */
+/** Thrown by a processor when the worker stops: the job goes back to the queue, and counts as not failed. */
 export class RequeueError extends Error {
   override readonly name = 'RequeueError'
 }
 
-/** Redis, or the tables of BullMQ's Postgres backend. */
+/** Redis, or the tables of BullMQ's PostgreSQL backend. */
 export interface QueueBackend {
   /** @throws ServiceError QUEUE_UNAVAILABLE */
   ping(): Promise<void>

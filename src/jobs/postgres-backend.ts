@@ -1,22 +1,22 @@
-/** @file Queues in the instance's own database, on BullMQ's Postgres backend. */
+/** @file Queues in the service's own database, on BullMQ's PostgreSQL backend. */
 
 import { createPostgresBackend, Queue, Worker } from 'bullmq'
 import type { Logger } from 'pino'
 import { type Database, query } from '#database'
 import { coerceError, ServiceError } from '#errors'
-import { scheduleConsolidations } from './consolidation-schedule.ts'
+import { logWorkerEvents, toBullProcessor, toJobQueue } from './bullmq.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
-import { logQueue, logWorker } from './log-events.ts'
-import { requeueOnShutdown } from './requeue.ts'
 
-/** The embedded database's search path names it, because a client there cannot set one of its own. */
+/**
+ * The search path of the embedded database names this schema, because its clients cannot set a search path.
+ */
 const SCHEMA = 'bullmq'
 
 export interface PostgresBackendOptions {
   readonly database: Database
   readonly logger: Logger
-  /** As in `workerOptions`. */
+  /** Lock duration, see `workerOptions`. */
   readonly lockMs?: number | undefined
 }
 
@@ -39,33 +39,19 @@ export function createQueueInPostgres({ database, logger, lockMs }: PostgresBack
     },
 
     openQueue(name) {
-      const queue = new Queue(
-        name,
-        { connection, defaultJobOptions: JOB_OPTIONS[name] },
-        createPostgresBackend,
-      )
-      logQueue(queue, logger)
-      return {
-        isReady: () => true,
-        async add(jobs) {
-          await queue.addBulk(
-            jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
-          )
-        },
-        scheduleConsolidations: (cron) => scheduleConsolidations(queue, cron),
-        close: () => queue.close(),
-      }
+      const options = { connection, defaultJobOptions: JOB_OPTIONS[name] }
+      return toJobQueue(new Queue(name, options, createPostgresBackend), () => true, logger)
     },
 
     openWorker(name, process, { concurrency }) {
       const worker = new Worker(
         name,
-        requeueOnShutdown(process),
-        // Looks for itself four times a second: a notification may be lost, and must then cost no more than that.
+        toBullProcessor(process),
+        // Polls four times a second: a lost notification delays a job by 0.25 s at most.
         { ...workerOptions(name, lockMs), connection, concurrency, drainDelay: 0.25 },
         createPostgresBackend,
       )
-      logWorker(worker, logger)
+      logWorkerEvents(worker, logger)
       return { close: () => worker.close() }
     },
 

@@ -1,4 +1,7 @@
-/** @file The processor of the night's queue: runs a consolidation, and ends it as failed when no further attempt is due. */
+/**
+ * @file The processor of the queue `consolidations`: runs a consolidation, and marks it `failed` after its
+ * last attempt.
+ */
 
 import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
@@ -10,20 +13,23 @@ import { toJobError } from './retry.ts'
 
 const payload = Compile(RunConsolidation)
 
-/** @param stopping fires when the worker is to stop: the job goes back in line, and goes on elsewhere */
-export function createConsolidationProcessor(parts: ConsolidationDeps, stopping: AbortSignal): JobProcessor {
+/**
+ * @param stopping fires when the worker stops: the job goes back to the queue, and another worker continues
+ * it
+ */
+export function createConsolidationProcessor(deps: ConsolidationDeps, stopping: AbortSignal): JobProcessor {
   return async (job) => {
     try {
-      await consolidate(parts, consolidationIdOf(job), stopping)
+      await consolidate(deps, consolidationIdOf(job), stopping)
     } catch (thrown) {
-      if (stopping.aborted) throw new RequeueError('the worker stops')
+      if (stopping.aborted) throw new RequeueError('worker stopping')
       const error = toJobError(thrown)
       const isLast =
         error instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS.consolidations.attempts
-      // Should this fail, too, the job is lost and comes back by maintenance.
+      // If marking it fails as well, the job is lost, and maintenance enqueues it again.
       if (isLast && payload.Check(job.data)) {
         const outcome = { status: 'failed', error: failureMessage(thrown) } as const
-        await finishConsolidation(parts.consolidations, job.data.consolidationId, outcome)
+        await finishConsolidation(deps.consolidations, job.data.consolidationId, outcome)
       }
       throw error
     }
@@ -38,7 +44,10 @@ function consolidationIdOf({ id, name, data }: QueuedJob): string {
   )
 }
 
-/** What operators read. Messages that are not ours may hold hosts and users: those stay in the log. */
+/**
+ * Returns the error text for operators. Messages of foreign errors may hold hosts and users: those stay in
+ * the log.
+ */
 function failureMessage(thrown: unknown): string {
   const error = coerceError(thrown)
   return error instanceof ServiceError

@@ -1,4 +1,7 @@
-/** @file The processor of the day's queue: checks a payload, calls the room that does the work, sorts its errors. */
+/**
+ * @file The processor of the queue `episodes`: checks the payload, does the job, decides whether an error is
+ * retried.
+ */
 
 import { Compile } from 'typebox/compile'
 import type { EpisodeStore } from '#episodes'
@@ -11,11 +14,11 @@ const indexEpisodePayload = Compile(IndexEpisode)
 
 export interface ProcessorParts {
   readonly store: Pick<EpisodeStore, 'index'>
-  /** Asks for the nights that are due by schedule; a worker without nights has none to ask for. */
+  /** Requests the consolidations that are due by schedule; omitted by a worker without consolidations. */
   readonly requestConsolidations?: () => Promise<unknown>
 }
 
-/** Every job may come twice, or again after it was half done: what is called here leaves the same state. */
+/** A job may arrive twice, or again after it was half done, so every call made here is idempotent. */
 export function createProcessor({
   store,
   requestConsolidations = async () => {},
@@ -42,7 +45,7 @@ async function indexEpisode(store: ProcessorParts['store'], job: QueuedJob): Pro
   try {
     await store.index(data.tenantId, data.episodeId)
   } catch (thrown) {
-    // Deleted while it waited in line: nothing is left to do.
+    // The episode was deleted while its job was queued: nothing is left to do.
     if (!hasCode(thrown, 'EPISODE_NOT_FOUND')) throw thrown
   }
 }

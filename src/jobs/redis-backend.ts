@@ -4,18 +4,16 @@ import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { coerceError, ServiceError } from '#errors'
-import { scheduleConsolidations } from './consolidation-schedule.ts'
+import { logWorkerEvents, toBullProcessor, toJobQueue } from './bullmq.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
-import { logQueue, logWorker } from './log-events.ts'
-import { requeueOnShutdown } from './requeue.ts'
 
 export interface RedisBackendOptions {
   readonly url: string
-  /** Of every key; tests take one each. */
+  /** Prefix of every key; each test uses its own. */
   readonly prefix: string
   readonly logger: Logger
-  /** As in `workerOptions`. */
+  /** Lock duration, see `workerOptions`. */
   readonly lockMs?: number | undefined
 }
 
@@ -27,7 +25,7 @@ export function createRedisBackend({ url, prefix, logger, lockMs }: RedisBackend
       url,
       options.failFast
         ? { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 5_000, connectTimeout: 5_000 }
-        : // Workers wait for Redis to come back, however long that takes.
+        : // Workers wait for Redis without a limit.
           { maxRetriesPerRequest: null },
     )
     connection.on('error', (error) => logger.debug({ err: error }, 'redis connection error'))
@@ -50,30 +48,20 @@ export function createRedisBackend({ url, prefix, logger, lockMs }: RedisBackend
     },
 
     openQueue(name) {
-      const queue = new Queue(name, { connection: producer, prefix, defaultJobOptions: JOB_OPTIONS[name] })
-      logQueue(queue, logger)
-      return {
-        isReady: () => producer.status === 'ready',
-        async add(jobs) {
-          await queue.addBulk(
-            jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })),
-          )
-        },
-        scheduleConsolidations: (cron) => scheduleConsolidations(queue, cron),
-        close: () => queue.close(),
-      }
+      const options = { connection: producer, prefix, defaultJobOptions: JOB_OPTIONS[name] }
+      return toJobQueue(new Queue(name, options), () => producer.status === 'ready', logger)
     },
 
     openWorker(name, process, { concurrency }) {
       const connection = connect({ failFast: false })
-      const worker = new Worker(name, requeueOnShutdown(process), {
+      const worker = new Worker(name, toBullProcessor(process), {
         ...workerOptions(name, lockMs),
         connection,
         prefix,
         concurrency,
       })
-      logWorker(worker, logger)
-      // Without Redis nothing can be finished: waiting for the jobs in hand would be waiting for Redis.
+      logWorkerEvents(worker, logger)
+      // Without Redis no job can be finished, so the worker closes without waiting for its jobs.
       return { close: () => worker.close(connection.status !== 'ready') }
     },
 

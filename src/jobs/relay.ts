@@ -1,4 +1,4 @@
-/** @file Hands the outbox over to the queues. */
+/** @file The relay: moves jobs from the outbox to the queues. */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -7,14 +7,19 @@ import { coerceError } from '#errors'
 import { QUEUE_OF, type QueueName } from './contracts.ts'
 import type { JobQueue } from './job-queue.ts'
 
-/** Polls rather than waits for a notification, which the embedded database may lose: 200 ms is the delay of a day's job. */
+/**
+ * Interval of polls of the outbox, hence the delay of a job. No notifications: the embedded database may lose
+ * them.
+ */
 const POLL_MS = 200
-/** Between tries while the database or the queue is away. */
+/** Interval of attempts while the database or a queue is unavailable. */
 const OUTAGE_POLL_MS = 1_000
-/** A connection that is being made, or made again, is no outage yet. */
+/** Time after which an unready queue counts as an outage: connecting or reconnecting takes a moment. */
 const OUTAGE_AFTER_MS = 2_000
 const MAX_BATCH_ROWS = 100
-/** Longer than any hand-over takes; what a dead relay had claimed waits that long. */
+/**
+ * Lease of claimed rows: longer than any hand-over takes. Rows that a dead relay had claimed wait that long.
+ */
 const LEASE_MS = 15_000
 
 export interface RelayParts {
@@ -24,13 +29,14 @@ export interface RelayParts {
 }
 
 export interface Relay {
-  /** Finishes the batch in hand. */
+  /** Finishes the current batch first. */
   close(): Promise<void>
 }
 
 /**
- * Starts relaying. Every row reaches the queue of its kind at least once, under its own id; any number of relays may run. While
- * the database or the queue is away it keeps trying and says so once.
+ * Starts the relay. Every row reaches the queue of its kind at least once, with the row's id as the job's.
+ * Several relays may run at the same time. During an outage of the database or a queue it keeps trying, and
+ * logs one warning.
  */
 export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
   const stopping = new AbortController()
@@ -41,14 +47,14 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
     const rows = await outbox.claim(MAX_BATCH_ROWS, LEASE_MS)
     if (rows.length === 0) return 0
     const known = rows.filter(({ kind }) => Object.hasOwn(QUEUE_OF, kind))
-    // Of a later release, whose own relay gets them when the lease ends.
+    // Rows of a later release: its own relay claims them when the lease ends.
     if (known.length < rows.length)
-      logger.warn({ rows: rows.length - known.length }, 'relay: rows of unknown kinds are left')
+      logger.warn({ rows: rows.length - known.length }, 'relay: rows of unknown kinds left in the outbox')
     const ids = known.map(({ id }) => id)
     try {
       await handOver(queues, known)
     } catch (thrown) {
-      // Without this they would wait for the end of the lease, which is only slower.
+      // If the release fails, the rows wait until the lease ends.
       await outbox.release(ids).catch(() => {})
       throw thrown
     }
@@ -57,12 +63,12 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
   }
 
   function noteOutage(error: Error): void {
-    if (!isOut) logger.warn({ err: error }, 'relay: work waits in the outbox')
+    if (!isOut) logger.warn({ err: error }, 'relay: queue or database unavailable, jobs wait in the outbox')
     isOut = true
   }
 
   function noteRecovery(): void {
-    if (isOut) logger.info('relay: work flows again')
+    if (isOut) logger.info('relay: queue and database available again')
     isOut = false
   }
 
@@ -74,7 +80,8 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
           relayed = await relayBatch()
           lastReady = performance.now()
           noteRecovery()
-        } else if (performance.now() - lastReady > OUTAGE_AFTER_MS) noteOutage(new Error('the queue is away'))
+        } else if (performance.now() - lastReady > OUTAGE_AFTER_MS)
+          noteOutage(new Error('relay: expected the queues to be ready, got a queue that is not'))
       } catch (thrown) {
         noteOutage(coerceError(thrown))
       }

@@ -1,9 +1,12 @@
-/** @file Which failures of a job another attempt may mend. */
+/** @file The errors after which a job is tried again. */
 
 import { UnrecoverableError } from 'bullmq'
 import { coerceError, type ErrorCode } from '#errors'
 
-/** True for what passes by itself. Exhaustive: a new code does not compile until somebody decides. */
+/**
+ * True for errors that may pass by themselves. Exhaustive: a new code does not compile until it is listed
+ * here.
+ */
 const RETRYABLE = {
   CONFIG_INVALID: false,
   DATA_DIR_LOCKED: false,
@@ -23,7 +26,7 @@ const RETRYABLE = {
   ENGINE_OVERLOADED: true,
   ENGINE_UNAVAILABLE: true,
   PROMPT_TOO_LONG: false,
-  // A shutdown cut it short: the next worker finishes it.
+  // A shutdown interrupted the job: the next worker finishes it.
   ABORTED: true,
   REQUEST_INVALID: false,
   REQUEST_TIMEOUT: false,
@@ -45,8 +48,9 @@ const RETRYABLE = {
 } as const satisfies Record<ErrorCode, boolean>
 
 /**
- * What a processor throws for `thrown`: BullMQ tries again unless it is an `UnrecoverableError`. Errors without one of
- * our codes are tried again: they say nothing about the job.
+ * Returns the error that a processor throws for `thrown`: BullMQ tries the job again unless it is an
+ * `UnrecoverableError`. Errors without a code of this service are tried again, because they do not show that
+ * the job itself is wrong.
  */
 export function toJobError(thrown: unknown): Error {
   const error = coerceError(thrown)

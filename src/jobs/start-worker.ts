@@ -1,36 +1,39 @@
-/** @file The worker's moving parts, in the order in which they start and stop. */
+/** @file The parts of a worker, in the order in which they start and stop. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
 import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
-import type { QueueBackend } from './job-queue.ts'
-import { keepSchedule } from './keep-schedule.ts'
+import { coerceError } from '#errors'
+import type { JobQueue, QueueBackend } from './job-queue.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
 
+const SCHEDULE_RETRY_MS = 1_000
+
 export interface ConsolidationTriggers {
-  /** In UTC; null: no schedule. */
+  /** Schedule, in UTC; null: no schedule. */
   readonly cron: string | null
-  /** New episodes of a model after which a night of it is due; 0: never for that. */
+  /** Number of new episodes of a model after which its consolidation is due; 0 turns this trigger off. */
   readonly everyEpisodes: number
 }
 
 export interface WorkerParts {
   readonly store: Pick<EpisodeStore, 'index'>
   readonly outbox: Outbox
-  /** Absent: consolidations wait for a worker that has them. */
+  /** If omitted, this worker runs no consolidations: they wait for another worker. */
   readonly consolidation?: ConsolidationDeps
-  /** Absent: nights come when they are asked for, and a schedule that somebody has set stays. */
+  /** If omitted, consolidations run only on request; an existing schedule is left unchanged. */
   readonly consolidationTriggers?: ConsolidationTriggers
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
 }
 
 export interface RunningWorker {
-  /** Stops taking work and finishes what is in hand; a consolidation goes back in line. Idempotent. */
+  /** Takes no more jobs and finishes the current ones; a consolidation goes back to the queue. Idempotent. */
   close(): Promise<void>
 }
 
@@ -40,7 +43,10 @@ interface StartWorkerParts extends WorkerParts {
   readonly logger: Logger
 }
 
-/** Starts relay, processors and maintenance. Does not wait for the queue: they begin when it is there. */
+/**
+ * Starts relay, processors, maintenance and schedule. Does not wait for the queue: they begin when it is
+ * available.
+ */
 export function startWorker({
   backend,
   database,
@@ -65,10 +71,10 @@ export function startWorker({
       trigger,
       minNewEpisodes,
     }))
-      logger.info({ consolidation: id, fingerprint, trigger }, 'a night is due')
+      logger.info({ consolidation: id, fingerprint, trigger }, 'consolidation due: requested')
   }
   const every = consolidationTriggers?.everyEpisodes ?? 0
-  // One backend serves the embedded database: more jobs at once would only wait for each other.
+  // The embedded database runs one query at a time: concurrent jobs would only wait for each other.
   const concurrency = database.kind === 'embedded' ? 1 : 8
   const workers = [
     backend.openWorker(
@@ -107,6 +113,42 @@ export function startWorker({
     close: () => {
       closing ??= close()
       return closing
+    },
+  }
+}
+
+/**
+ * Sets the schedule in the queue, or removes it; retries until the queue accepts it. The queue keeps the
+ * schedule, so that any worker may run the job that is due.
+ *
+ * @param cron in UTC; null removes the schedule
+ */
+function keepSchedule(
+  queue: Pick<JobQueue, 'isReady' | 'scheduleConsolidations'>,
+  cron: string | null,
+  logger: Logger,
+): { close(): Promise<void> } {
+  const stopping = new AbortController()
+
+  async function set(): Promise<void> {
+    let hasLogged = false
+    while (!stopping.signal.aborted) {
+      try {
+        if (queue.isReady()) return await queue.scheduleConsolidations(cron)
+      } catch (thrown) {
+        if (!hasLogged)
+          logger.warn({ err: coerceError(thrown) }, 'schedule of consolidations not set: retrying')
+        hasLogged = true
+      }
+      await delay(SCHEDULE_RETRY_MS, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  }
+
+  const setting = set()
+  return {
+    close: () => {
+      stopping.abort()
+      return setting
     },
   }
 }

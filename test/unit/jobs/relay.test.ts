@@ -74,7 +74,7 @@ describe('startRelay', () => {
     ])
     // Till its lease ends.
     expect([...claimed.keys()]).toEqual(['strange'])
-    expect(logged).toEqual(['relay: rows of unknown kinds are left'])
+    expect(logged).toEqual(['relay: rows of unknown kinds left in the outbox'])
   })
 
   it.each(['claim', 'add'] as const)('goes on after %s failed, having said so once', async (fault) => {
@@ -82,12 +82,18 @@ describe('startRelay', () => {
     faults[fault] = true
     put(3)
     const relay = startRelay(parts)
-    await vi.waitFor(() => expect(logged).toEqual(['relay: work waits in the outbox']), patient)
+    await vi.waitFor(
+      () => expect(logged).toEqual(['relay: queue or database unavailable, jobs wait in the outbox']),
+      patient,
+    )
     expect([waiting.length, claimed.size, relayed.length]).toEqual([3, 0, 0])
     faults[fault] = false
     await vi.waitFor(() => expect(relayed).toHaveLength(3), patient)
     await relay.close()
-    expect(logged).toEqual(['relay: work waits in the outbox', 'relay: work flows again'])
+    expect(logged).toEqual([
+      'relay: queue or database unavailable, jobs wait in the outbox',
+      'relay: queue and database available again',
+    ])
   })
 
   it('claims nothing while the queue is away, and calls that an outage only when it lasts', async () => {
@@ -97,7 +103,10 @@ describe('startRelay', () => {
     const relay = startRelay(parts)
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect([waiting.length, logged.length]).toEqual([3, 0])
-    await vi.waitFor(() => expect(logged).toEqual(['relay: work waits in the outbox']), patient)
+    await vi.waitFor(
+      () => expect(logged).toEqual(['relay: queue or database unavailable, jobs wait in the outbox']),
+      patient,
+    )
     faults.away = false
     await vi.waitFor(() => expect(relayed).toHaveLength(3), patient)
     await relay.close()
