@@ -36,6 +36,8 @@ const consolidation: ConsolidationDeps = {
 }
 // Whoever takes over need not wait as long as in service.
 connectQueues({ database, logger: silent, lockMs: 4_000 }).startWorker({
-  ...{ store: createEpisodeStore({ database }), outbox: createOutbox({ database }), consolidation },
+  store: createEpisodeStore({ database }),
+  outbox: createOutbox({ database }),
+  consolidation,
 })
 console.log('ready')

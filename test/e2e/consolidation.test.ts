@@ -47,7 +47,9 @@ describe('nights', () => {
     engine = keep(await createEngine({ ...onCpu, directory: MODEL, logger: silent }))
     const consolidation: ConsolidationDeps = {
       ...consolidationDeps({
-        ...{ database, engine: onCpu, logger: silent },
+        database,
+        engine: onCpu,
+        logger: silent,
         openReplayEngine: async () => ({ engine, close: async () => {} }),
       }),
       rewardModel: SMALL_NETWORK,
@@ -61,7 +63,8 @@ describe('nights', () => {
     const learned = keep(watchActiveArtifacts({ artifacts, engine, logger: silent, pollMs: 200 }))
     app = keep(
       buildApp({
-        ...{ episodes, logger: silent },
+        episodes,
+        logger: silent,
         solver: createSolver({ engine, episodes, activeModels: learned.current, logger: silent }),
         admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
         health: () => Promise.reject(new Error('nobody asks')),
@@ -122,7 +125,9 @@ describe('nights', () => {
 
     const first = await consolidate()
     expect(first).toMatchObject({
-      ...{ progress: 1, step: 'report', episodes: 2 * problems.length },
+      progress: 1,
+      step: 'report',
+      episodes: 2 * problems.length,
       artifacts: [
         { kind: 'weaver', version: 'weaver-1' },
         { kind: 'lrm', version: 'lrm-1' },
@@ -159,10 +164,15 @@ describe('nights', () => {
     const path = `/admin/consolidations/${id}/report`
     const report = (await app.inject(path)).json<NightReport>()
     expect(report).toMatchObject({
-      ...{ consolidationId: id, trigger: 'request', attempts: 1, error: null },
+      consolidationId: id,
+      trigger: 'request',
+      attempts: 1,
+      error: null,
       artifacts: [
         {
-          ...{ kind: 'weaver', version: 'weaver-2', baseline: { firstPass: expect.any(Object) } },
+          kind: 'weaver',
+          version: 'weaver-2',
+          baseline: { firstPass: expect.any(Object) },
           // A warm start and a cold one.
           losses: { 'validation.warm': expect.any(Number), 'validation.cold': expect.any(Number) },
           // A majority of samples has no latents to remember.
@@ -173,8 +183,15 @@ describe('nights', () => {
     })
     const steps = report.steps.map(({ step }) => step)
     expect(steps).toEqual([
-      ...['snapshot.weaver', 'snapshot.lrm', 'train.weaver', 'train.lrm', 'gate.weaver', 'gate.lrm'],
-      ...['promote.weaver', 'promote.lrm', 'prune'],
+      'snapshot.weaver',
+      'snapshot.lrm',
+      'train.weaver',
+      'train.lrm',
+      'gate.weaver',
+      'gate.lrm',
+      'promote.weaver',
+      'promote.lrm',
+      'prune',
     ])
     expect(report.trainerPeakBytes).toBeGreaterThan(2 ** 20)
     const page = await app.inject({ url: path, headers: { accept: 'text/markdown' } })

@@ -27,8 +27,14 @@ beforeAll(async () => {
     problems.map(({ question, answer }, seed) =>
       solver.solve(
         {
-          ...{ tenantId: 'default', question, reference: answer, seed },
-          ...{ strategy: 'auto', retrieval: false, learn: true, explain: false },
+          tenantId: 'default',
+          question,
+          reference: answer,
+          seed,
+          strategy: 'auto',
+          retrieval: false,
+          learn: true,
+          explain: false,
         },
         { signal },
       ),
@@ -64,7 +70,9 @@ test(
     const episodes = day.added.filter(({ question }) => own.has(question))
     const judge = (learned: typeof NO_TRAINED_MODELS, retrieval: boolean) =>
       replay({ engine, episodes: day, logger }, episodes, {
-        ...{ learned, retrieval, signal },
+        learned,
+        retrieval,
+        signal,
         exclude: episodes.map(({ id }) => id),
       })
     const candidate = { weaver, rewardModel: null }

@@ -23,7 +23,10 @@ test('a worker killed with -9 while it trains leaves no process behind, and the 
   await migrate(before.pool, MIGRATIONS)
   await rememberDay(createEpisodeStore({ database: before }), { questions: 60 })
   const { id } = await createConsolidationStore({ database: before }).request({
-    ...{ fingerprint: 'model-1', kinds: ['lrm'], force: false, trigger: 'request' },
+    fingerprint: 'model-1',
+    kinds: ['lrm'],
+    force: false,
+    trigger: 'request',
   })
   await before.close()
 
@@ -42,7 +45,10 @@ test('a worker killed with -9 while it trains leaves no process behind, and the 
   const after = await open()
   onTestFinished(() => after.close())
   expect(await createConsolidationStore({ database: after }).get(id)).toMatchObject({
-    ...{ status: 'promoted', attempts: 2, progress: 1, artifacts: [{ version: 'lrm-1' }] },
+    status: 'promoted',
+    attempts: 2,
+    progress: 1,
+    artifacts: [{ version: 'lrm-1' }],
   })
   const made = await createArtifactStore({ database: after }).list({ limit: 10 })
   expect(made).toMatchObject([{ version: 'lrm-1', consolidationId: id, active: true, episodes: 60 }])

@@ -27,7 +27,10 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       consolidations = createConsolidationStore({ database })
       const unneeded = () => Promise.reject(new Error('there is too little to train on'))
       consolidation = {
-        ...{ consolidations, episodes, codeVersion: '1', logger: silent },
+        consolidations,
+        episodes,
+        codeVersion: '1',
+        logger: silent,
         artifacts: createArtifactStore({ database }),
         training: createTrainingStore({ database }),
         startTrainer: unneeded,
@@ -74,7 +77,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       await solve(4, 'model-2')
       work({ cron: null, everyEpisodes: 5 })
       expect(await ended(1)).toMatchObject([
-        { ...{ fingerprint: 'model-1', trigger: 'episodes', force: false }, kinds: ['weaver', 'lrm'] },
+        { fingerprint: 'model-1', trigger: 'episodes', force: false, kinds: ['weaver', 'lrm'] },
       ])
       const due = () => requestDueConsolidations(consolidation, { trigger: 'episodes', minNewEpisodes: 5 })
       expect(await due()).toEqual([])

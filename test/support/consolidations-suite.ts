@@ -109,7 +109,12 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       const ids = await remember({ questions: 60 })
       const done = await runConsolidation()
       expect(done).toMatchObject({
-        ...{ status: 'promoted', step: 'report', progress: 1, episodes: 60, attempts: 1, error: null },
+        status: 'promoted',
+        step: 'report',
+        progress: 1,
+        episodes: 60,
+        attempts: 1,
+        error: null,
         artifacts: [
           {
             kind: 'lrm',
@@ -126,7 +131,11 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       })
       const { lrm } = await artifacts.active(MODEL)
       expect(lrm).toMatchObject({
-        ...{ version: 'lrm-1', status: 'promoted', stale: false, episodes: 60, consolidationId: done.id },
+        version: 'lrm-1',
+        status: 'promoted',
+        stale: false,
+        episodes: 60,
+        consolidationId: done.id,
         features: { layers: LAYERS, width: WIDTH },
         metrics: done.artifacts[0]?.metrics,
         reason: done.artifacts[0]?.reason,
@@ -137,13 +146,17 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(trainers).toEqual({ started: 1, closed: 1 })
       expect(runner.open()).toBe(0)
       expect(await consolidations.report(done.id)).toMatchObject({
-        ...{ consolidationId: done.id, status: 'promoted', error: null, attempts: 1 },
+        consolidationId: done.id,
+        status: 'promoted',
+        error: null,
+        attempts: 1,
         // All sixty have the same embedding here.
         retired: 59,
         trainerPeakBytes: 2 ** 20,
         artifacts: [
           {
-            ...{ version: 'lrm-1', metrics: done.artifacts[0]?.metrics },
+            version: 'lrm-1',
+            metrics: done.artifacts[0]?.metrics,
             episodes: { remembered: 60, learnedFrom: 60, leftOut: {} },
           },
         ],
@@ -182,7 +195,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           if (day !== null) await remember(day)
           const done = await runConsolidation(true)
           expect(done).toMatchObject({
-            ...{ status: 'rejected', progress: 1, error: null },
+            status: 'rejected',
+            progress: 1,
+            error: null,
             artifacts: [{ kind: 'lrm', version: null, status: 'skipped', metrics: {}, baseline: {} }],
           })
           expect(done.artifacts[0]?.reason).toMatch(reason)
@@ -345,7 +360,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     describe('errors', () => {
       const job = (id: string, attemptsMade: number) => ({
-        ...{ id, name: 'consolidation.run', attemptsMade },
+        id,
+        name: 'consolidation.run',
+        attemptsMade,
         data: { consolidationId: id },
       })
       const failing = (error: Error): Partial<ConsolidationDeps> => ({
@@ -367,15 +384,15 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         }
         await expect(process(job(id, 2))).rejects.toBe(crash)
         expect(await consolidations.report(id)).toMatchObject({
-          ...{ status: 'failed', error: expect.stringContaining('ENGINE_CRASHED'), retired: null },
+          status: 'failed',
+          error: expect.stringContaining('ENGINE_CRASHED'),
+          retired: null,
           steps: [{ step: 'snapshot.lrm' }],
         })
         expect(await consolidations.get(id)).toMatchObject({
-          ...{
-            status: 'failed',
-            step: 'train',
-            error: 'ENGINE_CRASHED: train: expected an answer, got none',
-          },
+          status: 'failed',
+          step: 'train',
+          error: 'ENGINE_CRASHED: train: expected an answer, got none',
         })
         expect(await runConsolidation()).toMatchObject({ status: 'promoted' })
       })
@@ -437,7 +454,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         const { database } = test
         const queues = connectQueues({ database, logger: silent })
         const worker = queues.startWorker({
-          ...{ store: episodes, outbox: createOutbox({ database }), consolidation: parts(over) },
+          store: episodes,
+          outbox: createOutbox({ database }),
+          consolidation: parts(over),
         })
         onTestFinished(async () => {
           await worker.close()

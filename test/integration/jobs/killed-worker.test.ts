@@ -27,8 +27,16 @@ const MODEL = join(import.meta.dirname, '../../../models/order-of-operations')
 const QUESTIONS = 60
 /** What each step of a night with both kinds records, in order. */
 const RECORDS = [
-  ...['snapshot.weaver', 'snapshot.lrm', 'train.weaver', 'train.lrm', 'gate.weaver', 'gate.lrm'],
-  ...['promote.weaver', 'promote.lrm', 'prune', 'report'],
+  'snapshot.weaver',
+  'snapshot.lrm',
+  'train.weaver',
+  'train.lrm',
+  'gate.weaver',
+  'gate.lrm',
+  'promote.weaver',
+  'promote.lrm',
+  'prune',
+  'report',
 ]
 /** In each step: its work is done, and its record is lost with the worker. */
 const KILLED_AT = [

@@ -15,7 +15,10 @@ const trained = {
   trainerPeakBytes: 1_000,
 }
 const settled = {
-  ...{ kind: 'weaver', version: 'weaver-2', status: 'rejected', reason: 'no gain' },
+  kind: 'weaver',
+  version: 'weaver-2',
+  status: 'rejected',
+  reason: 'no gain',
   metrics: { reward: { value: -0.1, n: 4 } },
   baseline: { reward: { value: -0.2, n: 4 } },
 }
@@ -38,8 +41,13 @@ test('says of each kind what it learned from, what it left out and what became o
     endedAt: at(42),
   })
   expect(report).toMatchObject({
-    ...{ consolidationId: consolidation.id, status: 'rejected', error: null, seconds: 42, attempts: 2 },
-    ...{ trainerPeakBytes: 1_000, retired: 3 },
+    consolidationId: consolidation.id,
+    status: 'rejected',
+    error: null,
+    seconds: 42,
+    attempts: 2,
+    trainerPeakBytes: 1_000,
+    retired: 3,
     steps: [
       { step: 'snapshot.weaver', seconds: 1 },
       { step: 'train.weaver', seconds: 30.3 },
@@ -55,7 +63,13 @@ test('says of each kind what it learned from, what it left out and what became o
       episodes: { remembered: 10, learnedFrom: 6, leftOut: { pending: 1, unusable: 2, nearDuplicate: 1 } },
     },
     {
-      ...{ kind: 'lrm', version: null, status: null, reason: null, losses: {}, metrics: {}, baseline: {} },
+      kind: 'lrm',
+      version: null,
+      status: null,
+      reason: null,
+      losses: {},
+      metrics: {},
+      baseline: {},
       episodes: { remembered: 0, learnedFrom: 0, leftOut: {} },
     },
   ])

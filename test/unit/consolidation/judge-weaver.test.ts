@@ -32,7 +32,10 @@ function weaverTo(word: string, version: string) {
   })
   const artifact: Artifact = {
     ...ARTIFACT,
-    ...{ kind: 'weaver', version, features: { latents: LATENTS, width: WIDTH }, metrics: {} },
+    kind: 'weaver',
+    version,
+    features: { latents: LATENTS, width: WIDTH },
+    metrics: {},
   }
   return { artifact, bytes: encodeModel(createModel(graph, { '': 17 })) }
 }
@@ -40,7 +43,9 @@ function weaverTo(word: string, version: string) {
 const right = weaverTo('c', 'weaver-2')
 const wrong = weaverTo('d', 'weaver-1')
 const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 20 }, (_, n) => ({
-  ...{ tenantId: 'tenant-a', question: `${n} + 4 = ?`, episodeIds: [`episode-${n}`] },
+  tenantId: 'tenant-a',
+  question: `${n} + 4 = ?`,
+  episodeIds: [`episode-${n}`],
   reference: n < 10 ? '3' : null,
 }))
 
@@ -55,14 +60,12 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     throw new Error('a weaver is not judged by that')
   }
   const options: TrialOptions = {
-    ...{
-      fingerprint: engine.model.fingerprint,
-      candidate: right,
-      incumbent: null,
-      heldOut: [],
-      episodes,
-      seed: 7,
-    },
+    fingerprint: engine.model.fingerprint,
+    candidate: right,
+    incumbent: null,
+    heldOut: [],
+    episodes,
+    seed: 7,
     signal: new AbortController().signal,
     report: (share) => shares.push(share),
     runner: { load: unused },
@@ -152,7 +155,8 @@ describe('a worker without the model', () => {
   test('that cannot load one rejects it, too', async () => {
     const { verdict } = judging({ openReplayEngine: failing('MODEL_INVALID') })
     expect(await verdict).toMatchObject({
-      ...{ promoted: false, baseline: {} },
+      promoted: false,
+      baseline: {},
       reason: 'cannot be judged: expected a worker with the model, got open: expected a model, got none',
     })
   })
