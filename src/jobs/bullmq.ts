@@ -5,7 +5,10 @@ import type { Logger } from 'pino'
 import { CONSOLIDATION_DUE } from './contracts.ts'
 import { type JobProcessor, type JobQueue, RequeueError } from './job-queue.ts'
 
-/** Id of the one job scheduler of the queue; setting it again replaces the schedule. */
+/**
+ * Id of the queue's only job scheduler: setting it again replaces the schedule. Stored in queues, so it
+ * stays.
+ */
 const SCHEDULER_ID = 'night'
 
 /** The part of a BullMQ queue that is used here: the type of a queue depends on its backend. */

@@ -11,7 +11,9 @@ import type { OutboxKind } from '#episodes'
 export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 
-/** Name of the job that the cron schedule enqueues, not the outbox. No payload. */
+/**
+ * Job that the cron schedule enqueues, not the outbox. No payload. Its name is stored in queues, so it stays.
+ */
 export const CONSOLIDATION_DUE = 'night.due'
 
 export const IndexEpisode = Type.Object({

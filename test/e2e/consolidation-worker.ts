@@ -1,4 +1,7 @@
-/** @file A worker on the embedded database in the folder it is given, to be killed: says which step it enters, and how nights end. */
+/**
+ * @file A worker to be killed, on the embedded database in a folder (first argument): prints each step it
+ * enters, and outcomes.
+ */
 
 import { createConsolidationStore } from '#artifacts'
 import type { ConsolidationDeps } from '#consolidation'
@@ -31,10 +34,10 @@ const consolidation: ConsolidationDeps = {
     console.log(`trainer ${trainer.status().pid}`)
     return trainer
   },
-  // Long enough to be killed in.
+  // The training takes long enough for the test to kill the worker in it.
   rewardModel: { ...SMALL_NETWORK, epochs: 60, patience: 60 },
 }
-// Whoever takes over need not wait as long as in service.
+// A shorter lock than in service, so that the next worker takes over sooner.
 connectQueues({ database, logger: silent, lockMs: 4_000 }).startWorker({
   store: createEpisodeStore({ database }),
   outbox: createOutbox({ database }),

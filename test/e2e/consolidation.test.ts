@@ -1,4 +1,7 @@
-/** @file Nights on the bundled model: asked for over HTTP, trained in a process of their own, served and undone. */
+/**
+ * @file Consolidations of the bundled model: requested over HTTP, trained in a child process, served and
+ * rolled back.
+ */
 
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -26,7 +29,7 @@ interface Ended {
   readonly artifacts: readonly { readonly version: string | null; readonly status: string }[]
 }
 
-describe('nights', () => {
+describe('consolidations', () => {
   const parts = new AsyncDisposableStack()
   let app: ReturnType<typeof buildApp>
   let database: Database
@@ -67,8 +70,8 @@ describe('nights', () => {
         logger: silent,
         solver: createSolver({ engine, episodes, activeModels: learned.current, logger: silent }),
         admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
-        health: () => Promise.reject(new Error('nobody asks')),
-        metrics: () => Promise.reject(new Error('nobody asks')),
+        health: () => Promise.reject(new Error('not used by this test')),
+        metrics: () => Promise.reject(new Error('not used by this test')),
         observeRequest: () => {},
       }),
     )
@@ -91,7 +94,7 @@ describe('nights', () => {
     }
   }
 
-  /** Lets a version serve and solves all the while. @returns the version of each solve, in order */
+  /** Activates a version while solves are running. @returns the version of each solve, in order */
   async function activateUnderLoad(version: string): Promise<(string | null)[]> {
     const { artifacts } = (await app.inject('/admin/artifacts')).json<{
       artifacts: { id: string; version: string }[]
@@ -112,7 +115,7 @@ describe('nights', () => {
     return versions
   }
 
-  test('what a day has labelled becomes a version, which serves, is followed by another, and comes back', async () => {
+  test('trains versions from labelled episodes, serves them, trains the next ones, and rolls back', async () => {
     const day = problems.map(({ question, answer }, seed) =>
       solve({ question, reference: answer, strategy: 'majority', samples: 4, seed }),
     )
@@ -158,7 +161,7 @@ describe('nights', () => {
     expect(options['validationLoss']).toEqual({ cold: expect.any(Number) })
   }, 120_000)
 
-  test('tells what it did, as JSON and as a page', async () => {
+  test('serves the report as JSON and as Markdown', async () => {
     const [last] = await consolidations.list({ limit: 1 })
     const { id } = last!
     const path = `/admin/consolidations/${id}/report`
@@ -173,9 +176,9 @@ describe('nights', () => {
           kind: 'weaver',
           version: 'weaver-2',
           baseline: { firstPass: expect.any(Object) },
-          // A warm start and a cold one.
+          // One training from the active version, one from nothing.
           losses: { 'validation.warm': expect.any(Number), 'validation.cold': expect.any(Number) },
-          // A majority of samples has no latents to remember.
+          // Episodes solved by `majority` have no latents.
           episodes: { remembered: 2 * problems.length, leftOut: { unusable: expect.any(Number) } },
         },
         { kind: 'lrm', version: 'lrm-2', episodes: { learnedFrom: 2 * problems.length } },
@@ -198,7 +201,7 @@ describe('nights', () => {
     expect(page.body).toContain('## weaver-2')
   })
 
-  test('what a tenant takes back is in no later version, and the next night needs no new episodes for that', async () => {
+  test('trains without the deleted episodes of a tenant, without waiting for new episodes', async () => {
     const { fingerprint } = engine.model
     const theirs = makeProblems({ split: 'heldout', count: 20, seed: 96 })
     const solver = createSolver({ engine, episodes: store, logger: silent })
@@ -232,7 +235,7 @@ describe('nights', () => {
       expect(episodes.length).toBeGreaterThan(0)
       expect(episodes.every(({ tenantId }) => tenantId === 'default')).toBe(true)
       expect(reason).toContain(`not compared with ${kind}-3: it was trained on episodes deleted since`)
-      // What it knew does not live on in where the next one starts.
+      // The stale weaver is no start for the next one.
       if (kind === 'weaver') expect(options['validationLoss']).not.toHaveProperty('warm')
     }
   }, 120_000)

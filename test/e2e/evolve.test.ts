@@ -1,4 +1,7 @@
-/** @file A day, a night and the next morning on the bundled model: real engine, real training process. */
+/**
+ * @file Training and gating of a weaver on the bundled model, with a real engine and a real training process;
+ * lazy drafts.
+ */
 
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -14,7 +17,7 @@ import { createEpisodesInMemory, type EpisodesInMemory } from '../support/episod
 const DIRECTORY = join(import.meta.dirname, '../../models/order-of-operations')
 const logger = pino({ level: 'warn' })
 const { signal } = new AbortController()
-const PATIENT = { timeout: 120_000 }
+const TIMEOUT = { timeout: 120_000 }
 let engine: Engine
 let day: EpisodesInMemory
 const problems = makeProblems({ split: 'train', count: 90, seed: 41 })
@@ -50,46 +53,42 @@ function withDefaults(changes: Partial<SolveDefaults>): Engine {
   return { ...engine, model: { ...model, profile: { ...model.profile, defaults } } }
 }
 
-test(
-  'a night makes a weaver that passes the gate, and serves from the process of the model',
-  PATIENT,
-  async () => {
-    const examples = day.added.flatMap(({ question, embedding, latents }): WeaverExample[] =>
-      latents === null ? [] : [{ question, embedding, ...latents }],
-    )
-    const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
-    const training = await trainWeaver(trainer, examples, { seed: 1, signal }, { latents: 2 }).finally(() =>
-      trainer.close(),
-    )
-    if ('skipped' in training) throw new Error(training.skipped)
-    const { model, features, heldOut, metrics } = training.trained
-    expect(metrics.explained.value).toBeGreaterThan(0.5)
+test('a trained weaver passes the gate and runs in the engine process', TIMEOUT, async () => {
+  const examples = day.added.flatMap(({ question, embedding, latents }): WeaverExample[] =>
+    latents === null ? [] : [{ question, embedding, ...latents }],
+  )
+  const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
+  const training = await trainWeaver(trainer, examples, { seed: 1, signal }, { latents: 2 }).finally(() =>
+    trainer.close(),
+  )
+  if ('skipped' in training) throw new Error(training.skipped)
+  const { model, features, heldOut, metrics } = training.trained
+  expect(metrics.explained.value).toBeGreaterThan(0.5)
 
-    const weaver = await openWeaver(engine.graphs, model, { version: 'weaver-1', ...features })
-    const own = new Set(heldOut.map((index) => examples[index]!.question))
-    const episodes = day.added.filter(({ question }) => own.has(question))
-    const judge = (learned: typeof NO_TRAINED_MODELS, retrieval: boolean) =>
-      replay({ engine, episodes: day, logger }, episodes, {
-        learned,
-        retrieval,
-        signal,
-        exclude: episodes.map(({ id }) => id),
-      })
-    const candidate = { weaver, rewardModel: null }
-    const verdict = gateWeaver({
-      candidate: await judge(candidate, false),
-      active: await judge(NO_TRAINED_MODELS, false),
-      guard: { candidate: await judge(candidate, true), active: await judge(NO_TRAINED_MODELS, true) },
-      seed: 1,
+  const weaver = await openWeaver(engine.graphs, model, { version: 'weaver-1', ...features })
+  const own = new Set(heldOut.map((index) => examples[index]!.question))
+  const episodes = day.added.filter(({ question }) => own.has(question))
+  const judge = (learned: typeof NO_TRAINED_MODELS, retrieval: boolean) =>
+    replay({ engine, episodes: day, logger }, episodes, {
+      learned,
+      retrieval,
+      signal,
+      exclude: episodes.map(({ id }) => id),
     })
+  const candidate = { weaver, rewardModel: null }
+  const verdict = gateWeaver({
+    candidate: await judge(candidate, false),
+    active: await judge(NO_TRAINED_MODELS, false),
+    guard: { candidate: await judge(candidate, true), active: await judge(NO_TRAINED_MODELS, true) },
+    seed: 1,
+  })
 
-    expect(verdict).toMatchObject({ promoted: true, reason: expect.stringMatching(/^firstPass rises/) })
-    expect(verdict.metrics['accuracy']!.value).toBeGreaterThanOrEqual(verdict.baseline['accuracy']!.value)
-    await weaver.close()
-  },
-)
+  expect(verdict).toMatchObject({ promoted: true, reason: expect.stringMatching(/^firstPass rises/) })
+  expect(verdict.metrics['accuracy']!.value).toBeGreaterThanOrEqual(verdict.baseline['accuracy']!.value)
+  await weaver.close()
+})
 
-test('a lazy draft gives the answers of a full one, for fewer tokens', PATIENT, async () => {
+test('a lazy draft leads to the same answers as a full one, with fewer tokens', TIMEOUT, async () => {
   const morning = makeProblems({ split: 'train', count: 40, seed: 42 })
   const solveAll = (draft: 'full' | 'lazy') => {
     const solver = createSolver({ engine: withDefaults({ draft }), episodes: day, logger })
@@ -108,7 +107,7 @@ test('a lazy draft gives the answers of a full one, for fewer tokens', PATIENT, 
 
   for (const [index, solution] of lazy.entries()) {
     if (solution.base !== null) {
-      // Prefilled tokens round otherwise than decoded ones: the rewards differ in their last bits.
+      // Prefill and decode round differently: the rewards differ in their last bits.
       const { answer, reasoning, iterations, stopped } = full[index]!
       expect(solution).toMatchObject({ answer, reasoning, iterations, stopped })
       expect(solution.reward).toBeCloseTo(full[index]!.reward, 4)

@@ -1,4 +1,4 @@
-/** @file What the service survives, and how it says that it cannot start. */
+/** @file Killed processes, and the errors of failed starts. */
 
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { childrenOf, runToExit, startService, temporaryFolder } from '../support
 const problems = makeProblems({ split: 'heldout', count: 64, seed: 93 })
 
 describe('killed', () => {
-  test('an engine process killed mid-request costs a retry, never the API', async () => {
+  test('an engine process killed during requests: they are retried, and the API goes on', async () => {
     await using folder = await temporaryFolder()
     await using service = await startService({ DATA_DIR: folder.path })
     const [engine] = await childrenOf(service.process.pid!)
@@ -30,7 +30,7 @@ describe('killed', () => {
     expect(await childrenOf(service.process.pid!)).not.toContain(engine)
   })
 
-  test('the API killed with -9 under load has every episode that it acknowledged when it starts again', async () => {
+  test('the API killed with SIGKILL under load: every acknowledged episode is there after a restart', async () => {
     await using folder = await temporaryFolder()
     const acknowledged: string[] = []
     {
@@ -68,8 +68,8 @@ describe('killed', () => {
   })
 })
 
-describe('a start that cannot be', () => {
-  test('a port in use', async () => {
+describe('a failed start', () => {
+  test('port in use', async () => {
     await using folder = await temporaryFolder()
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -81,7 +81,7 @@ describe('a start that cannot be', () => {
     expect(stderr).toMatch(new RegExp(`^circadian: PORT_TAKEN: listen on 127.0.0.1:${port}: .*\\n$`))
   })
 
-  test('a data directory at work for another instance', async () => {
+  test('data directory in use by another instance', async () => {
     await using folder = await temporaryFolder()
     await using first = await startService({ DATA_DIR: folder.path })
     const { code, stderr } = await runToExit({ DATA_DIR: folder.path, PORT: '0' })
@@ -89,13 +89,13 @@ describe('a start that cannot be', () => {
     expect(stderr).toMatch(new RegExp(`^circadian: DATA_DIR_LOCKED: .*process ${first.process.pid}.*\\n$`))
   })
 
-  test('a data directory that is a file', async () => {
+  test('data directory is a file', async () => {
     const { code, stderr } = await runToExit({ DATA_DIR: 'package.json', PORT: '0' })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^circadian: DATA_DIR_UNWRITABLE: .*\n$/)
   })
 
-  test('a model directory that is empty', async () => {
+  test('model directory is empty', async () => {
     await using folder = await temporaryFolder()
     await mkdir(`${folder.path}/model`)
     const env = { DATA_DIR: `${folder.path}/data`, MODEL_DIR: `${folder.path}/model`, PORT: '0' }
@@ -104,7 +104,7 @@ describe('a start that cannot be', () => {
     expect(stderr).toMatch(/^circadian: MODEL_INVALID: .*config\.json.*\n$/)
   })
 
-  test('settings out of bounds, all named at once', async () => {
+  test('invalid settings are all named in one message', async () => {
     const { code, stderr } = await runToExit({ PORT: '-1', REDIS_URL: 'redis://127.0.0.1' })
     expect(code).toBe(78)
     expect(stderr).toMatch(/^circadian: CONFIG_INVALID: .*PORT.*REDIS_URL.*\n$/)

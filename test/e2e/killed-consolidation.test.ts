@@ -10,7 +10,7 @@ import { MIGRATIONS, silent } from '../support/test-database.ts'
 
 const WORKER = `${import.meta.dirname}/consolidation-worker.ts`
 
-test('a worker killed with -9 while it trains leaves no process behind, and the next one ends the night, once', async () => {
+test('a worker killed with SIGKILL in training leaves no process behind, and the next worker finishes the consolidation', async () => {
   await using folder = await temporaryFolder()
   const open = () => openDatabase({ dataDir: folder.path, logger: silent })
   const start = () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Consolidation, NightReport } from '#artifacts'
 import { startService, temporaryFolder } from '../support/service-process.ts'
 
-test('npm start begins nights on its schedule by itself, and tells about them', async () => {
+test('npm start runs consolidations on its schedule and reports them', async () => {
   await using folder = await temporaryFolder()
   await using service = await startService({ DATA_DIR: folder.path, NIGHT_CRON: '* * * * * *' })
   const list = async () =>
@@ -21,7 +21,7 @@ test('npm start begins nights on its schedule by itself, and tells about them', 
       { kind: 'lrm', status: 'skipped' },
     ],
   })
-  // Nothing new: every further second is let pass.
+  // Without new episodes the following seconds start no consolidation.
   await new Promise((resolve) => setTimeout(resolve, 2_500))
   expect(await list()).toHaveLength(1)
 })

@@ -1,4 +1,4 @@
-/** @file Nights that begin by themselves, wherever the queue is. */
+/** @file Test suite of consolidations triggered by episodes and by schedule, for any queue backend. */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type ConsolidationStore, createArtifactStore, createConsolidationStore } from '#artifacts'
@@ -13,7 +13,7 @@ import { silent } from './test-database.ts'
 const settled = { timeout: 30_000, interval: 50 }
 
 export function describeConsolidationTriggers(name: string, open: () => Promise<TestQueues>): void {
-  describe(`nights that begin by themselves, with the queue in ${name}`, () => {
+  describe(`triggers of consolidations, with the queue in ${name}`, () => {
     let test: TestQueues
     let episodes: EpisodeStore
     let consolidations: ConsolidationStore
@@ -25,7 +25,8 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       const { database } = test
       episodes = createEpisodeStore({ database })
       consolidations = createConsolidationStore({ database })
-      const unneeded = () => Promise.reject(new Error('there is too little to train on'))
+      const unneeded = () =>
+        Promise.reject(new Error('expected no training: there is too little to train on'))
       consolidation = {
         consolidations,
         episodes,
@@ -72,7 +73,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       return list()
     }
 
-    it('after so many episodes, each model for itself, one at a time', async () => {
+    it('requests one after a number of episodes, for each model, one at a time', async () => {
       await solve(5)
       await solve(4, 'model-2')
       work({ cron: null, everyEpisodes: 5 })
@@ -93,7 +94,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       await ended(4)
     })
 
-    it('by schedule, where anything is new; a later worker without one ends it', async () => {
+    it('requests one by schedule if there are new episodes; a later worker without a schedule removes it', async () => {
       const worker = work({ cron: '* * * * * *', everyEpisodes: 0 })
       await solve(1)
       expect(await ended(1)).toMatchObject([{ fingerprint: 'model-1', trigger: 'schedule' }])
@@ -104,7 +105,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       await worker.close()
 
       work({ cron: null, everyEpisodes: 0 })
-      // What had been put into the queue before may still be due once.
+      // A job that was enqueued before may still request one.
       await new Promise((resolve) => setTimeout(resolve, 2_500))
       await vi.waitFor(async () => {
         expect((await list()).every(({ finishedAt }) => finishedAt !== null)).toBe(true)
@@ -115,7 +116,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       expect(await list()).toHaveLength(before)
     })
 
-    it('without a worker that does nights, nobody asks for one', async () => {
+    it('requests none without a worker that runs consolidations', async () => {
       const { database, redisUrl } = test
       const queues = connectQueues({ database, redisUrl, logger: silent })
       const parts = { store: episodes, outbox: createOutbox({ database }) }

@@ -1,4 +1,7 @@
-/** @file Consolidations from the memory to what serves, on whatever database; trained on real ONNX Runtime, in this process. */
+/**
+ * @file Test suite of consolidations from episodes to the active version, for any database; trains on real
+ * ONNX Runtime, in this process.
+ */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
@@ -97,7 +100,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       return rows.map((row) => row.id)
     }
 
-    /** One byte of what is stored is another one. */
+    /** Changes one stored byte of an artifact. */
     async function damage(id: string): Promise<void> {
       await test.database.pool.query(
         'update artifacts set bytes = set_byte(bytes, 100, 255 - get_byte(bytes, 100)) where id = $1',
@@ -105,7 +108,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       )
     }
 
-    it('trains on what is labelled, and what it made serves', async () => {
+    it('trains on labelled answers and activates the new version', async () => {
       const ids = await remember({ questions: 60 })
       const done = await runConsolidation()
       expect(done).toMatchObject({
@@ -163,7 +166,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       })
     })
 
-    it('judges the next version against the one that serves, on the same questions', async () => {
+    it('judges the next version against the active one, on the same questions', async () => {
       await remember({ questions: 60 })
       await runConsolidation()
       await remember({ questions: 30 })
@@ -174,7 +177,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(await active()).toBe(made?.status === 'promoted' ? 'lrm-2' : 'lrm-1')
     })
 
-    it('does nothing again for one that has ended', async () => {
+    it('does nothing for a consolidation that has ended', async () => {
       await remember({ questions: 60 })
       const done = await runConsolidation()
       await consolidate(parts(), done.id, never)
@@ -182,12 +185,12 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(await made(done.id)).toHaveLength(1)
     })
 
-    describe('skips, says why, and starts no training process for it', () => {
+    describe('skips with a reason, without a training process, for', () => {
       it.each<[string, Day | null, RegExp]>([
-        ['nothing remembered', null, /no labelled answers/],
-        ['nothing labelled', { questions: 1, labelled: false }, /no labelled answers/],
-        ['answers that are all right', { questions: 60, correct: [true, true] }, /one class only.*right/],
-        ['answers that are all wrong', { questions: 60, correct: [false, false] }, /one class only.*wrong/],
+        ['no episodes', null, /no labelled answers/],
+        ['no labels', { questions: 1, labelled: false }, /no labelled answers/],
+        ['only right answers', { questions: 60, correct: [true, true] }, /one class only.*right/],
+        ['only wrong answers', { questions: 60, correct: [false, false] }, /one class only.*wrong/],
         ['few questions', { questions: 30 }, /too few questions: expected 40 .*, got 30/],
       ])(
         '%s',
@@ -207,7 +210,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         20_000,
       )
 
-      it('few new episodes, unless it is forced', async () => {
+      it('fewer than 20 new episodes, unless it is forced', async () => {
         await remember({ questions: 60 })
         await runConsolidation()
         trainers.started = 0
@@ -219,14 +222,14 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         })
         expect(trainers.started).toBe(0)
         expect((await runConsolidation(true)).artifacts[0]).toMatchObject({ version: 'lrm-2' })
-        // What was rejected or skipped has been looked at, too.
+        // Episodes of a rejected version do not count as new.
         expect((await runConsolidation()).artifacts[0]?.reason).toMatch(/since lrm-2, got 0/)
         await remember({ questions: 20 })
         expect((await runConsolidation()).artifacts[0]).toMatchObject({ version: 'lrm-3' })
       })
     })
 
-    it('trains again without what was deleted, however few episodes are new', async () => {
+    it('trains again without deleted episodes, even when no episode is new', async () => {
       const [deleted] = await remember({ questions: 60 })
       await runConsolidation()
       const due = (trigger: 'schedule' | 'episodes') =>
@@ -255,7 +258,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     })
 
     describe('a damaged version', () => {
-      it('that is to be judged is rejected, and the active one stays', async () => {
+      it('is rejected as a candidate, and the active version stays', async () => {
         await remember({ questions: 60 })
         await runConsolidation()
         const id = await request(true)
@@ -275,7 +278,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         expect(await active()).toBe('lrm-1')
       })
 
-      it('that serves is no measure for the next one', async () => {
+      it('is not compared with the next version while it is active', async () => {
         await remember({ questions: 60 })
         await runConsolidation()
         await damage((await artifacts.active(MODEL)).lrm!.id)
@@ -293,10 +296,10 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       })
     })
 
-    it('what serves and does not load is no measure for the next one', async () => {
+    it('does not compare the next version with an active one that does not load', async () => {
       await remember({ questions: 60 })
       await runConsolidation()
-      // Intact, as its hash says; just nothing that this release can load.
+      // The hash matches, but this release cannot load the bytes.
       await test.database.pool.query(
         "update artifacts set bytes = convert_to($1, 'UTF8'), sha256 = encode(sha256(convert_to($1, 'UTF8')), 'hex') where id = $2",
         ['of another time', (await artifacts.active(MODEL)).lrm!.id],
@@ -310,16 +313,16 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(runner.open()).toBe(0)
     })
 
-    it('ends once, with one artifact, wherever its workers die', async () => {
+    it('ends once, with one artifact, at whichever write its worker dies', async () => {
       await remember({ questions: 60 })
-      // What it learns is of no matter here, and it is trained over and over.
+      // Trained many times, so with few epochs: the quality does not matter here.
       const hasty = { rewardModel: { ...SMALL_NETWORK, epochs: 2 } }
       const steps = new Set<string>()
       for (let deaths = 0; ; deaths++) {
         const servedBefore = await active()
         const id = await request(true)
         const before = (await consolidations.get(id)).step
-        const dying = mortal(parts(hasty), deaths)
+        const dying = dyingAtWrite(parts(hasty), deaths)
         const survived = await consolidate(dying.parts, id, never).then(
           () => true,
           (error: unknown) => {
@@ -347,7 +350,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect([...steps]).toEqual(['none', 'snapshot', 'train', 'gate', 'promote', 'prune', 'report'])
     }, 240_000)
 
-    it('is the same for two workers that have it at the same time', async () => {
+    it('ends once when two workers run it at the same time', async () => {
       await remember({ questions: 60 })
       const id = await request()
       await Promise.all([consolidate(parts(), id, never), consolidate(parts(), id, never)])
@@ -369,7 +372,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         startTrainer: () => Promise.reject(error),
       })
 
-      it('that pass are tried again; the third in a row ends it, and the day goes on', async () => {
+      it('that may pass are retried; the third in a row fails the consolidation, and the next one can run', async () => {
         await remember({ questions: 60 })
         const crash = new ServiceError('ENGINE_CRASHED', 'train: expected an answer, got none')
         const process = createConsolidationProcessor(parts(failing(crash)), never)
@@ -397,15 +400,15 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         expect(await runConsolidation()).toMatchObject({ status: 'promoted' })
       })
 
-      it('that do not pass end it at once, and foreign ones tell nothing', async () => {
+      it('that cannot pass fail it at once; messages of foreign errors are not recorded', async () => {
         await remember({ questions: 60 })
-        for (const [error, told] of [
+        for (const [error, message] of [
           [new ServiceError('GRAPH_PRECONDITION', 'no such node'), 'GRAPH_PRECONDITION: no such node'],
         ] as const) {
           const id = await request()
           const process = createConsolidationProcessor(parts(failing(error)), never)
           await expect(process(job(id, 0))).rejects.toMatchObject({ name: 'UnrecoverableError' })
-          expect(await consolidations.get(id)).toMatchObject({ status: 'failed', error: told })
+          expect(await consolidations.get(id)).toMatchObject({ status: 'failed', error: message })
         }
         const id = await request()
         const process = createConsolidationProcessor(
@@ -416,7 +419,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         expect((await consolidations.get(id)).error).toBe('INTERNAL: see the log of the worker')
       })
 
-      it('a worker that is told to stop gives it back', async () => {
+      it('a worker that stops requeues its consolidation', async () => {
         await remember({ questions: 60 })
         const stopping = new AbortController()
         const id = await request()
@@ -434,7 +437,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         await expect(consolidations.report(id)).rejects.toMatchObject({ code: 'REPORT_NOT_FOUND' })
       })
 
-      it('one that ends its workers over and over is given up', async () => {
+      it('a consolidation that has crashed its worker 20 times is marked failed', async () => {
         await remember({ questions: 60 })
         const id = await request()
         await consolidations.enterStep(id, 'train', 0.1)
@@ -465,7 +468,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         return worker
       }
 
-      it('it is done by a worker, and a second request while it lasts is the same one', async () => {
+      it('a worker runs it, and a second request meanwhile returns the same one', async () => {
         await remember({ questions: 60 })
         const id = await request()
         expect(await request()).toBe(id)
@@ -474,7 +477,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         expect(await request()).not.toBe(id)
       }, 60_000)
 
-      it('what a worker that closes had in hand, another one finishes', async () => {
+      it('another worker finishes the consolidation of a worker that closes', async () => {
         await remember({ questions: 60 })
         const id = await request()
         let started = (): void => {}
@@ -485,7 +488,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           startTrainer: async () => {
             started()
             return {
-              // A training that would never end.
+              // A training that ends only with the worker.
               load: () => new Promise((_resolve, reject) => setTimeout(reject, 500, new Error('closed'))),
               peakMemoryBytes: async () => 2 ** 20,
               close: async () => {},
@@ -505,8 +508,10 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
   })
 }
 
-/** The same parts in a process that dies at a write: from then on nothing it asks for happens. */
-function mortal(
+/**
+ * Simulates a process that dies at the given write: that write and all later ones throw and have no effect.
+ */
+function dyingAtWrite(
   parts: ConsolidationDeps,
   writes: number,
 ): { readonly parts: ConsolidationDeps; readonly death: Error } {

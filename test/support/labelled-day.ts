@@ -1,4 +1,7 @@
-/** @file A day's episodes whose answers' thoughts tell right from wrong, so that something can be learned in a moment. */
+/**
+ * @file Synthetic labelled episodes whose thoughts separate right answers from wrong ones, so that training
+ * takes a moment.
+ */
 
 import { randomUUID } from 'node:crypto'
 import type { EpisodeStore } from '#episodes'
@@ -17,7 +20,7 @@ export interface Day {
 
 let asked = 0
 
-/** Solves and labels a day's questions, each one new. @returns ids of the episodes, of model-1 and tenant-a */
+/** Stores and labels episodes of new questions, of model-1 and tenant-a. @returns their ids */
 export async function rememberDay(
   episodes: EpisodeStore,
   { questions, correct = [true, false], labelled = true }: Day,
@@ -41,7 +44,7 @@ export async function rememberDay(
   return ids
 }
 
-/** Of right answers every feature points up, of wrong ones down: whatever the seed, a network tells them apart. */
+/** Features near +1 for right answers and near -1 for wrong ones: a network separates them for any seed. */
 function thought(correct: boolean, seed: number) {
   const random = createRandom(seed)
   const data = Float32Array.from(

@@ -1,4 +1,4 @@
-/** @file What relay, queue and worker do together, wherever the queue is. */
+/** @file Test suite of relay, queue and worker together, for any queue backend. */
 
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -17,7 +17,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
     let test: TestQueues
     let store: EpisodeStore
     let outbox: Outbox
-    /** How often `index` ran to its end, by episode. */
+    /** Number of finished calls of `index`, by episode. */
     let indexed: Map<string, number>
     let failures: unknown[]
     const opened: (RunningWorker | Queues)[] = []
@@ -94,11 +94,11 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
       expect(failures).toEqual([])
     })
 
-    it('does nothing again for rows that are relayed again', async () => {
+    it('runs no job again for rows that are relayed again', async () => {
       await addEpisodes(20)
       work()
       await vi.waitFor(() => expect(indexed.size).toBe(20), settled)
-      // A relay that died between handing over and marking leaves exactly this.
+      // The state after a relay died between adding the jobs and marking the rows.
       await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
       await test.database.pool.query('update outbox set relayed_at = null')
       await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
@@ -107,7 +107,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
       expect(new Set(indexed.values())).toEqual(new Set([1]))
     })
 
-    it('ends the job of an episode deleted meanwhile quietly', async () => {
+    it('ends the job of a deleted episode without an error', async () => {
       const [gone, kept] = await addEpisodes(2)
       await store.remove('tenant-a', gone!)
       work()
@@ -117,7 +117,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
       expect(failures).toEqual([])
     })
 
-    it('tries again what passes, and gives up at once what does not', async () => {
+    it('retries an error that may pass, and fails an unrecoverable job at once', async () => {
       const [unlucky] = await addEpisodes(1)
       await test.database.pool.query(
         `insert into outbox (tenant_id, kind, payload) values ('tenant-a', 'episode.index', '{"tenantId": 1}')`,
@@ -125,7 +125,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
       let attempts = 0
       work(async (tenantId, id) => {
         attempts++
-        if (attempts === 1) throw new ServiceError('STORE_UNAVAILABLE', 'away for a moment')
+        if (attempts === 1) throw new ServiceError('STORE_UNAVAILABLE', 'unavailable for a moment')
         await store.index(tenantId, id)
       })
       await vi.waitFor(() => expect(indexed.get(unlucky!)).toBe(1), settled)
@@ -145,7 +145,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
       )
     })
 
-    it('finishes the job in hand before it closes', async () => {
+    it('finishes the current job before it closes', async () => {
       const [id] = await addEpisodes(1)
       let started = false
       const worker = work(async (tenantId, episodeId) => {

@@ -1,4 +1,7 @@
-/** @file Whole nights of the worker as it is deployed, on real servers and the bundled model: killed in every step, and left alone. */
+/**
+ * @file Consolidations by the deployed worker, on real servers and the bundled model: killed in every step,
+ * and undisturbed.
+ */
 
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -25,7 +28,7 @@ import { silent } from '../../support/test-database.ts'
 const WORKER = join(import.meta.dirname, '../../../src/worker.ts')
 const MODEL = join(import.meta.dirname, '../../../models/order-of-operations')
 const QUESTIONS = 60
-/** What each step of a night with both kinds records, in order. */
+/** Records of a consolidation of both kinds, in order. */
 const RECORDS = [
   'snapshot.weaver',
   'snapshot.lrm',
@@ -38,7 +41,7 @@ const RECORDS = [
   'prune',
   'report',
 ]
-/** In each step: its work is done, and its record is lost with the worker. */
+/** Steps at whose end the worker is killed: the work is done, and its record is lost. */
 const KILLED_AT = [
   'snapshot.lrm',
   'train.weaver',
@@ -49,7 +52,7 @@ const KILLED_AT = [
   'report',
 ]
 
-describe.skipIf(servers === null)('nights of the worker', () => {
+describe.skipIf(servers === null)('consolidations by the worker', () => {
   let test: ServerDatabase
   let consolidations: ConsolidationStore
   let artifacts: ArtifactStore
@@ -61,7 +64,7 @@ describe.skipIf(servers === null)('nights of the worker', () => {
     const { database } = test
     consolidations = createConsolidationStore({ database })
     artifacts = createArtifactStore({ database })
-    // Recording a step that is named here takes a while, in which the worker can be killed, and may come to nothing.
+    // Recording a step that is named here takes `seconds`, time to kill the worker. It fails if `lost` is true.
     await database.pool.query(`
       create table pauses (step text primary key, seconds integer not null, lost boolean not null);
       create function pause_in_step() returns trigger language plpgsql as $$
@@ -128,7 +131,7 @@ describe.skipIf(servers === null)('nights of the worker', () => {
     return rows.length > 0
   }
 
-  /** Every step on record, once; one version of each kind, of episodes that are in it once. */
+  /** Expects every step to be recorded once, and one version of each kind, without duplicate episodes. */
   async function expectEndedOnce(id: string): Promise<void> {
     const done = await ended(id)
     expect(['promoted', 'rejected']).toContain(done.status)
@@ -152,7 +155,7 @@ describe.skipIf(servers === null)('nights of the worker', () => {
     })
   }
 
-  it('killed with SIGKILL at the end of every step, one after another, end once', async () => {
+  it('end once when the worker is killed with SIGKILL at the end of every step in turn', async () => {
     const redisUrl = await emptyRedis(5)
     const id = await request()
     for (const step of KILLED_AT) {
@@ -176,7 +179,7 @@ describe.skipIf(servers === null)('nights of the worker', () => {
     ['Redis', 6],
     ['PostgreSQL', null],
   ] as const)(
-    'that take longer than the lock of their job, with the queue in %s, are nobody else’s meanwhile',
+    'stay with one worker when they take longer than the lock of their job, with the queue in %s',
     async (_name, redis) => {
       const redisUrl = redis === null ? '' : await emptyRedis(redis)
       await pauseAt('gate.weaver', 25, { lost: false })

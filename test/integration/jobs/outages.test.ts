@@ -70,7 +70,7 @@ describe.skipIf(servers === null)('outages', () => {
       ['Redis', 2],
       ['PostgreSQL', null],
     ] as const) {
-      it(`ten times under load, with the queue in ${name}: every committed episode ends indexed, once`, async () => {
+      it(`ten times under load, with the queue in ${name}: every committed episode is indexed once`, async () => {
         const env = {
           DATABASE_URL: test.url,
           REDIS_URL: redis === null ? '' : await emptyRedis(redis),
@@ -111,7 +111,7 @@ describe.skipIf(servers === null)('outages', () => {
     }
   })
 
-  describe('Redis away', () => {
+  describe('Redis unavailable', () => {
     let folder: string
     let port: number
     let redis: Child | undefined
@@ -143,7 +143,7 @@ describe.skipIf(servers === null)('outages', () => {
       return child
     }
 
-    it('costs no episode: they are committed, and worked on when it is back, or back without its memory', async () => {
+    it('loses no episode: jobs run when Redis is back, also when Redis has lost its data', async () => {
       const queues = connectQueues({
         database: test.database,
         redisUrl: `redis://127.0.0.1:${port}`,
@@ -182,7 +182,7 @@ describe.skipIf(servers === null)('outages', () => {
       }
     }, 120_000)
 
-    it('lets a worker close that never reached it', async () => {
+    it('does not prevent a worker that never connected from closing', async () => {
       const queues = connectQueues({
         database: test.database,
         redisUrl: `redis://127.0.0.1:${port}`,

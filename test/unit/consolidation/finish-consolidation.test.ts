@@ -23,7 +23,7 @@ const settled = {
   baseline: { reward: { value: -0.2, n: 4 } },
 }
 
-test('says of each kind what it learned from, what it left out and what became of it', () => {
+test('reports for each kind the episodes, those left out, the figures and the outcome', () => {
   const report = buildReport({
     consolidation,
     steps: [
@@ -75,7 +75,7 @@ test('says of each kind what it learned from, what it left out and what became o
   ])
 })
 
-test('a night that failed reports how far it came, and with what', () => {
+test('reports the finished steps of a failed consolidation', () => {
   const report = buildReport({
     consolidation: { ...consolidation, startedAt: null },
     steps: [{ step: 'train.weaver', result: trained, finishedAt: at(30).toISOString() }],

@@ -57,7 +57,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
   const counts = { opened: 0, closed: 0 }
   const asked: unknown[] = []
   const unused = () => {
-    throw new Error('a weaver is not judged by that')
+    throw new Error('judge weaver: expected no call')
   }
   const options: TrialOptions = {
     fingerprint: engine.model.fingerprint,
@@ -101,7 +101,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
 }
 
 describe('the gate of the weaver', () => {
-  test('promotes what answers held-out questions at once, against doing nothing', async () => {
+  test('promotes a candidate that answers held-out questions on the first pass, when no weaver is active', async () => {
     const { verdict, shares, counts, engine, episodes } = judging()
     expect(await verdict).toMatchObject({
       promoted: true,
@@ -111,26 +111,26 @@ describe('the gate of the weaver', () => {
     expect(shares).toEqual([0.25, 0.5, 0.75, 1])
     expect(counts).toEqual({ opened: 1, closed: 1 })
     expect(engine.opened.every(({ priority }) => priority === 'background')).toBe(true)
-    // With memory on, the questions' own episodes are passed over, and nothing is remembered.
+    // With retrieval on, the questions' own episodes are excluded, and no episode is stored.
     expect(episodes.queries).toHaveLength(2 * QUESTIONS.length)
     for (const { exclude } of episodes.queries)
       expect(exclude).toEqual(QUESTIONS.flatMap(({ episodeIds }) => episodeIds))
     expect(episodes.added).toEqual([])
   })
 
-  test('keeps what serves when the candidate is worse', async () => {
+  test('rejects a candidate that is worse than the active weaver', async () => {
     const { verdict } = judging({ candidate: wrong, incumbent: right })
     expect(await verdict).toMatchObject({ promoted: false, baseline: { firstPass: { value: 1 } } })
   })
 
-  test('asks for the questions of the held-out episodes, a bounded number of them', async () => {
+  test('judges on the questions of the held-out episodes, 150 at most', async () => {
     const heldOut = [{ tenantId: 'tenant-a', episodeId: 'episode-1' }]
     const { verdict, asked } = judging({ heldOut })
     await verdict
     expect(asked).toEqual([['linear-fingerprint', heldOut, 150]])
   })
 
-  test('has nothing to say, and needs no engine, when all held-out questions are gone', async () => {
+  test('rejects without an engine when all held-out questions have been deleted', async () => {
     const { verdict, counts } = judging({}, [])
     expect(await verdict).toMatchObject({ promoted: false, reason: 'no held-out questions to judge by' })
     expect(counts.opened).toBe(0)
@@ -138,7 +138,7 @@ describe('the gate of the weaver', () => {
 })
 
 describe('a worker without the model', () => {
-  test('rejects the candidate, and says which model it has', async () => {
+  test('rejects the candidate and names its own model', async () => {
     const { verdict, counts, warnings } = judging({ fingerprint: 'another' })
     const { promoted, reason } = await verdict
     expect(promoted).toBe(false)
@@ -152,7 +152,7 @@ describe('a worker without the model', () => {
   const failing = (code: ErrorCode) => () =>
     Promise.reject(new ServiceError(code, 'open: expected a model, got none'))
 
-  test('that cannot load one rejects it, too', async () => {
+  test('rejects the candidate when its engine cannot load the model', async () => {
     const { verdict } = judging({ openReplayEngine: failing('MODEL_INVALID') })
     expect(await verdict).toMatchObject({
       promoted: false,
@@ -161,13 +161,13 @@ describe('a worker without the model', () => {
     })
   })
 
-  test('for the moment, has the night try again', async () => {
+  test('throws when its engine has crashed, so that the step is tried again', async () => {
     const { verdict } = judging({ openReplayEngine: failing('ENGINE_CRASHED') })
     await expect(verdict).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
   })
 })
 
-test('an engine that was started for the gate is closed, also when the replay fails', async () => {
+test('closes the engine when the replay fails', async () => {
   const { verdict, counts } = judging({ signal: AbortSignal.abort() })
   await expect(verdict).rejects.toMatchObject({ code: 'ABORTED' })
   expect(counts).toEqual({ opened: 1, closed: 1 })

@@ -27,7 +27,7 @@ function replaying(world: World = TWO_FLIPS, episodes = createEpisodesInMemory()
   }
 }
 
-/** Leads to the right answer at once. */
+/** Shifts the latents to the right answer. */
 const weaver: Weaver = {
   version: 'weaver-1',
   apply: async (rows) =>
@@ -38,8 +38,8 @@ const weaver: Weaver = {
     }),
 }
 
-describe('a replay', () => {
-  test('says how each question goes with what is put to the test, in order', async () => {
+describe('replay', () => {
+  test('returns one result for each question, in order', async () => {
     const questions = [
       { ...QUESTION, reference: ' 3 ' },
       { ...QUESTION, question: '7 + 4 = ?', reference: '9' },
@@ -61,7 +61,7 @@ describe('a replay', () => {
     }
   })
 
-  test('is the same for the same questions, however many at once', async () => {
+  test('returns the same results at any concurrency', async () => {
     const questions = Array.from({ length: 20 }, (_, index) => ({
       ...QUESTION,
       question: `${index} + 4 = ?`,
@@ -72,7 +72,7 @@ describe('a replay', () => {
     expect(await replaying().run([])).toEqual([])
   })
 
-  test('passes over excluded episodes, and remembers nothing', async () => {
+  test('does not retrieve excluded episodes and stores none', async () => {
     const episodes = createEpisodesInMemory()
     await solverOn(TWO_FLIPS, { episodes }).solve({ strategy: 'auto' })
     const [own] = episodes.added.map(({ id }) => id)
@@ -89,21 +89,21 @@ describe('a replay', () => {
     expect(episodes.queries.slice(1).map(({ exclude }) => exclude)).toEqual([[], [own]])
   })
 
-  test('asks for the memory of the tenant who asked the question', async () => {
+  test('retrieves episodes of the tenant of the question', async () => {
     const { run, episodes } = replaying()
     await run([{ ...QUESTION, tenantId: 'other' }], { retrieval: true })
     expect(episodes.queries).toMatchObject([{ tenantId: 'other' }])
   })
 
-  test('lets everybody else go first', async () => {
+  test('opens its sessions at background priority', async () => {
     const { run, engine } = replaying()
     await run([QUESTION, QUESTION])
     expect(engine.opened.map(({ priority }) => priority)).toEqual(['background', 'background'])
   })
 })
 
-describe('trouble', () => {
-  test('an engine that is overloaded is waited for', async () => {
+describe('replay under failures', () => {
+  test('waits while the engine is overloaded', async () => {
     let refusals = 2
     const world: World = {
       ...TWO_FLIPS,
@@ -119,7 +119,7 @@ describe('trouble', () => {
     expect(engine.calls.open).toBe(3)
   })
 
-  test('a stop ends it, also while it waits', async () => {
+  test('ends when the signal fires, also while it waits', async () => {
     const controller = new AbortController()
     const overloaded: World = {
       ...TWO_FLIPS,
@@ -137,14 +137,14 @@ describe('trouble', () => {
     })
   })
 
-  test('a memory that is gone fails the replay, rather than the candidate', async () => {
+  test('throws STORE_UNAVAILABLE when retrieval fails', async () => {
     const gone = createEpisodesInMemory({ failing: ['nearest'] })
     await expect(replaying(TWO_FLIPS, gone).run([QUESTION], { retrieval: true })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
     })
   })
 
-  test('a weaver that fails is no weaver to promote', async () => {
+  test('throws ARTIFACT_INVALID when the weaver fails', async () => {
     const failing: Weaver = {
       ...identityWeaver,
       version: 'weaver-2',

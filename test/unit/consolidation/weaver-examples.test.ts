@@ -31,7 +31,7 @@ function read(pairs: readonly StoredLatents[], options: { maxBytes?: number; sig
   return readWeaverExamples(training, 'model-1', [], { signal, ...options })
 }
 
-test('keeps what may be learned from, each example with its episode', async () => {
+test('returns each example with its episode', async () => {
   const pairs = [pair(), pair({ tenantId: 'tenant-b' })]
   const { examples, episodes, rejected } = await read(pairs)
   expect(examples.map(({ question }) => question)).toEqual(pairs.map(({ question }) => question))
@@ -39,7 +39,7 @@ test('keeps what may be learned from, each example with its episode', async () =
   expect(rejected).toEqual({ calledWrong: 0, nearDuplicate: 0, overMemory: 0 })
 })
 
-test('leaves out what somebody called wrong, not what the model thinks of itself', async () => {
+test('leaves out answers labelled wrong by feedback or reference, not those labelled by the model', async () => {
   const { episodes, rejected } = await read([
     pair({ label: false, labelSource: 'feedback' }),
     pair({ label: false, labelSource: 'reference' }),
@@ -51,7 +51,7 @@ test('leaves out what somebody called wrong, not what the model thinks of itself
   expect(rejected.calledWrong).toBe(2)
 })
 
-test('a question asked over and over counts four times, whoever asks: the newest', async () => {
+test('keeps the newest four episodes of a repeated question, over all tenants', async () => {
   const same = Array.from({ length: 10 }, (_, n) => pair({ question: 'same?', tenantId: `tenant-${n % 2}` }))
   const { episodes, rejected } = await read([...same, pair()])
   expect(episodes.map(({ episodeId }) => episodeId)).toEqual([
@@ -61,7 +61,7 @@ test('a question asked over and over counts four times, whoever asks: the newest
   expect(rejected.nearDuplicate).toBe(6)
 })
 
-test('so do questions that are nearly the same to the model', async () => {
+test('keeps four episodes of questions whose embeddings are nearly the same', async () => {
   const about = (cosine: number) => {
     const embedding = new Float32Array(16)
     embedding[0] = cosine
@@ -73,18 +73,18 @@ test('so do questions that are nearly the same to the model', async () => {
   expect(episodes).toHaveLength(5)
 })
 
-test('is as much as fits into memory', async () => {
+test('keeps as many examples as fit into memory', async () => {
   const size = (16 + 6 + 6) * 4
   const { episodes, rejected } = await read([pair(), pair(), pair()], { maxBytes: 2 * size })
   expect(episodes).toHaveLength(2)
   expect(rejected.overMemory).toBe(1)
 })
 
-test('stops when it is told to', async () => {
+test('throws when the signal has fired', async () => {
   await expect(read([pair()], { signal: AbortSignal.abort(new Error('stop')) })).rejects.toThrow('stop')
 })
 
-test('twenty thousand strangers take seconds, and nobody waits for them', async () => {
+test('reads 20,000 different episodes without blocking the event loop for a second', async () => {
   const pairs = Array.from({ length: 20_000 }, (_, seed) => pair({ embedding: unitVector(seed, 16) }))
   let longest = 0
   let last = performance.now()

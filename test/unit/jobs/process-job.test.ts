@@ -26,13 +26,13 @@ describe('createProcessor', () => {
     expect(calls).toEqual([['t', 'e']])
   })
 
-  it('still reads a payload with fields of a later release', async () => {
+  it('accepts a payload with fields of a later release', async () => {
     const { process, calls } = processorThat(async () => {})
     await process({ ...JOB, data: { ...JOB.data, later: true } })
     expect(calls).toEqual([['t', 'e']])
   })
 
-  it('gives up on a payload or a name that it does not know', async () => {
+  it('throws UnrecoverableError for an unknown name or an invalid payload', async () => {
     const { process, calls } = processorThat(async () => {})
     const strange = [
       { ...JOB, name: 'episode.eat' },
@@ -51,7 +51,7 @@ describe('createProcessor', () => {
     expect(calls).toEqual([])
   })
 
-  it('ends quietly when the episode is gone', async () => {
+  it('succeeds when the episode has been deleted', async () => {
     const { process } = processorThat(async () => {
       throw new ServiceError('EPISODE_NOT_FOUND', 'gone')
     })
@@ -72,14 +72,14 @@ describe('toJobError', () => {
     'INTERNAL',
   ]
 
-  it.each(ERROR_CODES)('%s is tried again only if it passes by itself', (code) => {
+  it.each(ERROR_CODES)('decides whether %s is tried again', (code) => {
     const error = new ServiceError(code, 'x')
     const thrown = toJobError(error)
     expect(thrown instanceof UnrecoverableError).toBe(!passing.includes(code))
     expect(thrown === error || thrown.cause === error).toBe(true)
   })
 
-  it('is tried again when it has no code of ours', () => {
+  it('lets an error without a code of this service be tried again', () => {
     const foreign = Object.assign(new Error('x'), { code: 'EWHATEVER' })
     expect(toJobError(foreign)).toBe(foreign)
     expect(toJobError('text')).not.toBeInstanceOf(UnrecoverableError)

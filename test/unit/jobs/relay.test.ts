@@ -15,14 +15,14 @@ function createParts() {
   const queue = (name: QueueName) => ({
     isReady: () => !faults.away,
     add: async (jobs: readonly NewJob[]) => {
-      if (faults.add) throw new Error('the queue broke')
+      if (faults.add) throw new Error('queue error')
       added[name].push(...jobs)
     },
   })
   const parts: RelayParts = {
     outbox: {
       claim: async (limit) => {
-        if (faults.claim) throw new Error('the database is away')
+        if (faults.claim) throw new Error('database unavailable')
         const rows = waiting.splice(0, limit)
         for (const row of rows) claimed.set(row.id, row)
         return rows
@@ -46,49 +46,49 @@ function createParts() {
   return { parts, put, waiting, claimed, relayed, added, logged, faults }
 }
 
-const patient = { timeout: 10_000, interval: 10 }
+const soon = { timeout: 10_000, interval: 10 }
 
 describe('startRelay', () => {
-  it('hands every row over under its own id, and marks it', async () => {
+  it('adds a job with the id of every row, and marks the row', async () => {
     const { parts, put, added, relayed, logged } = createParts()
     put(250)
     const relay = startRelay(parts)
-    await vi.waitFor(() => expect(relayed).toHaveLength(250), patient)
+    await vi.waitFor(() => expect(relayed).toHaveLength(250), soon)
     await relay.close()
     expect(added.episodes).toHaveLength(250)
     expect(added.episodes[0]).toEqual({ id: 'row-1', name: 'episode.index', payload: { n: 1 } })
     expect(logged).toEqual([])
   })
 
-  it('hands each row to the queue of its kind, and leaves kinds of a later release to that', async () => {
+  it('adds each row to the queue of its kind, and leaves unknown kinds in the outbox', async () => {
     const { parts, put, waiting, added, relayed, claimed, logged } = createParts()
     put(2)
     waiting.push({ id: 'consolidation', kind: 'consolidation.run', payload: { consolidationId: 'c' } })
     waiting.push({ id: 'strange', kind: 'episode.dream' as never, payload: {} })
     const relay = startRelay(parts)
-    await vi.waitFor(() => expect(relayed).toEqual(['row-1', 'row-2', 'consolidation']), patient)
+    await vi.waitFor(() => expect(relayed).toEqual(['row-1', 'row-2', 'consolidation']), soon)
     await relay.close()
     expect(added.episodes.map(({ id }) => id)).toEqual(['row-1', 'row-2'])
     expect(added.consolidations).toEqual([
       { id: 'consolidation', name: 'consolidation.run', payload: { consolidationId: 'c' } },
     ])
-    // Till its lease ends.
+    // Claimed until its lease ends.
     expect([...claimed.keys()]).toEqual(['strange'])
     expect(logged).toEqual(['relay: rows of unknown kinds left in the outbox'])
   })
 
-  it.each(['claim', 'add'] as const)('goes on after %s failed, having said so once', async (fault) => {
+  it.each(['claim', 'add'] as const)('continues after %s has failed, and logs one warning', async (fault) => {
     const { parts, put, waiting, claimed, relayed, logged, faults } = createParts()
     faults[fault] = true
     put(3)
     const relay = startRelay(parts)
     await vi.waitFor(
       () => expect(logged).toEqual(['relay: queue or database unavailable, jobs wait in the outbox']),
-      patient,
+      soon,
     )
     expect([waiting.length, claimed.size, relayed.length]).toEqual([3, 0, 0])
     faults[fault] = false
-    await vi.waitFor(() => expect(relayed).toHaveLength(3), patient)
+    await vi.waitFor(() => expect(relayed).toHaveLength(3), soon)
     await relay.close()
     expect(logged).toEqual([
       'relay: queue or database unavailable, jobs wait in the outbox',
@@ -96,7 +96,7 @@ describe('startRelay', () => {
     ])
   })
 
-  it('claims nothing while the queue is away, and calls that an outage only when it lasts', async () => {
+  it('claims nothing while the queue is unavailable, and logs an outage only when it lasts', async () => {
     const { parts, put, waiting, relayed, logged, faults } = createParts()
     faults.away = true
     put(3)
@@ -105,14 +105,14 @@ describe('startRelay', () => {
     expect([waiting.length, logged.length]).toEqual([3, 0])
     await vi.waitFor(
       () => expect(logged).toEqual(['relay: queue or database unavailable, jobs wait in the outbox']),
-      patient,
+      soon,
     )
     faults.away = false
-    await vi.waitFor(() => expect(relayed).toHaveLength(3), patient)
+    await vi.waitFor(() => expect(relayed).toHaveLength(3), soon)
     await relay.close()
   })
 
-  it('closes after the batch in hand, without waiting for the next poll', async () => {
+  it('closes after the current batch, without waiting for the next poll', async () => {
     const { parts, put, relayed } = createParts()
     put(5)
     const relay = startRelay(parts)
