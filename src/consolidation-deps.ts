@@ -1,4 +1,4 @@
-/** @file Creates the dependencies of consolidations, identical in the API process and the worker process. */
+/** @file The dependencies of consolidations, the same in the API process and in the worker process. */
 
 import type { Logger } from 'pino'
 import { createArtifactStore, createConsolidationStore } from '#artifacts'

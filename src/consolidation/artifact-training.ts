@@ -1,7 +1,4 @@
-/**
- * @file The interface of training and judging that each kind of artifact implements, and the results that all
- * kinds share.
- */
+/** @file Interface of a kind of artifact: training, loading, judging; conversions that the kinds share. */
 
 import type { Figure, GateVerdict } from '#algorithms'
 import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
@@ -73,13 +70,13 @@ export interface ArtifactTraining {
   readonly material: TrainingMaterial
   train(context: TrainingContext, episodes: readonly EpisodeKey[]): Promise<Trained | Skipped>
   /**
-   * Loads a version as serving does. @throws ServiceError ARTIFACT_INVALID when its bytes are not a model of
-   * this kind
+   * Loads a version as serving does.
+   * @throws ServiceError ARTIFACT_INVALID when its bytes are not a model of this kind
    */
   open(runner: GraphRunner, version: ArtifactBytes): Promise<{ close(): Promise<void> }>
   /**
-   * Decides whether the candidate is promoted. @throws ServiceError ARTIFACT_INVALID when its bytes are not a
-   * model of this kind
+   * Decides whether the candidate is promoted.
+   * @throws ServiceError ARTIFACT_INVALID when its bytes are not a model of this kind
    */
   judge(options: TrialOptions): Promise<TrialVerdict>
 }
@@ -93,9 +90,7 @@ interface TrainedModel {
   readonly heldOut: readonly number[]
 }
 
-/**
- * Converts a trained model. `episodes`: the episodes it was trained on. `places`: the place of each example.
- */
+/** Converts a trained model. `episodes`: all that it was trained on. `places`: the place of each example. */
 export function toTrained(
   { model, features, options, metrics, heldOut }: TrainedModel,
   { episodes, places }: { episodes: readonly EpisodeKey[]; places: readonly HeldOutAnswer[] },

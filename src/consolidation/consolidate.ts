@@ -12,8 +12,7 @@ import { type Snapshot, takeSnapshot } from './take-snapshot.ts'
 import { type Candidate, trainCandidate } from './train-candidate.ts'
 
 /**
- * Attempts after which a consolidation that has not ended is marked `failed`. A stop of the worker counts as
- * one.
+ * Attempts after which an unfinished consolidation is marked `failed`. A stop of the worker counts as one.
  */
 const MAX_ATTEMPTS = 20
 
@@ -69,9 +68,7 @@ interface PromotionInput {
   readonly verdict: TrialVerdict | Skipped
 }
 
-/**
- * Promotes or rejects a candidate by its verdict; a promoted candidate is active from then on. Idempotent.
- */
+/** Promotes or rejects a candidate by its verdict; a promoted one is active from then on. Idempotent. */
 async function promoteOrReject(
   { artifacts }: ConsolidationContext,
   kind: ArtifactKind,

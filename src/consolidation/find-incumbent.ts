@@ -14,8 +14,8 @@ export interface Incumbent {
 }
 
 /**
- * Returns the active version of a kind. Ignores a version that was trained on episodes deleted since, and one
- * whose bytes are damaged: it has to be replaced in any case.
+ * Returns the active version of a kind. Ignores a version that has to be replaced in any case: it was trained
+ * on episodes deleted since, or its bytes are damaged.
  */
 export async function findIncumbent(context: ConsolidationContext, kind: ArtifactKind): Promise<Incumbent> {
   const { [kind]: active } = await context.artifacts.active(context.consolidation.fingerprint)

@@ -1,6 +1,4 @@
-/**
- * @file Recorded steps: each is done once, even when several workers run the consolidation or run it again.
- */
+/** @file Recorded steps: each is done once, even when a consolidation is run again or by several workers. */
 
 import type { ArtifactKind, Consolidation, ConsolidationStore } from '#artifacts'
 import { progressAt, recordName, type StepName } from './steps.ts'
@@ -85,10 +83,7 @@ export function recordSteps({ consolidations, consolidation, signal }: StepRecor
   }
 }
 
-/**
- * Writes the latest share at intervals, one write at a time. A failed write is ignored: progress is
- * informative only.
- */
+/** Writes the latest share at intervals, one write at a time. Failed writes are ignored: it only informs. */
 function openReporter(write: (share: number) => Promise<void>) {
   let writing = Promise.resolve()
   let writtenAt = performance.now()

@@ -27,9 +27,7 @@ export interface ReplayOptions {
   readonly learned: ActiveModels
   /** Whether episodes are retrieved. */
   readonly retrieval: boolean
-  /**
-   * Ids of episodes that retrieval leaves out: those of the questions themselves would give the answers away.
-   */
+  /** Ids of episodes that retrieval leaves out: the questions' own episodes would give the answers away. */
   readonly exclude: readonly string[]
   readonly signal: AbortSignal
   /** Number of questions solved at once; 8 by default. */
@@ -86,7 +84,7 @@ async function replayOne(
     { signal },
   )
   const { reward, answer, stopped, iterations, evaluations, usage, degraded } = solution
-  // An answer that was found without retrieval or without the weaver is no measure of them.
+  // Results without retrieval or without the weaver are not comparable, so the replay fails.
   if (degraded.includes('retrieval')) {
     throw new ServiceError(
       'STORE_UNAVAILABLE',

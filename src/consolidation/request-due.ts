@@ -19,11 +19,11 @@ export interface DueParts {
 
 /**
  * Requests a consolidation of every model that has enough new episodes since its last consolidation began,
- * with whatever outcome. The trigger `schedule` also requests one when an active version was trained on
- * episodes deleted since. Skips a model whose last consolidation has not ended. Several workers may call it
- * at once: a model has one consolidation at a time.
+ * whatever the outcome of that. The trigger `schedule` also requests one when an active version was trained
+ * on episodes deleted since. Skips a model whose last consolidation has not ended. Several workers may call
+ * it at once: a model has one consolidation at a time.
  *
- * @param options.minNewEpisodes number of new episodes from which a consolidation is due
+ * @param minNewEpisodes number of new episodes from which a consolidation is due
  * @returns the consolidations that are due
  * @throws ServiceError STORE_UNAVAILABLE
  */

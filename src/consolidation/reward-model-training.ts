@@ -61,8 +61,7 @@ async function judge({ candidate, incumbent, ...context }: TrialOptions): Promis
 }
 
 /**
- * Reads the held-out answers again, because labels may have changed and answers may have been deleted since
- * training.
+ * Reads the held-out answers again: since training, labels may have changed, answers may have been deleted.
  */
 async function readHeldOut({
   training,

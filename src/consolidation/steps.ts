@@ -1,7 +1,4 @@
-/**
- * @file The steps of a consolidation: their order, their share of its time, the names and types of their
- * records.
- */
+/** @file The steps of a consolidation: order, shares of its time, names and types of their records. */
 
 import type { ArtifactKind } from '#artifacts'
 

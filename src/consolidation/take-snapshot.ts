@@ -1,6 +1,4 @@
-/**
- * @file The step `snapshot`: chooses the episodes to train on, and decides whether there are enough new ones.
- */
+/** @file The step `snapshot`: chooses the episodes to train on, and skips when too few of them are new. */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
@@ -24,9 +22,7 @@ export interface Snapshot {
   readonly episodes: readonly EpisodeKey[]
   /** Numbers of all episodes of the model, by what became of them. */
   readonly counts?: SnapshotCounts
-  /**
-   * Creation time of the newest episode, from which the next consolidation counts; null when there was none.
-   */
+  /** Creation time of the newest episode; the next consolidation counts from it. null when there was none. */
   readonly newestAt?: string | null
   /** Why nothing is trained, in words; null when a version is to be trained. */
   readonly skipped: string | null

@@ -1,7 +1,4 @@
-/**
- * @file Training examples of the weaver: the admitted episodes of a snapshot, with a bound on
- * near-duplicates.
- */
+/** @file Training examples of the weaver: the admitted episodes of a snapshot, few of each near-duplicate. */
 
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { WeaverExample } from '#algorithms'
@@ -94,10 +91,7 @@ function createClusters() {
   }
 }
 
-/**
- * Compares squared distance with the limit; stops at the first coordinate that exceeds it, which keeps the
- * scan cheap.
- */
+/** Returns whether two embeddings are near-duplicates. Stops at a large distance, so that scans are cheap. */
 function isNear(a: Float32Array, b: Float32Array): boolean {
   let distance = 0
   for (let i = 0; i < a.length && distance <= NEAR_DUPLICATE_DISTANCE_SQ; i++) {

@@ -29,8 +29,7 @@ import type { Skipped } from './steps.ts'
 import { readWeaverExamples } from './weaver-examples.ts'
 
 /**
- * Upper bound on the held-out questions, each replayed four times. More hardly narrow the intervals of the
- * gate.
+ * Upper bound on held-out questions, each replayed four times. More would hardly narrow the gate's intervals.
  */
 const MAX_QUESTIONS = 150
 
@@ -79,8 +78,7 @@ async function train(
 }
 
 /**
- * Validation loss of each start (warm, cold), per latent coordinate, on the questions that decide between the
- * starts.
+ * Validation loss of each start (warm, cold), per latent coordinate, on the questions that choose the start.
  */
 function lossesOf(validation: unknown): Trained['losses'] {
   return Object.fromEntries(
@@ -154,8 +152,8 @@ interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'seed' | 'si
 }
 
 /**
- * Replays the questions with both weavers, without retrieval and with it, and gates the results. @throws as
- * `replay`
+ * Replays the questions with both weavers, without retrieval and with it, and gates the results.
+ * @throws ServiceError with the codes of `replay`
  */
 async function runTrial({
   engine,

@@ -5,10 +5,7 @@ import type { Logger } from 'pino'
 import { CONSOLIDATION_DUE } from './contracts.ts'
 import { type JobProcessor, type JobQueue, RequeueError } from './job-queue.ts'
 
-/**
- * Id of the queue's only job scheduler: setting it again replaces the schedule. Stored in queues, so it
- * stays.
- */
+/** Id of the only job scheduler: setting it again replaces it. Queues store the id, so it must not change. */
 const SCHEDULER_ID = 'night'
 
 /** The part of a BullMQ queue that is used here: the type of a queue depends on its backend. */
@@ -30,9 +27,7 @@ interface FailedJob {
   readonly attemptsMade: number
 }
 
-/**
- * Adapts a BullMQ queue. BullMQ ends the process on an `error` event without a listener: the event is logged.
- */
+/** Adapts a BullMQ queue, and logs its errors: an `error` event without a listener ends the process. */
 export function toJobQueue(queue: BullQueue, isReady: () => boolean, logger: Logger): JobQueue {
   queue.on('error', (error) => logger.warn({ err: error, queue: queue.name }, 'queue error'))
   return {
@@ -67,7 +62,7 @@ export function toBullProcessor(process: JobProcessor) {
   }
 }
 
-/** Logs the events of a worker. BullMQ ends the process on an `error` event without a listener. */
+/** Logs the events of a worker: an `error` event without a listener ends the process. */
 export function logWorkerEvents(worker: BullWorker, logger: Logger): void {
   const queue = worker.name
   worker.on('error', (error) => logger.warn({ err: error, queue }, 'worker error'))

@@ -14,10 +14,7 @@ export interface QueuesOptions {
   readonly logger: Logger
   /** Prefix of every key in Redis. */
   readonly prefix?: string
-  /**
-   * Milliseconds without a lock renewal after which a worker is presumed dead; by default each queue has its
-   * own.
-   */
+  /** Lock duration, see `workerOptions`. */
   readonly lockMs?: number
 }
 

@@ -12,7 +12,7 @@ export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 
 /**
- * Job that the cron schedule enqueues, not the outbox. No payload. Its name is stored in queues, so it stays.
+ * Job that the schedule enqueues, not the outbox. No payload. Queues store the name, so it must not change.
  */
 export const CONSOLIDATION_DUE = 'night.due'
 
@@ -75,7 +75,10 @@ const WORKER_OPTIONS = {
   // A consolidation counts its own attempts.
 } as const satisfies Record<QueueName, object>
 
-/** Lock options of a queue's worker. `lockMs`: lock duration in place of the queue's own. */
+/**
+ * Returns the lock options of a queue's worker. `lockMs`: milliseconds without a lock renewal after which a
+ * worker is presumed dead, in place of the queue's own.
+ */
 export function workerOptions(name: QueueName, lockMs: number | undefined) {
   const options = WORKER_OPTIONS[name]
   return lockMs === undefined

@@ -5,9 +5,7 @@ import type { NewJob, QueueName } from './contracts.ts'
 export interface JobQueue {
   /** False while the queue is known to be unavailable; the caller should not add jobs then. */
   isReady(): boolean
-  /**
-   * Adds jobs; ignores those whose id the queue has. Rejects within seconds when the queue is unavailable.
-   */
+  /** Adds jobs, ignores those whose id the queue has. Rejects within seconds if the queue is unavailable. */
   add(jobs: readonly NewJob[]): Promise<void>
   /** Schedules `CONSOLIDATION_DUE` jobs. @param cron in UTC; null removes the schedule */
   scheduleConsolidations(cron: string | null): Promise<void>

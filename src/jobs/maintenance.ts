@@ -1,7 +1,4 @@
-/**
- * @file Periodic maintenance by the worker. Each task is idempotent: several workers may run it at the same
- * time.
- */
+/** @file Periodic maintenance. Each task is idempotent: several workers may run it at the same time. */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'

@@ -8,9 +8,7 @@ import { logWorkerEvents, toBullProcessor, toJobQueue } from './bullmq.ts'
 import { JOB_OPTIONS, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
 
-/**
- * The search path of the embedded database names this schema, because its clients cannot set a search path.
- */
+/** Schema in the search path of the embedded database, whose clients cannot set a search path. */
 const SCHEMA = 'bullmq'
 
 export interface PostgresBackendOptions {

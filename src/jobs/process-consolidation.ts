@@ -1,7 +1,4 @@
-/**
- * @file The processor of the queue `consolidations`: runs a consolidation, and marks it `failed` after its
- * last attempt.
- */
+/** @file The processor of the queue `consolidations`: runs one, marks it `failed` after its last attempt. */
 
 import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
@@ -14,8 +11,8 @@ import { toJobError } from './retry.ts'
 const payload = Compile(RunConsolidation)
 
 /**
- * @param stopping fires when the worker stops: the job goes back to the queue, and another worker continues
- * it
+ * Creates the processor.
+ * @param stopping fires when the worker stops: its job goes back to the queue, for another worker
  */
 export function createConsolidationProcessor(deps: ConsolidationDeps, stopping: AbortSignal): JobProcessor {
   return async (job) => {
@@ -45,8 +42,7 @@ function consolidationIdOf({ id, name, data }: QueuedJob): string {
 }
 
 /**
- * Returns the error text for operators. Messages of foreign errors may hold hosts and users: those stay in
- * the log.
+ * Returns the error text to record. Messages of foreign errors are left out: they may hold hosts and users.
  */
 function failureMessage(thrown: unknown): string {
   const error = coerceError(thrown)

@@ -1,7 +1,4 @@
-/**
- * @file The processor of the queue `episodes`: checks the payload, does the job, decides whether an error is
- * retried.
- */
+/** @file The processor of the queue `episodes`: checks the payload, does the job, marks final errors. */
 
 import { Compile } from 'typebox/compile'
 import type { EpisodeStore } from '#episodes'

@@ -7,19 +7,14 @@ import { coerceError } from '#errors'
 import { QUEUE_OF, type QueueName } from './contracts.ts'
 import type { JobQueue } from './job-queue.ts'
 
-/**
- * Interval of polls of the outbox, hence the delay of a job. No notifications: the embedded database may lose
- * them.
- */
+/** Interval of polls, hence the delay of a job. No notifications: the embedded database may lose them. */
 const POLL_MS = 200
 /** Interval of attempts while the database or a queue is unavailable. */
 const OUTAGE_POLL_MS = 1_000
 /** Time after which an unready queue counts as an outage: connecting or reconnecting takes a moment. */
 const OUTAGE_AFTER_MS = 2_000
 const MAX_BATCH_ROWS = 100
-/**
- * Lease of claimed rows: longer than any hand-over takes. Rows that a dead relay had claimed wait that long.
- */
+/** Lease of claimed rows: longer than a hand-over takes. Rows claimed by a relay that died wait that long. */
 const LEASE_MS = 15_000
 
 export interface RelayParts {

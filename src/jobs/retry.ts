@@ -3,10 +3,7 @@
 import { UnrecoverableError } from 'bullmq'
 import { coerceError, type ErrorCode } from '#errors'
 
-/**
- * True for errors that may pass by themselves. Exhaustive: a new code does not compile until it is listed
- * here.
- */
+/** True for errors that may pass by themselves. Exhaustive: a new code does not compile until listed here. */
 const RETRYABLE = {
   CONFIG_INVALID: false,
   DATA_DIR_LOCKED: false,

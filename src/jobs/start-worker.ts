@@ -43,10 +43,7 @@ interface StartWorkerParts extends WorkerParts {
   readonly logger: Logger
 }
 
-/**
- * Starts relay, processors, maintenance and schedule. Does not wait for the queue: they begin when it is
- * available.
- */
+/** Starts all parts. Does not wait for the queue: they begin when it is available. */
 export function startWorker({
   backend,
   database,
