@@ -1,5 +1,5 @@
 export { consolidate } from './consolidate.ts'
-export type { ConsolidationDeps, TrainingProcess } from './context.ts'
+export type { ConsolidationDeps } from './context.ts'
 export { finishConsolidation } from './finish-consolidation.ts'
-export { type ReplayDeps, type ReplayOptions, type ReplayQuestion, replay } from './replay.ts'
+export { type ReplayOptions, type ReplayQuestion, replay } from './replay.ts'
 export { requestDueConsolidations } from './request-due.ts'

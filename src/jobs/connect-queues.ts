@@ -7,7 +7,7 @@ import { createQueueInPostgres } from './postgres-backend.ts'
 import { createRedisBackend } from './redis-backend.ts'
 import { type RunningWorker, startWorker, type WorkerParts } from './start-worker.ts'
 
-export interface QueuesOptions {
+interface QueuesOptions {
   /** If omitted, the queues are in `database`, on BullMQ's PostgreSQL backend. */
   readonly redisUrl?: string | undefined
   readonly database: Database

@@ -1,2 +1,2 @@
-export { connectQueues, type Queues, type QueuesOptions } from './connect-queues.ts'
-export type { ConsolidationTriggers, RunningWorker, WorkerParts } from './start-worker.ts'
+export { connectQueues, type Queues } from './connect-queues.ts'
+export type { ConsolidationTriggers, RunningWorker } from './start-worker.ts'

@@ -2,10 +2,9 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type ConsolidationStore, createArtifactStore, createConsolidationStore } from '#artifacts'
-import type { ConsolidationDeps } from '#consolidation'
+import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { type ConsolidationTriggers, connectQueues } from '#jobs'
-import { requestDueConsolidations } from '../../src/consolidation/request-due.ts'
 import { newEpisode } from './episodes.ts'
 import type { TestQueues } from './queues-suite.ts'
 import { silent } from './test-database.ts'

@@ -11,12 +11,10 @@ import {
   createArtifactStore,
   createConsolidationStore,
 } from '#artifacts'
-import type { ConsolidationDeps } from '#consolidation'
+import { type ConsolidationDeps, consolidate, requestDueConsolidations } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues, type RunningWorker } from '#jobs'
-import { consolidate } from '../../src/consolidation/consolidate.ts'
-import { requestDueConsolidations } from '../../src/consolidation/request-due.ts'
 import { RequeueError } from '../../src/jobs/job-queue.ts'
 import { createConsolidationProcessor } from '../../src/jobs/process-consolidation.ts'
 import { graphRunner } from './graph-runner.ts'
