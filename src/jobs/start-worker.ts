@@ -64,10 +64,8 @@ export function startWorker({
     minNewEpisodes: number,
   ): Promise<void> {
     if (consolidation === undefined) return
-    for (const { id, fingerprint } of await requestDueConsolidations(consolidation, {
-      trigger,
-      minNewEpisodes,
-    }))
+    const due = await requestDueConsolidations(consolidation, { trigger, minNewEpisodes })
+    for (const { id, fingerprint } of due)
       logger.info({ consolidation: id, fingerprint, trigger }, 'consolidation due: requested')
   }
   const every = consolidationTriggers?.everyEpisodes ?? 0
