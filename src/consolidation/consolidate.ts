@@ -95,7 +95,7 @@ async function pruneMemory(
   snapshotOf: (kind: ArtifactKind) => Snapshot,
 ): Promise<Pruned> {
   const tenants = new Set(kinds.flatMap((kind) => snapshotOf(kind).episodes.map(({ tenantId }) => tenantId)))
-  return { retired: await training.retireDominated(fingerprint, [...tenants].sort()) }
+  return { retired: await training.excludeDominated(fingerprint, [...tenants].sort()) }
 }
 
 /** Starts the training process when the first graph is loaded. `close` ends the process if it was started. */
