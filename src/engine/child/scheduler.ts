@@ -90,8 +90,8 @@ export interface SchedulerLimits {
 }
 
 const BACKGROUND_WAIT_MS = 1000
-/** However many interludes there are, a run comes after so much of them. */
-const INTERLUDES_MS = 100
+/** Upper bound, in ms, on the tasks run between two batches. */
+const MAX_BETWEEN_BATCHES_MS = 100
 
 export interface SchedulerLoad {
   readonly waitingRows: number
@@ -104,7 +104,7 @@ export interface Scheduler {
   /** @throws ServiceError ABORTED when the row's signal fires, SESSION_FAILED when the graph fails on this row alone. */
   submit(request: RowRequest): Promise<RowResult>
   /** Runs a short task of another graph before the next run, undisturbed by this one. */
-  interlude<Result>(task: () => Promise<Result>): Promise<Result>
+  runBetweenBatches<Result>(task: () => Promise<Result>): Promise<Result>
   load(): SchedulerLoad
   /** They go on counting. */
   totals(): EngineTotals
@@ -151,7 +151,7 @@ export function createScheduler(deps: {
   const side = runner.padding === 'right' ? 'right' : 'left'
   /** Every row not answered yet, in the order they are due. */
   const queue: Row[] = []
-  const interludes: (() => Promise<void>)[] = []
+  const tasksBetweenBatches: (() => Promise<void>)[] = []
   let working = false
   let runs = 0
   let backgroundRanAt = Number.NEGATIVE_INFINITY
@@ -176,7 +176,7 @@ export function createScheduler(deps: {
   }
 
   async function work(): Promise<void> {
-    while (queue.length > 0 || interludes.length > 0) {
+    while (queue.length > 0 || tasksBetweenBatches.length > 0) {
       await checkpoint()
       await takeTurn(whoseTurn())
     }
@@ -215,7 +215,7 @@ export function createScheduler(deps: {
     if (isBackground) backgroundRanAt = performance.now()
   }
 
-  /** Lets messages in, forgets cancelled rows, and gives way to interludes. */
+  /** Lets messages in, forgets cancelled rows, and runs the tasks of other graphs. */
   async function checkpoint(): Promise<void> {
     await setImmediate()
     for (const row of queue.filter(({ request }) => request.signal.aborted)) {
@@ -224,7 +224,8 @@ export function createScheduler(deps: {
     }
     const startedAt = performance.now()
     const elapsed = () => performance.now() - startedAt
-    while (interludes.length > 0 && elapsed() < INTERLUDES_MS) await interludes.shift()!()
+    while (tasksBetweenBatches.length > 0 && elapsed() < MAX_BETWEEN_BATCHES_MS)
+      await tasksBetweenBatches.shift()!()
     totals.headMs += elapsed()
   }
 
@@ -397,9 +398,9 @@ export function createScheduler(deps: {
         wake()
       })
     },
-    interlude(task) {
+    runBetweenBatches(task) {
       return new Promise((resolve, reject) => {
-        interludes.push(() => task().then(resolve, reject))
+        tasksBetweenBatches.push(() => task().then(resolve, reject))
         wake()
       })
     },

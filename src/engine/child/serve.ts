@@ -83,12 +83,17 @@ export async function serve(
       embed: ({ session }) => sessions.embed(session),
       generate: ({ session, rows }) => sessions.generate(session, rows),
       score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
-      ascend: (request) => scheduler.interlude(() => head.ascend(request)),
-      decode: (latents) => scheduler.interlude(() => head.decode(latents)),
+      ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request)),
+      decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents)),
       sample: ({ latents, rollouts, temperature, seed }) =>
-        scheduler.interlude(() => head.sample(latents, rollouts, temperature, seed)),
+        scheduler.runBetweenBatches(() => head.sample(latents, rollouts, temperature, seed)),
       // Such graphs are small: with another thread each would keep one for itself, and be no faster.
-      ...createGraphs({ provider, cudaDevice: options.cudaDevice, threads: 1, turn: scheduler.interlude }),
+      ...createGraphs({
+        provider,
+        cudaDevice: options.cudaDevice,
+        threads: 1,
+        turn: scheduler.runBetweenBatches,
+      }),
     },
     tell(message) {
       if (message.type === 'open') sessions.open(message.session, message.prompt, message)

@@ -291,7 +291,7 @@ export function createSessions(deps: {
       results.forEach(({ hiddenStates }, index) => {
         states.set(hiddenStates, index * deps.hiddenSize)
       })
-      return await scheduler.interlude(() => deps.headLogits(states, tokens))
+      return await scheduler.runBetweenBatches(() => deps.headLogits(states, tokens))
     },
     close(id) {
       const session = sessions.get(id)
