@@ -1,8 +1,7 @@
 /** @file A graph runner on real ONNX Runtime, in the test process instead of an engine process. */
 
 import type { GraphRunner } from '#ports'
-import { createGraphs } from '../../src/engine/child/graphs.ts'
-import { inTurn } from '../../src/engine/child/in-turn.ts'
+import { createGraphs, createMutex } from '../../src/engine/child/graphs.ts'
 import type { GraphOperationName, Handlers } from '../../src/engine/protocol.ts'
 import { type GraphProcess, openRemoteGraph } from '../../src/engine/remote-graph.ts'
 
@@ -38,7 +37,7 @@ function processHere(): GraphProcess {
     provider: 'cpu',
     cudaDevice: 0,
     threads: 1,
-    turn: inTurn(),
+    turn: createMutex(),
   })
   return { call: async (operation, params) => await handlers[operation](params) }
 }

@@ -92,6 +92,16 @@ export function createGraphs(deps: {
   }
 }
 
+/** Returns a function that runs each task when all earlier ones have ended, whether they succeeded or failed. */
+export function createMutex(): <Result>(task: () => Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (task) => {
+    const next = last.then(task)
+    last = next.catch(() => undefined)
+    return next
+  }
+}
+
 function checkState(session: Session, state: Graph['state'], carry: Graph['carry']): void {
   const { inputNames, outputNames } = session
   const strangers = [

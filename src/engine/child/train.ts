@@ -2,8 +2,7 @@
 
 import { constants, setPriority } from 'node:os'
 import type { ProcessOptions } from '../protocol.ts'
-import { createGraphs } from './graphs.ts'
-import { inTurn } from './in-turn.ts'
+import { createGraphs, createMutex } from './graphs.ts'
 import type { StartedRole } from './role.ts'
 
 /** Lowers the priority of this process before ONNX Runtime starts threads, which inherit it. */
@@ -14,7 +13,7 @@ export async function train(
   setPriority(constants.priority.PRIORITY_LOW)
   return {
     handlers: {
-      ...createGraphs({ provider, cudaDevice, threads, arena: true, turn: inTurn() }),
+      ...createGraphs({ provider, cudaDevice, threads, arena: true, turn: createMutex() }),
       peakMemory: async () => process.resourceUsage().maxRSS * 1024,
     },
   }
