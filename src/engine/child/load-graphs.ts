@@ -5,12 +5,11 @@ import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
 import { ServiceError } from '#errors'
-import { decodeModel, externalDataLocations } from '#onnx'
+import { decodeModel, externalDataLocations, type Model, type StoredTensor } from '#onnx'
 import type { ServeOptions } from '../protocol.ts'
 import { createGenerationGraph } from './generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from './head-graph.ts'
 import type { KvLayout } from './key-values.ts'
-import { leaveWeightsInFile } from './leave-weights-in-file.ts'
 import { createSession } from './onnx-runtime.ts'
 import type { StepRunner } from './scheduler.ts'
 
@@ -21,6 +20,8 @@ export interface Graphs {
 
 /** Operators of a model below this size are over before a second thread has woken up. */
 const SMALL_MODEL_BYTES = 32 * 2 ** 20
+/** Smaller tensors are copied: the graph toolkit reads some of them, and their size does not matter. */
+const SMALL_TENSOR_BYTES = 64 * 2 ** 10
 
 /**
  * Compiles and loads the graphs of one model on one provider. The weights stay in their files: compiled graphs refer to
@@ -65,7 +66,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
   const externalFiles = externalDataLocations(stored).map((name) => join(dirname(graphFile), name))
   // A model that keeps weights elsewhere has none worth mentioning in its own file.
   const home = externalFiles.length > 0 ? graphFile : await realpath(graphFile)
-  const model = externalFiles.length > 0 ? stored : leaveWeightsInFile(stored, file, basename(home))
+  const model = externalFiles.length > 0 ? stored : externalizeInitializers(stored, file, basename(home))
   const description = describeDecoder(model, config)
   if (description.hiddenSize !== sizes.hiddenSize || description.vocabularySize < sizes.vocabularySize) {
     throw new ServiceError(
@@ -90,6 +91,31 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     dataFolder: dirname(home),
     isSmall: (await totalBytes([graphFile, ...externalFiles])) < SMALL_MODEL_BYTES,
   }
+}
+
+/**
+ * Replaces the large initializers of a model by references to their bytes in the model's own file, as ONNX external data.
+ * ONNX Runtime maps that file into memory; otherwise each compiled graph would hold a copy of its weights
+ * (figures: `loadGraphs`).
+ *
+ * @param model decoded from `file`
+ * @param location name of the file, relative to the folder of the graph's external data
+ */
+export function externalizeInitializers(model: Model, file: Uint8Array, location: string): Model {
+  const externalize = (tensor: StoredTensor): StoredTensor => {
+    const { bytes } = tensor
+    if (bytes.buffer !== file.buffer || bytes.length < SMALL_TENSOR_BYTES) return tensor
+    const external = new Map([
+      ['location', location],
+      ['offset', String(bytes.byteOffset - file.byteOffset)],
+      ['length', String(bytes.length)],
+    ])
+    return { ...tensor, bytes: new Uint8Array(), external }
+  }
+  const initializers = new Map(
+    [...model.graph.initializers].map(([name, tensor]) => [name, externalize(tensor)] as const),
+  )
+  return { ...model, graph: { ...model.graph, initializers } }
 }
 
 async function totalBytes(files: readonly string[]): Promise<number> {

@@ -6,8 +6,7 @@ import { join } from 'node:path'
 import { expect, suite, test } from 'vitest'
 import { loadModelDirectory } from '#engine'
 import { decodeModel } from '#onnx'
-import { leaveWeightsInFile } from '../../../src/engine/child/leave-weights-in-file.ts'
-import { loadGraphs } from '../../../src/engine/child/load-graphs.ts'
+import { externalizeInitializers, loadGraphs } from '../../../src/engine/child/load-graphs.ts'
 import { createScheduler } from '../../../src/engine/child/scheduler.ts'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 import { tinySessions } from '../../support/tiny-sessions.ts'
@@ -20,7 +19,7 @@ suite('weights left in the file', () => {
     await using directory = await tinyModelDirectory(DECODER)
     const file = await readFile(join(directory.path, 'onnx/model.onnx'))
     const model = decodeModel(file)
-    const left = leaveWeightsInFile(model, file, 'model.onnx')
+    const left = externalizeInitializers(model, file, 'model.onnx')
     const references = [...left.graph.initializers].filter(([, { external }]) => external !== undefined)
     expect(references.length).toBeGreaterThan(4)
     for (const [name, { external, bytes, dims }] of references) {
