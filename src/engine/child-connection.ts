@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { coerceError, type ErrorCode, ServiceError } from '#errors'
+import { type EngineCounters, zeroCounters } from './counters.ts'
 import {
   type ChildLoad,
   fromWireError,
@@ -17,7 +18,6 @@ import {
   type RoleName,
   type Roles,
 } from './protocol.ts'
-import { type EngineTotals, noTotals } from './totals.ts'
 
 const PROGRAM = fileURLToPath(new URL('./child/main.ts', import.meta.url))
 const IDLE: ChildLoad = {
@@ -38,7 +38,7 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
   /** What the process last said it has to do. */
   load(): ChildLoad
   /** What the process last said it has done. */
-  totals(): EngineTotals
+  totals(): EngineCounters
   /** @throws ServiceError the child's own error, or ENGINE_CRASHED when it dies first. */
   call<Name extends OperationOf<Role>>(
     operation: Name,
@@ -82,7 +82,7 @@ export async function connectChild<Role extends RoleName>(
   const idle: (() => void)[] = []
   let calls = 0
   let load = IDLE
-  let totals = noTotals()
+  let totals = zeroCounters()
   const started = Promise.withResolvers<Ready>()
   const ended = Promise.withResolvers<string>()
 

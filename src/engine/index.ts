@@ -1,6 +1,6 @@
+export { BATCH_ROWS_BOUNDS, type EngineCounters, type Histogram, QUEUE_MS_BOUNDS } from './counters.ts'
 export { createEngine, type EngineOptions } from './engine.ts'
 export { loadModelDirectory, type ModelDirectory } from './model-directory.ts'
 export type { Criterion, ModelProfile, SolveDefaults } from './profile.ts'
-export { BATCH_ROWS_BOUNDS, type EngineTotals, QUEUE_MS_BOUNDS, type Tally } from './totals.ts'
 export { createTrainer, type Trainer, type TrainerOptions } from './trainer.ts'
 export type * from './types.ts'

@@ -11,8 +11,8 @@ import type {
   ScoreRow,
 } from '#ports'
 import type { Tensor } from '#tensor'
+import type { EngineCounters } from './counters.ts'
 import type { ModelConfig } from './model-config.ts'
-import type { EngineTotals } from './totals.ts'
 
 /** What every engine process needs. */
 export interface ProcessOptions {
@@ -163,7 +163,7 @@ export type MessageFromChild =
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
   | { readonly type: 'error'; readonly id: number; readonly error: WireError }
-  | { readonly type: 'load'; readonly load: ChildLoad; readonly totals: EngineTotals }
+  | { readonly type: 'load'; readonly load: ChildLoad; readonly totals: EngineCounters }
   | {
       readonly type: 'log'
       readonly level: LogLevel

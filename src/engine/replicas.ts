@@ -2,9 +2,9 @@
 
 import type { Logger } from 'pino'
 import type { ChildConnection } from './child-connection.ts'
+import { addCounters, type EngineCounters } from './counters.ts'
 import type { ServeOptions } from './protocol.ts'
 import { type Supervisor, superviseEngine } from './supervisor.ts'
-import { addTotals, type EngineTotals } from './totals.ts'
 import type { ReplicaStatus } from './types.ts'
 
 /** Where a session lives: a process, and the count of what it was given. */
@@ -33,7 +33,7 @@ export interface Replicas {
   /** Rows and sessions in runs. */
   running(): { readonly rows: number; readonly sessions: number }
   /** What all processes have done so far. */
-  totals(): EngineTotals
+  totals(): EngineCounters
   /** Waits briefly for calls in flight, then ends all processes. Idempotent. */
   close(): Promise<void>
 }
@@ -96,7 +96,7 @@ export async function startReplicas(options: ServeOptions, logger: Logger): Prom
         sessions: loads.reduce((sum, { runningSessions }) => sum + runningSessions, 0),
       }
     },
-    totals: () => replicas.map(({ supervisor }) => supervisor.totals()).reduce(addTotals),
+    totals: () => replicas.map(({ supervisor }) => supervisor.totals()).reduce(addCounters),
     async close() {
       await Promise.all(replicas.map(({ supervisor }) => supervisor.close()))
     },

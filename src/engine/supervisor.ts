@@ -4,8 +4,8 @@ import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { coerceError, ServiceError } from '#errors'
 import { type ChildConnection, connectChild } from './child-connection.ts'
+import { addCounters, type EngineCounters, zeroCounters } from './counters.ts'
 import type { ServeOptions } from './protocol.ts'
-import { addTotals, type EngineTotals, noTotals } from './totals.ts'
 import type { EngineStatus } from './types.ts'
 
 /** How long a request waits for a restart before it is told to come back. */
@@ -24,7 +24,7 @@ export interface Supervisor {
   readonly thoughtLayers: number
   restarts(): number
   /** What all processes have done so far. */
-  totals(): EngineTotals
+  totals(): EngineCounters
   /** The live process, or null while there is none. */
   current(): ChildConnection | null
   /** The live process, waiting briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
@@ -41,7 +41,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   const { thoughtLayers } = connection
   let restarts = 0
   /** Of the processes that are gone. */
-  let pastTotals = noTotals()
+  let pastTotals = zeroCounters()
   let restarting: Promise<void> | null = null
   let backOffMs = FIRST_BACK_OFF_MS
   let startedAt = performance.now()
@@ -49,7 +49,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
 
   function watch(child: ChildConnection): void {
     void child.exited.then((reason) => {
-      pastTotals = addTotals(pastTotals, child.totals())
+      pastTotals = addCounters(pastTotals, child.totals())
       connection = null
       if (closing.signal.aborted) return
       logger.error({ enginePid: child.pid, reason }, 'engine process died, starting another')
@@ -90,7 +90,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
     provider: () => provider,
     thoughtLayers,
     restarts: () => restarts,
-    totals: () => (connection === null ? pastTotals : addTotals(pastTotals, connection.totals())),
+    totals: () => (connection === null ? pastTotals : addCounters(pastTotals, connection.totals())),
     current: () => connection,
     async connection() {
       if (connection === null && restarting !== null) {

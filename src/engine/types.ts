@@ -1,8 +1,8 @@
 /** @file What the engine room offers the API process. */
 
 import type { GraphRunner, LatentModel } from '#ports'
+import type { EngineCounters } from './counters.ts'
 import type { ModelProfile } from './profile.ts'
-import type { EngineTotals } from './totals.ts'
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -52,7 +52,7 @@ export interface EngineStatus extends ReplicaStatus {
   readonly waitingSessions: number
   readonly replicas: readonly ReplicaStatus[]
   /** Of all engine processes so far. */
-  readonly totals: Readonly<EngineTotals>
+  readonly totals: Readonly<EngineCounters>
 }
 
 /** A model behind a child process. Crashes of the child reject what was in flight with ENGINE_CRASHED; it restarts. */

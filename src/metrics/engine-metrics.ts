@@ -1,7 +1,7 @@
 /** @file Metrics of the engine: its current load, and the work of its processes since the start. */
 
 import { Counter, Gauge, type Metric, type Registry } from 'prom-client'
-import { BATCH_ROWS_BOUNDS, type Engine, type EngineStatus, QUEUE_MS_BOUNDS, type Tally } from '#engine'
+import { BATCH_ROWS_BOUNDS, type Engine, type EngineStatus, type Histogram, QUEUE_MS_BOUNDS } from '#engine'
 
 /** Registers metrics that read the status of the engine at every scrape. */
 export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, 'model' | 'status'>): void {
@@ -119,7 +119,7 @@ interface ReportedHistogram {
   readonly name: string
   readonly help: string
   readonly bounds: readonly number[]
-  readonly read: () => Tally
+  readonly read: () => Histogram
 }
 
 /**

@@ -19,7 +19,7 @@ import type {
   SessionOptions,
 } from '#ports'
 import { argmax, createRandom, dot, softmax } from '#tensor'
-import { noTotals } from '../../src/engine/totals.ts'
+import { zeroCounters } from '../../src/engine/counters.ts'
 import { graphRunner } from './graph-runner.ts'
 
 const WORDS = (
@@ -171,7 +171,7 @@ export function createLinearModel(world: World): LinearModel {
       replicas: [],
       cachedSequences: 0,
       cacheBytes: 0,
-      totals: noTotals(),
+      totals: zeroCounters(),
     }),
     close: async () => {},
   }

@@ -11,7 +11,13 @@ import { setImmediate } from 'node:timers/promises'
 import { coerceError, ServiceError } from '#errors'
 import type { Priority } from '#ports'
 import { createRandom, type Random } from '#tensor'
-import { BATCH_ROWS_BOUNDS, type EngineTotals, noTotals, observe, QUEUE_MS_BOUNDS } from '../totals.ts'
+import {
+  BATCH_ROWS_BOUNDS,
+  type EngineCounters,
+  observe,
+  QUEUE_MS_BOUNDS,
+  zeroCounters,
+} from '../counters.ts'
 import { formBatches } from './form-batches.ts'
 import { allocateAgain, compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
 import {
@@ -107,7 +113,7 @@ export interface Scheduler {
   runBetweenBatches<Result>(task: () => Promise<Result>): Promise<Result>
   load(): SchedulerLoad
   /** They go on counting. */
-  totals(): EngineTotals
+  totals(): EngineCounters
 }
 
 interface Row {
@@ -157,7 +163,7 @@ export function createScheduler(deps: {
   let backgroundRanAt = Number.NEGATIVE_INFINITY
   /** Of the last decoding run; unknown before the first. */
   let msPerStep = Number.POSITIVE_INFINITY
-  const totals = noTotals()
+  const totals = zeroCounters()
 
   /** Decoding rows beyond the first `maxRunningRows` wait; all others are fed as they come. */
   function admitted(priority: Priority): Row[] {

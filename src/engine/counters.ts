@@ -1,12 +1,12 @@
 /** @file What engine processes have done so far: counts that only grow, also over the death of a process. */
 
 /** A histogram: how many observations fell into each bucket (the last has no upper bound), and their sum. */
-export interface Tally {
+export interface Histogram {
   readonly counts: number[]
   sum: number
 }
 
-export interface EngineTotals {
+export interface EngineCounters {
   /** Tokens of prompts, prefixes and verdicts that were fed; padding and tokens fed back while decoding do not count. */
   prefillTokens: number
   decodeTokens: number
@@ -17,9 +17,9 @@ export interface EngineTotals {
   generationMs: number
   headMs: number
   /** Rows of each run of the generation graph. */
-  readonly batchRows: Tally
+  readonly batchRows: Histogram
   /** Milliseconds that each row waited for its first run. */
-  readonly queueMs: Tally
+  readonly queueMs: Histogram
 }
 
 /** Upper bounds, included, of the buckets of `batchRows`. */
@@ -29,7 +29,7 @@ export const QUEUE_MS_BOUNDS: readonly number[] = [
   1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ]
 
-export function noTotals(): EngineTotals {
+export function zeroCounters(): EngineCounters {
   return {
     prefillTokens: 0,
     decodeTokens: 0,
@@ -37,12 +37,12 @@ export function noTotals(): EngineTotals {
     prefixTokensReused: 0,
     generationMs: 0,
     headMs: 0,
-    batchRows: emptyTally(BATCH_ROWS_BOUNDS),
-    queueMs: emptyTally(QUEUE_MS_BOUNDS),
+    batchRows: emptyHistogram(BATCH_ROWS_BOUNDS),
+    queueMs: emptyHistogram(QUEUE_MS_BOUNDS),
   }
 }
 
-export function addTotals(a: EngineTotals, b: EngineTotals): EngineTotals {
+export function addCounters(a: EngineCounters, b: EngineCounters): EngineCounters {
   return {
     prefillTokens: a.prefillTokens + b.prefillTokens,
     decodeTokens: a.decodeTokens + b.decodeTokens,
@@ -50,22 +50,22 @@ export function addTotals(a: EngineTotals, b: EngineTotals): EngineTotals {
     prefixTokensReused: a.prefixTokensReused + b.prefixTokensReused,
     generationMs: a.generationMs + b.generationMs,
     headMs: a.headMs + b.headMs,
-    batchRows: addTallies(a.batchRows, b.batchRows),
-    queueMs: addTallies(a.queueMs, b.queueMs),
+    batchRows: addHistograms(a.batchRows, b.batchRows),
+    queueMs: addHistograms(a.queueMs, b.queueMs),
   }
 }
 
-/** @param bounds of the tally's buckets */
-export function observe(tally: Tally, bounds: readonly number[], value: number): void {
+/** @param bounds of the histogram's buckets */
+export function observe(histogram: Histogram, bounds: readonly number[], value: number): void {
   const bucket = bounds.findIndex((bound) => value <= bound)
-  tally.counts[bucket === -1 ? bounds.length : bucket]! += 1
-  tally.sum += value
+  histogram.counts[bucket === -1 ? bounds.length : bucket]! += 1
+  histogram.sum += value
 }
 
-function emptyTally(bounds: readonly number[]): Tally {
+function emptyHistogram(bounds: readonly number[]): Histogram {
   return { counts: Array<number>(bounds.length + 1).fill(0), sum: 0 }
 }
 
-function addTallies(a: Tally, b: Tally): Tally {
+function addHistograms(a: Histogram, b: Histogram): Histogram {
   return { counts: a.counts.map((count, bucket) => count + b.counts[bucket]!), sum: a.sum + b.sum }
 }
