@@ -24,7 +24,7 @@ interface AdmittedSession {
 
 /** How far back the measured service rate reaches: 1/e of its weight is older. */
 const WINDOW_MS = 30_000
-const LONGEST_RETRY_SECONDS = 60
+const MAX_RETRY_SECONDS = 60
 
 interface Counts {
   /** Sessions that have asked for nothing yet. */
@@ -67,7 +67,7 @@ export function createAdmission(deps: {
   function retryAfterSeconds(): number {
     countTime()
     const seconds = (sessions * busyMs) / Math.max(1, served) / 1000
-    return Math.min(LONGEST_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
+    return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
   }
 
   return {

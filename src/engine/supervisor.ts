@@ -9,9 +9,9 @@ import type { ServeOptions } from './protocol.ts'
 import type { EngineStatus } from './types.ts'
 
 /** How long a request waits for a restart before it is told to come back. */
-const PATIENCE_MS = 5000
-const FIRST_BACK_OFF_MS = 100
-const LONGEST_BACK_OFF_MS = 30_000
+const RESTART_WAIT_MS = 5000
+const MIN_BACK_OFF_MS = 100
+const MAX_BACK_OFF_MS = 30_000
 /** A process that lived this long was healthy: its death starts the back-off anew. */
 const HEALTHY_MS = 60_000
 const DRAIN_MS = 5000
@@ -43,7 +43,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   /** Of the processes that are gone. */
   let pastTotals = zeroCounters()
   let restarting: Promise<void> | null = null
-  let backOffMs = FIRST_BACK_OFF_MS
+  let backOffMs = MIN_BACK_OFF_MS
   let startedAt = performance.now()
   watch(connection)
 
@@ -58,11 +58,11 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   }
 
   async function restart(): Promise<void> {
-    if (performance.now() - startedAt > HEALTHY_MS) backOffMs = FIRST_BACK_OFF_MS
+    if (performance.now() - startedAt > HEALTHY_MS) backOffMs = MIN_BACK_OFF_MS
     while (!closing.signal.aborted) {
       try {
         await setTimeout(backOffMs, undefined, { signal: closing.signal })
-        backOffMs = Math.min(2 * backOffMs, LONGEST_BACK_OFF_MS)
+        backOffMs = Math.min(2 * backOffMs, MAX_BACK_OFF_MS)
         const child = await connectChild('serve', options, logger, closing.signal)
         connection = child
         provider = child.provider
@@ -94,9 +94,9 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
     current: () => connection,
     async connection() {
       if (connection === null && restarting !== null) {
-        const patience = new AbortController()
-        await Promise.race([restarting, setTimeout(PATIENCE_MS, undefined, { signal: patience.signal })])
-        patience.abort()
+        const timer = new AbortController()
+        await Promise.race([restarting, setTimeout(RESTART_WAIT_MS, undefined, { signal: timer.signal })])
+        timer.abort()
       }
       if (closing.signal.aborted) throw unavailable('an engine that was closed', 1)
       if (connection === null) throw unavailable('one that is restarting', Math.ceil(backOffMs / 1000))

@@ -122,7 +122,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     contextLength: options.contextLength ?? TINY_CONTEXT,
     eosTokenIds: [EOS],
     cacheBytes: options.cacheBytes ?? 2 ** 30,
-    prefixes: options.prefixes ?? { leastTokens: Number.POSITIVE_INFINITY, maxPrompts: 0 },
+    prefixes: options.prefixes ?? { minTokens: Number.POSITIVE_INFINITY, maxPrompts: 0 },
     headLogits: head.logits,
   })
   return {

@@ -18,7 +18,7 @@ export interface BatchLimits {
 /** Below these, padding is too cheap to be worth another run of the graph. */
 const FREE_INPUT_PADDING = 32
 const FREE_PAST_PADDING = 2048
-const MOST_FED_PER_USED = 1.5
+const MAX_FED_PER_USED = 1.5
 
 /**
  * Divides rows into batches, first fit in the order given, so the batch of the oldest row comes first and an unchanged
@@ -53,8 +53,8 @@ function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): bo
   if (input.fed > limits.maxInputTokens) return false
   const past = area(all.map((row) => row.covered))
   return (
-    input.fed <= Math.max(FREE_INPUT_PADDING, MOST_FED_PER_USED * input.used) &&
-    past.fed <= Math.max(FREE_PAST_PADDING, MOST_FED_PER_USED * past.used)
+    input.fed <= Math.max(FREE_INPUT_PADDING, MAX_FED_PER_USED * input.used) &&
+    past.fed <= Math.max(FREE_PAST_PADDING, MAX_FED_PER_USED * past.used)
   )
 }
 

@@ -7,7 +7,7 @@ import { type KvView, truncate } from './key-values.ts'
 
 export interface PrefixLimits {
   /** Shared prefixes shorter than this are fed again. */
-  readonly leastTokens: number
+  readonly minTokens: number
   readonly maxPrompts: number
 }
 
@@ -35,7 +35,7 @@ export interface PrefixCache {
   caches(): readonly KvView[]
 }
 
-export function createPrefixCache({ leastTokens, maxPrompts }: PrefixLimits): PrefixCache {
+export function createPrefixCache({ minTokens, maxPrompts }: PrefixLimits): PrefixCache {
   /** Least recently used first. */
   let prompts: KeptPrompt[] = []
 
@@ -45,7 +45,7 @@ export function createPrefixCache({ leastTokens, maxPrompts }: PrefixLimits): Pr
       let found: KeptPrompt | null = null
       for (const prompt of prompts) {
         const shared = sharedLength(prompt.tokens, tokens)
-        if (shared < leastTokens || shared <= longest) continue
+        if (shared < minTokens || shared <= longest) continue
         longest = shared
         found = prompt
       }
@@ -56,7 +56,7 @@ export function createPrefixCache({ leastTokens, maxPrompts }: PrefixLimits): Pr
       return cache && { cache, state: null }
     },
     keep(prompt) {
-      if (prompt.tokens.length < leastTokens) return
+      if (prompt.tokens.length < minTokens) return
       const others = prompts.filter(({ tokens }) => sharedLength(tokens, prompt.tokens) < tokens.length)
       prompts = [...others, prompt]
       if (prompts.length > maxPrompts) prompts.shift()

@@ -28,7 +28,7 @@ const CACHE_SHARE = 0.25
  * when 8 are) and 0.8 to 1.5 ms on one of 61M weights (eight prompts of 320 tokens that differ in the last: 3.6 s or 0.2 s).
  * Below 16 tokens the gain is lost in a request's noise, and rows of many lengths share fewer runs.
  */
-const PREFIXES: PrefixLimits = { leastTokens: 16, maxPrompts: 64 }
+const PREFIXES: PrefixLimits = { minTokens: 16, maxPrompts: 64 }
 
 /** How old the totals may be that the API process knows of while runs go on. */
 const TOTALS_MS = 250

@@ -36,7 +36,7 @@ interface SessionOrder {
 }
 
 const DEFAULT_ORDER: SessionOrder = { priority: 'interactive', deadlineMs: null }
-const PATIENCE_MS = 30_000
+const DEFAULT_DEADLINE_MS = 30_000
 
 /** Calls by session; ids are chosen by the caller of `open`. */
 export interface Sessions {
@@ -267,7 +267,7 @@ export function createSessions(deps: {
     open(id, prompt, { priority, deadlineMs } = DEFAULT_ORDER) {
       const controller = new AbortController()
       // By session, not by row: what was begun is finished before the next is begun.
-      const dueAt = performance.now() + (deadlineMs ?? PATIENCE_MS)
+      const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
       const common = { signal: controller.signal, priority, dueAt }
       const session: Session = { controller, common, sequences: new Map() }
       sessions.set(id, session)

@@ -5,7 +5,7 @@ import type { KvView } from '../../../src/engine/child/key-values.ts'
 import { createPrefixCache } from '../../../src/engine/child/prefix-cache.ts'
 import { type TinySessions, type TinySessionsOptions, tinySessions } from '../../support/tiny-sessions.ts'
 
-const PREFIXES = { leastTokens: 6, maxPrompts: 4 }
+const PREFIXES = { minTokens: 6, maxPrompts: 4 }
 const row: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 20, latents: 3 }
 /** Two layers of 2 x 2 heads x 8 in fp32. */
 const POSITION_BYTES = 256
@@ -192,7 +192,7 @@ suite('a prefix cache', () => {
   }
 
   test('finds the longest, and leaves at least the last token to feed unless all is known', () => {
-    const prefixes = createPrefixCache({ leastTokens: 2, maxPrompts: 9 })
+    const prefixes = createPrefixCache({ minTokens: 2, maxPrompts: 9 })
     prefixes.keep(prompt([1, 2, 3, 9]))
     prefixes.keep(prompt([1, 2, 3, 4, 5]))
     prefixes.keep(prompt([1, 2, 8]))
@@ -204,7 +204,7 @@ suite('a prefix cache', () => {
   })
 
   test('a longer prompt takes the place of its beginnings', () => {
-    const prefixes = createPrefixCache({ leastTokens: 2, maxPrompts: 9 })
+    const prefixes = createPrefixCache({ minTokens: 2, maxPrompts: 9 })
     for (const tokens of [[1, 2], [1, 2, 3], [1, 4], [1]]) prefixes.keep(prompt(tokens))
     expect(prefixes.caches()).toHaveLength(2)
     expect(prefixes.dropOldest()).toBe(true)

@@ -103,7 +103,7 @@ describe('thoughts', () => {
   })
 
   test('are of the answer alone where a prompt was known before, and of what follows another sequence', async () => {
-    const options = { prefixes: { leastTokens: 2, maxPrompts: 4 } }
+    const options = { prefixes: { minTokens: 2, maxPrompts: 4 } }
     const engine = await tinySessions(options)
     const check = await checked({})
     const prompt = [5, 9, 3, 7, 30, 31]
