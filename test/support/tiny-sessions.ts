@@ -6,13 +6,9 @@ import { createGenerationGraph } from '../../src/engine/child/generation-graph.t
 import { createHeadGraph, type HeadGraph } from '../../src/engine/child/head-graph.ts'
 import { createSession } from '../../src/engine/child/onnx-runtime.ts'
 import type { PrefixLimits } from '../../src/engine/child/prefix-cache.ts'
-import {
-  createScheduler,
-  type Scheduler,
-  type SchedulerLimits,
-  type StepRunner,
-} from '../../src/engine/child/scheduler.ts'
+import { createScheduler, type Scheduler, type SchedulerLimits } from '../../src/engine/child/scheduler.ts'
 import { createSessions, type Sessions } from '../../src/engine/child/sessions.ts'
+import type { StepRunner } from '../../src/engine/child/step-batch.ts'
 import { inHalfPrecision } from '../fixtures/half-decoder.ts'
 import { type TinyDecoderOptions, tinyDecoder } from '../fixtures/tiny-decoder.ts'
 import { TINY_CONTEXT } from '../fixtures/tiny-model-directory.ts'

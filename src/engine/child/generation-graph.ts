@@ -3,8 +3,7 @@
 import { createTensor, int64, type Tensor } from '#tensor'
 import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
 import type { Feeds, Session } from './onnx-runtime.ts'
-import type { StepRunner } from './scheduler.ts'
-import type { StepFeeds } from './step-batch.ts'
+import type { StepFeeds, StepRunner } from './step-batch.ts'
 
 /** Wraps a session of the graph that `compileGeneration` made. */
 export function createGenerationGraph(

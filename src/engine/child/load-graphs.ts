@@ -11,7 +11,7 @@ import { createGenerationGraph } from './generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from './head-graph.ts'
 import type { KvLayout } from './key-values.ts'
 import { createSession } from './onnx-runtime.ts'
-import type { StepRunner } from './scheduler.ts'
+import type { StepRunner } from './step-batch.ts'
 
 export interface Graphs {
   readonly generation: StepRunner

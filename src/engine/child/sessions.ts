@@ -18,7 +18,8 @@ import {
   viewLength,
 } from './key-values.ts'
 import { createPrefixCache, type PrefixLimits } from './prefix-cache.ts'
-import type { RowResult, Scheduler } from './scheduler.ts'
+import type { RowResult } from './row.ts'
+import type { Scheduler } from './scheduler.ts'
 
 interface SessionsLoad {
   readonly sessions: number

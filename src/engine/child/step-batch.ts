@@ -65,6 +65,19 @@ export interface StepFetches {
   readonly present: KvBlock | null
 }
 
+/** The generation graph. */
+export interface StepRunner {
+  readonly layout: KvLayout
+  readonly padding: 'any' | 'right'
+  readonly hiddenSize: number
+  /** L + 1; 0 when the graph gives no thoughts, and asking for them is an error. */
+  readonly thoughtLayers: number
+  run(
+    feeds: StepFeeds,
+    fetch: { hiddenStates: boolean; thoughtSums: boolean; present: boolean },
+  ): Promise<StepFetches>
+}
+
 /** One row's share of a run. */
 export interface StepOutcome {
   /** What the row emitted, EOS included; never the filling after it. */

@@ -1,0 +1,99 @@
+/** @file Runs a batch of rows on the generation graph, hands each row its share of the outcome, and counts the work. */
+
+import { coerceError, ServiceError } from '#errors'
+import { BATCH_ROWS_BOUNDS, type EngineCounters, observe, QUEUE_MS_BOUNDS } from '../counters.ts'
+import { allocateAgain } from './key-values.ts'
+import type { Row } from './row.ts'
+import { composeFeeds, type StepOutcome, type StepRow, type StepRunner, splitFetches } from './step-batch.ts'
+
+export interface BatchRunner {
+  /**
+   * Runs the rows for at most `maxSteps` tokens. If the run fails, runs each row alone, so that one faulty row does not
+   * fail the others; a row that fails alone is rejected with SESSION_FAILED.
+   */
+  run(rows: readonly Row[], maxSteps: number): Promise<void>
+  /** Number of runs so far. */
+  runs(): number
+  /** Duration of one step of the last run of several tokens; infinite before the first. */
+  msPerStep(): number
+}
+
+export function createBatchRunner(deps: {
+  readonly graph: StepRunner
+  readonly eosTokenIds: readonly number[]
+  readonly counters: EngineCounters
+  /** Called just before each run. */
+  readonly onRun: () => void
+}): BatchRunner {
+  const { graph, counters } = deps
+  const eosTokenIds = new Set(deps.eosTokenIds)
+  const allocate = allocateAgain(graph.layout)
+  const side = graph.padding === 'right' ? 'right' : 'left'
+  let runs = 0
+  let msPerStep = Number.POSITIVE_INFINITY
+
+  async function run(rows: readonly Row[], maxSteps: number): Promise<void> {
+    if (rows.length === 0) return
+    const steps = Math.min(maxSteps, Math.max(...rows.map(({ remaining }) => remaining)))
+    const stepRows = rows.map((row) => row.stepRow(steps))
+    runs += 1
+    for (const row of rows) {
+      if (row.isWaiting) observe(counters.queueMs, QUEUE_MS_BOUNDS, performance.now() - row.submittedAt)
+      row.isWaiting = false
+      row.lastRun = runs
+    }
+    deps.onRun()
+    let outcomes: StepOutcome[]
+    try {
+      outcomes = await runSteps(rows, stepRows, steps, maxSteps > 1)
+    } catch (thrown) {
+      await runAlone(rows, maxSteps, coerceError(thrown))
+      return
+    }
+    rows.forEach((row, index) => {
+      advance(row, stepRows[index]!.input.length, outcomes[index]!)
+    })
+  }
+
+  async function runSteps(
+    rows: readonly Row[],
+    stepRows: readonly StepRow[],
+    steps: number,
+    isTimed: boolean,
+  ): Promise<StepOutcome[]> {
+    const startedAt = performance.now()
+    const feeds = composeFeeds(graph.layout, side, stepRows, steps, allocate)
+    const composedAt = performance.now()
+    const fetches = await graph.run(feeds, {
+      hiddenStates: rows.some(({ wantsStates }) => wantsStates),
+      thoughtSums: rows.some(({ wantsThought }) => wantsThought),
+      present: rows.some(({ wantsCache }) => wantsCache),
+    })
+    const ranAt = performance.now()
+    if (isTimed) msPerStep = (ranAt - startedAt) / fetches.emitted
+    counters.generationMs += ranAt - composedAt
+    observe(counters.batchRows, BATCH_ROWS_BOUNDS, rows.length)
+    return splitFetches(stepRows, feeds, fetches, eosTokenIds)
+  }
+
+  async function runAlone(rows: readonly Row[], maxSteps: number, error: Error): Promise<void> {
+    if (rows.length > 1) {
+      for (const row of rows) await run([row], maxSteps)
+      return
+    }
+    rows[0]!.fail(
+      new ServiceError('SESSION_FAILED', `engine: expected the model to run, got: ${error.message}`, {
+        cause: error,
+      }),
+    )
+  }
+
+  function advance(row: Row, fed: number, outcome: StepOutcome): void {
+    if (!row.isDecoding) counters.prefillTokens += fed
+    const decodedBefore = row.decodedTokens
+    row.advance(fed, outcome)
+    counters.decodeTokens += row.decodedTokens - decodedBefore
+  }
+
+  return { run, runs: () => runs, msPerStep: () => msPerStep }
+}

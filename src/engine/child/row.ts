@@ -1,0 +1,244 @@
+/**
+ * @file One row of a batch: tokens to feed on top of a cache, then perhaps tokens to decode.
+ *
+ * A row takes part in one or many runs of the generation graph. It states what it needs from the next run, takes its
+ * share of the outcome, and keeps what it has collected until it is finished.
+ */
+
+import { ServiceError } from '#errors'
+import type { Priority } from '#ports'
+import { createRandom, type Random } from '#tensor'
+import type { RowSize } from './form-batches.ts'
+import { compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
+import type { StepOutcome, StepRow } from './step-batch.ts'
+
+export interface RowRequest {
+  /** Positions already cached. */
+  readonly past: KvView | null
+  /** Tokens after the cached positions, at least one. */
+  readonly input: readonly number[]
+  /** Null: the input is fed and nothing is decoded. */
+  readonly decode: {
+    readonly temperature: number
+    readonly seed: number
+    /** At least one. */
+    readonly maxNewTokens: number
+    /** Number of leading states to return. */
+    readonly latents: number
+  } | null
+  /** Index in `input` of the first token whose layer states count in the thought; no thought is collected by default. */
+  readonly thoughtFrom?: number | null
+  /** Whether the result contains the row's cache. */
+  readonly keepCache: boolean
+  /** Drops the row when the next run is formed. */
+  readonly signal: AbortSignal
+  /** Interactive by default. */
+  readonly priority?: Priority
+  /** Deadline on the clock of `performance.now()`; the time of submission by default. */
+  readonly dueAt?: number
+}
+
+export interface RowResult {
+  /** Decoded tokens, EOS included. */
+  readonly tokens: readonly number[]
+  readonly endedByEos: boolean
+  /** States that predicted the first decoded tokens, `[<= latents, D]`; without decoding, of the last input token, `[1, D]`. */
+  readonly hiddenStates: Float32Array
+  /** Layer states summed over the fed tokens from `thoughtFrom` on and all decoded tokens but the last, `[L+1, D]`. */
+  readonly thoughtSum: Float32Array | null
+  /** Cache of past, input and all decoded tokens but the last, in its own memory; null without `keepCache`. */
+  readonly cached: KvView | null
+}
+
+/** Sizes of the model and of a run that a row depends on. */
+export interface RowSizes {
+  readonly layout: KvLayout
+  readonly hiddenSize: number
+  /** Upper bound on the tokens of one row that one run feeds. */
+  readonly maxInputTokens: number
+}
+
+export class Row {
+  readonly priority: Priority
+  readonly dueAt: number
+  readonly signal: AbortSignal
+  readonly submittedAt = performance.now()
+  /** Number of the last run that the row took part in, initially of the last run before its submission. */
+  lastRun: number
+  /** Whether the row has taken part in no run yet. */
+  isWaiting = true
+  isSettled = false
+  readonly #settlers = Promise.withResolvers<RowResult>()
+  readonly #request: RowRequest
+  readonly #sizes: RowSizes
+  readonly #random: Random | null
+  #past: KvView | null
+  /** Tokens not cached yet. */
+  #input: readonly number[]
+  /** Index in `#input`, as `RowRequest.thoughtFrom`. */
+  #thoughtFrom: number | null
+  #thoughtSum: Float32Array | null = null
+  readonly #tokens: number[] = []
+  readonly #states: Float32Array[] = []
+  #stateCount = 0
+
+  constructor(request: RowRequest, sizes: RowSizes, lastRun: number) {
+    const { decode, priority = 'interactive', dueAt = this.submittedAt } = request
+    this.priority = priority
+    this.dueAt = dueAt
+    this.signal = request.signal
+    this.lastRun = lastRun
+    this.#request = request
+    this.#sizes = sizes
+    this.#random = decode && decode.temperature > 0 ? createRandom(decode.seed) : null
+    this.#past = request.past
+    this.#input = request.input
+    this.#thoughtFrom = request.thoughtFrom ?? null
+  }
+
+  get result(): Promise<RowResult> {
+    return this.#settlers.promise
+  }
+
+  /** Whether the row decodes at all, now or once it is fed. */
+  get decodes(): boolean {
+    return this.#request.decode !== null
+  }
+
+  /** Whether everything but the last token is cached, so that the next run decodes. */
+  get isDecoding(): boolean {
+    return this.decodes && this.#input.length === 1
+  }
+
+  get decodedTokens(): number {
+    return this.#tokens.length
+  }
+
+  /** Number of tokens that the row may still emit. */
+  get remaining(): number {
+    const { decode } = this.#request
+    return decode === null ? 1 : decode.maxNewTokens - this.#tokens.length
+  }
+
+  get size(): RowSize {
+    return { covered: viewLength(this.#past), input: this.#nextInput().length }
+  }
+
+  get wantsStates(): boolean {
+    return this.#wantedStates() > 0
+  }
+
+  get wantsThought(): boolean {
+    return this.#thoughtFrom !== null
+  }
+
+  /** Whether the row needs its cache after the next run. */
+  get wantsCache(): boolean {
+    return this.decodes || this.#request.keepCache || this.#nextInput().length < this.#input.length
+  }
+
+  /** Returns the row's part of a run of `steps` tokens. Draws the random numbers of that run. */
+  stepRow(steps: number): StepRow {
+    const { decode } = this.#request
+    const input = this.#nextInput()
+    const samples = decode !== null && input.length === this.#input.length
+    return {
+      past: this.#past,
+      input,
+      temperature: samples ? decode.temperature : 0,
+      remaining: samples ? this.remaining : 1,
+      uniforms: samples && this.#random ? drawUniforms(this.#random, steps) : null,
+      thoughtFrom: this.#thoughtFrom === null ? null : Math.min(this.#thoughtFrom, input.length),
+    }
+  }
+
+  /** Takes the outcome of a run that fed `fed` tokens of the row, and resolves `result` if nothing is left to do. */
+  advance(fed: number, outcome: StepOutcome): void {
+    this.#past = outcome.cached
+    this.#collectThought(fed, outcome)
+    if (fed < this.#input.length) {
+      this.#input = this.#input.slice(fed)
+      return
+    }
+    this.#collectStates(outcome)
+    if (this.decodes) {
+      this.#tokens.push(...outcome.tokens)
+      if (!outcome.endedByEos && this.remaining > 0) {
+        this.#input = outcome.tokens.slice(-1)
+        return
+      }
+    }
+    this.#finish(outcome)
+  }
+
+  fail(error: Error): void {
+    this.isSettled = true
+    this.#settlers.reject(error)
+  }
+
+  /** Fails the row with ABORTED. */
+  abort(): void {
+    this.fail(
+      new ServiceError('ABORTED', 'engine: the session was closed while its rows were waiting or running', {
+        cause: this.signal.reason,
+      }),
+    )
+  }
+
+  #finish({ endedByEos }: StepOutcome): void {
+    const { layout, hiddenSize } = this.#sizes
+    this.isSettled = true
+    this.#settlers.resolve({
+      tokens: this.#tokens,
+      endedByEos: this.decodes && endedByEos,
+      hiddenStates: concatenate(this.#states, this.#stateCount * hiddenSize),
+      thoughtSum: this.#thoughtSum,
+      cached: this.#request.keepCache && this.#past ? compact(layout, this.#past) : null,
+    })
+  }
+
+  /** Returns the input of the next run: a long prompt is fed in several runs. */
+  #nextInput(): readonly number[] {
+    const { maxInputTokens } = this.#sizes
+    return this.#input.length <= maxInputTokens ? this.#input : this.#input.slice(0, maxInputTokens)
+  }
+
+  #wantedStates(): number {
+    const { decode } = this.#request
+    return (decode === null ? 1 : decode.latents) - this.#stateCount
+  }
+
+  #collectStates({ hiddenStates }: StepOutcome): void {
+    const wanted = this.#wantedStates()
+    if (hiddenStates === null || wanted <= 0) return
+    const states = hiddenStates.subarray(0, wanted * this.#sizes.hiddenSize)
+    this.#states.push(states)
+    this.#stateCount += states.length / this.#sizes.hiddenSize
+  }
+
+  #collectThought(fed: number, { thoughtSum }: StepOutcome): void {
+    if (this.#thoughtFrom === null || thoughtSum === null) return
+    this.#thoughtFrom = Math.max(0, this.#thoughtFrom - fed)
+    const sum = this.#thoughtSum ?? new Float32Array(thoughtSum.length)
+    this.#thoughtSum = sum.map((value, i) => value + thoughtSum[i]!)
+  }
+}
+
+/**
+ * Draws one number per token of a run. A row that continues has used every number of its earlier runs, so its numbers do
+ * not depend on the lengths of the runs.
+ */
+function drawUniforms(random: Random, steps: number): Float32Array {
+  return Float32Array.from({ length: steps }, () => random.uniform())
+}
+
+function concatenate(parts: readonly Float32Array[], size: number): Float32Array {
+  if (parts.length === 1) return parts[0]!.slice()
+  const out = new Float32Array(size)
+  let offset = 0
+  for (const part of parts) {
+    out.set(part, offset)
+    offset += part.length
+  }
+  return out
+}
