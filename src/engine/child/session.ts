@@ -1,0 +1,200 @@
+/**
+ * @file One session: a prompt, the sequences that continue it, and the rows that its calls submit.
+ *
+ * The prompt is prefilled once; its draft, regenerations, samples and verdicts share that cache.
+ */
+
+import { ServiceError } from '#errors'
+import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#ports'
+import { type KvView, truncate, viewLength } from './key-values.ts'
+import type { PrefixCache } from './prefix-cache.ts'
+import type { RowResult } from './row.ts'
+import type { Scheduler } from './scheduler.ts'
+import { type RowOrder, Sequence } from './sequence.ts'
+
+export interface SessionOrder {
+  readonly priority: Priority
+  /** Milliseconds from now in which the session should be done; null: the interactive default, 30 s. */
+  readonly deadlineMs: number | null
+}
+
+/** Model and caches that all sessions share. */
+export interface SessionContext {
+  readonly scheduler: Scheduler
+  readonly prefixes: PrefixCache
+  readonly hiddenSize: number
+  /** L + 1; 0 when the graph gives no thoughts. */
+  readonly thoughtLayers: number
+  readonly contextLength: number
+  readonly eosTokenIds: ReadonlySet<number>
+  /** Returns the logits of the LM head at `tokens`, one array per row of `states` `[R, D]`. */
+  readonly headLogits: (states: Float32Array, tokens: readonly number[]) => Promise<Float32Array[]>
+  /** Called when a sequence has a new cache. */
+  readonly onCached: () => void
+}
+
+const DEFAULT_DEADLINE_MS = 30_000
+const PROMPT: SequenceId = 0
+
+export class Session {
+  readonly #context: SessionContext
+  readonly #controller = new AbortController()
+  readonly #order: RowOrder
+  /** By id; the prompt is the first. */
+  readonly #sequences: Sequence[] = []
+
+  constructor(context: SessionContext, prompt: readonly number[], { priority, deadlineMs }: SessionOrder) {
+    this.#context = context
+    // One deadline for all rows of a session: sessions that were opened first finish first.
+    const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
+    this.#order = { signal: this.#controller.signal, priority, dueAt }
+    this.#add(prompt, null)
+  }
+
+  get sequences(): readonly Sequence[] {
+    return this.#sequences
+  }
+
+  /** Returns the state of the last prompt token, `[D]`. */
+  async embed(): Promise<Float32Array> {
+    return await this.#sequence(PROMPT).lastState()
+  }
+
+  async generate(rows: readonly GenerationRow[]): Promise<Continuation[]> {
+    return await Promise.all(rows.map((row) => this.#continue(row)))
+  }
+
+  /** Returns `[rows][tokens]` logits. */
+  async score(rows: readonly ScoreRow[], tokens: readonly number[]): Promise<Float32Array[]> {
+    if (rows.length === 0) return []
+    const { scheduler, hiddenSize, headLogits } = this.#context
+    const results = await Promise.all(rows.map((row) => this.#feedSuffix(row)))
+    const states = new Float32Array(rows.length * hiddenSize)
+    results.forEach(({ hiddenStates }, index) => {
+      states.set(hiddenStates, index * hiddenSize)
+    })
+    return await scheduler.runBetweenBatches(() => headLogits(states, tokens))
+  }
+
+  /** Cancels the session's rows. */
+  close(): void {
+    this.#controller.abort(new ServiceError('ABORTED', 'engine: the session was closed'))
+  }
+
+  #sequence(id: SequenceId): Sequence {
+    const sequence = this.#sequences[id]
+    if (!sequence) {
+      throw new ServiceError('INTERNAL', `score: expected a sequence of this session, got number ${id}`)
+    }
+    sequence.touch()
+    return sequence
+  }
+
+  #add(tokens: readonly number[], cache: KvView | null): SequenceId {
+    const { scheduler, prefixes, onCached } = this.#context
+    const order = this.#order
+    order.signal.throwIfAborted()
+    const id = this.#sequences.length
+    this.#sequences.push(new Sequence(tokens, cache, id === PROMPT, { scheduler, prefixes, order, onCached }))
+    onCached()
+    return id
+  }
+
+  async #continue(row: GenerationRow): Promise<Continuation> {
+    const { scheduler, thoughtLayers, contextLength } = this.#context
+    const from = this.#sequence(row.sequence ?? PROMPT)
+    const { prefix, isEnded } = this.#answerPrefix(row)
+    const start = [...from.tokens, ...prefix]
+    const room = Math.min(row.maxNewTokens, contextLength - start.length)
+    // The last token before the answer is always fed: its states predict the answer's first token and belong to its thought.
+    const past = truncate(await from.cacheBeforeLast(), from.tokens.length - 1)
+    const covered = viewLength(past)
+    const thoughtFrom = row.thought && thoughtLayers > 0 ? from.tokens.length - 1 - covered : null
+    if (isEnded || room <= 0) {
+      // Nothing is decoded. The last token of the answer predicts nothing, so the thought is that of the tokens before it.
+      return this.#continuation({
+        sequence: this.#add(start, past),
+        tokens: prefix,
+        latents: new Float32Array(),
+        thought: await this.#thoughtOfFed(past, start.slice(covered, -1), thoughtFrom, prefix.length),
+        finish: isEnded ? 'eos' : 'length',
+        generatedTokens: 0,
+      })
+    }
+    const result = await scheduler.submit({
+      past,
+      input: start.slice(covered),
+      thoughtFrom,
+      decode: {
+        temperature: row.temperature,
+        seed: row.seed,
+        maxNewTokens: room,
+        latents: row.latents,
+      },
+      // The text of a judge is read, and hardly ever continued.
+      keepCache: row.sequence === undefined,
+      ...this.#order,
+    })
+    return this.#continuation({
+      sequence: this.#add([...start, ...result.tokens], result.cached),
+      tokens: [...prefix, ...result.tokens],
+      latents: result.hiddenStates,
+      thought: this.#mean(result.thoughtSum, prefix.length + result.tokens.length),
+      finish: result.endedByEos ? 'eos' : 'length',
+      generatedTokens: result.tokens.length,
+    })
+  }
+
+  /** Returns the prefix of an answer up to its first EOS. The prefix of a judge's turn contains ended turns and stays whole. */
+  #answerPrefix({ prefix, sequence }: GenerationRow): { prefix: readonly number[]; isEnded: boolean } {
+    const { eosTokenIds } = this.#context
+    const end = sequence === undefined ? prefix.findIndex((token) => eosTokenIds.has(token)) : -1
+    return end === -1 ? { prefix, isEnded: false } : { prefix: prefix.slice(0, end + 1), isEnded: true }
+  }
+
+  #continuation({
+    latents: data,
+    ...rest
+  }: Omit<Continuation, 'latents'> & { readonly latents: Float32Array }): Continuation {
+    const { hiddenSize } = this.#context
+    return { ...rest, latents: { data, length: data.length / hiddenSize, width: hiddenSize } }
+  }
+
+  async #thoughtOfFed(
+    past: KvView | null,
+    input: readonly number[],
+    thoughtFrom: number | null,
+    answerLength: number,
+  ): Promise<LatentThought | null> {
+    if (thoughtFrom === null || answerLength === 0) return null
+    const row = { past, input, thoughtFrom, decode: null, keepCache: false, ...this.#order }
+    return this.#mean((await this.#context.scheduler.submit(row)).thoughtSum, answerLength)
+  }
+
+  #mean(sum: Float32Array | null, count: number): LatentThought | null {
+    if (sum === null) return null
+    const { thoughtLayers, hiddenSize } = this.#context
+    return { data: sum.map((value) => value / count), layers: thoughtLayers, width: hiddenSize }
+  }
+
+  async #feedSuffix(row: ScoreRow): Promise<RowResult> {
+    const { scheduler, contextLength } = this.#context
+    const sequence = this.#sequence(row.sequence)
+    const tokens = [...sequence.tokens, ...row.suffix]
+    if (tokens.length > contextLength) {
+      throw new ServiceError(
+        'PROMPT_TOO_LONG',
+        `score: expected at most ${contextLength} tokens, got ${sequence.tokens.length} and a suffix of ${row.suffix.length}`,
+      )
+    }
+    // The last token is fed even when it is cached, because its state is the result.
+    const past = truncate(await sequence.cacheBeforeLast(), tokens.length - 1)
+    return await scheduler.submit({
+      past,
+      input: tokens.slice(viewLength(past)),
+      decode: null,
+      keepCache: false,
+      ...this.#order,
+    })
+  }
+}
