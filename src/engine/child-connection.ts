@@ -1,6 +1,6 @@
 /** @file One life of an engine process: forked, ready, answering, gone. */
 
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
@@ -66,34 +66,16 @@ export async function connectChild<Role extends RoleName>(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<ChildConnection<Role>> {
-  const child = fork(PROGRAM, [role], {
-    // The program is TypeScript: it needs the Node that runs this one, and none of its debugging flags. `gc` it calls once, to
-    // give back the model's bytes before it loads the weights.
-    execPath: process.execPath,
-    execArgv: ['--expose-gc'],
-    serialization: 'advanced',
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  })
+  const child = forkChild(role)
   const log = logger.child({ enginePid: child.pid })
   logLines(child.stdout, (line) => log.info(line))
   logLines(child.stderr, (line) => log.warn(line))
 
-  const pending = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
-  const idle: (() => void)[] = []
-  let calls = 0
+  const calls = createCallTable()
   let load = IDLE
   let totals = zeroCounters()
   const started = Promise.withResolvers<Ready>()
   const ended = Promise.withResolvers<string>()
-
-  function settle(
-    id: number,
-  ): { resolve: (value: never) => void; reject: (error: Error) => void } | undefined {
-    const call = pending.get(id)
-    pending.delete(id)
-    if (pending.size === 0) for (const wake of idle.splice(0)) wake()
-    return call
-  }
 
   function receive(message: MessageFromChild): void {
     switch (message.type) {
@@ -104,10 +86,10 @@ export async function connectChild<Role extends RoleName>(
         started.reject(fromWireError(message.error))
         break
       case 'result':
-        settle(message.id)?.resolve(message.value as never)
+        calls.settle(message.id)?.resolve(message.value as never)
         break
       case 'error':
-        settle(message.id)?.reject(fromWireError(message.error))
+        calls.settle(message.id)?.reject(fromWireError(message.error))
         break
       case 'load':
         load = message.load
@@ -122,7 +104,7 @@ export async function connectChild<Role extends RoleName>(
   function end(reason: string): void {
     load = IDLE
     started.reject(crashed('the engine process to start', reason))
-    for (const id of [...pending.keys()]) settle(id)?.reject(crashed('the engine process to answer', reason))
+    for (const { reject } of calls.settleAll()) reject(crashed('the engine process to answer', reason))
     ended.resolve(reason)
   }
 
@@ -137,7 +119,7 @@ export async function connectChild<Role extends RoleName>(
   }
 
   async function stop(graceMs: number): Promise<void> {
-    if (pending.size > 0) await before(graceMs, new Promise<void>((resolve) => idle.push(resolve)))
+    if (calls.isOpen()) await before(graceMs, calls.whenSettled())
     // Asked, not disconnected: 'close' does not follow a channel that this side closed.
     post({ type: 'stop' })
     await before(EXIT_MS, ended.promise)
@@ -159,21 +141,17 @@ export async function connectChild<Role extends RoleName>(
       exited: ended.promise,
       post,
       stop,
-      call: (operation, params) =>
-        new Promise((resolve, reject) => {
-          if (!child.connected) {
-            reject(crashed('an engine process', 'none any more'))
-            return
-          }
-          const id = ++calls
-          pending.set(id, { resolve, reject })
-          try {
-            post({ type: 'call', id, operation, params } as MessageToChild)
-          } catch (thrown) {
-            // What cannot be cloned, or is too large for one message: it never left, and nobody will answer it.
-            settle(id)?.reject(coerceError(thrown))
-          }
-        }),
+      async call(operation, params) {
+        if (!child.connected) throw crashed('an engine process', 'none any more')
+        const { id, result } = calls.open()
+        try {
+          post({ type: 'call', id, operation, params } as MessageToChild)
+        } catch (thrown) {
+          // The parameters cannot be cloned or are too large for one message: nothing was sent, so no answer will come.
+          calls.settle(id)?.reject(coerceError(thrown))
+        }
+        return await result
+      },
     }
   } catch (thrown) {
     child.kill('SIGKILL')
@@ -182,6 +160,51 @@ export async function connectChild<Role extends RoleName>(
     throw thrown
   } finally {
     signal.removeEventListener('abort', abandon)
+  }
+}
+
+function forkChild(role: RoleName): ChildProcess {
+  return fork(PROGRAM, [role], {
+    // The program is TypeScript: it needs the Node version of this process, and none of its debugging flags. The child
+    // calls `gc` once, to free the bytes of the model file before it loads the weights.
+    execPath: process.execPath,
+    execArgv: ['--expose-gc'],
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+}
+
+interface OpenCall {
+  readonly resolve: (value: never) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Creates a table of the calls that the process has not answered yet. */
+function createCallTable() {
+  const calls = new Map<number, OpenCall>()
+  const waiters: (() => void)[] = []
+  let opened = 0
+
+  /** Removes a call; undefined when it was settled before. */
+  function settle(id: number): OpenCall | undefined {
+    const call = calls.get(id)
+    calls.delete(id)
+    if (calls.size === 0) for (const wake of waiters.splice(0)) wake()
+    return call
+  }
+
+  return {
+    open(): { readonly id: number; readonly result: Promise<never> } {
+      const { promise, resolve, reject } = Promise.withResolvers<never>()
+      opened += 1
+      calls.set(opened, { resolve, reject })
+      return { id: opened, result: promise }
+    },
+    settle,
+    settleAll: (): OpenCall[] => [...calls.keys()].flatMap((id) => settle(id) ?? []),
+    isOpen: () => calls.size > 0,
+    /** Resolves when the last open call is settled. */
+    whenSettled: () => new Promise<void>((resolve) => waiters.push(resolve)),
   }
 }
 

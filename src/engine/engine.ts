@@ -7,7 +7,7 @@ import { createAdmission } from './admission.ts'
 import { loadModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 import { openRemoteSession } from './remote-session.ts'
-import { startReplicas } from './replicas.ts'
+import { type Replicas, startReplicas } from './replicas.ts'
 import { createServedGraphs } from './served-graphs.ts'
 import type { Engine, ReplicaStatus } from './types.ts'
 
@@ -60,46 +60,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     runningRows: () => replicas.running().rows,
   })
   let sessionsOpened = 0
-
-  function checkPrompt(prompt: readonly number[]): void {
-    if (prompt.length === 0 || prompt.length >= sizes.contextLength) {
-      throw new ServiceError(
-        prompt.length === 0 ? 'REQUEST_INVALID' : 'PROMPT_TOO_LONG',
-        `open session: expected a prompt of 1 to ${sizes.contextLength - 1} tokens, got ${prompt.length}`,
-      )
-    }
-  }
-
-  /** One id out of range would fail the run of everybody in its batch, or worse on a GPU. */
-  function checkTokens(what: string, tokens: readonly number[]): void {
-    const stranger = tokens.find(
-      (token) => !Number.isInteger(token) || token < 0 || token >= sizes.vocabularySize,
-    )
-    if (stranger !== undefined) {
-      throw new ServiceError(
-        'REQUEST_INVALID',
-        `${what}: expected token ids in [0, ${sizes.vocabularySize}), got ${stranger}`,
-      )
-    }
-  }
-
-  async function callHead<Name extends OperationOf<'serve'>>(
-    operation: Name,
-    params: Operations[Name]['params'],
-    signal: AbortSignal,
-  ): Promise<Operations[Name]['result']> {
-    if (signal.aborted) throw aborted(signal)
-    const result = await replicas.use((connection) => connection.call(operation, params))
-    if (signal.aborted) throw aborted(signal)
-    return result
-  }
-
-  const head: LatentHead = {
-    ascend: (request, signal) => callHead('ascend', request, signal),
-    decode: (latents, signal) => callHead('decode', latents, signal),
-    sample: (latents, { rollouts, temperature, seed }, signal) =>
-      callHead('sample', { latents, rollouts, temperature, seed }, signal),
-  }
+  const checkIds = (what: string, tokens: readonly number[]) =>
+    checkTokens(what, tokens, sizes.vocabularySize)
 
   return {
     model: info,
@@ -108,11 +70,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     thoughtLayers: replicas.thoughtLayers,
     contextLength: sizes.contextLength,
     eosTokenIds: sizes.eosTokenIds,
-    head,
+    head: createRemoteHead(replicas),
     graphs: createServedGraphs(replicas),
     async open(prompt, { signal, priority = 'interactive', deadlineMs = null }) {
-      checkPrompt(prompt)
-      checkTokens('open session', prompt)
+      checkPrompt(prompt, sizes.contextLength)
+      checkIds('open session', prompt)
       if (signal.aborted) throw aborted(signal)
       const admitted = admission.admit(priority)
       try {
@@ -124,7 +86,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           priority,
           deadlineMs,
           signal,
-          checkTokens,
+          checkTokens: checkIds,
           onCall(rows) {
             const done = admitted.submit(rows)
             const free = place.addRows(rows)
@@ -153,6 +115,47 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       }
     },
     close: () => replicas.close(),
+  }
+}
+
+function checkPrompt(prompt: readonly number[], contextLength: number): void {
+  if (prompt.length === 0 || prompt.length >= contextLength) {
+    throw new ServiceError(
+      prompt.length === 0 ? 'REQUEST_INVALID' : 'PROMPT_TOO_LONG',
+      `open session: expected a prompt of 1 to ${contextLength - 1} tokens, got ${prompt.length}`,
+    )
+  }
+}
+
+/** Throws unless all ids are in the vocabulary: one id out of range would fail a whole batch, or worse on a GPU. */
+function checkTokens(what: string, tokens: readonly number[], vocabularySize: number): void {
+  const unknown = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabularySize)
+  if (unknown !== undefined) {
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `${what}: expected token ids in [0, ${vocabularySize}), got ${unknown}`,
+    )
+  }
+}
+
+/** Creates the LM head alone: any engine process can answer its calls. */
+function createRemoteHead(replicas: Replicas): LatentHead {
+  async function callHead<Name extends OperationOf<'serve'>>(
+    operation: Name,
+    params: Operations[Name]['params'],
+    signal: AbortSignal,
+  ): Promise<Operations[Name]['result']> {
+    if (signal.aborted) throw aborted(signal)
+    const result = await replicas.use((connection) => connection.call(operation, params))
+    if (signal.aborted) throw aborted(signal)
+    return result
+  }
+
+  return {
+    ascend: (request, signal) => callHead('ascend', request, signal),
+    decode: (latents, signal) => callHead('decode', latents, signal),
+    sample: (latents, { rollouts, temperature, seed }, signal) =>
+      callHead('sample', { latents, rollouts, temperature, seed }, signal),
   }
 }
 

@@ -64,7 +64,7 @@ export function createScheduler(deps: {
   const rowSizes = { layout, hiddenSize, maxInputTokens }
   const batchLimits = { padding, maxRows: limits.maxRunningRows, maxInputTokens }
   const queue = createRowQueue(limits.maxRunningRows)
-  const tasksBetweenBatches: (() => Promise<void>)[] = []
+  const tasks = createTaskList()
   const totals = zeroCounters()
   // The load is reported before each run, because a run blocks this process.
   const reportLoad = () => onLoad?.(queue.load())
@@ -79,7 +79,7 @@ export function createScheduler(deps: {
   }
 
   async function work(): Promise<void> {
-    while (!queue.isEmpty() || tasksBetweenBatches.length > 0) {
+    while (!queue.isEmpty() || !tasks.isEmpty()) {
       await pauseBetweenBatches()
       await takeTurn(nextPriority())
     }
@@ -91,12 +91,7 @@ export function createScheduler(deps: {
   async function pauseBetweenBatches(): Promise<void> {
     await setImmediate()
     queue.dropAborted()
-    const startedAt = performance.now()
-    const elapsed = () => performance.now() - startedAt
-    while (tasksBetweenBatches.length > 0 && elapsed() < MAX_BETWEEN_BATCHES_MS) {
-      await tasksBetweenBatches.shift()!()
-    }
-    totals.headMs += elapsed()
+    totals.headMs += await tasks.run()
   }
 
   function nextPriority(): Priority {
@@ -150,10 +145,9 @@ export function createScheduler(deps: {
       return row.result
     },
     runBetweenBatches(task) {
-      return new Promise((resolve, reject) => {
-        tasksBetweenBatches.push(() => task().then(resolve, reject))
-        wake()
-      })
+      const result = tasks.add(task)
+      wake()
+      return result
     },
   }
 }
@@ -191,6 +185,26 @@ function createRowQueue(maxRunningRows: number) {
         // The rows of a session share its signal.
         runningSessions: new Set(running.map(({ signal }) => signal)).size,
       }
+    },
+  }
+}
+
+/** Creates a list of tasks of other graphs, which run between two batches. */
+function createTaskList() {
+  const tasks: (() => Promise<void>)[] = []
+  return {
+    isEmpty: () => tasks.length === 0,
+    add<Result>(task: () => Promise<Result>): Promise<Result> {
+      return new Promise((resolve, reject) => {
+        tasks.push(() => task().then(resolve, reject))
+      })
+    },
+    /** Runs tasks in order until none is left or their time is up. Returns the milliseconds that they took. */
+    async run(): Promise<number> {
+      const startedAt = performance.now()
+      const elapsed = () => performance.now() - startedAt
+      while (tasks.length > 0 && elapsed() < MAX_BETWEEN_BATCHES_MS) await tasks.shift()!()
+      return elapsed()
     },
   }
 }
