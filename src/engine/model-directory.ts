@@ -1,10 +1,11 @@
 /** @file A model is a directory in Hugging Face layout plus `circadian.json`; this is its only door. */
 
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { coerceError } from '#errors'
 import { decodeModel, externalDataLocations } from '#onnx'
-import { fingerprint } from './fingerprint.ts'
 import { type ModelConfig, readModelConfig } from './model-config.ts'
 import {
   fileInside,
@@ -135,4 +136,26 @@ async function readMean(file: string, hiddenSize: number): Promise<Float32Array>
   const mean = Float32Array.from({ length: hiddenSize }, (_, index) => bytes.readFloatLE(index * 4))
   if (!mean.every(Number.isFinite)) throw modelInvalid(`finite numbers in ${file}`, 'NaN or infinity', advice)
   return mean
+}
+
+/** A file that gives latents their meaning. */
+interface FingerprintPart {
+  /** What the file is to the model; its name on disk does not matter. */
+  readonly role: string
+  readonly file: string
+}
+
+/**
+ * sha256 over the contents of `parts` in the given order, in hex. Reads the files as streams, so weights of any size
+ * pass through a fixed buffer.
+ */
+async function fingerprint(parts: readonly FingerprintPart[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const { role, file } of parts) {
+    const { size } = await stat(file)
+    // The header keeps the border between two files from moving unseen.
+    hash.update(`${role}\0${size}\0`)
+    for await (const block of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(block)
+  }
+  return hash.digest('hex')
 }

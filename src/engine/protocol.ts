@@ -109,6 +109,21 @@ export type Handlers<Name extends OperationName> = {
   readonly [Each in Name]: (params: Operations[Each]['params']) => Promise<Operations[Each]['result']>
 }
 
+export type StartRole<Name extends RoleName> = (
+  options: Roles[Name]['options'],
+  provider: 'cpu' | 'cuda',
+  send: (message: MessageFromChild) => void,
+) => Promise<StartedRole<Name>>
+
+export interface StartedRole<Name extends RoleName> {
+  /** Each call is answered by one `result` or one `error`. */
+  readonly handlers: Handlers<OperationOf<Name>>
+  /** Takes the messages that have no answer. */
+  readonly receive?: (message: SessionMessage) => void
+  /** States of a latent thought of the model; 0 by default. */
+  readonly thoughtLayers?: number
+}
+
 export type Call = {
   [Name in OperationName]: {
     readonly type: 'call'

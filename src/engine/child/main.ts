@@ -13,10 +13,10 @@ import {
   type RoleName,
   type Roles,
   type SessionMessage,
+  type StartRole,
   toWireError,
 } from '../protocol.ts'
 import { chooseProvider } from './onnx-runtime.ts'
-import type { StartRole } from './role.ts'
 import { serve } from './serve.ts'
 import { train } from './train.ts'
 
@@ -40,7 +40,7 @@ function send(message: MessageFromChild, sent = () => {}): void {
 
 let started: {
   readonly handlers: Partial<Handlers<OperationName>>
-  readonly tell?: (message: SessionMessage) => void
+  readonly receive?: (message: SessionMessage) => void
   readonly thoughtLayers?: number
 } = { handlers: {} }
 
@@ -81,6 +81,6 @@ process.on('message', (message: MessageToChild) => {
       void answer(message)
       break
     default:
-      started.tell?.(message)
+      started.receive?.(message)
   }
 })

@@ -2,11 +2,10 @@
 
 import { constants, setPriority, totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
-import type { MessageFromChild, ServeOptions } from '../protocol.ts'
+import type { MessageFromChild, ServeOptions, StartedRole } from '../protocol.ts'
 import { createGraphs } from './graphs.ts'
 import { loadGraphs } from './load-graphs.ts'
 import type { PrefixLimits } from './prefix-cache.ts'
-import type { StartedRole } from './role.ts'
 import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
 
@@ -95,7 +94,7 @@ export async function serve(
         turn: scheduler.runBetweenBatches,
       }),
     },
-    tell(message) {
+    receive(message) {
       if (message.type === 'open') sessions.open(message.session, message.prompt, message)
       else sessions.close(message.session)
       reportLoad()

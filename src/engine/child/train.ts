@@ -1,9 +1,8 @@
 /** @file The role `train`: graphs without a model, run by night or whenever, in the background of everything else. */
 
 import { constants, setPriority } from 'node:os'
-import type { ProcessOptions } from '../protocol.ts'
+import type { ProcessOptions, StartedRole } from '../protocol.ts'
 import { createGraphs, createMutex } from './graphs.ts'
-import type { StartedRole } from './role.ts'
 
 /** Lowers the priority of this process before ONNX Runtime starts threads, which inherit it. */
 export async function train(
