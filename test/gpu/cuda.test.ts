@@ -57,16 +57,16 @@ describe.skipIf(provider !== 'cuda')('on CUDA', () => {
       const { latents, tokens } = draft!
       const zeros = () => new Float32Array(latents.data.length)
       const request = {
-        ...{
-          latents,
-          actions: [tokens],
-          advantages: [-1],
-          lr: 1e-3,
-          beta1: 0.9,
-          beta2: 0.999,
-          epsilon: 1e-8,
-        },
-        ...{ temperature: 1, maxSteps: 5, untilChanged: false },
+        latents,
+        actions: [tokens],
+        advantages: [-1],
+        lr: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        temperature: 1,
+        maxSteps: 5,
+        untilChanged: false,
         adam: { m: zeros(), v: zeros(), step: 0 },
       }
       const [onCpu, onGpu] = [await cpu.head.ascend(request), await gpu.head.ascend(request)]

@@ -299,7 +299,11 @@ suite('the bundled model', () => {
           advantages: [reward],
           maxSteps: 3,
           untilChanged: false,
-          ...{ lr, beta1: betas[0], beta2: betas[1], epsilon, temperature },
+          lr,
+          beta1: betas[0],
+          beta2: betas[1],
+          epsilon,
+          temperature,
         },
         never(),
       )

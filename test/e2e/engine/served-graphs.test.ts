@@ -13,14 +13,21 @@ const soon = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interva
 const prompt = [1, 4, 10, 11, 12, 13, 14, 15]
 const rows = (count: number, maxNewTokens = 60): GenerationRow[] =>
   Array.from({ length: count }, (_, seed) => ({
-    ...{ prefix: [], temperature: 3, seed, maxNewTokens, latents: 0 },
+    prefix: [],
+    temperature: 3,
+    seed,
+    maxNewTokens,
+    latents: 0,
   }))
 
 let model: TinyModelDirectory
 
 function start(replicas: number): Promise<Engine> {
   return createEngine({
-    ...{ directory: model.path, executionProvider: 'cpu', cudaDevice: 0, replicas },
+    directory: model.path,
+    executionProvider: 'cpu',
+    cudaDevice: 0,
+    replicas,
     logger: pino({ level: 'silent' }),
   })
 }

@@ -48,7 +48,9 @@ suite('a trainer', () => {
 
   test.runIf(process.platform === 'linux')('so are the threads that ONNX Runtime computes on', async () => {
     const threaded = await createTrainer({
-      ...{ executionProvider: 'cpu', cudaDevice: 0, threads: 3 },
+      executionProvider: 'cpu',
+      cudaDevice: 0,
+      threads: 3,
       logger: pino({ level: 'silent' }),
     })
     const niceness = () => {

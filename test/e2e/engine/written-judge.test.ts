@@ -17,11 +17,17 @@ test.each([
 ])('a %s judge writes in the engine process, and what it wrote is the reward', async (mode, judgePrompt) => {
   await using model = await tinyModelDirectory()
   const judge = {
-    ...{ mode, verdict: 'generate', marker: 'w', maxNewTokens: 16 },
+    mode,
+    verdict: 'generate',
+    marker: 'w',
+    maxNewTokens: 16,
     criteria: [{ name: 'correctness', prompt: judgePrompt, weight: 1, ...WORDS }],
   }
   await model.write('circadian.json', {
-    ...{ solver: { system: '' }, judge, answer: { pattern: '(w\\d+)' }, format: { mustEnd: false } },
+    solver: { system: '' },
+    judge,
+    answer: { pattern: '(w\\d+)' },
+    format: { mustEnd: false },
     defaults: { maxNewTokens: 24 },
   })
   const logger = pino({ level: 'silent' })
@@ -40,7 +46,12 @@ test.each([
     const question = `w${index} w${(7 * index) % 54} w${(11 * index + 3) % 54}`
     const solution = await solver.solve(
       {
-        ...{ tenantId: 'default', question, strategy: 'greedy', learn: false, explain: false, seed: 1 },
+        tenantId: 'default',
+        question,
+        strategy: 'greedy',
+        learn: false,
+        explain: false,
+        seed: 1,
         reward: { format: 0 },
       },
       { signal },

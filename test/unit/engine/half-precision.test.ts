@@ -68,8 +68,16 @@ describe.each(DECODERS)('a decoder in half precision: %o', (options) => {
     // Values near 1 are 1e-3 apart in half precision; a hundred updates of 1e-5 are one such step.
     const lr = 1e-5
     const moved = await head.ascend({
-      ...{ latents, actions: [tokens], advantages: [-1], lr, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-      ...{ temperature: 1, maxSteps: 100, untilChanged: false },
+      latents,
+      actions: [tokens],
+      advantages: [-1],
+      lr,
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      temperature: 1,
+      maxSteps: 100,
+      untilChanged: false,
       adam: { m: new Float32Array(latents.data.length), v: new Float32Array(latents.data.length), step: 0 },
     })
 
