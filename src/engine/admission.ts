@@ -1,33 +1,38 @@
-/** @file How much work may wait. Counted in the API process, which answers while the engine processes are inside a run. */
+/**
+ * @file Limits the amount of waiting work. The counts live in the API process, which can answer while the
+ * engine processes are inside a run.
+ */
 
 import { ServiceError } from '#errors'
 import type { Priority } from '#ports'
 
 export interface Admission {
   /**
-   * Admits a session. Until it asks for something it counts as one waiting row, so that a burst of requests is seen before
-   * their rows arrive. Background work never keeps interactive sessions out.
+   * Admits a session. It counts as one waiting row until its first call, so that a burst of requests is
+   * counted before their rows arrive. Background work never keeps interactive sessions out.
    *
    * @throws ServiceError ENGINE_OVERLOADED with the time in which the sessions admitted so far should be done
    */
   admit(priority: Priority): AdmittedSession
-  /** Sessions admitted that have asked for nothing yet, and those with rows not answered. */
+  /** Returns the number of admitted sessions that have made no call yet or have unanswered rows. */
   openSessions(): number
 }
 
 interface AdmittedSession {
-  /** Counts `rows` until the returned function is called, once. Rows of an admitted session are never refused. */
+  /**
+   * Counts `rows` until the returned function is called, once. Rows of an admitted session are never refused.
+   */
   submit(rows: number): () => void
-  /** The session is over. Idempotent. */
+  /** Ends the session. Idempotent. */
   close(): void
 }
 
-/** How far back the measured service rate reaches: 1/e of its weight is older. */
+/** Time constant of the measured service rate: 1/e of its weight is older. */
 const WINDOW_MS = 30_000
 const MAX_RETRY_SECONDS = 60
 
 interface Counts {
-  /** Sessions that have asked for nothing yet. */
+  /** Sessions that have made no call yet. */
   newSessions: number
   openRows: number
 }
@@ -45,7 +50,10 @@ export function createAdmission(deps: {
   }
   let sessions = 0
   let callingSessions = 0
-  /** Sessions served and the time there were any, both fading with the same window: their ratio is the rate. */
+  /**
+   * Number of sessions served, and the time with at least one open session. Both decay with the same window;
+   * their ratio is the service rate.
+   */
   let served = 0
   let busyMs = 0
   let countedAt = now()
@@ -55,7 +63,10 @@ export function createAdmission(deps: {
     openRows: counts.interactive.openRows + counts.background.openRows,
   })
 
-  /** Brings the rate up to now; called before `sessions` changes. Time without a session says nothing about the rate. */
+  /**
+   * Updates the rate to the current time; called before `sessions` changes. Time without a session does not
+   * count.
+   */
   function countTime(): void {
     const kept = sessions === 0 ? 1 : Math.exp((countedAt - now()) / WINDOW_MS)
     served *= kept
@@ -63,7 +74,10 @@ export function createAdmission(deps: {
     countedAt = now()
   }
 
-  /** What `sessions` take at the measured rate; before the first one is served it is taken to be served now. */
+  /**
+   * Estimates the time for all open sessions at the measured rate; until a first session is served, counts
+   * one as served.
+   */
   function retryAfterSeconds(): number {
     countTime()
     const seconds = (sessions * busyMs) / Math.max(1, served) / 1000

@@ -1,4 +1,4 @@
-/** @file One life of an engine process: forked, ready, answering, gone. */
+/** @file One engine process in the API process: forks it, sends it calls, returns its answers, ends it. */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -33,32 +33,33 @@ const IDLE: ChildLoad = {
 export interface ChildConnection<Role extends RoleName = 'serve'> {
   readonly pid: number
   readonly provider: 'cpu' | 'cuda'
-  /** States of a latent thought of its model; 0 where it gives none. */
+  /** States of a latent thought of its model; 0 when the model gives none. */
   readonly thoughtLayers: number
-  /** What the process last said it has to do. */
+  /** Returns the load that the process reported last. */
   load(): ChildLoad
-  /** What the process last said it has done. */
+  /** Returns the counters that the process reported last. */
   totals(): EngineCounters
-  /** @throws ServiceError the child's own error, or ENGINE_CRASHED when it dies first. */
+  /** @throws ServiceError the child's own error, or ENGINE_CRASHED when the child dies before it answers. */
   call<Name extends OperationOf<Role>>(
     operation: Name,
     params: Operations[Name]['params'],
   ): Promise<Operations[Name]['result']>
-  /** Sends and forgets; nothing happens when the process is gone. */
+  /** Sends a message that has no answer; does nothing when the process has ended. */
   post(message: MessageToChild): void
-  /** Resolves with the reason when the process has ended, however it came to that. */
+  /** Resolves with the reason when the process has ended for any reason. */
   readonly exited: Promise<string>
   /** Waits up to `graceMs` for calls in flight, then ends the process. Idempotent. */
   stop(graceMs: number): Promise<void>
 }
 
-/** How long an idle process may take to go. */
+/** Time that an idle process has to exit before it is killed. */
 const EXIT_MS = 2000
 
 /**
- * Forks an engine process and waits until it can do what its role is for.
+ * Forks an engine process and waits until it is ready for its role.
  *
- * @throws ServiceError what the child says when it cannot, ENGINE_CRASHED when it dies before that, or ABORTED when `signal` fires
+ * @throws ServiceError the child's error when it cannot start, ENGINE_CRASHED when it dies before it is
+ * ready, or ABORTED when `signal` fires
  */
 export async function connectChild<Role extends RoleName>(
   role: Role,
@@ -110,17 +111,19 @@ export async function connectChild<Role extends RoleName>(
 
   child.on('message', (message) => receive(message as MessageFromChild))
   child.on('error', (error) => end(error.message))
-  // Not 'exit': messages that were still in the channel come before 'close'.
+  // Not 'exit': messages still in the channel arrive before 'close'.
   child.on('close', (code, killedBy) => end(killedBy ? `killed by ${killedBy}` : `exit code ${code}`))
 
   function post(message: MessageToChild): void {
-    // What cannot be sent is answered by the exit that follows.
+    // A message that cannot be sent needs no handling here: the process has ended, and `end` rejects its
+    // call.
     if (child.connected) child.send(message, () => undefined)
   }
 
   async function stop(graceMs: number): Promise<void> {
     if (calls.isOpen()) await before(graceMs, calls.whenSettled())
-    // Asked, not disconnected: 'close' does not follow a channel that this side closed.
+    // The process is asked to stop rather than disconnected: 'close' does not follow a channel that this side
+    // closed.
     post({ type: 'stop' })
     await before(EXIT_MS, ended.promise)
     child.kill('SIGKILL')
@@ -142,12 +145,13 @@ export async function connectChild<Role extends RoleName>(
       post,
       stop,
       async call(operation, params) {
-        if (!child.connected) throw crashed('an engine process', 'none any more')
+        if (!child.connected) throw crashed('a running engine process', 'one that has ended')
         const { id, result } = calls.open()
         try {
           post({ type: 'call', id, operation, params } as MessageToChild)
         } catch (thrown) {
-          // The parameters cannot be cloned or are too large for one message: nothing was sent, so no answer will come.
+          // The parameters cannot be cloned or are too large for one message: nothing was sent, so no answer
+          // will come.
           calls.settle(id)?.reject(coerceError(thrown))
         }
         return await result
@@ -156,7 +160,10 @@ export async function connectChild<Role extends RoleName>(
   } catch (thrown) {
     child.kill('SIGKILL')
     await ended.promise
-    if (signal.aborted) throw new ServiceError('ABORTED', 'engine: closed while starting', { cause: thrown })
+    if (signal.aborted)
+      throw new ServiceError('ABORTED', 'engine: the engine was closed while it was starting', {
+        cause: thrown,
+      })
     throw thrown
   } finally {
     signal.removeEventListener('abort', abandon)
@@ -165,8 +172,8 @@ export async function connectChild<Role extends RoleName>(
 
 function forkChild(role: RoleName): ChildProcess {
   return fork(PROGRAM, [role], {
-    // The program is TypeScript: it needs the Node version of this process, and none of its debugging flags. The child
-    // calls `gc` once, to free the bytes of the model file before it loads the weights.
+    // The program is TypeScript: it needs the Node version of this process, and none of its debugging flags.
+    // The child calls `gc` once, to free the bytes of the model file before it loads the weights.
     execPath: process.execPath,
     execArgv: ['--expose-gc'],
     serialization: 'advanced',
@@ -216,7 +223,7 @@ function logLines(stream: Readable | null, log: (line: string) => void): void {
   if (stream) createInterface({ input: stream }).on('line', log)
 }
 
-/** Waits for `task`, at most `milliseconds`. */
+/** Waits for `task` for at most `milliseconds`. */
 async function before(milliseconds: number, task: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   await Promise.race([

@@ -1,30 +1,38 @@
-/** @file What engine processes have done so far: counts that only grow, also over the death of a process. */
+/** @file Counters of the work of engine processes. They only grow, also over the death of a process. */
 
-/** A histogram: how many observations fell into each bucket (the last has no upper bound), and their sum. */
+/** Number of observations per bucket (the last has no upper bound), and the sum of the observed values. */
 export interface Histogram {
   readonly counts: number[]
   sum: number
 }
 
 export interface EngineCounters {
-  /** Tokens of prompts, prefixes and verdicts that were fed; padding and tokens fed back while decoding do not count. */
+  /**
+   * Tokens fed for prompts, prefixes and verdicts; padding and tokens fed back while decoding do not count.
+   */
   prefillTokens: number
   decodeTokens: number
-  /** Prompts that began like an earlier one whose cache was still here, and their tokens that were not fed for it. */
+  /**
+   * Prompts that began like an earlier prompt with a kept cache, and their tokens that were not fed for this
+   * reason.
+   */
   prefixHits: number
   prefixTokensReused: number
-  /** Milliseconds in runs of the generation graph, and of all others: the head graphs and graphs loaded beside the model. */
+  /**
+   * Milliseconds in runs of the generation graph, and in all other runs: the head graphs and the graphs
+   * loaded beside the model.
+   */
   generationMs: number
   headMs: number
-  /** Rows of each run of the generation graph. */
+  /** Number of rows of each run of the generation graph. */
   readonly batchRows: Histogram
   /** Milliseconds that each row waited for its first run. */
   readonly queueMs: Histogram
 }
 
-/** Upper bounds, included, of the buckets of `batchRows`. */
+/** Upper bounds, inclusive, of the buckets of `batchRows`. */
 export const BATCH_ROWS_BOUNDS: readonly number[] = [1, 2, 4, 8, 16, 32, 64]
-/** Upper bounds, included, of the buckets of `queueMs`. */
+/** Upper bounds, inclusive, of the buckets of `queueMs`. */
 export const QUEUE_MS_BOUNDS: readonly number[] = [
   1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ]
@@ -55,7 +63,7 @@ export function addCounters(a: EngineCounters, b: EngineCounters): EngineCounter
   }
 }
 
-/** @param bounds of the histogram's buckets */
+/** Counts a value. @param bounds upper bounds of the histogram's buckets */
 export function observe(histogram: Histogram, bounds: readonly number[], value: number): void {
   const bucket = bounds.findIndex((bound) => value <= bound)
   histogram.counts[bucket === -1 ? bounds.length : bucket]! += 1

@@ -1,4 +1,4 @@
-/** @file A model behind an engine process, as the rest of the service sees it. */
+/** @file Loads a model into engine processes and exposes it to the rest of the service. */
 
 import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
@@ -14,27 +14,31 @@ import type { Engine, ReplicaStatus } from './types.ts'
 export interface EngineOptions {
   /** Model directory in Hugging Face layout with a `circadian.json`. */
   readonly directory: string
-  /** `auto` takes CUDA where it works, else the CPU, and logs why. */
+  /** `auto` takes CUDA where it works, else the CPU, and logs the reason. */
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
   readonly cudaDevice: number
   readonly logger: Logger
-  /** Engine processes of the model: on CUDA one per device from `cudaDevice` on, on the CPU they share the cores. 1 unless given. */
+  /**
+   * Number of engine processes of the model, 1 by default. On CUDA each has its own device, from `cudaDevice`
+   * on; on the CPU they share the cores.
+   */
   readonly replicas?: number
-  /** Rows that may wait before new sessions are refused. */
+  /** Number of waiting rows from which on new sessions are refused; 256 by default. */
   readonly maxWaitingRows?: number
-  /** Threads inside one operator; one per core unless given. */
+  /** Threads inside one operator; one per core by default. */
   readonly threads?: number
-  /** Its processes get what the rest of the machine leaves: for work that nobody waits for. */
+  /** Runs the processes at the lowest priority: for work without a waiting client. */
   readonly inBackground?: boolean
 }
 
 const MAX_WAITING_ROWS = 256
 
 /**
- * Loads a model into a process of its own, or several, and resolves when they serve.
+ * Loads a model into one or several processes, and resolves when they serve.
  *
- * A dead engine process rejects what it had in flight with ENGINE_CRASHED and is restarted with back-off; meanwhile the
- * others serve. While there are none, new sessions wait briefly, then fail with ENGINE_UNAVAILABLE.
+ * When an engine process dies, its calls in flight fail with ENGINE_CRASHED and it is restarted with
+ * back-off; the other processes continue to serve. While there are none, new sessions wait briefly, then fail
+ * with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError MODEL_INVALID, MODEL_UNSUPPORTED, ONNX_INVALID, PROVIDER_UNAVAILABLE, SESSION_FAILED
  */
@@ -127,7 +131,10 @@ function checkPrompt(prompt: readonly number[], contextLength: number): void {
   }
 }
 
-/** Throws unless all ids are in the vocabulary: one id out of range would fail a whole batch, or worse on a GPU. */
+/**
+ * Throws unless all ids are in the vocabulary: one id out of range would fail a whole batch, or worse on a
+ * GPU.
+ */
 function checkTokens(what: string, tokens: readonly number[], vocabularySize: number): void {
   const unknown = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabularySize)
   if (unknown !== undefined) {
@@ -138,7 +145,7 @@ function checkTokens(what: string, tokens: readonly number[], vocabularySize: nu
   }
 }
 
-/** Creates the LM head alone: any engine process can answer its calls. */
+/** Creates a client of the LM head, whose calls any engine process can answer. */
 function createRemoteHead(replicas: Replicas): LatentHead {
   async function callHead<Name extends OperationOf<'serve'>>(
     operation: Name,

@@ -1,4 +1,4 @@
-/** @file What `config.json` and `generation_config.json` say about a decoder. */
+/** @file Reads sizes and special tokens of a decoder from `config.json` and `generation_config.json`. */
 
 import { type JsonObject, modelInvalid } from './model-files.ts'
 
@@ -7,19 +7,19 @@ export interface ModelConfig {
   readonly hiddenSize: number
   /** `V`: token ids are in [0, V). */
   readonly vocabularySize: number
-  /** Most tokens of prompt and answer together. */
+  /** Upper bound on the tokens of prompt and answer together. */
   readonly contextLength: number
   /** Never empty. */
   readonly eosTokenIds: readonly number[]
-  /** Fills finished rows; never read back. */
+  /** Fills finished rows; its outputs are never read. */
   readonly padTokenId: number
 }
 
 /**
- * Reads the sizes and the special tokens that serving needs. End-of-sequence ids come from `generation_config.json` where
- * it has any (chat models end a turn with another token than a text), else from `config.json`.
+ * Reads the sizes and the special tokens for serving. End-of-sequence ids come from `generation_config.json`
+ * if it has any (chat models end a turn with another token than a text), else from `config.json`.
  *
- * @throws ServiceError MODEL_INVALID when a field is missing or out of range.
+ * @throws ServiceError MODEL_INVALID when a field is missing or out of range
  */
 export function readModelConfig(config: JsonObject, generationConfig: JsonObject | null): ModelConfig {
   const hiddenSize = positive(config, 'hidden_size')

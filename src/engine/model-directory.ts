@@ -1,4 +1,4 @@
-/** @file A model is a directory in Hugging Face layout plus `circadian.json`; this is its only door. */
+/** @file Reads and checks a model directory: Hugging Face layout plus `circadian.json`. */
 
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -21,26 +21,26 @@ import { readModelProfile } from './model-profile.ts'
 import { createPromptCodec } from './prompt-codec.ts'
 import type { ModelInfo, PromptCodec } from './types.ts'
 
-/** A checked model directory: everything the engine needs but the weights. */
+/** A checked model directory: everything for the engine except the weights. */
 export interface ModelDirectory {
   readonly info: ModelInfo
   readonly codec: PromptCodec
   readonly sizes: ModelConfig
-  /** `config.json` as it stands. */
+  /** `config.json`, unchanged. */
   readonly config: JsonObject
   /** Path of the ONNX step graph. */
   readonly graphFile: string
 }
 
 /**
- * Checks a model directory and reads what serving needs. Opens no ONNX Runtime session; reads all weights once, for
- * the fingerprint.
+ * Checks a model directory and reads its data for serving. Opens no ONNX Runtime session; reads all weights
+ * once, for the fingerprint.
  *
- * Looked for: `config.json`, `tokenizer.json`, `tokenizer_config.json` with a chat template (or `chat_template.jinja`),
- * optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external data stays inside the directory, `circadian.json` and
- * the embedding mean that it names.
+ * Files: `config.json`, `tokenizer.json`, `tokenizer_config.json` with a chat template (or
+ * `chat_template.jinja`), optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external
+ * data stays inside the directory, `circadian.json`, and the embedding mean that `circadian.json` names.
  *
- * @throws ServiceError MODEL_INVALID for every fault: what was looked for, what was found, what to do.
+ * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice
  */
 export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
   const root = await openDirectory(directory)
@@ -93,7 +93,10 @@ async function loadCodec(root: string): Promise<PromptCodec> {
   return createPromptCodec({ tokenizer, config, chatTemplate })
 }
 
-/** Some models ship several named templates; the one called `default` is for conversations. */
+/**
+ * Returns the template named `default`: some models have several named templates, and this one is for
+ * conversations.
+ */
 function defaultTemplate(value: unknown): string | null {
   if (typeof value === 'string') return value
   if (!Array.isArray(value)) return null
@@ -101,7 +104,7 @@ function defaultTemplate(value: unknown): string | null {
   return typeof named?.template === 'string' ? named.template : null
 }
 
-/** Paths of the graph's external data, each checked to be a file inside the directory. */
+/** Returns the paths of the graph's external data, each checked to be a file inside the directory. */
 async function externalData(root: string, graphFile: string): Promise<string[]> {
   let locations: readonly string[]
   try {
@@ -121,7 +124,7 @@ async function externalData(root: string, graphFile: string): Promise<string[]> 
   return files
 }
 
-/** `D` little-endian fp32 numbers. */
+/** Reads `D` little-endian fp32 numbers. */
 async function readMean(file: string, hiddenSize: number): Promise<Float32Array> {
   const { size } = await stat(file)
   const advice = 'measure it again with this model, or set embedding.mean to null'
@@ -138,22 +141,22 @@ async function readMean(file: string, hiddenSize: number): Promise<Float32Array>
   return mean
 }
 
-/** A file that gives latents their meaning. */
+/** A file that determines the meaning of latents. */
 interface FingerprintPart {
-  /** What the file is to the model; its name on disk does not matter. */
+  /** Role of the file in the model; its name on disk does not matter. */
   readonly role: string
   readonly file: string
 }
 
 /**
- * sha256 over the contents of `parts` in the given order, in hex. Reads the files as streams, so weights of any size
- * pass through a fixed buffer.
+ * Returns the sha256 over the contents of `parts` in the given order, in hex. Reads the files as streams, so
+ * that weights of any size pass through a fixed buffer.
  */
 async function fingerprint(parts: readonly FingerprintPart[]): Promise<string> {
   const hash = createHash('sha256')
   for (const { role, file } of parts) {
     const { size } = await stat(file)
-    // The header keeps the border between two files from moving unseen.
+    // The header makes the hash depend on where one file ends and the next begins.
     hash.update(`${role}\0${size}\0`)
     for await (const block of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(block)
   }

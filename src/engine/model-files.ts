@@ -1,4 +1,7 @@
-/** @file Finding and reading the files of a model directory; every fault says what was looked for, what is there, what to do. */
+/**
+ * @file Finds and reads the files of a model directory. Every error contains what was expected, what was
+ * found, and advice.
+ */
 
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
@@ -6,7 +9,10 @@ import { coerceError, ServiceError } from '#errors'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** In order of preference: full precision first, then the names that ONNX exporters give their smaller variants. */
+/**
+ * Graph names in order of preference: full precision first, then the names that ONNX exporters give their
+ * smaller variants.
+ */
 const GRAPH_NAMES = [
   'model.onnx',
   'model_fp16.onnx',
@@ -18,7 +24,7 @@ const GRAPH_NAMES = [
   'model_bnb4.onnx',
 ]
 
-/** A fault of a model directory: what was expected, what was found instead, and what to do about it. */
+/** Creates the error of a faulty model directory: what was expected, what was found instead, and advice. */
 export function modelInvalid(expected: string, found: string, advice: string, cause?: unknown): ServiceError {
   return new ServiceError(
     'MODEL_INVALID',
@@ -27,7 +33,10 @@ export function modelInvalid(expected: string, found: string, advice: string, ca
   )
 }
 
-/** @throws ServiceError MODEL_INVALID when `directory` is not a readable directory. Returns its real path. */
+/**
+ * Returns the real path of a directory.
+ * @throws ServiceError MODEL_INVALID when `directory` is not a readable directory
+ */
 export async function openDirectory(directory: string): Promise<string> {
   const advice = 'set MODEL_DIR to a model directory in Hugging Face layout'
   const path = resolve(directory)
@@ -38,7 +47,10 @@ export async function openDirectory(directory: string): Promise<string> {
   return await realpath(path)
 }
 
-/** The text of a file, or null when there is none. @throws ServiceError MODEL_INVALID when it cannot be read. */
+/**
+ * Returns the text of a file, or null when there is no such file.
+ * @throws ServiceError MODEL_INVALID when it cannot be read
+ */
 export async function readTextIfThere(directory: string, name: string): Promise<string | null> {
   try {
     return await readFile(join(directory, name), 'utf8')
@@ -48,7 +60,10 @@ export async function readTextIfThere(directory: string, name: string): Promise<
   }
 }
 
-/** A JSON object, or null when there is no such file. @throws ServiceError MODEL_INVALID when it is anything else. */
+/**
+ * Returns a JSON object, or null when there is no such file.
+ * @throws ServiceError MODEL_INVALID when it is anything else
+ */
 export async function readJsonIfThere(directory: string, name: string): Promise<JsonObject | null> {
   const text = await readTextIfThere(directory, name)
   if (text === null) return null
@@ -65,7 +80,10 @@ export async function readJsonIfThere(directory: string, name: string): Promise<
   return value as JsonObject
 }
 
-/** A JSON object. @throws ServiceError MODEL_INVALID when the file is missing or is anything else. */
+/**
+ * Returns a JSON object.
+ * @throws ServiceError MODEL_INVALID when the file is missing or contains anything else
+ */
 export async function readJson(directory: string, name: string, advice: string): Promise<JsonObject> {
   const value = await readJsonIfThere(directory, name)
   if (value === null) {
@@ -74,7 +92,10 @@ export async function readJson(directory: string, name: string, advice: string):
   return value
 }
 
-/** Path of the ONNX step graph under `onnx/`. @throws ServiceError MODEL_INVALID when none or several could be meant. */
+/**
+ * Returns the path of the ONNX step graph under `onnx/`. @throws ServiceError MODEL_INVALID when there is
+ * none, or the choice is ambiguous
+ */
 export async function findGraph(directory: string): Promise<string> {
   const folder = join(directory, 'onnx')
   const names = await readdir(folder).catch((thrown: unknown): string[] => {
@@ -95,10 +116,11 @@ export async function findGraph(directory: string): Promise<string> {
 }
 
 /**
- * Path of a file that the model names itself, refused unless it really lies under `directory`: no absolute path, no
- * `..`, no symbolic link (of the file or of a folder on the way) that leads out.
+ * Returns the path of a file that the model itself names. Rejects every file that does not really lie under
+ * `directory`: an absolute path, a path with `..`, or a symbolic link (of the file or of a folder on the way)
+ * that leads out.
  *
- * @throws ServiceError MODEL_INVALID saying `what` was looked for.
+ * @throws ServiceError MODEL_INVALID, with `what` as the name of the file
  */
 export async function fileInside(
   directory: string,

@@ -1,4 +1,7 @@
-/** @file Checks `circadian.json` beyond its schema: patterns, the correctness criterion, verdict words. */
+/**
+ * @file Checks the parts of `circadian.json` that its schema cannot: patterns, the correctness criterion,
+ * verdict words.
+ */
 
 import { Value } from 'typebox/value'
 import { type JsonObject, modelInvalid } from './model-files.ts'
@@ -9,20 +12,20 @@ const ADVICE = 'src/engine/profile.ts describes every field'
 const MAX_FAULTS = 8
 
 /**
- * The profile with its defaults filled in.
+ * Returns the profile with its defaults filled in.
  *
- * @throws ServiceError MODEL_INVALID naming every fault by JSON pointer: against the schema, a pattern that is no regular
- * expression or lacks its group 1, not exactly one criterion `correctness`, verdict words that are missing or
- * cannot be told apart, a marker that is missing, a pooling of embeddings that the engine does not have.
+ * @throws ServiceError MODEL_INVALID naming every fault by JSON pointer: a violation of the schema, a pattern
+ * that is no regular expression or lacks its group 1, not exactly one criterion `correctness`, verdict words
+ * that are missing or ambiguous, a missing marker, a pooling of embeddings that the engine does not have
  */
 export function readModelProfile(source: JsonObject, codec: PromptCodec): ModelProfile {
   const profile = Value.Default(ModelProfile, Value.Clone(source))
   if (!Value.Check(ModelProfile, profile)) {
     const faults = Value.Errors(ModelProfile, profile)
-      // An unknown field is reported twice; the one with its own pointer says which.
+      // An unknown field is reported twice; the error with the field's own pointer names it.
       .filter(({ keyword }) => keyword !== 'additionalProperties')
       .map(({ keyword, instancePath, message }) =>
-        `${instancePath || '/'} ${keyword === 'boolean' ? 'is no field of the profile' : message}`.trim(),
+        `${instancePath || '/'} ${keyword === 'boolean' ? 'is not a field of the profile' : message}`.trim(),
       )
     throw modelInvalid('circadian.json to fit its schema', summary(faults), ADVICE)
   }
@@ -41,7 +44,7 @@ function summary(faults: readonly string[]): string {
   return faults.length > MAX_FAULTS ? `${shown}; and ${faults.length - MAX_FAULTS} more` : shown
 }
 
-/** What a pattern finds is its group 1. */
+/** Yields a fault for each pattern without a group 1, which is where a pattern's match is read from. */
 function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   const patterns = {
     '/answer/pattern': answer.pattern,
@@ -50,18 +53,18 @@ function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   }
   for (const [pointer, pattern] of Object.entries(patterns)) {
     if (pattern === undefined) continue
-    // An alternative that always matches, empty, shows how many groups there are.
+    // The added empty alternative always matches, so the match has one entry per group.
     const groups = (new RegExp(`${pattern}|`, 'u').exec('')?.length ?? 1) - 1
-    if (groups === 0) yield `${pointer} has no group (...) for what it finds`
+    if (groups === 0) yield `${pointer} has no group (...), from which the match is read`
   }
   if ((answer.pattern === undefined) === (answer.kind === undefined)) {
     yield "/answer must have exactly one of 'pattern' and 'kind'"
   }
 }
 
-/** Silence would embed by the last token and call it a mean. */
+/** Rejects pooling by mean: without this check the last token would be used silently instead. */
 function* embeddingFaults({ embedding }: ModelProfile): Generator<string> {
-  if (embedding.token === 'mean') yield "/embedding/token is 'mean', and only 'last' is there yet"
+  if (embedding.token === 'mean') yield "/embedding/token is 'mean', but only 'last' is implemented"
 }
 
 function* criterionFaults({ judge }: ModelProfile): Generator<string> {
@@ -77,7 +80,10 @@ function* criterionFaults({ judge }: ModelProfile): Generator<string> {
   }
 }
 
-/** The two sides of a verdict must be there and told apart: by first token in logits, by word in what the judge writes. */
+/**
+ * Checks that both sides of a verdict exist and differ: by first token for logits, by word for the text of a
+ * judge.
+ */
 function* verdictFaults({ judge }: ModelProfile, codec: PromptCodec): Generator<string> {
   if (judge.verdict !== 'logit' && judge.marker === undefined) {
     yield `/judge has no 'marker', which a judge of verdict '${judge.verdict}' writes before it`
@@ -106,7 +112,7 @@ function* tokenFaults(pointer: string, criterion: Criterion, codec: PromptCodec)
 function* wordFaults(pointer: string, criterion: Criterion): Generator<string> {
   const fold = (word: string) => word.trim().toLowerCase()
   const blank = [...criterion.true, ...criterion.false].find((word) => fold(word) === '')
-  if (blank !== undefined) yield `${pointer} has a verdict word of nothing but white space`
+  if (blank !== undefined) yield `${pointer} has a verdict word that is only white space`
   const trueWords = new Set(criterion.true.map(fold))
   const shared = criterion.false.find((word) => trueWords.has(fold(word)))
   if (shared !== undefined) yield `${pointer} has '${shared}' for a true and for a false verdict`

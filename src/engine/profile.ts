@@ -1,4 +1,7 @@
-/** @file `circadian.json`, the profile of a model directory: prompts, judge, answer format and measured defaults. */
+/**
+ * @file Schema of `circadian.json`, the profile of a model directory: prompts, judge, answer format and
+ * measured defaults.
+ */
 
 import { type Static, Type } from 'typebox'
 
@@ -6,11 +9,17 @@ const closed = { additionalProperties: false } as const
 
 const Criterion = Type.Object(
   {
-    /** `correctness` is special: stopping and admission also ask P(correctness) >= 0.5. */
+    /** `correctness` is special: stopping and admission also require P(correctness) >= 0.5. */
     name: Type.String({ minLength: 1 }),
-    /** Continuation judge: text appended to the answer. Chat judge: the user turn, with {question} and {answer}. */
+    /**
+     * Continuation judge: text appended to the answer. Chat judge: the user turn, with {question} and
+     * {answer}.
+     */
     prompt: Type.String({ minLength: 1 }),
-    /** Verdict words: logit, those whose first token counts as true, and as false; generate, the words themselves; score, none. */
+    /**
+     * Verdict words. logit: words whose first token counts as true or as false; generate: the words
+     * themselves; score: none.
+     */
     true: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     false: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     weight: Type.Number({ exclusiveMinimum: 0 }),
@@ -27,7 +36,9 @@ const RewardWeights = Type.Object(
   closed,
 )
 
-/** Everything has a default but the prompts. Latents, learning rates and thresholds are measured per model. */
+/**
+ * Defaults of a request; every field has one. Latents, learning rates and thresholds are measured per model.
+ */
 const Defaults = Type.Object(
   {
     latents: Type.Integer({ minimum: 1, maximum: 300, default: 15 }),
@@ -35,11 +46,13 @@ const Defaults = Type.Object(
     lr: Type.Number({ exclusiveMinimum: 0, default: 0.03 }),
     beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9 }),
     maxIterations: Type.Integer({ minimum: 0, maximum: 256, default: 10 }),
-    /** Evaluations (of each rollout) without a rise of the best reward before the search gives up. */
+    /**
+     * Number of evaluations (of each rollout) without a rise of the best reward after which the search ends.
+     */
     patience: Type.Integer({ minimum: 1, maximum: 256, default: 3 }),
     stopReward: Type.Number({ minimum: -1, maximum: 0, default: -0.2 }),
     admitReward: Type.Number({ minimum: -1, maximum: 0, default: -0.5 }),
-    /** Least confidence of an answer that may steer others, where a latent reward model is active. */
+    /** Minimum confidence of an answer that may steer others, if a latent reward model is active. */
     admitConfidence: Type.Number({ minimum: 0, maximum: 1, default: 0.25 }),
     samples: Type.Integer({ minimum: 1, maximum: 64, default: 8 }),
     temperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
@@ -47,20 +60,33 @@ const Defaults = Type.Object(
     topK: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
     minSimilarity: Type.Number({ minimum: -1, maximum: 1, default: 0.5 }),
     retrievalTemperature: Type.Number({ exclusiveMinimum: 0, default: 1 }),
-    /** Largest L2 norm of the transferred shift, in units of the norm of z_base; caps what memory may do. */
+    /**
+     * Upper bound on the L2 norm of the transferred shift, in units of the norm of z_base; limits the effect
+     * of memory.
+     */
     maxShift: Type.Number({ exclusiveMinimum: 0, default: 1 }),
-    /** What a neighbour's shift is measured from: what the active weaver makes of its base, or the base itself (the paper). */
+    /**
+     * Origin of a neighbour's shift. residual: the active weaver's output for its base; paper: the base
+     * itself.
+     */
     momentum: Type.Union([Type.Literal('residual'), Type.Literal('paper')], { default: 'residual' }),
     /**
-     * full: the draft is judged first, and memory acts only when it fails. lazy: its first `latents` tokens are decoded; where
-     * memory leads elsewhere that answer is judged first, and the draft is finished only when it fails.
+     * full: the draft is judged first, and memory acts only when the draft fails. lazy: the first `latents`
+     * tokens of the draft are decoded; if memory leads to other tokens, that answer is judged first, and the
+     * draft is completed only when that answer fails.
      */
     draft: Type.Union([Type.Literal('full'), Type.Literal('lazy')], { default: 'full' }),
-    /** M: 1 pushes away from the argmax tokens; more are sampled at each step, and pushed by how they compare. */
+    /**
+     * M. 1: the search moves away from the argmax tokens. More: tokens are sampled at each step, and their
+     * rewards relative to each other give the direction.
+     */
     rollouts: Type.Integer({ minimum: 1, maximum: 32, default: 1 }),
     rolloutTemperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
     marginSteps: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
-    /** Most latent thoughts that an episode keeps; 0: none, and no latent reward model learns from it. */
+    /**
+     * Upper bound on the latent thoughts that an episode keeps; 0: none, and no latent reward model learns
+     * from it.
+     */
     thoughts: Type.Integer({ minimum: 0, maximum: 64, default: 16 }),
     maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 1024 }),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
@@ -74,7 +100,7 @@ export const ModelProfile = Type.Object(
     solver: Type.Object(
       {
         system: Type.String(),
-        /** The user turn; {question} is replaced. */
+        /** User turn; {question} is replaced. */
         template: Type.String({ default: '{question}', pattern: '\\{question\\}' }),
       },
       closed,
@@ -83,15 +109,19 @@ export const ModelProfile = Type.Object(
       {
         mode: Type.Union([Type.Literal('continuation'), Type.Literal('chat')]),
         /**
-         * logit: P(true) from the logits after the prompt. generate: the judge reasons, then says a verdict word behind `marker`.
-         * score: the same with a number in [0, 1]. What it wrote says nothing without marker, verdict and EOS: the criterion failed.
+         * logit: P(true) from the logits after the prompt. generate: the judge reasons, then writes a verdict
+         * word after `marker`. score: as generate, with a number in [0, 1]. A text without marker, verdict or
+         * EOS counts as a failed criterion.
          */
         verdict: Type.Union([Type.Literal('logit'), Type.Literal('generate'), Type.Literal('score')], {
           default: 'logit',
         }),
-        /** generate, score: what stands right before the verdict; the last one that the judge wrote counts. */
+        /** generate, score: text directly before the verdict; the last marker in the judge's text counts. */
         marker: Type.Optional(Type.String({ minLength: 1 })),
-        /** generate, score: most tokens that the judge writes about one criterion; the context keeps room for them. */
+        /**
+         * generate, score: upper bound on the judge's tokens per criterion; the context reserves room for
+         * them.
+         */
         maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 512 }),
         criteria: Type.Array(Criterion, { minItems: 1, maxItems: 16 }),
       },
@@ -99,7 +129,7 @@ export const ModelProfile = Type.Object(
     ),
     answer: Type.Object(
       {
-        /** Where the answer stands in the text: the last match of `pattern` (group 1), or a known form. */
+        /** Place of the answer in the text: the last match of `pattern` (group 1), or a known form. */
         pattern: Type.Optional(Type.String({ format: 'regex' })),
         kind: Type.Optional(
           Type.Union([Type.Literal('boxed'), Type.Literal('json'), Type.Literal('number')]),
@@ -113,7 +143,10 @@ export const ModelProfile = Type.Object(
     ),
     format: Type.Object(
       {
-        /** Group 1 of both patterns must be equal but for white space: the answer solves the problem asked. */
+        /**
+         * Group 1 of both patterns must be equal except for white space: the answer must solve the problem in
+         * the question.
+         */
         restates: Type.Optional(
           Type.Object(
             { question: Type.String({ format: 'regex' }), reasoning: Type.String({ format: 'regex' }) },
@@ -128,7 +161,9 @@ export const ModelProfile = Type.Object(
     embedding: Type.Object(
       {
         token: Type.Union([Type.Literal('last'), Type.Literal('mean')], { default: 'last' }),
-        /** File of little-endian fp32, `[D]`, measured on training prompts; relative to the model directory. */
+        /**
+         * File of little-endian fp32, `[D]`, measured on training prompts; relative to the model directory.
+         */
         mean: Type.Union([Type.String(), Type.Null()], { default: null }),
       },
       { ...closed, default: {} },

@@ -1,4 +1,4 @@
-/** @file Text to tokens and back: the model's own tokenizer and its own chat template. */
+/** @file Converts text to tokens and back with the model's own tokenizer and chat template. */
 
 import { Template } from '@huggingface/jinja'
 import { Tokenizer } from '@huggingface/tokenizers'
@@ -28,11 +28,11 @@ const SPECIAL_TOKENS = [
 /**
  * Builds the codec of a model.
  *
- * A chat template writes the special tokens itself, so what it renders is encoded without adding any: a template that
- * starts with BOS gives one BOS, not two.
+ * A chat template writes the special tokens itself, so its output is encoded without adding any: a template
+ * that starts with BOS gives one BOS, not two.
  *
- * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be understood, or when the template
- * refuses a system and a user turn.
+ * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed, or when the
+ * template rejects a system and a user turn
  */
 export function createPromptCodec(files: TokenizerFiles): PromptCodec {
   const tokenizer = understand('tokenizer.json', () => new Tokenizer(files.tokenizer, files.config))
@@ -40,7 +40,7 @@ export function createPromptCodec(files: TokenizerFiles): PromptCodec {
   const specialTokens = Object.fromEntries(
     SPECIAL_TOKENS.map((name) => [name, tokenText(files.config[name])]).filter(([, text]) => text !== null),
   )
-  // Python's default was true for years and is false now; true would lose the blank before a full stop.
+  // Python's default was true for years and is false now; true would drop the space before a full stop.
   const cleanUp = files.config['clean_up_tokenization_spaces'] === true
 
   const encode = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids
@@ -62,7 +62,9 @@ export function createPromptCodec(files: TokenizerFiles): PromptCodec {
   return codec
 }
 
-/** A special token stands in the configuration as a string or as an AddedToken object. */
+/**
+ * Returns the text of a special token, which the configuration holds as a string or as an AddedToken object.
+ */
 function tokenText(token: unknown): string | null {
   if (typeof token === 'string') return token
   if (token !== null && typeof token === 'object' && 'content' in token) return String(token.content)
@@ -76,7 +78,7 @@ function understand<Result>(what: string, read: () => Result): Result {
     const { message } = coerceError(thrown)
     throw new ServiceError(
       'MODEL_INVALID',
-      `load model: expected ${what} to be one that Hugging Face tokenizers and Jinja understand, got: ${message}`,
+      `load model: expected ${what} to be readable by Hugging Face tokenizers and Jinja, got: ${message}`,
       { cause: thrown },
     )
   }

@@ -1,4 +1,7 @@
-/** @file The messages between the API process and an engine process: few, typed, in order. */
+/**
+ * @file Messages between the API process and an engine process, and the roles of an engine process. Messages
+ * arrive in order.
+ */
 
 import { coerceError, ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
 import type {
@@ -14,32 +17,32 @@ import type { Tensor } from '#tensor'
 import type { EngineCounters } from './counters.ts'
 import type { ModelConfig } from './model-config.ts'
 
-/** What every engine process needs. */
+/** Options of every engine process. */
 export interface ProcessOptions {
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
   readonly cudaDevice: number
-  /** Threads inside one operator; null leaves it to the engine. */
+  /** Threads inside one operator; null: the engine chooses. */
   readonly threads: number | null
 }
 
-/** What an engine process needs to serve a model. */
+/** Options of an engine process that serves a model. */
 export interface ServeOptions extends ProcessOptions {
-  /** The checked step graph, its folder holding its external data. */
+  /** The checked step graph; its folder holds its external data. */
   readonly graphFile: string
   /** `config.json`. */
   readonly config: Readonly<Record<string, unknown>>
   readonly sizes: ModelConfig
-  /** Engine processes that share this machine's cores and memory, this one included. */
+  /** Number of engine processes that share the cores and memory of this machine, this one included. */
   readonly replicas: number
-  /** At the lowest priority that the operating system has. */
+  /** Whether the process runs at the lowest priority of the operating system. */
   readonly inBackground?: boolean
 }
 
 type Tensors = Readonly<Record<string, Tensor>>
 
-/** Graphs beside or instead of a model. */
+/** Operations on graphs that are loaded beside or instead of a model. */
 interface GraphOperations {
-  /** The caller chooses `graph`, the number by which it is known from then on. */
+  /** Loads a graph under the number `graph`, which the caller chooses. */
   loadGraph: {
     params: {
       readonly graph: number
@@ -54,12 +57,12 @@ interface GraphOperations {
     result: Tensors
   }
   readGraph: { params: { readonly graph: number; readonly names: readonly string[] }; result: Tensors }
-  /** Nothing happens when there is no such graph. */
+  /** Does nothing when there is no such graph. */
   closeGraph: { params: { readonly graph: number }; result: undefined }
 }
 export type GraphOperationName = keyof GraphOperations
 
-/** What a process that serves a model does. */
+/** Operations of a process that serves a model. */
 interface ServeOperations extends GraphOperations {
   embed: { params: { readonly session: number }; result: Float32Array }
   generate: {
@@ -88,11 +91,11 @@ interface ServeOperations extends GraphOperations {
 }
 
 interface TrainOperations extends GraphOperations {
-  /** The most memory that the process has had in use, in bytes. */
+  /** Returns the peak memory of the process so far, in bytes. */
   peakMemory: { params: undefined; result: number }
 }
 
-/** What an engine process can be: one program, one role for life. */
+/** Roles of an engine process. Each process has one role for life. */
 export interface Roles {
   serve: { readonly options: ServeOptions; readonly operations: ServeOperations }
   train: { readonly options: ProcessOptions; readonly operations: TrainOperations }
@@ -100,11 +103,11 @@ export interface Roles {
 export type RoleName = keyof Roles
 export type OperationOf<Role extends RoleName> = keyof Roles[Role]['operations'] & OperationName
 
-/** Calls that are answered, by name. */
+/** All operations that are answered, by name. */
 export interface Operations extends ServeOperations, TrainOperations {}
 export type OperationName = keyof Operations
 
-/** What answers the calls of a role. */
+/** Functions that answer the calls of a role. */
 export type Handlers<Name extends OperationName> = {
   readonly [Each in Name]: (params: Operations[Each]['params']) => Promise<Operations[Each]['result']>
 }
@@ -133,7 +136,7 @@ export type Call = {
   }
 }[OperationName]
 
-/** What an engine process that serves a model is told, and does not answer. */
+/** Messages to an engine process that serves a model; they have no answer. */
 export type SessionMessage =
   | {
       readonly type: 'open'
@@ -150,14 +153,14 @@ export type MessageToChild =
   | SessionMessage
   | Call
 
-/** What the engine process has to do. */
+/** Work that the engine process has at the moment. */
 export interface ChildLoad {
   readonly sessions: number
   readonly waitingRows: number
   readonly runningRows: number
   /** Sessions with a row in a run. */
   readonly runningSessions: number
-  /** Sequences whose keys and values are kept, and their bytes. */
+  /** Number of sequences with kept keys and values, and their bytes. */
   readonly cachedSequences: number
   readonly cacheBytes: number
   /** Prompts kept for later sessions. */
@@ -169,7 +172,7 @@ type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export interface Ready {
   readonly type: 'ready'
   readonly provider: 'cpu' | 'cuda'
-  /** States of a latent thought; 0 where the model gives none, or there is no model. */
+  /** States of a latent thought; 0 when the model gives none, or there is no model. */
   readonly thoughtLayers: number
 }
 
@@ -186,7 +189,7 @@ export type MessageFromChild =
       readonly fields: Readonly<Record<string, unknown>>
     }
 
-/** An error as it crosses: structured clone would drop the class and the code. */
+/** An error in a message; a structured clone of the error would lose its class and code. */
 export interface WireError {
   readonly code: ErrorCode
   readonly message: string
@@ -199,7 +202,7 @@ export function toWireError(thrown: unknown): WireError {
   return { code: code ?? 'INTERNAL', message: error.message, stack: error.stack }
 }
 
-/** The error again, with the stack of the process that threw it. */
+/** Restores an error, with the stack of the process that threw it. */
 export function fromWireError({ code, message, stack }: WireError): ServiceError {
   const error = new ServiceError(code, message)
   if (stack !== undefined) error.stack = stack

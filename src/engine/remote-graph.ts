@@ -1,11 +1,11 @@
-/** @file A graph as its user sees it, wherever the process is that runs it. */
+/** @file Client of a graph that one or several engine processes hold. */
 
 import { ServiceError } from '#errors'
 import type { LoadedGraph } from '#ports'
 import type { Tensor } from '#tensor'
 import type { GraphOperationName, Operations } from './protocol.ts'
 
-/** An engine process, as far as graphs are concerned. */
+/** Graph operations of an engine process. */
 export interface GraphProcess {
   call<Name extends GraphOperationName>(
     operation: Name,
@@ -13,12 +13,12 @@ export interface GraphProcess {
   ): Promise<Operations[Name]['result']>
 }
 
-/** @param deps.id by which the processes know the graph */
+/** Creates the client. @param deps.id number of the graph in the processes */
 export function openRemoteGraph(deps: {
   readonly id: number
-  /** Gives a process that has the graph. */
+  /** Calls `task` with a process that has the graph. */
   readonly use: <Result>(task: (process: GraphProcess) => Promise<Result>) => Promise<Result>
-  /** All processes that have it. */
+  /** Returns all processes that have the graph. */
   readonly holders: () => readonly GraphProcess[]
 }): LoadedGraph {
   const { id } = deps
@@ -29,7 +29,7 @@ export function openRemoteGraph(deps: {
     task: (process: GraphProcess) => Promise<Readonly<Record<string, Tensor>>>,
   ): Promise<Readonly<Record<Name, Tensor>>> {
     if (closed !== null) {
-      throw new ServiceError('SESSION_FAILED', 'graph: expected an open one, got one that was closed')
+      throw new ServiceError('SESSION_FAILED', 'graph: expected an open graph, got a closed one')
     }
     const work = deps.use(task)
     inFlight.add(work)
@@ -42,7 +42,7 @@ export function openRemoteGraph(deps: {
 
   async function finish(): Promise<void> {
     await Promise.allSettled(inFlight)
-    // A process that is gone has no graph either.
+    // A process that has ended has freed its graphs.
     await Promise.allSettled(deps.holders().map((process) => process.call('closeGraph', { graph: id })))
   }
 

@@ -1,16 +1,16 @@
-/** @file A session as the API process sees it: every call goes to the engine process that holds its caches. */
+/** @file Client of a session: sends every call to the engine process that holds the session's caches. */
 
 import { ServiceError } from '#errors'
 import type { LatentSession, Priority, SequenceId } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 
-/** The engine process numbers a session's sequences; the prompt comes first. */
+/** Id of the prompt: the engine process numbers the sequences of a session, and the prompt is the first. */
 const PROMPT: SequenceId = 0
 
 /**
- * Opens a session in the engine process. It belongs to that process for life: when the process dies, its calls fail
- * with ENGINE_CRASHED, and a new session is needed.
+ * Opens a session in an engine process. The session stays on that process: when the process dies, its calls
+ * fail with ENGINE_CRASHED, and a new session is needed.
  */
 export function openRemoteSession(deps: {
   readonly id: number
@@ -21,14 +21,14 @@ export function openRemoteSession(deps: {
   readonly signal: AbortSignal
   /** Throws unless every token is in the model's vocabulary. */
   readonly checkTokens: (what: string, tokens: readonly number[]) => void
-  /** Called when the session asks for `rows`; what it returns is called when they are answered. */
+  /** Called when the session submits `rows`; the returned function is called when they are answered. */
   readonly onCall: (rows: number) => () => void
   /** Called once, when the session closes. */
   readonly onClose: () => void
 }): LatentSession {
   const { id, connection, signal } = deps
   const closed = Promise.withResolvers<never>()
-  // Nobody may be waiting when the session closes.
+  // There may be no call in flight when the session closes.
   closed.promise.catch(() => undefined)
   let isOpen = true
 
@@ -49,7 +49,10 @@ export function openRemoteSession(deps: {
     deps.onClose()
   }
 
-  /** Answers ABORTED at once when the session closes; the engine process drops the rows when its run ends. */
+  /**
+   * Sends a call. Rejects with ABORTED as soon as the session closes; the engine process drops the rows when
+   * its run ends.
+   */
   async function call<Name extends OperationOf<'serve'>>(
     operation: Name,
     params: Operations[Name]['params'],

@@ -1,4 +1,7 @@
-/** @file Several processes of one model: the one with the least to do gets the next session, which stays with it. */
+/**
+ * @file Several processes of one model. A new session goes to the process with the least work and stays
+ * there.
+ */
 
 import type { Logger } from 'pino'
 import type { ChildConnection } from './child-connection.ts'
@@ -7,32 +10,36 @@ import type { ServeOptions } from './protocol.ts'
 import { type Supervisor, superviseEngine } from './supervisor.ts'
 import type { ReplicaStatus } from './types.ts'
 
-/** Where a session lives: a process, and the count of what it was given. */
+/** The process of a session, with its counts of open work. */
 interface Place {
   readonly connection: ChildConnection
-  /** Returns what is called once, when the rows are answered. */
+  /** Counts rows as open. The returned function must be called once, when they are answered. */
   addRows(rows: number): () => void
-  /** Called once, when the session ends. */
+  /** Must be called once, when the session ends. */
   leave(): void
 }
 
 export interface Replicas {
-  /** States of a latent thought; 0 where the model gives none. */
+  /** States of a latent thought; 0 when the model gives none. */
   readonly thoughtLayers: number
   /**
-   * A place for a session on the least loaded process that serves; waits briefly while none does. The session counts from now on.
+   * Returns a place for a session on the least loaded process; waits briefly when no process is ready. The
+   * session counts from now on.
    * @throws ServiceError ENGINE_UNAVAILABLE
    */
   place(): Promise<Place>
-  /** One call that any process can answer, to the least loaded; waits likewise. @throws ServiceError ENGINE_UNAVAILABLE */
+  /**
+   * Sends one call to the least loaded process; waits briefly when no process is ready.
+   * @throws ServiceError ENGINE_UNAVAILABLE
+   */
   use<Result>(call: (connection: ChildConnection) => Promise<Result>): Promise<Result>
-  /** The processes that serve right now. */
+  /** Returns the processes that are ready. */
   connections(): readonly ChildConnection[]
-  /** One entry per process. */
+  /** Returns one entry per process. */
   status(): readonly ReplicaStatus[]
-  /** Rows and sessions in runs. */
+  /** Returns the number of rows and sessions in runs. */
   running(): { readonly rows: number; readonly sessions: number }
-  /** What all processes have done so far. */
+  /** Returns the counters of all processes so far. */
   totals(): EngineCounters
   /** Waits briefly for calls in flight, then ends all processes. Idempotent. */
   close(): Promise<void>
@@ -45,9 +52,10 @@ interface Replica {
 }
 
 /**
- * Starts `options.replicas` processes; on CUDA each has a device of its own, from `options.cudaDevice` on.
+ * Starts `options.replicas` processes; on CUDA each has its own device, from `options.cudaDevice` on.
  *
- * @throws ServiceError when one of them cannot serve; later processes are tried again for ever, each on its own.
+ * @throws ServiceError when one of them cannot serve at the start; processes that die later are restarted
+ * without limit, each on its own
  */
 export async function startReplicas(options: ServeOptions, logger: Logger): Promise<Replicas> {
   const starts = await Promise.allSettled(
@@ -107,7 +115,7 @@ async function untilOneServes(replicas: readonly Replica[]): Promise<void> {
   try {
     await Promise.any(replicas.map(({ supervisor }) => supervisor.connection()))
   } catch (thrown) {
-    // All are in the same state: what one says holds for all.
+    // All processes are in the same state, so the first error stands for all.
     throw thrown instanceof AggregateError ? thrown.errors[0] : thrown
   }
 }

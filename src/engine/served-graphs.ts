@@ -1,16 +1,22 @@
-/** @file Graphs beside the model, in all its processes: run by the least loaded, loaded again after a restart. */
+/**
+ * @file Graphs beside a model that serves, loaded in all its processes: the least loaded process runs them,
+ * and a restarted process loads them again.
+ */
 
 import { ServiceError } from '#errors'
 import type { GraphRunner } from '#ports'
 import { type GraphProcess, openRemoteGraph } from './remote-graph.ts'
 
 interface Processes {
-  /** One call that any process can answer. */
+  /** Sends one call to any process. */
   use<Result>(call: (process: GraphProcess) => Promise<Result>): Promise<Result>
   connections(): readonly GraphProcess[]
 }
 
-/** A runner that refuses `carry`: runs go to several processes, and what one carried would die with it. */
+/**
+ * Creates a runner that rejects `carry`: runs go to several processes, and carried state would be lost when
+ * its process dies.
+ */
 export function createServedGraphs(processes: Processes): GraphRunner {
   let graphsLoaded = 0
   return {
@@ -18,11 +24,14 @@ export function createServedGraphs(processes: Processes): GraphRunner {
       if (Object.keys(carry).length > 0) {
         throw new ServiceError(
           'GRAPH_PRECONDITION',
-          `load a graph: expected nothing to carry beside a model that serves, got ${Object.keys(carry)}`,
+          `load a graph: expected no carry for a graph beside a serving model, got ${Object.keys(carry)}`,
         )
       }
       const id = ++graphsLoaded
-      /** Processes that have the graph, or are loading it; those that died are forgotten. */
+      /**
+       * Loads of the graph by process, finished or in flight; entries of dead processes are garbage
+       * collected.
+       */
       const holders = new WeakMap<GraphProcess, Promise<undefined>>()
 
       async function loadInto(process: GraphProcess): Promise<void> {
@@ -41,7 +50,8 @@ export function createServedGraphs(processes: Processes): GraphRunner {
         }
       }
 
-      // One tells whether the graph is any good; the others, when they fail, are tried again when it is their turn.
+      // The first process validates the graph; the other processes, if they fail, try again at their next
+      // run.
       await processes.use(loadInto)
       await Promise.allSettled(processes.connections().map(loadInto))
       return openRemoteGraph({

@@ -1,4 +1,4 @@
-/** @file Keeps one engine process alive: starts it, hands it out, restarts it with back-off when it dies. */
+/** @file Keeps one engine process alive: starts it, and restarts it with back-off when it dies. */
 
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -8,39 +8,42 @@ import { addCounters, type EngineCounters, zeroCounters } from './counters.ts'
 import type { ServeOptions } from './protocol.ts'
 import type { EngineStatus } from './types.ts'
 
-/** How long a request waits for a restart before it is told to come back. */
+/** Time that a request waits for a restart before it fails with ENGINE_UNAVAILABLE. */
 const RESTART_WAIT_MS = 5000
 const MIN_BACK_OFF_MS = 100
 const MAX_BACK_OFF_MS = 30_000
-/** A process that lived this long was healthy: its death starts the back-off anew. */
+/** Lifetime from which on a process counts as healthy: after its death the back-off starts at its minimum. */
 const HEALTHY_MS = 60_000
 const DRAIN_MS = 5000
 
 export interface Supervisor {
   state(): EngineStatus['state']
-  /** Of the live process, or else of the last. */
+  /** Returns the provider of the live process, or of the last one. */
   provider(): 'cpu' | 'cuda'
-  /** States of a latent thought; 0 where the model gives none. */
+  /** States of a latent thought; 0 when the model gives none. */
   readonly thoughtLayers: number
   restarts(): number
-  /** What all processes have done so far. */
+  /** Returns the counters of all processes so far. */
   totals(): EngineCounters
-  /** The live process, or null while there is none. */
+  /** Returns the live process, or null while there is none. */
   current(): ChildConnection | null
-  /** The live process, waiting briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
+  /** Returns the live process; waits briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
   connection(): Promise<ChildConnection>
   /** Waits briefly for calls in flight, then ends the process. Idempotent. */
   close(): Promise<void>
 }
 
-/** Starts the first process. @throws ServiceError when it cannot serve; later processes are tried again for ever. */
+/**
+ * Starts the first process. Later processes are started again without limit.
+ * @throws ServiceError when the first process cannot serve
+ */
 export async function superviseEngine(options: ServeOptions, logger: Logger): Promise<Supervisor> {
   const closing = new AbortController()
   let connection: ChildConnection | null = await connectChild('serve', options, logger, closing.signal)
   let { provider } = connection
   const { thoughtLayers } = connection
   let restarts = 0
-  /** Of the processes that are gone. */
+  /** Counters of the processes that have ended. */
   let pastTotals = zeroCounters()
   let restarting: Promise<void> | null = null
   let backOffMs = MIN_BACK_OFF_MS
@@ -80,9 +83,13 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   }
 
   function unavailable(detail: string, retryAfterSeconds: number): ServiceError {
-    return new ServiceError('ENGINE_UNAVAILABLE', `engine: expected a process that serves, got ${detail}`, {
-      retryAfterSeconds,
-    })
+    return new ServiceError(
+      'ENGINE_UNAVAILABLE',
+      `engine: expected a running engine process, got ${detail}`,
+      {
+        retryAfterSeconds,
+      },
+    )
   }
 
   return {
@@ -98,7 +105,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
         await Promise.race([restarting, setTimeout(RESTART_WAIT_MS, undefined, { signal: timer.signal })])
         timer.abort()
       }
-      if (closing.signal.aborted) throw unavailable('an engine that was closed', 1)
+      if (closing.signal.aborted) throw unavailable('a closed engine', 1)
       if (connection === null) throw unavailable('one that is restarting', Math.ceil(backOffMs / 1000))
       return connection
     },

@@ -1,4 +1,4 @@
-/** @file A process of its own to train in, beside those that serve and at a lower priority. */
+/** @file A process for training, separate from the serving processes and at a lower priority. */
 
 import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
@@ -7,11 +7,11 @@ import { connectChild } from './child-connection.ts'
 import { openRemoteGraph } from './remote-graph.ts'
 
 export interface TrainerOptions {
-  /** `auto` takes CUDA where it works, else the CPU, and logs why. */
+  /** `auto` takes CUDA where it works, else the CPU, and logs the reason. */
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
   readonly cudaDevice: number
   readonly logger: Logger
-  /** Threads inside one operator; one per core unless given. */
+  /** Threads inside one operator; one per core by default. */
   readonly threads?: number
 }
 
@@ -22,20 +22,22 @@ export interface Trainer extends GraphRunner {
     /** Null once the process has ended. */
     readonly pid: number | null
   }
-  /** The most memory that the process has had in use so far, in bytes. @throws ServiceError ENGINE_CRASHED */
+  /** Returns the peak memory of the process so far, in bytes. @throws ServiceError ENGINE_CRASHED */
   peakMemoryBytes(): Promise<number>
   /** Waits briefly for runs in flight, then ends the process. Idempotent. */
   close(): Promise<void>
 }
 
-/** How long runs in flight may take to finish when the trainer is closed. */
+/** Time that runs in flight have to finish when the trainer is closed. */
 const DRAIN_MS = 5000
 
 /**
- * Starts a process that runs graphs, with `state` and `carry`, at the lowest priority that the operating system has.
+ * Starts a process that runs graphs, with `state` and `carry`, at the lowest priority of the operating
+ * system.
  *
- * It is not restarted: what graphs had carried would be lost. When the process dies, calls in flight and all later ones fail
- * with ENGINE_CRASHED, and whoever trains goes back to what was last read, in another trainer. After `close`, ENGINE_UNAVAILABLE.
+ * The process is not restarted, because carried state would be lost. When it dies, calls in flight and all
+ * later calls fail with ENGINE_CRASHED; the caller must resume in another trainer from the state that it read
+ * last. After `close`, calls fail with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError PROVIDER_UNAVAILABLE, ENGINE_CRASHED
  */
@@ -60,7 +62,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 
   const use = async <Result>(task: (process: typeof connection) => Promise<Result>): Promise<Result> => {
     if (state !== 'closed') return await task(connection)
-    throw new ServiceError('ENGINE_UNAVAILABLE', 'trainer: expected an open one, got one that was closed')
+    throw new ServiceError('ENGINE_UNAVAILABLE', 'trainer: expected an open trainer, got a closed one')
   }
 
   return {

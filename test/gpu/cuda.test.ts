@@ -1,8 +1,8 @@
 /**
- * @file The CUDA execution provider against the CPU: the same tokens, caches that stay on the device, and how fast.
+ * @file The CUDA execution provider compared with the CPU: tokens, caches on the device, and speed.
  *
- * Not yet run on a GPU: written on a machine without one, its code rehearsed there on the CPU. Where it fails on the first
- * GPU it meets, suspect it as much as the engine.
+ * Not yet run on a GPU: written on a machine without one, and rehearsed there on the CPU. If it fails on the
+ * first GPU, the fault may be in this test as well as in the engine.
  */
 
 import { existsSync } from 'node:fs'
@@ -26,7 +26,7 @@ const ROW: GenerationRow = { prefix: [], temperature: 0, seed: 1, maxNewTokens: 
 /** A run of the whole answer, as the engine makes on CUDA. */
 const WHOLE = { chunkTokens: [1024, 1024], maxRunningRows: 64 } as const
 
-test.runIf(isBroken && existsSync('/dev/nvidia0'))('a GPU that is there is found', () => {
+test.runIf(isBroken && existsSync('/dev/nvidia0'))('an installed GPU is found', () => {
   expect.unreachable(reason)
 })
 
@@ -38,7 +38,7 @@ describe.skipIf(provider !== 'cuda')('on CUDA', () => {
     ['half precision', { half: true }, 0.1],
     ['half precision, GroupQueryAttention', { half: true, decoder: { fused: true, width: 32 } }, 0.1],
   ])('a tiny decoder, %s', (_name, options, tolerance) => {
-    test('decodes what it decodes on the CPU', async () => {
+    test('decodes the tokens of the CPU', async () => {
       const cpu = await tinySessions({ ...options, limits: WHOLE })
       const gpu = await tinySessions({ ...options, limits: WHOLE, provider })
       const agreement = await agreementOf(await decode(cpu), await decode(gpu), async (state, tokens) => {
@@ -73,7 +73,8 @@ describe.skipIf(provider !== 'cuda')('on CUDA', () => {
       const shift = (moved: Float32Array) => moved.map((value, i) => value - latents.data[i]!)
       const [expected, got] = [shift(onCpu.latents.data), shift(onGpu.latents.data)]
 
-      // Adam makes steps of lr of the smallest gradients, whose sign is rounding: most coordinates, not all, agree.
+      // Adam makes steps of lr of the smallest gradients, whose sign is rounding: most coordinates, not all,
+      // agree.
       const agreeing = got.filter((value, i) => Math.abs(value - expected[i]!) < 1e-3).length
       expect(agreeing / got.length).toBeGreaterThan(0.9)
       expect(Math.max(...got.map(Math.abs))).toBeLessThan(6e-3)
@@ -111,11 +112,11 @@ describe.skipIf(provider !== 'cuda')('on CUDA', () => {
     }, 120_000)
     afterAll(() => Promise.all([cpu?.close(), gpu?.close()]))
 
-    test('says where it runs', () => {
+    test('reports its provider', () => {
       expect(gpu.status().provider).toBe(provider)
     })
 
-    test('decodes what it decodes on the CPU', async () => {
+    test('decodes the tokens of the CPU', async () => {
       const [expected, got] = [await ask(cpu, prompts), await ask(gpu, prompts)]
       const agreement = await agreementOf(expected, got, () => Promise.resolve(Float32Array.of(0, 0)))
 
@@ -127,7 +128,7 @@ describe.skipIf(provider !== 'cuda')('on CUDA', () => {
       expect(same / got.length).toBeGreaterThan(0.9)
     })
 
-    test('tells how fast', async () => {
+    test('reports its speed', async () => {
       await ask(gpu, prompts)
       const perToken = await cacheBytesPerToken(gpu.model.directory)
       const prompt = gpu.codec.encodeChat([{ role: 'user', content: prompts[0]! }]).length

@@ -1,4 +1,4 @@
-/** @file What ONNX Runtime's profile says of the nodes that ran. */
+/** @file Reads the nodes that ran from a profile of ONNX Runtime. */
 
 import { glob, readFile } from 'node:fs/promises'
 
@@ -18,7 +18,7 @@ interface ProfileEvent {
   readonly args?: Readonly<Record<string, unknown>>
 }
 
-/** Every run of every node, those in loop bodies included, of the one profile that was written under `prefix`. */
+/** Returns every run of every node, including those in loop bodies, from the one profile under `prefix`. */
 export async function readProfile(prefix: string): Promise<ProfiledNode[]> {
   const files = await Array.fromAsync(glob(`${prefix}*.json`))
   if (files.length !== 1) throw new Error(`profile: expected one file ${prefix}*.json, got ${files.length}`)

@@ -1,4 +1,7 @@
-/** @file Runs a batch of rows on the generation graph, hands each row its share of the outcome, and counts the work. */
+/**
+ * @file Runs a batch of rows on the generation graph, hands each row its share of the outcome, and counts the
+ * work.
+ */
 
 import { coerceError, ServiceError } from '#errors'
 import { BATCH_ROWS_BOUNDS, type EngineCounters, observe, QUEUE_MS_BOUNDS } from '../counters.ts'
@@ -8,13 +11,13 @@ import { composeFeeds, type StepOutcome, type StepRow, type StepRunner, splitFet
 
 export interface BatchRunner {
   /**
-   * Runs the rows for at most `maxSteps` tokens. If the run fails, runs each row alone, so that one faulty row does not
-   * fail the others; a row that fails alone is rejected with SESSION_FAILED.
+   * Runs the rows for at most `maxSteps` tokens. If the run fails, runs each row alone, so that one faulty
+   * row does not fail the others; a row that fails alone is rejected with SESSION_FAILED.
    */
   run(rows: readonly Row[], maxSteps: number): Promise<void>
   /** Number of runs so far. */
   runs(): number
-  /** Duration of one step of the last run of several tokens; infinite before the first. */
+  /** Duration of one step in the last run of several tokens; infinite before the first such run. */
   msPerStep(): number
 }
 

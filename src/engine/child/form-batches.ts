@@ -1,4 +1,4 @@
-/** @file Which rows run together. */
+/** @file Divides rows into batches that run together. */
 
 export interface RowSize {
   /** Positions already cached. */
@@ -8,22 +8,27 @@ export interface RowSize {
 }
 
 export interface BatchLimits {
-  /** `right`: the graph takes several tokens after a past from one row at a time (GroupQueryAttention). */
+  /**
+   * `right`: the graph takes several tokens after a past only for one row at a time (GroupQueryAttention).
+   */
   readonly padding: 'any' | 'right'
   readonly maxRows: number
-  /** Most tokens fed by one run, padding included; bounds how long a run keeps others waiting. */
+  /**
+   * Upper bound on the tokens fed by one run, padding included; it bounds how long a run delays the rows of
+   * others.
+   */
   readonly maxInputTokens: number
 }
 
-/** Below these, padding is too cheap to be worth another run of the graph. */
+/** Amounts below which padding is cheaper than another run of the graph. */
 const FREE_INPUT_PADDING = 32
 const FREE_PAST_PADDING = 2048
 const MAX_FED_PER_USED = 1.5
 
 /**
- * Divides rows into batches, first fit in the order given, so the batch of the oldest row comes first and an unchanged
- * list gives unchanged batches. A row joins a batch only while padding stays below a third of what is fed: a long prompt
- * does not make sixteen short rows pay for its length.
+ * Divides rows into batches, first fit in the order given: the batch of the first row comes first, and an
+ * unchanged list gives unchanged batches. A row joins a batch only while padding stays below a third of what
+ * is fed, so that a long prompt does not make sixteen short rows pay for its length.
  */
 export function formBatches<Row>(
   rows: readonly Row[],

@@ -1,11 +1,14 @@
-/** @file The compiled generation graph on ONNX Runtime: feeds of a batch in, fetches of a run out. */
+/**
+ * @file The compiled generation graph on ONNX Runtime: turns the feeds of a batch into tensors and the
+ * outputs of a run into fetches.
+ */
 
 import { createTensor, int64, type Tensor } from '#tensor'
 import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
 import type { Feeds, Session } from './onnx-runtime.ts'
 import type { StepFeeds, StepRunner } from './step-batch.ts'
 
-/** Wraps a session of the graph that `compileGeneration` made. */
+/** Wraps a session of a graph that was compiled by `compileGeneration`. */
 export function createGenerationGraph(
   session: Session,
   model: {

@@ -1,6 +1,7 @@
 /**
- * @file Graphs in an engine process: loaded, run with state that stays here between runs, closed. What a run carries over
- * becomes the next run's feeds as it is, and crosses no process border.
+ * @file Graphs that an engine process loads beside or instead of a model. Their state stays in the process
+ * between runs: outputs that a run carries over become feeds of the next run without crossing the process
+ * border.
  */
 
 import { ServiceError } from '#errors'
@@ -10,14 +11,16 @@ import { createSession, type Session } from './onnx-runtime.ts'
 
 interface Graph {
   readonly session: Session
-  /** Replaced as a whole by a run that succeeds. */
+  /** Replaced as a whole by a successful run. */
   state: Readonly<Record<string, Tensor>>
   readonly carry: Readonly<Record<string, string>>
 }
 
 /**
- * @throws by its functions: ServiceError SESSION_FAILED when ONNX Runtime refuses a graph or a run, or the run does not fit
- * the graph; GRAPH_PRECONDITION when state or what is to be carried does not fit the graph.
+ * Creates the handlers of graph calls.
+ *
+ * @throws from its handlers: ServiceError SESSION_FAILED when ONNX Runtime rejects a graph or a run, or the
+ * run does not fit the graph; GRAPH_PRECONDITION when `state` or `carry` does not fit the graph
  */
 export function createGraphs(deps: {
   readonly provider: 'cpu' | 'cuda'
@@ -25,7 +28,10 @@ export function createGraphs(deps: {
   readonly threads: number | null
   /** See `SessionOptions`. */
   readonly arena?: boolean
-  /** Runs tasks one after the other, in the order given: a run must see what the run before it carried over. */
+  /**
+   * Runs tasks one after the other, in the order given: a run must have the state that the run before it
+   * carried over.
+   */
   readonly turn: <Result>(task: () => Promise<Result>) => Promise<Result>
 }): Handlers<GraphOperationName> {
   const { turn } = deps
@@ -34,7 +40,10 @@ export function createGraphs(deps: {
   function graphOf(id: number): Graph {
     const graph = graphs.get(id)
     if (graph) return graph
-    throw new ServiceError('SESSION_FAILED', `graph ${id}: expected a loaded graph, got one that is not`)
+    throw new ServiceError(
+      'SESSION_FAILED',
+      `graph ${id}: expected a loaded graph, got one that is not loaded`,
+    )
   }
 
   return {
@@ -92,7 +101,9 @@ export function createGraphs(deps: {
   }
 }
 
-/** Returns a function that runs each task when all earlier ones have ended, whether they succeeded or failed. */
+/**
+ * Returns a function that runs each task when all earlier ones have ended, whether they succeeded or failed.
+ */
 export function createMutex(): <Result>(task: () => Promise<Result>) => Promise<Result> {
   let last: Promise<unknown> = Promise.resolve()
   return (task) => {
@@ -112,7 +123,7 @@ function checkState(session: Session, state: Graph['state'], carry: Graph['carry
   if (strangers.length === 0) return
   throw new ServiceError(
     'GRAPH_PRECONDITION',
-    `load a graph: expected state to be among its inputs (${inputNames}) and to be carried from its outputs ` +
+    `load a graph: expected state among its inputs (${inputNames}) and carry among its outputs ` +
       `(${outputNames}), got ${strangers}`,
   )
 }

@@ -1,4 +1,7 @@
-/** @file The LM head alone on ONNX Runtime: ascent on latents, their tokens, and verdict logits. */
+/**
+ * @file The LM head alone on ONNX Runtime: ascends latents, decodes and samples their tokens, computes
+ * verdict logits.
+ */
 
 import type { AdamState, AscentRequest, AscentResult, Latents } from '#ports'
 import { createRandom, createTensor, float32, int64 } from '#tensor'
@@ -6,15 +9,18 @@ import type { Session } from './onnx-runtime.ts'
 
 export interface HeadGraph {
   ascend(request: AscentRequest): Promise<AscentResult>
-  /** argmax tokens, one per latent. */
+  /** Returns the argmax tokens, one per latent. */
   decode(latents: Latents): Promise<number[]>
-  /** `[rollouts][S]` tokens drawn by inverse CDF. */
+  /** Returns `[rollouts][S]` tokens drawn by inverse CDF. */
   sample(latents: Latents, rollouts: number, temperature: number, seed: number): Promise<number[][]>
-  /** Logits at `tokens`, one array per row of `states` `[R, D]`. */
+  /** Returns the logits at `tokens`, one array per row of `states` `[R, D]`. */
   logits(states: Float32Array, tokens: readonly number[]): Promise<Float32Array[]>
 }
 
-/** Wraps sessions of the graphs that `compileHead` (`step`) and `compileHeadLogits` (`logits`) made. */
+/**
+ * Wraps sessions of the graphs that were compiled by `compileHead` (`step`) and `compileHeadLogits`
+ * (`logits`).
+ */
 export function createHeadGraph(
   sessions: { readonly step: Session; readonly logits: Session },
   hiddenSize: number,
@@ -91,7 +97,10 @@ export function createHeadGraph(
     },
   }
 
-  /** Every input must be fed, also those that the fetched output does not read; no uniforms draw nothing. */
+  /**
+   * Builds the feeds. Every input must be fed, even if the fetched output does not depend on it; empty
+   * uniforms draw no samples.
+   */
   function logitsFeeds(
     states: Float32Array,
     tokens: readonly number[],

@@ -1,12 +1,12 @@
 /**
- * @file Keys and values of past tokens. A run of the generation graph leaves them as one block for all its rows; what a
- * sequence keeps is a view on a block, so slicing a prompt's cache costs nothing and a batch that stays together is
- * never copied.
+ * @file Keys and values of past tokens. A run of the generation graph leaves them as one block for all its
+ * rows. A sequence keeps a view of a block, so that slicing a prompt's cache costs nothing and a batch that
+ * stays together is never copied.
  *
  * Shapes: docs/shapes.md; `P` positions of a block, padding included.
  */
 
-/** fp16 stays as raw bits: JavaScript moves them and never reads them. */
+/** Values of a cache; fp16 stays as raw bits, because JavaScript moves the values and never reads them. */
 export type KvArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>
 
 export interface KvLayout {
@@ -19,7 +19,7 @@ export interface KvLayout {
   readonly type: 'float32' | 'float16'
 }
 
-/** What one run left behind: a tensor `[rows, K, length, h]` per layer and kind. Never written to. */
+/** Caches that one run left: a tensor `[rows, K, length, h]` per layer and kind. Never written to. */
 export interface KvBlock {
   readonly arrays: readonly KvArray[]
   readonly rows: number
@@ -29,19 +29,21 @@ export interface KvBlock {
 /** Half-open range of positions of a block. */
 export type Span = readonly [start: number, end: number]
 
-/** The cached positions of one row, in order; what lies between the spans is padding. */
+/** Cached positions of one row, in order; the positions between the spans are padding. */
 export interface KvView {
   readonly block: KvBlock
   readonly row: number
   readonly spans: readonly Span[]
 }
 
-/** Number of cached positions. */
+/** Returns the number of cached positions. */
 export function viewLength(view: KvView | null): number {
   return view === null ? 0 : view.spans.reduce((sum, [start, end]) => sum + end - start, 0)
 }
 
-/** The first `length` cached positions, sharing the block; null when that leaves none. */
+/**
+ * Returns a view of the first `length` cached positions, which shares the block; null when there are none.
+ */
 export function truncate(view: KvView | null, length: number): KvView | null {
   if (view === null || length <= 0) return null
   const spans: Span[] = []
@@ -66,17 +68,18 @@ export function joinSpans(spans: readonly Span[]): Span[] {
   return joined
 }
 
-/** Bytes of one cached position over all layers. */
+/** Returns the bytes of one cached position over all layers. */
 export function bytesPerPosition({ layers, heads, headSize, type }: KvLayout): number {
   return 2 * layers * heads * headSize * (type === 'float16' ? 2 : 4)
 }
 
-/** Where padding stands in a batch: before a row's positions, or after them. */
+/** Place of the padding in a batch: before a row's positions, or after them. */
 export type PaddingSide = 'left' | 'right'
 
 /**
- * True when `views` are exactly the rows of one block, in order, and stand in it as `gather` would put them, holes aside: the
- * block itself can be fed again. With padding on the right the longest view ends where the block does.
+ * Returns whether `views` are exactly the rows of one block, in order, and placed where `gather` would put
+ * them, apart from holes: then the block itself can be fed again. With padding on the right the longest view
+ * ends at the end of the block.
  */
 export function isWholeBlock(views: readonly (KvView | null)[], side: PaddingSide): boolean {
   const block = views[0]?.block
@@ -84,21 +87,21 @@ export function isWholeBlock(views: readonly (KvView | null)[], side: PaddingSid
   if (!views.every((view, row) => view?.block === block && view.row === row)) return false
   const ends = views.map((view) => view!.spans.at(-1)![1])
   if (side === 'left') return ends.every((end) => end === block.length)
-  // A graph that pads on the right knows of no holes.
+  // A graph that pads on the right cannot mask holes.
   return Math.max(...ends) === block.length && views.every((view, row) => viewLength(view) === ends[row])
 }
 
-/** Gives memory for tensor number `tensor` of a block, `size` elements of any content. */
+/** Returns memory for tensor number `tensor` of a block: `size` elements of any content. */
 export type Allocate = (tensor: number, size: number) => KvArray
 
-/** Fresh memory for every block. */
+/** Returns an allocator that allocates new memory for every block. */
 export function allocateFresh(layout: KvLayout): Allocate {
   return (_, size) => (layout.type === 'float16' ? new Uint16Array(size) : new Float32Array(size))
 }
 
 /**
- * The same memory for block after block: for feeds, which nobody reads after the run. Fresh memory would cost more than
- * the copy into it (a page fault per 4 KiB).
+ * Returns an allocator that reuses its memory for each block, for feeds, which are not read after their run.
+ * New memory would cost more than the copy into it (a page fault per 4 KiB).
  */
 export function allocateAgain(layout: KvLayout): Allocate {
   const fresh = allocateFresh(layout)
@@ -112,8 +115,8 @@ export function allocateAgain(layout: KvLayout): Allocate {
 }
 
 /**
- * Copies views into one block, as long as the longest of them: row i holds its positions at its end, or with padding on the
- * right at [0, viewLength); the rest is zeros.
+ * Copies views into one block, as long as the longest view. Row i has its positions at the end of the block,
+ * or with padding on the right at [0, viewLength); the rest is zeros.
  */
 export function gather(
   layout: KvLayout,
@@ -148,7 +151,9 @@ export function gather(
   return { arrays, rows, length }
 }
 
-/** The same positions in a block of their own, so that a kept row does not keep the rest of its batch alive. */
+/**
+ * Copies a view into a block of its own, so that a kept row does not keep the rest of its batch in memory.
+ */
 export function compact(layout: KvLayout, view: KvView): KvView {
   const length = viewLength(view)
   if (view.block.rows === 1 && view.block.length === length) return view

@@ -1,4 +1,7 @@
-/** @file From a model directory to sessions: read the step graph, compile what serving needs, load it. */
+/**
+ * @file Loads a model into ONNX Runtime: reads the step graph, compiles the graphs for serving, creates their
+ * sessions.
+ */
 
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -18,32 +21,35 @@ export interface Graphs {
   readonly head: HeadGraph
 }
 
-/** Operators of a model below this size are over before a second thread has woken up. */
+/** Size of a model below which each operator finishes before a second thread has started. */
 const SMALL_MODEL_BYTES = 32 * 2 ** 20
 /** Smaller tensors are copied: the graph toolkit reads some of them, and their size does not matter. */
 const SMALL_TENSOR_BYTES = 64 * 2 ** 10
 
 /**
- * Compiles and loads the graphs of one model on one provider. The weights stay in their files: compiled graphs refer to
- * the same external data, or to the bytes in the model's own file.
+ * Compiles and loads the graphs of one model on one provider. The weights stay in their files: compiled
+ * graphs refer to the same external data, or to the bytes in the model's own file.
  *
- * Measured on the CPU with fp32 weights of 232 MiB (61M, 32k words) in a process of 150 MiB: loading took 1,760 MiB at the most with
- * weights inside the compiled graphs, 1,100 with weights left in their file, 860 with heads that are not prepacked besides, and takes
- * 620 with the file's bytes given back first; at work on 8 rows 730. Prepacked, a step of ascent on 4 latents would take half as long
- * (27 ms, not 56, of an iteration of seconds) at 100 to 150 MiB more. Generation is prepacked: without it 420, but steps of 8 rows take
- * 1.4 to 1.6 times as long.
+ * Peak memory while loading, on the CPU with fp32 weights of 232 MiB (61M, 32k words) in a process of 150
+ * MiB: 1,760 MiB with weights inside the compiled graphs; 1,100 with weights left in their file; 860 if also
+ * the heads are not prepacked; 620 if also the bytes of the file are freed first, as here. Serving 8 rows
+ * takes 730. With prepacking, a step of ascent on 4 latents would take half as long (27 ms instead of 56, in
+ * an iteration of seconds) for 100 to 150 MiB more. Generation is prepacked: without it 420, but steps of 8
+ * rows take 1.4 to 1.6 times as long.
  *
- * @throws ServiceError ONNX_INVALID, MODEL_UNSUPPORTED, MODEL_INVALID when graph and config.json disagree, SESSION_FAILED
+ * @throws ServiceError ONNX_INVALID, MODEL_UNSUPPORTED, MODEL_INVALID when graph and config.json disagree,
+ * SESSION_FAILED
  */
 export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'): Promise<Graphs> {
   const { sizes, cudaDevice } = options
   const compiled = await compileGraphs(options)
-  // The model's bytes are garbage now, as many as the weights themselves: away with them before the weights come again.
+  // The bytes of the model file, as large as the weights, are garbage now: free them before the weights are
+  // loaded.
   globalThis.gc?.()
   const share = options.replicas === 1 ? null : Math.ceil(availableParallelism() / options.replicas)
   const threads = options.threads ?? (compiled.isSmall ? 1 : share)
   const sessionOptions = { provider, cudaDevice, threads, dataFolder: compiled.dataFolder }
-  // One after the other: each load holds a second copy of the weights while it packs them.
+  // Sequential, because each load holds a second copy of the weights while it packs them.
   const generation = await createSession(compiled.generation, sessionOptions)
   const step = await createSession(compiled.step, { ...sessionOptions, prepacking: false })
   const logits = await createSession(compiled.logits, { ...sessionOptions, prepacking: false })
@@ -64,7 +70,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
   const file = await readFile(graphFile)
   const stored = decodeModel(file)
   const externalFiles = externalDataLocations(stored).map((name) => join(dirname(graphFile), name))
-  // A model that keeps weights elsewhere has none worth mentioning in its own file.
+  // A model with external data has no large weights in its own file.
   const home = externalFiles.length > 0 ? graphFile : await realpath(graphFile)
   const model = externalFiles.length > 0 ? stored : externalizeInitializers(stored, file, basename(home))
   const description = describeDecoder(model, config)
@@ -94,9 +100,9 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
 }
 
 /**
- * Replaces the large initializers of a model by references to their bytes in the model's own file, as ONNX external data.
- * ONNX Runtime maps that file into memory; otherwise each compiled graph would hold a copy of its weights
- * (figures: `loadGraphs`).
+ * Replaces the large initializers of a model by references to their bytes in the model's own file, as ONNX
+ * external data. ONNX Runtime maps that file into memory; otherwise each compiled graph would hold a copy of
+ * its weights (figures: `loadGraphs`).
  *
  * @param model decoded from `file`
  * @param location name of the file, relative to the folder of the graph's external data

@@ -1,6 +1,6 @@
 /**
- * @file The engine process. Started by `fork`, lives as long as its channel to its parent: when that closes, for whatever
- * reason, it exits, so no engine outlives its service.
+ * @file Program of an engine process. It is started by `fork` and exits when the channel to its parent closes
+ * for any reason, so that no engine process outlives its service.
  */
 
 import { ServiceError } from '#errors'
@@ -33,7 +33,10 @@ process.title = `circadian engine ${role}`
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 process.on('disconnect', () => process.exit())
 
-/** The channel may close while a run is going on; the disconnect event ends the process then. */
+/**
+ * Sends a message unless the channel is closed. The channel may close during a run; the disconnect event then
+ * ends the process.
+ */
 function send(message: MessageFromChild, sent = () => {}): void {
   if (process.connected) process.send?.(message, undefined, undefined, sent)
 }

@@ -1,4 +1,7 @@
-/** @file ONNX Runtime: the only file that imports it. Runs block this process; that is why it is a process of its own. */
+/**
+ * @file Wrapper of ONNX Runtime, and the only file that imports it. A run blocks its process, which is why
+ * the engine has processes of its own.
+ */
 
 import './without-float16-array.ts'
 import { existsSync } from 'node:fs'
@@ -12,23 +15,25 @@ import type { Tensor } from '#tensor'
 export interface SessionOptions {
   readonly provider: 'cpu' | 'cuda'
   readonly cudaDevice: number
-  /** Threads inside one operator; null = one per core. */
+  /** Threads inside one operator; null: one per core. */
   readonly threads: number | null
   /** Folder of the graph's external data; null when it has none. */
   readonly dataFolder: string | null
   /**
-   * Whether weights are packed once for products with many rows; true unless given. It keeps a second copy of them in memory
-   * (of the LM head two), which a graph that multiplies a few rows at a time does not need.
+   * Whether weights are packed once for products with many rows; true by default. Packing keeps a second copy
+   * of the weights in memory (two of the LM head), which a graph that multiplies a few rows at a time does
+   * not need.
    */
   readonly prepacking?: boolean
   /**
-   * Keeps what a run frees for the next one; false unless given. Training steps are the faster for it. Where shapes grow, as caches do
-   * by one position per step, every size would stay: twice the memory, no faster.
+   * Whether memory that a run frees is kept for the next run; false by default. It makes training steps
+   * faster. Where shapes grow, as caches do by one position per step, memory of every size would be kept:
+   * twice the memory, no faster.
    */
   readonly arena?: boolean
-  /** Refuses a graph of which ONNX Runtime would quietly run a part on the CPU. For CUDA. */
+  /** Rejects a graph if ONNX Runtime would silently run a part of it on the CPU. For CUDA. */
   readonly noFallback?: boolean
-  /** Where ONNX Runtime's profile of this session goes, as a prefix of the file's name; written by `endProfiling`. */
+  /** Prefix of the file name of ONNX Runtime's profile of this session; `endProfiling` writes the file. */
   readonly profile?: string
 }
 
@@ -38,8 +43,9 @@ export interface Session {
   readonly inputNames: readonly string[]
   readonly outputNames: readonly string[]
   /**
-   * Runs the graph and fetches the named outputs; blocks the process meanwhile. Feeds that the graph does not have are
-   * left out. @throws ServiceError SESSION_FAILED
+   * Runs the graph and fetches the named outputs; blocks the process meanwhile. Ignores feeds that are no
+   * inputs of the graph.
+   * @throws ServiceError SESSION_FAILED
    */
   run<Name extends string>(feeds: Feeds, fetches: readonly Name[]): Promise<Record<Name, Tensor>>
   endProfiling(): void
@@ -62,8 +68,8 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
         session: {
           ...(options.prepacking === false ? { disable_prepacking: '1' } : {}),
           ...(options.noFallback ? { disable_cpu_ep_fallback: '1' } : {}),
-          // Threads spin inside a run, which is worth a tenth and more on a 61M decoder, and stop with it: idle ones would
-          // take the cores of the API process.
+          // Threads spin during a run, which makes a 61M decoder at least a tenth faster, and stop after it:
+          // idle threads would take the cores of the API process.
           intra_op: { allow_spinning: '1' },
           force_spinning_stop: '1',
           ...(options.dataFolder === null
@@ -95,28 +101,28 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
 export interface ProviderChoice {
   readonly provider: 'cpu' | 'cuda'
   readonly reason: string
-  /** CUDA is installed, would have been taken, and does not work. */
+  /** Whether CUDA is installed but does not work. */
   readonly isBroken: boolean
 }
 
 /**
- * The provider that will serve, proved by multiplying two matrices on it.
+ * Chooses the provider for serving. CUDA is tested by multiplying two matrices on it.
  *
- * @returns for `auto`, CUDA where it works, else the CPU with the `reason`.
- * @throws ServiceError PROVIDER_UNAVAILABLE when `cuda` was asked for and does not work.
+ * @returns for `auto`, CUDA where it works, else the CPU with the `reason`
+ * @throws ServiceError PROVIDER_UNAVAILABLE when `wanted` is `cuda` and CUDA does not work
  */
 export async function chooseProvider(
   wanted: 'auto' | 'cpu' | 'cuda',
   cudaDevice: number,
 ): Promise<ProviderChoice> {
-  if (wanted === 'cpu') return { provider: 'cpu', reason: 'asked for', isBroken: false }
+  if (wanted === 'cpu') return { provider: 'cpu', reason: 'requested', isBroken: false }
   const missing = missingCudaLibrary()
   if (wanted === 'auto' && missing) {
     return { provider: 'cpu', reason: `CUDA is not installed: no ${missing}`, isBroken: false }
   }
   try {
     await probe('cuda', cudaDevice)
-    return { provider: 'cuda', reason: wanted === 'cuda' ? 'asked for' : 'found', isBroken: false }
+    return { provider: 'cuda', reason: wanted === 'cuda' ? 'requested' : 'found', isBroken: false }
   } catch (thrown) {
     const { message } = coerceError(thrown)
     if (wanted === 'auto') {
@@ -126,15 +132,15 @@ export async function chooseProvider(
     throw new ServiceError(
       'PROVIDER_UNAVAILABLE',
       `engine: expected the CUDA execution provider on device ${cudaDevice}, got: ${message}${install}; ` +
-        'ONNX Runtime names what it misses on its standard error, which is in the log',
+        'ONNX Runtime prints the name of a missing library on its standard error, which is in the log',
       { cause: thrown },
     )
   }
 }
 
 /**
- * Multiplies two matrices on a provider and looks at the product: a provider that loads may still lack cuBLAS, or have no
- * kernels for this GPU.
+ * Multiplies two matrices on a provider and checks the product: a provider that loads may still lack cuBLAS,
+ * or have no kernels for this GPU.
  *
  * @throws ServiceError SESSION_FAILED
  */
@@ -152,7 +158,10 @@ export async function probe(provider: 'cpu' | 'cuda', cudaDevice: number): Promi
   }
 }
 
-/** The provider library that a plain install leaves out; null when it is there. Trying without it prints alarming errors. */
+/**
+ * Returns the path of the CUDA provider library, which a plain install leaves out; null when the file exists.
+ * Trying CUDA without it prints alarming errors.
+ */
 function missingCudaLibrary(): string | null {
   const entry = createRequire(import.meta.url).resolve('onnxruntime-node')
   const name =

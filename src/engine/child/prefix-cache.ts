@@ -1,12 +1,12 @@
 /**
- * @file Prompts of earlier requests whose keys and values are still here: a new prompt that begins like one of them is fed
- * from where the two part. A bounded list, the least recently used first to go.
+ * @file Bounded list of earlier prompts with their keys and values, least recently used first. A new prompt
+ * that begins like one of them is fed from where the two differ.
  */
 
 import { type KvView, truncate } from './key-values.ts'
 
 export interface PrefixLimits {
-  /** Shared prefixes shorter than this are fed again. */
+  /** Length below which a shared prefix is fed again. */
   readonly minTokens: number
   readonly maxPrompts: number
 }
@@ -21,16 +21,22 @@ interface KeptPrompt {
 
 interface Prefix {
   readonly cache: KvView
-  /** State of the last token where the whole prompt is known; else null, and at least its last token is left to feed. */
+  /**
+   * State of the last token when the whole prompt is known; else null, and at least the last token must be
+   * fed.
+   */
   readonly state: Float32Array | null
 }
 
 export interface PrefixCache {
-  /** The longest known prefix of `tokens`; it counts as used. Shares memory with what is kept. */
+  /**
+   * Returns the longest known prefix of `tokens` and marks it as used. The result shares memory with the kept
+   * prompt.
+   */
   find(tokens: readonly number[]): Prefix | null
-  /** Keeps a prompt, in place of those that it begins with. */
+  /** Keeps a prompt and drops the kept prompts that it begins with. */
   keep(prompt: KeptPrompt): void
-  /** Forgets the least recently used prompt; false when there is none. */
+  /** Drops the least recently used prompt; returns false when there is none. */
   dropOldest(): boolean
   caches(): readonly KvView[]
 }

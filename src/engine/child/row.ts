@@ -1,8 +1,8 @@
 /**
  * @file One row of a batch: tokens to feed on top of a cache, then perhaps tokens to decode.
  *
- * A row takes part in one or many runs of the generation graph. It states what it needs from the next run, takes its
- * share of the outcome, and keeps what it has collected until it is finished.
+ * A row takes part in one or many runs of the generation graph. It states what it needs from the next run,
+ * takes its share of the outcome, and keeps what it has collected until it is finished.
  */
 
 import { ServiceError } from '#errors'
@@ -26,7 +26,10 @@ export interface RowRequest {
     /** Number of leading states to return. */
     readonly latents: number
   } | null
-  /** Index in `input` of the first token whose layer states count in the thought; no thought is collected by default. */
+  /**
+   * Index in `input` of the first token whose layer states count in the thought; no thought is collected by
+   * default.
+   */
   readonly thoughtFrom?: number | null
   /** Whether the result contains the row's cache. */
   readonly keepCache: boolean
@@ -42,11 +45,19 @@ export interface RowResult {
   /** Decoded tokens, EOS included. */
   readonly tokens: readonly number[]
   readonly endedByEos: boolean
-  /** States that predicted the first decoded tokens, `[<= latents, D]`; without decoding, of the last input token, `[1, D]`. */
+  /**
+   * States that predicted the first decoded tokens, `[<= latents, D]`; without decoding, of the last input
+   * token, `[1, D]`.
+   */
   readonly hiddenStates: Float32Array
-  /** Layer states summed over the fed tokens from `thoughtFrom` on and all decoded tokens but the last, `[L+1, D]`. */
+  /**
+   * Layer states summed over the fed tokens from `thoughtFrom` on and all decoded tokens but the last, `[L+1,
+   * D]`.
+   */
   readonly thoughtSum: Float32Array | null
-  /** Cache of past, input and all decoded tokens but the last, in its own memory; null without `keepCache`. */
+  /**
+   * Cache of past, input and all decoded tokens but the last, in its own memory; null without `keepCache`.
+   */
   readonly cached: KvView | null
 }
 
@@ -63,7 +74,7 @@ export class Row {
   readonly dueAt: number
   readonly signal: AbortSignal
   readonly submittedAt = performance.now()
-  /** Number of the last run that the row took part in, initially of the last run before its submission. */
+  /** Number of the last run that the row took part in; at first, of the last run before its submission. */
   lastRun: number
   /** Whether the row has taken part in no run yet. */
   isWaiting = true
@@ -152,7 +163,9 @@ export class Row {
     }
   }
 
-  /** Takes the outcome of a run that fed `fed` tokens of the row, and resolves `result` if nothing is left to do. */
+  /**
+   * Takes the outcome of a run that fed `fed` tokens of the row; resolves `result` when the row is finished.
+   */
   advance(fed: number, outcome: StepOutcome): void {
     this.#past = outcome.cached
     this.#collectThought(fed, outcome)
@@ -225,8 +238,8 @@ export class Row {
 }
 
 /**
- * Draws one number per token of a run. A row that continues has used every number of its earlier runs, so its numbers do
- * not depend on the lengths of the runs.
+ * Draws one number per token of a run. A row that continues has used every number of its earlier runs, so its
+ * numbers do not depend on the lengths of the runs.
  */
 function drawUniforms(random: Random, steps: number): Float32Array {
   return Float32Array.from({ length: steps }, () => random.uniform())

@@ -1,10 +1,10 @@
 /**
  * @file Continuous batching: cuts time into runs of the generation graph, which rows of all sessions share.
  *
- * Rows that must be fed (prefills, verdicts, changed prefixes) take one short run; then the decoding rows take one
- * chunk of tokens together. Rows leave when they finish and join when a run ends; between runs the process
- * handles its messages. Rows run in the order of their deadlines. Background rows run when there are no interactive
- * rows, and take a short turn now and then so that they do not starve.
+ * Rows that must be fed (prefills, verdicts, changed prefixes) take one short run; then the decoding rows
+ * take one chunk of tokens together. Rows leave when they finish and join when a run ends; between runs the
+ * process handles its messages. Rows run in the order of their deadlines. Background rows run when there are
+ * no interactive rows, and take a short turn now and then so that they do not starve.
  */
 
 import { setImmediate } from 'node:timers/promises'
@@ -16,11 +16,11 @@ import { Row, type RowRequest, type RowResult } from './row.ts'
 import type { StepRunner } from './step-batch.ts'
 
 export interface SchedulerLimits {
-  /** Upper bound on the rows of a run, and on the rows that decode at a time. */
+  /** Upper bound on the rows of a run, and on the rows that decode at the same time. */
   readonly maxRunningRows: number
   /**
-   * Bounds on the tokens of a decoding run. Between them a run takes as many tokens as fit into `runMs`, which is how long
-   * a new row or a cancellation waits. The lengths of the runs never change a token.
+   * Bounds on the tokens of a decoding run. Between them a run takes as many tokens as fit into `runMs`,
+   * which is how long a new row or a cancellation waits. The lengths of the runs never change a token.
    */
   readonly chunkTokens: readonly [min: number, max: number]
   readonly runMs: number
@@ -42,7 +42,10 @@ export interface SchedulerLoad {
 }
 
 export interface Scheduler {
-  /** @throws ServiceError ABORTED when the row's signal fires, SESSION_FAILED when the graph fails on this row alone. */
+  /**
+   * @throws ServiceError ABORTED when the row's signal fires, SESSION_FAILED when the graph fails on this row
+   * alone.
+   */
   submit(request: RowRequest): Promise<RowResult>
   /** Runs a short task of another graph before the next run, never at the same time as a run. */
   runBetweenBatches<Result>(task: () => Promise<Result>): Promise<Result>
@@ -101,7 +104,10 @@ export function createScheduler(deps: {
     return isStarving || !queue.has('interactive') ? 'background' : 'interactive'
   }
 
-  /** Feeds the rows that must be fed, then decodes a chunk. Background turns are short: an interactive row may come. */
+  /**
+   * Feeds the rows that must be fed, then decodes a chunk. Background turns are short: an interactive row may
+   * come.
+   */
   async function takeTurn(priority: Priority): Promise<void> {
     const isBackground = priority === 'background'
     const feeding = batchesOf(priority, (row) => !row.isDecoding)
@@ -166,7 +172,10 @@ function createRowQueue(maxRunningRows: number) {
       const place = rows.findLastIndex(({ dueAt }) => dueAt <= row.dueAt) + 1
       rows.splice(place, 0, row)
     },
-    /** Returns the rows that may run: decoding rows beyond the first `maxRunningRows` wait, all others are fed at once. */
+    /**
+     * Returns the rows that may run: decoding rows beyond the first `maxRunningRows` wait, all others are fed
+     * at once.
+     */
     admitted(priority: Priority): Row[] {
       let decoding = 0
       return rows.filter((row) => row.priority === priority && (!row.decodes || ++decoding <= maxRunningRows))
@@ -199,7 +208,9 @@ function createTaskList() {
         tasks.push(() => task().then(resolve, reject))
       })
     },
-    /** Runs tasks in order until none is left or their time is up. Returns the milliseconds that they took. */
+    /**
+     * Runs tasks in order until none is left or their time is up. Returns the milliseconds that they took.
+     */
     async run(): Promise<number> {
       const startedAt = performance.now()
       const elapsed = () => performance.now() - startedAt

@@ -1,8 +1,8 @@
 /**
  * @file A sequence of a session: its tokens, and the cache of a prefix of them.
  *
- * Tokens that the cache does not cover are fed when they are needed. A cache can therefore be dropped at any time at the
- * price of feeding its tokens again.
+ * Tokens that the cache does not cover are fed when they are needed. A cache can therefore be dropped at any
+ * time at the price of feeding its tokens again.
  */
 
 import { type KvView, viewLength } from './key-values.ts'
@@ -61,7 +61,10 @@ export class Sequence {
     return viewLength(this.cache) >= this.tokens.length - 1 ? this.cache : null
   }
 
-  /** Feeds the tokens that are not cached, so that cache and state are known. Concurrent callers share one prefill. */
+  /**
+   * Feeds the tokens that are not cached, so that cache and state are known. Concurrent callers share one
+   * prefill.
+   */
   async #feedOnce(): Promise<KvView> {
     this.#feeding ??= this.#feed().finally(() => {
       this.#feeding = null

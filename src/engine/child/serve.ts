@@ -1,4 +1,4 @@
-/** @file The role `serve`: one model, its sessions, and the messages that drive them. */
+/** @file The role `serve`: loads a model and answers the messages of its sessions. */
 
 import { constants, setPriority, totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
@@ -10,40 +10,42 @@ import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
 
 /**
- * On the CPU a run of at most 150 ms: long runs let short answers end together (a mix of draft, ascent and verdicts in 32 lanes
- * took 10 ms a request with up to 64 tokens per run, 14 to 17 ms with 8 to 32). On CUDA every run copies the caches to the host and
- * back, so a run is a whole answer of the usual length; what joins or is cancelled meanwhile waits for it. Not yet run on a GPU.
+ * Limits per provider. On the CPU a run takes at most 150 ms: in long runs short answers end together (a mix
+ * of draft, ascent and verdicts in 32 lanes took 10 ms a request with up to 64 tokens per run, 14 to 17 ms
+ * with 8 to 32). On CUDA every run copies the caches to the host and back, so a run is a whole answer of the
+ * usual length; new rows and cancellations wait for its end. Not yet run on a GPU.
  */
 const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
   cpu: { maxRunningRows: 32, chunkTokens: [8, 64], runMs: 150, maxInputTokens: 512 },
   cuda: { maxRunningRows: 64, chunkTokens: [1024, 1024], runMs: 0, maxInputTokens: 8192 },
 }
 
-/** Share of the machine's (or the container's) memory that kept caches of all replicas may take. */
+/** Share of the memory of the machine (or the container) for the kept caches of all replicas. */
 const CACHE_SHARE = 0.25
 
 /**
- * A token that need not be fed saves 0.02 ms on the bundled model (a prompt of 17: 0.75 ms whole, 0.46 ms when 16 are known, 0.60 ms
- * when 8 are) and 0.8 to 1.5 ms on one of 61M weights (eight prompts of 320 tokens that differ in the last: 3.6 s or 0.2 s).
- * Below 16 tokens the gain is lost in a request's noise, and rows of many lengths share fewer runs.
+ * Limits of the prefix cache. A token that need not be fed saves 0.02 ms on the bundled model (a prompt of 17
+ * tokens: 0.75 ms whole, 0.46 ms when 16 are known, 0.60 ms when 8 are) and 0.8 to 1.5 ms on a model of 61M
+ * weights (eight prompts of 320 tokens that differ in the last: 3.6 s or 0.2 s). Below 16 tokens the gain is
+ * lost in the noise of a request, and rows of many lengths share fewer runs.
  */
 const PREFIXES: PrefixLimits = { minTokens: 16, maxPrompts: 64 }
 
-/** How old the totals may be that the API process knows of while runs go on. */
+/** Upper bound, in ms, on the age of the counters reported to the API process during runs. */
 const TOTALS_MS = 250
 
-/** Loads the model. */
+/** Loads the model and starts its scheduler and sessions. */
 export async function serve(
   options: ServeOptions,
   provider: 'cpu' | 'cuda',
   send: (message: MessageFromChild) => void,
 ): Promise<StartedRole<'serve'>> {
-  // Before ONNX Runtime starts threads, which inherit it.
+  // Must precede ONNX Runtime's threads, which inherit the priority.
   if (options.inBackground) setPriority(constants.priority.PRIORITY_LOW)
   const { generation, head } = await loadGraphs(options, provider)
   const { thoughtLayers } = generation
   if (thoughtLayers === 0) {
-    const message = `latent thoughts are off: the layers of ${options.graphFile} could not be told apart`
+    const message = `latent thoughts are off: the layers of ${options.graphFile} could not be identified`
     send({ type: 'log', level: 'warn', message, fields: {} })
   }
   const scheduler = createScheduler({
@@ -86,7 +88,7 @@ export async function serve(
       decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents)),
       sample: ({ latents, rollouts, temperature, seed }) =>
         scheduler.runBetweenBatches(() => head.sample(latents, rollouts, temperature, seed)),
-      // Such graphs are small: with another thread each would keep one for itself, and be no faster.
+      // These graphs are small: a second thread each would occupy a core and not make them faster.
       ...createGraphs({
         provider,
         cudaDevice: options.cudaDevice,

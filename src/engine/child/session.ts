@@ -106,12 +106,14 @@ export class Session {
     const { prefix, isEnded } = this.#answerPrefix(row)
     const start = [...from.tokens, ...prefix]
     const room = Math.min(row.maxNewTokens, contextLength - start.length)
-    // The last token before the answer is always fed: its states predict the answer's first token and belong to its thought.
+    // The last token before the answer is always fed: its states predict the answer's first token and belong
+    // to its thought.
     const past = truncate(await from.cacheBeforeLast(), from.tokens.length - 1)
     const covered = viewLength(past)
     const thoughtFrom = row.thought && thoughtLayers > 0 ? from.tokens.length - 1 - covered : null
     if (isEnded || room <= 0) {
-      // Nothing is decoded. The last token of the answer predicts nothing, so the thought is that of the tokens before it.
+      // Nothing is decoded. The last token of the answer predicts nothing, so it does not count in the
+      // thought.
       return this.#continuation({
         sequence: this.#add(start, past),
         tokens: prefix,
@@ -145,7 +147,10 @@ export class Session {
     })
   }
 
-  /** Returns the prefix of an answer up to its first EOS. The prefix of a judge's turn contains ended turns and stays whole. */
+  /**
+   * Returns the prefix of an answer up to its first EOS. The prefix of a judge's turn contains ended turns
+   * and stays whole.
+   */
   #answerPrefix({ prefix, sequence }: GenerationRow): { prefix: readonly number[]; isEnded: boolean } {
     const { eosTokenIds } = this.#context
     const end = sequence === undefined ? prefix.findIndex((token) => eosTokenIds.has(token)) : -1

@@ -1,7 +1,8 @@
 /**
  * @file The open sessions of an engine process, and the memory budget of their caches.
  *
- * Prompts outlive their sessions while there is room: another prompt that begins alike is fed from where the two differ.
+ * Prompts outlive their sessions while there is room: another prompt that begins alike is fed from where the
+ * two differ.
  */
 
 import { ServiceError } from '#errors'
@@ -12,7 +13,10 @@ import { Session, type SessionContext, type SessionOrder } from './session.ts'
 
 interface SessionsLoad {
   readonly sessions: number
-  /** Caches kept, including those of prompts kept for later sessions, and their bytes; shared memory counts once. */
+  /**
+   * Caches kept, including those of prompts kept for later sessions, and their bytes; shared memory counts
+   * once.
+   */
   readonly cachedSequences: number
   readonly cacheBytes: number
   /** Prompts kept for later sessions. */
@@ -39,8 +43,8 @@ export function createSessions(
     readonly layout: KvLayout
     readonly eosTokenIds: readonly number[]
     /**
-     * Upper bound on the bytes of caches kept between runs. Beyond it, prompts kept for later sessions are dropped first, then
-     * the least recently used caches.
+     * Upper bound on the bytes of caches kept between runs. Beyond it, prompts kept for later sessions are
+     * dropped first, then the least recently used caches.
      */
     readonly cacheBytes: number
     readonly prefixes: PrefixLimits

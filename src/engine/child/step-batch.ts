@@ -1,8 +1,9 @@
 /**
- * @file One run of the generation graph: rows of any length become rectangular feeds, and what comes back is split again.
+ * @file One run of the generation graph: composes rows of any length into rectangular feeds, and splits the
+ * outputs into rows again.
  *
- * Padded on the left, a row's cached positions stand at the end of the past and its new tokens at the end of the input; padded
- * on the right, both at the beginning. Padding takes no position id.
+ * With padding on the left, a row's cached positions are at the end of the past and its new tokens at the end
+ * of the input; with padding on the right, both are at the beginning. Padding takes no position id.
  */
 
 import {
@@ -17,19 +18,22 @@ import {
   viewLength,
 } from './key-values.ts'
 
-/** What one row wants from one run. */
+/** Part of one row in one run. */
 export interface StepRow {
   /** Positions already cached. */
   readonly past: KvView | null
   /** Tokens to feed, at least one. */
   readonly input: readonly number[]
-  /** 0 = argmax. */
+  /** 0: argmax. */
   readonly temperature: number
   /** Tokens this row may still emit, at least one. */
   readonly remaining: number
   /** One number in [0, 1) per token of the run; null where the row does not sample. */
   readonly uniforms: Float32Array | null
-  /** Index in `input` of the first token whose layer states count in the thought; null when none is wanted. */
+  /**
+   * Index in `input` of the first token whose layer states count in the thought; null: no thought is
+   * collected.
+   */
   readonly thoughtFrom: number | null
 }
 
@@ -52,7 +56,7 @@ export interface StepFeeds {
   readonly thoughtWeights: Float32Array<ArrayBuffer>
 }
 
-/** What the graph answers. */
+/** Outputs of the generation graph. */
 export interface StepFetches {
   /** `[n, B]`, n <= steps: the run ends early when every row has finished. */
   readonly tokens: BigInt64Array
@@ -61,7 +65,7 @@ export interface StepFetches {
   readonly hiddenStates: Float32Array | null
   /** `[B, L+1, D]`, null when not fetched. */
   readonly thoughtSums: Float32Array | null
-  /** Past, input and n - 1 emitted tokens; null when not fetched. */
+  /** Cache of past, input and n - 1 emitted tokens; null when not fetched. */
   readonly present: KvBlock | null
 }
 
@@ -70,7 +74,7 @@ export interface StepRunner {
   readonly layout: KvLayout
   readonly padding: 'any' | 'right'
   readonly hiddenSize: number
-  /** L + 1; 0 when the graph gives no thoughts, and asking for them is an error. */
+  /** L + 1; 0 when the graph gives no thoughts, and fetching them is an error. */
   readonly thoughtLayers: number
   run(
     feeds: StepFeeds,
@@ -78,22 +82,26 @@ export interface StepRunner {
   ): Promise<StepFetches>
 }
 
-/** One row's share of a run. */
+/** Outcome of a run for one row. */
 export interface StepOutcome {
-  /** What the row emitted, EOS included; never the filling after it. */
+  /** Tokens that the row emitted, EOS included, without the padding after it. */
   readonly tokens: readonly number[]
   readonly endedByEos: boolean
   /** States that predicted `tokens`, `[tokens.length, D]`; null when not fetched. */
   readonly hiddenStates: Float32Array | null
-  /** Layer states from `thoughtFrom` on, of `tokens` those that predicted another, summed: `[L+1, D]`; null when not wanted. */
+  /**
+   * Sum of the layer states of the fed tokens from `thoughtFrom` on and of all `tokens` but the last, `[L+1,
+   * D]`; null when `thoughtFrom` is null or it was not fetched.
+   */
   readonly thoughtSum: Float32Array | null
   /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
   readonly cached: KvView | null
 }
 
 /**
- * Builds the feeds for one run of `steps` tokens. Copies caches, into what `allocate` gives, unless the rows are exactly
- * those of one block. Padded on the right, rows of several tokens have no past unless there is but one row.
+ * Builds the feeds for one run of `steps` tokens. Copies the caches into memory from `allocate`, unless the
+ * rows are exactly those of one block. With padding on the right, rows of several tokens must have no past
+ * unless there is only one row.
  */
 export function composeFeeds(
   layout: KvLayout,
@@ -136,7 +144,7 @@ export function composeFeeds(
     if (row.thoughtFrom !== null) {
       feeds.thoughtWeights.fill(1, first + row.thoughtFrom, first + row.input.length)
     }
-    // The graph reads one line of uniforms per step: [N, B].
+    // The graph reads one line of uniforms per step: `[N, B]`.
     if (row.uniforms) {
       for (let step = 0; step < steps; step++) {
         feeds.uniforms[step * rows.length + index] = row.uniforms[step]!
@@ -146,7 +154,7 @@ export function composeFeeds(
   return feeds
 }
 
-/** Splits what a run answered into its rows. Views share the block of the run. */
+/** Splits the outputs of a run into its rows. The views share the block of the run. */
 export function splitFetches(
   rows: readonly StepRow[],
   feeds: StepFeeds,
@@ -176,7 +184,7 @@ export function splitFetches(
   })
 }
 
-/** Where a row's cached positions stand in the past that is fed. */
+/** Returns the positions of a row's cache in the past that is fed. */
 function pastSpans(past: KvBlock, side: PaddingSide, row: StepRow): KvView['spans'] {
   if (row.past === null) return []
   if (row.past.block === past) return row.past.spans
@@ -184,17 +192,20 @@ function pastSpans(past: KvBlock, side: PaddingSide, row: StepRow): KvView['span
   return side === 'left' ? [[past.length - length, past.length]] : [[0, length]]
 }
 
-/** Ones of a row's mask `[P + S]`. */
+/** Returns the spans of ones in a row's mask `[P + S]`. */
 function maskSpans({ side, steps, past, inputLength }: StepFeeds, row: StepRow): KvView['spans'] {
   const width = past.length + inputLength
   if (side === 'left') return [...pastSpans(past, side, row), [width - row.input.length, width]]
-  // Pads behind a row's tokens change none of their states, and where nothing is decoded after them they may count as text:
-  // GroupQueryAttention leaves undefined what it gives for positions beyond a row's length.
+  // Padding after a row's tokens changes none of their states. Where nothing is decoded afterwards it may
+  // count as text: the output of GroupQueryAttention for positions beyond a row's length is undefined.
   const counted = steps === 1 ? inputLength : row.input.length
   return [[0, viewLength(row.past) + counted]]
 }
 
-/** Where past, input and all but the last of the `emitted` tokens stand in what the run leaves behind. */
+/**
+ * Returns the positions of past, input and all but the last of the `emitted` tokens in the block that the run
+ * leaves.
+ */
 function presentSpans(
   { past, side, inputLength }: StepFeeds,
   row: StepRow,
@@ -206,7 +217,7 @@ function presentSpans(
   return joinSpans([...pastSpans(past, side, row), [end - added, end]])
 }
 
-/** Row `index` of `[n, B, D]`, its first `count` steps: `[count, D]`. */
+/** Returns the first `count` steps of row `index` of `[n, B, D]`: `[count, D]`. */
 function column(
   states: Float32Array,
   index: number,

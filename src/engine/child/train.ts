@@ -1,10 +1,13 @@
-/** @file The role `train`: graphs without a model, run by night or whenever, in the background of everything else. */
+/** @file The role `train`: runs graphs without a model, at the lowest priority. */
 
 import { constants, setPriority } from 'node:os'
 import type { ProcessOptions, StartedRole } from '../protocol.ts'
 import { createGraphs, createMutex } from './graphs.ts'
 
-/** Lowers the priority of this process before ONNX Runtime starts threads, which inherit it. */
+/**
+ * Lowers the priority of this process before ONNX Runtime starts threads, which inherit it, and creates the
+ * graph handlers.
+ */
 export async function train(
   { cudaDevice, threads }: ProcessOptions,
   provider: 'cpu' | 'cuda',

@@ -62,16 +62,16 @@ afterAll(async () => {
 })
 
 suite('an engine', () => {
-  test('says what it serves', () => {
+  test('reports its model', () => {
     expect(engine).toMatchObject({ hiddenSize: 128, thoughtLayers: 7, contextLength: 96, eosTokenIds: [2] })
     expect(engine.status()).toMatchObject({ state: 'ready', provider: 'cpu', restarts: 0, sessions: 0 })
     expect(engine.status().pid).not.toBe(process.pid)
   })
 
-  test('gives the latent thought of an answer when asked for it', async () => {
+  test('returns the latent thought of an answer on request', async () => {
     const { thought, latents } = await generateAlone(engine, 1, { thought: true, maxNewTokens: 1 })
     expect(thought).toMatchObject({ layers: 7, width: 128 })
-    // Of an answer of one token, the last layer's mean is the one latent.
+    // For an answer of one token, the mean of the last layer is its one latent.
     for (const [d, value] of latents.data.entries()) expect(thought!.data[6 * 128 + d]).toBeCloseTo(value, 5)
     expect((await generateAlone(engine, 1)).thought).toBeNull()
   })
@@ -131,7 +131,7 @@ suite('an engine', () => {
     await expect(engine.head.decode(latents, AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' })
   })
 
-  test('refuses prompts that do not fit or are none', async () => {
+  test('refuses empty prompts and prompts that do not fit', async () => {
     const options = { signal: never() }
     const long = Array.from({ length: 96 }, () => 10)
     await expect(engine.open(long, options)).rejects.toMatchObject({
@@ -155,7 +155,7 @@ suite('an engine', () => {
     fits.close()
   })
 
-  test('stops when the caller goes: answers at once, drops the rows, frees the caches', async () => {
+  test('stops when the caller aborts: rejects at once, drops the rows, frees the caches', async () => {
     await soon(() => expect(engine.status().cachedSequences).toBe(engine.status().keptPrompts))
     const { keptPrompts, cacheBytes } = engine.status()
     const caller = new AbortController()
@@ -181,7 +181,7 @@ suite('an engine', () => {
     await expect(engine.open(prompt(2), { signal: caller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
   })
 
-  test('answers an interactive session while a background one has hundreds of rows to go', async () => {
+  test('answers an interactive session while a background session has hundreds of rows left', async () => {
     const background = await engine.open(prompt(6), { signal: never(), priority: 'background' })
     let isDone = false
     const work = background.generate(busy(400)).finally(() => {
@@ -190,7 +190,7 @@ suite('an engine', () => {
     const outcome = expect(work).rejects.toMatchObject({ code: 'ABORTED' })
     await soon(() => expect(engine.status().runningRows).toBeGreaterThan(0))
     expect(engine.status().waitingRows).toBeGreaterThan(256)
-    // More rows wait than may, but they keep nobody out who is not in the background.
+    // More rows wait than allowed, but background rows keep no interactive session out.
     await expect(engine.open(prompt(7), { signal: never(), priority: 'background' })).rejects.toMatchObject({
       code: 'ENGINE_OVERLOADED',
     })
@@ -202,7 +202,7 @@ suite('an engine', () => {
     await outcome
   })
 
-  test('leaves the event loop of this process alone', async () => {
+  test('does not block the event loop of this process', async () => {
     const session = await engine.open(prompt(3), { signal: never() })
     const work = session.generate(busy())
     const delay = monitorEventLoopDelay({ resolution: 5 })
@@ -214,7 +214,7 @@ suite('an engine', () => {
     expect(delay.percentile(99) / 1e6).toBeLessThan(50)
   })
 
-  test('survives the death of its process: what was in flight fails, the next call works', async () => {
+  test('survives the death of its process: calls in flight fail, the next call works', async () => {
     const before = await generateAlone(engine, 4)
     const session = await engine.open(prompt(4), { signal: never() })
     const work = session.generate(busy())
@@ -240,7 +240,7 @@ suite('an engine', () => {
     expect(engine.status().pid).not.toBe(pid)
   })
 
-  test('ignores signals meant for the service: a terminal sends Ctrl-C to both', async () => {
+  test('ignores signals to the service: a terminal sends Ctrl-C to both', async () => {
     const { pid } = engine.status()
     process.kill(pid!, 'SIGINT')
     process.kill(pid!, 'SIGTERM')
@@ -269,7 +269,7 @@ suite('the bundled model', () => {
     }[]
   }
 
-  test('gives what PyTorch gives: states, greedy tokens, verdicts, Adam', async () => {
+  test('gives the results of PyTorch: states, greedy tokens, verdicts, Adam', async () => {
     const golden: Golden = JSON.parse(await readFile('test/fixtures/golden/order-of-operations.json', 'utf8'))
     const bundled = await start({ directory: 'models/order-of-operations' })
     const { codec, hiddenSize, eosTokenIds } = bundled
@@ -307,7 +307,8 @@ suite('the bundled model', () => {
         },
         never(),
       )
-      // Where a gradient is almost 0, Adam turns rounding into whole steps: the mean tells, not the worst.
+      // Where a gradient is almost 0, Adam turns rounding into whole steps: compare the mean, not the worst
+      // case.
       const expected = z3.flat()
       const distance = expected.reduce((sum, x, index) => sum + Math.abs(x - latents.data[index]!), 0)
       expect(distance / expected.length).toBeLessThan(1e-3)
@@ -333,7 +334,7 @@ suite('admission', () => {
     expect(await first.embed()).toHaveLength(128)
     first.close()
     await expect(work).rejects.toMatchObject({ code: 'ABORTED' })
-    // Sessions that have not asked for anything yet are about to.
+    // Sessions without a call count as waiting.
     const fresh = await Promise.all([1, 2, 3, 4].map((index) => small.open(prompt(index), options)))
     await expect(small.open(prompt(5), options)).rejects.toMatchObject({ code: 'ENGINE_OVERLOADED' })
     for (const session of fresh) session.close()
@@ -358,7 +359,7 @@ suite('starting and closing', () => {
     })
   })
 
-  test('auto says why it serves on the CPU', async () => {
+  test('auto logs why it serves on the CPU', async () => {
     const auto = await start({ executionProvider: 'auto' })
     const { provider } = auto.status()
     await auto.close()
@@ -369,13 +370,13 @@ suite('starting and closing', () => {
   })
 
   const hasCuda = existsSync('/dev/nvidia0')
-  test.skipIf(hasCuda)('cuda fails loudly where there is none', async () => {
+  test.skipIf(hasCuda)('cuda fails with an error on a machine without it', async () => {
     const error = await start({ executionProvider: 'cuda' }).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' })
     expect((error as Error).message).toMatch(/expected the CUDA execution provider on device 0, got: /)
   })
 
-  test('a graph without what serving needs is refused with what was looked for', async () => {
+  test('a graph without a required part is refused with an error that names the part', async () => {
     await using odd = await tinyModelDirectory()
     const graph = createGraph({
       name: 'no decoder',
@@ -387,7 +388,7 @@ suite('starting and closing', () => {
     await expect(start({ directory: odd.path })).rejects.toMatchObject({ code: 'MODEL_UNSUPPORTED' })
   })
 
-  test('while no process can be started, sessions wait briefly and are told to come back', async () => {
+  test('while no process can be started, sessions wait briefly and fail with a retry time', async () => {
     await using broken = await tinyModelDirectory()
     const patient = await start({ directory: broken.path })
     const graph = await readFile(`${broken.path}/onnx/model.onnx`)

@@ -1,4 +1,4 @@
-/** @file Far more requests than the engine can serve, and callers that go away: quick refusals, bounded memory, nothing left. */
+/** @file Overload and callers that abort: quick refusals, bounded memory, no leaks. */
 
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import { createRandom } from '#tensor'
 import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 
 const MAX_WAITING_ROWS = 16
-/** Rows that run at a time on the CPU. */
+/** Upper bound on the rows that run at the same time on the CPU. */
 const LANES = 32
 
 let model: TinyModelDirectory
@@ -52,8 +52,8 @@ afterAll(async () => {
   await model[Symbol.asyncDispose]()
 })
 
-suite('an engine offered ten times what it holds', () => {
-  test('refuses quickly, with a time to come back, and answers what it admitted', async () => {
+suite('an engine offered ten times its capacity', () => {
+  test('refuses quickly, with a retry time, and answers the admitted sessions', async () => {
     const offered = 10 * (LANES + MAX_WAITING_ROWS)
     const refusals: { ms: number; code: string; retryAfterSeconds: number }[] = []
     let mostSessions = 0
@@ -98,7 +98,7 @@ suite('an engine offered ten times what it holds', () => {
     expect(await solve(1)).toBe('solved')
   })
 
-  test('200 callers that go away at random leave nothing but kept prompts', async () => {
+  test('200 callers that abort at random leave only kept prompts', async () => {
     const random = createRandom(9)
     const outcomes: string[] = []
     const caller = async (index: number) => {
@@ -123,7 +123,10 @@ suite('an engine offered ten times what it holds', () => {
   })
 })
 
-/** Queues are empty, and no cache is left but those of prompts kept for later: at most 64 of 24 positions, 6144 bytes each. */
+/**
+ * Expects empty queues, and no caches but those of prompts kept for later: at most 64 of 24 positions, 6144
+ * bytes each.
+ */
 async function expectEmpty(): Promise<void> {
   await vi.waitFor(() => {
     const status = engine.status()
@@ -134,7 +137,7 @@ async function expectEmpty(): Promise<void> {
   })
 }
 
-/** MiB of the engine process at its largest; 0 where the system does not say. */
+/** Peak memory of the engine process in MiB; 0 if the system does not report it. */
 function peakMemory(): number {
   const file = `/proc/${engine.status().pid}/status`
   if (!existsSync(file)) return 0

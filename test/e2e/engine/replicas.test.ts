@@ -1,4 +1,4 @@
-/** @file Several engine processes of one model: both work, and the death of one is not the others' business. */
+/** @file Several engine processes of one model: all work, and the death of one does not affect the others. */
 
 import { constants, getPriority } from 'node:os'
 import { pino } from 'pino'
@@ -10,7 +10,7 @@ import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny
 const never = () => new AbortController().signal
 const soon = (check: () => void) => vi.waitFor(check, { timeout: 10_000, interval: 2 })
 const prompt = (index: number) => [1, 4, ...Array.from({ length: 6 }, (_, i) => 10 + ((index * 7 + i) % 54))]
-/** Sampled, so that every session has an answer of its own. */
+/** Sampled, so that every session has a different answer. */
 const rows = (index: number, count = 12): GenerationRow[] =>
   Array.from({ length: count }, (_, seed) => ({
     prefix: [],
@@ -32,7 +32,7 @@ const isAlive = (pid: number) => {
   }
 }
 
-/** Opens a session and says which process it went to. */
+/** Opens a session and returns its process. */
 async function openOn(index: number): Promise<{ session: LatentSession; replica: number }> {
   const before = replicas().map(({ sessions }) => sessions)
   const session = await engine.open(prompt(index), { signal: never() })
@@ -87,7 +87,7 @@ suite('two engine processes', () => {
     }
   })
 
-  test('go to the one with the least to do: rows in flight count, not only sessions', async () => {
+  test('a new session goes to the process with the least work: rows in flight count, not only sessions', async () => {
     const busy = await openOn(0)
     const work = busy.session.generate(rows(0))
     const others = []
@@ -97,7 +97,7 @@ suite('two engine processes', () => {
     for (const { session } of [busy, ...others]) session.close()
   })
 
-  test('one is killed under load: its sessions fail, the others answer, it comes back', async () => {
+  test('one is killed under load: its sessions fail, the others answer, it is restarted', async () => {
     const expected = await Promise.all([0, 1, 2, 3, 4, 5].map(answersAlone))
     const opened = []
     for (const index of [0, 1, 2, 3, 4, 5]) opened.push(await openOn(index))
@@ -135,7 +135,7 @@ suite('two engine processes', () => {
     for (const { session } of again) session.close()
   })
 
-  test('both killed: sessions wait for the first that is back', async () => {
+  test('both killed: sessions wait for the first restarted process', async () => {
     for (const { pid } of replicas()) process.kill(pid!, 'SIGKILL')
     await soon(() => expect(engine.status().state).toBe('restarting'))
     expect(engine.status()).toMatchObject({ pid: null, provider: 'cpu' })
@@ -154,7 +154,7 @@ suite('two engine processes', () => {
   })
 })
 
-test('an engine in the background gets what the machine has left, and answers', async () => {
+test('an engine in the background runs at the lowest priority, and answers', async () => {
   const options = {
     directory: model.path,
     executionProvider: 'cpu',

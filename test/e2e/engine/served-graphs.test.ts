@@ -1,4 +1,7 @@
-/** @file Graphs beside the model that serves: in every process, through every death, and in nobody's way. */
+/**
+ * @file Graphs beside a serving model: loaded in every process, reloaded after a restart, never delaying
+ * generation for long.
+ */
 
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, suite, test, vi } from 'vitest'
@@ -85,7 +88,7 @@ suite('graphs beside a model', () => {
     await graph.close()
   })
 
-  test('keep state that was given once, and carry nothing over', async () => {
+  test('keep the state that they were loaded with, and carry nothing over', async () => {
     const graph = await engine.graphs.load(counter(), { state: { count: float32(3) } })
     const run = async () => (await graph.run({ by: float32(1) }, ['total'])).total
     expect([await run(), await run()]).toEqual([float32(4), float32(4)])
@@ -95,7 +98,7 @@ suite('graphs beside a model', () => {
       engine.graphs.load(counter(), { state: { count: float32(3) }, carry: { count: 'total' } }),
     ).rejects.toMatchObject({
       code: 'GRAPH_PRECONDITION',
-      message: 'load a graph: expected nothing to carry beside a model that serves, got count',
+      message: 'load a graph: expected no carry for a graph beside a serving model, got count',
     })
   })
 
@@ -107,7 +110,7 @@ suite('graphs beside a model', () => {
     await graph.close()
   })
 
-  test('damaged ones are refused, and everything else works on', async () => {
+  test('damaged graphs are refused, and all others continue to work', async () => {
     const good = await engine.graphs.load(scaling(5))
     for (const bytes of [new Uint8Array(), scaling(2).subarray(0, 40), new Uint8Array(100).fill(255)]) {
       await expect(engine.graphs.load(bytes)).rejects.toMatchObject({
@@ -133,7 +136,7 @@ suite('graphs beside a model', () => {
     await Promise.all([graph.close(), slow.close()])
   })
 
-  test('closing one waits for its runs and refuses more; the engine closing closes all', async () => {
+  test('closing one waits for its runs and refuses more; closing the engine closes all', async () => {
     const graph = await engine.graphs.load(scaling(2))
     const work = graph.run({ x: float32([1]) }, ['y'])
     await Promise.all([graph.close(), graph.close()])
@@ -148,7 +151,7 @@ suite('graphs beside a model', () => {
 })
 
 suite('graphs beside a model in two processes', () => {
-  test('run in both, and go on when one of them is killed', async () => {
+  test('run in both, and continue when one of them is killed', async () => {
     const engine = await start(2)
     const graph = await engine.graphs.load(squaring(30))
     const run = () => graph.run({ x: float32(0) }, ['y'])

@@ -1,4 +1,4 @@
-/** @file The process that trains: state that stays there, what becomes of it, and that it hurts nobody. */
+/** @file The training process: its state, its failures, and its low priority. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { constants, getPriority } from 'node:os'
@@ -46,33 +46,36 @@ suite('a trainer', () => {
     await graph.close()
   })
 
-  test.runIf(process.platform === 'linux')('so are the threads that ONNX Runtime computes on', async () => {
-    const threaded = await createTrainer({
-      executionProvider: 'cpu',
-      cudaDevice: 0,
-      threads: 3,
-      logger: pino({ level: 'silent' }),
-    })
-    const niceness = () => {
-      const tasks = `/proc/${threaded.status().pid}/task`
-      // Field 19; the name in field 2 may hold spaces.
-      return readdirSync(tasks).map((task) =>
-        Number(readFileSync(`${tasks}/${task}/stat`, 'utf8').split(') ')[1]!.split(' ')[16]),
-      )
-    }
-    const isLow = (nice: number) => nice === constants.priority.PRIORITY_LOW
-    const before = niceness()
-    await threaded.load(squaring(2))
-    const after = niceness()
-    expect(after.length).toBeGreaterThanOrEqual(before.length + 2)
-    expect(after.filter(isLow).length - before.filter(isLow).length).toBe(after.length - before.length)
-    await threaded.close()
-  })
+  test.runIf(process.platform === 'linux')(
+    'runs the threads of ONNX Runtime at the lowest priority',
+    async () => {
+      const threaded = await createTrainer({
+        executionProvider: 'cpu',
+        cudaDevice: 0,
+        threads: 3,
+        logger: pino({ level: 'silent' }),
+      })
+      const niceness = () => {
+        const tasks = `/proc/${threaded.status().pid}/task`
+        // Field 19; the name in field 2 may hold spaces.
+        return readdirSync(tasks).map((task) =>
+          Number(readFileSync(`${tasks}/${task}/stat`, 'utf8').split(') ')[1]!.split(' ')[16]),
+        )
+      }
+      const isLow = (nice: number) => nice === constants.priority.PRIORITY_LOW
+      const before = niceness()
+      await threaded.load(squaring(2))
+      const after = niceness()
+      expect(after.length).toBeGreaterThanOrEqual(before.length + 2)
+      expect(after.filter(isLow).length - before.filter(isLow).length).toBe(after.length - before.length)
+      await threaded.close()
+    },
+  )
 
-  test('keeps state between runs and carries it over, also when runs are asked for at once', async () => {
+  test('keeps state between runs and carries it over, also when runs are submitted at once', async () => {
     const graph = await trainer.load(counter(), counting)
     const one = { by: float32(1) }
-    // What is only carried is not returned.
+    // An output that is only carried is not returned.
     expect(await graph.run(one, [])).toEqual({})
     expect(await graph.run(one, ['seen'])).toEqual({ seen: float32(11) })
     const seen = await Promise.all([1, 2, 3, 4].map(() => graph.run(one, ['seen', 'total'])))
@@ -128,12 +131,12 @@ suite('a trainer', () => {
     await graph.close()
   })
 
-  test('refuses what does not fit, by name, and works on', async () => {
+  test('refuses wrong names with an error that lists them, and continues to work', async () => {
     const load = (options: Parameters<Trainer['load']>[1]) => trainer.load(counter(), options)
     const state = { count: float32(0) }
     await expect(load({ state: { tally: float32(0) } })).rejects.toMatchObject({
       code: 'GRAPH_PRECONDITION',
-      message: expect.stringContaining('expected state to be among its inputs (count,by)'),
+      message: expect.stringContaining('expected state among its inputs (count,by)'),
     })
     await expect(load({ state, carry: { count: 'sum' } })).rejects.toMatchObject({
       code: 'GRAPH_PRECONDITION',
@@ -165,11 +168,11 @@ suite('a trainer', () => {
     expect(scalar((await runs[2]!).total)).toBe(13)
     await expect(graph.run({ by: float32(1) }, [])).rejects.toMatchObject({
       code: 'SESSION_FAILED',
-      message: 'graph: expected an open one, got one that was closed',
+      message: 'graph: expected an open graph, got a closed one',
     })
   })
 
-  test('says how much memory it took at the most', async () => {
+  test('reports its peak memory', async () => {
     const before = await trainer.peakMemoryBytes()
     expect(before).toBeGreaterThan(20 * 2 ** 20)
     const bytes = 64 * 2 ** 20
@@ -180,7 +183,7 @@ suite('a trainer', () => {
     await graph.close()
   })
 
-  test.runIf(process.platform === 'linux')('burns nothing while there is nothing to do', async () => {
+  test.runIf(process.platform === 'linux')('uses no CPU time while it is idle', async () => {
     const graph = await trainer.load(squaring(20))
     await graph.run({ x: float32(0) }, ['y'])
     const { pid } = trainer.status()
@@ -191,13 +194,13 @@ suite('a trainer', () => {
     await setTimeout(100)
     const before = ticks()
     await setTimeout(500)
-    // Of 50 ticks of 10 ms.
+    // A busy process would use 50 ticks of 10 ms.
     expect(ticks() - before).toBeLessThanOrEqual(2)
     await graph.close()
   })
 })
 
-test('a trainer that dies rejects what is in flight and whatever comes later', async () => {
+test('a trainer that dies rejects the calls in flight and all later calls', async () => {
   const trainer = await start()
   const graph = await trainer.load(counter(), counting)
   const slow = await trainer.load(squaring(5000))
@@ -218,7 +221,7 @@ test('a trainer that dies rejects what is in flight and whatever comes later', a
   expect(trainer.status().state).toBe('crashed')
 })
 
-test('what cannot be sent is refused, and is not waited for when the trainer closes', async () => {
+test('a call that cannot be sent is rejected, and closing the trainer does not wait for it', async () => {
   const trainer = await start()
   const graph = await trainer.load(scaling(3))
   const unsendable = { ...float32([1]), data: (() => 1) as unknown as Float32Array }
@@ -252,7 +255,7 @@ test('the process ends with its parent, even when that is killed while it comput
   await soon(() => expect(isAlive(pid)).toBe(false))
 })
 
-test('a provider that is not there is refused, and its process goes', async () => {
+test('a missing provider is refused, and its process ends', async () => {
   const lines: { enginePid?: number }[] = []
   const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
   const attempt = createTrainer({ executionProvider: 'cuda', cudaDevice: 63, logger })

@@ -14,7 +14,7 @@ const ROW: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 
 test.each([
   ['continuation' as const, 'check w1'],
   ['chat' as const, '{question} check w1'],
-])('a %s judge writes in the engine process, and what it wrote is the reward', async (mode, judgePrompt) => {
+])('a %s judge writes in the engine process, and its verdict is the reward', async (mode, judgePrompt) => {
   await using model = await tinyModelDirectory()
   const judge = {
     mode,
@@ -57,7 +57,7 @@ test.each([
       { signal },
     )
 
-    // The same by hand: the answer, then the judge's turn behind it.
+    // The same calls by hand: the answer, then the judge's turn after it.
     const messages = [{ role: 'user' as const, content: question }]
     const session = await engine.open(engine.codec.encodeChat(messages), { signal })
     const [draft] = await session.generate([ROW])
@@ -91,7 +91,7 @@ test.each([
     }
   }
   await engine.close()
-  // Some of both: a judge that always says the same would prove little.
+  // Both verdicts must occur: a judge with a constant verdict would prove little.
   expect(approvals).toBeGreaterThan(0)
   expect(approvals).toBeLessThan(12)
   expect(new Set(rewards)).toEqual(new Set([0, -1]))

@@ -23,7 +23,7 @@ function retryAfter(admission: Admission): number {
 }
 
 suite('admission', () => {
-  test('counts a session as one row until it asks, then its rows, less those that run', () => {
+  test('counts a session as one row until its first call, then its rows minus the running ones', () => {
     const { world, admission } = setUp(4)
     const sessions = [1, 2, 3, 4].map(() => admission.admit('interactive'))
     expect(() => admission.admit('interactive')).toThrow('engine: expected fewer than 4 rows waiting, got 4')
@@ -42,7 +42,7 @@ suite('admission', () => {
     expect(() => admission.admit('interactive')).toThrow('got 4')
   })
 
-  test('background work waits behind everybody and keeps nobody out', () => {
+  test('background work waits behind all other work and keeps no interactive session out', () => {
     const { admission } = setUp(4)
     admission.admit('background').submit(100)
     expect(() => admission.admit('background')).toThrow('got 100')
@@ -50,11 +50,11 @@ suite('admission', () => {
     expect(() => admission.admit('interactive')).toThrow('got 4')
   })
 
-  test('the time to come back is what the sessions inside take at the measured rate', () => {
+  test('the retry time is the time of the open sessions at the measured rate', () => {
     const { world, admission } = setUp(8)
     const inside = Array.from({ length: 8 }, () => admission.admit('interactive'))
     expect(retryAfter(admission)).toBe(1)
-    // Two sessions a second for a minute, eight always inside.
+    // Two sessions a second for a minute, eight of them always open.
     for (let served = 0; served < 120; served++) {
       world.now += 500
       const done = inside.shift()!
@@ -63,18 +63,18 @@ suite('admission', () => {
       inside.push(admission.admit('interactive'))
     }
     expect(retryAfter(admission)).toBe(4)
-    // Hours without a request say nothing about the rate.
+    // Hours without a request do not change the rate.
     for (const session of inside.splice(0)) session.close()
     world.now += 10_000_000
     inside.push(...Array.from({ length: 8 }, () => admission.admit('interactive')))
     expect(retryAfter(admission)).toBe(4)
-    // Sessions that go without having asked are not served.
+    // Sessions that close without a call do not count as served.
     for (let index = 0; index < 50; index++) {
       inside.pop()!.close()
       inside.push(admission.admit('interactive'))
     }
     expect(retryAfter(admission)).toBe(4)
-    // Nothing is served any more: the estimate grows, up to a minute.
+    // No session is served any longer: the estimate grows, up to a minute.
     world.now += 30_000
     expect(retryAfter(admission)).toBeGreaterThan(8)
     world.now += 300_000

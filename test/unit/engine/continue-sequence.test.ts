@@ -25,7 +25,7 @@ test('a sequence is continued as if it had been the prompt', async () => {
   expect(judged!.generatedTokens).toBe(alone.length)
 })
 
-test('what ends inside it ends nothing: turns of a conversation end in EOS', async () => {
+test('an EOS inside the suffix does not end the continuation: turns of a conversation end in EOS', async () => {
   const { sessions } = await tinySessions()
   sessions.open(1, PROMPT)
   const suffix = [EOS, 11, EOS, 4]
@@ -36,7 +36,7 @@ test('what ends inside it ends nothing: turns of a conversation end in EOS', asy
   ])
 
   expect(judged!.tokens).toEqual([...suffix, ...(await greedy([...PROMPT, ...suffix], 6))])
-  // An answer's prefix does end there.
+  // The prefix of an answer does end at its EOS.
   expect(ended).toMatchObject({ tokens: [EOS], finish: 'eos', generatedTokens: 0 })
 })
 
@@ -54,7 +54,7 @@ test('all rows of one call share the prompt and the runs', async () => {
   expect(continuations.map(({ tokens }) => tokens.slice(1))).toEqual(alone)
 })
 
-test('what a judge wrote keeps no cache, and can still be continued', async () => {
+test('the text of a judge keeps no cache, and can still be continued', async () => {
   const { sessions } = await tinySessions()
   sessions.open(1, PROMPT)
   const [first] = await sessions.generate(1, [ROW])

@@ -33,7 +33,7 @@ suite('formBatches()', () => {
         [20, 1],
       ]),
     ).toEqual([[0], [1, 2]])
-    // Little in absolute terms: another run would cost more.
+    // The padding is small: another run would cost more.
     expect(
       batches([
         [500, 1],
@@ -81,7 +81,7 @@ suite('formBatches()', () => {
         { padding: 'right' },
       ),
     ).toEqual([[0, 1], [2]])
-    // Padding is kept as small as elsewhere.
+    // The limits on padding apply here too.
     expect(
       batches(
         [

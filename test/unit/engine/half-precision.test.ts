@@ -27,7 +27,7 @@ async function decode({ sessions }: TinySessions, row = ROW) {
 }
 
 describe.each(DECODERS)('a decoder in half precision: %o', (options) => {
-  test('decodes what it decodes in single precision, as long as half precision can tell the tokens apart', async () => {
+  test('decodes the tokens of single precision, up to the first near tie', async () => {
     const half = await tinySessions(options)
     const single = await tinySessions({ ...options, half: false })
     const [halves, singles] = [await decode(half), await decode(single)]
@@ -41,7 +41,7 @@ describe.each(DECODERS)('a decoder in half precision: %o', (options) => {
       for (let i = 0; i < alike * width; i++) expect(latents.data[i]).toBeCloseTo(states.data[i]!, 1)
       compared += alike
       if (parted === -1) continue
-      // Where they part, single precision hardly prefers one token to the other.
+      // Where they differ, the two tokens are nearly equal in single precision.
       const state = states.data.slice(parted * width, (parted + 1) * width)
       const [logits] = await single.head.logits(state, [expected[parted]!, tokens[parted]!])
       expect(logits![0]! - logits![1]!).toBeLessThan(0.1)
@@ -49,7 +49,7 @@ describe.each(DECODERS)('a decoder in half precision: %o', (options) => {
     expect(compared).toBeGreaterThan(12)
   })
 
-  test('decodes the same in one run and in chunks of one token, alone and padded', async () => {
+  test('decodes the same tokens in one run and in chunks of one token, alone and padded', async () => {
     const whole = await decode(await tinySessions({ ...options, limits: { chunkTokens: [1024, 1024] } }))
     const cut = await decode(await tinySessions({ ...options, limits: { chunkTokens: [1, 1] } }))
 

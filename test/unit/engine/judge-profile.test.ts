@@ -19,20 +19,20 @@ function read(judge: object, rest: object = {}) {
 }
 
 describe('a judge', () => {
-  test('reads logits unless told otherwise; one rollout', () => {
+  test('reads logits and takes one rollout by default', () => {
     const { judge, defaults } = read({ criteria: [{ ...CRITERION, ...WORDS }] })
     expect(judge).toMatchObject({ verdict: 'logit', maxNewTokens: 512 })
     expect(defaults).toMatchObject({ rollouts: 1, rolloutTemperature: 1 })
   })
 
-  test('may write: words that only differ behind their first token are told apart then', () => {
+  test('may write: then verdict words may share their first token', () => {
     const words = { true: ['correct'], false: ['clearly not'] }
     const criteria = [{ ...CRITERION, ...words }]
     expect(read({ verdict: 'generate', marker: 'V:', criteria }).judge.criteria[0]).toMatchObject(words)
     expect(() => read({ criteria })).toThrow(/first token is also that of a true verdict/)
   })
 
-  test('may give marks, and needs no words for them', () => {
+  test('may give a score, and needs no verdict words for it', () => {
     const { judge } = read({ verdict: 'score', marker: 'Score:', criteria: [CRITERION] })
     expect(judge.criteria[0]).toMatchObject({ true: [], false: [] })
   })
@@ -51,7 +51,7 @@ describe('a judge', () => {
     [
       'a blank word',
       { verdict: 'generate', marker: 'V:', criteria: [{ ...CRITERION, true: [' '], false: ['no'] }] },
-      /nothing but white space/,
+      /only white space/,
     ],
     ['a verdict of another kind', { verdict: 'vibes', criteria: [CRITERION] }, /\/judge\/verdict/],
   ])('with %s is refused', (_name, judge, fault) => {
@@ -59,7 +59,7 @@ describe('a judge', () => {
   })
 })
 
-test('embeddings pooled by their mean are refused while nothing pools them', () => {
+test('embeddings pooled by their mean are refused because the engine cannot pool them', () => {
   const judge = { criteria: [{ ...CRITERION, ...WORDS }] }
-  expect(() => read(judge, { embedding: { token: 'mean' } })).toThrow(/only 'last' is there yet/)
+  expect(() => read(judge, { embedding: { token: 'mean' } })).toThrow(/only 'last' is implemented/)
 })

@@ -46,7 +46,7 @@ suite('key/value views', () => {
     expect(truncate(null, 3)).toBeNull()
   })
 
-  test('join what is adjacent', () => {
+  test('join adjacent spans', () => {
     expect(
       joinSpans([
         [0, 2],
@@ -78,7 +78,7 @@ suite('key/value views', () => {
     expect([...gathered.arrays[1]!].slice(0, 3)).toEqual([-100, -102, -103])
   })
 
-  test('gather into the same memory again, whatever it held', () => {
+  test('gather into reused memory, whatever it contained', () => {
     const allocate = allocateAgain(layout)
     const long: KvView = { block: block(1, 6), row: 0, spans: [[0, 6]] }
     const first = gather(layout, [long, long], 'left', allocate)
@@ -90,7 +90,7 @@ suite('key/value views', () => {
     expect(gather(layout, [long, long, long, long], 'left', allocate).arrays[0]).toHaveLength(48)
   })
 
-  test('are a whole block only as all its rows in order, up to its end', () => {
+  test('are a whole block only if they are all its rows, in order, up to its end', () => {
     const shared = block(2, 3)
     const view = (row: number): KvView => ({ block: shared, row, spans: [[0, 3]] })
     expect(isWholeBlock([view(0), view(1)], 'left')).toBe(true)
@@ -102,7 +102,7 @@ suite('key/value views', () => {
     expect(isWholeBlock([{ ...view(0), spans: [[0, 2]] }, view(1)], 'left')).toBe(false)
   })
 
-  test('gather with padding on the right, whatever the memory held', () => {
+  test('gather with padding on the right, whatever the memory contained', () => {
     const allocate = allocateAgain(layout)
     const long: KvView = { block: block(2, 4), row: 1, spans: [[0, 3]] }
     gather(layout, [long, long], 'left', allocate).arrays[0]!.fill(7)
@@ -114,7 +114,7 @@ suite('key/value views', () => {
     ])
   })
 
-  test('with padding on the right, are a whole block where each begins with it and one fills it', () => {
+  test('with padding on the right, are a whole block if each starts at its beginning and one fills it', () => {
     const shared = block(2, 3)
     const view = (row: number, start: number, end: number): KvView => ({
       block: shared,
@@ -127,7 +127,7 @@ suite('key/value views', () => {
     expect(isWholeBlock([view(0, 0, 3), null], 'right')).toBe(false)
   })
 
-  test('compact into memory of their own, unless they have it', () => {
+  test('compact into memory of their own, unless they have their own already', () => {
     const view: KvView = { block: block(2, 4), row: 1, spans: [[1, 4]] }
     const own = compact(layout, view)
     expect(own.block).toMatchObject({ rows: 1, length: 3 })

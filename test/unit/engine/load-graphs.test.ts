@@ -1,4 +1,4 @@
-/** @file Weights stay in the model's own file, wherever that really lies. */
+/** @file Weights left in the model's own file as external data, also behind a symbolic link. */
 
 import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,11 +11,11 @@ import { createScheduler } from '../../../src/engine/child/scheduler.ts'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 import { tinySessions } from '../../support/tiny-sessions.ts'
 
-/** Wide enough for matrices that are worth leaving where they are. */
+/** Wide enough for matrices above the size at which they stay in the file. */
 const DECODER = { width: 128, heads: 4, vocabulary: 64 }
 
 suite('weights left in the file', () => {
-  test('are references to the very bytes; small tensors are copied', async () => {
+  test('are references to their bytes in the file; small tensors are copied', async () => {
     await using directory = await tinyModelDirectory(DECODER)
     const file = await readFile(join(directory.path, 'onnx/model.onnx'))
     const model = decodeModel(file)

@@ -94,7 +94,7 @@ suite('loadModelDirectory()', () => {
     expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11])
   })
 
-  test('takes the default one of several named templates', async () => {
+  test('takes the template named default of several', async () => {
     const config = tinyModelFiles()['tokenizer_config.json'] as object
     const chat_template = [
       { name: 'tool_use', template: "{{ 'w1' }}" },
@@ -136,13 +136,13 @@ suite('loadModelDirectory()', () => {
     expect(again.info.fingerprint).toBe(before.info.fingerprint)
     await change(model)
     const after = await loadModelDirectory(model.path)
-    // Where an answer ends changes no latent.
+    // The EOS token changes no latent.
     if (what === 'config') expect(after.info.fingerprint).toBe(before.info.fingerprint)
     else expect(after.info.fingerprint).not.toBe(before.info.fingerprint)
   })
 })
 
-suite('a model directory at fault', () => {
+suite('a faulty model directory', () => {
   test('that does not exist, or is a file', async () => {
     expect(await faultOf(join(model.path, 'nowhere'))).toMatch(/got nothing there; set MODEL_DIR/)
     expect(await faultOf(join(model.path, 'config.json'))).toMatch(/got a file; set MODEL_DIR/)
@@ -259,7 +259,7 @@ suite('a model directory at fault', () => {
   })
 
   test.each<[string, (p: Record<string, never>) => void, RegExp]>([
-    ['an unknown field', (p) => Object.assign(p, { latents: 4 }), /\/latents is no field of the profile/],
+    ['an unknown field', (p) => Object.assign(p, { latents: 4 }), /\/latents is not a field of the profile/],
     ['a wrong type', (p) => Object.assign(p, { defaults: { lr: 'fast' } }), /\/defaults\/lr must be number/],
     ['a number out of range', (p) => Object.assign(p, { defaults: { rho: 2 } }), /\/defaults\/rho/],
     ['no solver', (p) => Reflect.deleteProperty(p, 'solver'), /solver/],

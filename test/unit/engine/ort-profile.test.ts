@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { copiesOf, readProfile } from '../../support/ort-profile.ts'
 import { tinySessions } from '../../support/tiny-sessions.ts'
 
-test('a profile tells every node that ran, those of the loop too, where it ran, and what it put out', async () => {
+test('a profile contains every node that ran, including those of the loop, with provider and output sizes', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'circadian-profile-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const profile = join(folder, 'generation')
@@ -23,7 +23,7 @@ test('a profile tells every node that ran, those of the loop too, where it ran, 
   expect(copiesOf(nodes, 0)).toEqual([])
 })
 
-test('copies are told by what they carry', () => {
+test('copies are found by the bytes they carry', () => {
   const node = { name: 'n', provider: 'CUDAExecutionProvider', microseconds: 1 }
   const nodes = [
     { ...node, opType: 'MemcpyToHost', outputBytes: 8 },

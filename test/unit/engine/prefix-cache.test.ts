@@ -23,7 +23,10 @@ function warm(options: TinySessionsOptions = {}): Promise<TinySessions> {
 
 let lastSession = 0
 
-/** A whole request: state of the prompt, a greedy answer, a sampled one, and a verdict on each. */
+/**
+ * Makes the calls of a whole request: embeds the prompt, generates a greedy and a sampled answer, and scores
+ * both.
+ */
 async function request({ sessions }: TinySessions, prompt: readonly number[]) {
   const session = ++lastSession
   sessions.open(session, prompt)
@@ -72,7 +75,7 @@ suite('prompts kept for later sessions', () => {
     expect(cold.scheduler.totals()).toMatchObject({ prefixHits: 0, prefixTokensReused: 0 })
   })
 
-  test('save the feeding of what is shared, and a known prompt saves the run', async () => {
+  test('save feeding the shared tokens, and a known prompt saves the run', async () => {
     const engine = await warm()
     const fed = async (prompt: readonly number[]) => {
       const before = { runs: engine.runs.length, tokens: engine.scheduler.totals().prefillTokens }
@@ -141,7 +144,7 @@ suite('prompts kept for later sessions', () => {
     expect(engine.runs.at(-1)).toMatchObject({ inputLength: 1, pastLength: 14 })
   })
 
-  test('200 sessions that go at random leave nothing but kept prompts', async () => {
+  test('200 sessions that close at random leave only kept prompts', async () => {
     const engine = await warm({ limits: { maxRunningRows: 8, chunkTokens: [2, 2] } })
     const random = createRandom(5)
     const below = (limit: number) => Math.floor(random.uniform() * limit)
@@ -167,7 +170,7 @@ suite('prompts kept for later sessions', () => {
         }
       }),
     )
-    // Some of each, or the test shows nothing.
+    // Both outcomes must occur, or the test shows nothing.
     expect(outcomes.filter((outcome) => outcome === 'ABORTED').length).toBeGreaterThan(20)
     expect(outcomes.filter((outcome) => outcome === 'answered').length).toBeGreaterThan(5)
     expect(new Set(outcomes)).toEqual(new Set(['ABORTED', 'answered']))
@@ -191,7 +194,7 @@ suite('a prefix cache', () => {
     return { tokens, cache, state }
   }
 
-  test('finds the longest, and leaves at least the last token to feed unless all is known', () => {
+  test('finds the longest prefix, and leaves at least the last token to feed unless the whole prompt is known', () => {
     const prefixes = createPrefixCache({ minTokens: 2, maxPrompts: 9 })
     prefixes.keep(prompt([1, 2, 3, 9]))
     prefixes.keep(prompt([1, 2, 3, 4, 5]))
@@ -203,7 +206,7 @@ suite('a prefix cache', () => {
     expect(prefixes.find([2, 2, 3])).toBeNull()
   })
 
-  test('a longer prompt takes the place of its beginnings', () => {
+  test('a longer prompt replaces the prompts that it begins with', () => {
     const prefixes = createPrefixCache({ minTokens: 2, maxPrompts: 9 })
     for (const tokens of [[1, 2], [1, 2, 3], [1, 4], [1]]) prefixes.keep(prompt(tokens))
     expect(prefixes.caches()).toHaveLength(2)

@@ -43,7 +43,7 @@ suite('a prompt codec', () => {
     expect(words(codec.encode('w1 nonsense'))).toBe('w1 <unk>')
   })
 
-  test('keeps the blank before a full stop unless the model asks for cleaning', () => {
+  test('keeps the space before a full stop unless the configuration asks for clean-up', () => {
     const vocab = Object.fromEntries([...TINY_WORDS.slice(0, -1), '.'].map((word, id) => [word, id]))
     const tokenizer = { model: { type: 'WordLevel', unk_token: '<unk>', vocab } }
     expect(tinyCodec({ tokenizer }).decode([11, 63])).toBe('w1 .')
@@ -58,7 +58,7 @@ suite('a prompt codec', () => {
 })
 
 suite("the bundled model's codec", () => {
-  // Written by transformers from the same directory.
+  // The expected tokens were written by transformers from the same directory.
   test('gives the tokens that transformers gives', async () => {
     const golden = JSON.parse(await readFile('test/fixtures/golden/order-of-operations.json', 'utf8'))
     const { codec } = await loadModelDirectory('models/order-of-operations')

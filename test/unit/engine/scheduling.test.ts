@@ -1,4 +1,4 @@
-/** @file Who runs when: priorities, deadlines, and that nobody waits for ever. */
+/** @file Order of rows: priorities, deadlines, and no starvation. */
 
 import { expect, suite, test } from 'vitest'
 import type { GenerationRow } from '#ports'
@@ -47,14 +47,14 @@ suite('background rows', () => {
     const [answer] = await engine.sessions.generate(session, [row(20)])
     expect(isReplayed).toBe(false)
     expect(answer!.generatedTokens).toBeGreaterThan(4)
-    // Nobody shared a run with the interactive row, nor came between its runs.
+    // No background row shared a run with the interactive row or ran between its runs.
     const since = engine.runs.slice(before)
     expect(since.slice(1).every((run) => run.rows === 1)).toBe(true)
     expect(since.length).toBeLessThanOrEqual(2 + Math.ceil(answer!.generatedTokens / 2))
     expect((await replay).map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens))
   })
 
-  test('take short turns now and then, however many interactive ones come', async () => {
+  test('take short turns now and then under any number of interactive rows', async () => {
     const engine = await tinySessions({ limits: { chunkTokens: [8, 32], backgroundWaitMs: 15 } })
     let isReplayed = false
     const replay = engine.sessions.generate(open(engine, 5, background), rows(2, 40)).finally(() => {
@@ -72,7 +72,7 @@ suite('background rows', () => {
     const served = await Promise.all([0, 1].map(lane))
     expect(isReplayed).toBe(true)
     await replay
-    // Given way to all the same: five turns of eight tokens, 15 ms apart.
+    // They still gave way: five turns of eight tokens, 15 ms apart.
     expect(Math.min(...served)).toBeGreaterThan(15)
   })
 })
@@ -97,7 +97,7 @@ suite('rows of equal priority', () => {
     expect(served).toBeLessThanOrEqual(answer!.generatedTokens / 2 + 5)
   })
 
-  test('what is due first is served first; without a deadline, what was opened first', async () => {
+  test('the earliest deadline is served first; without a deadline, the session opened first', async () => {
     const engine = await tinySessions({ limits: { maxRunningRows: 1, chunkTokens: [4, 4] } })
     const served: string[] = []
     const submit = (name: string, session: number) =>

@@ -31,7 +31,7 @@ async function generateAlone(
   return continuation!
 }
 
-/** Token by token, the whole sequence fed afresh each time: the plainest meaning of greedy decoding. */
+/** Decodes greedily in the plainest way: feeds the whole sequence afresh for each token. */
 async function decodeNaively(engine: TinySessions, prompt: readonly number[], count: number) {
   const tokens: number[] = []
   const states: Float32Array[] = []
@@ -51,7 +51,7 @@ async function decodeNaively(engine: TinySessions, prompt: readonly number[], co
 }
 
 suite('sessions', () => {
-  test('generate what feeding everything afresh for every token generates', async () => {
+  test('generate the tokens of feeding everything afresh for every token', async () => {
     const engine = await tinySessions()
     for (const index of [0, 1, 2, 3]) {
       const naive = await decodeNaively(engine, promptOf(index), 20)
@@ -136,7 +136,7 @@ suite('sessions', () => {
     expect(half.sessions.load().cacheBytes).toBe(single.sessions.load().cacheBytes / 2)
   })
 
-  test('the same seed gives the same tokens however time is cut', async () => {
+  test('the same seed gives the same tokens for all lengths of runs', async () => {
     const row = { ...greedy, temperature: 1.2, seed: 5, maxNewTokens: 30 }
     const answers = []
     for (const chunk of [1, 3, 8, 64]) {
@@ -171,7 +171,7 @@ suite('sessions', () => {
     }
   })
 
-  test('a changed prefix gives what the changed text gives', async () => {
+  test('a changed prefix gives the continuation of the changed text', async () => {
     const engine = await tinySessions()
     const prefix = [20, 21, 22]
     const session = open(engine, promptOf(9))
@@ -194,7 +194,7 @@ suite('sessions', () => {
     })
   })
 
-  test('an answer ends where the context does', async () => {
+  test('an answer ends at the end of the context', async () => {
     const engine = await tinySessions({ contextLength: 12 })
     const session = open(engine, promptOf(11, 9))
     const [short] = await engine.sessions.generate(session, [greedy])
@@ -228,7 +228,7 @@ suite('sessions', () => {
       expect(verdicts[index]![0]).toBeCloseTo(expected![0]!, 4)
       expect(verdicts[index]![1]).toBeCloseTo(expected![1]!, 4)
     }
-    // Judging left the sequences as they were.
+    // Scoring did not change the sequences.
     const again = await engine.sessions.score(session, rows, [7, 8])
     again.forEach((verdict, index) => {
       expect(verdict[0]).toBeCloseTo(verdicts[index]![0]!, 4)
@@ -250,7 +250,7 @@ suite('sessions', () => {
     }
   })
 
-  test('a verdict does not wait for a long answer of somebody else', async () => {
+  test('a verdict does not wait for a long answer of another session', async () => {
     const engine = await tinySessions({ limits: { chunkTokens: [4, 4] }, decoder: { seed: 3 } })
     const busy = open(engine, promptOf(0))
     const quick = open(engine, promptOf(13))
@@ -299,7 +299,7 @@ suite('sessions', () => {
     expect((await kept).tokens).toEqual(alone.tokens)
   })
 
-  test('caches beyond the budget are dropped and made again', async () => {
+  test('caches beyond the budget are dropped and rebuilt', async () => {
     // Two layers of 2 x 2 heads x 8 in fp32: 256 bytes a position.
     const rich = await tinySessions()
     const poor = await tinySessions({ cacheBytes: 256 * 30 })
@@ -322,7 +322,7 @@ suite('sessions', () => {
     })
   })
 
-  test('what was done is counted: tokens fed and decoded, rows of each run, waiting', async () => {
+  test('counters: tokens fed and decoded, rows of each run, waiting time', async () => {
     const engine = await tinySessions()
     const totals = engine.scheduler.totals()
     const session = open(engine, promptOf(3, 9))
@@ -332,7 +332,7 @@ suite('sessions', () => {
     // The prompt once; its last token again as the first of each answer's decoding.
     expect(totals).toMatchObject({ prefillTokens: 9, decodeTokens: decoded })
     await engine.sessions.score(session, [{ sequence: answers[0]!.sequence, suffix: [6, 7] }], [8])
-    // The verdict's suffix, and the answer's last token, which is in no cache yet.
+    // The verdict's suffix, and the answer's last token, which was not cached before.
     expect(totals).toMatchObject({ prefillTokens: 9 + 1 + 2, decodeTokens: decoded })
     const rowsRun = engine.runs.reduce((sum, { rows }) => sum + rows, 0)
     expect(totals.batchRows.sum).toBe(rowsRun)
@@ -360,7 +360,7 @@ suite('sessions', () => {
     expect((await generateAlone(engine, promptOf(18), greedy)).tokens).toEqual(expected.tokens)
   })
 
-  test('an unknown sequence is an error, not another one', async () => {
+  test('an unknown sequence is an error', async () => {
     const engine = await tinySessions()
     const session = open(engine, promptOf(20))
     await expect(engine.sessions.score(session, [{ sequence: 9, suffix: [] }], [7])).rejects.toThrow(
@@ -380,7 +380,7 @@ suite('sessions', () => {
     expect(new Set(await steps(0))).toEqual(new Set([2]))
   })
 
-  test('rows that go on together are not copied between chunks', async () => {
+  test('rows that continue together are not copied between chunks', async () => {
     const engine = await tinySessions({ limits: { chunkTokens: [4, 4] } })
     const prompts = [promptOf(21, 6), promptOf(22, 6)]
     await Promise.all(prompts.map((prompt) => generateAlone(engine, prompt, { ...greedy, maxNewTokens: 13 })))

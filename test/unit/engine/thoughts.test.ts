@@ -63,7 +63,7 @@ describe.each<[string, TinySessionsOptions, number?]>([
     expect(Math.max(...engine.runs.map(({ rows }) => rows))).toBe(4)
   })
 
-  test('cover a prefix as well, however much of it was decoded before, and long ones fed in pieces', async () => {
+  test('cover a prefix as well, whether or not it was decoded before, also a long one fed in pieces', async () => {
     const engine = await tinySessions({ ...decoder, limits: { maxInputTokens: 5 } })
     const check = await checked(decoder, digits)
     const prompt = [5, 9, 3, 7, 30, 31, 32]
@@ -79,7 +79,7 @@ describe.each<[string, TinySessionsOptions, number?]>([
 })
 
 describe('thoughts', () => {
-  test('end with EOS, and are those of the prefix where that has ended or fills the context', async () => {
+  test('end with EOS, and are those of the prefix if it has ended or fills the context', async () => {
     const engine = await tinySessions({ contextLength: 12 })
     const check = await checked({})
     const prompt = PROMPTS[0]!
@@ -102,7 +102,7 @@ describe('thoughts', () => {
     for (const answer of answers) await check(prompt, answer)
   })
 
-  test('are of the answer alone where a prompt was known before, and of what follows another sequence', async () => {
+  test('cover the answer alone after a known prompt, and only the new text after another sequence', async () => {
     const options = { prefixes: { minTokens: 2, maxPrompts: 4 } }
     const engine = await tinySessions(options)
     const check = await checked({})
@@ -125,7 +125,7 @@ describe('thoughts', () => {
     for (const [index, prompt] of PROMPTS.entries()) await check(prompt, answers[index]!)
   })
 
-  test('are not there unless asked for, with no answer, and of a model whose layers cannot be told apart', async () => {
+  test('are null by default, for an empty answer, and for a model without identified layers', async () => {
     const engine = await tinySessions()
     expect((await generate(engine, 1, PROMPTS[0]!, { thought: false })).thought).toBeNull()
     expect((await generate(engine, 2, PROMPTS[0]!, { maxNewTokens: 0 })).thought).toBeNull()
@@ -135,7 +135,7 @@ describe('thoughts', () => {
     expect(tokens).toEqual((await generate(engine, 3, PROMPTS[0]!, {})).tokens)
   })
 
-  test('rows that want them run with rows that do not, and change nobody’s tokens', async () => {
+  test('are collected in runs with rows that want none, and change no tokens', async () => {
     const engine = await tinySessions()
     const check = await checked({})
     const mixed = await Promise.all(
