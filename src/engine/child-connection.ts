@@ -53,7 +53,7 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
 }
 
 /** Time that an idle process has to exit before it is killed. */
-const EXIT_MS = 2000
+const EXIT_TIMEOUT_MS = 2000
 
 /**
  * Forks an engine process and waits until it is ready for its role.
@@ -125,7 +125,7 @@ export async function connectChild<Role extends RoleName>(
     // The process is asked to stop rather than disconnected: 'close' does not follow a channel that this side
     // closed.
     post({ type: 'stop' })
-    await before(EXIT_MS, ended.promise)
+    await before(EXIT_TIMEOUT_MS, ended.promise)
     child.kill('SIGKILL')
     await ended.promise
   }

@@ -14,7 +14,7 @@ const MIN_BACK_OFF_MS = 100
 const MAX_BACK_OFF_MS = 30_000
 /** Lifetime from which on a process counts as healthy: after its death the back-off starts at its minimum. */
 const HEALTHY_MS = 60_000
-const DRAIN_MS = 5000
+const DRAIN_TIMEOUT_MS = 5000
 
 export interface Supervisor {
   state(): EngineStatus['state']
@@ -111,7 +111,7 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
     },
     async close() {
       closing.abort()
-      await Promise.all([connection?.stop(DRAIN_MS), restarting])
+      await Promise.all([connection?.stop(DRAIN_TIMEOUT_MS), restarting])
       connection = null
     },
   }

@@ -29,7 +29,7 @@ export interface Trainer extends GraphRunner {
 }
 
 /** Time that runs in flight have to finish when the trainer is closed. */
-const DRAIN_MS = 5000
+const DRAIN_TIMEOUT_MS = 5000
 
 /**
  * Starts a process that runs graphs, with `state` and `carry`, at the lowest priority of the operating
@@ -75,7 +75,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     peakMemoryBytes: () => use((process) => process.call('peakMemory', undefined)),
     async close() {
       if (!hasEnded) state = 'closed'
-      closing ??= connection.stop(DRAIN_MS)
+      closing ??= connection.stop(DRAIN_TIMEOUT_MS)
       await closing
     },
   }

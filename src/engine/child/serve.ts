@@ -32,7 +32,7 @@ const CACHE_SHARE = 0.25
 const PREFIXES: PrefixLimits = { minTokens: 16, maxPrompts: 64 }
 
 /** Upper bound, in ms, on the age of the counters reported to the API process during runs. */
-const TOTALS_MS = 250
+const MAX_TOTALS_AGE_MS = 250
 
 /** Loads the model and starts its scheduler and sessions. */
 export async function serve(
@@ -72,7 +72,7 @@ export async function serve(
     const load = { ...sessions.load(), ...scheduler.load() }
     const text = JSON.stringify(load)
     const now = performance.now()
-    if (text === reported && now - reportedAt < TOTALS_MS) return
+    if (text === reported && now - reportedAt < MAX_TOTALS_AGE_MS) return
     reported = text
     reportedAt = now
     send({ type: 'load', load, totals: scheduler.totals() })
