@@ -51,8 +51,8 @@ export interface RowResult {
    */
   readonly hiddenStates: Float32Array
   /**
-   * Layer states summed over the fed tokens from `thoughtFrom` on and all decoded tokens but the last, `[L+1,
-   * D]`.
+   * Layer states summed over the fed tokens from `thoughtFrom` on and all decoded tokens but the last,
+   * `[L+1, D]`; null without `thoughtFrom`.
    */
   readonly thoughtSum: Float32Array | null
   /**

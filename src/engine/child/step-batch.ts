@@ -90,8 +90,8 @@ export interface StepOutcome {
   /** States that predicted `tokens`, `[tokens.length, D]`; null when not fetched. */
   readonly hiddenStates: Float32Array | null
   /**
-   * Sum of the layer states of the fed tokens from `thoughtFrom` on and of all `tokens` but the last, `[L+1,
-   * D]`; null when `thoughtFrom` is null or it was not fetched.
+   * Sum of the layer states of the fed tokens from `thoughtFrom` on and of all `tokens` but the last,
+   * `[L+1, D]`; null when `thoughtFrom` is null or the sums were not fetched.
    */
   readonly thoughtSum: Float32Array | null
   /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
