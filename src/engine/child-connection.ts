@@ -67,11 +67,7 @@ export async function connectChild<Role extends RoleName>(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<ChildConnection<Role>> {
-  const child = forkChild(role)
-  const log = logger.child({ enginePid: child.pid })
-  logLines(child.stdout, (line) => log.info(line))
-  logLines(child.stderr, (line) => log.warn(line))
-
+  const { child, log } = forkChild(role, logger)
   const calls = createCallTable()
   let load = IDLE
   let totals = zeroCounters()
@@ -146,32 +142,26 @@ export async function connectChild<Role extends RoleName>(
       stop,
       async call(operation, params) {
         if (!child.connected) throw crashed('a running engine process', 'one that has ended')
-        const { id, result } = calls.open()
-        try {
-          post({ type: 'call', id, operation, params } as MessageToChild)
-        } catch (thrown) {
-          // The parameters cannot be cloned or are too large for one message: nothing was sent, so no answer
-          // will come.
-          calls.settle(id)?.reject(coerceError(thrown))
-        }
-        return await result
+        return await calls.open((id) => post({ type: 'call', id, operation, params } as MessageToChild))
       },
     }
   } catch (thrown) {
     child.kill('SIGKILL')
     await ended.promise
-    if (signal.aborted)
+    if (signal.aborted) {
       throw new ServiceError('ABORTED', 'engine: the engine was closed while it was starting', {
         cause: thrown,
       })
+    }
     throw thrown
   } finally {
     signal.removeEventListener('abort', abandon)
   }
 }
 
-function forkChild(role: RoleName): ChildProcess {
-  return fork(PROGRAM, [role], {
+/** Forks the program and logs its output. */
+function forkChild(role: RoleName, logger: Logger): { child: ChildProcess; log: Logger } {
+  const child = fork(PROGRAM, [role], {
     // The program is TypeScript: it needs the Node version of this process, and none of its debugging flags.
     // The child calls `gc` once, to free the bytes of the model file before it loads the weights.
     execPath: process.execPath,
@@ -179,6 +169,10 @@ function forkChild(role: RoleName): ChildProcess {
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
+  const log = logger.child({ enginePid: child.pid })
+  logLines(child.stdout, (line) => log.info(line))
+  logLines(child.stderr, (line) => log.warn(line))
+  return { child, log }
 }
 
 interface OpenCall {
@@ -201,11 +195,19 @@ function createCallTable() {
   }
 
   return {
-    open(): { readonly id: number; readonly result: Promise<never> } {
+    /** Opens a call and sends it. */
+    open(send: (id: number) => void): Promise<never> {
       const { promise, resolve, reject } = Promise.withResolvers<never>()
-      opened += 1
-      calls.set(opened, { resolve, reject })
-      return { id: opened, result: promise }
+      const id = ++opened
+      calls.set(id, { resolve, reject })
+      try {
+        send(id)
+      } catch (thrown) {
+        // The parameters cannot be cloned or are too large for one message: nothing was sent, so no answer will
+        // come.
+        settle(id)?.reject(coerceError(thrown))
+      }
+      return promise
     },
     settle,
     settleAll: (): OpenCall[] => [...calls.keys()].flatMap((id) => settle(id) ?? []),

@@ -34,7 +34,7 @@ const BACKGROUND_WAIT_MS = 1000
 /** Upper bound, in ms, on the tasks run between two batches. */
 const MAX_BETWEEN_BATCHES_MS = 100
 
-export interface SchedulerLoad {
+interface SchedulerLoad {
   readonly waitingRows: number
   readonly runningRows: number
   /** Sessions with a row in a run. */
@@ -54,13 +54,15 @@ export interface Scheduler {
   totals(): EngineCounters
 }
 
-export function createScheduler(deps: {
+interface SchedulerDeps {
   readonly runner: StepRunner
   readonly eosTokenIds: readonly number[]
   readonly limits: SchedulerLimits
   /** Called when the numbers of `load()` may have changed. */
   readonly onLoad?: (load: SchedulerLoad) => void
-}): Scheduler {
+}
+
+export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { runner, eosTokenIds, limits, onLoad } = deps
   const { layout, hiddenSize, padding } = runner
   const { maxInputTokens } = limits
