@@ -105,7 +105,7 @@ async function compare(
   const several = parts.adopt(await startEngine(model, questions.length > 1 ? REPLICAS : 1), (it) =>
     it.close(),
   )
-  const logger = { warn: (details: object, message: string) => console.warn(message, details) }
+  const logger = { info() {}, warn: (details: object, message: string) => console.warn(message, details) }
   const solvers = {
     reference: createSolver({
       logger,

@@ -19,7 +19,7 @@ import { createStopwatch } from './stopwatch.ts'
 
 const LANES = 32
 const WARM_UP = 8
-const logger = { warn: (details: object, message: string) => console.warn(message, details) }
+const logger = { info() {}, warn: (details: object, message: string) => console.warn(message, details) }
 
 /** Share of wall time inside `session.run` while more requests wait than fit a batch. */
 export async function measureSaturation({ requests }: { readonly requests: number }): Promise<unknown> {

@@ -10,7 +10,7 @@ import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { createConstantJudge, createPerfectJudge, createRandomJudge } from './control-judges.ts'
 import { bestOfSamples, gaussianKick } from './control-strategies.ts'
 
-const logger = { warn: (details: object, message: string) => console.warn(message, details) }
+const logger = { info() {}, warn: (details: object, message: string) => console.warn(message, details) }
 
 export interface Variants {
   /** The solver as served. */

@@ -87,6 +87,8 @@ export interface LatentSession {
 export type Priority = 'interactive' | 'background'
 
 export interface SessionOptions {
+  /** Key or address of the caller, among whom rows are shared fairly; one for all unless given. */
+  readonly caller?: string
   /** Closes the session when it fires. */
   readonly signal: AbortSignal
   /** `interactive` unless given. */

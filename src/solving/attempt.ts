@@ -8,7 +8,7 @@ import type { LatentSession } from '#ports'
 import type { ActiveModels } from '#serving'
 import { createAnswers } from './answers.ts'
 import type { Outcome, SolveContext, StrategyFunction } from './context.ts'
-import type { SolveEvent, SolveRequest } from './contract.ts'
+import type { SolveEvent, SolveRequest, SolverLogger } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import { buildJudge, type JudgeParts } from './judging/build-judge.ts'
 import { createConfidences } from './judging/confidences.ts'
@@ -16,7 +16,7 @@ import { openMemory } from './memory/memory.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
 import type { Settings } from './settings.ts'
-import type { SolverLogger, SolveState } from './solve-state.ts'
+import type { SolveState } from './solve-state.ts'
 
 /** The parts that all requests of a solver share. */
 export interface SolverParts {
@@ -36,6 +36,8 @@ export interface AttemptOptions {
   readonly models: ActiveModels
   readonly strategy: StrategyFunction
   readonly seed: number
+  /** Key or address of the caller; undefined: one for all. */
+  readonly caller: string | undefined
   readonly signal: AbortSignal
   readonly emit: (event: SolveEvent) => void
 }
@@ -82,7 +84,7 @@ export async function attempt(
   options: AttemptOptions,
 ): Promise<Attempt> {
   const { engine, clock } = parts
-  const { seed, signal, models } = options
+  const { seed, signal, models, caller } = options
   const messages = promptMessages(request.question, engine.model.profile)
   const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
   const settings = withinContext(parts, request, options.settings, prompt)
@@ -97,9 +99,12 @@ export async function attempt(
     state,
   }
   try {
-    const deadline = settings.maxMs === null ? {} : { deadlineMs: settings.maxMs }
     const session = await state.meter.time('queueMs', () =>
-      engine.open(prompt.tokens, { signal, ...deadline }),
+      engine.open(prompt.tokens, {
+        signal,
+        ...(settings.maxMs !== null && { deadlineMs: settings.maxMs }),
+        ...(caller !== undefined && { caller }),
+      }),
     )
     try {
       const context = await openContext(parts, { ...options, ...record, prompt, session })

@@ -1,4 +1,4 @@
-/** @file What a strategy is given, and what it returns. */
+/** @file The context that a strategy is given, and the outcome that it returns. */
 
 import type { Evaluation } from '#algorithms'
 import type { LatentPair } from '#episodes'

@@ -1,5 +1,11 @@
 /** @file The request, the solution and the events of a solve, as callers see them. Field names are those of the HTTP contract. */
 
+/** The part of a pino logger that solving uses. */
+export interface SolverLogger {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+}
+
 export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto'] as const
 export type Strategy = (typeof STRATEGIES)[number]
 
@@ -111,6 +117,10 @@ export interface SolveOptions {
   /** Fires when the caller disconnects: the work stops within one chunk of tokens and `solve` throws ABORTED. */
   readonly signal: AbortSignal
   readonly onEvent?: (event: SolveEvent) => void
+  /** Key or address of the caller, among whom the engine is shared fairly; one for all unless given. */
+  readonly caller?: string
+  /** Logger of the request, which binds its id to every line; the solver's own unless given. */
+  readonly logger?: SolverLogger
 }
 
 export interface Solver {

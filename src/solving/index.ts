@@ -1,5 +1,5 @@
 export type { Outcome, SolveContext, StrategyFunction } from './context.ts'
 export type * from './contract.ts'
 export { STRATEGIES } from './contract.ts'
-export type { SolverLogger } from './solve-state.ts'
+
 export { createSolver, type SolverDeps } from './solver.ts'

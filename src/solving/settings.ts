@@ -38,7 +38,7 @@ export interface Settings {
     readonly minSimilarity: number
     readonly temperature: number
   } | null
-  /** How the shifts of retrieved episodes move the start of a search. */
+  /** Rules by which the shifts of retrieved episodes move the start of a search. */
   readonly transfer: { readonly momentum: Momentum; readonly maxShift: number }
   /** `lazy`: the warm start answers first, and the draft is finished only if that answer fails. */
   readonly draft: 'full' | 'lazy'

@@ -5,11 +5,6 @@ import type { CandidateKind } from '#episodes'
 import type { Degraded, Solution } from './contract.ts'
 import type { Meter } from './meter.ts'
 
-/** The part of a pino logger that solving uses. */
-export interface SolverLogger {
-  warn(details: object, message: string): void
-}
-
 export interface JudgedCandidate {
   readonly kind: CandidateKind
   readonly evaluation: Evaluation

@@ -8,7 +8,15 @@ import { hasCode, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from '#serving'
 import { type Attempt, attempt, type SolverParts } from './attempt.ts'
 import type { StrategyFunction } from './context.ts'
-import type { Solution, SolveEvent, SolveOptions, SolveRequest, Solver, Strategy } from './contract.ts'
+import type {
+  Solution,
+  SolveEvent,
+  SolveOptions,
+  SolveRequest,
+  Solver,
+  SolverLogger,
+  Strategy,
+} from './contract.ts'
 import { createAnswerFormat } from './judging/answer-format.ts'
 import { createFormatRules } from './judging/format-rules.ts'
 import { createVerdicts } from './judging/verdicts.ts'
@@ -16,7 +24,6 @@ import { remember } from './memory/remember.ts'
 import type { Clock } from './meter.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
-import type { SolverLogger } from './solve-state.ts'
 import { auto } from './strategies/auto.ts'
 import { greedy } from './strategies/greedy.ts'
 import { latentSeek } from './strategies/latent-seek.ts'
@@ -62,7 +69,7 @@ export function createSolver(deps: SolverDeps): Solver {
   return {
     normaliseAnswer: answerFormat.normalise,
     solve: (request, options) =>
-      solve(parts, request, {
+      solve({ ...parts, logger: options.logger ?? logger }, request, {
         ...options,
         strategy: strategies[request.strategy],
         models: activeModels(),
@@ -78,7 +85,7 @@ interface SolvePlan extends SolveOptions {
 async function solve(
   parts: SolverParts,
   request: SolveRequest,
-  { strategy, models, signal, onEvent }: SolvePlan,
+  { strategy, models, signal, onEvent, caller }: SolvePlan,
 ): Promise<Solution> {
   const started = parts.clock.now()
   const settings = resolveSettings(request, parts.engine.model.profile)
@@ -92,6 +99,7 @@ async function solve(
         models,
         strategy,
         seed,
+        caller,
         signal: deadline.signal,
         emit: nextEmit(),
       }),

@@ -25,7 +25,7 @@ export function solverOn(world: World, { onEvent, signal, ...deps }: SolverOptio
   const engine = createLinearModel(world)
   const warnings: string[] = []
   const events: SolveEvent[] = []
-  const logger = { warn: (_details: object, message: string) => void warnings.push(message) }
+  const logger = { info() {}, warn: (_details: object, message: string) => void warnings.push(message) }
   const solver = createSolver({ episodes: null, ...deps, engine, logger })
   const solve = (request: Partial<SolveRequest> = {}): Promise<Solution> =>
     solver.solve(

@@ -62,7 +62,7 @@ async function draw(engine: Engine, drawing: Drawing): Promise<readonly Evaluati
     drawn = given
     return 0
   })
-  const logger = { warn: (details: object, message: string) => console.warn(message, details) }
+  const logger = { info() {}, warn: (details: object, message: string) => console.warn(message, details) }
   const solver = createSolver({ engine, episodes: null, logger, strategies: { lto: keep } })
   const request = { tenantId: 'bench', strategy: 'lto', learn: false, explain: false, ...drawing } as const
   await solver.solve(request, { signal: new AbortController().signal })

@@ -43,7 +43,7 @@ const schema = {
 export function solveRoute(app: App, solver: Solver, limits: Limits): void {
   app.post('/solve', { config: { produces: [JSON_TYPE, STREAM_TYPE] }, schema }, async (request, reply) => {
     const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
-    const options = { signal: disconnectSignal(reply.raw) }
+    const options = { signal: disconnectSignal(reply.raw), caller: request.ip, logger: request.log }
     if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, limits, solver, question, options)
     const solution = await solver.solve(question, options)
     if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)

@@ -3,8 +3,7 @@
 import type { Answer } from '#algorithms'
 import { coerceError, ServiceError } from '#errors'
 import type { LatentRewardModel } from '#ports'
-import type { Degraded } from '../contract.ts'
-import type { SolverLogger } from '../solve-state.ts'
+import type { Degraded, SolverLogger } from '../contract.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 
 export interface Confidences {

@@ -7,8 +7,9 @@ import { coerceError } from '#errors'
 import type { LatentThought } from '#ports'
 import type { Attempt } from '../attempt.ts'
 import type { Outcome } from '../context.ts'
+import type { SolverLogger } from '../contract.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
-import type { JudgedCandidate, SolverLogger } from '../solve-state.ts'
+import type { JudgedCandidate } from '../solve-state.ts'
 
 export interface RememberDeps {
   readonly engine: Engine

@@ -15,8 +15,9 @@ import type { Engine } from '#engine'
 import { coerceError, hasCode } from '#errors'
 import type { Latents, Weaver, WeaverRow } from '#ports'
 import type { Answers } from '../answers.ts'
+import type { SolverLogger } from '../contract.ts'
 import type { Settings } from '../settings.ts'
-import type { SolverLogger, SolveState } from '../solve-state.ts'
+import type { SolveState } from '../solve-state.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 
 /** Each result is computed once, when it is first asked for; null when nothing moves the start, or the time is up. */

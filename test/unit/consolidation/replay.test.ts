@@ -18,7 +18,7 @@ const OPTIONS = {
 
 function replaying(world: World = TWO_FLIPS, episodes = createEpisodesInMemory()) {
   const engine = createLinearModel(world)
-  const deps = { engine, episodes, logger: { warn() {} } }
+  const deps = { engine, episodes, logger: { info() {}, warn() {} } }
   return {
     engine,
     episodes,
