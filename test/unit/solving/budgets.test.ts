@@ -65,12 +65,18 @@ describe('maxNewTokens', () => {
 
   test('is shared out among samples, of which there are fewer when there is less than a token each', async () => {
     const some = await solverOn(TWO_FLIPS).solve({
-      ...{ strategy: 'majority', samples: 4, budget: { maxNewTokens: 38 }, explain: true },
+      strategy: 'majority',
+      samples: 4,
+      budget: { maxNewTokens: 38 },
+      explain: true,
     })
     expect(some.candidates!.map(({ tokens }) => tokens)).toEqual([9, 9, 9, 9])
 
     const few = await solverOn(TWO_FLIPS).solve({
-      ...{ strategy: 'majority', samples: 8, budget: { maxNewTokens: 3 }, explain: true },
+      strategy: 'majority',
+      samples: 8,
+      budget: { maxNewTokens: 3 },
+      explain: true,
     })
     expect(few.candidates).toHaveLength(3)
   })
@@ -153,7 +159,12 @@ describe('maxMs', () => {
         const solution = await solve({ strategy, budget: { maxMs: 30 } })
 
         expect(solution).toMatchObject({
-          ...{ stopped: 'maxMs', answer: null, reasoning: '', reward: -1, base: null, episodeId: null },
+          stopped: 'maxMs',
+          answer: null,
+          reasoning: '',
+          reward: -1,
+          base: null,
+          episodeId: null,
         })
         expect(engine.openSessions).toBe(0)
       }

@@ -243,7 +243,9 @@ describe('budgets', () => {
     // 4 of the draft, 5 behind memory's prefix, 1 more of the draft.
     const episodes = await memoryOf('b')
     const solution = await solverOn(lazily(TWO_FLIPS), { episodes }).solve({
-      ...{ ...AUTO, budget: { maxNewTokens: 10 }, explain: true },
+      ...AUTO,
+      budget: { maxNewTokens: 10 },
+      explain: true,
     })
 
     expect(solution).toMatchObject({

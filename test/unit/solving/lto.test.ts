@@ -227,7 +227,9 @@ describe('the lrm term of the reward', () => {
   test('is P(correct) - 1, weighed like the others', async () => {
     const rewardModel = scriptedRewardModel({ a: 0.4 })
     const solution = await solverOn(THREE, { activeModels: learned(rewardModel) }).solve({
-      ...{ strategy: 'greedy', explain: true, reward: { lrm: 2, verifier: 1, format: 0 } },
+      strategy: 'greedy',
+      explain: true,
+      reward: { lrm: 2, verifier: 1, format: 0 },
     })
 
     const [draft] = solution.candidates!

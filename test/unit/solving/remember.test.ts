@@ -13,7 +13,10 @@ test('commits the episode with everything that was judged', async () => {
   expect(episodes.added).toHaveLength(1)
   const [episode] = episodes.added
   expect(episode).toMatchObject({
-    ...{ id: solution.episodeId, tenantId: 'default', fingerprint: 'linear-fingerprint', modelId: 'linear' },
+    id: solution.episodeId,
+    tenantId: 'default',
+    fingerprint: 'linear-fingerprint',
+    modelId: 'linear',
     ...{
       strategy: 'latentseek',
       question: '6 + 4 = ?',
@@ -22,8 +25,13 @@ test('commits the episode with everything that was judged', async () => {
       stopped: 'reward',
       seed: 1,
     },
-    ...{ reward: solution.reward, baseReward: solution.base!.reward, iterations: solution.iterations },
-    ...{ evaluations: 2, generatedTokens: 25, admitted: true, reasoning: solution.reasoning },
+    reward: solution.reward,
+    baseReward: solution.base!.reward,
+    iterations: solution.iterations,
+    evaluations: 2,
+    generatedTokens: 25,
+    admitted: true,
+    reasoning: solution.reasoning,
   })
   expect(episode!.candidates.map(({ kind, answer, chosen }) => [kind, answer, chosen])).toEqual([
     ['draft', '1', false],

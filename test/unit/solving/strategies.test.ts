@@ -12,8 +12,17 @@ describe('greedy', () => {
     const solution = await solve({ strategy: 'greedy' })
 
     expect(solution).toMatchObject({
-      ...{ answer: '1', reasoning: 'a : 6 + 4 ; ans 1', stopped: 'single', improved: false, iterations: 0 },
-      ...{ evaluations: 0, strategy: 'greedy', seed: 1, retrieved: [], degraded: [], episodeId: null },
+      answer: '1',
+      reasoning: 'a : 6 + 4 ; ans 1',
+      stopped: 'single',
+      improved: false,
+      iterations: 0,
+      evaluations: 0,
+      strategy: 'greedy',
+      seed: 1,
+      retrieved: [],
+      degraded: [],
+      episodeId: null,
     })
     // Verifier (weight 1) says -.9, format (weight 2) has nothing to complain about.
     expect(solution.reward).toBeCloseTo(-0.3, 6)

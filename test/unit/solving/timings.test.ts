@@ -6,7 +6,13 @@ import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 test('every millisecond is counted once, where it was spent', async () => {
   let now = 1_000
   const cost: Readonly<Record<Call, number>> = {
-    ...{ open: 1, embed: 10, generate: 100, score: 1_000, ascend: 10_000, decode: 100_000, sample: 0 },
+    open: 1,
+    embed: 10,
+    generate: 100,
+    score: 1_000,
+    ascend: 10_000,
+    decode: 100_000,
+    sample: 0,
   }
   const world = {
     ...TWO_FLIPS,

@@ -113,7 +113,8 @@ describe('a chat judge', () => {
 
     expect(read!.rowFor(answer)).toEqual({ sequence: 5, suffix: turn })
     expect(read!.rowFor({ ...answer, tokens: [...ANSWER, END] })).toEqual({
-      ...{ sequence: 0, suffix: [...ANSWER, ...turn] },
+      sequence: 0,
+      suffix: [...ANSWER, ...turn],
     })
   })
 
@@ -162,7 +163,10 @@ describe('verdict words', () => {
 
 describe('a judge that writes', () => {
   const writing = (mode: Judge['mode'], verdict: Judge['verdict'], prompt: string): Judge => ({
-    ...{ mode, verdict, marker: 'check =', maxNewTokens: 12 },
+    mode,
+    verdict,
+    marker: 'check =',
+    maxNewTokens: 12,
     criteria: [criterion('correctness', prompt, 1), criterion('clarity', `${prompt} wise`, 2)],
   })
   const says = (judge: Judge, text: (asked: readonly number[]) => string) => ({
@@ -184,7 +188,8 @@ describe('a judge that writes', () => {
     expect(engine.judged).toHaveLength(2)
     for (const asked of engine.judged) expect(asked.slice(0, begins.length)).toEqual(begins)
     expect(solution.candidates![0]!.rewardTerms).toMatchObject({
-      ...{ 'verifier.correctness': 0, 'verifier.clarity': -1 },
+      'verifier.correctness': 0,
+      'verifier.clarity': -1,
     })
     expect(solution.reward).toBeCloseTo(-2 / 3, 12)
     const fed = engine.judged.reduce((sum, asked) => sum + asked.length - PROMPT.length - ANSWER.length, 0)

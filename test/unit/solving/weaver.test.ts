@@ -91,7 +91,9 @@ describe('a weaver that fails', () => {
       const { solve, warnings } = solverOn(TWO_FLIPS, { episodes, activeModels: learnedFrom(failing(code)) })
 
       expect(await solve({ ...AUTO, learn: false })).toMatchObject({
-        ...{ answer: '3', iterations: 0, degraded: ['weaver'] },
+        answer: '3',
+        iterations: 0,
+        degraded: ['weaver'],
       })
       const alone = await solve({ ...AUTO, learn: false, retrieval: false })
       expect(alone).toMatchObject({ answer: '3', degraded: ['weaver'] })

@@ -1,9 +1,9 @@
 /**
  * @file The quick start of a README, for .ci/newcomer. Plain JavaScript, because the Node of the machine runs it.
  *
- * `node quick_start.mjs blocks README.md FOLDER` writes the fenced blocks of "## Quick start" to FOLDER, numbered in their
+ * `node quick-start.mjs blocks README.md FOLDER` writes the fenced blocks of "## Quick start" to FOLDER, numbered in their
  * order: `1.sh` is a command, `2.json` the answer that the README prints for the command before it.
- * `node quick_start.mjs check OUTPUT [EXPECTED]` fails unless OUTPUT holds JSON lines, none of them an error reply, and has
+ * `node quick-start.mjs check OUTPUT [EXPECTED]` fails unless OUTPUT holds JSON lines, none of them an error reply, and has
  * every field of EXPECTED.
  */
 
