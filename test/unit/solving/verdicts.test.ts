@@ -100,14 +100,12 @@ describe('a chat judge', () => {
     const messages = [{ role: 'user' as const, content: '6 + 4 = ?' }]
     const [read] = verdicts.criteriaFor({ ...context, messages })
     const answer = {
-      ...{
-        text: 'a : 6 + 4 ; ans 1',
-        answer: '1',
-        finish: 'eos' as const,
-        sequence: 5,
-        tail: [],
-        thought: null,
-      },
+      text: 'a : 6 + 4 ; ans 1',
+      answer: '1',
+      finish: 'eos' as const,
+      sequence: 5,
+      tail: [],
+      thought: null,
       tokens: ANSWER,
     }
 
