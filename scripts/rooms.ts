@@ -14,6 +14,10 @@ export interface Room {
 
 /** From the floor up: a room may import only rooms above it in this list. */
 export const ROOMS: Readonly<Record<string, Room>> = {
+  tracing: {
+    holds: 'the only room with OpenTelemetry: the tracer that other rooms are given, the names of attributes',
+    mayImport: [],
+  },
   tensor: { holds: 'arithmetic on typed arrays: fp16, seeded randomness', mayImport: [] },
   onnx: { holds: 'the ONNX IR: protobuf in and out, tape, passes', mayImport: ['tensor'] },
   autodiff: {
@@ -52,19 +56,19 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   solving: {
     holds: 'one request from question to committed episode',
-    mayImport: ['ports', 'serving', 'algorithms', 'engine', 'episodes', 'tensor'],
+    mayImport: ['ports', 'serving', 'algorithms', 'engine', 'episodes', 'tensor', 'tracing'],
   },
   consolidation: {
     holds: 'one consolidation from snapshot to report: recorded steps, training, gate, replay',
-    mayImport: ['ports', 'solving', 'serving', 'algorithms', 'engine', 'episodes', 'artifacts'],
+    mayImport: ['ports', 'solving', 'serving', 'algorithms', 'engine', 'episodes', 'artifacts', 'tracing'],
   },
   jobs: {
     holds: 'the only room with bullmq and ioredis: queues, relay, worker, maintenance',
-    mayImport: ['consolidation', 'episodes', 'artifacts', 'database'],
+    mayImport: ['consolidation', 'episodes', 'artifacts', 'database', 'tracing'],
   },
   http: {
     holds: 'the only room with fastify: routes, schemas, problem+json, server-sent events',
-    mayImport: ['solving', 'episodes', 'artifacts'],
+    mayImport: ['solving', 'episodes', 'artifacts', 'tracing'],
   },
   metrics: {
     holds: 'the only room with prom-client: the figures of `GET /metrics`',
@@ -81,6 +85,7 @@ export const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http'],
   '@fastify/': ['http'],
   'prom-client': ['metrics'],
+  '@opentelemetry/': ['tracing'],
 }
 
 /** The text of `biome.walls.json`: one `noRestrictedImports` override for each room. */

@@ -102,6 +102,14 @@ export const Environment = Type.Object({
     default: 0,
     description: 'Days after which an episode is deleted. 0 keeps all episodes.',
   }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://',
+      secret: true,
+      description:
+        'Base URL of an OpenTelemetry collector that accepts OTLP over HTTP; traces are sent to `/v1/traces` below it. If unset, no traces are recorded.',
+    }),
+  ),
 })
 
 type Environment = Static<typeof Environment>
@@ -190,6 +198,8 @@ function group(env: Environment) {
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
     /** `ttlDays` 0 keeps all episodes. */
     episodes: { ttlDays: env.EPISODE_TTL_DAYS },
+    /** `endpoint` null records no traces. */
+    tracing: { endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT ?? null },
   } as const
 }
 

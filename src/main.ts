@@ -14,6 +14,8 @@ import { connectQueues } from '#jobs'
 import { createMetrics } from '#metrics'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
+import { openTracing } from '#tracing'
+import manifest from '../package.json' with { type: 'json' }
 import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
@@ -30,6 +32,8 @@ async function start(config: Config): Promise<void> {
       await part.close()
     })
 
+  const { version } = manifest
+  const { tracer } = keep(await openTracing({ ...config.tracing, service: 'circadian-api', version, logger }))
   const [database, engine] = await Promise.all([
     openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger }).then(keep),
     createEngine({ ...config.engine, logger }).then(keep),
@@ -56,6 +60,7 @@ async function start(config: Config): Promise<void> {
         consolidation,
         consolidationTriggers: config.nights,
         episodeTtlDays: config.episodes.ttlDays,
+        tracer,
       }),
     )
   }
@@ -66,7 +71,9 @@ async function start(config: Config): Promise<void> {
   let draining = false
   const app = keep(
     buildApp({
-      solver: metrics.watch(createSolver({ engine, episodes, activeModels: trainedModels.current, logger })),
+      solver: metrics.watch(
+        createSolver({ engine, episodes, activeModels: trainedModels.current, logger, tracer }),
+      ),
       episodes,
       admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),
@@ -74,6 +81,7 @@ async function start(config: Config): Promise<void> {
       observeRequest: metrics.observeRequest,
       draining: () => draining,
       logger,
+      tracer,
     }),
   )
 

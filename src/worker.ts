@@ -11,6 +11,8 @@ import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
 import { connectQueues } from '#jobs'
+import { openTracing } from '#tracing'
+import manifest from '../package.json' with { type: 'json' }
 import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
@@ -30,6 +32,10 @@ async function start(config: Config): Promise<void> {
       await part.close()
     })
 
+  const { version } = manifest
+  const { tracer } = keep(
+    await openTracing({ ...config.tracing, service: 'circadian-worker', version, logger }),
+  )
   const database = keep(await openDatabase({ url: config.database.url, dataDir: config.dataDir, logger }))
   await migrate(database.pool, join(import.meta.dirname, '../migrations'))
   const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
@@ -48,6 +54,7 @@ async function start(config: Config): Promise<void> {
       }),
       consolidationTriggers: config.nights,
       episodeTtlDays: config.episodes.ttlDays,
+      tracer,
     }),
   )
 

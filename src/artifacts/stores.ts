@@ -61,6 +61,8 @@ export interface ConsolidationRequest {
   readonly kinds: readonly ArtifactKind[]
   readonly force: boolean
   readonly trigger: Trigger
+  /** Trace that the job of the consolidation continues (W3C Trace Context); none unless given. */
+  readonly traceparent?: string | undefined
 }
 
 /**

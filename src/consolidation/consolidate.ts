@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { ArtifactKind, ConsolidatedArtifact, Consolidation } from '#artifacts'
+import { consolidationAttributes, NO_TRACER } from '#tracing'
 import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext, ConsolidationDeps, LazyTrainer, TrainingProcess } from './context.ts'
 import { finishConsolidation } from './finish-consolidation.ts'
@@ -24,7 +25,7 @@ const MAX_ATTEMPTS = 20
  * the consolidation again, and it continues with that step
  */
 export async function consolidate(deps: ConsolidationDeps, id: string, signal: AbortSignal): Promise<void> {
-  const { consolidations } = deps
+  const { consolidations, tracer = NO_TRACER } = deps
   const consolidation = await consolidations.begin(id)
   if (consolidation.status !== 'running') return
   if (consolidation.attempts > MAX_ATTEMPTS) {
@@ -33,14 +34,17 @@ export async function consolidate(deps: ConsolidationDeps, id: string, signal: A
   }
   const trainer = createLazyTrainer(deps.startTrainer)
   try {
-    await runSteps({ ...deps, consolidation, runner: trainer, seed: seedOf(consolidation), signal })
+    const seed = seedOf(consolidation)
+    await tracer.trace('consolidation', consolidationAttributes(consolidation), () =>
+      runSteps({ ...deps, consolidation, runner: trainer, seed, signal }),
+    )
   } finally {
     await trainer.close()
   }
 }
 
 async function runSteps(context: ConsolidationContext): Promise<void> {
-  const { consolidations, consolidation } = context
+  const { consolidations, consolidation, tracer = NO_TRACER } = context
   const { id, kinds } = consolidation
   const steps = recordSteps(context)
   const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(context, kind))
@@ -56,11 +60,13 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
   const artifacts = kinds.map(settledOf)
   await steps.once('prune', () => pruneMemory(context, snapshotOf))
   await steps.enter(REPORT)
-  await finishConsolidation(consolidations, id, {
-    status: artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected',
-    artifacts,
-    episodes: Math.max(...kinds.map((kind) => snapshotOf(kind).episodes.length)),
-  })
+  await tracer.trace(REPORT, {}, () =>
+    finishConsolidation(consolidations, id, {
+      status: artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected',
+      artifacts,
+      episodes: Math.max(...kinds.map((kind) => snapshotOf(kind).episodes.length)),
+    }),
+  )
 }
 
 interface PromotionInput {

@@ -5,6 +5,7 @@ import type { ArtifactStore, Consolidation, ConsolidationStore } from '#artifact
 import type { Engine } from '#engine'
 import type { EpisodeStore, TrainingStore } from '#episodes'
 import type { GraphRunner } from '#ports'
+import type { Tracer } from '#tracing'
 
 /** The part of a pino logger that consolidations use. */
 export interface ConsolidationLogger {
@@ -53,6 +54,8 @@ export interface ConsolidationDeps {
   readonly rewardModel?: Partial<RewardModelOptions>
   /** Training options of the weaver; defaults apply to the rest. */
   readonly weaver?: Partial<WeaverOptions>
+  /** Records a span for each step; none unless given. */
+  readonly tracer?: Tracer
 }
 
 /** Context that the steps of one consolidation share. */

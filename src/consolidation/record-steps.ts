@@ -1,6 +1,7 @@
 /** @file Recorded steps: each is done once, even when a consolidation is run again or by several workers. */
 
 import type { ArtifactKind, Consolidation, ConsolidationStore } from '#artifacts'
+import { NO_TRACER, type Tracer } from '#tracing'
 import { progressAt, recordName, type StepName } from './steps.ts'
 
 /** Shortest time, in ms, between two writes of progress. */
@@ -29,10 +30,17 @@ export interface StepRecorder {
   readonly consolidation: Pick<Consolidation, 'id' | 'kinds'>
   /** Aborts the consolidation before its next step. */
   readonly signal: AbortSignal
+  /** Records a span for each step that runs, with the name of its record; none unless given. */
+  readonly tracer?: Tracer
 }
 
 /** @throws from each method: errors of `work`, the signal's reason, ServiceError STORE_UNAVAILABLE */
-export function recordSteps({ consolidations, consolidation, signal }: StepRecorder): RecordedSteps {
+export function recordSteps({
+  consolidations,
+  consolidation,
+  signal,
+  tracer = NO_TRACER,
+}: StepRecorder): RecordedSteps {
   const { id, kinds } = consolidation
 
   async function recorded<Result extends object>(
@@ -41,7 +49,7 @@ export function recordSteps({ consolidations, consolidation, signal }: StepRecor
   ): Promise<Result> {
     const known = await consolidations.stepResult(id, record)
     if (known !== null) return known as Result
-    await consolidations.finishStep(id, record, await work())
+    await consolidations.finishStep(id, record, await tracer.trace(record, {}, work))
     // The store keeps the first result: if another worker was faster, its result counts.
     return (await consolidations.stepResult(id, record)) as Result
   }

@@ -70,6 +70,8 @@ export interface NewEpisode {
    * latents.
    */
   readonly latents: LatentPair | null
+  /** Trace that the job of the episode continues (W3C Trace Context); none unless given. */
+  readonly traceparent?: string | undefined
 }
 
 export interface EpisodeSummary {

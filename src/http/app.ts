@@ -3,6 +3,7 @@
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EpisodeStore } from '#episodes'
 import type { Solver } from '#solving'
+import { NO_TRACER, type Tracer } from '#tracing'
 import { useJsonBodies } from './body-parser.ts'
 import { createRequestId, decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
@@ -16,6 +17,7 @@ import { type Health, healthRoutes } from './routes/health.ts'
 import { type Exposition, metricsRoute } from './routes/metrics.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
+import { traceRequests } from './trace-requests.ts'
 import type { App } from './type-provider.ts'
 import { validatorCompiler } from './validation.ts'
 
@@ -33,6 +35,8 @@ export interface AppDeps {
   /** Returns true once new requests must be refused. `close()` implies it. */
   readonly draining?: () => boolean
   readonly limits?: Partial<Limits>
+  /** Records the spans of requests; none unless given. */
+  readonly tracer?: Tracer
 }
 
 /**
@@ -42,6 +46,7 @@ export interface AppDeps {
  */
 export function buildApp(deps: AppDeps): App {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
+  const tracer = deps.tracer ?? NO_TRACER
   const app: App = Fastify({
     loggerInstance: deps.logger,
     // Probes arrive every few seconds: only their failures are logged.
@@ -72,6 +77,7 @@ export function buildApp(deps: AppDeps): App {
   useJsonBodies(app)
 
   observeRequests(app, deps.observeRequest)
+  if (tracer !== NO_TRACER) traceRequests(app, tracer, PROBES)
   refuseWhileDraining(app, deps.draining ?? (() => false))
   refuseUnknownRoutes(app)
   decorateRequests(app)
@@ -83,7 +89,7 @@ export function buildApp(deps: AppDeps): App {
       episodes: deps.episodes,
       normaliseAnswer: (answer) => deps.solver.normaliseAnswer(answer),
     })
-    adminRoutes(routes, deps.admin)
+    adminRoutes(routes, deps.admin, tracer)
     healthRoutes(routes, deps.health)
     metricsRoute(routes, deps.metrics)
     contractRoute(routes)

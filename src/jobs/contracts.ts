@@ -16,13 +16,18 @@ export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
  */
 export const CONSOLIDATION_DUE = 'night.due'
 
+/** Trace that the job continues, as a `traceparent` of W3C Trace Context. */
+const traceparent = Type.Optional(Type.String())
+
 export const IndexEpisode = Type.Object({
   tenantId: Type.String({ minLength: 1 }),
   episodeId: Type.String({ minLength: 1 }),
+  traceparent,
 })
 
 export const RunConsolidation = Type.Object({
   consolidationId: Type.String({ minLength: 1 }),
+  traceparent,
 })
 
 /** `episodes`: small jobs, each about one episode. `consolidations`: one long job at a time. */

@@ -6,11 +6,13 @@ import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation
 import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
 import { coerceError } from '#errors'
+import { NO_TRACER, type Tracer } from '#tracing'
 import type { JobQueue, QueueBackend } from './job-queue.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
+import { traceJobs } from './trace-jobs.ts'
 
 const SCHEDULE_RETRY_MS = 1_000
 
@@ -30,6 +32,8 @@ export interface WorkerParts {
   readonly consolidationTriggers?: ConsolidationTriggers
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
+  /** Records the spans of jobs; none unless given. */
+  readonly tracer?: Tracer
 }
 
 export interface RunningWorker {
@@ -53,6 +57,7 @@ export function startWorker({
   consolidation,
   consolidationTriggers,
   episodeTtlDays = 0,
+  tracer = NO_TRACER,
 }: StartWorkerParts): RunningWorker {
   const stopping = new AbortController()
   const queues = {
@@ -71,16 +76,14 @@ export function startWorker({
   const every = consolidationTriggers?.everyEpisodes ?? 0
   // The embedded database runs one query at a time: concurrent jobs would only wait for each other.
   const concurrency = database.kind === 'embedded' ? 1 : 8
-  const workers = [
-    backend.openWorker(
-      'episodes',
-      createProcessor({ store, requestConsolidations: () => requestConsolidations('schedule', 1) }),
-      { concurrency },
-    ),
-  ]
+  const processEpisode = createProcessor({
+    store,
+    requestConsolidations: () => requestConsolidations('schedule', 1),
+  })
+  const workers = [backend.openWorker('episodes', traceJobs(processEpisode, tracer), { concurrency })]
   if (consolidation !== undefined) {
-    const process = createConsolidationProcessor(consolidation, stopping.signal)
-    workers.push(backend.openWorker('consolidations', process, { concurrency: 1 }))
+    const process = createConsolidationProcessor({ ...consolidation, tracer }, stopping.signal)
+    workers.push(backend.openWorker('consolidations', traceJobs(process, tracer), { concurrency: 1 }))
   }
   const relay = startRelay({ outbox, queues, logger })
   const maintenance = startMaintenance({

@@ -8,6 +8,7 @@ import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
+import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
@@ -82,6 +83,7 @@ export interface AnswersDeps {
   readonly signal: AbortSignal
   readonly emit: (event: SolveEvent) => void
   readonly state: SolveState
+  readonly tracer: Tracer
 }
 
 export function createAnswers(deps: AnswersDeps): Answers {
@@ -116,19 +118,22 @@ class JudgedAnswers implements Answers {
   }
 
   async complete(prefixes: readonly Prefix[]): Promise<readonly Evaluation[]> {
-    const { signal, seed } = this.#deps
+    const { signal, seed, tracer } = this.#deps
     const rows = prefixes.length
     const open = prefixes.filter(
       (prefix) => !this.#endsInEos(prefix) && this.#allowance(rows, prefix.length) > 0,
     )
-    const decoded = await this.#decode(
-      open.map((prefix) => ({
-        prefix,
-        temperature: 0,
-        seed,
-        maxNewTokens: this.#allowance(rows, prefix.length),
-        latents: 0,
-      })),
+    const decoded = await tracer.trace('regenerate', {}, (span) =>
+      this.#decode(
+        open.map((prefix) => ({
+          prefix,
+          temperature: 0,
+          seed,
+          maxNewTokens: this.#allowance(rows, prefix.length),
+          latents: 0,
+        })),
+        span,
+      ),
     )
     const continuations = new Map(open.map((prefix, index) => [prefix, decoded[index]!]))
     const answers = prefixes.map((prefix) => {
@@ -143,7 +148,7 @@ class JudgedAnswers implements Answers {
   async sample(count: number): Promise<readonly Evaluation[]> {
     const { settings, seed, state } = this.#deps
     const rows = Math.min(count, settings.totalTokens)
-    const decoded = await state.meter.time('draftMs', () =>
+    const decoded = await state.meter.time('draftMs', (span) =>
       this.#decode(
         Array.from({ length: rows }, (_, row) => ({
           prefix: [],
@@ -152,6 +157,7 @@ class JudgedAnswers implements Answers {
           maxNewTokens: this.#allowance(rows, 0),
           latents: 0,
         })),
+        span,
       ),
     )
     const begun = decoded.filter(({ tokens }) => tokens.length > 0)
@@ -169,7 +175,7 @@ class JudgedAnswers implements Answers {
 
   confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null> {
     const { state, confidences } = this.#deps
-    return state.meter.time('rewardMs', () => confidences.of(answers))
+    return state.meter.time('rewardMs', () => confidences.of(answers), 'confidence')
   }
 
   get exhausted(): boolean {
@@ -196,18 +202,23 @@ class JudgedAnswers implements Answers {
     row: Pick<GenerationRow, 'prefix' | 'maxNewTokens' | 'latents'>,
   ): Promise<Continuation | undefined> {
     const { seed, state } = this.#deps
-    const [decoded] = await state.meter.time('draftMs', () =>
-      this.#decode([{ ...row, temperature: 0, seed }]),
+    const [decoded] = await state.meter.time('draftMs', (span) =>
+      this.#decode([{ ...row, temperature: 0, seed }], span),
     )
     return decoded
   }
 
   /** Decodes rows in one batch and counts their tokens. */
-  async #decode(rows: readonly Omit<GenerationRow, 'thought'>[]): Promise<readonly Continuation[]> {
+  async #decode(
+    rows: readonly Omit<GenerationRow, 'thought'>[],
+    span: Span,
+  ): Promise<readonly Continuation[]> {
     const { session, withThoughts, state } = this.#deps
     if (rows.length === 0) return []
     const decoded = await session.generate(rows.map((row) => ({ ...row, thought: withThoughts })))
-    for (const { generatedTokens } of decoded) state.meter.generatedTokens += generatedTokens
+    const output = decoded.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
+    state.meter.generatedTokens += output
+    span.set({ ...rowsAttribute(rows.length), ...usageAttributes({ output }) })
     return decoded
   }
 
@@ -260,7 +271,10 @@ class JudgedAnswers implements Answers {
     const { judge, signal, state } = this.#deps
     if (signal.aborted) return null
     try {
-      return await state.meter.time('rewardMs', () => judge.judge(answers))
+      return await state.meter.time('rewardMs', (span) => {
+        span.set(rowsAttribute(answers.length))
+        return judge.judge(answers)
+      })
     } catch (error) {
       if (hasCode(error, 'ABORTED') && signal.aborted) return null
       throw error

@@ -6,6 +6,7 @@ import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { LatentSession } from '#ports'
 import type { ActiveModels } from '#serving'
+import type { Tracer } from '#tracing'
 import { createAnswers } from './answers.ts'
 import type { Outcome, SolveContext, StrategyFunction } from './context.ts'
 import type { SolveEvent, SolveRequest, SolverLogger } from './contract.ts'
@@ -24,6 +25,7 @@ export interface SolverParts {
   readonly episodes: EpisodeStore | null
   readonly logger: SolverLogger
   readonly clock: Clock
+  readonly tracer: Tracer
   readonly answerFormat: AnswerFormat
   readonly judgeParts: JudgeParts
   /** Replaces the profile's judge; null: the profile's. */
@@ -83,12 +85,17 @@ export async function attempt(
   request: SolveRequest,
   options: AttemptOptions,
 ): Promise<Attempt> {
-  const { engine, clock } = parts
+  const { engine, clock, tracer } = parts
   const { seed, signal, models, caller } = options
   const messages = promptMessages(request.question, engine.model.profile)
   const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
   const settings = withinContext(parts, request, options.settings, prompt)
-  const state: SolveState = { meter: createMeter(clock), candidates: [], degraded: new Set(), retrieved: [] }
+  const state: SolveState = {
+    meter: createMeter(clock, tracer),
+    candidates: [],
+    degraded: new Set(),
+    retrieved: [],
+  }
   const weaver = request.weaver === false ? identityWeaver : models.weaver
   const record = {
     request,
@@ -144,7 +151,7 @@ interface ContextOptions extends Omit<AttemptOptions, 'strategy'> {
 }
 
 async function openContext(parts: SolverParts, options: ContextOptions): Promise<SolveContext> {
-  const { engine, episodes, logger } = parts
+  const { engine, episodes, logger, tracer } = parts
   const { request, settings, models, session, seed, signal, emit, state } = options
   const { head, eosTokenIds } = engine
   const { weaver, rewardModel } = models
@@ -162,6 +169,7 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
     signal,
     emit,
     state,
+    tracer,
   })
   const memory = await openMemory({
     engine,
@@ -175,7 +183,7 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
     emit,
     state,
   })
-  return { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state }
+  return { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state, tracer }
 }
 
 function judgeOf(

@@ -3,6 +3,7 @@
 import type { Evaluation } from '#algorithms'
 import type { LatentPair } from '#episodes'
 import type { LatentHead, Latents } from '#ports'
+import type { Tracer } from '#tracing'
 import type { Answers } from './answers.ts'
 import type { SolveEvent, Stopped } from './contract.ts'
 import type { Memory } from './memory/memory.ts'
@@ -23,6 +24,7 @@ export interface SolveContext {
   readonly head: LatentHead
   readonly eosTokenIds: readonly number[]
   readonly state: SolveState
+  readonly tracer: Tracer
 }
 
 /** Latents of one judged answer, for `explain`. */

@@ -6,6 +6,7 @@ import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from '#serving'
+import { generationAttributes, NO_TRACER, solveAttributes, type Tracer, usageAttributes } from '#tracing'
 import { type Attempt, attempt, type SolverParts } from './attempt.ts'
 import type { StrategyFunction } from './context.ts'
 import type {
@@ -42,6 +43,8 @@ export interface SolverDeps {
   /** Returns the trained models that serve, asked at the start of every request; none unless given. */
   readonly activeModels?: () => ActiveModels
   readonly clock?: Clock
+  /** Records the spans of requests; none unless given. */
+  readonly tracer?: Tracer
   /** Replaces the profile's reward; benches measure control rewards with it. */
   readonly judgeFor?: (request: SolveRequest) => Judge
   /** Replaces strategies by name; benches measure control strategies with it. */
@@ -59,20 +62,26 @@ export interface SolverDeps {
  * @throws ServiceError MODEL_INVALID when the profile's patterns or verdict words cannot be used.
  */
 export function createSolver(deps: SolverDeps): Solver {
-  const { engine, episodes, logger, clock = performance, judgeFor = null } = deps
+  const { engine, episodes, logger, clock = performance, tracer = NO_TRACER, judgeFor = null } = deps
   const { profile } = engine.model
   const answerFormat = createAnswerFormat(profile.answer)
   const judgeParts = { profile, verdicts: createVerdicts(engine), formatRules: createFormatRules(profile) }
-  const parts = { engine, episodes, logger, clock, answerFormat, judgeParts, judgeFor }
+  const parts = { engine, episodes, logger, clock, tracer, answerFormat, judgeParts, judgeFor }
   const strategies = { ...STRATEGY_FUNCTIONS, ...deps.strategies }
   const activeModels = deps.activeModels ?? (() => NO_TRAINED_MODELS)
   return {
     normaliseAnswer: answerFormat.normalise,
     solve: (request, options) =>
-      solve({ ...parts, logger: options.logger ?? logger }, request, {
-        ...options,
-        strategy: strategies[request.strategy],
-        models: activeModels(),
+      tracer.trace('solve', generationAttributes(engine.model.id), async (span) => {
+        span.set(solveAttributes(request))
+        const solution = await solve({ ...parts, logger: options.logger ?? logger }, request, {
+          ...options,
+          strategy: strategies[request.strategy],
+          models: activeModels(),
+        })
+        const { promptTokens: input, generatedTokens: output, rewardTokens } = solution.usage
+        span.set({ ...usageAttributes({ input, output }), ...solveAttributes({ ...solution, rewardTokens }) })
+        return solution
       }),
   }
 }

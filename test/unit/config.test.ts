@@ -23,6 +23,7 @@ test('an empty environment gives the embedded service on loopback', () => {
     logger: { level: 'info' },
     shutdownTimeoutMs: 30_000,
     episodes: { ttlDays: 0 },
+    tracing: { endpoint: null },
   })
   expect(isAbsolute(config.engine.directory)).toBe(true)
   expect(basename(config.engine.directory)).toBe('order-of-operations')
@@ -44,6 +45,7 @@ test('reads every variable', () => {
     LOG_LEVEL: 'trace',
     SHUTDOWN_TIMEOUT_MS: '0',
     EPISODE_TTL_DAYS: '90',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector:4318',
   })
   expect(config).toEqual({
     http: { host: '0.0.0.0', port: 0 },
@@ -55,6 +57,7 @@ test('reads every variable', () => {
     logger: { level: 'trace' },
     shutdownTimeoutMs: 0,
     episodes: { ttlDays: 90 },
+    tracing: { endpoint: 'https://collector:4318' },
   })
 })
 

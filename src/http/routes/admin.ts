@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore } from '#artifacts'
+import type { Tracer } from '#tracing'
 import { consolidationReportPage } from '../consolidation-report-page.ts'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
@@ -38,12 +39,16 @@ export interface AdminRouteDeps {
   readonly fingerprint: string
 }
 
-export function adminRoutes(app: App, deps: AdminRouteDeps): void {
-  consolidationRoutes(app, deps)
+export function adminRoutes(app: App, deps: AdminRouteDeps, tracer: Pick<Tracer, 'traceparent'>): void {
+  consolidationRoutes(app, deps, tracer)
   artifactRoutes(app, deps)
 }
 
-function consolidationRoutes(app: App, { consolidations, fingerprint }: AdminRouteDeps): void {
+function consolidationRoutes(
+  app: App,
+  { consolidations, fingerprint }: AdminRouteDeps,
+  tracer: Pick<Tracer, 'traceparent'>,
+): void {
   app.post(
     '/admin/consolidations',
     {
@@ -65,7 +70,14 @@ function consolidationRoutes(app: App, { consolidations, fingerprint }: AdminRou
     },
     async ({ body }, reply) => {
       const { artifacts: kinds = ARTIFACT_KINDS, force = false } = body
-      const { id, status } = await consolidations.request({ fingerprint, kinds, force, trigger: 'request' })
+      const traceparent = tracer.traceparent()
+      const { id, status } = await consolidations.request({
+        fingerprint,
+        kinds,
+        force,
+        trigger: 'request',
+        traceparent,
+      })
       return reply.code(202).header('location', `/admin/consolidations/${id}`).send({ id, status })
     },
   )

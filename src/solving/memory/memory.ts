@@ -16,6 +16,7 @@ import type { Engine } from '#engine'
 import type { EpisodeStore, LatentPair } from '#episodes'
 import { coerceError, hasCode } from '#errors'
 import type { LatentSession, Latents, Weaver } from '#ports'
+import { retrievedAttribute } from '#tracing'
 import type { SolveEvent, SolveRequest, SolverLogger } from '../contract.ts'
 import type { Settings } from '../settings.ts'
 import type { SolveState } from '../solve-state.ts'
@@ -87,7 +88,7 @@ async function embedQuery({
   const retrieves = episodes !== null && isAuto && settings.retrieval !== null
   const isWoven = isAuto && weaver.version !== null
   if (!isKept && !retrieves && !isWoven) return null
-  const lastState = await state.meter.time('draftMs', () => session.embed())
+  const lastState = await state.meter.time('draftMs', () => session.embed(), 'embed')
   return queryEmbedding(lastState, engine.model.embeddingMean)
 }
 
@@ -120,9 +121,11 @@ async function nearestEpisodes(
   }
   try {
     // The time budget holds even when the database does not answer.
-    const found = await state.meter.time('retrieveMs', () =>
-      unlessAborted(signal, () => episodes.nearest(query)),
-    )
+    const found = await state.meter.time('retrieveMs', async (span) => {
+      const nearest = await unlessAborted(signal, () => episodes.nearest(query))
+      span.set(retrievedAttribute(nearest?.length ?? 0))
+      return nearest
+    })
     return weighNeighbours(found ?? [], retrieval)
   } catch (error) {
     logger.warn({ err: coerceError(error) }, 'episode store unavailable: solving without retrieval')

@@ -5,6 +5,7 @@ import type { Engine } from '#engine'
 import type { EpisodeStore, NewEpisode } from '#episodes'
 import { coerceError } from '#errors'
 import type { LatentThought } from '#ports'
+import type { Tracer } from '#tracing'
 import type { Attempt } from '../attempt.ts'
 import type { Outcome } from '../context.ts'
 import type { SolverLogger } from '../contract.ts'
@@ -17,6 +18,7 @@ export interface RememberDeps {
   readonly episodes: EpisodeStore | null
   readonly answerFormat: AnswerFormat
   readonly logger: SolverLogger
+  readonly tracer: Tracer
 }
 
 /**
@@ -27,11 +29,13 @@ export interface RememberDeps {
  *   returned all the same.
  */
 export async function remember(deps: RememberDeps, attempt: Attempt, id: string): Promise<string | null> {
-  if (deps.episodes === null || !attempt.request.learn) return null
+  const { episodes, tracer } = deps
+  if (episodes === null || !attempt.request.learn) return null
   const episode = episodeOf(deps, attempt, id)
   if (episode === null) return null
   try {
-    await deps.episodes.add(episode)
+    // The job of the episode continues the trace.
+    await tracer.trace('commit', {}, () => episodes.add({ ...episode, traceparent: tracer.traceparent() }))
     return id
   } catch (error) {
     deps.logger.warn({ err: coerceError(error) }, 'episode store unavailable: answering without an episode')

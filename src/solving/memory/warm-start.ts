@@ -59,28 +59,26 @@ export function createWarmStart(
   { zBase, neighbours, memo, answers }: WarmStartOptions,
 ): WarmStart {
   const { engine, weaver, state, signal } = deps
-  const moves = embedding !== null && (weaver.version !== null || neighbours.length > 0)
+  const isMoved = weaver.version !== null || neighbours.length > 0
   let start: Promise<Start | null> | undefined
   let point: Promise<SearchPoint | null> | undefined
 
-  async function transfer(): Promise<Start | null> {
-    if (!moves) return null
+  async function transfer(embedding: Float32Array): Promise<Start | null> {
     const latents = await unlessAborted(signal, () => movedLatents(deps, { embedding, zBase }, neighbours))
     if (latents === null) return null
     const tokens = await engine.head.decode(latents, signal)
     return { latents, prefix: untilEos(tokens, engine.eosTokenIds) }
   }
 
-  async function evaluate(): Promise<SearchPoint | null> {
-    const from = await started()
-    if (from === null || answers.exhausted) return null
+  async function evaluate(from: Start): Promise<SearchPoint | null> {
+    if (answers.exhausted) return null
     const [evaluation] = await memo.evaluate([from.prefix])
     return { evaluation: evaluation!, ...from, step: 0 }
   }
 
   async function inTime<T>(work: () => Promise<T | null>): Promise<T | null> {
     try {
-      return await state.meter.time('optimizeMs', work)
+      return await state.meter.time('optimizeMs', work, 'warm start')
     } catch (error) {
       // Out of time: the draft stands.
       if (hasCode(error, 'ABORTED') && signal.aborted) return null
@@ -88,10 +86,11 @@ export function createWarmStart(
     }
   }
 
-  const started = () => (start ??= inTime(transfer))
+  const started = () =>
+    (start ??= embedding !== null && isMoved ? inTime(() => transfer(embedding)) : Promise.resolve(null))
   return {
     prefix: async () => (await started())?.prefix ?? null,
-    point: () => (point ??= started().then(() => inTime(evaluate))),
+    point: () => (point ??= started().then((from) => from && inTime(() => evaluate(from)))),
   }
 }
 

@@ -9,7 +9,8 @@ import {
   seekLatents,
   takeLatents,
 } from '#algorithms'
-import type { Latents } from '#ports'
+import type { LatentHead, Latents } from '#ports'
+import { type Tracer, updatesAttribute } from '#tracing'
 import type { Draft } from '../answers.ts'
 import type { Outcome, SolveContext, TrajectoryPoint } from '../context.ts'
 import type { Stopped } from '../contract.ts'
@@ -48,7 +49,7 @@ const STOPPED: Readonly<Record<SeekStop, Stopped>> = {
 /** Searches within the request's budgets, emits every update as `iteration`, and selects the latents that the episode keeps. */
 export async function refine(context: SolveContext, task: RefineTask): Promise<Outcome> {
   const { base, draftLatents, memo, known, best } = task
-  const { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state } = context
+  const { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state, tracer } = context
   const trajectory = known.map(trajectoryPoint)
   return state.meter.time('optimizeMs', async () => {
     const result = await seekLatents(
@@ -56,7 +57,7 @@ export async function refine(context: SolveContext, task: RefineTask): Promise<O
         memo,
         best,
         start: known.at(-1)!,
-        head,
+        head: withSteps(head, tracer),
         eosTokenIds,
         isExhausted: () => answers.exhausted,
         onUpdate({ step, found, changed }) {
@@ -83,6 +84,19 @@ export async function refine(context: SolveContext, task: RefineTask): Promise<O
       trajectory,
     }
   })
+}
+
+/** The head, with a span for each run of updates. */
+function withSteps(head: LatentHead, tracer: Tracer): LatentHead {
+  return {
+    ...head,
+    ascend: (request, signal) =>
+      tracer.trace('step', {}, async (span) => {
+        const moved = await head.ascend(request, signal)
+        span.set(updatesAttribute(moved.steps))
+        return moved
+      }),
+  }
 }
 
 function trajectoryPoint({ step, latents, evaluation }: SearchPoint): TrajectoryPoint {
