@@ -23,7 +23,25 @@ export const Environment = Type.Object({
     minLength: 1,
     default: '127.0.0.1',
     description:
-      'Address to listen on. Any address other than loopback opens the API, which has no authentication, to the network.',
+      'Address to listen on. Any address other than loopback opens the API, which has no authentication, to the network; it needs `ALLOW_ANONYMOUS=true`.',
+  }),
+  ALLOW_ANONYMOUS: Type.Enum(['true', 'false'], {
+    default: 'false',
+    description:
+      'Whether the API may listen on an address other than loopback although it has no authentication: `true` or `false`.',
+  }),
+  ALLOWED_HOSTS: Type.Optional(
+    Type.String({
+      description:
+        'Further host names of the API, separated by commas: values of `Host` and `Origin` that are accepted besides loopback and the address it listens on.',
+    }),
+  ),
+  DRAIN_DELAY_MS: Type.Integer({
+    minimum: 0,
+    maximum: 600_000,
+    default: 0,
+    description:
+      'Time, in ms, between SIGTERM and the end of listening. Meanwhile new requests get a 503, so that load balancers turn away from this process.',
   }),
   DATA_DIR: Type.String({
     minLength: 1,
@@ -137,6 +155,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       faults.push({ pointer: `/${name}`, detail: `expected ${expectation(schema)}` })
     values[name] = value
   }
+  const hosts = values['ALLOWED_HOSTS']
+  if (typeof hosts === 'string' && !listOf(hosts).every(isHostName)) {
+    faults.push({
+      pointer: '/ALLOWED_HOSTS',
+      detail: 'expected host names without scheme and port, separated by commas',
+    })
+  }
   const cron = values['NIGHT_CRON']
   if (typeof cron === 'string' && !isCron(cron)) {
     faults.push({
@@ -162,6 +187,24 @@ function satisfies(schema: TSchema, value: string | number): boolean {
   return Compile(schema).Check(value) && (!isUrl || URL.canParse(String(value)))
 }
 
+/** Splits a list at its commas, in lower case and without empty items. */
+function listOf(text: string): string[] {
+  return text
+    .toLowerCase()
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+/** True for a name or an address without scheme, port and wildcard; an IPv6 address needs brackets. */
+function isHostName(text: string): boolean {
+  return !text.includes('*') && URL.parse(`http://${text}`)?.hostname === text
+}
+
+function withoutBrackets(host: string): string {
+  return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
+}
+
 function isCron(text: string): boolean {
   const fields = text.split(/\s+/).length
   if (fields !== 5 && fields !== 6) return false
@@ -181,7 +224,13 @@ function expectation(schema: TSchema): string {
 
 function group(env: Environment) {
   return {
-    http: { host: env.HOST, port: env.PORT },
+    http: {
+      host: withoutBrackets(env.HOST),
+      port: env.PORT,
+      allowAnonymous: env.ALLOW_ANONYMOUS === 'true',
+      allowedHosts: listOf(env.ALLOWED_HOSTS ?? '').map(withoutBrackets),
+      drainDelayMs: env.DRAIN_DELAY_MS,
+    },
     dataDir: env.DATA_DIR,
     /** Null for the embedded database in `dataDir`. */
     database: env.DATABASE_URL === undefined ? null : { url: env.DATABASE_URL },

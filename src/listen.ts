@@ -1,7 +1,30 @@
 /** @file Starts listening and converts address errors into ServiceErrors. */
 
 import { coerceError, ServiceError } from '#errors'
-import type { buildApp } from '#http'
+import { type buildApp, isLoopback } from '#http'
+
+/**
+ * Refuses to open the API to the network unless the operator allows it, and warns if so. Call it before the
+ * parts are opened.
+ *
+ * @throws ServiceError CONFIG_INVALID
+ */
+export function checkListenHost(
+  { host, allowAnonymous }: { readonly host: string; readonly allowAnonymous: boolean },
+  logger: { warn(details: object, message: string): void },
+): void {
+  if (isLoopback(host)) return
+  if (!allowAnonymous) {
+    throw new ServiceError(
+      'CONFIG_INVALID',
+      `HOST: expected a loopback address, got ${host}; the API has no authentication, so whoever reaches the port can read and delete every episode. Set ALLOW_ANONYMOUS=true if only trusted callers or an authenticating proxy can reach it`,
+    )
+  }
+  logger.warn(
+    { host },
+    'ALLOW_ANONYMOUS=true: whoever reaches this address can use the API, /admin included, without a key',
+  )
+}
 
 /**
  * Starts listening.
@@ -14,7 +37,8 @@ export async function listen(
   { host, port }: { readonly host: string; readonly port: number },
 ): Promise<string> {
   try {
-    return await app.listen({ host, port })
+    // For `localhost`, fastify would open a second server for ::1, without the limit on connections.
+    return await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
   } catch (thrown) {
     const cause = coerceError(thrown)
     const errno = 'code' in cause ? cause.code : null

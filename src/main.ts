@@ -4,6 +4,7 @@
  */
 
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
@@ -20,11 +21,12 @@ import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
-import { listen } from './listen.ts'
+import { checkListenHost, listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+  checkListenHost(config.http, logger)
   // Closed in reverse order of opening, so that each part outlives its users.
   const parts = new AsyncDisposableStack()
   const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
@@ -80,14 +82,18 @@ async function start(config: Config): Promise<void> {
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,
       draining: () => draining,
+      hosts: { listenHost: config.http.host, allowedHosts: config.http.allowedHosts },
       logger,
       tracer,
     }),
   )
 
-  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
+  const { drainDelayMs } = config.http
+  closeWithGrace({ delay: drainDelayMs + config.shutdownTimeoutMs, logger }, async ({ signal }) => {
     draining = true
     logger.info({ signal }, 'shutting down: requests in flight finish, new requests are refused')
+    // Listening goes on, so that load balancers see /readyz fail before connections are refused.
+    if (signal !== undefined) await setTimeout(drainDelayMs)
     await parts.disposeAsync()
   })
   const address = await listen(app, config.http)

@@ -4,13 +4,18 @@ import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { EpisodeStore } from '#episodes'
 import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
+import { auditRequests } from './audit.ts'
 import { useJsonBodies } from './body-parser.ts'
+import { limitConnections, refuseExpectations } from './connections.ts'
 import { createRequestId, decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
 import { replyToRawFault, replyWithProblem } from './error-replies.ts'
+import type { OwnHosts } from './host-names.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { observeRequests, type RequestObservation } from './observe-requests.ts'
 import { contractRoute, describeContract } from './openapi.ts'
+import { refuseForeignRequests } from './refuse-foreign.ts'
+import { describeRequest } from './request-log.ts'
 import { type AdminRouteDeps, adminRoutes } from './routes/admin.ts'
 import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
@@ -18,9 +23,11 @@ import { type Exposition, metricsRoute } from './routes/metrics.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
 import { traceRequests } from './trace-requests.ts'
+import { sendSecurityHeaders } from './security-headers.ts'
 import type { App } from './type-provider.ts'
 import { validatorCompiler } from './validation.ts'
 
+const LOOPBACK_ONLY: OwnHosts = { listenHost: '127.0.0.1', allowedHosts: [] }
 const PROBES: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics'])
 
 export interface AppDeps {
@@ -37,6 +44,8 @@ export interface AppDeps {
   readonly limits?: Partial<Limits>
   /** Records the spans of requests; none unless given. */
   readonly tracer?: Tracer
+  /** Hosts that mean this server; by default those of a server on 127.0.0.1. */
+  readonly hosts?: OwnHosts
 }
 
 /**
@@ -48,7 +57,7 @@ export function buildApp(deps: AppDeps): App {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
   const tracer = deps.tracer ?? NO_TRACER
   const app: App = Fastify({
-    loggerInstance: deps.logger,
+    loggerInstance: deps.logger.child({}, { serializers: { req: describeRequest } }),
     // Probes arrive every few seconds: only their failures are logged.
     logController: new LogController({ disableRequestLogging: ({ url }) => PROBES.has(url ?? '') }),
     genReqId: createRequestId,
@@ -62,6 +71,8 @@ export function buildApp(deps: AppDeps): App {
     http: {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
+      // `refuseForeignRequests` answers a missing header with a problem instead.
+      requireHostHeader: false,
       // Interval at which Node checks for late requests. Its default of 30 s would triple the limits above.
       connectionsCheckingInterval: Math.min(5_000, limits.headersTimeoutMs),
     },
@@ -75,9 +86,14 @@ export function buildApp(deps: AppDeps): App {
   app.setErrorHandler(replyWithProblem)
   app.setValidatorCompiler(validatorCompiler)
   useJsonBodies(app)
+  limitConnections(app.server, limits.maxConnections, deps.logger)
+  refuseExpectations(app.server)
 
   observeRequests(app, deps.observeRequest)
   if (tracer !== NO_TRACER) traceRequests(app, tracer, PROBES)
+  sendSecurityHeaders(app)
+  auditRequests(app)
+  refuseForeignRequests(app, deps.hosts ?? LOOPBACK_ONLY)
   refuseWhileDraining(app, deps.draining ?? (() => false))
   refuseUnknownRoutes(app)
   decorateRequests(app)

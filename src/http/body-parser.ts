@@ -1,6 +1,7 @@
 /** @file Parses request bodies: JSON in UTF-8 only. */
 
 import { isUtf8 } from 'node:buffer'
+import { MIMEType } from 'node:util'
 import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
 
@@ -16,6 +17,8 @@ export function useJsonBodies(app: FastifyInstance): void {
     const encoding = request.headers['content-encoding']
     if (encoding !== undefined && encoding !== 'identity') {
       done(new ServiceError('MEDIA_TYPE_UNSUPPORTED', 'body: expected no content encoding'), undefined)
+    } else if (!isUtf8Type(request.headers['content-type'])) {
+      done(new ServiceError('MEDIA_TYPE_UNSUPPORTED', 'body: expected the charset utf-8'), undefined)
     } else if (bytes.length === 0 && request.routeOptions.schema?.body === undefined) {
       // Some clients send a content type with a DELETE that has no body.
       done(null, undefined)
@@ -28,6 +31,16 @@ export function useJsonBodies(app: FastifyInstance): void {
       })
     }
   })
+}
+
+/** True unless the content type, which fastify has parsed, has another `charset`. */
+function isUtf8Type(contentType = ''): boolean {
+  try {
+    const charset = new MIMEType(contentType).params.get('charset') ?? 'utf-8'
+    return /^utf-?8$/i.test(charset)
+  } catch {
+    return false
+  }
 }
 
 function invalidBody(detail: string): ServiceError {

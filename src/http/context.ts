@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
+import { shorten } from './shorten.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -39,14 +40,14 @@ export function decorateRequests(app: FastifyInstance): void {
   app.decorateRequest('acceptedType', '')
 
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+    reply.header('x-request-id', request.id)
     const { produces } = request.routeOptions.config
     if (produces === undefined) return
     const mediaType = negotiate(request.headers.accept, produces)
     if (mediaType === undefined) {
       throw new ServiceError(
         'NOT_ACCEPTABLE',
-        `accept: expected ${produces.join(' or ')}, got ${request.headers.accept}`,
+        `accept: expected ${produces.join(' or ')}, got ${shorten(String(request.headers.accept))}`,
       )
     }
     request.acceptedType = mediaType

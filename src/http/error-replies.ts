@@ -1,11 +1,12 @@
 /** @file Answers errors thrown by routes, by fastify or by the HTTP parser with a problem. */
 
-import { STATUS_CODES } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, ServiceError } from '#errors'
 import { createRequestId } from './context.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** Error handler of fastify: logs the whole error and answers with a problem. */
 export function replyWithProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
@@ -13,7 +14,13 @@ export function replyWithProblem(error: unknown, request: FastifyRequest, reply:
   logProblem(request.log, error)
   const retryAfter = retryAfterSeconds(error)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
-  reply.header('x-request-id', request.id).code(problem.status).type('application/problem+json').send(problem)
+  // Errors of fastify itself come here without hooks.
+  reply
+    .headers(SECURITY_HEADERS)
+    .header('x-request-id', request.id)
+    .code(problem.status)
+    .type('application/problem+json')
+    .send(problem)
 }
 
 /**
@@ -42,18 +49,34 @@ export function replyToRawFault(error: ConnectionError, socket: Socket): void {
     return
   }
   const [code, detail] = PARSER_FAULTS[error.code] ?? ['REQUEST_INVALID', 'request: expected HTTP/1.1']
-  const id = createRequestId()
-  const problem = toProblem(new ServiceError(code, detail), id)
-  const body = JSON.stringify(problem)
+  const { status, headers, body } = finalReply(new ServiceError(code, detail))
   socket.end(
     [
-      `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
-      'content-type: application/problem+json; charset=utf-8',
-      `content-length: ${Buffer.byteLength(body)}`,
-      `x-request-id: ${id}`,
-      'connection: close',
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
       '',
       body,
     ].join('\r\n'),
   )
+}
+
+/** Answers a request that never reaches fastify with a problem, and closes its connection. */
+export function replyWithoutFastify(response: ServerResponse, error: ServiceError): void {
+  const { status, headers, body } = finalReply(error)
+  response.writeHead(status, headers).end(body)
+}
+
+/** Returns the last response of a connection: a problem under a new request id. */
+function finalReply(error: ServiceError) {
+  const id = createRequestId()
+  const problem = toProblem(error, id)
+  const body = JSON.stringify(problem)
+  const headers = {
+    ...SECURITY_HEADERS,
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    'x-request-id': id,
+    connection: 'close',
+  }
+  return { status: problem.status, headers, body }
 }

@@ -1,4 +1,5 @@
 export { type AppDeps, buildApp } from './app.ts'
+export { isLoopback } from './host-names.ts'
 export { DEFAULT_LIMITS, type Limits } from './limits.ts'
 export type { RequestObservation } from './observe-requests.ts'
 export type { Dependency, Health } from './routes/health.ts'

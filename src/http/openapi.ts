@@ -7,6 +7,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { Document, isScalar, Scalar, stringify, visit } from 'yaml'
 import { COMPONENTS } from './schemas/index.ts'
+import { DOCS_POLICY } from './security-headers.ts'
 
 const DESCRIPTION = [
   'A reasoning server that learns overnight: each question is solved with test-time optimisation in the latent space of a language model, guided by earlier, similar questions.',
@@ -63,7 +64,7 @@ export function describeContract(app: FastifyInstance): void {
     },
   })
   // Serves every asset of the page itself, so that the page works without the internet.
-  app.register(swaggerUi, { routePrefix: '/docs' })
+  app.register(swaggerUi, { routePrefix: '/docs', staticCSP: DOCS_POLICY })
 }
 
 /** Adds `GET /openapi.yaml`. It serves the same bytes as the file `openapi.yaml` of the repository. */

@@ -6,18 +6,23 @@ import { ref } from './schemas/ref.ts'
 
 const DESCRIPTIONS = {
   400: 'The request is not valid; `errors` points at each fault.',
+  403: 'A web page of another site made the request.',
   404: 'No resource has this id.',
   406: 'None of the accepted media types can be served.',
   409: 'The artifact is damaged or belongs to another model.',
   413: 'The body is too large.',
   415: 'The body is not `application/json`.',
+  421: 'The `Host` header names neither this server nor one of `ALLOWED_HOSTS`.',
   422: 'The request is valid, but this model or this version cannot serve it.',
   500: 'Something went wrong on our side.',
   503: 'The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds.',
 } as const
 
-/** Statuses of a route without a body. A body that is sent anyway is still read and may be refused. */
-export const UNWANTED_BODY = [400, 413, 415] as const
+/** Statuses of an unsafe method without a body. A body that is sent anyway is still read and may be refused. */
+export const UNWANTED_BODY = [400, 403, 413, 415] as const
+
+/** Statuses of every route. */
+const EVERYWHERE = [400, 421, 500, 503] as const
 
 const REQUEST_ID = { 'x-request-id': Type.String({ description: 'Id of the request, as in the logs.' }) }
 
@@ -36,12 +41,11 @@ export function text(description: string) {
 }
 
 /**
- * Returns the entries of problem responses with these statuses, and with 500 and 503, which every route has.
+ * Returns the entries of problem responses with these statuses, and with 400, 421, 500 and 503, which every
+ * route has.
  */
 export function problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
-  return Object.fromEntries(
-    [...statuses, 500 as const, 503 as const].map((status) => [status, problem(status)]),
-  )
+  return Object.fromEntries([...statuses, ...EVERYWHERE].map((status) => [status, problem(status)]))
 }
 
 function problem(status: keyof typeof DESCRIPTIONS) {

@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ServiceError } from '#errors'
+import { shorten } from './shorten.ts'
 
 /**
  * Answers requests without a route before their body is read. Must be called before the routes are added,
@@ -20,14 +21,14 @@ export function refuseUnknownRoutes(app: FastifyInstance): void {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = [...methodsByPath.values()].filter(({ pattern }) => pattern.test(path))
     if (allowed.length === 0)
-      throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected the path of a route, got ${path}`)
+      throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected the path of a route, got ${shorten(path)}`)
     const methods = allowed.flatMap(({ methods }) => [...methods]).sort()
     if (methods.includes(request.method))
-      throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected an existing file, got ${path}`)
+      throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected an existing file, got ${shorten(path)}`)
     reply.header('allow', methods.join(', '))
     throw new ServiceError(
       'METHOD_NOT_ALLOWED',
-      `routing: expected ${methods.join(' or ')} at ${path}, got ${request.method}`,
+      `routing: expected ${methods.join(' or ')} at ${shorten(path)}, got ${request.method}`,
     )
   }
 

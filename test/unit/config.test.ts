@@ -14,7 +14,7 @@ function faultsOf(env: Record<string, string>) {
 test('an empty environment gives the embedded service on loopback', () => {
   const config = loadConfig({})
   expect(config).toMatchObject({
-    http: { host: '127.0.0.1', port: 8080 },
+    http: { host: '127.0.0.1', port: 8080, allowAnonymous: false, allowedHosts: [], drainDelayMs: 0 },
     dataDir: './data',
     database: null,
     redis: null,
@@ -33,6 +33,9 @@ test('reads every variable', () => {
   const config = loadConfig({
     PORT: '0',
     HOST: '0.0.0.0',
+    ALLOW_ANONYMOUS: 'true',
+    ALLOWED_HOSTS: 'Circadian.Example, api,,10.0.0.5,[FD00::1]',
+    DRAIN_DELAY_MS: '5000',
     DATA_DIR: '/var/lib/circadian',
     DATABASE_URL: 'postgresql://u:p@db/circadian',
     REDIS_URL: 'rediss://cache:6380',
@@ -48,7 +51,13 @@ test('reads every variable', () => {
     OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector:4318',
   })
   expect(config).toEqual({
-    http: { host: '0.0.0.0', port: 0 },
+    http: {
+      host: '0.0.0.0',
+      port: 0,
+      allowAnonymous: true,
+      allowedHosts: ['circadian.example', 'api', '10.0.0.5', 'fd00::1'],
+      drainDelayMs: 5000,
+    },
     dataDir: '/var/lib/circadian',
     database: { url: 'postgresql://u:p@db/circadian' },
     redis: { url: 'rediss://cache:6380' },
@@ -94,6 +103,20 @@ test('reports every fault at once, and no value', () => {
 
 test.each(['65536', '-1', '0x50', '8e3', '80 80', '1'.repeat(16)])('refuses %s as a port', (PORT) => {
   expect(faultsOf({ PORT })).toMatchObject({ code: 'CONFIG_INVALID' })
+})
+
+test.each(['https://a.example', 'a.example:443', 'a.example/path', '*', 'a b', 'u@a.example'])(
+  'refuses %s as a host name',
+  (name) => {
+    expect(faultsOf({ ALLOWED_HOSTS: `localhost,${name}` })).toMatchObject({
+      faults: [{ pointer: '/ALLOWED_HOSTS' }],
+    })
+  },
+)
+
+test('takes an IPv6 address with or without brackets', () => {
+  expect(loadConfig({ HOST: '[::1]' }).http.host).toBe('::1')
+  expect(loadConfig({ HOST: '::1' }).http.host).toBe('::1')
 })
 
 test.each(['mysql://db', 'postgres//db', 'postgres://[::1', 'db:5432'])(

@@ -42,6 +42,7 @@ test('removes passwords from every position', () => {
 test.each([
   ['postgres://u:p@ss@host/db', 'postgres://***@host/db'],
   ['redis://:p@host', 'redis://***@host'],
+  ['HTTP://u:p@a and x+y.z-1://u@b', 'HTTP://***@a and x+y.z-1://***@b'],
   ['see http://127.0.0.1:8080/docs and a@b.c', 'see http://127.0.0.1:8080/docs and a@b.c'],
   ['{"a":"http://x","b":"me@example.org"}', '{"a":"http://x","b":"me@example.org"}'],
 ])('%s is written as %s', (line, written) => {

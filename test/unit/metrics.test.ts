@@ -265,7 +265,7 @@ suite('HTTP', () => {
     const ask = (accept: string, timeoutMs: number) =>
       exchange(
         port,
-        `POST /solve HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept: ${accept}\r\n` +
+        `POST /solve HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept: ${accept}\r\n` +
           `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
         timeoutMs,
       )

@@ -64,7 +64,7 @@ function consolidationRoutes(
           202: json('The consolidation is queued or running.', ConsolidationTicket, {
             location: Type.String({ description: 'Path of the consolidation.' }),
           }),
-          ...problems(400, 406, 413, 415),
+          ...problems(400, 403, 406, 413, 415),
         },
       },
     },

@@ -69,7 +69,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
         body: ref(Feedback),
         response: {
           200: json('The episode with its new labels.', Episode),
-          ...problems(400, 404, 406, 413, 415),
+          ...problems(400, 403, 404, 406, 413, 415),
         },
       },
     },

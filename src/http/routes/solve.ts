@@ -7,10 +7,12 @@ import type { SolveOptions, SolveRequest, Solver } from '#solving'
 import { logProblem } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
+import { logSolution } from '../request-log.ts'
 import { json, problems } from '../responses.ts'
 import { ref } from '../schemas/ref.ts'
 import { Solution, SolveEvent } from '../schemas/solution.ts'
 import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
+import { SECURITY_HEADERS } from '../security-headers.ts'
 import { createEventStream } from '../server-sent-events.ts'
 import type { App } from '../type-provider.ts'
 
@@ -36,7 +38,7 @@ const schema = {
   body: ref(SolveBody),
   response: {
     200: { ...solved, content: { ...solved.content, [STREAM_TYPE]: { schema: ref(SolveEvent) } } },
-    ...problems(400, 406, 413, 415, 422),
+    ...problems(400, 403, 406, 413, 415, 422),
   },
 }
 
@@ -46,6 +48,7 @@ export function solveRoute(app: App, solver: Solver, limits: Limits): void {
     const options = { signal: disconnectSignal(reply.raw), caller: request.ip, logger: request.log }
     if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, limits, solver, question, options)
     const solution = await solver.solve(question, options)
+    logSolution(request.log, solution)
     if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
     return reply.type(JSON_TYPE).send(solution)
   })
@@ -60,7 +63,7 @@ async function streamSolution(
   options: SolveOptions,
 ): Promise<FastifyReply> {
   const stream = createEventStream(reply.raw, {
-    headers: { 'x-request-id': reply.request.id, 'x-content-type-options': 'nosniff' },
+    headers: { ...SECURITY_HEADERS, 'x-request-id': reply.request.id },
     heartbeatMs,
     stallMs,
     onOpen: () => reply.hijack(),
@@ -70,6 +73,7 @@ async function streamSolution(
       ...options,
       onEvent: ({ event, data }) => stream.send(event, JSON.stringify(data)),
     })
+    logSolution(reply.log, solution)
     stream.send('answer', String(reply.serializeInput({ ...solution }, '200', JSON_TYPE)))
   } catch (error) {
     if (!stream.opened) throw error

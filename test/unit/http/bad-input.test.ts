@@ -409,3 +409,28 @@ test('accepts the longest question in any notation', async () => {
   }
   expect(requests.length).toBe(before + 3)
 })
+
+test.each(['utf-16', 'UTF-16LE', 'iso-8859-1', '"utf-7"', 'x'])('refuses the charset %s', async (charset) => {
+  await expectProblem(
+    {
+      method: 'POST',
+      url: '/solve',
+      headers: { 'content-type': `application/json; charset=${charset}` },
+      payload: '{"question":"x"}',
+    },
+    { status: 415, code: 'MEDIA_TYPE_UNSUPPORTED' },
+  )
+})
+
+test.each(['; charset=utf-8', ';charset="UTF-8"', '; charset=utf8', '; version=1', ';'])(
+  'accepts application/json%s',
+  async (parameters) => {
+    const response = await app.inject({
+      method: 'POST',
+      url: '/solve',
+      headers: { 'content-type': `application/json${parameters}` },
+      payload: '{"question":"x"}',
+    })
+    expect(response.statusCode).toBe(200)
+  },
+)

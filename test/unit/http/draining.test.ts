@@ -54,7 +54,7 @@ test('a request that arrives while closing is answered 503 with Retry-After, the
   const received: Buffer[] = []
   socket.on('data', (chunk: Buffer) => received.push(chunk))
   // Starts before close(), so that the connection is not idle and stays open.
-  socket.write('GET /episodes HTTP/1.1\r\nhost: x')
+  socket.write('GET /episodes HTTP/1.1\r\nhost: localhost')
   await sleep(30)
   const closing = app.close()
   await sleep(30)

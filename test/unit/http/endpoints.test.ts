@@ -192,6 +192,7 @@ test('logs every request with its id, but neither probes nor questions', async (
   const response = await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
     { reqId: response.headers['x-request-id'], req: { method: 'POST', url: '/solve' } },
+    { reqId: response.headers['x-request-id'], msg: 'solved' },
     { reqId: response.headers['x-request-id'], res: { statusCode: 200 } },
   ])
   expect(lines.join('')).not.toContain('Eve')

@@ -15,17 +15,31 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
-const HOST = 'host: x\r\n'
+const HOST = 'host: localhost\r\n'
 
-/** Rows of description, bytes, status and code; the code is null if Node itself answers without a body. */
-test.each<[string, string | Buffer, number, string | null]>([
+/** Rows of description, bytes, status and code. */
+test.each<[string, string | Buffer, number, string]>([
   ['no HTTP', 'hello there\r\n\r\n', 400, 'REQUEST_INVALID'],
   ['TLS', Buffer.from('16030100c8010000c40303', 'hex'), 400, 'REQUEST_INVALID'],
   ['binary noise', Buffer.from([0, 1, 2, 255, 254, 13, 10, 13, 10]), 400, 'REQUEST_INVALID'],
   ['an unknown method', `BREW /solve HTTP/1.1\r\n${HOST}\r\n`, 400, 'REQUEST_INVALID'],
   ['a method in lower case', `get /livez HTTP/1.1\r\n${HOST}\r\n`, 400, 'REQUEST_INVALID'],
   ['HTTP/9.9', `GET /livez HTTP/9.9\r\n${HOST}\r\n`, 400, 'REQUEST_INVALID'],
-  ['no host', 'GET /livez HTTP/1.1\r\n\r\n', 400, null],
+  ['no host', 'GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n', 400, 'REQUEST_INVALID'],
+  ['two hosts', `GET /livez HTTP/1.1\r\n${HOST}${HOST}connection: close\r\n\r\n`, 400, 'REQUEST_INVALID'],
+  [
+    'a host that is none',
+    'GET /livez HTTP/1.1\r\nhost: a/b\r\nconnection: close\r\n\r\n',
+    400,
+    'REQUEST_INVALID',
+  ],
+  [
+    'a host with a user',
+    'GET /livez HTTP/1.1\r\nhost: localhost@evil.example\r\nconnection: close\r\n\r\n',
+    400,
+    'REQUEST_INVALID',
+  ],
+  ['an unknown expectation', `GET /livez HTTP/1.1\r\n${HOST}expect: tea\r\n\r\n`, 417, 'EXPECTATION_FAILED'],
   ['a space in the path', `GET /live z HTTP/1.1\r\n${HOST}\r\n`, 400, 'REQUEST_INVALID'],
   ['a header without a name', `GET /livez HTTP/1.1\r\n${HOST}: x\r\n\r\n`, 400, 'REQUEST_INVALID'],
   ['a folded header', `GET /livez HTTP/1.1\r\n${HOST}a: b\r\n c\r\n\r\n`, 400, 'REQUEST_INVALID'],
@@ -85,7 +99,10 @@ test.each<[string, string | Buffer, number, string | null]>([
 ])('answers %s', async (_what, bytes, status, code) => {
   const response = parse(await exchange(port, bytes))
   expect(response.status).toBe(status)
-  if (code === null) return
+  expect(response.headers).toMatchObject({
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'same-origin',
+  })
   expect(response.headers['content-type']).toMatch(/^application\/problem\+json/)
   expect(JSON.parse(response.body)).toMatchObject({
     status,

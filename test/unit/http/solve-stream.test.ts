@@ -29,7 +29,7 @@ function post(url: string, init: RequestInit = {}) {
 
 const REQUEST = [
   'POST /solve HTTP/1.1',
-  'host: x',
+  'host: localhost',
   'content-type: application/json',
   'accept: text/event-stream',
   'content-length: 16',

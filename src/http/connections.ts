@@ -1,0 +1,47 @@
+/** @file Limits the number of connections, and answers expectations that Node would answer without a body. */
+
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { DropArgument } from 'node:net'
+import { ServiceError } from '#errors'
+import { replyWithoutFastify } from './error-replies.ts'
+
+const LOG_INTERVAL_MS = 60_000
+
+interface ConnectionLogger {
+  warn(details: object, message: string): void
+}
+
+/**
+ * Closes connections beyond `maxConnections` at once. Logs the first one, then at most one line a minute with
+ * the number of connections that were closed since.
+ */
+export function limitConnections(
+  server: Server,
+  maxConnections: number,
+  logger: ConnectionLogger,
+  now: () => number = () => performance.now(),
+): void {
+  let closed = 0
+  let loggedAt = Number.NEGATIVE_INFINITY
+  server.maxConnections = maxConnections
+  server.on('drop', (connection?: DropArgument) => {
+    closed += 1
+    if (now() - loggedAt < LOG_INTERVAL_MS) return
+    logger.warn(
+      { maxConnections, closed, remoteAddress: connection?.remoteAddress },
+      'too many connections: new ones are closed',
+    )
+    closed = 0
+    loggedAt = now()
+  })
+}
+
+/** Answers an `Expect` header other than `100-continue` with EXPECTATION_FAILED. */
+export function refuseExpectations(server: Server): void {
+  server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+    replyWithoutFastify(
+      response,
+      new ServiceError('EXPECTATION_FAILED', 'expect: expected 100-continue, got another value'),
+    )
+  })
+}

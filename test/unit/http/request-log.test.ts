@@ -1,0 +1,102 @@
+/** @file What a request leaves in the log: its id in every line, its solution, an audit line, no long text. */
+
+import { pino } from 'pino'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { loggerOptions } from '../../../src/logger.ts'
+import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
+import { ARTIFACT, EPISODE, QUESTION, SOLUTION, unverifiedApp } from '../../support/http-app.ts'
+import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+
+interface Line {
+  readonly reqId?: string
+  readonly audit?: boolean
+  readonly msg: string
+  readonly req?: { readonly url: string; readonly host: string }
+}
+
+let written: string[] = []
+const logger = pino(loggerOptions({ level: 'debug', pretty: false }), {
+  write: (line: string) => written.push(line),
+})
+const episodes = createEpisodesInMemory({ failing: ['add', 'nearest'] })
+const solving = solverOn(TWO_FLIPS, { episodes })
+const app = unverifiedApp({ logger })
+const solvingApp = unverifiedApp({ logger, solver: solving.solver })
+beforeEach(() => {
+  written = []
+})
+afterAll(() => Promise.all([app.close(), solvingApp.close()]))
+
+const lines = () => written.map((line) => JSON.parse(line) as Line)
+
+test('the solver’s lines have the id of the request', async () => {
+  const headers = { 'x-request-id': 'trace-1' }
+  await solvingApp.inject({ method: 'POST', url: '/solve', headers, payload: { question: QUESTION } })
+  expect(lines().map(({ msg, reqId }) => [msg, reqId])).toEqual([
+    ['incoming request', 'trace-1'],
+    ['episode store unavailable: solving without retrieval', 'trace-1'],
+    ['episode store unavailable: answering without an episode', 'trace-1'],
+    ['solved', 'trace-1'],
+    ['request completed', 'trace-1'],
+  ])
+  // The logger of the process gets none of them.
+  expect(solving.warnings).toEqual([])
+})
+
+test.each(['application/json', 'text/event-stream'])('logs one line a solve, as %s', async (accept) => {
+  await app.inject({ method: 'POST', url: '/solve', headers: { accept }, payload: { question: QUESTION } })
+  expect(lines().filter(({ msg }) => msg === 'solved')).toMatchObject([
+    {
+      level: 30,
+      strategy: 'auto',
+      generatedTokens: 83,
+      rewardTokens: 2,
+      iterations: 2,
+      episodeId: SOLUTION.episodeId,
+      stopped: 'reward',
+      degraded: ['lrm'],
+      ms: 84.6,
+    },
+  ])
+  expect(written.join('')).not.toContain('answer 1')
+})
+
+test.each([
+  ['POST', `/admin/artifacts/${ARTIFACT.id}/activate`, 'activateArtifact', ARTIFACT.id, 200],
+  ['POST', '/admin/artifacts/none/activate', 'activateArtifact', 'none', 404],
+  ['GET', '/admin/artifacts', 'listArtifacts', null, 200],
+  ['DELETE', `/episodes/${EPISODE.id}`, 'deleteEpisode', EPISODE.id, 204],
+  ['DELETE', '/episodes', 'deleteEpisodes', null, 200],
+] as const)('%s %s leaves an audit line', async (method, url, action, target, status) => {
+  await app.inject({ method, url, headers: { 'x-request-id': 'trace-2' } })
+  expect(lines().filter(({ audit }) => audit)).toMatchObject([
+    { action, target, status, tenant: 'default', reqId: 'trace-2', caller: '127.0.0.1' },
+  ])
+})
+
+test('the audit line of a new consolidation names it, that of a refused page has its status', async () => {
+  const request = { method: 'POST', url: '/admin/consolidations', payload: {} } as const
+  const { location } = (await app.inject(request)).headers
+  await app.inject({ ...request, headers: { origin: 'http://evil.example' } })
+  expect(lines().filter(({ audit }) => audit)).toMatchObject([
+    { action: 'requestConsolidation', target: location, status: 202 },
+    { action: 'requestConsolidation', target: null, status: 403 },
+  ])
+})
+
+test('reading and solving leave no audit line', async () => {
+  await app.inject('/episodes')
+  await app.inject({ method: 'POST', url: '/solve', payload: { question: QUESTION } })
+  expect(lines().filter(({ audit }) => audit)).toEqual([])
+})
+
+test('URL and host are cut in the log and in answers', async () => {
+  const long = 'a.'.repeat(8000)
+  const response = await app.inject({ url: `/${long}`, headers: { host: `${long}x` } })
+  const missing = await app.inject(`/${long}`)
+  for (const { req } of lines()) {
+    if (req !== undefined) expect(req.url.length + req.host.length).toBeLessThanOrEqual(2 * 513)
+  }
+  expect([response.statusCode, missing.statusCode]).toEqual([421, 404])
+  for (const text of [...written, response.body, missing.body]) expect(text.length).toBeLessThan(6000)
+})
