@@ -27,7 +27,7 @@ RUN ONNXRUNTIME_NODE_INSTALL=true node node_modules/onnxruntime-node/script/inst
 # container toolkit.
 FROM nvidia/cuda:13.1.1-cudnn-runtime-ubuntu24.04 AS gpu
 # `cuda` instead of `auto`: without a GPU, the GPU image must stop with an error.
-ENV HOST=0.0.0.0 ALLOW_ANONYMOUS=true PORT=8080 DATA_DIR=/data EXECUTION_PROVIDER=cuda
+ENV HOST=0.0.0.0 ALLOW_ANONYMOUS=true PORT=8080 DATA_DIR=/data EXECUTION_PROVIDER=cuda ORT_DISABLE_TELEMETRY=1
 WORKDIR /app
 COPY --from=dependencies /usr/local/bin/node /usr/local/bin/node
 COPY --from=cuda-provider /app/node_modules ./node_modules
@@ -50,7 +50,7 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
 CMD ["node", "src/main.ts"]
 
 FROM node:24-bookworm-slim
-ENV HOST=0.0.0.0 ALLOW_ANONYMOUS=true PORT=8080 DATA_DIR=/data
+ENV HOST=0.0.0.0 ALLOW_ANONYMOUS=true PORT=8080 DATA_DIR=/data ORT_DISABLE_TELEMETRY=1
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=sources /app ./

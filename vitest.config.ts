@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+// ONNX Runtime reads this when it loads, which some tests do in the test process.
+process.env['ORT_DISABLE_TELEMETRY'] = '1'
+
 /** Projects by what they need: `unit` and `contract` nothing, `e2e` the embedded service, `integration` real servers, `gpu` a GPU. */
 export default defineConfig({
   test: {

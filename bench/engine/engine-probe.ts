@@ -4,6 +4,7 @@
  */
 
 import '../../src/engine/child/without-float16-array.ts'
+import '../../src/engine/child/without-telemetry.ts'
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,5 +1,6 @@
 /** @file transformers.js on a local model directory: greedy generation from the same ONNX file. */
 
+import '../../src/engine/child/without-telemetry.ts'
 import { basename, dirname } from 'node:path'
 import { AutoModelForCausalLM, env, Tensor } from '@huggingface/transformers'
 

@@ -4,6 +4,7 @@
  */
 
 import './without-float16-array.ts'
+import './without-telemetry.ts'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
