@@ -89,6 +89,13 @@ export const Environment = Type.Object({
     description:
       'Number of engine processes of the model. On CUDA, each has its own device, starting at `CUDA_DEVICE`; on the CPU, they share the cores.',
   }),
+  SOLVE_MAX_MS: Type.Integer({
+    minimum: 0,
+    maximum: 600_000,
+    default: 120_000,
+    description:
+      'Time, in ms, that a request may take when it has no `budget.maxMs`; the best answer so far is returned at its end. 0 sets no limit.',
+  }),
   NIGHT_CRON: Type.Optional(
     Type.String({
       minLength: 1,
@@ -242,6 +249,8 @@ function group(env: Environment) {
       cudaDevice: env.CUDA_DEVICE,
       replicas: env.ENGINE_REPLICAS,
     },
+    /** Null: no limit. */
+    solving: { maxMs: env.SOLVE_MAX_MS === 0 ? null : env.SOLVE_MAX_MS },
     nights: { cron: env.NIGHT_CRON ?? null, everyEpisodes: env.NIGHT_EVERY_EPISODES },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,

@@ -74,7 +74,14 @@ async function start(config: Config): Promise<void> {
   const app = keep(
     buildApp({
       solver: metrics.watch(
-        createSolver({ engine, episodes, activeModels: trainedModels.current, logger, tracer }),
+        createSolver({
+          engine,
+          episodes,
+          activeModels: trainedModels.current,
+          maxMs: config.solving.maxMs,
+          logger,
+          tracer,
+        }),
       ),
       episodes,
       admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },

@@ -109,7 +109,8 @@ export async function attempt(
     const session = await state.meter.time('queueMs', () =>
       engine.open(prompt.tokens, {
         signal,
-        ...(settings.maxMs !== null && { deadlineMs: settings.maxMs }),
+        // The service's own limit is no wish of the caller: it must not order the rows of the engine.
+        ...(request.budget?.maxMs !== undefined && { deadlineMs: request.budget.maxMs }),
         ...(caller !== undefined && { caller }),
       }),
     )

@@ -13,6 +13,7 @@ export interface Settings {
   readonly answerTokens: number
   /** Upper bound on the tokens decoded for the whole request; infinite unless the request set a budget. */
   readonly totalTokens: number
+  /** Null: no limit. */
   readonly maxMs: number | null
   readonly maxIterations: number
   readonly patience: number
@@ -51,9 +52,14 @@ export interface Settings {
  * `budget.maxNewTokens` bounds all tokens decoded for the request (and so every single answer); without it each answer is
  * bounded by the profile's `maxNewTokens`, and the request by its iterations or samples.
  *
+ * @param defaultMaxMs time of a request without `budget.maxMs`; null: no limit
  * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0
  */
-export function resolveSettings(request: SolveRequest, profile: ModelProfile): Settings {
+export function resolveSettings(
+  request: SolveRequest,
+  profile: ModelProfile,
+  defaultMaxMs: number | null,
+): Settings {
   const { defaults } = profile
   const { budget = {} } = request
   return {
@@ -61,7 +67,7 @@ export function resolveSettings(request: SolveRequest, profile: ModelProfile): S
     temperature: defaults.temperature,
     answerTokens: budget.maxNewTokens ?? defaults.maxNewTokens,
     totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,
-    maxMs: budget.maxMs ?? null,
+    maxMs: budget.maxMs ?? defaultMaxMs,
     maxIterations: budget.maxIterations ?? defaults.maxIterations,
     patience: defaults.patience,
     stopReward: defaults.stopReward,

@@ -42,6 +42,8 @@ export interface SolverDeps {
   readonly logger: SolverLogger
   /** Returns the trained models that serve, asked at the start of every request; none unless given. */
   readonly activeModels?: () => ActiveModels
+  /** Time, in ms, of a request without `budget.maxMs`; no limit unless given. */
+  readonly maxMs?: number | null
   readonly clock?: Clock
   /** Records the spans of requests; none unless given. */
   readonly tracer?: Tracer
@@ -78,6 +80,7 @@ export function createSolver(deps: SolverDeps): Solver {
           ...options,
           strategy: strategies[request.strategy],
           models: activeModels(),
+          defaultMaxMs: deps.maxMs ?? null,
         })
         const { promptTokens: input, generatedTokens: output, rewardTokens } = solution.usage
         span.set({ ...usageAttributes({ input, output }), ...solveAttributes({ ...solution, rewardTokens }) })
@@ -89,15 +92,16 @@ export function createSolver(deps: SolverDeps): Solver {
 interface SolvePlan extends SolveOptions {
   readonly strategy: StrategyFunction
   readonly models: ActiveModels
+  readonly defaultMaxMs: number | null
 }
 
 async function solve(
   parts: SolverParts,
   request: SolveRequest,
-  { strategy, models, signal, onEvent, caller }: SolvePlan,
+  { strategy, models, defaultMaxMs, signal, onEvent, caller }: SolvePlan,
 ): Promise<Solution> {
   const started = parts.clock.now()
-  const settings = resolveSettings(request, parts.engine.model.profile)
+  const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs)
   const seed = request.seed ?? randomSeed()
   const deadline = startDeadline(signal, settings.maxMs)
   const nextEmit = createEventReplay(onEvent)

@@ -67,7 +67,8 @@ export const SolveRequest = sameAs<Body>()(
               Type.Integer({
                 minimum: 1,
                 maximum: 600_000,
-                description: 'Maximum time, in ms, including the time in the queue.',
+                description:
+                  'Maximum time, in ms, including the time in the queue. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it.',
               }),
             ),
           },

@@ -127,6 +127,12 @@ describe('maxMs', () => {
     expect(solution.iterations).toBeGreaterThan(0)
   })
 
+  test("is the solver's own unless the request sets one", async () => {
+    const { solve } = solverOn(slowFrom('generate', 3), { maxMs: 40 })
+    expect(await solve()).toMatchObject({ stopped: 'maxMs', answer: '2' })
+    expect(await solve({ budget: { maxMs: 10_000 } })).toMatchObject({ stopped: 'reward', answer: '3' })
+  })
+
   test('does not count an answer that nobody had time to judge', async () => {
     const solution = await solverOn(slowFrom('score', 2)).solve({ budget: { maxMs: 40 }, explain: true })
 
