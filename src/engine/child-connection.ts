@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { coerceError, type ErrorCode, ServiceError } from '#errors'
 import { type EngineCounters, zeroCounters } from './counters.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import {
   type ChildLoad,
   fromWireError,
@@ -39,6 +40,10 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
   load(): ChildLoad
   /** Returns the counters that the process reported last. */
   totals(): EngineCounters
+  /** Returns the milliseconds since the last message of the process, which answers a ping each second. */
+  heartbeatAgeMs(): number
+  /** Whether the process was killed because it did not answer. */
+  isHung(): boolean
   /** @throws ServiceError the child's own error, or ENGINE_CRASHED when the child dies before it answers. */
   call<Name extends OperationOf<Role>>(
     operation: Name,
@@ -54,6 +59,25 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
 
 /** Time that an idle process has to exit before it is killed. */
 const EXIT_TIMEOUT_MS = 2000
+/** Time that a process has to load its model. */
+const START_TIMEOUT_MS = 600_000
+
+export interface ConnectOptions {
+  readonly logger: Logger
+  /** Ends a process that is starting. */
+  readonly signal: AbortSignal
+  /**
+   * Silence, in ms, after which a process that announced no long run counts as hung: it is killed, and its
+   * calls fail with ENGINE_CRASHED.
+   */
+  readonly heartbeatLimitMs: number
+}
+
+/** Engine processes that run. The operating system does not end them with this process. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 /**
  * Forks an engine process and waits until it is ready for its role.
@@ -64,23 +88,33 @@ const EXIT_TIMEOUT_MS = 2000
 export async function connectChild<Role extends RoleName>(
   role: Role,
   options: Roles[Role]['options'],
-  logger: Logger,
-  signal: AbortSignal,
+  { logger, signal, heartbeatLimitMs }: ConnectOptions,
 ): Promise<ChildConnection<Role>> {
   const { child, log } = forkChild(role, logger)
   const calls = createCallTable()
+  const beat = (limitMs: number) =>
+    startHeartbeat({ limitMs, ping: () => post({ type: 'ping' }), onSilence: endHung })
+  let heartbeat = beat(START_TIMEOUT_MS)
+  let hasEnded = false
+  let isHung = false
   let load = IDLE
   let totals = zeroCounters()
   const started = Promise.withResolvers<Ready>()
   const ended = Promise.withResolvers<string>()
 
   function receive(message: MessageFromChild): void {
+    heartbeat.heard()
     switch (message.type) {
       case 'ready':
+        heartbeat.stop()
+        heartbeat = beat(heartbeatLimitMs)
         started.resolve(message)
         break
       case 'failed':
         started.reject(fromWireError(message.error))
+        break
+      case 'busy':
+        heartbeat.expectRun(message.expectedMs)
         break
       case 'result':
         calls.settle(message.id)?.resolve(message.value as never)
@@ -99,10 +133,19 @@ export async function connectChild<Role extends RoleName>(
   }
 
   function end(reason: string): void {
+    hasEnded = true
+    heartbeat.stop()
     load = IDLE
     started.reject(crashed('the engine process to start', reason))
     for (const { reject } of calls.settleAll()) reject(crashed('the engine process to answer', reason))
     ended.resolve(reason)
+  }
+
+  /** Ends the connection at once: a process that is stuck in a driver may take long to die. */
+  function endHung({ silentMs, limitMs }: { readonly silentMs: number; readonly limitMs: number }): void {
+    isHung = true
+    child.kill('SIGKILL')
+    end(`no answer for ${Math.round(silentMs)} ms, with a limit of ${Math.round(limitMs)} ms; killed`)
   }
 
   child.on('message', (message) => receive(message as MessageFromChild))
@@ -137,11 +180,13 @@ export async function connectChild<Role extends RoleName>(
       thoughtLayers,
       load: () => load,
       totals: () => totals,
+      heartbeatAgeMs: () => heartbeat.ageMs(),
+      isHung: () => isHung,
       exited: ended.promise,
       post,
       stop,
       async call(operation, params) {
-        if (!child.connected) throw crashed('a running engine process', 'one that has ended')
+        if (hasEnded || !child.connected) throw crashed('a running engine process', 'one that has ended')
         return await calls.open((id) => post({ type: 'call', id, operation, params } as MessageToChild))
       },
     }
@@ -169,6 +214,8 @@ function forkChild(role: RoleName, logger: Logger): { child: ChildProcess; log: 
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
+  running.add(child)
+  child.on('close', () => running.delete(child))
   const log = logger.child({ enginePid: child.pid })
   logLines(child.stdout, (line) => log.info(line))
   logLines(child.stderr, (line) => log.warn(line))

@@ -29,21 +29,28 @@ export interface EngineOptions {
   readonly threads?: number
   /** Runs the processes at the lowest priority: for work without a waiting client. */
   readonly inBackground?: boolean
+  /**
+   * Silence, in ms, after which a process that announced no long run is killed and replaced; 5 s by default,
+   * 60 s in the background.
+   */
+  readonly heartbeatLimitMs?: number
 }
 
 const MAX_WAITING_ROWS = 256
+const HEARTBEAT_LIMIT_MS = 5000
+const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
 
 /**
  * Loads a model into one or several processes, and resolves when they serve.
  *
- * When an engine process dies, its calls in flight fail with ENGINE_CRASHED and it is restarted with
+ * When an engine process dies or hangs, its calls in flight fail with ENGINE_CRASHED and it is restarted with
  * back-off; the other processes continue to serve. While there are none, new sessions wait briefly, then fail
  * with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError MODEL_INVALID, MODEL_UNSUPPORTED, ONNX_INVALID, PROVIDER_UNAVAILABLE, SESSION_FAILED
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
-  const { logger } = options
+  const { logger, inBackground = false } = options
   const directory = await loadModelDirectory(options.directory)
   const { sizes, info } = directory
   const replicas = await startReplicas(
@@ -55,9 +62,13 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       cudaDevice: options.cudaDevice,
       threads: options.threads ?? null,
       replicas: options.replicas ?? 1,
-      inBackground: options.inBackground ?? false,
+      inBackground,
     },
-    logger,
+    {
+      logger,
+      heartbeatLimitMs:
+        options.heartbeatLimitMs ?? (inBackground ? BACKGROUND_HEARTBEAT_LIMIT_MS : HEARTBEAT_LIMIT_MS),
+    },
   )
   const admission = createAdmission({
     maxWaitingRows: options.maxWaitingRows ?? MAX_WAITING_ROWS,
@@ -169,12 +180,14 @@ function createRemoteHead(replicas: Replicas): LatentHead {
 function summary(replicas: readonly ReplicaStatus[]): ReplicaStatus {
   const sum = (count: (replica: ReplicaStatus) => number) =>
     replicas.reduce((total, replica) => total + count(replica), 0)
+  const ages = replicas.flatMap(({ heartbeatAgeMs }) => heartbeatAgeMs ?? [])
   const first = replicas.find(({ state }) => state === 'ready') ?? replicas[0]!
   return {
     state: first.state,
     provider: first.provider,
     pid: first.pid,
     restarts: sum(({ restarts }) => restarts),
+    heartbeatAgeMs: ages.length === 0 ? null : Math.max(...ages),
     sessions: sum(({ sessions }) => sessions),
     waitingRows: sum(({ waitingRows }) => waitingRows),
     runningRows: sum(({ runningRows }) => runningRows),

@@ -150,6 +150,8 @@ export type SessionMessage =
 export type MessageToChild =
   | { readonly type: 'start'; readonly options: Roles[RoleName]['options'] }
   | { readonly type: 'stop' }
+  /** Answered by `pong` between runs. */
+  | { readonly type: 'ping' }
   | SessionMessage
   | Call
 
@@ -179,6 +181,9 @@ export interface Ready {
 export type MessageFromChild =
   | Ready
   | { readonly type: 'failed'; readonly error: WireError }
+  | { readonly type: 'pong' }
+  /** The process answers nothing until the run that now begins is over, in about `expectedMs`. */
+  | { readonly type: 'busy'; readonly expectedMs: number }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
   | { readonly type: 'error'; readonly id: number; readonly error: WireError }
   | { readonly type: 'load'; readonly load: ChildLoad; readonly totals: EngineCounters }

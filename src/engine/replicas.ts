@@ -3,11 +3,10 @@
  * there.
  */
 
-import type { Logger } from 'pino'
 import type { ChildConnection } from './child-connection.ts'
 import { addCounters, type EngineCounters } from './counters.ts'
 import type { ServeOptions } from './protocol.ts'
-import { type Supervisor, superviseEngine } from './supervisor.ts'
+import { type SuperviseOptions, type Supervisor, superviseEngine } from './supervisor.ts'
 import type { ReplicaStatus } from './types.ts'
 
 /** The process of a session, with its counts of open work. */
@@ -57,12 +56,18 @@ interface Replica {
  * @throws ServiceError when one of them cannot serve at the start; processes that die later are restarted
  * without limit, each on its own
  */
-export async function startReplicas(options: ServeOptions, logger: Logger): Promise<Replicas> {
+export async function startReplicas(
+  options: ServeOptions,
+  { logger, heartbeatLimitMs }: SuperviseOptions,
+): Promise<Replicas> {
   const starts = await Promise.allSettled(
     Array.from({ length: options.replicas }, (_, index) =>
       superviseEngine(
         { ...options, cudaDevice: options.cudaDevice + index },
-        options.replicas === 1 ? logger : logger.child({ replica: index }),
+        {
+          logger: options.replicas === 1 ? logger : logger.child({ replica: index }),
+          heartbeatLimitMs,
+        },
       ),
     ),
   )
@@ -145,6 +150,7 @@ function statusOf({ supervisor, sessions, openRows }: Replica): ReplicaStatus {
     provider: supervisor.provider(),
     pid: connection?.pid ?? null,
     restarts: supervisor.restarts(),
+    heartbeatAgeMs: connection?.heartbeatAgeMs() ?? null,
     sessions,
     waitingRows: Math.max(0, openRows - runningRows),
     runningRows,

@@ -16,6 +16,12 @@ const MAX_BACK_OFF_MS = 30_000
 const HEALTHY_MS = 60_000
 const DRAIN_TIMEOUT_MS = 5000
 
+export interface SuperviseOptions {
+  readonly logger: Logger
+  /** Silence after which a process counts as hung and is replaced, unless it announced a long run. */
+  readonly heartbeatLimitMs: number
+}
+
 export interface Supervisor {
   state(): EngineStatus['state']
   /** Returns the provider of the live process, or of the last one. */
@@ -25,7 +31,7 @@ export interface Supervisor {
   restarts(): number
   /** Returns the counters of all processes so far. */
   totals(): EngineCounters
-  /** Returns the live process, or null while there is none. */
+  /** Returns the live process, or null while there is none; a hung process is none. */
   current(): ChildConnection | null
   /** Returns the live process; waits briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
   connection(): Promise<ChildConnection>
@@ -37,12 +43,18 @@ export interface Supervisor {
  * Starts the first process. Later processes are started again without limit.
  * @throws ServiceError when the first process cannot serve
  */
-export async function superviseEngine(options: ServeOptions, logger: Logger): Promise<Supervisor> {
+export async function superviseEngine(
+  options: ServeOptions,
+  { logger, heartbeatLimitMs }: SuperviseOptions,
+): Promise<Supervisor> {
   const closing = new AbortController()
-  let connection: ChildConnection | null = await connectChild('serve', options, logger, closing.signal)
+  const connect = () => connectChild('serve', options, { logger, heartbeatLimitMs, signal: closing.signal })
+  let connection: ChildConnection | null = await connect()
   let { provider } = connection
   const { thoughtLayers } = connection
   let restarts = 0
+  /** Whether the last process hung and is not replaced yet. */
+  let isHung = false
   /** Counters of the processes that have ended. */
   let pastTotals = zeroCounters()
   let restarting: Promise<void> | null = null
@@ -54,8 +66,10 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
     void child.exited.then((reason) => {
       pastTotals = addCounters(pastTotals, child.totals())
       connection = null
+      isHung = child.isHung()
       if (closing.signal.aborted) return
-      logger.error({ enginePid: child.pid, reason }, 'engine process died, starting another')
+      const what = isHung ? 'hung and was killed' : 'died'
+      logger.error({ enginePid: child.pid, reason }, `engine process ${what}, starting another`)
       restarting = restart()
     })
   }
@@ -66,8 +80,9 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
       try {
         await setTimeout(backOffMs, undefined, { signal: closing.signal })
         backOffMs = Math.min(2 * backOffMs, MAX_BACK_OFF_MS)
-        const child = await connectChild('serve', options, logger, closing.signal)
+        const child = await connect()
         connection = child
+        isHung = false
         provider = child.provider
         restarts += 1
         startedAt = performance.now()
@@ -93,7 +108,11 @@ export async function superviseEngine(options: ServeOptions, logger: Logger): Pr
   }
 
   return {
-    state: () => (closing.signal.aborted ? 'closed' : connection === null ? 'restarting' : 'ready'),
+    state() {
+      if (closing.signal.aborted) return 'closed'
+      if (connection !== null) return 'ready'
+      return isHung ? 'unhealthy' : 'restarting'
+    },
     provider: () => provider,
     thoughtLayers,
     restarts: () => restarts,

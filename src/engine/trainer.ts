@@ -30,14 +30,16 @@ export interface Trainer extends GraphRunner {
 
 /** Time that runs in flight have to finish when the trainer is closed. */
 const DRAIN_TIMEOUT_MS = 5000
+/** Upper bound on one run at the lowest priority, beside all other work of the machine. */
+const HEARTBEAT_LIMIT_MS = 120_000
 
 /**
  * Starts a process that runs graphs, with `state` and `carry`, at the lowest priority of the operating
  * system.
  *
- * The process is not restarted, because carried state would be lost. When it dies, calls in flight and all
- * later calls fail with ENGINE_CRASHED; the caller must resume in another trainer from the state that it read
- * last. After `close`, calls fail with ENGINE_UNAVAILABLE.
+ * The process is not restarted, because carried state would be lost. When it dies or hangs, calls in flight
+ * and all later calls fail with ENGINE_CRASHED; the caller must resume in another trainer from the state that
+ * it read last. After `close`, calls fail with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError PROVIDER_UNAVAILABLE, ENGINE_CRASHED
  */
@@ -46,8 +48,7 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const connection = await connectChild(
     'train',
     { executionProvider, cudaDevice, threads },
-    logger,
-    new AbortController().signal,
+    { logger, signal: new AbortController().signal, heartbeatLimitMs: HEARTBEAT_LIMIT_MS },
   )
   let state: 'ready' | 'crashed' | 'closed' = 'ready'
   let hasEnded = false

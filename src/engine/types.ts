@@ -31,10 +31,13 @@ export interface ModelInfo {
 
 /** Status of one engine process. */
 export interface ReplicaStatus {
-  readonly state: 'starting' | 'ready' | 'restarting' | 'closed'
+  /** `unhealthy`: the last process did not answer, was killed, and is not replaced yet. */
+  readonly state: 'starting' | 'ready' | 'restarting' | 'unhealthy' | 'closed'
   readonly provider: 'cpu' | 'cuda'
   readonly pid: number | null
   readonly restarts: number
+  /** Milliseconds since the last message of the process, which answers a ping each second; null without it. */
+  readonly heartbeatAgeMs: number | null
   /** Open sessions, and rows waiting for or in a batch. */
   readonly sessions: number
   readonly waitingRows: number
@@ -48,7 +51,7 @@ export interface ReplicaStatus {
 
 /**
  * Sums over all engine processes of a model; `ready` while one is ready; `pid` and `provider` of the first
- * ready process.
+ * ready process; the greatest `heartbeatAgeMs`.
  */
 export interface EngineStatus extends ReplicaStatus {
   /** Number of waiting sessions: admitted without a call yet, or with a call whose rows are in no run. */
@@ -59,8 +62,8 @@ export interface EngineStatus extends ReplicaStatus {
 }
 
 /**
- * A model in a child process. When the child dies, calls in flight fail with ENGINE_CRASHED and it is
- * restarted.
+ * A model in a child process. When the child dies or hangs, calls in flight fail with ENGINE_CRASHED and it
+ * is restarted.
  */
 export interface Engine extends LatentModel {
   readonly model: ModelInfo

@@ -46,6 +46,16 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
     'Engine processes that are ready.',
     ({ replicas }) => replicas.filter(({ state }) => state === 'ready').length,
   )
+  gauge(
+    'engine_replicas_unhealthy',
+    'Engine processes that did not answer, were killed, and are not replaced yet.',
+    ({ replicas }) => replicas.filter(({ state }) => state === 'unhealthy').length,
+  )
+  gauge(
+    'engine_heartbeat_age_seconds',
+    'Greatest time since the last message of a running engine process, which answers a ping each second.',
+    ({ heartbeatAgeMs }) => (heartbeatAgeMs ?? 0) / 1000,
+  )
   counter(
     'engine_restarts_total',
     'Engine processes started to replace one that exited.',

@@ -168,6 +168,7 @@ export function createLinearModel(world: World): LinearModel {
       waitingRows: 0,
       runningRows: 0,
       keptPrompts: 0,
+      heartbeatAgeMs: 0,
       replicas: [],
       cachedSequences: 0,
       cacheBytes: 0,

@@ -29,6 +29,8 @@ export interface TinySessions {
   readonly head: HeadGraph
   /** All runs of the generation graph. */
   readonly runs: RunRecord[]
+  /** Expected duration of each of them, as announced just before it. */
+  readonly expectedMs: number[]
   /** Writes the profile requested by `profile`. */
   endProfiling(): void
   /** Makes later runs with at least this many rows fail; 0 = no run fails. */
@@ -95,6 +97,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     hiddenSize,
   )
   const runs: RunRecord[] = []
+  const expectedMs: number[] = []
   let failing = 0
   const runner: StepRunner = {
     ...graph,
@@ -109,6 +112,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     runner,
     eosTokenIds: [EOS],
     limits: { maxRunningRows: 32, chunkTokens: [8, 8], runMs: 0, maxInputTokens: 64, ...options.limits },
+    onRun: (ms) => void expectedMs.push(ms),
   })
   const sessions = createSessions({
     scheduler,
@@ -126,6 +130,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     scheduler,
     head,
     runs,
+    expectedMs,
     endProfiling: generation.endProfiling,
     failFrom(rows) {
       failing = rows

@@ -118,7 +118,7 @@ test('the engine reports its load, its totals and its model', async () => {
   const status: EngineStatus = {
     ...engine.status(),
     replicas: [
-      { ...replica, state: 'restarting' },
+      { ...replica, state: 'unhealthy' },
       { ...replica, state: 'ready' },
       { ...replica, state: 'ready' },
     ],
@@ -128,6 +128,7 @@ test('the engine reports its load, its totals and its model', async () => {
     cachedSequences: 11,
     cacheBytes: 4096,
     keptPrompts: 13,
+    heartbeatAgeMs: 1500,
     totals: {
       ...none,
       prefillTokens: 100,
@@ -144,6 +145,8 @@ test('the engine reports its load, its totals and its model', async () => {
   const values = {
     engine_replicas: 3,
     engine_replicas_ready: 2,
+    engine_replicas_unhealthy: 1,
+    engine_heartbeat_age_seconds: 1.5,
     engine_restarts_total: 3,
     num_rows_running: 5,
     num_rows_waiting: 7,

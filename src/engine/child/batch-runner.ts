@@ -25,15 +25,15 @@ export function createBatchRunner(deps: {
   readonly graph: StepRunner
   readonly eosTokenIds: readonly number[]
   readonly counters: EngineCounters
-  /** Called just before each run. */
-  readonly onRun: () => void
+  /** Called just before each run with its expected duration in ms. */
+  readonly onRun: (expectedMs: number) => void
 }): BatchRunner {
   const { graph, counters } = deps
   const eosTokenIds = new Set(deps.eosTokenIds)
   const allocate = allocateAgain(graph.layout)
   const side = graph.padding === 'right' ? 'right' : 'left'
   let runs = 0
-  let msPerStep = Number.POSITIVE_INFINITY
+  const durations = createDurations()
 
   async function run(rows: readonly Row[], maxSteps: number): Promise<void> {
     if (rows.length === 0) return
@@ -45,10 +45,12 @@ export function createBatchRunner(deps: {
       row.isWaiting = false
       row.lastRun = runs
     }
-    deps.onRun()
+    const inputTokens = rows.length * Math.max(...stepRows.map(({ input }) => input.length))
+    const size = { rows: rows.length, inputTokens, steps, isFeeding: maxSteps === 1 }
+    deps.onRun(durations.expected(size))
     let outcomes: StepOutcome[]
     try {
-      outcomes = await runSteps(rows, stepRows, steps, maxSteps > 1)
+      outcomes = await runSteps(rows, stepRows, size)
     } catch (thrown) {
       await runAlone(rows, maxSteps, coerceError(thrown))
       return
@@ -61,11 +63,10 @@ export function createBatchRunner(deps: {
   async function runSteps(
     rows: readonly Row[],
     stepRows: readonly StepRow[],
-    steps: number,
-    isTimed: boolean,
+    size: RunSize,
   ): Promise<StepOutcome[]> {
     const startedAt = performance.now()
-    const feeds = composeFeeds(graph.layout, side, stepRows, steps, allocate)
+    const feeds = composeFeeds(graph.layout, side, stepRows, size.steps, allocate)
     const composedAt = performance.now()
     const fetches = await graph.run(feeds, {
       hiddenStates: rows.some(({ wantsStates }) => wantsStates),
@@ -73,7 +74,7 @@ export function createBatchRunner(deps: {
       present: rows.some(({ wantsCache }) => wantsCache),
     })
     const ranAt = performance.now()
-    if (isTimed) msPerStep = (ranAt - startedAt) / fetches.emitted
+    durations.add(size, ranAt - startedAt, fetches.emitted)
     counters.generationMs += ranAt - composedAt
     observe(counters.batchRows, BATCH_ROWS_BOUNDS, rows.length)
     return splitFetches(stepRows, feeds, fetches, eosTokenIds)
@@ -98,5 +99,43 @@ export function createBatchRunner(deps: {
     counters.decodeTokens += row.decodedTokens - decodedBefore
   }
 
-  return { run, runs: () => runs, msPerStep: () => msPerStep }
+  return { run, runs: () => runs, msPerStep: durations.msPerStep }
+}
+
+interface RunSize {
+  readonly rows: number
+  /** Tokens fed, padding included. */
+  readonly inputTokens: number
+  /** Upper bound on the tokens that a row may emit. */
+  readonly steps: number
+  /** Whether the run feeds its rows; else they decode. */
+  readonly isFeeding: boolean
+}
+
+/** Expected duration of the first run of a kind, which loads what later runs find loaded. */
+const FIRST_RUN_MS = 20_000
+
+/** Creates a forecast of the duration of a run from the last run of its kind. */
+function createDurations() {
+  let msPerToken = Number.POSITIVE_INFINITY
+  let msPerStep = Number.POSITIVE_INFINITY
+  let rowsPerStep = 1
+
+  return {
+    msPerStep: () => msPerStep,
+    /** Returns an upper estimate: a run of more rows takes at most as many times as long. */
+    expected({ rows, inputTokens, steps, isFeeding }: RunSize): number {
+      const growth = Math.max(1, rows / rowsPerStep)
+      const ms = isFeeding ? inputTokens * msPerToken : steps * msPerStep * growth
+      return Number.isFinite(ms) ? ms : FIRST_RUN_MS
+    },
+    add({ rows, inputTokens, isFeeding }: RunSize, ms: number, emitted: number): void {
+      if (isFeeding) {
+        msPerToken = ms / inputTokens
+      } else {
+        msPerStep = ms / emitted
+        rowsPerStep = rows
+      }
+    },
+  }
 }

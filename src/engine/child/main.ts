@@ -1,8 +1,9 @@
 /**
  * @file Program of an engine process. It is started by `fork` and exits when the channel to its parent closes
- * for any reason, so that no engine process outlives its service.
+ * for any reason, or when its parent is gone, so that no engine process outlives its service.
  */
 
+import { Worker } from 'node:worker_threads'
 import { ServiceError } from '#errors'
 import {
   type Call,
@@ -32,6 +33,12 @@ process.title = `circadian engine ${role}`
 // A terminal sends Ctrl-C to the whole process group: the parent drains, then closes the channel.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 process.on('disconnect', () => process.exit())
+// A thread of its own, because a run that never ends would keep the main thread from the disconnect event. An
+// orphan is given another parent. Plain JavaScript, because stripping types in the thread would take 10 MB.
+new Worker(
+  `setInterval(() => { if (process.ppid !== ${process.ppid}) process.kill(process.pid, 'SIGKILL') }, 1000)`,
+  { eval: true },
+).unref()
 
 /**
  * Sends a message unless the channel is closed. The channel may close during a run; the disconnect event then
@@ -79,6 +86,9 @@ process.on('message', (message: MessageToChild) => {
       break
     case 'stop':
       process.exit(0)
+      break
+    case 'ping':
+      send({ type: 'pong' })
       break
     case 'call':
       void answer(message)

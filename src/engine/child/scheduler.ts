@@ -60,6 +60,8 @@ interface SchedulerDeps {
   readonly limits: SchedulerLimits
   /** Called when the numbers of `load()` may have changed. */
   readonly onLoad?: (load: SchedulerLoad) => void
+  /** Called just before each run of the generation graph with its expected duration in ms. */
+  readonly onRun?: (expectedMs: number) => void
 }
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
@@ -73,7 +75,15 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const totals = zeroCounters()
   // The load is reported before each run, because a run blocks this process.
   const reportLoad = () => onLoad?.(queue.load())
-  const batches = createBatchRunner({ graph: runner, eosTokenIds, counters: totals, onRun: reportLoad })
+  const batches = createBatchRunner({
+    graph: runner,
+    eosTokenIds,
+    counters: totals,
+    onRun(expectedMs) {
+      reportLoad()
+      deps.onRun?.(expectedMs)
+    },
+  })
   let working = false
   let backgroundRanAt = Number.NEGATIVE_INFINITY
 

@@ -34,6 +34,9 @@ const PREFIXES: PrefixLimits = { minTokens: 16, maxPrompts: 64 }
 /** Upper bound, in ms, on the age of the counters reported to the API process during runs. */
 const MAX_TOTALS_AGE_MS = 250
 
+/** Duration from which on a run is announced; the limit of the heartbeat covers all shorter runs. */
+const MIN_ANNOUNCED_MS = 1000
+
 /** Loads the model and starts its scheduler and sessions. */
 export async function serve(
   options: ServeOptions,
@@ -53,6 +56,9 @@ export async function serve(
     eosTokenIds: options.sizes.eosTokenIds,
     limits: LIMITS[provider],
     onLoad: reportLoad,
+    onRun(expectedMs) {
+      if (expectedMs >= MIN_ANNOUNCED_MS) send({ type: 'busy', expectedMs })
+    },
   })
   const sessions = createSessions({
     scheduler,

@@ -1,8 +1,9 @@
-/** @file A program that owns an engine and prints the pid of its process; killed by a test. */
+/** @file A program that owns an engine and prints the pid of its process; ended by a test. */
 
 import { pino } from 'pino'
 import { createEngine } from '#engine'
 
+process.on('SIGTERM', () => process.exit(0))
 const engine = await createEngine({
   directory: process.argv[2] ?? '',
   executionProvider: 'cpu',

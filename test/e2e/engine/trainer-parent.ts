@@ -1,4 +1,7 @@
-/** @file A program that owns a trainer, keeps it busy and prints the pid of its process; killed by a test. */
+/**
+ * @file A program that owns a trainer, keeps it inside one long run and prints the pid of its process; killed
+ * by a test.
+ */
 
 import { pino } from 'pino'
 import { createTrainer } from '#engine'
@@ -10,6 +13,6 @@ const trainer = await createTrainer({
   cudaDevice: 0,
   logger: pino({ level: 'silent' }),
 })
-const graph = await trainer.load(squaring(200))
+const graph = await trainer.load(squaring(200, 2000))
 process.stdout.write(`${trainer.status().pid}\n`)
-for (;;) await graph.run({ x: float32(0) }, ['y'])
+await graph.run({ x: float32(0) }, ['y'])

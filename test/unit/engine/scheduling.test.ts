@@ -77,6 +77,16 @@ suite('background rows', () => {
   })
 })
 
+test('each run is announced with the duration to expect of it, once a run of its kind was timed', async () => {
+  const engine = await tinySessions({ limits: { chunkTokens: [4, 4] } })
+  await engine.sessions.generate(open(engine, 9, interactive), [row(20)])
+  const [feed, decode, ...later] = engine.expectedMs
+  expect([feed, decode]).toEqual([20_000, 20_000])
+  expect(later.length).toBeGreaterThan(0)
+  for (const ms of later) expect(ms).toBeLessThan(2000)
+  expect(engine.expectedMs).toHaveLength(engine.runs.length)
+})
+
 suite('rows of equal priority', () => {
   test('a stream of short requests does not starve a long one', async () => {
     // Rows share no run here, so they must take turns.
