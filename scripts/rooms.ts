@@ -72,7 +72,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   metrics: {
     holds: 'the only room with prom-client: the figures of `GET /metrics`',
-    mayImport: ['serving', 'solving', 'engine', 'http'],
+    mayImport: ['serving', 'solving', 'jobs', 'engine', 'http'],
   },
 }
 

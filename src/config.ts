@@ -65,6 +65,21 @@ export const Environment = Type.Object({
         'URL of Redis for the job queue; requires `DATABASE_URL`. If unset, the queue is kept in the database.',
     }),
   ),
+  REDIS_PREFIX: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Prefix of all keys in Redis. If unset, it is derived from an id of the database, so that several deployments can share a Redis.',
+    }),
+  ),
+  WORKER_PORT: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 65_535,
+      description:
+        'TCP port of `/livez`, `/readyz` and `/metrics` of the worker process, on the address `HOST`. If unset, the worker listens on no port.',
+    }),
+  ),
   MODEL_DIR: Type.Optional(
     Type.String({
       minLength: 1,
@@ -170,7 +185,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     })
   }
   const cron = values['NIGHT_CRON']
-  if (typeof cron === 'string' && !isCron(cron)) {
+  if (typeof cron === 'string' && /\bH\b/i.test(cron)) {
+    faults.push({
+      pointer: '/NIGHT_CRON',
+      detail: 'expected a fixed time, got H, which would be a new random time at every night; write a number',
+    })
+  } else if (typeof cron === 'string' && !isCron(cron)) {
     faults.push({
       pointer: '/NIGHT_CRON',
       detail: 'expected a cron expression of 5 fields, or 6 with seconds, with at least one date',
@@ -242,7 +262,9 @@ function group(env: Environment) {
     /** Null for the embedded database in `dataDir`. */
     database: env.DATABASE_URL === undefined ? null : { url: env.DATABASE_URL },
     /** Null if the queue is kept in the database. */
-    redis: env.REDIS_URL === undefined ? null : { url: env.REDIS_URL },
+    redis: env.REDIS_URL === undefined ? null : { url: env.REDIS_URL, prefix: env.REDIS_PREFIX },
+    /** `port` is null for a worker without a port. */
+    worker: { host: env.HOST, port: env.WORKER_PORT ?? null },
     engine: {
       directory: env.MODEL_DIR ?? BUNDLED_MODEL,
       executionProvider: env.EXECUTION_PROVIDER,

@@ -11,7 +11,7 @@ import { migrate, openDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp } from '#http'
-import { connectQueues } from '#jobs'
+import { connectQueues, readBacklog } from '#jobs'
 import { createMetrics } from '#metrics'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
@@ -23,10 +23,12 @@ import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { checkListenHost, listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
+import { routeConsole } from './route-console.ts'
 
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   checkListenHost(config.http, logger)
+  routeConsole(logger)
   // Closed in reverse order of opening, so that each part outlives its users.
   const parts = new AsyncDisposableStack()
   const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
@@ -51,7 +53,17 @@ async function start(config: Config): Promise<void> {
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
   const { consolidations, artifacts } = consolidation
-  const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
+  const queues = keep(
+    connectQueues({ redisUrl: config.redis?.url, prefix: config.redis?.prefix, database, logger }),
+  )
+  const trainedModels = keep(watchActiveArtifacts({ artifacts, engine, logger }))
+  await trainedModels.refresh()
+  const metrics = createMetrics({
+    engine,
+    trainedModels,
+    dependencies: { queue: queues.isUp },
+    readBacklog: () => readBacklog(database),
+  })
   if (database.kind === 'embedded') {
     // No other process can reach the embedded database, so this process runs its jobs.
     const outbox = createOutbox({ database })
@@ -63,13 +75,10 @@ async function start(config: Config): Promise<void> {
         consolidationTriggers: config.nights,
         episodeTtlDays: config.episodes.ttlDays,
         tracer,
+        observeJob: metrics.observeJob,
       }),
     )
   }
-
-  const trainedModels = keep(watchActiveArtifacts({ artifacts, engine, logger }))
-  await trainedModels.refresh()
-  const metrics = createMetrics({ engine, trainedModels })
   let draining = false
   const app = keep(
     buildApp({

@@ -1,6 +1,7 @@
 /**
  * @file The worker process: runs the relay, jobs, consolidations and maintenance on a shared database. It
- * serves no HTTP and loads the model only while a consolidation judges a weaver.
+ * loads the model only while a consolidation judges a weaver. With WORKER_PORT it serves its health and its
+ * metrics.
  */
 
 import { join } from 'node:path'
@@ -10,13 +11,16 @@ import { migrate, openDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
-import { connectQueues } from '#jobs'
+import { connectQueues, readBacklog } from '#jobs'
+import { createWorkerMetrics } from '#metrics'
 import { openTracing } from '#tracing'
 import manifest from '../package.json' with { type: 'json' }
 import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { loggerOptions } from './logger.ts'
+import { routeConsole } from './route-console.ts'
+import { startWorkerServer } from './worker-server.ts'
 
 async function start(config: Config): Promise<void> {
   if (config.database === null) {
@@ -26,6 +30,7 @@ async function start(config: Config): Promise<void> {
     )
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+  routeConsole(logger)
   const parts = new AsyncDisposableStack()
   const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
     parts.adopt(part, async () => {
@@ -36,9 +41,31 @@ async function start(config: Config): Promise<void> {
   const { tracer } = keep(
     await openTracing({ ...config.tracing, service: 'circadian-worker', version, logger }),
   )
+  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
+    logger.info({ signal }, 'shutting down: running jobs finish')
+    await parts.disposeAsync()
+  })
   const database = keep(await openDatabase({ url: config.database.url, dataDir: config.dataDir, logger }))
   await migrate(database.pool, join(import.meta.dirname, '../migrations'))
-  const queues = keep(connectQueues({ redisUrl: config.redis?.url, database, logger }))
+  const queues = keep(
+    connectQueues({
+      redisUrl: config.redis?.url,
+      prefix: config.redis?.prefix,
+      database,
+      logger,
+      // No job runs then, so nothing has to be finished.
+      onFatal: exitWithReason,
+    }),
+  )
+  const metrics = createWorkerMetrics({
+    readBacklog: () => readBacklog(database),
+    dependencies: { queue: queues.isUp },
+  })
+  const { host, port } = config.worker
+  if (port !== null) {
+    const server = keep(await startWorkerServer({ host, port, database, queues, expose: metrics.expose }))
+    logger.info(`health and metrics at ${server.origin}`)
+  }
   keep(
     queues.startWorker({
       store: createEpisodeStore({ database }),
@@ -55,13 +82,10 @@ async function start(config: Config): Promise<void> {
       consolidationTriggers: config.nights,
       episodeTtlDays: config.episodes.ttlDays,
       tracer,
+      observeJob: metrics.observeJob,
     }),
   )
 
-  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
-    logger.info({ signal }, 'shutting down: running jobs finish')
-    await parts.disposeAsync()
-  })
   logger.info({ queue: config.redis === null ? 'postgres' : 'redis' }, 'ready: running jobs')
 }
 

@@ -63,6 +63,8 @@ export interface ConsolidationRequest {
   readonly trigger: Trigger
   /** Trace that the job of the consolidation continues (W3C Trace Context); none unless given. */
   readonly traceparent?: string | undefined
+  /** Id of the HTTP request, for the job. */
+  readonly requestId?: string
 }
 
 /**
@@ -77,7 +79,7 @@ export interface ConsolidationStore {
    */
   request(request: ConsolidationRequest): Promise<Consolidation>
   get(id: string): Promise<Consolidation>
-  /** Returns consolidations, newest first. */
+  /** Returns consolidations, the one requested last first. */
   list(filter: { readonly fingerprint?: string; readonly limit: number }): Promise<readonly Consolidation[]>
   /**
    * Counts an attempt and sets the status from `queued` to `running`. A running consolidation stays running;

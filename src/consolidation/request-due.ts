@@ -8,6 +8,7 @@ import {
   type Trigger,
 } from '#artifacts'
 import type { TrainingStore } from '#episodes'
+import type { ConsolidationLogger } from './context.ts'
 import { recordName } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'
 
@@ -15,7 +16,11 @@ export interface DueParts {
   readonly consolidations: Pick<ConsolidationStore, 'list' | 'stepResult' | 'request'>
   readonly artifacts: Pick<ArtifactStore, 'active'>
   readonly training: Pick<TrainingStore, 'models' | 'countSince'>
+  readonly logger: Pick<ConsolidationLogger, 'warn'>
 }
+
+/** Time by which the clocks of two machines may differ without a warning. */
+const CLOCK_TOLERANCE_MS = 5 * 60_000
 
 /**
  * Requests a consolidation of every model that has enough new episodes since its last consolidation began,
@@ -24,6 +29,7 @@ export interface DueParts {
  * it at once: a model has one consolidation at a time.
  *
  * @param minNewEpisodes number of new episodes from which a consolidation is due
+ * @param clock returns milliseconds since the epoch
  * @returns the consolidations that are due
  * @throws ServiceError STORE_UNAVAILABLE
  */
@@ -32,16 +38,20 @@ export async function requestDueConsolidations(
   {
     trigger,
     minNewEpisodes,
-  }: { readonly trigger: Exclude<Trigger, 'request'>; readonly minNewEpisodes: number },
+    clock = Date.now,
+  }: {
+    readonly trigger: Exclude<Trigger, 'request'>
+    readonly minNewEpisodes: number
+    readonly clock?: () => number
+  },
 ): Promise<readonly Consolidation[]> {
-  const { consolidations, training } = parts
+  const { consolidations } = parts
   const due: Consolidation[] = []
-  for (const fingerprint of await training.models()) {
+  for (const fingerprint of await parts.training.models()) {
     const [last] = await consolidations.list({ fingerprint, limit: 1 })
     if (last?.finishedAt === null) continue
-    const since = last === undefined ? null : await knownUntil(parts, last)
     const isDue =
-      (await training.countSince(fingerprint, since)) >= minNewEpisodes ||
+      (await countNew(parts, fingerprint, last, clock())) >= minNewEpisodes ||
       (trigger === 'schedule' && (await servesStale(parts, fingerprint)))
     if (!isDue) continue
     due.push(await consolidations.request({ fingerprint, kinds: ARTIFACT_KINDS, force: false, trigger }))
@@ -50,18 +60,35 @@ export async function requestDueConsolidations(
 }
 
 /**
- * Returns the creation time of the newest episode that a consolidation covered, by the clock that stamps
- * episodes. For a consolidation that failed before its snapshot, returns when it was requested.
+ * Returns the number of episodes that are newer than the newest one that the last consolidation covered, by
+ * the clock that stamps episodes. A consolidation that failed before its snapshot covered all episodes up to
+ * its request.
+ *
+ * A newest episode in the future was stamped by a clock that was ahead. Until that time has come, no other
+ * episode is newer, so the episodes that were added since are counted instead: all of the model, without those
+ * that the consolidation found. Deleted episodes make this number too small.
  */
-async function knownUntil(
-  { consolidations }: DueParts,
-  { id, kinds, createdAt }: Consolidation,
-): Promise<Date> {
-  const snapshots = await Promise.all(
+async function countNew(
+  { consolidations, training, logger }: DueParts,
+  fingerprint: string,
+  last: Consolidation | undefined,
+  now: number,
+): Promise<number> {
+  if (last === undefined) return training.countSince(fingerprint, null)
+  const { id, kinds, createdAt } = last
+  const results = await Promise.all(
     kinds.map((kind) => consolidations.stepResult(id, recordName('snapshot', kind))),
   )
-  const moments = snapshots.map((snapshot) => (snapshot as Snapshot | null)?.newestAt ?? createdAt)
-  return new Date(moments.sort()[0] ?? createdAt)
+  const snapshots = results as readonly (Snapshot | null)[]
+  const moments = snapshots.map((snapshot) => snapshot?.newestAt ?? createdAt)
+  const since = new Date(moments.sort()[0] ?? createdAt)
+  if (since.getTime() <= now + CLOCK_TOLERANCE_MS) return training.countSince(fingerprint, since)
+  logger.warn(
+    { consolidation: id, newest: since.toISOString() },
+    'a clock was ahead: the newest episode of the last consolidation is in the future, counting episodes instead',
+  )
+  const found = Math.min(...snapshots.map((snapshot) => snapshot?.counts?.episodes ?? 0))
+  return Math.max(0, (await training.countSince(fingerprint, null)) - found)
 }
 
 async function servesStale({ artifacts }: DueParts, fingerprint: string): Promise<boolean> {

@@ -24,6 +24,8 @@ export interface Outbox {
    * over at least once.
    */
   claim(limit: number, leaseMs: number): Promise<readonly OutboxRow[]>
+  /** Extends the claim of rows that are still being handed over by `leaseMs` from now. */
+  renew(ids: readonly string[], leaseMs: number): Promise<void>
   /** Marks rows as handed over to the queue. */
   markRelayed(ids: readonly string[]): Promise<void>
   /** Ends the claim of rows that the queue did not accept, so that they can be claimed again at once. */
@@ -31,8 +33,19 @@ export interface Outbox {
   /** Returns the number of waiting rows, claimed ones included. */
   waiting(): Promise<number>
   /**
-   * Adds new rows for episodes that are still pending `olderThanMs` after their work was handed over, which
-   * means that the queue lost it (Redis writes its log once a second).
+   * Lets rows wait again whose episodes are still pending `olderThanMs` after the hand-over, at most `limit`
+   * rows, and none older than `untilMs`: the queue may have lost them (Redis writes its log once a second).
+   * The job keeps its id, so a queue that still has the job ignores the second one.
+   * @returns the number of rows
+   */
+  relayAgain(rows: {
+    readonly olderThanMs: number
+    readonly untilMs: number
+    readonly limit: number
+  }): Promise<number>
+  /**
+   * Adds new rows for episodes that are still pending `olderThanMs` after their work was handed over: their
+   * jobs have failed for good, and a queue that keeps failed jobs ignores the old id.
    * @returns the number of rows added
    */
   recover(olderThanMs: number): Promise<number>
@@ -54,11 +67,27 @@ const CLAIM = `
   )
   returning id, kind, payload, sequence`
 
+const RENEW = `
+  update outbox set claimed_until = now() + $2 * interval '1 millisecond'
+  where id = any($1::uuid[]) and relayed_at is null`
+
 const MARK_RELAYED = 'update outbox set relayed_at = now(), claimed_until = null where id = any($1::uuid[])'
 
 const RELEASE = 'update outbox set claimed_until = null where id = any($1::uuid[]) and relayed_at is null'
 
 const WAITING = 'select count(*)::integer as waiting from outbox where relayed_at is null'
+
+const RELAY_AGAIN = `
+  update outbox set relayed_at = null, claimed_until = null
+  where (tenant_id, id) in (
+    select outbox.tenant_id, outbox.id from outbox
+    join episodes on episodes.tenant_id = outbox.tenant_id
+      and episodes.id = (outbox.payload ->> 'episodeId')::uuid and episodes.status = 'pending'
+    where outbox.kind = 'episode.index' and outbox.relayed_at < now() - $1 * interval '1 millisecond'
+      and outbox.created_at > now() - $2 * interval '1 millisecond'
+    order by outbox.relayed_at limit $3
+    for update of outbox skip locked
+  )`
 
 const RECOVER = `
   insert into outbox (tenant_id, kind, payload)
@@ -89,6 +118,9 @@ export function createOutbox({ database }: { readonly database: Pick<Database, '
         .sort((a, b) => Number(a.sequence) - Number(b.sequence))
         .map(({ id, kind, payload }) => ({ id, kind, payload }))
     },
+    async renew(ids, leaseMs) {
+      await query(database, 'renew outbox rows', RENEW, [ids, leaseMs])
+    },
     async markRelayed(ids) {
       await query(database, 'mark outbox rows', MARK_RELAYED, [ids])
     },
@@ -98,6 +130,10 @@ export function createOutbox({ database }: { readonly database: Pick<Database, '
     async waiting() {
       const { rows } = await query<{ waiting: number }>(database, 'count outbox rows', WAITING)
       return rows[0]?.waiting ?? 0
+    },
+    async relayAgain({ olderThanMs, untilMs, limit }) {
+      const values = [olderThanMs, untilMs, limit]
+      return (await query(database, 'relay again', RELAY_AGAIN, values)).rowCount ?? 0
     },
     async recover(olderThanMs) {
       return (await query(database, 'recover episodes', RECOVER, [olderThanMs])).rowCount ?? 0

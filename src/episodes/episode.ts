@@ -72,6 +72,8 @@ export interface NewEpisode {
   readonly latents: LatentPair | null
   /** Trace that the job of the episode continues (W3C Trace Context); none unless given. */
   readonly traceparent?: string | undefined
+  /** Id of the request; not stored with the episode, but in the payload of its job. */
+  readonly requestId?: string
 }
 
 export interface EpisodeSummary {

@@ -2,18 +2,28 @@
 
 import type { Logger } from 'pino'
 import type { Database } from '#database'
+import type { ServiceError } from '#errors'
+import { readDeployment } from './deployment.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { createQueueInPostgres } from './postgres-backend.ts'
-import { createRedisBackend } from './redis-backend.ts'
+import { createQueueInRedis } from './redis-backend.ts'
 import { type RunningWorker, startWorker, type WorkerParts } from './start-worker.ts'
+import { throttleLog } from './throttled-log.ts'
+
+const STATE_TTL_MS = 5_000
 
 interface QueuesOptions {
   /** If omitted, the queues are in `database`, on BullMQ's PostgreSQL backend. */
   readonly redisUrl?: string | undefined
   readonly database: Database
   readonly logger: Logger
-  /** Prefix of every key in Redis. */
-  readonly prefix?: string
+  /** Prefix of every key in Redis; if omitted, derived from an id of the database. */
+  readonly prefix?: string | undefined
+  /**
+   * Called when a queue cannot be opened for a reason that does not pass, such as a missing right. If omitted,
+   * opening is tried for ever.
+   */
+  readonly onFatal?: (error: ServiceError) => void
   /** Lock duration, see `workerOptions`. */
   readonly lockMs?: number
 }
@@ -21,6 +31,8 @@ interface QueuesOptions {
 export interface Queues {
   /** @throws ServiceError QUEUE_UNAVAILABLE when the queue does not answer */
   ping(): Promise<void>
+  /** Returns whether the queue answered the last time it was asked; asks again if that was a while ago. */
+  isUp(): boolean
   /** Starts the worker of this process. The caller closes it before it closes the queues. */
   startWorker(parts: WorkerParts): RunningWorker
   close(): Promise<void>
@@ -31,16 +43,78 @@ export function connectQueues({
   redisUrl,
   database,
   logger,
-  prefix = 'circadian',
+  prefix,
+  onFatal,
   lockMs,
 }: QueuesOptions): Queues {
+  let isFatal = false
+  const parts = {
+    log: throttleLog(logger),
+    lockMs,
+    // All queues and workers fail for the same reason.
+    onFatal:
+      onFatal &&
+      ((error: ServiceError) => {
+        if (!isFatal) onFatal(error)
+        isFatal = true
+      }),
+  }
   const backend: QueueBackend =
     redisUrl === undefined
-      ? createQueueInPostgres({ database, logger, lockMs })
-      : createRedisBackend({ url: redisUrl, prefix, logger, lockMs })
+      ? createQueueInPostgres({ ...parts, database })
+      : createQueueInRedis({
+          ...parts,
+          url: redisUrl,
+          prefix,
+          deployment: remembered(() => readDeployment(database)),
+        })
   return {
     ping: () => backend.ping(),
+    isUp: createWatch(() => backend.ping()),
     startWorker: (parts) => startWorker({ ...parts, backend, database, logger }),
     close: () => backend.close(),
+  }
+}
+
+/**
+ * Returns a function that returns the outcome of the last ping without waiting for one, and starts a ping when
+ * that was more than 5 s ago. A queue that does not answer for 5 s is down.
+ */
+function createWatch(ping: () => Promise<void>): () => boolean {
+  let isUp = false
+  let askedAt = Number.NEGATIVE_INFINITY
+  let asking = 0
+
+  function ask(): void {
+    askedAt = performance.now()
+    if (asking > 0) isUp = false
+    asking++
+    ping()
+      .then(
+        () => true,
+        () => false,
+      )
+      .then((answer) => {
+        isUp = answer
+        asking--
+      })
+  }
+
+  ask()
+  return () => {
+    if (performance.now() - askedAt > STATE_TTL_MS) ask()
+    return isUp
+  }
+}
+
+/** Returns a function that asks once; a failed answer is not remembered. */
+function remembered<T>(ask: () => Promise<T>): () => Promise<T> {
+  let answer: Promise<T> | null = null
+  return () => {
+    answer ??= ask().catch((error: unknown) => {
+      answer = null
+      throw error
+    })
+    return answer
   }
 }

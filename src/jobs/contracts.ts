@@ -18,16 +18,20 @@ export const CONSOLIDATION_DUE = 'night.due'
 
 /** Trace that the job continues, as a `traceparent` of W3C Trace Context. */
 const traceparent = Type.Optional(Type.String())
+/** Id of the HTTP request that caused the job; absent when none did. */
+const RequestId = Type.Optional(Type.String())
 
 export const IndexEpisode = Type.Object({
   tenantId: Type.String({ minLength: 1 }),
   episodeId: Type.String({ minLength: 1 }),
   traceparent,
+  requestId: RequestId,
 })
 
 export const RunConsolidation = Type.Object({
   consolidationId: Type.String({ minLength: 1 }),
   traceparent,
+  requestId: RequestId,
 })
 
 /** `episodes`: small jobs, each about one episode. `consolidations`: one long job at a time. */

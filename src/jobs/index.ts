@@ -1,2 +1,3 @@
 export { connectQueues, type Queues } from './connect-queues.ts'
-export type { ConsolidationTriggers, RunningWorker } from './start-worker.ts'
+export { type Backlog, readBacklog } from './read-backlog.ts'
+export type { ConsolidationTriggers, JobObservation, RunningWorker } from './start-worker.ts'

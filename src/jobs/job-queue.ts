@@ -9,10 +9,9 @@ export interface JobQueue {
   add(jobs: readonly NewJob[]): Promise<void>
   /** Schedules `CONSOLIDATION_DUE` jobs. @param cron in UTC; null removes the schedule */
   scheduleConsolidations(cron: string | null): Promise<void>
-  close(): Promise<void>
 }
 
-interface JobWorker {
+export interface JobWorker {
   /** Finishes the current jobs first. */
   close(): Promise<void>
 }
@@ -37,6 +36,7 @@ export class RequeueError extends Error {
 export interface QueueBackend {
   /** @throws ServiceError QUEUE_UNAVAILABLE */
   ping(): Promise<void>
+  /** Returns the queue of that name, which opens in the background and closes with the backend. */
   openQueue(name: QueueName): JobQueue
   openWorker(name: QueueName, process: JobProcessor, options: { readonly concurrency: number }): JobWorker
   close(): Promise<void>

@@ -3,24 +3,32 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { ConsolidationStore } from '#artifacts'
-import type { Database } from '#database'
+import { type Database, query } from '#database'
 import { type Outbox, pruneEpisodes } from '#episodes'
+import { throttleLog } from './throttled-log.ts'
 
 const INTERVAL_MS = 60_000
-/** Age from which a job counts as lost: longer than all its retries take. */
+/** Age from which a job is handed over again under its old id, which a queue that still has the job ignores. */
+const RELAY_AGAIN_AFTER_MS = 2 * 60_000
+const MAX_ROWS_RELAYED_AGAIN = 1_000
+/** Age from which a job gets a new id: longer than all its retries take. */
 const LOST_AFTER_MS = 15 * 60_000
+/** Difference between two clocks from which one of them must be wrong. */
+const MAX_CLOCK_DIFFERENCE_MS = 3_600_000
 const OUTBOX_TTL_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
 
 export interface MaintenanceParts {
   readonly database: Pick<Database, 'pool'>
-  readonly outbox: Pick<Outbox, 'recover' | 'prune'>
+  readonly outbox: Pick<Outbox, 'relayAgain' | 'recover' | 'prune'>
   readonly consolidations?: Pick<ConsolidationStore, 'recover'> | undefined
   /** Requests the consolidations that are due. */
   readonly requestConsolidations?: (() => Promise<void>) | undefined
   /** Days after which episodes are deleted; 0 keeps them. */
   readonly episodeTtlDays: number
   readonly logger: Logger
+  /** Returns milliseconds since the epoch, by the clock of this process. */
+  readonly clock?: () => number
 }
 
 /**
@@ -34,25 +42,47 @@ export function startMaintenance({
   requestConsolidations,
   episodeTtlDays,
   logger,
+  clock = Date.now,
 }: MaintenanceParts): { close(): Promise<void> } {
   const stopping = new AbortController()
+  const log = throttleLog(logger)
 
   async function tidy(): Promise<void> {
     const recovered = await outbox.recover(LOST_AFTER_MS)
-    if (recovered > 0) logger.warn({ recovered }, 'jobs of episodes lost: enqueued again')
-    const resumed = await consolidations?.recover(LOST_AFTER_MS)
-    if (resumed) logger.warn({ resumed }, 'jobs of consolidations lost: enqueued again')
+    if (recovered > 0) log.warn('recovered', { recovered }, 'jobs of episodes lost: enqueued again')
+    await outbox.relayAgain({
+      olderThanMs: RELAY_AGAIN_AFTER_MS,
+      untilMs: LOST_AFTER_MS,
+      limit: MAX_ROWS_RELAYED_AGAIN,
+    })
+    const resumed = await consolidations?.recover(RELAY_AGAIN_AFTER_MS)
+    if (resumed) logger.debug({ resumed }, 'unfinished consolidations: jobs handed over again')
     await outbox.prune(OUTBOX_TTL_MS)
-    if (episodeTtlDays > 0) {
-      const pruned = await pruneEpisodes(database, new Date(Date.now() - episodeTtlDays * DAY_MS))
-      if (pruned > 0) logger.info({ pruned, episodeTtlDays }, 'old episodes deleted')
-    }
+    if (episodeTtlDays > 0) await deleteOld()
     await requestConsolidations?.()
+  }
+
+  /** Deletes old episodes by the database's clock: a wrong clock of one worker must not delete them all. */
+  async function deleteOld(): Promise<void> {
+    const sql = 'select (extract(epoch from now()) * 1000)::float8 as now'
+    const { rows } = await query<{ now: number }>(database, 'read clock', sql)
+    const now = rows[0]?.now ?? Number.NaN
+    const differenceMs = clock() - now
+    if (!(Math.abs(differenceMs) <= MAX_CLOCK_DIFFERENCE_MS)) {
+      log.warn(
+        'clock',
+        { differenceMs },
+        'clocks of worker and database differ by more than an hour: old episodes are kept',
+      )
+      return
+    }
+    const pruned = await pruneEpisodes(database, new Date(now - episodeTtlDays * DAY_MS))
+    if (pruned > 0) logger.info({ pruned, episodeTtlDays }, 'old episodes deleted')
   }
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await tidy().catch((error: unknown) => logger.warn({ err: error }, 'maintenance failed'))
+      await tidy().catch((error: unknown) => log.warn('failed', { err: error }, 'maintenance failed'))
       await delay(INTERVAL_MS, undefined, { signal: stopping.signal }).catch(() => {})
     }
   }

@@ -1,58 +1,106 @@
 /** @file Queues in the service's own database, on BullMQ's PostgreSQL backend. */
 
-import { createPostgresBackend, Queue, Worker } from 'bullmq'
-import type { Logger } from 'pino'
-import { type Database, query } from '#database'
-import { coerceError, ServiceError } from '#errors'
-import { logWorkerEvents, toBullProcessor, toJobQueue } from './bullmq.ts'
-import { JOB_OPTIONS, workerOptions } from './contracts.ts'
+import { createPostgresBackend, Queue } from 'bullmq'
+import type { Database } from '#database'
+import { ServiceError } from '#errors'
+import {
+  type BackendTraits,
+  type OpenQueue,
+  openQueue,
+  openWorker,
+  PacedWorker,
+  toBullProcessor,
+} from './bullmq.ts'
+import { JOB_OPTIONS, type QueueName, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
+import { kindOf, type ThrottledLog } from './throttled-log.ts'
 
 /** Schema in the search path of the embedded database, whose clients cannot set a search path. */
 const SCHEMA = 'bullmq'
 
 export interface PostgresBackendOptions {
-  readonly database: Database
-  readonly logger: Logger
+  readonly database: Pick<Database, 'kind' | 'connectionString'>
+  readonly log: ThrottledLog
+  readonly onFatal?: ((error: ServiceError) => void) | undefined
   /** Lock duration, see `workerOptions`. */
   readonly lockMs?: number | undefined
 }
 
-export function createQueueInPostgres({ database, logger, lockMs }: PostgresBackendOptions): QueueBackend {
+export function createQueueInPostgres({
+  database,
+  log,
+  onFatal,
+  lockMs,
+}: PostgresBackendOptions): QueueBackend {
   const connection = {
     connectionString: database.connectionString,
     schema: SCHEMA,
     migrate: true,
     max: database.kind === 'embedded' ? 1 : 4,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 30_000,
+    keepAlive: true,
+  }
+  const traits: BackendTraits = { log, onFatal, finalError }
+  const queues = new Map<QueueName, OpenQueue>()
+
+  function shared(name: QueueName): OpenQueue {
+    const queue = queues.get(name) ?? open(name)
+    queues.set(name, queue)
+    return queue
+  }
+
+  function open(name: QueueName): OpenQueue {
+    const options = { connection, defaultJobOptions: JOB_OPTIONS[name] }
+    const create = async () => new Queue(name, options, createPostgresBackend)
+    return openQueue({ create, isConnected: () => true }, traits)
   }
 
   return {
-    async ping() {
-      try {
-        await query(database, 'ping', 'select 1')
-      } catch (thrown) {
-        const error = coerceError(thrown)
-        throw new ServiceError('QUEUE_UNAVAILABLE', error.message, { cause: error })
-      }
-    },
+    ping: () => shared('episodes').ping(),
 
-    openQueue(name) {
-      const options = { connection, defaultJobOptions: JOB_OPTIONS[name] }
-      return toJobQueue(new Queue(name, options, createPostgresBackend), () => true, logger)
-    },
+    openQueue: shared,
 
     openWorker(name, process, { concurrency }) {
-      const worker = new Worker(
-        name,
-        toBullProcessor(process),
+      const options = {
+        ...workerOptions(name, lockMs),
+        connection,
+        concurrency,
+        autorun: false,
         // Polls four times a second: a lost notification delays a job by 0.25 s at most.
-        { ...workerOptions(name, lockMs), connection, concurrency, drainDelay: 0.25 },
-        createPostgresBackend,
-      )
-      logWorkerEvents(worker, logger)
-      return { close: () => worker.close() }
+        drainDelay: 0.25,
+      }
+      const create = async () =>
+        new PacedWorker(name, toBullProcessor(process), options, createPostgresBackend)
+      return openWorker({ create, mayWait: () => true }, traits)
     },
 
-    async close() {},
+    async close() {
+      await Promise.all([...queues.values()].map((queue) => queue.close()))
+    },
   }
+}
+
+/** What to do about an error that does not pass by itself, by its SQLSTATE or its name. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  // insufficient_privilege
+  '42501': `grant CREATE on the database to its role, which needs it for the schema ${SCHEMA}, or set REDIS_URL`,
+  // protocol_violation: PgBouncer refuses the search path as a startup parameter.
+  '08P01': 'connect to PostgreSQL directly, or through a pooler that passes `options` on, or set REDIS_URL',
+  // undefined_function, undefined_table, invalid_schema_name: a pooler has dropped the search path.
+  '42883': 'connect to PostgreSQL directly, or through a pooler in session mode, or set REDIS_URL',
+  '42P01': 'connect to PostgreSQL directly, or through a pooler in session mode, or set REDIS_URL',
+  '3F000': 'connect to PostgreSQL directly, or through a pooler in session mode, or set REDIS_URL',
+  SchemaVersionMismatchError: 'a newer release has migrated the queue: start that release',
+  UnsupportedPostgresVersionError: 'upgrade PostgreSQL, or set REDIS_URL',
+}
+
+function finalError(error: Error): ServiceError | null {
+  const remedy = REMEDIES[kindOf(error)] ?? REMEDIES[error.name]
+  if (remedy === undefined) return null
+  return new ServiceError(
+    'QUEUE_UNAVAILABLE',
+    `open queue: expected a queue in the database, got ${error.message}: ${remedy}`,
+    { cause: error },
+  )
 }

@@ -1,9 +1,11 @@
 /** @file The processor of the queue `consolidations`: runs one, marks it `failed` after its last attempt. */
 
 import { UnrecoverableError } from 'bullmq'
+import type { Logger } from 'pino'
 import { Compile } from 'typebox/compile'
 import { type ConsolidationDeps, consolidate, finishConsolidation } from '#consolidation'
 import { coerceError, ServiceError } from '#errors'
+import { requestIdOf } from './bullmq.ts'
 import { JOB_OPTIONS, RUN_CONSOLIDATION, RunConsolidation } from './contracts.ts'
 import { type JobProcessor, type QueuedJob, RequeueError } from './job-queue.ts'
 import { toJobError } from './retry.ts'
@@ -13,11 +15,16 @@ const payload = Compile(RunConsolidation)
 /**
  * Creates the processor.
  * @param stopping fires when the worker stops: its job goes back to the queue, for another worker
+ * @param logger logger of the worker; its lines about a job have the id of the job and of the request
  */
-export function createConsolidationProcessor(deps: ConsolidationDeps, stopping: AbortSignal): JobProcessor {
+export function createConsolidationProcessor(
+  deps: ConsolidationDeps,
+  { stopping, logger }: { readonly stopping: AbortSignal; readonly logger: Logger },
+): JobProcessor {
   return async (job) => {
     try {
-      await consolidate(deps, consolidationIdOf(job), stopping)
+      const log = logger.child({ jobId: job.id, reqId: requestIdOf(job.data) })
+      await consolidate({ ...deps, logger: log }, consolidationIdOf(job), stopping)
     } catch (thrown) {
       if (stopping.aborted) throw new RequeueError('worker stopping')
       const error = toJobError(thrown)

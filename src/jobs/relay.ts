@@ -6,6 +6,7 @@ import type { Outbox, OutboxRow } from '#episodes'
 import { coerceError } from '#errors'
 import { QUEUE_OF, type QueueName } from './contracts.ts'
 import type { JobQueue } from './job-queue.ts'
+import { throttleLog } from './throttled-log.ts'
 
 /** Interval of polls, hence the delay of a job. No notifications: the embedded database may lose them. */
 const POLL_MS = 200
@@ -14,11 +15,14 @@ const OUTAGE_POLL_MS = 1_000
 /** Time after which an unready queue counts as an outage: connecting or reconnecting takes a moment. */
 const OUTAGE_AFTER_MS = 2_000
 const MAX_BATCH_ROWS = 100
-/** Lease of claimed rows: longer than a hand-over takes. Rows claimed by a relay that died wait that long. */
-const LEASE_MS = 15_000
+/**
+ * Lease of claimed rows, renewed while they are handed over. Rows claimed by a relay that died wait that long.
+ */
+const LEASE_MS = 5_000
+const RENEW_MS = 1_500
 
 export interface RelayParts {
-  readonly outbox: Pick<Outbox, 'claim' | 'markRelayed' | 'release'>
+  readonly outbox: Pick<Outbox, 'claim' | 'renew' | 'markRelayed' | 'release'>
   readonly queues: Readonly<Record<QueueName, Pick<JobQueue, 'isReady' | 'add'>>>
   readonly logger: Logger
 }
@@ -31,11 +35,13 @@ export interface Relay {
 /**
  * Starts the relay. Every row reaches the queue of its kind at least once, with the row's id as the job's.
  * Several relays may run at the same time. During an outage of the database or a queue it keeps trying, and
- * logs one warning.
+ * logs a warning at the start and then one a minute.
  */
 export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
   const stopping = new AbortController()
+  const log = throttleLog(logger)
   let isOut = false
+  let isOutageLogged = false
   let lastReady = performance.now()
 
   async function relayBatch(): Promise<number> {
@@ -44,27 +50,37 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
     const known = rows.filter(({ kind }) => Object.hasOwn(QUEUE_OF, kind))
     // Rows of a later release: its own relay claims them when the lease ends.
     if (known.length < rows.length)
-      logger.warn({ rows: rows.length - known.length }, 'relay: rows of unknown kinds left in the outbox')
+      log.warn(
+        'unknown',
+        { rows: rows.length - known.length },
+        'relay: rows of unknown kinds left in the outbox',
+      )
     const ids = known.map(({ id }) => id)
+    // A renewal that fails lets the lease end: another relay then hands the rows over as well, with the same ids.
+    const renewing = setInterval(() => void outbox.renew(ids, LEASE_MS).catch(() => {}), RENEW_MS)
     try {
       await handOver(queues, known)
+      await outbox.markRelayed(ids)
     } catch (thrown) {
       // If the release fails, the rows wait until the lease ends.
       await outbox.release(ids).catch(() => {})
       throw thrown
+    } finally {
+      clearInterval(renewing)
     }
-    await outbox.markRelayed(ids)
     return rows.length
   }
 
   function noteOutage(error: Error): void {
-    if (!isOut) logger.warn({ err: error }, 'relay: queue or database unavailable, jobs wait in the outbox')
+    const message = 'relay: queue or database unavailable, jobs wait in the outbox'
+    if (log.warn('outage', { err: error }, message)) isOutageLogged = true
     isOut = true
   }
 
   function noteRecovery(): void {
-    if (isOut) logger.info('relay: queue and database available again')
+    if (isOutageLogged) logger.info('relay: queue and database available again')
     isOut = false
+    isOutageLogged = false
   }
 
   async function run(): Promise<void> {

@@ -1,17 +1,26 @@
 /** @file The parts of a worker, in the order in which they start and stop. */
 
 import { setTimeout as delay } from 'node:timers/promises'
+import { UnrecoverableError } from 'bullmq'
 import type { Logger } from 'pino'
 import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
 import type { Database } from '#database'
 import type { EpisodeStore, Outbox } from '#episodes'
 import { coerceError } from '#errors'
 import { NO_TRACER, type Tracer } from '#tracing'
-import type { JobQueue, QueueBackend } from './job-queue.ts'
+import {
+  CONSOLIDATION_DUE,
+  INDEX_EPISODE,
+  JOB_OPTIONS,
+  type QueueName,
+  RUN_CONSOLIDATION,
+} from './contracts.ts'
+import { type JobProcessor, type JobQueue, type QueueBackend, RequeueError } from './job-queue.ts'
 import { startMaintenance } from './maintenance.ts'
 import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
+import { throttleLog } from './throttled-log.ts'
 import { traceJobs } from './trace-jobs.ts'
 
 const SCHEDULE_RETRY_MS = 1_000
@@ -34,6 +43,14 @@ export interface WorkerParts {
   readonly episodeTtlDays?: number
   /** Records the spans of jobs; none unless given. */
   readonly tracer?: Tracer
+  /** Called after every run of a job. */
+  readonly observeJob?: (observation: JobObservation) => void
+}
+
+export interface JobObservation {
+  readonly name: string
+  /** `retried` jobs have failed and are run again; `requeued` ones were interrupted by the end of the worker. */
+  readonly outcome: 'completed' | 'retried' | 'failed' | 'requeued'
 }
 
 export interface RunningWorker {
@@ -58,18 +75,23 @@ export function startWorker({
   consolidationTriggers,
   episodeTtlDays = 0,
   tracer = NO_TRACER,
+  observeJob = () => {},
 }: StartWorkerParts): RunningWorker {
   const stopping = new AbortController()
   const queues = {
     episodes: backend.openQueue('episodes'),
     consolidations: backend.openQueue('consolidations'),
   }
+  // Until the time of the wrong clock has come, every check finds it.
+  const log = throttleLog(logger)
+  const warnOfClock = (details: object, message: string) => void log.warn('clock', details, message)
   async function requestConsolidations(
     trigger: 'schedule' | 'episodes',
     minNewEpisodes: number,
   ): Promise<void> {
     if (consolidation === undefined) return
-    const due = await requestDueConsolidations(consolidation, { trigger, minNewEpisodes })
+    const parts = { ...consolidation, logger: { warn: warnOfClock } }
+    const due = await requestDueConsolidations(parts, { trigger, minNewEpisodes })
     for (const { id, fingerprint } of due)
       logger.info({ consolidation: id, fingerprint, trigger }, 'consolidation due: requested')
   }
@@ -80,10 +102,15 @@ export function startWorker({
     store,
     requestConsolidations: () => requestConsolidations('schedule', 1),
   })
-  const workers = [backend.openWorker('episodes', traceJobs(processEpisode, tracer), { concurrency })]
+  const watched = (name: QueueName, process: JobProcessor) =>
+    observed(name, traceJobs(process, tracer), observeJob)
+  const workers = [backend.openWorker('episodes', watched('episodes', processEpisode), { concurrency })]
   if (consolidation !== undefined) {
-    const process = createConsolidationProcessor({ ...consolidation, tracer }, stopping.signal)
-    workers.push(backend.openWorker('consolidations', traceJobs(process, tracer), { concurrency: 1 }))
+    const process = createConsolidationProcessor(
+      { ...consolidation, tracer },
+      { stopping: stopping.signal, logger },
+    )
+    workers.push(backend.openWorker('consolidations', watched('consolidations', process), { concurrency: 1 }))
   }
   const relay = startRelay({ outbox, queues, logger })
   const maintenance = startMaintenance({
@@ -103,7 +130,6 @@ export function startWorker({
     stopping.abort()
     await Promise.all([relay.close(), maintenance.close(), schedule?.close()])
     await Promise.all(workers.map((worker) => worker.close()))
-    await Promise.all(Object.values(queues).map((queue) => queue.close()))
   }
 
   let closing: Promise<void> | undefined
@@ -112,6 +138,28 @@ export function startWorker({
       closing ??= close()
       return closing
     },
+  }
+}
+
+/** Known names only, so that a queue cannot make up labels of metrics. */
+const JOB_NAMES: readonly string[] = [INDEX_EPISODE, RUN_CONSOLIDATION, CONSOLIDATION_DUE]
+
+function observed(
+  queue: QueueName,
+  process: JobProcessor,
+  observe: (observation: JobObservation) => void,
+): JobProcessor {
+  return async (job) => {
+    const name = JOB_NAMES.includes(job.name) ? job.name : 'unknown'
+    try {
+      await process(job)
+      observe({ name, outcome: 'completed' })
+    } catch (thrown) {
+      const isLast =
+        thrown instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS[queue].attempts
+      observe({ name, outcome: thrown instanceof RequeueError ? 'requeued' : isLast ? 'failed' : 'retried' })
+      throw thrown
+    }
   }
 }
 

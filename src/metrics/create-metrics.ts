@@ -3,8 +3,11 @@
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import type { Engine } from '#engine'
 import type { Exposition, RequestObservation } from '#http'
+import type { Backlog, JobObservation } from '#jobs'
 import type { ArtifactWatcher } from '#serving'
 import type { Solver } from '#solving'
+import { registerBacklogMetrics, registerJobMetrics } from './backlog-metrics.ts'
+import { type Dependencies, registerDependencyMetrics } from './dependency-metrics.ts'
 import { registerEngineMetrics } from './engine-metrics.ts'
 import { registerSolveMetrics } from './solve-metrics.ts'
 import { registerTrainedModelMetrics } from './trained-model-metrics.ts'
@@ -14,6 +17,8 @@ export interface Metrics {
   watch(solver: Solver): Solver
   /** Records one HTTP request. */
   observeRequest(observation: RequestObservation): void
+  /** Counts one job. */
+  observeJob(observation: JobObservation): void
   /** Returns all metrics in Prometheus text format. */
   expose(): Promise<Exposition>
 }
@@ -30,15 +35,22 @@ const REQUEST_SECONDS = [
 export function createMetrics({
   engine,
   trainedModels,
+  dependencies = {},
+  readBacklog,
 }: {
   readonly engine: Pick<Engine, 'model' | 'status'>
   readonly trainedModels: Pick<ArtifactWatcher, 'status'>
+  readonly dependencies?: Dependencies
+  readonly readBacklog: () => Promise<Backlog>
 }): Metrics {
   const registry = new Registry()
   registry.setDefaultLabels({ model_name: engine.model.id })
   const watch = registerSolveMetrics(registry, engine)
   registerEngineMetrics(registry, engine)
   registerTrainedModelMetrics(registry, trainedModels)
+  registerDependencyMetrics(registry, dependencies)
+  registerBacklogMetrics(registry, readBacklog)
+  const observeJob = registerJobMetrics(registry)
   const requests = new Histogram({
     name: 'circadian:http_request_duration_seconds',
     help: 'Time from the headers of an HTTP request to the end of its response.',
@@ -50,10 +62,13 @@ export function createMetrics({
   return {
     watch,
     observeRequest: ({ seconds, ...labels }) => requests.observe(labels, seconds),
-    async expose() {
-      // prom-client writes `Nan`, which is not valid.
-      const text = (await registry.metrics()).replaceAll(/ Nan$/gm, ' NaN')
-      return { contentType: registry.contentType, text }
-    },
+    observeJob,
+    expose: () => exposition(registry),
   }
+}
+
+export async function exposition(registry: Registry): Promise<Exposition> {
+  // prom-client writes `Nan`, which is not valid.
+  const text = (await registry.metrics()).replaceAll(/ Nan$/gm, ' NaN')
+  return { contentType: registry.contentType, text }
 }

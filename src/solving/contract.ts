@@ -121,6 +121,8 @@ export interface SolveOptions {
   readonly caller?: string
   /** Logger of the request, which binds its id to every line; the solver's own unless given. */
   readonly logger?: SolverLogger
+  /** Id of the request; its episode's job carries it. */
+  readonly requestId?: string
 }
 
 export interface Solver {

@@ -98,7 +98,7 @@ interface SolvePlan extends SolveOptions {
 async function solve(
   parts: SolverParts,
   request: SolveRequest,
-  { strategy, models, defaultMaxMs, signal, onEvent, caller }: SolvePlan,
+  { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId }: SolvePlan,
 ): Promise<Solution> {
   const started = parts.clock.now()
   const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs)
@@ -119,7 +119,7 @@ async function solve(
     )
     if (signal.aborted) throw new ServiceError('ABORTED', 'solve: client disconnected')
     const id = randomUUID()
-    const episodeId = await remember(parts, attempted, id)
+    const episodeId = await remember({ ...parts, requestId }, attempted, id)
     const totalMs = parts.clock.now() - started
     return describeSolution(parts.engine.model, attempted, { id, episodeId, totalMs })
   } finally {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '#metrics'
-import { type Family, noTrainedModels, parseExposition } from '../support/exposition.ts'
+import { type Family, noBacklog, noTrainedModels, parseExposition } from '../support/exposition.ts'
 import { SOLUTION, scriptedSolver } from '../support/http-app.ts'
 import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
 
@@ -59,7 +59,11 @@ const SCRAPE_LABELS = ['instance', 'job']
 
 let families: Map<string, Family>
 beforeAll(async () => {
-  const metrics = createMetrics({ engine: solverOn(TWO_FLIPS).engine, trainedModels: noTrainedModels })
+  const metrics = createMetrics({
+    engine: solverOn(TWO_FLIPS).engine,
+    trainedModels: noTrainedModels,
+    readBacklog: noBacklog,
+  })
   const { solver } = scriptedSolver(async () => ({ ...SOLUTION, degraded: ['lrm', 'learning', 'retrieval'] }))
   await metrics.watch(solver).solve(REQUEST, { signal: new AbortController().signal })
   metrics.observeRequest({ method: 'GET', route: '/livez', status: 200, seconds: 0.001 })

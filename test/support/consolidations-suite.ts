@@ -24,6 +24,7 @@ import { silent, type TestDatabase } from './test-database.ts'
 
 const MODEL = 'model-1'
 const never = new AbortController().signal
+const onWorker = (stopping = never) => ({ stopping, logger: silent })
 
 export function describeConsolidations(name: string, open: () => Promise<TestDatabase>): void {
   describe(`consolidations on ${name}`, () => {
@@ -373,7 +374,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       it('that may pass are retried; the third in a row fails the consolidation, and the next one can run', async () => {
         await remember({ questions: 60 })
         const crash = new ServiceError('ENGINE_CRASHED', 'train: expected an answer, got none')
-        const process = createConsolidationProcessor(parts(failing(crash)), never)
+        const process = createConsolidationProcessor(parts(failing(crash)), onWorker())
         const id = await request()
         for (const attempt of [0, 1]) {
           await expect(process(job(id, attempt))).rejects.toBe(crash)
@@ -404,14 +405,14 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           [new ServiceError('GRAPH_PRECONDITION', 'no such node'), 'GRAPH_PRECONDITION: no such node'],
         ] as const) {
           const id = await request()
-          const process = createConsolidationProcessor(parts(failing(error)), never)
+          const process = createConsolidationProcessor(parts(failing(error)), onWorker())
           await expect(process(job(id, 0))).rejects.toMatchObject({ name: 'UnrecoverableError' })
           expect(await consolidations.get(id)).toMatchObject({ status: 'failed', error: message })
         }
         const id = await request()
         const process = createConsolidationProcessor(
           parts(failing(new Error('postgres://user:secret@host'))),
-          never,
+          onWorker(),
         )
         await expect(process(job(id, 2))).rejects.toThrow('secret')
         expect((await consolidations.get(id)).error).toBe('INTERNAL: see the log of the worker')
@@ -428,7 +429,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
               return { load: runner.load, peakMemoryBytes: async () => 2 ** 20, close: async () => {} }
             },
           }),
-          stopping.signal,
+          onWorker(stopping.signal),
         )
         await expect(process(job(id, 2))).rejects.toBeInstanceOf(RequeueError)
         expect(await consolidations.get(id)).toMatchObject({ status: 'running', error: null })

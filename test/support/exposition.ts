@@ -3,6 +3,7 @@
  * misread.
  */
 
+import type { Backlog } from '#jobs'
 import type { ActiveVersionStatus } from '#serving'
 
 export interface Family {
@@ -114,3 +115,13 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
 export const noTrainedModels = {
   status: (): ActiveVersionStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
 }
+
+/** Figures of a database without work. */
+export const noBacklog = async (): Promise<Backlog> => ({
+  outboxRows: 0,
+  outboxAgeSeconds: 0,
+  episodesPending: 0,
+  lastSuccessSeconds: 1_790_000_000,
+  lastDurationSeconds: 25,
+  consolidationsFailed: 0,
+})

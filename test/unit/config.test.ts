@@ -18,6 +18,7 @@ test('an empty environment gives the embedded service on loopback', () => {
     dataDir: './data',
     database: null,
     redis: null,
+    worker: { host: '127.0.0.1', port: null },
     engine: { executionProvider: 'auto', cudaDevice: 0, replicas: 1 },
     solving: { maxMs: 120_000 },
     nights: { cron: null, everyEpisodes: 200 },
@@ -40,6 +41,8 @@ test('reads every variable', () => {
     DATA_DIR: '/var/lib/circadian',
     DATABASE_URL: 'postgresql://u:p@db/circadian',
     REDIS_URL: 'rediss://cache:6380',
+    REDIS_PREFIX: 'shop',
+    WORKER_PORT: '9090',
     MODEL_DIR: './models/mine',
     EXECUTION_PROVIDER: 'cuda',
     CUDA_DEVICE: '3',
@@ -62,7 +65,8 @@ test('reads every variable', () => {
     },
     dataDir: '/var/lib/circadian',
     database: { url: 'postgresql://u:p@db/circadian' },
-    redis: { url: 'rediss://cache:6380' },
+    redis: { url: 'rediss://cache:6380', prefix: 'shop' },
+    worker: { host: '0.0.0.0', port: 9090 },
     engine: { directory: './models/mine', executionProvider: 'cuda', cudaDevice: 3, replicas: 4 },
     solving: { maxMs: null },
     nights: { cron: '*/5 3 * * 1-5', everyEpisodes: 0 },
@@ -143,6 +147,14 @@ test.each([
 
 test.each(['0 3 * * *', '0 0 3 * * 6', '*/15 * * * *', '0 3 1,15 * *'])('takes %s as a schedule', (cron) => {
   expect(loadConfig({ NIGHT_CRON: ` ${cron} ` }).nights.cron).toBe(cron)
+})
+
+test.each(['H 3 * * *', 'H(0-29) * * * *', '0 H/4 * * *'])('refuses %s, a random time', (NIGHT_CRON) => {
+  expect(faultsOf({ NIGHT_CRON })).toMatchObject({
+    faults: [
+      { pointer: '/NIGHT_CRON', detail: expect.stringContaining('got H, which would be a new random') },
+    ],
+  })
 })
 
 test('cannot be changed, at any depth', () => {

@@ -3,7 +3,7 @@ import { afterEach, expect, suite, test } from 'vitest'
 import type { Engine, EngineStatus } from '#engine'
 import { ServiceError } from '#errors'
 import { createMetrics } from '#metrics'
-import { noTrainedModels, parseExposition, total } from '../support/exposition.ts'
+import { noBacklog, noTrainedModels, parseExposition, total } from '../support/exposition.ts'
 import { listen, QUESTION, SOLUTION, scriptedSolver, testApp } from '../support/http-app.ts'
 import { exchange } from '../support/raw-http.ts'
 import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
@@ -11,7 +11,7 @@ import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
 const never = { signal: new AbortController().signal }
 
 function metricsOf(engine: Pick<Engine, 'model' | 'status'> = solverOn(TWO_FLIPS).engine) {
-  const metrics = createMetrics({ engine, trainedModels: noTrainedModels })
+  const metrics = createMetrics({ engine, trainedModels: noTrainedModels, readBacklog: noBacklog })
   const read = async () => parseExposition((await metrics.expose()).text)
   return { ...metrics, read }
 }

@@ -5,10 +5,10 @@ import { CONSOLIDATION_COLUMNS, type ConsolidationRow, toConsolidation } from '.
 const SQL = `
   select ${CONSOLIDATION_COLUMNS} from consolidations
   where $1::text is null or fingerprint = $1
-  order by created_at desc, id desc
+  order by sequence desc
   limit $2`
 
-/** Returns consolidations, newest first. */
+/** Returns consolidations, the one requested last first, whatever the clock showed. */
 export async function listConsolidations(
   database: Pick<Database, 'pool'>,
   { fingerprint, limit }: { readonly fingerprint?: string; readonly limit: number },

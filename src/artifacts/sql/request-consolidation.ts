@@ -18,7 +18,7 @@ const REQUEST = `
   outbox_row as (
     insert into outbox (tenant_id, id, kind, payload)
     select '', id, 'consolidation.run', jsonb_strip_nulls(
-      jsonb_build_object('consolidationId', id, 'traceparent', $5::text)
+      jsonb_build_object('consolidationId', id, 'requestId', $5::text, 'traceparent', $6::text)
     )
     from requested
   )
@@ -30,10 +30,10 @@ const UNFINISHED = `
 
 export async function requestConsolidation(
   database: Pick<Database, 'pool'>,
-  { fingerprint, kinds, force, trigger, traceparent }: ConsolidationRequest,
+  { fingerprint, kinds, force, trigger, requestId, traceparent }: ConsolidationRequest,
 ): Promise<Consolidation> {
   for (;;) {
-    const values = [fingerprint, kinds, force, trigger, traceparent ?? null]
+    const values = [fingerprint, kinds, force, trigger, requestId ?? null, traceparent ?? null]
     const { rows } = await query<ConsolidationRow>(database, 'request consolidation', REQUEST, values)
     const row = rows[0] ?? (await unfinished(database, fingerprint))
     // No row: the unfinished consolidation has ended between the two statements.

@@ -46,9 +46,9 @@ const SQL = `
     select tenant_id, id, $21, $22, $23, $24 from episode where $21::integer is not null
   )
   insert into outbox (tenant_id, kind, payload)
-  select tenant_id, 'episode.index', jsonb_strip_nulls(
-    jsonb_build_object('tenantId', tenant_id, 'episodeId', id, 'traceparent', $30::text)
-  )
+  select tenant_id, 'episode.index', jsonb_strip_nulls(jsonb_build_object(
+    'tenantId', tenant_id, 'episodeId', id, 'requestId', $30::text, 'traceparent', $31::text
+  ))
   from episode`
 
 export async function addEpisode(
@@ -104,6 +104,7 @@ export async function addEpisode(
     // One buffer, which the driver sends unchanged; it would write an array of buffers in hexadecimal
     // digits.
     Buffer.concat(thoughts.map(({ bytes }) => bytes)),
+    episode.requestId ?? null,
     episode.traceparent ?? null,
   ])
 }

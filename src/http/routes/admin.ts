@@ -68,7 +68,7 @@ function consolidationRoutes(
         },
       },
     },
-    async ({ body }, reply) => {
+    async ({ body, id: requestId }, reply) => {
       const { artifacts: kinds = ARTIFACT_KINDS, force = false } = body
       const traceparent = tracer.traceparent()
       const { id, status } = await consolidations.request({
@@ -77,6 +77,7 @@ function consolidationRoutes(
         force,
         trigger: 'request',
         traceparent,
+        requestId,
       })
       return reply.code(202).header('location', `/admin/consolidations/${id}`).send({ id, status })
     },

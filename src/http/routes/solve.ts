@@ -45,7 +45,12 @@ const schema = {
 export function solveRoute(app: App, solver: Solver, limits: Limits): void {
   app.post('/solve', { config: { produces: [JSON_TYPE, STREAM_TYPE] }, schema }, async (request, reply) => {
     const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
-    const options = { signal: disconnectSignal(reply.raw), caller: request.ip, logger: request.log }
+    const options = {
+      signal: disconnectSignal(reply.raw),
+      caller: request.ip,
+      logger: request.log,
+      requestId: request.id,
+    }
     if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, limits, solver, question, options)
     const solution = await solver.solve(question, options)
     logSolution(request.log, solution)

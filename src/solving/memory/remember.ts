@@ -19,6 +19,8 @@ export interface RememberDeps {
   readonly answerFormat: AnswerFormat
   readonly logger: SolverLogger
   readonly tracer: Tracer
+  /** Id of the request, for the job of the episode. */
+  readonly requestId?: string | undefined
 }
 
 /**
@@ -33,9 +35,16 @@ export async function remember(deps: RememberDeps, attempt: Attempt, id: string)
   if (episodes === null || !attempt.request.learn) return null
   const episode = episodeOf(deps, attempt, id)
   if (episode === null) return null
+  const { requestId } = deps
   try {
     // The job of the episode continues the trace.
-    await tracer.trace('commit', {}, () => episodes.add({ ...episode, traceparent: tracer.traceparent() }))
+    await tracer.trace('commit', {}, () =>
+      episodes.add({
+        ...episode,
+        traceparent: tracer.traceparent(),
+        ...(requestId !== undefined && { requestId }),
+      }),
+    )
     return id
   } catch (error) {
     deps.logger.warn({ err: coerceError(error) }, 'episode store unavailable: answering without an episode')

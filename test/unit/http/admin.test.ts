@@ -23,14 +23,22 @@ test('POST /admin/consolidations answers with the path of the consolidation', as
   expect(response.statusCode).toBe(202)
   expect(response.headers.location).toBe(`/admin/consolidations/${CONSOLIDATION.id}`)
   expect(response.json()).toEqual({ id: CONSOLIDATION.id, status: 'queued' })
-  expect(wishes).toEqual([{ fingerprint: 'f00d', kinds: ['lrm'], force: true, trigger: 'request' }])
+  expect(wishes).toEqual([
+    { fingerprint: 'f00d', kinds: ['lrm'], force: true, trigger: 'request', requestId: expect.any(String) },
+  ])
 })
 
 test('POST /admin/consolidations requests every kind, not forced, by default', async () => {
   const { admin, wishes } = memoryConsolidations()
   await start({ admin }).inject({ method: 'POST', url: '/admin/consolidations', payload: {} })
   expect(wishes).toEqual([
-    { fingerprint: 'f00d', kinds: ['weaver', 'lrm'], force: false, trigger: 'request' },
+    {
+      fingerprint: 'f00d',
+      kinds: ['weaver', 'lrm'],
+      force: false,
+      trigger: 'request',
+      requestId: expect.any(String),
+    },
   ])
 })
 

@@ -27,6 +27,7 @@ function createParts() {
         for (const row of rows) claimed.set(row.id, row)
         return rows
       },
+      renew: async () => {},
       markRelayed: async (ids) => {
         for (const id of ids) if (claimed.delete(id)) relayed.push(id)
       },
