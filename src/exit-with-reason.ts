@@ -14,6 +14,7 @@ export function exitWithReason(thrown: unknown): never {
   const code = 'code' in error ? `${error.code}: ` : ''
   // An error without a code is a bug: its stack is printed instead.
   const text = code === '' ? (error.stack ?? error.message) : error.message
-  console.error(withoutUserInfo(`circadian: ${code}${text}`))
+  // Not by the console, which may be routed to the logger.
+  process.stderr.write(withoutUserInfo(`circadian: ${code}${text}\n`))
   process.exit(hasCode(error, 'CONFIG_INVALID') ? EXIT_CONFIG : 1)
 }

@@ -49,7 +49,12 @@ export function createQueueInRedis({
         : // Workers wait for Redis without a limit.
           { maxRetriesPerRequest: null },
     )
-    connection.on('error', (error) => logQueueError(log, undefined, error))
+    connection.on('error', (error) => {
+      logQueueError(log, undefined, error)
+      // A refused password or database is known here only: ioredis goes on connecting.
+      const final = finalError(error)
+      if (final !== null) onFatal?.(final)
+    })
     connections.push(connection)
     return connection
   }
