@@ -83,6 +83,7 @@ async function replayOne(
     },
     { signal },
   )
+  const expected = reference === null ? null : solver.normaliseAnswer(reference)
   const { reward, answer, stopped, iterations, evaluations, usage, degraded } = solution
   // Results without retrieval or without the weaver are not comparable, so the replay fails.
   if (degraded.includes('retrieval')) {
@@ -97,7 +98,7 @@ async function replayOne(
   return {
     question,
     reward,
-    correct: reference === null ? null : answer === solver.normaliseAnswer(reference),
+    correct: expected === null ? null : answer === expected,
     firstPass: stopped === 'reward' && iterations === 0,
     iterations,
     evaluations,

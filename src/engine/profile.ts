@@ -134,8 +134,20 @@ export const ModelProfile = Type.Object(
         kind: Type.Optional(
           Type.Union([Type.Literal('boxed'), Type.Literal('json'), Type.Literal('number')]),
         ),
+        /**
+         * Steps that make equal answers equal strings, in order. All answers are in Unicode's form NFC,
+         * without invisible characters, whatever the steps.
+         */
         normalise: Type.Array(
-          Type.Union([Type.Literal('trim'), Type.Literal('lowercase'), Type.Literal('number')]),
+          Type.Union([
+            Type.Literal('trim'),
+            Type.Literal('lowercase'),
+            Type.Literal('number'),
+            Type.Literal('latex'),
+            Type.Literal('fraction'),
+            Type.Literal('percent'),
+            Type.Literal('choice'),
+          ]),
           { default: ['trim'] },
         ),
       },

@@ -129,9 +129,13 @@ export interface Solver {
   /**
    * Solves one question and commits its episode.
    *
-   * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_CRASHED (after one retry), ABORTED
+   * @throws ServiceError REQUEST_INVALID (a reference without an answer), PROMPT_TOO_LONG, ENGINE_OVERLOADED,
+   * ENGINE_CRASHED (after one retry), ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>
-  /** Normalises a caller's answer as the model profile does, for feedback and references. */
-  normaliseAnswer(answer: string): string
+  /**
+   * Reads a caller's answer as the model profile reads the model's, for feedback and references; null when
+   * nothing is left of it.
+   */
+  normaliseAnswer(answer: string): string | null
 }

@@ -18,7 +18,7 @@ import type {
   SolverLogger,
   Strategy,
 } from './contract.ts'
-import { createAnswerFormat } from './judging/answer-format.ts'
+import { type AnswerFormat, createAnswerFormat } from './judging/answer-format.ts'
 import { createFormatRules } from './judging/format-rules.ts'
 import { createVerdicts } from './judging/verdicts.ts'
 import { remember } from './memory/remember.ts'
@@ -101,6 +101,7 @@ async function solve(
   { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId }: SolvePlan,
 ): Promise<Solution> {
   const started = parts.clock.now()
+  checkReference(request, parts.answerFormat)
   const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs)
   const seed = request.seed ?? randomSeed()
   const deadline = startDeadline(signal, settings.maxMs)
@@ -125,6 +126,15 @@ async function solve(
   } finally {
     deadline.close()
   }
+}
+
+/** @throws ServiceError REQUEST_INVALID for a reference that no answer can equal: every answer would be wrong. */
+function checkReference({ reference }: SolveRequest, answerFormat: AnswerFormat): void {
+  if (reference === undefined || answerFormat.normalise(reference) !== null) return
+  const detail = 'expected an answer, got a text that the model profile normalises to nothing'
+  throw new ServiceError('REQUEST_INVALID', `body/reference: ${detail}`, {
+    faults: [{ pointer: '/reference', detail }],
+  })
 }
 
 async function startingOverOnce(logger: SolverLogger, once: () => Promise<Attempt>): Promise<Attempt> {

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import type { EpisodeStore } from '#episodes'
+import { ServiceError } from '#errors'
 import type { Solver } from '#solving'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
@@ -74,7 +75,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       },
     },
     ({ params, body, tenantId }) =>
-      episodes.label(tenantId, params.id, 'answer' in body ? { answer: normaliseAnswer(body.answer) } : body),
+      episodes.label(tenantId, params.id, 'answer' in body ? answerOf(body, normaliseAnswer) : body),
   )
 
   app.delete(
@@ -113,4 +114,17 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
     },
     async ({ tenantId }) => ({ deleted: await episodes.removeAll(tenantId) }),
   )
+}
+
+/** @throws ServiceError REQUEST_INVALID for an answer that no answer of the model can equal */
+function answerOf(
+  feedback: { readonly answer: string },
+  normaliseAnswer: Solver['normaliseAnswer'],
+): { readonly answer: string } {
+  const answer = normaliseAnswer(feedback.answer)
+  if (answer !== null) return { answer }
+  const detail = 'expected an answer, got a text that the model profile normalises to nothing'
+  throw new ServiceError('REQUEST_INVALID', `body/answer: ${detail}`, {
+    faults: [{ pointer: '/answer', detail }],
+  })
 }

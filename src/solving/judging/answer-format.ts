@@ -1,116 +1,57 @@
-/** @file Finds the answer in a text, and normalises it so that equal answers are equal strings. */
+/** @file Finds the answer in a text, and reads callers' answers so that equal answers are equal strings. */
 
 import type { ModelProfile } from '#engine'
 import { compilePattern } from './compile-pattern.ts'
+import { findBoxed } from './find-boxed.ts'
+import { findJsonAnswer } from './find-json-answer.ts'
+import { findNumber } from './find-number.ts'
+import { normaliseAnswer } from './normalise-answer.ts'
 
 export interface AnswerFormat {
   /** Returns the normalised answer of a text; null when it has none. */
   extract(text: string): string | null
-  /** Normalises a caller's answer the same way. */
-  normalise(answer: string): string
+  /**
+   * Returns a caller's answer, normalised in the same way; null when nothing is left of it. An answer in the
+   * profile's own notation, such as `\boxed{5}`, is read like an answer of the model.
+   */
+  normalise(answer: string): string | null
 }
 
-type AnswerKind = NonNullable<ModelProfile['answer']['kind']>
-type Normaliser = ModelProfile['answer']['normalise'][number]
+type Finder = (text: string) => string | null
 
-const NUMBER = /[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?/.source
+/** Where the answer of a model stands, and where that of a caller does; a caller's is the whole text if nowhere. */
+interface Finders {
+  readonly inText: Finder
+  readonly inAnswer: Finder
+}
 
 /** @throws ServiceError MODEL_INVALID when the profile's pattern is not a regular expression. */
 export function createAnswerFormat(answer: ModelProfile['answer']): AnswerFormat {
-  const find = finderOf(answer)
-  const normalise = (found: string) => answer.normalise.reduce((text, step) => NORMALISERS[step](text), found)
+  const { inText, inAnswer } = findersOf(answer)
+  const normalise = (found: string | null) => (found && normaliseAnswer(found, answer.normalise)) || null
   return {
-    extract(text) {
-      const found = find(text)
-      if (found === null) return null
-      return normalise(found) || null
-    },
-    normalise,
+    extract: (text) => normalise(inText(text)),
+    normalise: (text) => normalise(inAnswer(text) ?? text),
   }
 }
 
 /** Returns the profile's pattern, else its kind; with neither, the whole text is the answer. */
-function finderOf({ pattern, kind }: ModelProfile['answer']): (text: string) => string | null {
-  if (pattern !== undefined) return compilePattern(pattern, 'answer.pattern').last
-  return kind === undefined ? (text) => text : FINDERS[kind]
-}
-
-const FINDERS: Readonly<Record<AnswerKind, (text: string) => string | null>> = {
-  boxed: findBoxed,
-  json: findJsonAnswer,
-  number: compilePattern(NUMBER, 'answer.kind').last,
-}
-
-const NORMALISERS: Readonly<Record<Normaliser, (text: string) => string>> = {
-  trim: (text) => text.trim(),
-  lowercase: (text) => text.toLowerCase(),
-  number: normaliseNumber,
-}
-
-/** "1,234.50" and "$1234.5" are the same answer; text that is no number stays as it is. */
-function normaliseNumber(text: string): string {
-  const plain = text
-    .trim()
-    .replace(/^\$\s*/, '')
-    .replace(/[.,\s]+$/, '')
-    .replaceAll(',', '')
-  if (!/^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/.test(plain)) return text
-  // Beyond 2^53 `Number` would merge different answers.
-  if (/^[-+]?\d{16,}$/.test(plain)) return plain.replace(/^\+/, '')
-  const value = Number(plain)
-  return Number.isFinite(value) ? String(value || 0) : text
-}
-
-const BOX = '\\boxed{'
-
-/** The content of the `\boxed{}` that opens last among those that are closed, braces balanced; null without one. One pass. */
-function findBoxed(text: string): string | null {
-  const open: { start: number; boxed: boolean }[] = []
-  let found: { start: number; end: number } | null = null
-  for (let index = 0; index < text.length; index++) {
-    if (text[index] === '{') {
-      const start = index + 1
-      open.push({ start, boxed: text.endsWith(BOX, start) })
-    }
-    if (text[index] !== '}') continue
-    const closed = open.pop()
-    if (closed?.boxed && closed.start > (found?.start ?? -1)) found = { start: closed.start, end: index }
+function findersOf({ pattern, kind, normalise }: ModelProfile['answer']): Finders {
+  if (pattern !== undefined) {
+    // Only a text that is the notation as a whole: `(\d)` finds 2 in the answer 12.
+    const whole = compilePattern(`^\\s*(?:${pattern})\\s*$`, 'answer.pattern')
+    return { inText: compilePattern(pattern, 'answer.pattern').last, inAnswer: whole.last }
   }
-  return found && text.slice(found.start, found.end)
+  const find = kind === undefined ? (text: string) => text : FINDERS[kind](normalise)
+  return { inText: find, inAnswer: find }
 }
 
-/** The keys of an answer in JSON, as LatentSeek's second prompt asks for it (arXiv 2505.13308, appendix). */
-const JSON_KEYS = ['final answer', 'final_answer', 'finalAnswer', 'answer']
-/** Upper bound on opening braces tried: a text of nothing but braces would otherwise cost the square of its length. */
-const MAX_JSON_STARTS = 64
+type Normalisers = ModelProfile['answer']['normalise']
 
-/** The answer field of the JSON object that ends last in the text; null when that has none. */
-function findJsonAnswer(text: string): string | null {
-  const end = text.lastIndexOf('}')
-  let start = end
-  for (let tried = 0; tried < MAX_JSON_STARTS && start > 0; tried++) {
-    start = text.lastIndexOf('{', start - 1)
-    if (start === -1) return null
-    const answer = answerField(text.slice(start, end + 1))
-    if (answer !== null) return answer
-  }
-  return null
-}
-
-function answerField(json: string): string | null {
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(json)
-  } catch {
-    // No object starts here: the caller tries the next brace to the left.
-    return null
-  }
-  if (typeof parsed !== 'object' || parsed === null) return null
-  const fields = Object.entries(parsed)
-  for (const key of JSON_KEYS) {
-    const value: unknown = fields.find(([name]) => name === key)?.[1]
-    if (typeof value === 'string') return value
-    if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  }
-  return null
+const FINDERS: Readonly<
+  Record<NonNullable<ModelProfile['answer']['kind']>, (normalise: Normalisers) => Finder>
+> = {
+  boxed: () => findBoxed,
+  json: () => findJsonAnswer,
+  number: (normalise) => (text) => findNumber(text, normalise.includes('percent')),
 }
