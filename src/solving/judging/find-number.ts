@@ -24,8 +24,10 @@ interface WrittenNumber {
  * inside a word or a unit counts only when there is no other.
  */
 export function findNumber(text: string, keepPercent = false): string | null {
-  const numbers = [...writtenNumbers(simplify(text.slice(-MAX_TEXT)))]
-  const found = numbers.findLast(({ attached }) => !attached) ?? numbers.at(-1)
+  let found: WrittenNumber | undefined
+  for (const number of writtenNumbers(simplify(text.slice(-MAX_TEXT)))) {
+    if (found === undefined || found.attached || !number.attached) found = number
+  }
   if (found === undefined) return null
   return keepPercent && found.percent ? `${found.text}%` : found.text
 }
