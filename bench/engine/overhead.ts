@@ -153,6 +153,7 @@ function watchedEngine(engine: Engine, { wrap, wrapAsync }: Watch): Engine {
     codec: {
       encode: wrap('tokenise', codec.encode),
       encodeChat: wrap('tokenise', codec.encodeChat),
+      quote: wrap('tokenise', codec.quote),
       decode: wrap('tokenise', codec.decode),
     },
     head: {

@@ -18,7 +18,7 @@ import {
   readTextIfThere,
 } from './model-files.ts'
 import { readModelProfile } from './model-profile.ts'
-import { createPromptCodec } from './prompt-codec.ts'
+import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
 import type { ModelInfo, PromptCodec } from './types.ts'
 
 /** A checked model directory: everything for the engine except the weights. */
@@ -51,6 +51,7 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
     await readJson(root, 'circadian.json', 'write a profile (models/order-of-operations has an example)'),
     codec,
   )
+  checkChatTemplate(codec, profile)
   const graphFile = await findGraph(root)
   const weightFiles = await externalData(root, graphFile)
   const meanFile =

@@ -3,16 +3,10 @@
 import { Template } from '@huggingface/jinja'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { coerceError, ServiceError } from '#errors'
-import type { PromptCodec } from './types.ts'
-
-export interface TokenizerFiles {
-  /** `tokenizer.json`, parsed. */
-  readonly tokenizer: Readonly<Record<string, unknown>>
-  /** `tokenizer_config.json`, parsed. */
-  readonly config: Readonly<Record<string, unknown>>
-  /** Jinja source of the chat template. */
-  readonly chatTemplate: string
-}
+import { BOUNDARY, controlTokens, createBreaker, tokenText } from './control-tokens.ts'
+import { modelInvalid } from './model-files.ts'
+import type { ModelProfile } from './profile.ts'
+import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
 
 /** Names that chat templates read, as in transformers' `special_tokens_map`. */
 const SPECIAL_TOKENS = [
@@ -31,8 +25,7 @@ const SPECIAL_TOKENS = [
  * A chat template writes the special tokens itself, so its output is encoded without adding any: a template
  * that starts with BOS gives one BOS, not two.
  *
- * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed, or when the
- * template rejects a system and a user turn
+ * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed
  */
 export function createPromptCodec(files: TokenizerFiles): PromptCodec {
   const tokenizer = understand('tokenizer.json', () => new Tokenizer(files.tokenizer, files.config))
@@ -43,32 +36,67 @@ export function createPromptCodec(files: TokenizerFiles): PromptCodec {
   // Python's default was true for years and is false now; true would drop the space before a full stop.
   const cleanUp = files.config['clean_up_tokenization_spaces'] === true
 
-  const encode = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids
-  const codec: PromptCodec = {
+  const encodePart = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids
+  const encode = (text: string) => text.split(BOUNDARY).flatMap((part) => encodePart(part))
+  const { special, turns } = controlTokens(files)
+  const breakSpecial = createBreaker(special, tokenizer)
+  const quote = createBreaker([...special, ...turns], tokenizer)
+  return {
     encode,
-    encodeChat: (messages) =>
-      encode(template.render({ ...specialTokens, messages, add_generation_prompt: true })),
+    quote,
+    encodeChat(messages) {
+      const quoted = messages.map((message) =>
+        message.role === 'assistant' ? { ...message, content: breakSpecial(message.content) } : message,
+      )
+      return encode(template.render({ ...specialTokens, messages: quoted, add_generation_prompt: true }))
+    },
     decode: (tokens) =>
       tokens.length === 0
         ? ''
         : tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: cleanUp }),
   }
-  understand('the chat template', () =>
-    codec.encodeChat([
-      { role: 'system', content: 'system' },
-      { role: 'user', content: 'user' },
-    ]),
-  )
-  return codec
 }
 
 /**
- * Returns the text of a special token, which the configuration holds as a string or as an AddedToken object.
+ * Renders and encodes the turns that a profile sends: its prompt, and the judge's prompts after an answer when
+ * the judge is asked in a chat.
+ *
+ * @throws ServiceError MODEL_INVALID when the chat template takes no such turns
  */
-function tokenText(token: unknown): string | null {
-  if (typeof token === 'string') return token
-  if (token !== null && typeof token === 'object' && 'content' in token) return String(token.content)
-  return null
+export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelProfile): void {
+  const system: ChatMessage[] = solver.system === '' ? [] : [{ role: 'system', content: solver.system }]
+  const prompt: ChatMessage[] = [{ role: 'user', content: solver.template }]
+  const prompts = judge.mode === 'chat' ? judge.criteria.map((criterion) => criterion.prompt) : []
+  const judged = prompts.map((content): ChatMessage[] => [
+    ...prompt,
+    { role: 'assistant', content: 'answer' },
+    { role: 'user', content },
+  ])
+  for (const turns of [prompt, ...judged]) {
+    const fault = faultOf(() => codec.encodeChat([...system, ...turns]))
+    if (fault === null) continue
+    const roles = [...system, ...turns].map(({ role }) => role).join(', ')
+    if (system.length > 0 && faultOf(() => codec.encodeChat(turns)) === null) {
+      throw modelInvalid(
+        `a chat template that takes the turns ${roles}`,
+        fault.message,
+        'this template takes no system turn: leave `solver.system` empty',
+        fault,
+      )
+    }
+    understand(`the chat template with the turns ${roles}`, () => {
+      throw fault
+    })
+  }
+}
+
+function faultOf(render: () => unknown): Error | null {
+  try {
+    render()
+    return null
+  } catch (thrown) {
+    return coerceError(thrown)
+  }
 }
 
 function understand<Result>(what: string, read: () => Result): Result {

@@ -9,12 +9,27 @@ export interface ChatMessage {
   readonly content: string
 }
 
+/** Files of a model directory from which its codec is made. */
+export interface TokenizerFiles {
+  /** `tokenizer.json`, parsed. */
+  readonly tokenizer: Readonly<Record<string, unknown>>
+  /** `tokenizer_config.json`, parsed. */
+  readonly config: Readonly<Record<string, unknown>>
+  /** Jinja source of the chat template. */
+  readonly chatTemplate: string
+}
+
 /** Converts text to tokens and back, with the model's own chat template. */
 export interface PromptCodec {
   /** Returns the tokens of the chat template over `messages`, with the generation prompt appended. */
   encodeChat(messages: readonly ChatMessage[]): number[]
   /** Returns the tokens of the text alone, without special tokens. */
   encode(text: string): number[]
+  /**
+   * Returns a caller's or the model's text for use in a turn: `encodeChat` reads the control tokens in it as
+   * plain text. A text without control tokens is returned as it is.
+   */
+  quote(text: string): string
   /** Returns the text of the tokens, without special tokens. */
   decode(tokens: readonly number[]): string
 }

@@ -87,7 +87,7 @@ export async function attempt(
 ): Promise<Attempt> {
   const { engine, clock, tracer } = parts
   const { seed, signal, models, caller } = options
-  const messages = promptMessages(request.question, engine.model.profile)
+  const messages = promptMessages(engine.codec.quote(request.question), engine.model.profile)
   const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
   const settings = withinContext(parts, request, options.settings, prompt)
   const state: SolveState = {

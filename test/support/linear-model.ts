@@ -156,7 +156,7 @@ export function createLinearModel(world: World): LinearModel {
       profile: { ...TEST_PROFILE, ...world.profile },
       embeddingMean: null,
     },
-    codec: { encode, decode, encodeChat },
+    codec: { encode, decode, encodeChat, quote: (text) => text },
     graphs: graphRunner(),
     status: () => ({
       state: 'ready',

@@ -25,7 +25,7 @@ interface WrittenNumber {
  */
 export function findNumber(text: string, keepPercent = false): string | null {
   let found: WrittenNumber | undefined
-  for (const number of writtenNumbers(simplify(text.slice(-MAX_TEXT)))) {
+  for (const number of writtenNumbers(simplify(text.slice(-MAX_TEXT)).slice(-MAX_TEXT))) {
     if (found === undefined || found.attached || !number.attached) found = number
   }
   if (found === undefined) return null
@@ -42,11 +42,16 @@ export interface WholeNumber {
 /** Returns the number that a text is, whatever currency or markup stands around it; null for any other text. */
 export function wholeNumber(text: string): WholeNumber | null {
   const written = simplify(unwrap(text.slice(0, MAX_TEXT))).trim()
-  const isWhole = ({ begin, end }: WrittenNumber) => begin === 0 && end === written.length
-  const number = [...writtenNumbers(written)].find(isWhole)
-  if (number === undefined) return null
-  const canonical = number.text.split(/([/ ^])/).map((part) => canonicalDecimal(part) ?? part)
-  return { text: canonical.join(''), percent: number.percent }
+  for (const number of writtenNumbers(written)) {
+    if (number.begin > 0) break
+    if (number.end === written.length) return canonical(number)
+  }
+  return null
+}
+
+function canonical({ text, percent }: WrittenNumber): WholeNumber {
+  const parts = text.split(/([/ ^])/).map((part) => canonicalDecimal(part) ?? part)
+  return { text: parts.join(''), percent }
 }
 
 const VULGAR_FRACTIONS = /[\u00BC-\u00BE\u2150-\u215E\u2189]/g

@@ -76,8 +76,12 @@ function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
     codec.encodeChat([
       ...messages,
       { role: 'assistant', content: answer },
-      { role: 'user', content: fillTemplate(judge.criteria[criterion]!.prompt, { question, answer }) },
+      { role: 'user', content: fillTemplate(judge.criteria[criterion]!.prompt, quoted(question, answer)) },
     ])
+  const quoted = (question: string, answer: string) => ({
+    question: codec.quote(question),
+    answer: codec.quote(answer),
+  })
   // A judge's prompt that quotes the answer puts it into the context twice.
   const quotes = judge.criteria.some((criterion) => criterion.prompt.includes('{answer}'))
   return {

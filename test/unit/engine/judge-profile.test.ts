@@ -8,6 +8,7 @@ const WORDS = { true: ['True'], false: ['False'] }
 const CODEC = {
   encode: (text: string) => Array.from(text.trim(), (letter) => letter.charCodeAt(0)),
   encodeChat: () => [],
+  quote: (text: string) => text,
   decode: () => '',
 }
 

@@ -25,6 +25,11 @@ afterEach(async () => {
   await rm(outside, { recursive: true })
 })
 
+const TURNS = "{% for message in messages %}{{ '<|user|> ' + message['content'] }}{% endfor %}"
+const NO_SYSTEM = `{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}${TURNS}`
+const ALTERNATING = `{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}{% endfor %}${TURNS}`
+const ONE_TURN = `{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}${TURNS}`
+
 /** The message of the MODEL_INVALID that loading must throw. */
 async function faultOf(directory = model.path): Promise<string> {
   const error = await loadModelDirectory(directory).catch((thrown: unknown) => thrown)
@@ -37,6 +42,12 @@ function profile(change: (profile: Record<string, never>) => void): unknown {
   const copy = structuredClone(tinyModelFiles()['circadian.json']) as Record<string, never>
   change(copy)
   return copy
+}
+
+/** The profile with other fields in one of its objects. */
+function profileWith(part: 'solver' | 'judge', fields: object): unknown {
+  const files = structuredClone(tinyModelFiles()['circadian.json']) as Record<string, object>
+  return { ...files, [part]: { ...files[part], ...fields } }
 }
 
 /** The tiny decoder with one weight moved to external data at `location`. */
@@ -251,6 +262,27 @@ suite('a faulty model directory', () => {
     expect(await faultOf()).toMatch(/expected the chat template to be readable by/)
     await model.write('chat_template.jinja', "{{ raise_exception('no system role, please') }}")
     expect(await faultOf()).toMatch(/got: .*no system role, please/)
+  })
+
+  test.each([
+    ['a template without system turns', NO_SYSTEM],
+    ['a template of alternating turns', ALTERNATING],
+  ])('with a system turn and %s', async (_, template) => {
+    await model.write('chat_template.jinja', template)
+    await model.write('circadian.json', profileWith('solver', { system: 'Be brief.' }))
+    const message = await faultOf()
+    expect(message).toContain('this template takes no system turn: leave `solver.system` empty')
+    expect(message).not.toContain('readable')
+
+    await model.write('circadian.json', profileWith('solver', { system: '' }))
+    await loadModelDirectory(model.path)
+  })
+
+  test('with a template that refuses the turns of its chat judge', async () => {
+    await model.write('chat_template.jinja', ONE_TURN)
+    await loadModelDirectory(model.path)
+    await model.write('circadian.json', profileWith('judge', { mode: 'chat' }))
+    expect(await faultOf()).toMatch(/the turns user, assistant, user .*got: .*one turn only/)
   })
 
   test('with a tokenizer of an unknown kind', async () => {
