@@ -83,7 +83,7 @@ export function scriptedSolver(script: Script = async () => SOLUTION) {
       requests.push(request)
       return script(request, options)
     },
-    normaliseAnswer: (answer) => answer.trim().toLowerCase(),
+    normaliseAnswer: (answer) => answer.trim().toLowerCase() || null,
   }
   return { solver, requests }
 }

@@ -251,6 +251,7 @@ test.each<[InjectOptions, Expectation]>([
   [{ method: 'POST', url: feedback, payload: { correct: 'yes' } }, invalid('/correct')],
   [{ method: 'POST', url: feedback, payload: { correct: 1 } }, invalid('/correct')],
   [{ method: 'POST', url: feedback, payload: { answer: '' } }, invalid('/answer')],
+  [{ method: 'POST', url: feedback, payload: { answer: ' ' } }, invalid('/answer')],
   [{ method: 'POST', url: feedback, payload: { answer: 7 } }, invalid('/answer')],
   [{ method: 'POST', url: feedback, payload: { answer: 'x'.repeat(1025) } }, invalid('/answer')],
   [{ method: 'POST', url: feedback, payload: { answer: '\u0000' } }, invalid('/answer')],

@@ -40,6 +40,28 @@ test('commits the episode with everything that was judged', async () => {
   expect([...episode!.embedding]).toEqual([1, ...Array(VOCABULARY - 1).fill(0)])
 })
 
+test.each([' ', '\u200B', '\t\u2060\n'])(
+  'a reference of %j is refused before anything is solved',
+  async (reference) => {
+    const { solve, engine } = solverOn(TWO_FLIPS, { episodes: createEpisodesInMemory() })
+    await expect(solve({ reference })).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      faults: [{ pointer: '/reference', detail: expect.stringContaining('normalises to nothing') }],
+    })
+    expect(engine.calls.open).toBe(0)
+  },
+)
+
+test.each([
+  ['ans 3', '3'],
+  ['3\u200B', '3'],
+  ['33', '33'],
+])('a reference of %j is kept as %j', async (reference, kept) => {
+  const episodes = createEpisodesInMemory()
+  await solverOn(TWO_FLIPS, { episodes }).solve({ reference })
+  expect(episodes.added[0]!.reference).toBe(kept)
+})
+
 test('a known answer is never shown to the model and never chosen by', async () => {
   const plain = solverOn(TWO_FLIPS)
   const told = solverOn(TWO_FLIPS)
