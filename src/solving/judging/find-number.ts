@@ -132,8 +132,7 @@ function unwrap(text: string): string {
 }
 
 /** Digits with the points and commas between them. */
-const DIGITS = /\.?\d[\d.,]*/g
-const DIGITS_HERE = new RegExp(DIGITS, 'y')
+const DIGITS = /\.?\d[\d.,]*/y
 const EXPONENT = /[eE]([-+]?\d{1,6})(?!\w)/y
 const TIMES_TEN = / {0,2}[xX*×·] {0,2}10 ?(?:\^|\*\*) ?\{? ?([-+]?\d{1,6}) ?\}?/y
 const POWER = / ?(?:\^|\*\*) ?\{? ?([-+]?\d{1,6}) ?\}?/y
@@ -146,7 +145,7 @@ const WORD = /[_\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}]/u
 const CURRENCY = /\p{Sc}/u
 
 function* writtenNumbers(text: string): Generator<WrittenNumber> {
-  const digits = new RegExp(DIGITS)
+  const digits = /\.?\d[\d.,]*/g
   let last: WrittenNumber | null = null
   for (let match = digits.exec(text); match !== null; match = digits.exec(text)) {
     const { end, number } = readNumber(text, match.index, match[0], last)
@@ -220,7 +219,7 @@ function fractionAt(text: string, at: number, numerator: string | null): Value {
   let end = at
   let denominator: string | null = null
   for (let count = 0; ; count++) {
-    const run = matchAt(DIGITS_HERE, text, end)
+    const run = matchAt(DIGITS, text, end)
     if (run === null) break
     const digits = trimEndOf(text.slice(end, run.end), '.,')
     denominator = count === 0 ? lastNumeral(digits) : null
