@@ -5,6 +5,9 @@
  * `npm run bench:retrieval -- [--width 256] [--latents 15] [--sizes 1000,10000] [--jobs 500] [--seed 1]
  * [--json FILE]`, on the embedded database; on PostgreSQL and Redis where `DATABASE_URL` (an empty database)
  * and `REDIS_URL` are set.
+ *
+ * `--scale 1000,10000,100000` measures the exact scan and the indexes instead, with one tenant of each size
+ * in one table; it requires `DATABASE_URL`. `--force-index` also builds indexes on a pgvector below 0.8.4.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -13,14 +16,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
-import { migrate, openDatabase } from '#database'
-import { createEpisodeStore, createOutbox, type NewEpisode } from '#episodes'
+import { isOlderVersion, MIN_PGVECTOR_FOR_INDEXES, migrate, openDatabase } from '#database'
+import { createEpisodeStore, createOutbox } from '#episodes'
 import { connectQueues } from '#jobs'
-import { createRandom, norm } from '#tensor'
+import { createRandom } from '#tensor'
 import { describeMachine } from './report/machine.ts'
-import { writeRecords } from './report/records.ts'
+import { type Measurement, updateRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'
 import { printTable } from './report/table.ts'
+import { measureScale } from './retrieval/scale.ts'
+import { FINGERPRINT, randomVector, syntheticEpisode } from './retrieval/synthetic.ts'
 
 const { values } = parseArgs({
   options: {
@@ -30,6 +35,8 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '500' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
+    scale: { type: 'string' },
+    'force-index': { type: 'boolean', default: false },
   },
 })
 /** Retrievals timed at each size. */
@@ -41,61 +48,19 @@ const logger = pino({ level: 'error' })
 const random = createRandom(Number(values.seed))
 const dataDir = await mkdtemp(join(tmpdir(), 'circadian-bench-'))
 
-function vector(length: number): Float32Array {
-  const data = Float32Array.from({ length }, () => random.gaussian())
-  const scale = 1 / norm(data)
-  return data.map((value) => value * scale)
-}
-
-function episode(): NewEpisode {
-  const tokens = Array.from({ length: 60 }, (_, index) => index)
-  const candidate = {
-    tokens,
-    text: 'so '.repeat(40),
-    answer: '12',
-    reward: -0.1,
-    rewardTerms: { verifier: -0.1 },
-    thought: null,
-  }
-  const latents = { length: positions, width }
-  return {
-    id: randomUUID(),
-    tenantId: 'bench',
-    fingerprint: 'bench',
-    modelId: 'bench',
-    strategy: 'auto',
-    question: 'what is 3 + 4 * 2?',
-    reference: null,
-    embedding: vector(width),
-    answer: '12',
-    reasoning: 'so '.repeat(40),
-    reward: -0.1,
-    baseReward: -0.8,
-    iterations: 3,
-    evaluations: 2,
-    generatedTokens: 180,
-    stopped: 'reward',
-    seed: 1,
-    admitted: true,
-    candidates: [
-      { ...candidate, kind: 'draft', chosen: false, meetsAdmission: false },
-      { ...candidate, kind: 'regeneration', chosen: true, meetsAdmission: true },
-    ],
-    latents: {
-      zBase: { ...latents, data: vector(positions * width) },
-      zStar: { ...latents, data: vector(positions * width) },
-    },
-  }
-}
-
 async function time<T>(task: () => Promise<T>): Promise<{ readonly ms: number; readonly result: T }> {
   const started = performance.now()
   const result = await task()
   return { ms: performance.now() - started, result }
 }
 
+const newEpisode = () => syntheticEpisode(random, { tenantId: 'bench', width, positions })
 const machine = describeMachine()
 const kind = url === undefined ? 'embedded' : 'PostgreSQL'
+const run = { bench: 'retrieval', machine, seeds: [Number(values.seed)] }
+const record = async (measurements: readonly Measurement[]) => {
+  if (values.json !== undefined) await updateRecords(values.json, run, measurements)
+}
 console.log(`# The memory (${kind}, D ${width}, ${positions} latents)\n\n${JSON.stringify(machine)}`)
 
 async function open() {
@@ -107,6 +72,31 @@ const first = await time(open)
 await first.result.close()
 const second = await time(open)
 const database = second.result
+const { rows: versions } = await database.pool.query<{ version: string; pgvector: string }>(
+  `select current_setting('server_version') as version, extversion as pgvector from pg_extension
+  where extname = 'vector'`,
+)
+const { version = '', pgvector = '' } = versions[0] ?? {}
+const server = `${kind} ${version.split(' ')[0]}, pgvector ${pgvector}`
+console.log(server)
+if (values.scale !== undefined) {
+  if (url === undefined) throw new Error('--scale: expected DATABASE_URL')
+  if (isOlderVersion(pgvector, MIN_PGVECTOR_FOR_INDEXES) && !values['force-index'])
+    throw new Error(
+      `--scale: expected pgvector ${MIN_PGVECTOR_FOR_INDEXES}, got ${pgvector}; or --force-index`,
+    )
+  const [firstRow, ...others] = await measureScale({
+    database,
+    sizes: values.scale.split(',').map(Number),
+    width,
+    positions,
+    seed: Number(values.seed),
+  })
+  await record(firstRow === undefined ? [] : [{ ...firstRow, settings: { server } }, ...others])
+  await database.close()
+  await rm(dataDir, { recursive: true })
+  process.exit()
+}
 const starts = { 'first start ms': first.ms, 'start ms': second.ms }
 printTable('Opening', ['measure', 'value'], Object.entries(starts))
 
@@ -118,13 +108,13 @@ const retrieval: Record<string, number>[] = []
 for (const size of values.sizes.split(',').map(Number)) {
   const adds: number[] = []
   for (; stored < size; stored++) {
-    const next = episode()
+    const next = newEpisode()
     adds.push((await time(() => store.add(next))).ms)
   }
   const finds: number[] = []
   for (let query = 0; query < QUERIES; query++) {
-    const embedding = vector(width)
-    const ask = { tenantId: 'bench', fingerprint: 'bench', embedding, topK: 8, minSimilarity: -1 }
+    const embedding = randomVector(random, width)
+    const ask = { tenantId: 'bench', fingerprint: FINGERPRINT, embedding, topK: 8, minSimilarity: -1 }
     finds.push((await time(() => store.nearest(ask))).ms)
   }
   retrieval.push({
@@ -145,7 +135,7 @@ printTable(
 // indexed.
 await database.pool.query('truncate outbox')
 const jobs = Number(values.jobs)
-for (let job = 0; job < jobs; job++) await store.add(episode())
+for (let job = 0; job < jobs; job++) await store.add(newEpisode())
 const queues = connectQueues({ database, redisUrl, logger, prefix: `bench-${randomUUID()}` })
 let indexed = 0
 const { promise: done, resolve } = Promise.withResolvers<void>()
@@ -175,15 +165,13 @@ printTable('Relayed, queued, indexed', ['measure', 'value'], Object.entries(queu
 
 await database.close()
 await rm(dataDir, { recursive: true })
-if (values.json !== undefined) {
-  await writeRecords(values.json, { bench: 'retrieval', machine, seeds: [Number(values.seed)] }, [
-    { part: 'starts', case: { database: kind }, n: 1, figures: starts },
-    ...retrieval.map(({ episodes = 0, ...figures }) => ({
-      part: 'retrieval',
-      case: { database: kind, episodes },
-      n: QUERIES,
-      figures,
-    })),
-    { part: 'jobs', case: { queue: queue.queue }, n: jobs, figures: queue },
-  ])
-}
+await record([
+  { part: `starts, ${kind}`, case: { database: kind }, n: 1, figures: starts, settings: { server } },
+  ...retrieval.map(({ episodes = 0, ...figures }) => ({
+    part: `retrieval, ${kind}`,
+    case: { database: kind, episodes },
+    n: QUERIES,
+    figures,
+  })),
+  { part: `jobs, ${kind}`, case: { database: kind }, n: jobs, figures: queue },
+])

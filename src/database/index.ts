@@ -1,5 +1,6 @@
 export type { Database } from './database.ts'
 export { migrate } from './migrate.ts'
 export { type OpenDatabaseOptions, openDatabase } from './open-database.ts'
+export { isOlderVersion, MIN_PGVECTOR_FOR_INDEXES } from './pgvector-version.ts'
 export { isUuid, storableText } from './postgres-values.ts'
 export { query, transaction } from './query.ts'

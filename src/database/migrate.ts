@@ -54,11 +54,12 @@ async function readMigrations(directory: string): Promise<readonly Migration[]> 
     const match = /^(\d{4})_[a-z0-9_]+\.sql$/.exec(name)
     if (match) migrations.push({ number: Number(match[1]), name })
   }
-  const misplaced = migrations.find(({ number }, index) => number !== index + 1)
+  // Numbers may have gaps: branches number their migrations apart.
+  const misplaced = migrations.find(({ number }, index) => number === migrations[index - 1]?.number)
   if (misplaced !== undefined || migrations.length === 0) {
     throw new ServiceError(
       'INTERNAL',
-      `migrate: expected files 0001_name.sql, 0002_name.sql, ... without gaps in ${directory}, got ${misplaced?.name ?? 'none'}`,
+      `migrate: expected files 0001_name.sql, 0002_name.sql, ... in ${directory}, each with its own number, got ${misplaced?.name ?? 'none'}`,
     )
   }
   return migrations

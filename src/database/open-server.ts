@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
 import { createPool } from './create-pool.ts'
 import type { Database } from './database.ts'
+import { isOlderVersion, MIN_PGVECTOR, MIN_PGVECTOR_FOR_INDEXES } from './pgvector-version.ts'
 import { query } from './query.ts'
 
 const POOL_SIZE = 10
@@ -45,19 +46,16 @@ const PGVECTOR_VERSION = `
 async function checkPgvector(pool: Pool, logger: Logger): Promise<void> {
   const { rows } = await query<{ version: string | null }>({ pool }, 'open database', PGVECTOR_VERSION)
   const version = rows[0]?.version ?? null
-  if (version === null || isOlder(version, [0, 8, 0])) {
+  if (version === null || isOlderVersion(version, MIN_PGVECTOR)) {
     throw new ServiceError(
       'STORE_UNAVAILABLE',
-      `open database: expected the extension pgvector 0.8.0 or newer, got ${version ?? 'none'}; install it on the server`,
+      `open database: expected the extension pgvector ${MIN_PGVECTOR} or newer, got ${version ?? 'none'}; install it on the server`,
     )
   }
-  // 0.8.4 fixed a corruption of indexes. This service builds no such index; other users of the server may.
-  if (isOlder(version, [0, 8, 4])) {
-    logger.warn({ version }, 'pgvector is older than 0.8.4, which fixed index corruption: upgrade it')
+  if (isOlderVersion(version, MIN_PGVECTOR_FOR_INDEXES)) {
+    logger.warn(
+      { version },
+      `pgvector is older than ${MIN_PGVECTOR_FOR_INDEXES}, which fixed index corruption: retrieval uses no index and is slow for large tenants; upgrade it`,
+    )
   }
-}
-
-function isOlder(version: string, [major, minor, patch]: readonly [number, number, number]): boolean {
-  const [a = 0, b = 0, c = 0] = version.split('.').map(Number)
-  return a !== major ? a < major : b !== minor ? b < minor : c < patch
 }

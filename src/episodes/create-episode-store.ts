@@ -12,6 +12,7 @@ import { listEpisodes } from './sql/list-episodes.ts'
 import { nearestEpisodes } from './sql/nearest-episodes.ts'
 import { removeAllEpisodes } from './sql/remove-all-episodes.ts'
 import { removeEpisode } from './sql/remove-episode.ts'
+import { createVectorIndexes, type VectorIndexes } from './vector-indexes.ts'
 
 export interface EpisodeStoreOptions {
   readonly database: Pick<Database, 'pool'>
@@ -19,6 +20,8 @@ export interface EpisodeStoreOptions {
    * Returns milliseconds since the epoch: the time at which an episode is created, and its order in lists.
    */
   readonly clock?: () => number
+  /** Indexes that retrieval may use; by default, those in the catalog of the database. */
+  readonly vectorIndexes?: VectorIndexes
 }
 
 /**
@@ -27,7 +30,11 @@ export interface EpisodeStoreOptions {
  * Adding a second episode under the same id keeps the first one, so a caller that lost its connection during
  * the commit may retry.
  */
-export function createEpisodeStore({ database, clock = Date.now }: EpisodeStoreOptions): EpisodeStore {
+export function createEpisodeStore({
+  database,
+  clock = Date.now,
+  vectorIndexes = createVectorIndexes({ database }),
+}: EpisodeStoreOptions): EpisodeStore {
   async function detail(operation: string, tenantId: string, id: string): Promise<EpisodeDetail> {
     const episode = isUuid(id) ? await getEpisode(database, tenantId, id) : null
     if (episode === null) throw notFound(operation, id)
@@ -37,7 +44,10 @@ export function createEpisodeStore({ database, clock = Date.now }: EpisodeStoreO
   return {
     add: (episode) => addEpisode(database, episode, new Date(clock())),
 
-    nearest: (neighbours) => nearestEpisodes(database, neighbours),
+    async nearest(neighbours) {
+      const indexed = await vectorIndexes.has(neighbours.tenantId, neighbours.fingerprint)
+      return nearestEpisodes(database, neighbours, indexed)
+    },
 
     get: (tenantId, id) => detail('get episode', tenantId, id),
 

@@ -5,7 +5,7 @@ import { UnrecoverableError } from 'bullmq'
 import type { Logger } from 'pino'
 import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
 import type { Database } from '#database'
-import type { EpisodeStore, Outbox } from '#episodes'
+import { type EpisodeStore, type Outbox, startIndexingLargeTenants } from '#episodes'
 import { coerceError } from '#errors'
 import { NO_TRACER, type Tracer } from '#tracing'
 import {
@@ -121,6 +121,8 @@ export function startWorker({
     episodeTtlDays,
     logger,
   })
+  // The embedded database would answer nothing else during a build.
+  const indexing = database.kind === 'server' ? startIndexingLargeTenants({ database, logger }) : null
   const schedule =
     consolidationTriggers === undefined
       ? null
@@ -128,7 +130,7 @@ export function startWorker({
 
   async function close(): Promise<void> {
     stopping.abort()
-    await Promise.all([relay.close(), maintenance.close(), schedule?.close()])
+    await Promise.all([relay.close(), maintenance.close(), indexing?.close(), schedule?.close()])
     await Promise.all(workers.map((worker) => worker.close()))
   }
 

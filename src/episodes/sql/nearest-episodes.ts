@@ -1,5 +1,5 @@
 import { fromSql, toSql } from 'pgvector'
-import { type Database, query } from '#database'
+import { type Database, query, transaction } from '#database'
 import type { Neighbour, NeighbourQuery } from '#ports'
 import { decodeLatents } from '../latent-bytes.ts'
 
@@ -13,12 +13,18 @@ interface Row {
   readonly z_star: Buffer
 }
 
+/** Joins latents last, so that they are read for the neighbours only. */
+const WITH_LATENTS = `
+  select nearest.id, nearest.distance, nearest.embedding::text, length, width, z_base, z_star
+  from nearest join episode_latents on tenant_id = $1 and episode_id = nearest.id
+  order by nearest.distance, nearest.id`
+
 /**
- * Cosine distance is 1 - similarity; the comparison also drops NaN, the distance of a zero vector. Ids break
- * ties, so that equal data gives equal neighbours. The join comes last so that latents are read for the
- * neighbours only.
+ * Compares the query with every retrievable episode of the tenant and model. Cosine distance is 1 -
+ * similarity; the comparison also drops NaN, the distance of a zero vector. Ids break ties, so that equal
+ * data gives equal neighbours.
  */
-const SQL = `
+const EXACT_SQL = `
   with nearest as materialized (
     select id, embedding, embedding <=> $3::vector as distance
     from episodes
@@ -28,23 +34,53 @@ const SQL = `
     order by distance, id
     limit $5
   )
-  select nearest.id, nearest.distance, nearest.embedding::text, length, width, z_base, z_star
-  from nearest join episode_latents on tenant_id = $1 and episode_id = nearest.id
-  order by nearest.distance, nearest.id`
+  ${WITH_LATENTS}`
 
+/**
+ * Takes twice as many candidates as wanted from the index, in half precision, and orders them by their exact
+ * distances. The bound on the similarity is applied to the candidates: inside the scan, it would make the
+ * index search on for rows that do not exist. Without the index, the statement is slow and its result is
+ * right.
+ */
+function indexedSql(width: number): string {
+  return `
+  with candidates as materialized (
+    select id, embedding, embedding <=> $3::vector as distance
+    from episodes
+    where tenant_id = $1 and fingerprint = $2 and steers and id <> all($6::uuid[])
+    order by embedding::halfvec(${width}) <=> $3::vector::halfvec(${width})
+    limit 2 * $5::integer
+  ),
+  nearest as materialized (
+    select id, embedding, distance from candidates
+    where distance <= 1 - $4::double precision
+    order by distance, id
+    limit $5
+  )
+  ${WITH_LATENTS}`
+}
+
+/**
+ * Settings of the transaction around the indexed statement. A strict iterative scan continues, in order of
+ * distance, until the limit is reached, however many rows the filters drop. `ef_search`: recall against
+ * time, by `npm run bench:retrieval`.
+ */
+const INDEX_SETTINGS = 'set local hnsw.iterative_scan = strict_order; set local hnsw.ef_search = 100'
+
+/** @param indexed whether the tenant's episodes of this model have an HNSW index */
 export async function nearestEpisodes(
   database: Pick<Database, 'pool'>,
   { tenantId, fingerprint, embedding, topK, minSimilarity, exclude = [] }: NeighbourQuery,
+  indexed: boolean,
 ): Promise<readonly Neighbour[]> {
   if (topK === 0) return []
-  const { rows } = await query<Row>(database, 'nearest episodes', SQL, [
-    tenantId,
-    fingerprint,
-    toSql(Array.from(embedding)),
-    minSimilarity,
-    topK,
-    exclude,
-  ])
+  const values = [tenantId, fingerprint, toSql(Array.from(embedding)), minSimilarity, topK, exclude]
+  const { rows } = indexed
+    ? await transaction(database, 'nearest episodes', async (client) => {
+        await client.query(INDEX_SETTINGS)
+        return client.query<Row>(indexedSql(embedding.length), values)
+      })
+    : await query<Row>(database, 'nearest episodes', EXACT_SQL, values)
   return rows.map((row) => ({
     episodeId: row.id,
     similarity: 1 - row.distance,

@@ -78,9 +78,11 @@ describe.skipIf(servers === null)('migrate', () => {
     expect(await applied()).toEqual([1, 2])
   })
 
-  it('refuses a folder whose numbers have a gap', async () => {
-    await write({ '0001_first.sql': 'select 1', '0003_third.sql': 'select 3' })
-    await expect(migrate(test.database.pool, directory)).rejects.toThrow('without gaps')
+  it('accepts gaps between numbers, and refuses two files with one number', async () => {
+    await write({ '0001_first.sql': 'select 1', '0020_later.sql': 'select 20' })
+    expect(await migrate(test.database.pool, directory)).toEqual([1, 20])
+    await write({ '0020_other.sql': 'select 20' })
+    await expect(migrate(test.database.pool, directory)).rejects.toThrow('each with its own number')
   })
 })
 

@@ -1,0 +1,168 @@
+/** @file Builds and drops the HNSW indexes of large tenants. */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { escapeLiteral, type PoolClient } from 'pg'
+import type { Logger } from 'pino'
+import { type Database, query } from '#database'
+import { type IndexState, readIndexState, vectorIndexName } from './vector-indexes.ts'
+
+/**
+ * Number of retrievable episodes of one tenant and model from which an index is built. Below it, the exact
+ * scan takes about as long as the index and has perfect recall (`npm run bench:retrieval`). The index is
+ * dropped below half of it.
+ */
+const MIN_INDEXED_EPISODES = 10_000
+/** Most dimensions of an HNSW index over halfvec. */
+const MAX_INDEXED_WIDTH = 4_000
+const INTERVAL_MS = 10 * 60_000
+/** Upper bound on one build, in ms; it replaces the pool's bound on a statement. */
+const BUILD_TIMEOUT_MS = 12 * 3_600_000
+
+export interface LargeTenant {
+  readonly tenantId: string
+  readonly fingerprint: string
+  readonly episodes: number
+  readonly width: number
+}
+
+const LARGE_TENANTS_SQL = `
+  select large.*, (
+    select vector_dims(embedding) from episodes
+    where tenant_id = "tenantId" and fingerprint = large.fingerprint and steers
+    limit 1
+  ) as width
+  from (
+    select tenant_id as "tenantId", fingerprint, count(*)::integer as episodes
+    from episodes where steers
+    group by tenant_id, fingerprint
+    having count(*) >= $1
+  ) as large`
+
+/**
+ * Decides which indexes to build and which to drop.
+ *
+ * @param tenants those with at least half of `minEpisodes` episodes
+ */
+export function planIndexes(
+  tenants: readonly LargeTenant[],
+  { indexes }: Pick<IndexState, 'indexes'>,
+  minEpisodes: number,
+): { readonly build: readonly LargeTenant[]; readonly drop: readonly string[] } {
+  const names = new Set(indexes.map(({ name }) => name))
+  const kept = new Set(tenants.map((tenant) => vectorIndexName(tenant.tenantId, tenant.fingerprint)))
+  return {
+    build: tenants.filter(
+      ({ tenantId, fingerprint, episodes, width }) =>
+        episodes >= minEpisodes &&
+        width <= MAX_INDEXED_WIDTH &&
+        !names.has(vectorIndexName(tenantId, fingerprint)),
+    ),
+    drop: indexes
+      .filter(({ name, valid, building }) => !building && !(valid && kept.has(name)))
+      .map(({ name }) => name),
+  }
+}
+
+/** Statement that builds one index without blocking writes; not allowed inside a transaction. */
+export function createIndexSql({ tenantId, fingerprint, width }: Omit<LargeTenant, 'episodes'>): string {
+  return `
+    create index concurrently if not exists ${vectorIndexName(tenantId, fingerprint)} on episodes
+    using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops)
+    where tenant_id = ${escapeLiteral(tenantId)} and fingerprint = ${escapeLiteral(fingerprint)} and steers`
+}
+
+export interface IndexLargeTenantsOptions {
+  readonly database: Pick<Database, 'pool'>
+  readonly logger: Logger
+  readonly minEpisodes?: number
+  /** Oldest pgvector on which indexes are built; tests lower it. */
+  readonly minPgvector?: string
+  readonly intervalMs?: number
+}
+
+/**
+ * Starts the upkeep of the indexes, at once and then every 10 minutes. Several workers may run it: Postgres
+ * builds one index of a table at a time, and the second builder finds the index. An index that was left
+ * invalid by a failed build is dropped, and built again in the next round.
+ *
+ * Closing does not wait for a build: the server finishes it, and the next worker finds it.
+ */
+export function startIndexingLargeTenants({
+  database,
+  logger,
+  minEpisodes = MIN_INDEXED_EPISODES,
+  minPgvector,
+  intervalMs = INTERVAL_MS,
+}: IndexLargeTenantsOptions): { close(): Promise<void> } {
+  const stopping = new AbortController()
+  let hasWarned = false
+
+  async function round(): Promise<void> {
+    const state = await readIndexState(database, minPgvector)
+    const { rows } = await query<LargeTenant>(database, 'find large tenants', LARGE_TENANTS_SQL, [
+      Math.ceil(minEpisodes / 2),
+    ])
+    const { build, drop } = planIndexes(rows, state, minEpisodes)
+    if (!state.supported) {
+      const version = state.version
+      if (build.length > 0 && !hasWarned)
+        logger.warn(
+          { version, tenants: build.length },
+          'large tenants without an index: pgvector is too old for indexes, retrieval stays an exact scan',
+        )
+      hasWarned ||= build.length > 0
+      return
+    }
+    for (const index of drop) {
+      await change(`drop index concurrently if exists ${index}`)
+      logger.info({ index }, 'index of episodes dropped')
+    }
+    for (const tenant of build) {
+      const { tenantId, fingerprint, episodes } = tenant
+      const index = vectorIndexName(tenantId, fingerprint)
+      logger.info({ index, fingerprint, episodes }, 'index of episodes: build started')
+      const started = performance.now()
+      await change(createIndexSql(tenant))
+      const ms = Math.round(performance.now() - started)
+      logger.info({ index, fingerprint, episodes, ms }, 'index of episodes built')
+    }
+  }
+
+  /** Runs one statement on a connection of its own, without time limits; `close` abandons it. */
+  async function change(sql: string): Promise<void> {
+    const client: PoolClient = await database.pool.connect()
+    // The connection is never used again, because its settings differ from those of the others.
+    let hasReleased = false
+    const release = () => {
+      hasReleased = true
+      client.release(true)
+    }
+    client.on('error', () => {})
+    stopping.signal.addEventListener('abort', release)
+    try {
+      stopping.signal.throwIfAborted()
+      await client.query('set statement_timeout = 0')
+      await client.query({ text: sql, query_timeout: BUILD_TIMEOUT_MS } as { text: string })
+    } finally {
+      stopping.signal.removeEventListener('abort', release)
+      if (!hasReleased) release()
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await round().catch((error: unknown) => {
+        if (!stopping.signal.aborted) logger.warn({ err: error }, 'upkeep of episode indexes failed')
+      })
+      await delay(intervalMs, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  }
+
+  const running = run()
+  return {
+    close: () => {
+      stopping.abort()
+      return running
+    },
+  }
+}

@@ -1,0 +1,98 @@
+/** @file HNSW indexes of large tenants: their names, and which of them retrieval may use. */
+
+import { createHash } from 'node:crypto'
+import { type Database, isOlderVersion, MIN_PGVECTOR_FOR_INDEXES, query } from '#database'
+
+/** Prefix of all names; `like` pattern of the catalog queries. */
+const NAME_PREFIX = 'episodes_hnsw_'
+const NAME_PATTERN = 'episodes\\_hnsw\\_%'
+/** Time, in ms, after which a new or dropped index is noticed. */
+const REFRESH_MS = 30_000
+
+/** Name of the index of one tenant and model. Postgres stores no NUL, so two pairs never share a text. */
+export function vectorIndexName(tenantId: string, fingerprint: string): string {
+  const digest = createHash('sha256').update(`${tenantId}\0${fingerprint}`).digest('hex')
+  return `${NAME_PREFIX}${digest.slice(0, 32)}`
+}
+
+export interface StoredIndex {
+  readonly name: string
+  /** False while it is built, and after a build that failed. */
+  readonly valid: boolean
+  readonly building: boolean
+}
+
+export interface IndexState {
+  /** Whether the installed pgvector is new enough for indexes. */
+  readonly supported: boolean
+  readonly version: string
+  readonly indexes: readonly StoredIndex[]
+}
+
+const STATE_SQL = `
+  select
+    (select extversion from pg_extension where extname = 'vector') as version,
+    (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'name', pg_class.relname,
+        'valid', indisvalid,
+        'building', exists (
+          select from pg_stat_progress_create_index where index_relid = pg_index.indexrelid
+        )
+      )), '[]')
+      from pg_index join pg_class on pg_class.oid = indexrelid
+      where indrelid = 'episodes'::regclass and pg_class.relname like $1
+    ) as indexes`
+
+/** @param minPgvector oldest version on which indexes count as supported */
+export async function readIndexState(
+  database: Pick<Database, 'pool'>,
+  minPgvector: string = MIN_PGVECTOR_FOR_INDEXES,
+): Promise<IndexState> {
+  const { rows } = await query<Omit<IndexState, 'supported'>>(database, 'read indexes', STATE_SQL, [
+    NAME_PATTERN,
+  ])
+  const { version = '0', indexes = [] } = rows[0] ?? {}
+  return { supported: !isOlderVersion(version, minPgvector), version, indexes }
+}
+
+export interface VectorIndexes {
+  /**
+   * Whether retrieval may use an index for this tenant and model.
+   *
+   * @throws ServiceError STORE_UNAVAILABLE
+   */
+  has(tenantId: string, fingerprint: string): Promise<boolean>
+}
+
+export interface VectorIndexesOptions {
+  readonly database: Pick<Database, 'pool'>
+  /** Oldest pgvector whose indexes are used; tests and benches lower it. */
+  readonly minPgvector?: string
+}
+
+/** Reads the usable indexes from the catalog, at most every 30 s. */
+export function createVectorIndexes({ database, minPgvector }: VectorIndexesOptions): VectorIndexes {
+  let usable: Promise<ReadonlySet<string>> | null = null
+  let expires = 0
+
+  async function read(): Promise<ReadonlySet<string>> {
+    const { supported, indexes } = await readIndexState(database, minPgvector)
+    return new Set(supported ? indexes.filter(({ valid }) => valid).map(({ name }) => name) : [])
+  }
+
+  return {
+    async has(tenantId, fingerprint) {
+      const now = performance.now()
+      if (usable === null || now >= expires) {
+        expires = now + REFRESH_MS
+        usable = read()
+        // A failed reading must not be kept.
+        usable.catch(() => {
+          usable = null
+        })
+      }
+      return (await usable).has(vectorIndexName(tenantId, fingerprint))
+    },
+  }
+}
