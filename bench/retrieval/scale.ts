@@ -3,6 +3,7 @@
  * index, and one index that all tenants share.
  */
 
+import { readFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { pino } from 'pino'
 import { type Database, openDatabase } from '#database'
@@ -11,7 +12,7 @@ import { createRandom } from '#tensor'
 import { progress } from '../report/progress.ts'
 import type { Measurement } from '../report/records.ts'
 import { quantile } from '../report/statistics.ts'
-import { printTable } from '../report/table.ts'
+import { type Cell, printTable } from '../report/table.ts'
 import {
   addClustered,
   createClusters,
@@ -26,6 +27,7 @@ const silent = pino({ level: 'silent' })
 const INDEXED_QUERIES = 1_000
 const ADDS = 1_000
 const SHARED_QUERIES = 100
+const WARM_UP = 20
 /** Largest table on which the shared index is built. */
 const MAX_SHARED = 200_000
 /** Smallest tenant that gets an index of its own here. */
@@ -40,7 +42,6 @@ export interface ScaleOptions {
 }
 
 const exactQueries = (episodes: number) => Math.min(500, Math.max(30, Math.floor(20_000_000 / episodes)))
-const load = () => Number((loadavg()[0] ?? 0).toFixed(1))
 
 async function milliseconds(task: () => Promise<unknown>): Promise<number> {
   const started = performance.now()
@@ -58,23 +59,46 @@ async function unbounded({ pool }: Database, text: string): Promise<void> {
 }
 
 /** A store that takes the exact scan, or the indexed statement, whatever the catalog holds. */
-function storeOf(database: Database, indexed: boolean): EpisodeStore {
-  return createEpisodeStore({ database, vectorIndexes: { has: async () => indexed } })
+function storeOf(pool: Database['pool'], indexed: boolean): EpisodeStore {
+  return createEpisodeStore({ database: { pool }, vectorIndexes: { has: async () => indexed } })
+}
+
+/** Processor time, in ms, of a process of this machine so far; null elsewhere. */
+function processorMs(pid: number): number | null {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  } catch {
+    return null
+  }
 }
 
 /** Asks for the neighbours of every query, after some to warm up. */
-async function ask(store: EpisodeStore, tenantId: string, queries: readonly Float32Array[]) {
+async function ask(
+  pool: Database['pool'],
+  indexed: boolean,
+  tenantId: string,
+  queries: readonly Float32Array[],
+) {
+  const store = storeOf(pool, indexed)
+  const query = (embedding: Float32Array) =>
+    store.nearest({ tenantId, fingerprint: FINGERPRINT, embedding, topK: TOP_K, minSimilarity: -1 })
+  for (const embedding of queries.slice(0, WARM_UP)) await query(embedding)
+  // One query at a time has the pool use the same connection for all.
+  const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const pid = rows[0]?.pid ?? 0
   const found: string[][] = []
   const times: number[] = []
-  for (const [index, embedding] of [...queries.slice(0, 20), ...queries].entries()) {
-    const query = { tenantId, fingerprint: FINGERPRINT, embedding, topK: TOP_K, minSimilarity: -1 }
+  const before = processorMs(pid)
+  for (const embedding of queries) {
     const started = performance.now()
-    const neighbours = await store.nearest(query)
-    if (index < Math.min(20, queries.length)) continue
+    const neighbours = await query(embedding)
     times.push(performance.now() - started)
     found.push(neighbours.map(({ episodeId }) => episodeId))
   }
-  return { found, times }
+  const after = processorMs(pid)
+  // An exact scan has parallel workers, which are processes of their own.
+  const serverMs = !indexed || before === null || after === null ? null : (after - before) / queries.length
+  return { found, times, serverMs }
 }
 
 function recall(found: readonly (readonly string[])[], truth: readonly (readonly string[])[]): number {
@@ -82,111 +106,122 @@ function recall(found: readonly (readonly string[])[], truth: readonly (readonly
   return hits.reduce((sum, share) => sum + share, 0) / hits.length
 }
 
-export async function measureScale({
-  database,
-  sizes,
-  width,
-  positions,
-  seed,
-}: ScaleOptions): Promise<Measurement[]> {
+type Rows = { searches: Measurement[]; indexes: Measurement[]; adds: Measurement[] }
+
+/** Measures the parts of one table of `total` episodes and collects the measurements. */
+function createMeasurer({ database, sizes, width, positions, seed }: ScaleOptions, rows: Rows) {
   const total = sizes.reduce((sum, size) => sum + size, 0)
-  const searches: Measurement[] = []
-  const indexes: Measurement[] = []
-  const adds: Measurement[] = []
   const random = createRandom(seed)
+  const truths = new Map<number, string[][]>()
+
+  function keep(into: keyof Rows, part: string, measurement: Omit<Measurement, 'part'>): void {
+    const figures = { ...measurement.figures, load: Number((loadavg()[0] ?? 0).toFixed(1)) }
+    rows[into].push({ ...measurement, part: `${part} in ${total}`, figures })
+    progress(`${part}: ${JSON.stringify({ ...measurement.case, ...figures })}`)
+  }
+
+  return {
+    /** The first search of a tenant is the exact one, to which the others are compared. */
+    async search(
+      how: string,
+      episodes: number,
+      { pool, indexed }: { readonly pool: Database['pool']; readonly indexed: boolean },
+      queries: readonly Float32Array[],
+    ): Promise<void> {
+      const { found, times, serverMs } = await ask(pool, indexed, tenantOf(episodes), queries)
+      const truth = truths.get(episodes) ?? found
+      truths.set(episodes, truth)
+      const figures = {
+        'p50 ms': quantile(times, 0.5),
+        'p99 ms': quantile(times, 0.99),
+        'server CPU ms': serverMs,
+        'recall@8': recall(found, truth),
+        'fewest rows': Math.min(...found.map((ids) => ids.length)),
+      }
+      keep('searches', 'neighbours', { case: { episodes, search: how }, n: times.length, figures })
+    },
+
+    async build(index: string, episodes: number, sql: string, name: string): Promise<void> {
+      const ms = await milliseconds(() => unbounded(database, sql))
+      const size = 'select pg_relation_size($1::regclass) as bytes'
+      const { rows: sizeRows } = await database.pool.query<{ bytes: string }>(size, [name])
+      const figures = { 'build s': ms / 1000, MiB: Number(sizeRows[0]?.bytes) / 2 ** 20 }
+      keep('indexes', 'indexes', { case: { index, episodes }, n: 1, figures })
+    },
+
+    async add(index: string): Promise<void> {
+      const tenantId = tenantOf(sizes.filter((size) => size <= 100_000).at(-1) ?? 0)
+      const store = storeOf(database.pool, false)
+      const times: number[] = []
+      for (let count = 0; count < ADDS; count++) {
+        const episode = syntheticEpisode(random, { tenantId, width, positions })
+        times.push(await milliseconds(() => store.add(episode)))
+      }
+      const figures = {
+        'episodes per second': (1000 * ADDS) / times.reduce((sum, ms) => sum + ms, 0),
+        'p50 ms': quantile(times, 0.5),
+        'p99 ms': quantile(times, 0.99),
+      }
+      keep('adds', 'adds', { case: { index }, n: ADDS, figures })
+      await database.pool.query("delete from episodes where tenant_id = $1 and answer = '12'", [tenantId])
+    },
+  }
+}
+
+/** @param options sizes in ascending order */
+export async function measureScale(options: ScaleOptions): Promise<Measurement[]> {
+  const { database, sizes, width } = options
+  const { pool } = database
+  const total = sizes.reduce((sum, size) => sum + size, 0)
+  const rows: Rows = { searches: [], indexes: [], adds: [] }
+  const measurer = createMeasurer(options, rows)
   await createClusters(database, width)
   const fillMs = await milliseconds(() => addClustered(database, sizes, width))
   progress(`${total} episodes added in ${Math.round(fillMs / 1000)} s`)
   const queries = await drawQueries(database, INDEXED_QUERIES, width)
-  const truths = new Map<number, string[][]>()
 
-  async function search(how: string, episodes: number, store: EpisodeStore, count: number): Promise<void> {
-    const { found, times } = await ask(store, tenantOf(episodes), queries.slice(0, count))
-    const truth = truths.get(episodes) ?? found
-    truths.set(episodes, truth)
-    searches.push({
-      part: `neighbours in ${total}`,
-      case: { episodes, search: how },
-      n: times.length,
-      figures: {
-        'p50 ms': quantile(times, 0.5),
-        'p99 ms': quantile(times, 0.99),
-        'recall@8': recall(found, truth),
-        'fewest rows': Math.min(...found.map((ids) => ids.length)),
-        load: load(),
-      },
-    })
-    progress(
-      `${how}, ${episodes}: p50 ${quantile(times, 0.5).toFixed(2)}, p99 ${quantile(times, 0.99).toFixed(2)}, recall ${recall(found, truth).toFixed(3)}, load ${load()}`,
-    )
+  for (const episodes of sizes) {
+    const few = queries.slice(0, exactQueries(episodes))
+    await measurer.search('exact scan', episodes, { pool, indexed: false }, few)
   }
-
-  async function build(index: string, episodes: number, sql: string, name: string): Promise<void> {
-    const ms = await milliseconds(() => unbounded(database, sql))
-    const { rows } = await database.pool.query<{ bytes: string }>(
-      'select pg_relation_size($1::regclass) as bytes',
-      [name],
-    )
-    const figures = { 'build s': ms / 1000, MiB: Number(rows[0]?.bytes) / 2 ** 20, load: load() }
-    indexes.push({ part: `indexes in ${total}`, case: { index, episodes }, n: 1, figures })
-    progress(`index ${index} ${episodes}: ${JSON.stringify(figures)}`)
-  }
-
-  async function add(index: string): Promise<void> {
-    const tenantId = tenantOf(Math.min(100_000, Math.max(...sizes)))
-    const store = storeOf(database, false)
-    const times: number[] = []
-    for (let count = 0; count < ADDS; count++) {
-      const episode = syntheticEpisode(random, { tenantId, width, positions })
-      times.push(await milliseconds(() => store.add(episode)))
-    }
-    const figures = {
-      'episodes per second': (1000 * ADDS) / times.reduce((sum, ms) => sum + ms, 0),
-      'p50 ms': quantile(times, 0.5),
-      'p99 ms': quantile(times, 0.99),
-      load: load(),
-    }
-    adds.push({ part: `adds in ${total}`, case: { index }, n: ADDS, figures })
-    progress(`add, ${index}: ${JSON.stringify(figures)}`)
-    await database.pool.query("delete from episodes where tenant_id = $1 and answer = '12'", [tenantId])
-  }
-
-  for (const episodes of sizes)
-    await search('exact scan', episodes, storeOf(database, false), exactQueries(episodes))
-  await add('none')
-  const indexed = sizes.filter((size) => size >= MIN_INDEXED)
-  for (const episodes of indexed) {
+  await measurer.add('none')
+  const large = sizes.filter((size) => size >= MIN_INDEXED)
+  for (const episodes of large) {
     const tenant = { tenantId: tenantOf(episodes), fingerprint: FINGERPRINT, width }
-    await build('own', episodes, createIndexSql(tenant), vectorIndexName(tenant.tenantId, FINGERPRINT))
+    const name = vectorIndexName(tenant.tenantId, FINGERPRINT)
+    await measurer.build('own', episodes, createIndexSql(tenant), name)
+    await measurer.search('own index', episodes, { pool, indexed: true }, queries)
   }
-  for (const episodes of indexed)
-    await search('own index', episodes, storeOf(database, true), INDEXED_QUERIES)
-  await add('own')
+  await measurer.add('own')
   if (total <= MAX_SHARED) {
-    for (const episodes of indexed)
+    for (const episodes of large)
       await unbounded(database, `drop index ${vectorIndexName(tenantOf(episodes), FINGERPRINT)}`)
-    const sql = `create index episodes_shared on episodes using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops) where fingerprint = '${FINGERPRINT}' and steers`
-    await build('shared', total, sql, 'episodes_shared')
+    const sql = `create index episodes_shared on episodes
+      using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops)
+      where fingerprint = '${FINGERPRINT}' and steers`
+    await measurer.build('shared', total, sql, 'episodes_shared')
     // Otherwise the planner may sort the rows of a small tenant, which is the exact scan.
     const url = new URL(database.connectionString)
     url.searchParams.set('options', '-c enable_sort=off')
     const unsorted = await openDatabase({ url: url.href, dataDir: '', logger: silent })
-    for (const episodes of sizes)
-      await search('shared index', episodes, storeOf(unsorted, true), SHARED_QUERIES)
+    for (const episodes of sizes) {
+      const few = queries.slice(0, SHARED_QUERIES)
+      await measurer.search('shared index', episodes, { pool: unsorted.pool, indexed: true }, few)
+    }
     await unsorted.close()
   }
-  const measured = [...searches, ...indexes, ...adds]
+  printAll(total, rows)
+  return [...rows.searches, ...rows.indexes, ...rows.adds]
+}
+
+function printAll(total: number, { searches, indexes, adds }: Rows): void {
   for (const [title, part] of [
     [`The 8 nearest, by the tenant's episodes, among ${total} of all tenants`, searches],
-    ['Indexes', indexes],
-    ['One add after the other', adds],
+    [`Indexes, among ${total}`, indexes],
+    [`One add after the other, among ${total}`, adds],
   ] as const) {
-    const rows = part.map(({ case: labels, figures }) => ({ ...labels, ...figures }))
-    printTable(
-      title,
-      Object.keys(rows[0] ?? {}),
-      rows.map((row) => Object.values(row)),
-    )
+    const rows = part.map(({ case: labels, n, figures }) => ({ ...labels, n: n ?? 0, ...figures }))
+    const cells = rows.map((row) => Object.values(row).map((cell: Cell | null) => cell ?? '-'))
+    printTable(title, Object.keys(rows[0] ?? {}), cells)
   }
-  return measured
 }

@@ -15,7 +15,7 @@ export function vectorIndexName(tenantId: string, fingerprint: string): string {
   return `${NAME_PREFIX}${digest.slice(0, 32)}`
 }
 
-export interface StoredIndex {
+interface StoredIndex {
   readonly name: string
   /** False while it is built, and after a build that failed. */
   readonly valid: boolean
