@@ -66,6 +66,27 @@ describe('killed', () => {
     expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(asked.map(() => 200))
     expect(await exit).toBe(0)
   })
+
+  test('after SIGTERM it listens for DRAIN_DELAY_MS and answers 503 with Retry-After', async () => {
+    await using folder = await temporaryFolder()
+    const drainMs = 1500
+    await using service = await startService({ DATA_DIR: folder.path, DRAIN_DELAY_MS: String(drainMs) })
+    const asked = problems.slice(0, 8).map(({ question }) => {
+      return service.ask<Solution>('/solve', { body: { question, strategy: 'latentseek' } })
+    })
+    await Promise.race(asked)
+    const stopped = performance.now()
+    const exit = service.kill('SIGTERM')
+    await expect.poll(async () => (await fetch(`${service.origin}/readyz`)).status).toBe(503)
+    const refused = await fetch(`${service.origin}/episodes`)
+    expect(refused.status).toBe(503)
+    expect(refused.headers.get('retry-after')).toBe('5')
+    expect(await refused.json()).toMatchObject({ code: 'SHUTTING_DOWN' })
+    expect((await service.ask('/livez')).status).toBe(200)
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(asked.map(() => 200))
+    expect(await exit).toBe(0)
+    expect(performance.now() - stopped).toBeGreaterThanOrEqual(drainMs)
+  })
 })
 
 describe('a failed start', () => {
@@ -102,6 +123,12 @@ describe('a failed start', () => {
     const { code, stderr } = await runToExit(env)
     expect(code).toBe(1)
     expect(stderr).toMatch(/^circadian: MODEL_INVALID: .*config\.json.*\n$/)
+  })
+
+  test('an address beyond loopback needs ALLOW_ANONYMOUS=true', async () => {
+    const { code, stderr } = await runToExit({ HOST: '0.0.0.0', PORT: '0' })
+    expect(code).toBe(78)
+    expect(stderr).toMatch(/^circadian: CONFIG_INVALID: HOST: .*no authentication.*ALLOW_ANONYMOUS=true.*\n$/)
   })
 
   test('invalid settings are all named in one message', async () => {
