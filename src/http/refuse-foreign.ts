@@ -20,7 +20,7 @@ export function refuseForeignRequests(app: FastifyInstance, hosts: OwnHosts): vo
   const names = new Set(hosts.allowedHosts)
   app.addHook('onRequest', async (request) => {
     const host = hostHeaderOf(request)
-    if (host !== null) refuseForeignHost(host, isOwnHost)
+    for (const each of [host, targetHostOf(request)]) if (each !== null) refuseForeignHost(each, isOwnHost)
     if (!SAFE_METHODS.has(request.method)) refuseForeignPage(request, host, names)
   })
 }
@@ -33,6 +33,11 @@ function hostHeaderOf({ raw }: FastifyRequest): string | null {
   if (count > 1) throw invalidHost('one Host header, got several')
   if (host === null && raw.httpVersion !== '1.0') throw invalidHost('a Host header, got none')
   return host
+}
+
+/** Returns the host in a target such as `http://host/path`, which stands above `Host`; null for a mere path. */
+function targetHostOf({ raw: { url = '/' } }: FastifyRequest): string | null {
+  return url.startsWith('/') ? null : (URL.parse(url)?.host ?? null)
 }
 
 function refuseForeignHost(host: string, isOwnHost: (name: string) => boolean): void {

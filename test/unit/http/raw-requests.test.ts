@@ -39,6 +39,12 @@ test.each<[string, string | Buffer, number, string]>([
     400,
     'REQUEST_INVALID',
   ],
+  [
+    'a foreign host in the target',
+    `GET http://evil.example/livez HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`,
+    421,
+    'HOST_NOT_ALLOWED',
+  ],
   ['an unknown expectation', `GET /livez HTTP/1.1\r\n${HOST}expect: tea\r\n\r\n`, 417, 'EXPECTATION_FAILED'],
   ['a space in the path', `GET /live z HTTP/1.1\r\n${HOST}\r\n`, 400, 'REQUEST_INVALID'],
   ['a header without a name', `GET /livez HTTP/1.1\r\n${HOST}: x\r\n\r\n`, 400, 'REQUEST_INVALID'],
