@@ -173,8 +173,8 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       continue
     }
     const value = Type.IsInteger(schema) && /^-?\d{1,15}$/.test(text) ? Number(text) : text
-    if (!satisfies(schema, value))
-      faults.push({ pointer: `/${name}`, detail: `expected ${expectation(schema)}` })
+    const expected = satisfies(schema, value) ? urlFault(schema, text) : expectation(schema)
+    if (expected !== null) faults.push({ pointer: `/${name}`, detail: `expected ${expected}` })
     values[name] = value
   }
   const hosts = values['ALLOWED_HOSTS']
@@ -210,8 +210,24 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 function satisfies(schema: TSchema, value: string | number): boolean {
-  const isUrl = 'pattern' in schema
-  return Compile(schema).Check(value) && (!isUrl || URL.canParse(String(value)))
+  return Compile(schema).Check(value)
+}
+
+/**
+ * Returns what a URL lacks beyond its pattern; null if nothing. Host, database and parameters need no `@`
+ * and no `#`: there it comes from a user or a password that is not encoded.
+ */
+function urlFault(schema: TSchema, text: string): string | null {
+  if (!('pattern' in schema && String(schema.pattern).includes('://'))) return null
+  const authority = text.split('://', 2)[1]?.split(/[/?#]/, 1)[0] ?? ''
+  if (authority.slice(authority.lastIndexOf('@') + 1).includes(','))
+    return 'a URL with one host: use a name or a proxy that leads to the primary'
+  // A socket may be given as `?host=/folder`, with nothing after the `@`.
+  const url = URL.parse(text) ?? URL.parse(text.replace('@/', '@localhost/'))
+  if (url === null || url.hash !== '' || `${url.pathname}${url.search}`.includes('@')) {
+    return 'a URL: percent-encode special characters of user and password, for example %23 for # and %2F for /'
+  }
+  return null
 }
 
 /** Splits a list at its commas, in lower case and without empty items. */

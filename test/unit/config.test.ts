@@ -134,6 +134,40 @@ test.each(['mysql://db', 'postgres//db', 'postgres://[::1', 'db:5432'])(
 )
 
 test.each([
+  'postgres://u:p#x@h/db',
+  'postgres://u:12#x@h/db',
+  'postgres://u:12/x@h/db',
+  'postgres://u:p?x@h/db',
+  'postgres://[::1',
+])('asks to encode the special characters in %s', (DATABASE_URL) => {
+  const detail =
+    'expected a URL: percent-encode special characters of user and password, for example %23 for # and %2F for /'
+  expect(faultsOf({ DATABASE_URL })).toMatchObject({ faults: [{ pointer: '/DATABASE_URL', detail }] })
+})
+
+test('refuses several hosts', () => {
+  const detail = 'expected a URL with one host: use a name or a proxy that leads to the primary'
+  const fault = faultsOf({ DATABASE_URL: 'postgres://u:p@h1:5432,h2:5432/db' })
+  expect(fault).toMatchObject({ faults: [{ pointer: '/DATABASE_URL', detail }] })
+})
+
+test.each([
+  'postgres://u:p%40ss%3Aw%2Ford%231%3F%25%26@h/db',
+  'postgres://u:a,b@h/db',
+  'postgres://u:p@%2Frun%2Fpostgresql:5432/db',
+  'postgres://u:p@/db?host=/run/postgresql',
+  'postgres:///db?host=/run/postgresql',
+  'postgres://u@[::1]:5432/db?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem',
+])('takes %s as a database', (DATABASE_URL) => {
+  expect(loadConfig({ DATABASE_URL }).database).toEqual({ url: DATABASE_URL })
+})
+
+test('takes an IPv6 address with brackets or without', () => {
+  expect(loadConfig({ HOST: '[::1]' }).http.host).toBe('::1')
+  expect(loadConfig({ HOST: '::1' }).http.host).toBe('::1')
+})
+
+test.each([
   '3',
   '0 3 * *',
   '0 3 * * * * *',
