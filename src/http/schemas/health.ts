@@ -1,7 +1,7 @@
 /** @file Schemas of liveness and readiness. */
 
 import { Type } from 'typebox'
-import { OneOf } from './primitives.ts'
+import { closed, OneOf } from './primitives.ts'
 import { ref } from './ref.ts'
 
 export const Liveness = Type.Object({ status: Type.Literal('ok') }, { $id: 'Liveness' })
@@ -15,12 +15,13 @@ const Check = ref(DependencyCheck)
 
 export const Readiness = Type.Object(
   {
-    status: OneOf(['ready', 'unready']),
+    status: OneOf(['ready', 'degraded', 'unready']),
     checks: Type.Object({ database: Check, queue: Check, engine: Check, model: Check }),
   },
   {
     $id: 'Readiness',
-    description: 'State of each dependency; `ready` if all are ok.',
+    description:
+      'State of each dependency: `ready` if all are ok, `degraded` if the engine and the model are, else `unready`.',
     examples: [
       {
         status: 'ready',
@@ -33,4 +34,15 @@ export const Readiness = Type.Object(
       },
     ],
   },
+)
+
+export const ReadinessQuery = Type.Object(
+  {
+    strict: Type.Optional(
+      OneOf(['', 'true', 'false'], {
+        description: 'Answers 503 also while the database or the queue is unavailable. `?strict` is enough.',
+      }),
+    ),
+  },
+  closed,
 )

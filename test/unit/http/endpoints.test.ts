@@ -126,19 +126,41 @@ test('GET /livez answers while every dependency is unavailable', async () => {
   expect((await app.inject('/livez')).json()).toEqual({ status: 'ok' })
 })
 
-test('GET /readyz lists each dependency, with 503 if one is unavailable', async () => {
-  const checks = {
-    database: { ok: true },
-    queue: { ok: false, detail: 'no connection' },
-    engine: { ok: true },
-    model: { ok: true, detail: 'order-of-operations' },
+const ALL_OK = {
+  database: { ok: true },
+  queue: { ok: true },
+  engine: { ok: true },
+  model: { ok: true, detail: 'order-of-operations' },
+}
+
+test('GET /readyz lists each dependency', async () => {
+  for (const url of ['/readyz', '/readyz?strict']) {
+    const ready = await start({ health: async () => ALL_OK }).inject(url)
+    expect([ready.statusCode, ready.json()]).toEqual([200, { status: 'ready', checks: ALL_OK }])
   }
-  const ready = await start().inject('/readyz')
-  expect([ready.statusCode, ready.json().status]).toEqual([200, 'ready'])
+})
+
+test.each(['engine', 'model'])('GET /readyz is 503 without the %s', async (name) => {
+  const checks = { ...ALL_OK, [name]: { ok: false, detail: 'starting on cpu' } }
   const unready = await start({ health: async () => checks }).inject('/readyz')
   expect(unready.statusCode).toBe(503)
   expect(unready.headers['retry-after']).toBe('5')
   expect(unready.json()).toEqual({ status: 'unready', checks })
+})
+
+test.each(['database', 'queue'])('GET /readyz is 200 without the %s, and 503 if strict', async (name) => {
+  const checks = { ...ALL_OK, [name]: { ok: false, detail: 'not reachable' } }
+  const app = start({ health: async () => checks })
+  for (const url of ['/readyz', '/readyz?strict=false']) {
+    const degraded = await app.inject(url)
+    expect([degraded.statusCode, degraded.json()]).toEqual([200, { status: 'degraded', checks }])
+  }
+  for (const url of ['/readyz?strict', '/readyz?strict=true']) {
+    const strict = await app.inject(url)
+    expect([strict.statusCode, strict.json()]).toEqual([503, { status: 'degraded', checks }])
+    expect(strict.headers['retry-after']).toBe('5')
+  }
+  expect((await app.inject('/readyz?strict=perhaps')).statusCode).toBe(400)
 })
 
 test('GET /docs works without the internet: the server serves every asset of the page', async () => {
