@@ -9,6 +9,8 @@ export const ERROR_CODES = [
   'DATA_DIR_LOCKED',
   'DATA_DIR_UNWRITABLE',
   'PORT_TAKEN',
+  'DATABASE_UNSUITABLE',
+  'SCHEMA_CHANGED',
   'SCHEMA_TOO_NEW',
   // models and graphs
   'MODEL_INVALID',

@@ -18,29 +18,29 @@ export async function checkHealth(parts: {
   readonly engine: Engine
 }): Promise<Health> {
   const [database, queue] = await Promise.all([
-    answers(() => parts.database.pool.query('select 1')),
-    answers(() => parts.queues.ping()),
+    faultOf(async () => ((await parts.database.check()) === 'read-only' ? 'refuses writes' : null)),
+    faultOf(() => parts.queues.ping().then(() => null)),
   ])
   const { model } = parts.engine
   const { state, provider } = parts.engine.status()
   return {
-    database,
-    queue,
+    database: database === null ? { ok: true } : { ok: false, detail: database },
+    queue: queue === null ? { ok: true } : { ok: false, detail: queue },
     engine: { ok: state === 'ready', detail: `${state} on ${provider}` },
     model: { ok: true, detail: `${model.id} ${model.fingerprint.slice(0, 12)}` },
   }
 }
 
-async function answers(ask: () => Promise<unknown>): Promise<Health['database']> {
+/** @param ask returns the fault, null for none */
+async function faultOf(ask: () => Promise<string | null>): Promise<string | null> {
   const answered = new AbortController()
   const late = setTimeout(HEALTH_CHECK_TIMEOUT_MS, `no answer within ${HEALTH_CHECK_TIMEOUT_MS} ms`, {
     signal: answered.signal,
   })
   try {
-    const detail = await Promise.race([ask().then(() => null), late])
-    return detail === null ? { ok: true } : { ok: false, detail }
+    return await Promise.race([ask(), late])
   } catch {
-    return { ok: false, detail: 'not reachable' }
+    return 'not reachable'
   } finally {
     answered.abort()
     late.catch(() => {})

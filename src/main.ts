@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
-import { migrate, openDatabase } from '#database'
+import { startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp } from '#http'
@@ -25,6 +25,12 @@ import { checkListenHost, listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
 import { routeConsole } from './route-console.ts'
 
+/** Time that a request waits for episodes. The embedded database also runs the jobs, one after the other. */
+const STORE_TIMEOUTS = {
+  server: { retrievalMs: 250, commitMs: 2_000 },
+  embedded: { retrievalMs: 2_000, commitMs: 10_000 },
+} as const
+
 async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   checkListenHost(config.http, logger)
@@ -38,11 +44,18 @@ async function start(config: Config): Promise<void> {
 
   const { version } = manifest
   const { tracer } = keep(await openTracing({ ...config.tracing, service: 'circadian-api', version, logger }))
-  const [database, engine] = await Promise.all([
-    openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger }).then(keep),
+  const migrations = join(import.meta.dirname, '../migrations')
+  const [{ database, ready }, engine] = await Promise.all([
+    startDatabase({ url: config.database?.url, dataDir: config.dataDir, migrations, logger }).then(
+      (started) => {
+        keep(started.database)
+        return started
+      },
+    ),
     createEngine({ ...config.engine, logger }).then(keep),
   ])
-  await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+  // Until then the service answers without episodes.
+  ready.catch(exitWithReason)
 
   const episodes = createEpisodeStore({ database })
   const consolidation = consolidationDeps({
@@ -61,7 +74,7 @@ async function start(config: Config): Promise<void> {
   const metrics = createMetrics({
     engine,
     trainedModels,
-    dependencies: { queue: queues.isUp },
+    dependencies: { database: () => database.state() === 'up', queue: queues.isUp },
     readBacklog: () => readBacklog(database),
   })
   if (database.kind === 'embedded') {
@@ -86,6 +99,7 @@ async function start(config: Config): Promise<void> {
         createSolver({
           engine,
           episodes,
+          storeTimeouts: STORE_TIMEOUTS[database.kind],
           activeModels: trainedModels.current,
           maxMs: config.solving.maxMs,
           logger,

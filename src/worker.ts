@@ -7,7 +7,7 @@
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
-import { migrate, openDatabase } from '#database'
+import { checkQueueConnection, startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
@@ -45,8 +45,15 @@ async function start(config: Config): Promise<void> {
     logger.info({ signal }, 'shutting down: running jobs finish')
     await parts.disposeAsync()
   })
-  const database = keep(await openDatabase({ url: config.database.url, dataDir: config.dataDir, logger }))
-  await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+  const { database, ready } = await startDatabase({
+    url: config.database.url,
+    dataDir: config.dataDir,
+    migrations: join(import.meta.dirname, '../migrations'),
+    logger,
+  })
+  keep(database)
+  await ready
+  if (config.redis === null) await checkQueueConnection(database)
   const queues = keep(
     connectQueues({
       redisUrl: config.redis?.url,
@@ -59,7 +66,7 @@ async function start(config: Config): Promise<void> {
   )
   const metrics = createWorkerMetrics({
     readBacklog: () => readBacklog(database),
-    dependencies: { queue: queues.isUp },
+    dependencies: { database: () => database.state() === 'up', queue: queues.isUp },
   })
   const { host, port } = config.worker
   if (port !== null) {

@@ -18,8 +18,8 @@ export interface OpenDatabaseOptions {
 /**
  * Opens the database and checks that it answers. Creates no tables; `migrate` does.
  *
- * @throws ServiceError STORE_UNAVAILABLE when it cannot be reached or has no pgvector >= 0.8.0;
- * DATA_DIR_LOCKED when another instance uses `dataDir`; DATA_DIR_UNWRITABLE when `dataDir` cannot be
+ * @throws ServiceError STORE_UNAVAILABLE when it cannot be reached; DATABASE_UNSUITABLE when it has no
+ * pgvector >= 0.8.0, or refuses the user, its rights or its certificate; DATA_DIR_LOCKED when another instance uses `dataDir`; DATA_DIR_UNWRITABLE when `dataDir` cannot be
  * written.
  */
 export async function openDatabase({ url, dataDir, logger }: OpenDatabaseOptions): Promise<Database> {

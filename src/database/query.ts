@@ -2,28 +2,41 @@
 
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg'
 import { coerceError, ServiceError } from '#errors'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import { isReadOnly, isTimeout, storeError, unavailable } from './store-error.ts'
 
-type WithPool = { readonly pool: Pool }
+interface WithPool {
+  readonly pool: Pool
+  /** Callers pass the whole database, so that its breaker is asked too. */
+  readonly breaker?: CircuitBreaker
+}
+
+export interface QueryOptions {
+  /**
+   * Deadline of the caller, which then gets STORE_UNAVAILABLE. A statement that was sent may still take
+   * effect; one that waits for a connection is not sent.
+   */
+  readonly signal?: AbortSignal | undefined
+}
 
 /**
  * Runs one statement, which is its own transaction. The statement never has a name: the embedded database
  * has one backend for all connections, where names would clash.
  *
  * @param operation the caller's operation, for the error message
- * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached. Errors of Postgres about the
- * statement itself (a defect of this program) are thrown unchanged.
+ * @throws ServiceError STORE_UNAVAILABLE when the database cannot be reached or refuses writes. Errors of
+ * Postgres about the statement itself (a defect of this program) are thrown unchanged.
  */
 export async function query<Row extends QueryResultRow>(
-  { pool }: WithPool,
+  database: WithPool,
   operation: string,
   sql: string,
   values: readonly unknown[] = [],
+  { signal }: QueryOptions = {},
 ): Promise<QueryResult<Row>> {
-  try {
-    return await pool.query<Row>(sql, [...values])
-  } catch (thrown) {
-    throw storeError(operation, thrown)
-  }
+  const client = await acquire(database, operation, signal)
+  const answer = onConnection(database, operation, client, () => client.query<Row>(sql, [...values]))
+  return unlessAborted(operation, signal, answer)
 }
 
 /**
@@ -34,65 +47,133 @@ export async function query<Row extends QueryResultRow>(
  * @throws ServiceError STORE_UNAVAILABLE as `query` does; errors of `work` unchanged
  */
 export async function transaction<T>(
-  { pool }: WithPool,
+  database: WithPool,
   operation: string,
   work: (client: PoolClient) => Promise<T>,
+  { signal }: QueryOptions = {},
 ): Promise<T> {
-  let client: PoolClient
+  const client = await acquire(database, operation, signal)
+  const done = onConnection(database, operation, client, async (discard) => {
+    try {
+      await client.query('begin')
+      const result = await work(client)
+      await client.query('commit')
+      return result
+    } catch (thrown) {
+      await client.query('rollback').catch(discard)
+      throw thrown
+    }
+  })
+  return unlessAborted(operation, signal, done)
+}
+
+/** Generation of the breaker in which a connection was first used. */
+const generations = new WeakMap<PoolClient, number>()
+
+/** Takes a connection from the pool; rejects when the breaker opens or the caller's deadline passes. */
+async function acquire(
+  { pool, breaker }: WithPool,
+  operation: string,
+  signal: AbortSignal | undefined,
+): Promise<PoolClient> {
+  const { promise: refused, reject } = Promise.withResolvers<never>()
+  refused.catch(() => {})
+  const refuse = () =>
+    reject(unavailable(operation, breaker?.reason ?? new Error('a database that is unavailable')))
+  const abort = () => reject(late(operation, signal))
+  if (breaker?.state === 'down') refuse()
+  if (signal?.aborted) abort()
+  const unwatch = breaker?.watch(refuse)
+  signal?.addEventListener('abort', abort, { once: true })
   try {
-    client = await pool.connect()
+    for (;;) {
+      const client = await connect(pool, refused)
+      const generation = generations.get(client) ?? breaker?.generation ?? 0
+      generations.set(client, generation)
+      if (breaker === undefined || generation === breaker.generation) return client
+      client.release(true)
+    }
   } catch (thrown) {
-    throw storeError(operation, thrown)
-  }
-  let broken: Error | undefined
-  // A connection that breaks between two statements emits 'error' here; without a listener that ends the
-  // process.
-  const onBroken = (error: Error): void => {
-    broken = error
-  }
-  client.on('error', onBroken)
-  try {
-    await client.query('begin')
-    const result = await work(client)
-    await client.query('commit')
-    return result
-  } catch (thrown) {
-    await client.query('rollback').catch((error: unknown) => {
-      broken = coerceError(error)
-    })
-    throw storeError(operation, thrown)
+    const error = storeError(operation, thrown)
+    // A pool that is busy for too long fails with a timeout as well.
+    if (isTimeout(thrown)) breaker?.suspect()
+    else if (!(thrown instanceof ServiceError)) breaker?.noteFailure(coerceError(thrown))
+    throw error
   } finally {
-    if (broken === undefined) client.off('error', onBroken)
-    // A broken connection must not go back to the pool.
+    unwatch?.()
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** Connects unless `refused` rejects first; a connection that comes too late goes back to the pool. */
+async function connect(pool: Pool, refused: Promise<never>): Promise<PoolClient> {
+  let isLate = false
+  refused.catch(() => {
+    isLate = true
+  })
+  // The pool throws when the connection string names a file that is missing.
+  const connecting = new Promise<PoolClient>((resolve) => resolve(pool.connect()))
+  connecting.then(
+    (client) => {
+      if (isLate) client.release()
+    },
+    () => {},
+  )
+  return Promise.race([refused, connecting])
+}
+
+/** Runs `work` on a connection, which leaves the pool when it broke or `discard` was called. */
+async function onConnection<T>(
+  { breaker }: WithPool,
+  operation: string,
+  client: PoolClient,
+  work: (discard: (error: unknown) => void) => Promise<T>,
+): Promise<T> {
+  let broken: Error | undefined
+  const discard = (error: unknown): void => {
+    broken ??= coerceError(error)
+  }
+  // A connection that breaks between two statements emits 'error'; without a listener that ends the process.
+  client.on('error', discard)
+  const unwatch = breaker?.watch(() => void client.end().catch(() => {}))
+  try {
+    return await work(discard)
+  } catch (thrown) {
+    const error = storeError(operation, thrown)
+    if (error !== thrown) {
+      discard(error)
+      if (isReadOnly(thrown)) breaker?.noteReadOnly(coerceError(thrown))
+      else breaker?.suspect()
+    }
+    throw error
+  } finally {
+    unwatch?.()
+    if (broken === undefined) client.off('error', discard)
     client.release(broken)
   }
 }
 
-/**
- * SQLSTATE classes of the server's state, not of a wrong statement: 08 connection, 53 resources, 57P
- * shutdown.
- */
-const UNAVAILABLE_STATE = /^(08|53|57P)/
-const UNAVAILABLE_ERRNO = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)/
-/** SQLSTATE classes of a wrong password or database name, which make the store just as unavailable. */
-const REFUSED_STATE = /^(28|3D)/
-/** Messages of errors that `pg` throws without a code. */
-const UNAVAILABLE_MESSAGE = /connection terminated|timeout|not queryable|after calling end/i
-
-function storeError(operation: string, thrown: unknown): Error {
-  const error = coerceError(thrown)
-  if (error instanceof ServiceError || !isUnavailable(error)) return error
-  return new ServiceError(
-    'STORE_UNAVAILABLE',
-    `${operation}: expected the database to answer, got ${error.message || 'no connection'}`,
-    { cause: error },
-  )
+/** Settles as `answer` does, or rejects when `signal` fires first. */
+async function unlessAborted<T>(
+  operation: string,
+  signal: AbortSignal | undefined,
+  answer: Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return answer
+  answer.catch(() => {})
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(late(operation, signal))
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([aborted, answer])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
-function isUnavailable(error: Error): boolean {
-  // A host with several addresses, all of which refuse, yields one AggregateError.
-  if (error instanceof AggregateError) return error.errors.some((inner) => isUnavailable(coerceError(inner)))
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : null
-  if (code === null) return UNAVAILABLE_MESSAGE.test(error.message)
-  return UNAVAILABLE_STATE.test(code) || REFUSED_STATE.test(code) || UNAVAILABLE_ERRNO.test(code)
+function late(operation: string, signal: AbortSignal | undefined): ServiceError {
+  return new ServiceError('STORE_UNAVAILABLE', `${operation}: expected an answer in time, got none`, {
+    cause: signal?.reason,
+  })
 }

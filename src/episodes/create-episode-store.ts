@@ -42,11 +42,11 @@ export function createEpisodeStore({
   }
 
   return {
-    add: (episode) => addEpisode(database, episode, new Date(clock())),
+    add: (episode, signal) => addEpisode(database, episode, { createdAt: new Date(clock()), signal }),
 
-    async nearest(neighbours) {
+    async nearest(neighbours, signal) {
       const indexed = await vectorIndexes.has(neighbours.tenantId, neighbours.fingerprint)
-      return nearestEpisodes(database, neighbours, indexed)
+      return nearestEpisodes(database, neighbours, { indexed, signal })
     },
 
     get: (tenantId, id) => detail('get episode', tenantId, id),

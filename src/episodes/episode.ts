@@ -119,8 +119,12 @@ export type Feedback = { readonly correct: boolean } | { readonly answer: string
  * that take an id.
  */
 export interface EpisodeStore extends EpisodeMemory {
-  /** Commits episode, candidates with their thoughts, latents and the outbox row in one transaction. */
-  add(episode: NewEpisode): Promise<void>
+  /**
+   * Commits episode, candidates with their thoughts, latents and the outbox row in one transaction.
+   *
+   * @param signal deadline of the caller; an episode may be stored although it passed
+   */
+  add(episode: NewEpisode, signal?: AbortSignal): Promise<void>
   list(tenantId: string, options: { readonly limit: number; readonly cursor?: string }): Promise<EpisodePage>
   get(tenantId: string, id: string): Promise<EpisodeDetail>
   /**

@@ -9,6 +9,8 @@ const RETRYABLE = {
   DATA_DIR_LOCKED: false,
   DATA_DIR_UNWRITABLE: false,
   PORT_TAKEN: false,
+  DATABASE_UNSUITABLE: false,
+  SCHEMA_CHANGED: false,
   SCHEMA_TOO_NEW: false,
   MODEL_INVALID: false,
   MODEL_UNSUPPORTED: false,

@@ -39,7 +39,8 @@ export interface EpisodeMemory {
   /**
    * Returns the `topK` most similar admitted episodes of the same tenant and model, most similar first.
    *
-   * @throws ServiceError STORE_UNAVAILABLE
+   * @param signal deadline of the caller
+   * @throws ServiceError STORE_UNAVAILABLE, also when `signal` fires first
    */
-  nearest(query: NeighbourQuery): Promise<readonly Neighbour[]>
+  nearest(query: NeighbourQuery, signal?: AbortSignal): Promise<readonly Neighbour[]>
 }

@@ -9,11 +9,12 @@ import type { ActiveModels } from '#serving'
 import type { Tracer } from '#tracing'
 import { createAnswers } from './answers.ts'
 import type { Outcome, SolveContext, StrategyFunction } from './context.ts'
-import type { SolveEvent, SolveRequest, SolverLogger } from './contract.ts'
+import type { SolveEvent, SolveRequest, SolverLogger, StoreTimeouts } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import { buildJudge, type JudgeParts } from './judging/build-judge.ts'
 import { createConfidences } from './judging/confidences.ts'
 import { openMemory } from './memory/memory.ts'
+import type { StoreOutages } from './memory/store-outages.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
 import type { Settings } from './settings.ts'
@@ -24,6 +25,8 @@ export interface SolverParts {
   readonly engine: Engine
   readonly episodes: EpisodeStore | null
   readonly logger: SolverLogger
+  readonly storeTimeouts: StoreTimeouts
+  readonly storeOutages: StoreOutages
   readonly clock: Clock
   readonly tracer: Tracer
   readonly answerFormat: AnswerFormat
@@ -176,6 +179,8 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
     engine,
     session,
     episodes,
+    storeTimeouts: parts.storeTimeouts,
+    storeOutages: parts.storeOutages,
     request,
     settings,
     weaver,

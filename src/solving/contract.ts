@@ -6,6 +6,13 @@ export interface SolverLogger {
   warn(details: object, message: string): void
 }
 
+/** Upper bounds, in ms, on the time that a request waits for the episode store. */
+export interface StoreTimeouts {
+  readonly retrievalMs: number
+  /** A budget of the request (`maxMs`) may leave less, but at least 250 ms. */
+  readonly commitMs: number
+}
+
 export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto'] as const
 export type Strategy = (typeof STRATEGIES)[number]
 

@@ -16,12 +16,14 @@ import type {
   SolveRequest,
   Solver,
   SolverLogger,
+  StoreTimeouts,
   Strategy,
 } from './contract.ts'
 import { type AnswerFormat, createAnswerFormat } from './judging/answer-format.ts'
 import { createFormatRules } from './judging/format-rules.ts'
 import { createVerdicts } from './judging/verdicts.ts'
 import { remember } from './memory/remember.ts'
+import { createStoreOutages } from './memory/store-outages.ts'
 import type { Clock } from './meter.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
@@ -35,11 +37,18 @@ type Strategies = Readonly<Record<Strategy, StrategyFunction>>
 
 const STRATEGY_FUNCTIONS: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto }
 
+const NO_TIMEOUTS: StoreTimeouts = {
+  retrievalMs: Number.POSITIVE_INFINITY,
+  commitMs: Number.POSITIVE_INFINITY,
+}
+
 export interface SolverDeps {
   readonly engine: Engine
   /** null: nothing is retrieved and nothing is kept. */
   readonly episodes: EpisodeStore | null
   readonly logger: SolverLogger
+  /** Infinite unless given. */
+  readonly storeTimeouts?: StoreTimeouts
   /** Returns the trained models that serve, asked at the start of every request; none unless given. */
   readonly activeModels?: () => ActiveModels
   /** Time, in ms, of a request without `budget.maxMs`; no limit unless given. */
@@ -68,7 +77,18 @@ export function createSolver(deps: SolverDeps): Solver {
   const { profile } = engine.model
   const answerFormat = createAnswerFormat(profile.answer)
   const judgeParts = { profile, verdicts: createVerdicts(engine), formatRules: createFormatRules(profile) }
-  const parts = { engine, episodes, logger, clock, tracer, answerFormat, judgeParts, judgeFor }
+  const parts = {
+    engine,
+    episodes,
+    logger,
+    storeTimeouts: deps.storeTimeouts ?? NO_TIMEOUTS,
+    storeOutages: createStoreOutages(clock),
+    clock,
+    tracer,
+    answerFormat,
+    judgeParts,
+    judgeFor,
+  }
   const strategies = { ...STRATEGY_FUNCTIONS, ...deps.strategies }
   const activeModels = deps.activeModels ?? (() => NO_TRAINED_MODELS)
   return {
@@ -120,7 +140,8 @@ async function solve(
     )
     if (signal.aborted) throw new ServiceError('ABORTED', 'solve: client disconnected')
     const id = randomUUID()
-    const episodeId = await remember({ ...parts, requestId }, attempted, id)
+    const spentMs = parts.clock.now() - started
+    const episodeId = await remember({ ...parts, requestId }, attempted, { id, spentMs })
     const totalMs = parts.clock.now() - started
     return describeSolution(parts.engine.model, attempted, { id, episodeId, totalMs })
   } finally {

@@ -62,19 +62,20 @@ export async function startService(env: Readonly<Record<string, string>>): Promi
   }
 }
 
-/** Runs `src/main.ts` until it ends by itself. */
+/** Runs a program of the service until it ends by itself. */
 export async function runToExit(
   env: Readonly<Record<string, string>>,
+  program = 'src/main.ts',
 ): Promise<{ readonly code: number | null; readonly stderr: string }> {
-  const { process: service, stderr } = spawnService(env)
+  const { process: service, stderr } = spawnService(env, program)
   const [code] = await once(service, 'close')
   return { code, stderr: stderr() }
 }
 
-function spawnService(env: Readonly<Record<string, string>>) {
+function spawnService(env: Readonly<Record<string, string>>, program = 'src/main.ts') {
   let out = ''
   let err = ''
-  const service = spawn(process.execPath, ['src/main.ts'], {
+  const service = spawn(process.execPath, [program], {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', NIGHT_EVERY_EPISODES: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

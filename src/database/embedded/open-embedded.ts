@@ -9,6 +9,7 @@ import { coerceError, ServiceError } from '#errors'
 import { createPool } from '../create-pool.ts'
 import { lockDataDir } from '../data-dir-lock.ts'
 import type { Database } from '../database.ts'
+import { query } from '../query.ts'
 import { STOP, type ThreadInput, type ThreadReady } from './thread-messages.ts'
 
 /**
@@ -28,7 +29,7 @@ export async function openEmbeddedDatabase({
     const thread = await startThread({ directory: join(dataDir, 'postgres'), password }, logger)
     const connectionString = `postgres://postgres:${password}@127.0.0.1:${thread.port}/postgres`
     // There is one backend: a second connection could only wait, also during a transaction of the first.
-    const pool = createPool({ connectionString, max: 1, logger })
+    const pool = createPool({ connectionString, max: 1, logger, isServer: false })
     let closing: Promise<void> | undefined
     const close = async (): Promise<void> => {
       await pool.end()
@@ -39,6 +40,11 @@ export async function openEmbeddedDatabase({
       kind: 'embedded',
       pool,
       connectionString,
+      state: () => 'up',
+      async check() {
+        await query({ pool }, 'check database', 'select 1')
+        return 'up'
+      },
       close: () => {
         closing ??= close()
         return closing

@@ -54,7 +54,7 @@ const SQL = `
 export async function addEpisode(
   database: Pick<Database, 'pool'>,
   episode: NewEpisode,
-  createdAt: Date,
+  { createdAt, signal }: { readonly createdAt: Date; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const { latents } = episode
   const candidates = episode.candidates.map((candidate, position) => ({
@@ -72,7 +72,7 @@ export async function addEpisode(
     const bytes = thought === null ? null : encodeThought(thought)
     return thought === null || bytes === null ? [] : [{ position, thought, bytes }]
   })
-  await query(database, 'add episode', SQL, [
+  const values = [
     episode.tenantId,
     episode.id,
     createdAt,
@@ -106,7 +106,8 @@ export async function addEpisode(
     Buffer.concat(thoughts.map(({ bytes }) => bytes)),
     episode.requestId ?? null,
     episode.traceparent ?? null,
-  ])
+  ]
+  await query(database, 'add episode', SQL, values, { signal })
 }
 
 function sizeOf(thoughts: readonly { readonly bytes: Buffer }[]): number {

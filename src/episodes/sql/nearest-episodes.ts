@@ -71,16 +71,22 @@ const INDEX_SETTINGS = 'set local hnsw.iterative_scan = strict_order; set local 
 export async function nearestEpisodes(
   database: Pick<Database, 'pool'>,
   { tenantId, fingerprint, embedding, topK, minSimilarity, exclude = [] }: NeighbourQuery,
-  indexed: boolean,
+  { indexed, signal }: { readonly indexed: boolean; readonly signal: AbortSignal | undefined },
 ): Promise<readonly Neighbour[]> {
   if (topK === 0) return []
   const values = [tenantId, fingerprint, toSql(Array.from(embedding)), minSimilarity, topK, exclude]
+  const operation = 'nearest episodes'
   const { rows } = indexed
-    ? await transaction(database, 'nearest episodes', async (client) => {
-        await client.query(INDEX_SETTINGS)
-        return client.query<Row>(indexedSql(embedding.length), values)
-      })
-    : await query<Row>(database, 'nearest episodes', EXACT_SQL, values)
+    ? await transaction(
+        database,
+        operation,
+        async (client) => {
+          await client.query(INDEX_SETTINGS)
+          return client.query<Row>(indexedSql(embedding.length), values)
+        },
+        { signal },
+      )
+    : await query<Row>(database, operation, EXACT_SQL, values, { signal })
   return rows.map((row) => ({
     episodeId: row.id,
     similarity: 1 - row.distance,

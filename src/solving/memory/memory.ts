@@ -14,13 +14,14 @@ import {
 } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore, LatentPair } from '#episodes'
-import { coerceError, hasCode } from '#errors'
+import { hasCode } from '#errors'
 import type { LatentSession, Latents, Weaver } from '#ports'
 import { retrievedAttribute } from '#tracing'
-import type { SolveEvent, SolveRequest, SolverLogger } from '../contract.ts'
+import type { SolveEvent, SolveRequest, SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { Settings } from '../settings.ts'
 import type { SolveState } from '../solve-state.ts'
 import { unlessAborted } from '../unless-aborted.ts'
+import { type StoreOutages, timeoutSignal } from './store-outages.ts'
 import { createWarmStart, type WarmStart, type WarmStartOptions } from './warm-start.ts'
 
 export interface Memory {
@@ -52,6 +53,8 @@ export interface MemoryDeps {
   readonly session: LatentSession
   /** null: nothing is retrieved and nothing is kept. */
   readonly episodes: EpisodeStore | null
+  readonly storeTimeouts: StoreTimeouts
+  readonly storeOutages: StoreOutages
   readonly request: SolveRequest
   readonly settings: Settings
   readonly weaver: Weaver
@@ -107,7 +110,7 @@ async function retrieve(
 }
 
 async function nearestEpisodes(
-  { request, settings, engine, episodes, state, signal, logger }: MemoryDeps,
+  { request, settings, engine, episodes, storeTimeouts, storeOutages, state, signal, logger }: MemoryDeps,
   embedding: Float32Array | null,
 ): Promise<readonly WeighedNeighbour[]> {
   const { retrieval } = settings
@@ -120,15 +123,16 @@ async function nearestEpisodes(
     minSimilarity: retrieval.minSimilarity,
   }
   try {
+    const deadline = timeoutSignal(storeTimeouts.retrievalMs)
     // The time budget holds even when the database does not answer.
     const found = await state.meter.time('retrieveMs', async (span) => {
-      const nearest = await unlessAborted(signal, () => episodes.nearest(query))
+      const nearest = await unlessAborted(signal, () => episodes.nearest(query, deadline))
       span.set(retrievedAttribute(nearest?.length ?? 0))
       return nearest
     })
     return weighNeighbours(found ?? [], retrieval)
   } catch (error) {
-    logger.warn({ err: coerceError(error) }, 'episode store unavailable: solving without retrieval')
+    storeOutages.warn(logger, error, 'episode store unavailable: solving without retrieval')
     state.degraded.add('retrieval')
     return []
   }

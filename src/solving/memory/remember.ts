@@ -3,14 +3,17 @@
 import { type Evaluation, fitFloat16, isAdmitted } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore, NewEpisode } from '#episodes'
-import { coerceError } from '#errors'
 import type { LatentThought } from '#ports'
 import type { Tracer } from '#tracing'
 import type { Attempt } from '../attempt.ts'
 import type { Outcome } from '../context.ts'
-import type { SolverLogger } from '../contract.ts'
+import type { SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
 import type { JudgedCandidate } from '../solve-state.ts'
+import { type StoreOutages, timeoutSignal } from './store-outages.ts'
+
+/** Time that a commit has however little of the request's budget is left: enough for a healthy database. */
+const MIN_COMMIT_MS = 250
 
 export interface RememberDeps {
   readonly engine: Engine
@@ -21,6 +24,15 @@ export interface RememberDeps {
   readonly tracer: Tracer
   /** Id of the request, for the job of the episode. */
   readonly requestId?: string | undefined
+  readonly storeTimeouts: StoreTimeouts
+  readonly storeOutages: StoreOutages
+}
+
+interface RememberOptions {
+  /** Id of the episode. */
+  readonly id: string
+  /** Time of the request so far, in ms. */
+  readonly spentMs: number
 }
 
 /**
@@ -30,24 +42,32 @@ export interface RememberDeps {
  * @returns the episode's id; null when there is nothing to keep, or the store failed (`degraded: learning`): the answer is
  *   returned all the same.
  */
-export async function remember(deps: RememberDeps, attempt: Attempt, id: string): Promise<string | null> {
-  const { episodes, tracer } = deps
+export async function remember(
+  deps: RememberDeps,
+  attempt: Attempt,
+  { id, spentMs }: RememberOptions,
+): Promise<string | null> {
+  const { episodes, tracer, requestId } = deps
   if (episodes === null || !attempt.request.learn) return null
   const episode = episodeOf(deps, attempt, id)
   if (episode === null) return null
-  const { requestId } = deps
+  const restMs = (attempt.settings.maxMs ?? Number.POSITIVE_INFINITY) - spentMs
+  const timeoutMs = Math.max(MIN_COMMIT_MS, Math.min(restMs, deps.storeTimeouts.commitMs))
   try {
     // The job of the episode continues the trace.
     await tracer.trace('commit', {}, () =>
-      episodes.add({
-        ...episode,
-        traceparent: tracer.traceparent(),
-        ...(requestId !== undefined && { requestId }),
-      }),
+      episodes.add(
+        {
+          ...episode,
+          traceparent: tracer.traceparent(),
+          ...(requestId !== undefined && { requestId }),
+        },
+        timeoutSignal(timeoutMs),
+      ),
     )
     return id
   } catch (error) {
-    deps.logger.warn({ err: coerceError(error) }, 'episode store unavailable: answering without an episode')
+    deps.storeOutages.warn(deps.logger, error, 'episode store unavailable: answering without an episode')
     attempt.state.degraded.add('learning')
     return null
   }

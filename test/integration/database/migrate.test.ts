@@ -84,6 +84,33 @@ describe.skipIf(servers === null)('migrate', () => {
     await write({ '0020_other.sql': 'select 20' })
     await expect(migrate(test.database.pool, directory)).rejects.toThrow('each with its own number')
   })
+
+  it('refuses an applied file whose statements have changed, and no file whose comments have', async () => {
+    await write({ '0001_first.sql': '-- One table.\ncreate table first (n integer);\n' })
+    await migrate(test.database.pool, directory)
+    await write({ '0001_first.sql': '-- The first table.\r\n\r\ncreate table first (n integer);\r\n' })
+    expect(await migrate(test.database.pool, directory)).toEqual([])
+    await write({ '0001_first.sql': 'create table first (n bigint);', '0002_second.sql': 'select 2' })
+    await expect(migrate(test.database.pool, directory)).rejects.toMatchObject({
+      code: 'SCHEMA_CHANGED',
+      message: expect.stringContaining('expected 0001_first.sql as this database applied it'),
+    })
+    expect(await applied()).toEqual([1])
+  })
+
+  it('gives the files of a release without checksums theirs', async () => {
+    await test.database.pool.query(`
+      create table schema_migrations (
+        number integer primary key, name text not null, applied_at timestamptz not null default now()
+      );
+      insert into schema_migrations (number, name) values (1, '0001_first.sql')`)
+    await write({ '0001_first.sql': 'create table first (n integer)', '0002_second.sql': 'select 2' })
+    expect(await migrate(test.database.pool, directory)).toEqual([2])
+    const { rows } = await test.database.pool.query('select checksum from schema_migrations order by number')
+    expect(rows.map(({ checksum }) => checksum.length)).toEqual([64, 64])
+    await write({ '0001_first.sql': 'create table other (n integer)' })
+    await expect(migrate(test.database.pool, directory)).rejects.toMatchObject({ code: 'SCHEMA_CHANGED' })
+  })
 })
 
 describe.skipIf(servers === null)('the schema', () => {

@@ -7,11 +7,13 @@ import { silent } from '../../support/test-database.ts'
 const UNAVAILABLE = expect.objectContaining({ code: 'STORE_UNAVAILABLE' })
 
 describe.skipIf(servers === null)('a database server', () => {
-  it('that does not exist, or lacks the database, is unavailable', async () => {
+  it('that does not exist is unavailable; one that lacks the database is unsuitable', async () => {
     const absent = 'postgres://postgres@127.0.0.1:1/postgres'
     await expect(openDatabase({ url: absent, dataDir: '', logger: silent })).rejects.toEqual(UNAVAILABLE)
     const missing = withDatabase(expectServers().databaseUrl, 'no_such_database')
-    await expect(openDatabase({ url: missing, dataDir: '', logger: silent })).rejects.toEqual(UNAVAILABLE)
+    await expect(openDatabase({ url: missing, dataDir: '', logger: silent })).rejects.toMatchObject({
+      code: 'DATABASE_UNSUITABLE',
+    })
   })
 
   it('that ends a connection makes one operation fail and answers the next', async () => {
