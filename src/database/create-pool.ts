@@ -18,9 +18,12 @@ interface PoolSettings {
 const STATEMENT_TIMEOUT_MS = 30_000
 const CLIENT_TIMEOUT_MS = 35_000
 
+/** A server that ends takes all idle connections with it: one line stands for them. */
+const LOST_CONNECTIONS_LOG_INTERVAL_MS = 60_000
+
 /**
- * Returns a pool that fails within a bounded time. An idle connection that breaks is logged; without a
- * listener it would end the process.
+ * Returns a pool that fails within a bounded time. Idle connections that break are logged, at most once a
+ * minute with their number; without a listener they would end the process.
  */
 export function createPool({ connectionString, max, logger, isServer }: PoolSettings): pg.Pool {
   const pool = new pg.Pool({
@@ -34,7 +37,15 @@ export function createPool({ connectionString, max, logger, isServer }: PoolSett
     application_name: 'circadian',
     ...(isServer && { onConnect: setUpSession }),
   })
-  pool.on('error', (error) => logger.warn({ err: error }, 'idle database connection lost'))
+  let loggedAt = Number.NEGATIVE_INFINITY
+  let unlogged = 0
+  pool.on('error', (error) => {
+    unlogged += 1
+    if (performance.now() - loggedAt < LOST_CONNECTIONS_LOG_INTERVAL_MS) return
+    logger.warn({ err: error, connections: unlogged }, 'idle database connection lost')
+    loggedAt = performance.now()
+    unlogged = 0
+  })
   return pool
 }
 

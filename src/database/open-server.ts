@@ -26,6 +26,7 @@ export function createServerDatabase({
 }): ServerDatabase {
   const pool = createPool({ connectionString: url, max: POOL_SIZE, logger, isServer: true })
   const breaker = new CircuitBreaker({ probe: () => probe(url), logger })
+  pool.on('error', () => breaker.suspect())
   let closing: Promise<void> | undefined
   return {
     kind: 'server',
