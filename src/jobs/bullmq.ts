@@ -20,6 +20,7 @@ import { kindOf, type ThrottledLog } from './throttled-log.ts'
 const SCHEDULER_ID = 'night'
 const FIRST_PAUSE_MS = 1_000
 const MAX_PAUSE_MS = 5_000
+const CLOSE_TIMEOUT_MS = 2_000
 
 /** The part of a BullMQ queue that is used here: the type of a queue depends on its backend. */
 export interface BullQueue
@@ -180,8 +181,14 @@ async function untilReady<Part extends { waitUntilReady(): Promise<unknown>; clo
     await unlessStopped(part.waitUntilReady(), stopping)
     await unlessStopped(probe(), stopping)
   } catch (error) {
-    // Not awaited: closing waits for an attempt to connect that hangs.
-    part.close().catch(() => {})
+    // The database may be closed next, so connections must be gone; one that hangs while it connects is left.
+    const waited = new AbortController()
+    const closed = part.close().catch(() => {})
+    await Promise.race([
+      closed,
+      delay(CLOSE_TIMEOUT_MS, undefined, { signal: waited.signal }).catch(() => {}),
+    ])
+    waited.abort()
     throw error
   }
 }

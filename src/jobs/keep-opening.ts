@@ -21,13 +21,19 @@ export interface OpeningOptions<Part> {
   readonly close: (part: Part) => Promise<unknown>
   /** Called after every failed attempt. @returns whether to stop trying, because the error cannot pass */
   readonly onFailure: (error: Error) => boolean
+  readonly pause?: (ms: number, stopping: AbortSignal) => Promise<unknown>
 }
 
 /**
  * Starts to open a part; after a failed attempt it pauses for 1 s, growing to 30 s. BullMQ cannot be left to
  * do so: it keeps the outcome of its first attempt, and its main loop runs on a failed one without a pause.
  */
-export function keepOpening<Part>({ open, close, onFailure }: OpeningOptions<Part>): Opening<Part> {
+export function keepOpening<Part>({
+  open,
+  close,
+  onFailure,
+  pause = (ms, signal) => delay(ms, undefined, { signal }),
+}: OpeningOptions<Part>): Opening<Part> {
   const stopping = new AbortController()
   const first = Promise.withResolvers<void>()
   let part: Part | null = null
@@ -45,7 +51,7 @@ export function keepOpening<Part>({ open, close, onFailure }: OpeningOptions<Par
       } finally {
         first.resolve()
       }
-      await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {})
+      await pause(pauseMs, stopping.signal).catch(() => {})
     }
   }
 

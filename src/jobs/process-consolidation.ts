@@ -24,7 +24,9 @@ export function createConsolidationProcessor(
   return async (job) => {
     try {
       const log = logger.child({ jobId: job.id, reqId: requestIdOf(job.data) })
-      await consolidate({ ...deps, logger: log }, consolidationIdOf(job), stopping)
+      const consolidation = consolidationIdOf(job)
+      log.info({ consolidation, attempt: job.attemptsMade + 1 }, 'consolidation begins')
+      await consolidate({ ...deps, logger: log }, consolidation, stopping)
     } catch (thrown) {
       if (stopping.aborted) throw new RequeueError('worker stopping')
       const error = toJobError(thrown)

@@ -442,6 +442,44 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await outbox.waiting()).toBe(0)
       })
 
+      it('puts the id of the request in the payload', async () => {
+        const episode = newEpisode({ requestId: 'request-1' })
+        await store.add(episode)
+        const [row] = await outbox.claim(1, LEASE)
+        expect(row!.payload).toEqual({
+          tenantId: 'tenant-a',
+          episodeId: episode.id,
+          requestId: 'request-1',
+        })
+      })
+
+      it('keeps a claim that is renewed', async () => {
+        await addAll([newEpisode(), newEpisode()])
+        const [first, second] = await outbox.claim(2, 0)
+        await outbox.renew([first!.id], LEASE)
+        expect((await outbox.claim(10, LEASE)).map(({ id }) => id)).toEqual([second!.id])
+      })
+
+      it('lets a relayed row of a pending episode wait again, under its id, while it is young', async () => {
+        const [lost, done] = [newEpisode(), newEpisode()]
+        await addAll([lost, done])
+        const rows = await outbox.claim(10, LEASE)
+        await outbox.markRelayed(rows.map(({ id }) => id))
+        await store.index('tenant-a', done.id)
+        const again = { olderThanMs: 8_000, untilMs: 60_000, limit: 10 }
+        expect(await outbox.relayAgain(again)).toBe(0)
+        await test.database.pool.query("update outbox set relayed_at = relayed_at - interval '9 seconds'")
+        expect(await outbox.relayAgain({ ...again, limit: 0 })).toBe(0)
+        expect(await outbox.relayAgain(again)).toBe(1)
+        expect(await outbox.relayAgain(again)).toBe(0)
+        expect((await outbox.claim(10, LEASE)).map(({ id }) => id)).toEqual([rows[0]!.id])
+        await outbox.markRelayed([rows[0]!.id])
+        await test.database.pool.query(
+          "update outbox set relayed_at = relayed_at - interval '9 seconds', created_at = created_at - interval '2 minutes'",
+        )
+        expect(await outbox.relayAgain(again)).toBe(0)
+      })
+
       it('adds a row for an episode whose work was lost, once', async () => {
         now = Date.now() - 10_000
         const [lost, done, waiting] = [newEpisode(), newEpisode(), newEpisode()]

@@ -113,6 +113,24 @@ describe('startRelay', () => {
     await relay.close()
   })
 
+  it('renews the claim of rows whose hand-over takes long, and stops with it', async () => {
+    const { parts, put, relayed } = createParts()
+    const renewed: (readonly string[])[] = []
+    put(2)
+    const slow: RelayParts = {
+      ...parts,
+      outbox: { ...parts.outbox, renew: async (ids) => void renewed.push(ids) },
+      queues: {
+        ...parts.queues,
+        episodes: { isReady: () => true, add: () => new Promise((resolve) => setTimeout(resolve, 2_000)) },
+      },
+    }
+    const relay = startRelay(slow)
+    await vi.waitFor(() => expect(relayed).toHaveLength(2), soon)
+    await relay.close()
+    expect(renewed).toEqual([['row-1', 'row-2']])
+  })
+
   it('closes after the current batch, without waiting for the next poll', async () => {
     const { parts, put, relayed } = createParts()
     put(5)

@@ -1,0 +1,48 @@
+import { pino } from 'pino'
+import { expect, test, vi } from 'vitest'
+import { startMaintenance } from '../../../src/jobs/maintenance.ts'
+
+const DAY_MS = 24 * 3_600_000
+const NOW = Date.UTC(2026, 2, 1)
+
+/** Runs maintenance once with a database whose clock shows `NOW`. */
+async function tidyAt(clock: number) {
+  const deleted: unknown[] = []
+  const lines: string[] = []
+  const pool = {
+    query: async (sql: string, values: unknown[]) => {
+      if (sql.includes('now()')) return { rows: [{ now: NOW }] }
+      deleted.push(values[0])
+      return { rowCount: 0, rows: [] }
+    },
+  }
+  const tidied = vi.fn(async () => {})
+  const maintenance = startMaintenance({
+    database: { pool: pool as never },
+    outbox: { relayAgain: async () => 0, recover: async () => 0, prune: async () => 0 },
+    requestConsolidations: tidied,
+    episodeTtlDays: 30,
+    logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
+    clock: () => clock,
+  })
+  await vi.waitFor(() => expect(tidied).toHaveBeenCalled())
+  await maintenance.close()
+  return { deleted, lines }
+}
+
+test.each([0, 59 * 60_000, -59 * 60_000])(
+  'deletes by the clock of the database, %d ms off',
+  async (offset) => {
+    expect(await tidyAt(NOW + offset)).toEqual({ deleted: [new Date(NOW - 30 * DAY_MS)], lines: [] })
+  },
+)
+
+test.each([365 * DAY_MS, -365 * DAY_MS, 61 * 60_000])(
+  'deletes nothing while the clocks are %d ms apart',
+  async (offset) => {
+    expect(await tidyAt(NOW + offset)).toEqual({
+      deleted: [],
+      lines: ['clocks of worker and database differ by more than an hour: old episodes are kept'],
+    })
+  },
+)
