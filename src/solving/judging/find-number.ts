@@ -1,6 +1,7 @@
 /** @file Reads numbers as people and models write them: signs, currencies, groups of digits, powers, fractions. */
 
 import { canonicalDecimal, groupsThousands } from './decimal.ts'
+import { replaceCommand } from './latex-arguments.ts'
 import { plainText, trimEndOf } from './plain-text.ts'
 
 /** Upper bound on the characters, from the end of a text, in which its last number is looked for. */
@@ -56,15 +57,14 @@ function canonical({ text, percent }: WrittenNumber): WholeNumber {
 
 const VULGAR_FRACTIONS = /[\u00BC-\u00BE\u2150-\u215E\u2189]/g
 const SUPERSCRIPT_POWER = /(?<=\d)[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}/g
-const LATEX_FRACTION = /\\[dt]?frac ?(?:\{([-+]?\d{1,64})\}\{(\d{1,64})\}|(\d) ?(\d))/g
-const OTHER_LATEX_FRACTION = /\\[dt]?frac ?\{[^{}]{0,64}\}\{[^{}]{0,64}\}/g
+const FRACTION = { command: /\\[dt]?frac(?![A-Za-z])/g, count: 2 }
 /** Narrow and fixed spaces, and the commas and spaces of LaTeX, between two groups of thousands. */
 const GROUP_SEPARATOR = /(?<=\d)(?:\{,\}|\\[,;: ]|~|[\u00A0\u2007-\u2009\u202F])(?=\d{3}(?!\d))/g
 const MINUS_SIGNS = /[\u2010-\u2013\u2212\uFE63]/g
 
 /** Returns the text with other digits, signs and LaTeX replaced by their plain writing. */
 function simplify(text: string): string {
-  return withAsciiDigits(plainText(text))
+  const plain = withAsciiDigits(plainText(text))
     .replace(MINUS_SIGNS, '-')
     .replace(VULGAR_FRACTIONS, (fraction) => ` ${fraction.normalize('NFKC')}`)
     .replaceAll('\u2044', '/')
@@ -73,12 +73,13 @@ function simplify(text: string): string {
     .replace(/\\(?=[$%])/g, '')
     .replace(/\^ ?\{? ?(?:\\circ|°) ?\}?|°/g, '')
     .replace(/\\(?:times|cdot)(?![A-Za-z])/g, '×')
-    .replace(LATEX_FRACTION, (_, top, bottom, left, right, offset: number, all: string) => {
-      const space = /\d/.test(all.charAt(offset - 1)) ? ' ' : ''
-      return `${space}${top ?? left}/${bottom ?? right}`
-    })
-    .replace(OTHER_LATEX_FRACTION, ' ')
-    .replace(GROUP_SEPARATOR, ',')
+  return replaceCommand(plain, FRACTION, plainFraction).replace(GROUP_SEPARATOR, ',')
+}
+
+/** Writes a fraction of whole numbers as 3/4, which behind a digit is the rest of a mixed number. */
+function plainFraction([top = '', bottom = '']: readonly string[], before: string): string {
+  if (!/^[-+]?\d+$/.test(top) || !/^\d+$/.test(bottom)) return ' '
+  return `${/\d/.test(before) ? ' ' : ''}${top}/${bottom}`
 }
 
 /** Returns the text with the decimal digits of every script as 0 to 9, and Arabic separators as `.` and `,`. */

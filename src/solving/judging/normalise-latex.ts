@@ -1,15 +1,21 @@
 /** @file The step `latex` of a profile: one writing for LaTeX that means the same, as graders of MATH do. */
 
+import { closingBrace, readArgument, replaceCommand } from './latex-arguments.ts'
+
 /** Commands that change how a formula looks and not what it is. */
 const LAYOUT =
   /\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|displaystyle|textstyle|limits|quad|qquad|strut)(?![A-Za-z])|\\[!]/g
 const SPACES = /\\[,;: ]|~/g
-/** A unit behind a number. */
-const UNIT = /(?<=[\d})]) ?\\(?:text|textrm|mathrm|mbox|rm) ?\{[^{}]{0,64}\}(?: ?\^ ?\{? ?-?\d ?\}?)?$/
-const TEXT =
-  /\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mbox|operatorname) ?\{([^{}]{0,1024})\}/g
+const UNIT = /\\(?:text|textrm|mathrm|mbox|rm) ?(?=\{)/g
+/** The power of a unit. */
+const UNIT_POWER = /^(?: ?\^ ?\{? ?-?\d ?\}?)?$/
+const TEXT = {
+  command:
+    /\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mbox|operatorname)(?= ?\{)/g,
+  count: 1,
+}
 const DEGREES = /\^ ?\{? ?(?:\\circ|°) ?\}?|\\degree(?![A-Za-z])|°/g
-const BARE_FRACTION = /\\frac ?(?:\{([^{}]{1,64})\}|([0-9A-Za-z])) ?(?:\{([^{}]{1,64})\}|([0-9A-Za-z]))/g
+const FRACTION = { command: /\\frac(?![A-Za-z])/g, count: 2 }
 const BARE_ROOT = /\\sqrt ?([0-9A-Za-z])(?![A-Za-z{])/g
 const WHOLE_FRACTION = /^([-+]?)\\frac\{([-+]?\d{1,64})\}\{(\d{1,64})\}$/
 /** `x = 5` is the answer 5. */
@@ -37,16 +43,22 @@ export function normaliseLatex(text: string): string {
     .replace(SPACES, ' ')
     .replace(/\s{1,64}/g, ' ')
     .trim()
-  const unwrapped = withoutBraces(written.replace(UNIT, '').replace(TEXT, '$1').trim())
-  return unwrapped
-    .replace(VARIABLE, '')
-    .replace(BARE_FRACTION, (_, top, topToken, bottom, bottomToken) => {
-      return `\\frac{${(top ?? topToken).trim()}}{${(bottom ?? bottomToken).trim()}}`
-    })
+  const words = replaceCommand(withoutUnit(written), TEXT, ([content = '']) => content).trim()
+  const value = withoutBraces(words).replace(VARIABLE, '')
+  return replaceCommand(value, FRACTION, ([top, bottom]) => `\\frac{${top}}{${bottom}}`)
     .replace(BARE_ROOT, '\\sqrt{$1}')
     .replace(WHOLE_FRACTION, '$1$2/$3')
     .replace(SPACE_OUTSIDE_WORDS, '')
     .replace(/\.$/, '')
+}
+
+/** Removes the unit behind a number at the end. */
+function withoutUnit(text: string): string {
+  const unit = [...text.matchAll(UNIT)].at(-1)
+  const argument = unit && readArgument(text, unit.index + unit[0].length)
+  if (!unit || !argument || !UNIT_POWER.test(text.slice(argument.end))) return text
+  const before = text.slice(0, unit.index).trimEnd()
+  return /[\d})]$/.test(before) ? before : text
 }
 
 /** Removes the braces and boxes that hold the whole text. */
@@ -58,16 +70,4 @@ function withoutBraces(text: string): string {
     inner = inner.slice(open[0].length, -1).trim()
   }
   return inner
-}
-
-/** Returns the place of the brace that closes the one before `from`; -1 without one. */
-function closingBrace(text: string, from: number): number {
-  let depth = 1
-  for (let index = from; index < text.length; index++) {
-    if (text[index] === '\\') index += 1
-    else if (text[index] === '{') depth += 1
-    else if (text[index] === '}') depth -= 1
-    if (depth === 0) return index
-  }
-  return -1
 }

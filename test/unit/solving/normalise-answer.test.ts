@@ -42,6 +42,7 @@ describe('the step latex', () => {
     ['$-\\frac{1}{2}$', '-1/2'],
     ['\\frac{\\pi}{2}', '\\frac{\\pi}{2}'],
     ['\\dfrac{x + 1}{2}', '\\frac{x+1}{2}'],
+    ['\\dfrac{\\tfrac{1}{x}}{\\sqrt{2}}', '\\frac{\\frac{1}{x}}{\\sqrt{2}}'],
     ['\\left( 1, 2 \\right)', '(1,2)'],
     ['\\left[0, 1\\right)', '[0,1)'],
     ['(1,\\! 2)', '(1,2)'],
