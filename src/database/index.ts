@@ -1,5 +1,6 @@
 export { checkQueueConnection } from './check-queue-connection.ts'
 export type { DatabaseState } from './circuit-breaker.ts'
+export { lockDataDir } from './data-dir-lock.ts'
 export type { Database } from './database.ts'
 export { migrate } from './migrate.ts'
 export { type OpenDatabaseOptions, openDatabase } from './open-database.ts'
