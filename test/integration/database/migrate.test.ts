@@ -137,6 +137,7 @@ describe.skipIf(servers === null)('the schema', () => {
         ['candidates', 'tenant_id'],
         ['consolidation_steps', 'consolidation_id'],
         ['consolidations', 'id'],
+        ['deployment', 'id'],
         ['episode_latents', 'tenant_id'],
         ['episodes', 'tenant_id'],
         ['outbox', 'tenant_id'],
