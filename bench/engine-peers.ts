@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { againstReference } from './engine/against-reference.ts'
 import { againstTransformers } from './engine/against-transformers.ts'
 import { measureExperiments } from './engine/experiments.ts'
+import { measureFairness } from './engine/fairness.ts'
 import { measureOfferedLoad } from './engine/offered-load.ts'
 import { measureSaturation, measureStages } from './engine/overhead.ts'
 import { measureScaling } from './engine/scaling.ts'
@@ -50,6 +51,7 @@ const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
   }),
   scaling: () => plotted('scaling', measureScaling({ waves: quick ? 1 : 4, docs })),
   load: () => plotted('offered-load', measureOfferedLoad({ seconds: quick ? 2 : 6, docs })),
+  fairness: () => measureFairness({ count: quick ? 20 : 200 }),
   soak: () =>
     soak({
       requests: Number(values.requests ?? (quick ? 200 : 2000)),

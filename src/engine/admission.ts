@@ -11,9 +11,12 @@ export interface Admission {
    * Admits a session. It counts as one waiting row until its first call, so that a burst of requests is
    * counted before their rows arrive. Background work never keeps interactive sessions out.
    *
+   * The callers with open interactive sessions share the limit equally, and each may have one session: a
+   * caller is refused for its own rows, never for those of others.
+   *
    * @throws ServiceError ENGINE_OVERLOADED with the time in which the sessions admitted so far should be done
    */
-  admit(priority: Priority): AdmittedSession
+  admit(priority: Priority, caller: string): AdmittedSession
   /** Returns the number of admitted sessions that have made no call yet or have unanswered rows. */
   openSessions(): number
 }
@@ -37,6 +40,10 @@ interface Counts {
   openRows: number
 }
 
+interface CallerCounts extends Counts {
+  sessions: number
+}
+
 export function createAdmission(deps: {
   readonly maxWaitingRows: number
   /** Rows that the engine processes are running. */
@@ -48,6 +55,8 @@ export function createAdmission(deps: {
     interactive: { newSessions: 0, openRows: 0 },
     background: { newSessions: 0, openRows: 0 },
   }
+  /** Callers with open interactive sessions. */
+  const callers = new Map<string, CallerCounts>()
   let sessions = 0
   let callingSessions = 0
   /**
@@ -84,22 +93,57 @@ export function createAdmission(deps: {
     return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
   }
 
+  function refuse(expected: string, found: string): never {
+    throw new ServiceError('ENGINE_OVERLOADED', `engine: expected ${expected}, got ${found}`, {
+      retryAfterSeconds: retryAfterSeconds(),
+    })
+  }
+
+  /** Refuses a session when too many rows wait already. */
+  function check(priority: Priority, caller: string): void {
+    if (priority === 'background') {
+      const { newSessions, openRows } = all()
+      const waiting = newSessions + Math.max(0, openRows - runningRows())
+      if (waiting >= maxWaitingRows) refuse(`fewer than ${maxWaitingRows} rows waiting`, `${waiting}`)
+      return
+    }
+    const own = callers.get(caller)
+    const active = callers.size + (own ? 0 : 1)
+    if (active > maxWaitingRows) refuse(`at most ${maxWaitingRows} callers at once`, `${active}`)
+    if (!own) return
+    const share = Math.max(1, Math.floor(maxWaitingRows / active))
+    // The running rows are divided like the places of a run: equally.
+    const waiting = own.newSessions + Math.max(0, own.openRows - Math.floor(runningRows() / active))
+    const limit = active === 1 ? `${share}` : `${share} (the share of one of ${active} callers)`
+    if (waiting >= share) refuse(`fewer than ${limit} rows waiting`, `${waiting}`)
+  }
+
+  /** Counts a session of the caller; the returned object counts its rows, too. */
+  function enter(priority: Priority, caller: string): { readonly own: readonly Counts[]; leave(): void } {
+    if (priority === 'background') return { own: [counts.background], leave() {} }
+    const mine = callers.get(caller) ?? { newSessions: 0, openRows: 0, sessions: 0 }
+    callers.set(caller, mine)
+    mine.sessions += 1
+    return {
+      own: [counts.interactive, mine],
+      leave() {
+        mine.sessions -= 1
+        if (mine.sessions === 0) callers.delete(caller)
+      },
+    }
+  }
+
   return {
     openSessions: () => all().newSessions + callingSessions,
-    admit(priority) {
-      const ahead = priority === 'interactive' ? counts.interactive : all()
-      const waiting = ahead.newSessions + Math.max(0, ahead.openRows - runningRows())
-      if (waiting >= maxWaitingRows) {
-        throw new ServiceError(
-          'ENGINE_OVERLOADED',
-          `engine: expected fewer than ${maxWaitingRows} rows waiting, got ${waiting}`,
-          { retryAfterSeconds: retryAfterSeconds() },
-        )
-      }
+    admit(priority, caller) {
+      check(priority, caller)
       countTime()
       sessions += 1
-      const own = counts[priority]
-      own.newSessions += 1
+      const { own, leave } = enter(priority, caller)
+      const count = (what: keyof Counts, change: number) => {
+        for (const each of own) each[what] += change
+      }
+      count('newSessions', 1)
       let state: 'new' | 'started' | 'closed' = 'new'
       let calls = 0
 
@@ -107,13 +151,13 @@ export function createAdmission(deps: {
         submit(rows) {
           if (state === 'new') {
             state = 'started'
-            own.newSessions -= 1
+            count('newSessions', -1)
           }
-          own.openRows += rows
+          count('openRows', rows)
           calls += 1
           if (calls === 1) callingSessions += 1
           return () => {
-            own.openRows -= rows
+            count('openRows', -rows)
             calls -= 1
             if (calls === 0) callingSessions -= 1
           }
@@ -122,7 +166,8 @@ export function createAdmission(deps: {
           if (state === 'closed') return
           countTime()
           sessions -= 1
-          if (state === 'new') own.newSessions -= 1
+          leave()
+          if (state === 'new') count('newSessions', -1)
           else served += 1
           state = 'closed'
         },

@@ -87,11 +87,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     eosTokenIds: sizes.eosTokenIds,
     head: createRemoteHead(replicas),
     graphs: createServedGraphs(replicas),
-    async open(prompt, { signal, priority = 'interactive', deadlineMs = null }) {
+    async open(prompt, { signal, priority = 'interactive', caller = '', deadlineMs = null }) {
       checkPrompt(prompt, sizes.contextLength)
       checkIds('open session', prompt)
       if (signal.aborted) throw aborted(signal)
-      const admitted = admission.admit(priority)
+      const admitted = admission.admit(priority, caller)
       try {
         const place = await replicas.place()
         return openRemoteSession({
@@ -99,6 +99,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           prompt,
           connection: place.connection,
           priority,
+          caller,
           deadlineMs,
           signal,
           checkTokens: checkIds,

@@ -143,6 +143,7 @@ export type SessionMessage =
       readonly session: number
       readonly prompt: readonly number[]
       readonly priority: Priority
+      readonly caller: string
       readonly deadlineMs: number | null
     }
   | { readonly type: 'close'; readonly session: number }

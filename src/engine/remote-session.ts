@@ -17,6 +17,7 @@ export function openRemoteSession(deps: {
   readonly prompt: readonly number[]
   readonly connection: ChildConnection
   readonly priority: Priority
+  readonly caller: string
   readonly deadlineMs: number | null
   readonly signal: AbortSignal
   /** Throws unless every token is in the model's vocabulary. */
@@ -67,8 +68,8 @@ export function openRemoteSession(deps: {
     }
   }
 
-  const { prompt, priority, deadlineMs } = deps
-  connection.post({ type: 'open', session: id, prompt, priority, deadlineMs })
+  const { prompt, priority, caller, deadlineMs } = deps
+  connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs })
   signal.addEventListener('abort', close)
   if (signal.aborted) close()
   return {

@@ -111,7 +111,13 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   const scheduler = createScheduler({
     runner,
     eosTokenIds: [EOS],
-    limits: { maxRunningRows: 32, chunkTokens: [8, 8], runMs: 0, maxInputTokens: 64, ...options.limits },
+    limits: {
+      maxRunningRows: 32,
+      chunkTokens: [8, 8],
+      runMs: 0,
+      maxInputTokens: 64,
+      ...options.limits,
+    },
     onRun: (ms) => void expectedMs.push(ms),
   })
   const sessions = createSessions({

@@ -17,8 +17,13 @@ export interface BatchRunner {
   run(rows: readonly Row[], maxSteps: number): Promise<void>
   /** Number of runs so far. */
   runs(): number
-  /** Duration of one step in the last run of several tokens; infinite before the first such run. */
-  msPerStep(): number
+  /**
+   * Returns the duration of one step in the last run of several tokens with about as many rows, else in the
+   * last such run of any size; infinite before the first such run.
+   */
+  msPerStep(rows: number): number
+  /** Duration per token fed in the last run that fed rows; infinite before the first such run. */
+  msPerToken(): number
 }
 
 export function createBatchRunner(deps: {
@@ -99,7 +104,7 @@ export function createBatchRunner(deps: {
     counters.decodeTokens += row.decodedTokens - decodedBefore
   }
 
-  return { run, runs: () => runs, msPerStep: durations.msPerStep }
+  return { run, runs: () => runs, msPerStep: durations.msPerStep, msPerToken: durations.msPerToken }
 }
 
 interface RunSize {
@@ -118,23 +123,28 @@ const FIRST_RUN_MS = 20_000
 /** Creates a forecast of the duration of a run from the last run of its kind. */
 function createDurations() {
   let msPerToken = Number.POSITIVE_INFINITY
-  let msPerStep = Number.POSITIVE_INFINITY
-  let rowsPerStep = 1
+  let last = { rows: 1, msPerStep: Number.POSITIVE_INFINITY }
+  /** The last decoding run by the magnitude of its rows: runs of one row and of many alternate. */
+  const byMagnitude = new Map<number, typeof last>()
+  const magnitude = (rows: number) => Math.ceil(Math.log2(rows))
+  const lastLike = (rows: number) => byMagnitude.get(magnitude(rows)) ?? last
 
   return {
-    msPerStep: () => msPerStep,
+    msPerStep: (rows: number) => lastLike(rows).msPerStep,
+    msPerToken: () => msPerToken,
     /** Returns an upper estimate: a run of more rows takes at most as many times as long. */
     expected({ rows, inputTokens, steps, isFeeding }: RunSize): number {
-      const growth = Math.max(1, rows / rowsPerStep)
-      const ms = isFeeding ? inputTokens * msPerToken : steps * msPerStep * growth
+      const like = lastLike(rows)
+      const growth = Math.max(1, rows / like.rows)
+      const ms = isFeeding ? inputTokens * msPerToken : steps * like.msPerStep * growth
       return Number.isFinite(ms) ? ms : FIRST_RUN_MS
     },
     add({ rows, inputTokens, isFeeding }: RunSize, ms: number, emitted: number): void {
       if (isFeeding) {
         msPerToken = ms / inputTokens
       } else {
-        msPerStep = ms / emitted
-        rowsPerStep = rows
+        last = { rows, msPerStep: ms / emitted }
+        byMagnitude.set(magnitude(rows), last)
       }
     },
   }

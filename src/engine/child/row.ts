@@ -37,6 +37,8 @@ export interface RowRequest {
   readonly signal: AbortSignal
   /** Interactive by default. */
   readonly priority?: Priority
+  /** Key or address of the caller; one for all by default. */
+  readonly caller?: string
   /** Deadline on the clock of `performance.now()`; the time of submission by default. */
   readonly dueAt?: number
 }
@@ -71,6 +73,7 @@ export interface RowSizes {
 
 export class Row {
   readonly priority: Priority
+  readonly caller: string
   readonly dueAt: number
   readonly signal: AbortSignal
   readonly submittedAt = performance.now()
@@ -94,8 +97,9 @@ export class Row {
   #stateCount = 0
 
   constructor(request: RowRequest, sizes: RowSizes, lastRun: number) {
-    const { decode, priority = 'interactive', dueAt = this.submittedAt } = request
+    const { decode, priority = 'interactive', caller = '', dueAt = this.submittedAt } = request
     this.priority = priority
+    this.caller = caller
     this.dueAt = dueAt
     this.signal = request.signal
     this.lastRun = lastRun

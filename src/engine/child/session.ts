@@ -14,6 +14,8 @@ import { type RowOrder, Sequence } from './sequence.ts'
 
 export interface SessionOrder {
   readonly priority: Priority
+  /** Key or address of the caller; one for all by default. */
+  readonly caller?: string
   /** Milliseconds from now in which the session should be done; null: the interactive default, 30 s. */
   readonly deadlineMs: number | null
 }
@@ -43,11 +45,12 @@ export class Session {
   /** By id; the prompt is the first. */
   readonly #sequences: Sequence[] = []
 
-  constructor(context: SessionContext, prompt: readonly number[], { priority, deadlineMs }: SessionOrder) {
+  constructor(context: SessionContext, prompt: readonly number[], order: SessionOrder) {
+    const { priority, caller = '', deadlineMs } = order
     this.#context = context
     // One deadline for all rows of a session: sessions that were opened first finish first.
     const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
-    this.#order = { signal: this.#controller.signal, priority, dueAt }
+    this.#order = { signal: this.#controller.signal, priority, caller, dueAt }
     this.#add(prompt, null)
   }
 
@@ -73,7 +76,7 @@ export class Session {
     results.forEach(({ hiddenStates }, index) => {
       states.set(hiddenStates, index * hiddenSize)
     })
-    return await scheduler.runBetweenBatches(() => headLogits(states, tokens))
+    return await scheduler.runBetweenBatches(() => headLogits(states, tokens), this.#order.caller)
   }
 
   /** Cancels the session's rows. */

@@ -125,3 +125,69 @@ suite('rows of equal priority', () => {
     expect(served).toEqual(['hasty', 'first', 'second', 'patient'])
   })
 })
+
+suite('callers', () => {
+  const from = (caller: string) => ({ ...interactive, caller })
+  const limits = { chunkTokens: [8, 8], shared: { chunkTokens: [2, 2], runMs: 1000 } } as const
+
+  /** One request: an answer of one row, and its verdict. Returns its tokens and the runs meanwhile. */
+  async function ask(engine: TinySessions, length: number) {
+    const before = engine.runs.length
+    const session = open(engine, length, from('polite'))
+    const [answer] = await engine.sessions.generate(session, [row(20, length)])
+    await engine.sessions.score(session, [{ sequence: answer!.sequence, suffix: [6, 7] }], [8])
+    engine.sessions.close(session)
+    return { tokens: answer!.tokens, runs: engine.runs.slice(before) }
+  }
+
+  test('one with 48 sessions of 64 rows leaves another at most one short run for each of its own', async () => {
+    const alone = await tinySessions({ limits })
+    const engine = await tinySessions({ limits })
+    const expected = []
+    for (let length = 5; length < 25; length++) expected.push(await ask(alone, length))
+
+    const hostile = Array.from({ length: 48 }, (_, index) => open(engine, 5 + (index % 20), from('hostile')))
+    const work = hostile.map((session) => engine.sessions.generate(session, rows(64, 60)).catch(() => null))
+    await untilRuns(engine, 4)
+    for (const [index, { tokens, runs }] of expected.entries()) {
+      const beside = await ask(engine, 5 + index)
+      expect(beside.tokens).toEqual(tokens)
+      const others = beside.runs.filter(({ rows }) => rows > 1)
+      // The first request finds no division yet: a run of the usual length, or all rows being fed.
+      expect(others.length).toBeLessThanOrEqual(runs.length + 1)
+      expect(beside.runs.length - others.length).toBeLessThanOrEqual(runs.length + 1)
+      if (index > 0) for (const { rows, steps } of others) expect(rows * steps).toBeLessThanOrEqual(16 * 2)
+    }
+    // The hostile caller is served, too.
+    const decoding = engine.runs.filter(({ rows }) => rows === 16)
+    expect(decoding.length).toBeGreaterThan(expected.length)
+    for (const session of hostile) engine.sessions.close(session)
+    await Promise.all(work)
+  })
+
+  test('with few rows share their runs', async () => {
+    const engine = await tinySessions({ limits })
+    const sessions = ['a', 'b', 'c', 'd'].map((caller) => open(engine, 9, from(caller)))
+    await Promise.all(sessions.map((session) => engine.sessions.embed(session)))
+    const before = engine.runs.length
+    await Promise.all(sessions.map((session) => engine.sessions.generate(session, rows(4, 8))))
+    expect(engine.runs[before]).toMatchObject({ rows: 16, steps: 8 })
+  })
+
+  test('that are all heavy take turns, row by row', async () => {
+    const engine = await tinySessions({ limits: { ...limits, maxRunningRows: 4 } })
+    const served: string[] = []
+    const work = ['a', 'b'].map(async (caller) => {
+      const session = open(engine, 9, from(caller))
+      await engine.sessions.embed(session)
+      const each = rows(12, 8).map((one) =>
+        engine.sessions.generate(session, [one]).then(() => served.push(caller)),
+      )
+      await Promise.all(each)
+    })
+    await Promise.all(work)
+    const firstHalf = served.slice(0, 12).filter((caller) => caller === 'a').length
+    expect(firstHalf).toBeGreaterThanOrEqual(4)
+    expect(firstHalf).toBeLessThanOrEqual(8)
+  })
+})
