@@ -68,8 +68,12 @@ export async function superviseEngine(
       connection = null
       isHung = child.isHung()
       if (closing.signal.aborted) return
-      const what = isHung ? 'hung and was killed' : 'died'
-      logger.error({ enginePid: child.pid, reason }, `engine process ${what}, starting another`)
+      logger.error(
+        { enginePid: child.pid, reason },
+        isHung
+          ? 'engine process hung and was killed, starting another'
+          : 'engine process died, starting another',
+      )
       restarting = restart()
     })
   }

@@ -23,8 +23,6 @@ export interface Fault {
 interface FaultOptions {
   /** Called with a defect that a fault itself shows, such as an exit code above 0. */
   readonly report: (defect: string) => void
-  /** Whether a service with a frozen engine must stop in time and leave no process behind. */
-  readonly stopsWithFrozenEngine: boolean
 }
 
 type Hands = ReturnType<typeof createHands>
@@ -38,12 +36,12 @@ const none = async () => {}
 /** Every fault of a round, in order. Faults of an API hurt the second one, so that the first one serves. */
 export function createFaults(deployment: Deployment, options: FaultOptions): readonly Fault[] {
   const hands = createHands(deployment, options.report)
-  const faults = [
+  return [
     ...createKills(deployment, hands),
     ...createFreezes(deployment, hands),
     ...createStops(deployment, hands),
+    stopWithFrozenEngine(deployment, hands),
   ]
-  return options.stopsWithFrozenEngine ? [...faults, stopWithFrozenEngine(deployment, hands)] : faults
 }
 
 function createKills(

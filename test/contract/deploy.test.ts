@@ -9,9 +9,7 @@ import { Environment, loadConfig } from '../../src/config.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
 
-/** Variables that deploy/ sets and src/config.ts is about to define. */
-const ANNOUNCED = ['ALLOW_ANONYMOUS', 'ALLOWED_HOSTS', 'DRAIN_DELAY_MS', 'WORKER_PORT']
-const variables = [...Object.keys(Environment.properties), ...ANNOUNCED, 'ORT_DISABLE_TELEMETRY']
+const variables = [...Object.keys(Environment.properties), 'ORT_DISABLE_TELEMETRY']
 
 /** Time, in seconds, that a process has to stop: the drain, the requests in flight, and a rest. */
 const STOP_SECONDS = 45
