@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { pino } from 'pino'
 import { expect, test, vi } from 'vitest'
 import { startMaintenance } from '../../../src/jobs/maintenance.ts'
@@ -9,13 +10,15 @@ const NOW = Date.UTC(2026, 2, 1)
 async function tidyAt(clock: number) {
   const deleted: unknown[] = []
   const lines: string[] = []
-  const pool = {
+  const client = Object.assign(new EventEmitter(), {
+    release() {},
     query: async (sql: string, values: unknown[]) => {
       if (sql.includes('now()')) return { rows: [{ now: NOW }] }
       deleted.push(values[0])
       return { rowCount: 0, rows: [] }
     },
-  }
+  })
+  const pool = { connect: async () => client }
   const tidied = vi.fn(async () => {})
   const maintenance = startMaintenance({
     database: { pool: pool as never },
