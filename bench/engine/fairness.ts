@@ -10,7 +10,7 @@ import { bundledModel, startEngine } from './models.ts'
 const HOSTILE_CONNECTIONS = 48
 const HOSTILE_SAMPLES = 64
 /** Pause of the hostile caller after a refusal; it ignores the retry time. */
-const HOSTILE_PAUSE_MS = 20
+const HOSTILE_PAUSE_MS = 100
 const WARM_UP = 8
 const STRATEGIES = ['greedy', 'latentseek'] as const
 const logger = { info() {}, warn() {} }

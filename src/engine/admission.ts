@@ -44,21 +44,103 @@ interface CallerCounts extends Counts {
   sessions: number
 }
 
-export function createAdmission(deps: {
+interface AdmissionDeps {
   readonly maxWaitingRows: number
   /** Rows that the engine processes are running. */
   readonly runningRows: () => number
   readonly now?: () => number
-}): Admission {
-  const { maxWaitingRows, runningRows, now = () => performance.now() } = deps
-  const counts: Record<Priority, Counts> = {
-    interactive: { newSessions: 0, openRows: 0 },
-    background: { newSessions: 0, openRows: 0 },
-  }
+}
+
+export function createAdmission({ maxWaitingRows, runningRows, now }: AdmissionDeps): Admission {
+  const background: Counts = { newSessions: 0, openRows: 0 }
   /** Callers with open interactive sessions. */
   const callers = new Map<string, CallerCounts>()
-  let sessions = 0
+  const rate = createServiceRate(now ?? (() => performance.now()))
   let callingSessions = 0
+
+  function sum(what: keyof Counts): number {
+    return [background, ...callers.values()].reduce((total, counts) => total + counts[what], 0)
+  }
+
+  function refuse(expected: string, found: number): never {
+    throw new ServiceError('ENGINE_OVERLOADED', `engine: expected ${expected}, got ${found}`, {
+      retryAfterSeconds: rate.retryAfterSeconds(),
+    })
+  }
+
+  /** Refuses a session when too many rows wait already. */
+  function check(priority: Priority, caller: string): void {
+    if (priority === 'background') {
+      const waiting = sum('newSessions') + Math.max(0, sum('openRows') - runningRows())
+      if (waiting >= maxWaitingRows) refuse(`fewer than ${maxWaitingRows} rows waiting`, waiting)
+      return
+    }
+    const own = callers.get(caller)
+    const active = callers.size + (own ? 0 : 1)
+    if (active > maxWaitingRows) refuse(`at most ${maxWaitingRows} callers at once`, active)
+    if (!own) return
+    const share = Math.max(1, Math.floor(maxWaitingRows / active))
+    // The running rows are divided like the places of a run: equally.
+    const waiting = own.newSessions + Math.max(0, own.openRows - Math.floor(runningRows() / active))
+    const limit = active === 1 ? `${share}` : `${share} (the share of one of ${active} callers)`
+    if (waiting >= share) refuse(`fewer than ${limit} rows waiting`, waiting)
+  }
+
+  /** Returns the counts of a new session, which `leave` must give back. */
+  function enter(priority: Priority, caller: string): { readonly own: Counts; leave(): void } {
+    if (priority === 'background') return { own: background, leave() {} }
+    const own = callers.get(caller) ?? { newSessions: 0, openRows: 0, sessions: 0 }
+    callers.set(caller, own)
+    own.sessions += 1
+    return {
+      own,
+      leave() {
+        own.sessions -= 1
+        if (own.sessions === 0) callers.delete(caller)
+      },
+    }
+  }
+
+  return {
+    openSessions: () => sum('newSessions') + callingSessions,
+    admit(priority, caller) {
+      check(priority, caller)
+      rate.opened()
+      const { own, leave } = enter(priority, caller)
+      own.newSessions += 1
+      let state: 'new' | 'started' | 'closed' = 'new'
+      let calls = 0
+
+      return {
+        submit(rows) {
+          if (state === 'new') {
+            state = 'started'
+            own.newSessions -= 1
+          }
+          own.openRows += rows
+          calls += 1
+          if (calls === 1) callingSessions += 1
+          return () => {
+            own.openRows -= rows
+            calls -= 1
+            if (calls === 0) callingSessions -= 1
+          }
+        },
+        close() {
+          if (state === 'closed') return
+          rate.closed({ isServed: state === 'started' })
+          if (state === 'new') own.newSessions -= 1
+          leave()
+          state = 'closed'
+        },
+      }
+    },
+  }
+}
+
+/** Creates a measurement of the rate at which sessions are served. */
+function createServiceRate(now: () => number) {
+  let sessions = 0
   /**
    * Number of sessions served, and the time with at least one open session. Both decay with the same window;
    * their ratio is the service rate.
@@ -66,11 +148,6 @@ export function createAdmission(deps: {
   let served = 0
   let busyMs = 0
   let countedAt = now()
-
-  const all = (): Counts => ({
-    newSessions: counts.interactive.newSessions + counts.background.newSessions,
-    openRows: counts.interactive.openRows + counts.background.openRows,
-  })
 
   /**
    * Updates the rate to the current time; called before `sessions` changes. Time without a session does not
@@ -83,95 +160,24 @@ export function createAdmission(deps: {
     countedAt = now()
   }
 
-  /**
-   * Estimates the time for all open sessions at the measured rate; until a first session is served, counts
-   * one as served.
-   */
-  function retryAfterSeconds(): number {
-    countTime()
-    const seconds = (sessions * busyMs) / Math.max(1, served) / 1000
-    return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
-  }
-
-  function refuse(expected: string, found: string): never {
-    throw new ServiceError('ENGINE_OVERLOADED', `engine: expected ${expected}, got ${found}`, {
-      retryAfterSeconds: retryAfterSeconds(),
-    })
-  }
-
-  /** Refuses a session when too many rows wait already. */
-  function check(priority: Priority, caller: string): void {
-    if (priority === 'background') {
-      const { newSessions, openRows } = all()
-      const waiting = newSessions + Math.max(0, openRows - runningRows())
-      if (waiting >= maxWaitingRows) refuse(`fewer than ${maxWaitingRows} rows waiting`, `${waiting}`)
-      return
-    }
-    const own = callers.get(caller)
-    const active = callers.size + (own ? 0 : 1)
-    if (active > maxWaitingRows) refuse(`at most ${maxWaitingRows} callers at once`, `${active}`)
-    if (!own) return
-    const share = Math.max(1, Math.floor(maxWaitingRows / active))
-    // The running rows are divided like the places of a run: equally.
-    const waiting = own.newSessions + Math.max(0, own.openRows - Math.floor(runningRows() / active))
-    const limit = active === 1 ? `${share}` : `${share} (the share of one of ${active} callers)`
-    if (waiting >= share) refuse(`fewer than ${limit} rows waiting`, `${waiting}`)
-  }
-
-  /** Counts a session of the caller; the returned object counts its rows, too. */
-  function enter(priority: Priority, caller: string): { readonly own: readonly Counts[]; leave(): void } {
-    if (priority === 'background') return { own: [counts.background], leave() {} }
-    const mine = callers.get(caller) ?? { newSessions: 0, openRows: 0, sessions: 0 }
-    callers.set(caller, mine)
-    mine.sessions += 1
-    return {
-      own: [counts.interactive, mine],
-      leave() {
-        mine.sessions -= 1
-        if (mine.sessions === 0) callers.delete(caller)
-      },
-    }
-  }
-
   return {
-    openSessions: () => all().newSessions + callingSessions,
-    admit(priority, caller) {
-      check(priority, caller)
+    opened(): void {
       countTime()
       sessions += 1
-      const { own, leave } = enter(priority, caller)
-      const count = (what: keyof Counts, change: number) => {
-        for (const each of own) each[what] += change
-      }
-      count('newSessions', 1)
-      let state: 'new' | 'started' | 'closed' = 'new'
-      let calls = 0
-
-      return {
-        submit(rows) {
-          if (state === 'new') {
-            state = 'started'
-            count('newSessions', -1)
-          }
-          count('openRows', rows)
-          calls += 1
-          if (calls === 1) callingSessions += 1
-          return () => {
-            count('openRows', -rows)
-            calls -= 1
-            if (calls === 0) callingSessions -= 1
-          }
-        },
-        close() {
-          if (state === 'closed') return
-          countTime()
-          sessions -= 1
-          leave()
-          if (state === 'new') count('newSessions', -1)
-          else served += 1
-          state = 'closed'
-        },
-      }
+    },
+    closed({ isServed }: { readonly isServed: boolean }): void {
+      countTime()
+      sessions -= 1
+      if (isServed) served += 1
+    },
+    /**
+     * Estimates the time for all open sessions at the measured rate; until a first session is served, counts
+     * one as served.
+     */
+    retryAfterSeconds(): number {
+      countTime()
+      const seconds = (sessions * busyMs) / Math.max(1, served) / 1000
+      return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
     },
   }
 }

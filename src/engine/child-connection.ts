@@ -91,12 +91,12 @@ export async function connectChild<Role extends RoleName>(
   { logger, signal, heartbeatLimitMs }: ConnectOptions,
 ): Promise<ChildConnection<Role>> {
   const { child, log } = forkChild(role, logger)
+  const post = (message: MessageToChild) => send(child, message)
   const calls = createCallTable()
   const beat = (limitMs: number) =>
     startHeartbeat({ limitMs, ping: () => post({ type: 'ping' }), onSilence: endHung })
   let heartbeat = beat(START_TIMEOUT_MS)
-  let hasEnded = false
-  let isHung = false
+  const ending = { isOver: false, isHung: false }
   let load = IDLE
   let totals = zeroCounters()
   const started = Promise.withResolvers<Ready>()
@@ -117,10 +117,8 @@ export async function connectChild<Role extends RoleName>(
         heartbeat.expectRun(message.expectedMs)
         break
       case 'result':
-        calls.settle(message.id)?.resolve(message.value as never)
-        break
       case 'error':
-        calls.settle(message.id)?.reject(fromWireError(message.error))
+        calls.answer(message)
         break
       case 'load':
         load = message.load
@@ -133,7 +131,7 @@ export async function connectChild<Role extends RoleName>(
   }
 
   function end(reason: string): void {
-    hasEnded = true
+    ending.isOver = true
     heartbeat.stop()
     load = IDLE
     started.reject(crashed('the engine process to start', reason))
@@ -143,7 +141,7 @@ export async function connectChild<Role extends RoleName>(
 
   /** Ends the connection at once: a process that is stuck in a driver may take long to die. */
   function endHung({ silentMs, limitMs }: { readonly silentMs: number; readonly limitMs: number }): void {
-    isHung = true
+    ending.isHung = true
     child.kill('SIGKILL')
     end(`no answer for ${Math.round(silentMs)} ms, with a limit of ${Math.round(limitMs)} ms; killed`)
   }
@@ -152,22 +150,6 @@ export async function connectChild<Role extends RoleName>(
   child.on('error', (error) => end(error.message))
   // Not 'exit': messages still in the channel arrive before 'close'.
   child.on('close', (code, killedBy) => end(killedBy ? `killed by ${killedBy}` : `exit code ${code}`))
-
-  function post(message: MessageToChild): void {
-    // A message that cannot be sent needs no handling here: the process has ended, and `end` rejects its
-    // call.
-    if (child.connected) child.send(message, () => undefined)
-  }
-
-  async function stop(graceMs: number): Promise<void> {
-    if (calls.isOpen()) await before(graceMs, calls.whenSettled())
-    // The process is asked to stop rather than disconnected: 'close' does not follow a channel that this side
-    // closed.
-    post({ type: 'stop' })
-    await before(EXIT_TIMEOUT_MS, ended.promise)
-    child.kill('SIGKILL')
-    await ended.promise
-  }
 
   const abandon = () => child.kill('SIGKILL')
   signal.addEventListener('abort', abandon)
@@ -181,27 +163,43 @@ export async function connectChild<Role extends RoleName>(
       load: () => load,
       totals: () => totals,
       heartbeatAgeMs: () => heartbeat.ageMs(),
-      isHung: () => isHung,
+      isHung: () => ending.isHung,
       exited: ended.promise,
       post,
-      stop,
+      async stop(graceMs) {
+        if (calls.isOpen()) await before(graceMs, calls.whenSettled())
+        await endProcess(child, ended.promise)
+      },
       async call(operation, params) {
-        if (hasEnded || !child.connected) throw crashed('a running engine process', 'one that has ended')
+        if (ending.isOver || !child.connected) throw crashed('a running engine process', 'one that has ended')
         return await calls.open((id) => post({ type: 'call', id, operation, params } as MessageToChild))
       },
     }
   } catch (thrown) {
     child.kill('SIGKILL')
     await ended.promise
-    if (signal.aborted) {
-      throw new ServiceError('ABORTED', 'engine: the engine was closed while it was starting', {
-        cause: thrown,
-      })
-    }
-    throw thrown
+    if (!signal.aborted) throw thrown
+    const cause = thrown
+    throw new ServiceError('ABORTED', 'engine: the engine was closed while it was starting', { cause })
   } finally {
     signal.removeEventListener('abort', abandon)
   }
+}
+
+/** Sends a message; does nothing when the process has ended, because its calls are rejected then. */
+function send(child: ChildProcess, message: MessageToChild): void {
+  if (child.connected) child.send(message, () => undefined)
+}
+
+/**
+ * Ends an idle process. It is asked to stop rather than disconnected: 'close' does not follow a channel that
+ * this side closed.
+ */
+async function endProcess(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  send(child, { type: 'stop' })
+  await before(EXIT_TIMEOUT_MS, ended)
+  child.kill('SIGKILL')
+  await ended
 }
 
 /** Forks the program and logs its output. */
@@ -256,7 +254,12 @@ function createCallTable() {
       }
       return promise
     },
-    settle,
+    /** Settles the call that the message answers. */
+    answer(message: Extract<MessageFromChild, { readonly type: 'result' | 'error' }>): void {
+      const call = settle(message.id)
+      if (message.type === 'result') call?.resolve(message.value as never)
+      else call?.reject(fromWireError(message.error))
+    },
     settleAll: (): OpenCall[] => [...calls.keys()].flatMap((id) => settle(id) ?? []),
     isOpen: () => calls.size > 0,
     /** Resolves when the last open call is settled. */

@@ -34,6 +34,8 @@ export interface RowQueue {
    * at once.
    */
   admitted(priority: Priority): Row[]
+  /** Whether the caller has more rows than its share. */
+  isHeavy(caller: string): boolean
   /** Whether heavy callers and others are served at the moment. */
   isShared(): boolean
   /** Returns null unless heavy callers and others are served. */
@@ -96,6 +98,10 @@ export function createRowQueue(maxRunningRows: number): RowQueue {
     admitted(priority) {
       let decoding = 0
       return inTurns(callersOf(priority)).filter((row) => !row.decodes || ++decoding <= maxRunningRows)
+    },
+    isHeavy(caller) {
+      const own = queues.interactive.get(caller)
+      return own !== undefined && isHeavyOf(queues.interactive.size)(own)
     },
     isShared() {
       const callers = callersOf('interactive')

@@ -12,10 +12,11 @@ import { setImmediate } from 'node:timers/promises'
 import type { Priority } from '#ports'
 import { type EngineCounters, zeroCounters } from '../counters.ts'
 import { createBatchRunner } from './batch-runner.ts'
-import { formBatches } from './form-batches.ts'
 import { Row, type RowRequest, type RowResult } from './row.ts'
-import { createRowQueue, type QueueLoad, type RowShares } from './row-queue.ts'
+import { createRowQueue, type QueueLoad, type RowQueue } from './row-queue.ts'
+import { createSharedTurns, type SharedLimits } from './shared-turns.ts'
 import type { StepRunner } from './step-batch.ts'
+import { createTurnRuns } from './turn-runs.ts'
 
 export interface SchedulerLimits {
   /** Upper bound on the rows of a run, and on the rows that decode at the same time. */
@@ -30,7 +31,7 @@ export interface SchedulerLimits {
    * The same bounds on the runs of a heavy caller while other callers are served. Each call of the others
    * waits for the end of such a run. By default, these runs are no shorter.
    */
-  readonly shared?: { readonly chunkTokens: readonly [min: number, max: number]; readonly runMs: number }
+  readonly shared?: SharedLimits
   /** Upper bound on the tokens fed by one run, padding included; longer prompts take several runs. */
   readonly maxInputTokens: number
   /** Time for which background rows give way to interactive ones before they take a turn; 1 s by default. */
@@ -42,8 +43,6 @@ const BACKGROUND_WAIT_MS = 1000
 const MAX_BETWEEN_BATCHES_MS = 100
 /** The same bound while heavy callers and others are served. */
 const MAX_SHARED_BETWEEN_BATCHES_MS = 10
-/** Lower bound on the tokens fed by a run of a heavy caller while other callers are served. */
-const MIN_SHARED_INPUT_TOKENS = 32
 
 export interface Scheduler {
   /**
@@ -76,7 +75,6 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { layout, hiddenSize, padding } = runner
   const { maxInputTokens, shared = limits } = limits
   const rowSizes = { layout, hiddenSize, maxInputTokens }
-  const batchLimits = { padding, maxRows: limits.maxRunningRows, maxInputTokens }
   const queue = createRowQueue(limits.maxRunningRows)
   const tasks = createTaskList()
   const totals = zeroCounters()
@@ -92,9 +90,15 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     },
   })
   let working = false
-  let backgroundRanAt = Number.NEGATIVE_INFINITY
-  /** Kind of the last interactive turn while heavy callers and others were served. */
-  let lastShared: 'light' | 'feed heavy' | 'decode heavy' = 'light'
+  const priorities = createPriorities(queue, limits.backgroundWaitMs ?? BACKGROUND_WAIT_MS)
+  const batchLimits = { padding, maxRows: limits.maxRunningRows, maxInputTokens }
+  const turnRuns = createTurnRuns(batches, queue, batchLimits)
+  const sharedTurns = createSharedTurns({
+    limits: shared,
+    runs: turnRuns,
+    usual: limits,
+    msPerToken: batches.msPerToken,
+  })
 
   function wake(): void {
     if (working) return
@@ -105,9 +109,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   async function work(): Promise<void> {
     while (!queue.isEmpty() || !tasks.isEmpty()) {
       await pauseBetweenBatches()
-      const priority = nextPriority()
+      const priority = priorities.next()
       const shares = priority === 'interactive' ? queue.shares() : null
-      await (shares === null ? takeTurn(priority) : takeSharedTurn(shares))
+      await (shares === null ? takeTurn(priority) : sharedTurns.take(shares))
     }
     working = false
     reportLoad()
@@ -121,84 +125,31 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     totals.headMs += await tasks.run(isShared ? MAX_SHARED_BETWEEN_BATCHES_MS : MAX_BETWEEN_BATCHES_MS)
   }
 
-  function nextPriority(): Priority {
-    if (!queue.has('background')) return 'interactive'
-    const waitMs = limits.backgroundWaitMs ?? BACKGROUND_WAIT_MS
-    const isStarving = performance.now() - backgroundRanAt >= waitMs
-    return isStarving || !queue.has('interactive') ? 'background' : 'interactive'
-  }
-
   /**
    * Feeds the rows that must be fed, then decodes a chunk. Background turns are short: an interactive row may
    * come.
    */
   async function takeTurn(priority: Priority): Promise<void> {
     const isBackground = priority === 'background'
-    const feeding = batchesOf(queue.admitted(priority).filter((row) => !row.isDecoding))
+    const feeding = turnRuns.batchesOf(queue.admitted(priority).filter((row) => !row.isDecoding))
     for (const rows of isBackground ? feeding.slice(0, 1) : feeding) {
-      await run(rows, 1)
+      await turnRuns.run(rows, 1)
       await pauseBetweenBatches()
       // Another caller has come: its rows need not wait until all of these are fed.
       if (!isBackground && queue.isShared()) return
     }
-    const decoding = batchesOf(queue.admitted(priority).filter((row) => row.isDecoding))
-    const rows = next(decoding)
-    await run(rows, isBackground ? limits.chunkTokens[0] : chunkTokens(limits, rows))
-    if (isBackground) backgroundRanAt = performance.now()
-  }
-
-  /** Takes a turn of the light callers, or one short run of the heavy ones; the two alternate. */
-  async function takeSharedTurn({ light, heavy, heavyPlaces }: RowShares): Promise<void> {
-    if (light.length > 0 && lastShared !== 'light') {
-      lastShared = 'light'
-      for (const rows of batchesOf(light.filter((row) => !row.isDecoding))) await run(rows, 1)
-      const rows = next(batchesOf(light.filter((row) => row.isDecoding && !row.isSettled)))
-      await run(rows, chunkTokens(limits, rows))
-      return
-    }
-    const isDecoding = (row: Row) => row.isDecoding
-    const decoding = heavy.values().filter(isDecoding).take(heavyPlaces).toArray()
-    const feeding = heavy
-      .values()
-      .filter((row) => !row.isDecoding)
-      .take(heavyPlaces)
-      .toArray()
-    const isFeeding = feeding.length > 0 && (decoding.length === 0 || lastShared !== 'feed heavy')
-    lastShared = isFeeding ? 'feed heavy' : 'decode heavy'
-    if (isFeeding) {
-      const tokens = Math.max(MIN_SHARED_INPUT_TOKENS, Math.floor(shared.runMs / batches.msPerToken()))
-      await run(batchesOf(feeding, Math.min(maxInputTokens, tokens))[0]!, 1)
-    } else {
-      const rows = next(batchesOf(decoding))
-      await run(rows, chunkTokens(shared, rows))
-    }
-  }
-
-  function batchesOf(rows: readonly Row[], maxTokens = maxInputTokens): Row[][] {
-    return formBatches(rows, ({ size }) => size, { ...batchLimits, maxInputTokens: maxTokens })
-  }
-
-  /** Batches alternate; of batches that ran last at the same time, the first runs. */
-  function next(candidates: readonly Row[][]): Row[] {
-    return candidates.reduce<Row[]>(
-      (first, rows) => (first.length === 0 || rows[0]!.lastRun < first[0]!.lastRun ? rows : first),
-      [],
+    const [min] = limits.chunkTokens
+    const chunk = isBackground ? { chunkTokens: [min, min] as const, runMs: 0 } : limits
+    await turnRuns.decode(
+      queue.admitted(priority).filter((row) => row.isDecoding),
+      chunk,
     )
+    priorities.ran(priority)
   }
 
-  async function run(rows: readonly Row[], maxSteps: number): Promise<void> {
-    await batches.run(
-      rows.filter(({ isSettled }) => !isSettled),
-      maxSteps,
-    )
-    queue.dropSettled()
-  }
-
-  function chunkTokens(
-    { chunkTokens: [min, max], runMs }: Pick<SchedulerLimits, 'chunkTokens' | 'runMs'>,
-    rows: readonly Row[],
-  ): number {
-    return Math.min(max, Math.max(min, Math.floor(runMs / batches.msPerStep(rows.length))))
+  function arrive(caller: string): void {
+    if (!queue.isHeavy(caller)) sharedTurns.arrived()
+    wake()
   }
 
   return {
@@ -207,13 +158,28 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     submit(request) {
       const row = new Row(request, rowSizes, batches.runs())
       queue.add(row)
-      wake()
+      arrive(row.caller)
       return row.result
     },
     runBetweenBatches(task, caller = '') {
       const result = tasks.add(task, caller)
-      wake()
+      arrive(caller)
       return result
+    },
+  }
+}
+
+/** Creates the choice between interactive and background rows. */
+function createPriorities(queue: RowQueue, backgroundWaitMs: number) {
+  let backgroundRanAt = Number.NEGATIVE_INFINITY
+  return {
+    next(): Priority {
+      if (!queue.has('background')) return 'interactive'
+      const isStarving = performance.now() - backgroundRanAt >= backgroundWaitMs
+      return isStarving || !queue.has('interactive') ? 'background' : 'interactive'
+    },
+    ran(priority: Priority): void {
+      if (priority === 'background') backgroundRanAt = performance.now()
     },
   }
 }
