@@ -11,7 +11,7 @@ import { createEpisodeStore, createIndexSql, type EpisodeStore, vectorIndexName 
 import { createRandom } from '#tensor'
 import { progress } from '../report/progress.ts'
 import type { Measurement } from '../report/records.ts'
-import { quantile } from '../report/statistics.ts'
+import { mean, quantile } from '../report/statistics.ts'
 import { type Cell, printTable } from '../report/table.ts'
 import {
   addClustered,
@@ -101,9 +101,13 @@ async function ask(
   return { found, times, serverMs }
 }
 
+/** Mean share of the exact neighbours that were found, over the queries that both sides answered. */
 function recall(found: readonly (readonly string[])[], truth: readonly (readonly string[])[]): number {
-  const hits = truth.map((ids, index) => ids.filter((id) => found[index]?.includes(id)).length / ids.length)
-  return hits.reduce((sum, share) => sum + share, 0) / hits.length
+  const shares = found.slice(0, truth.length).map((ids, index) => {
+    const expected = truth[index] ?? []
+    return expected.filter((id) => ids.includes(id)).length / expected.length
+  })
+  return mean(shares)
 }
 
 type Rows = { searches: Measurement[]; indexes: Measurement[]; adds: Measurement[] }
@@ -200,9 +204,10 @@ export async function measureScale(options: ScaleOptions): Promise<Measurement[]
       using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops)
       where fingerprint = '${FINGERPRINT}' and steers`
     await measurer.build('shared', total, sql, 'episodes_shared')
-    // Otherwise the planner may sort the rows of a small tenant, which is the exact scan.
+    // Otherwise the planner may sort the rows of a small tenant, which is the exact scan. The price of what
+    // is off would start the compiler of queries.
     const url = new URL(database.connectionString)
-    url.searchParams.set('options', '-c enable_sort=off')
+    url.searchParams.set('options', '-c enable_sort=off -c jit=off')
     const unsorted = await openDatabase({ url: url.href, dataDir: '', logger: silent })
     for (const episodes of sizes) {
       const few = queries.slice(0, SHARED_QUERIES)

@@ -152,6 +152,7 @@ const SECTIONS = {
   'npm run bench:evolve`': 'evolve',
   'npm run bench:training -- --python PATH`': 'training',
   'npm run bench:service`': 'service',
+  'npm run bench:retrieval`': 'retrieval',
 }
 
 test('every file of results has its section in docs/benchmarks.md', () => {
