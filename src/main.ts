@@ -23,6 +23,7 @@ import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { checkListenHost, listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
+import { openParts } from './open-parts.ts'
 import { routeConsole } from './route-console.ts'
 
 /** Time that a request waits for episodes. The embedded database also runs the jobs, one after the other. */
@@ -35,12 +36,7 @@ async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   checkListenHost(config.http, logger)
   routeConsole(logger)
-  // Closed in reverse order of opening, so that each part outlives its users.
-  const parts = new AsyncDisposableStack()
-  const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
-    parts.adopt(part, async () => {
-      await part.close()
-    })
+  const { keep, close } = openParts()
 
   const { version } = manifest
   const { tracer } = keep(await openTracing({ ...config.tracing, service: 'circadian-api', version, logger }))
@@ -124,7 +120,7 @@ async function start(config: Config): Promise<void> {
     logger.info({ signal }, 'shutting down: requests in flight finish, new requests are refused')
     // Listening goes on, so that load balancers see /readyz fail before connections are refused.
     if (signal !== undefined) await setTimeout(drainDelayMs)
-    await parts.disposeAsync()
+    await close()
   })
   const address = await listen(app, config.http)
   logger.info(

@@ -19,6 +19,7 @@ import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { loggerOptions } from './logger.ts'
+import { openParts } from './open-parts.ts'
 import { routeConsole } from './route-console.ts'
 import { startWorkerServer } from './worker-server.ts'
 
@@ -31,11 +32,7 @@ async function start(config: Config): Promise<void> {
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   routeConsole(logger)
-  const parts = new AsyncDisposableStack()
-  const keep = <Part extends { close(): PromiseLike<unknown> }>(part: Part) =>
-    parts.adopt(part, async () => {
-      await part.close()
-    })
+  const { keep, close } = openParts()
 
   const { version } = manifest
   const { tracer } = keep(
@@ -43,7 +40,7 @@ async function start(config: Config): Promise<void> {
   )
   closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
     logger.info({ signal }, 'shutting down: running jobs finish')
-    await parts.disposeAsync()
+    await close()
   })
   const { database, ready } = await startDatabase({
     url: config.database.url,

@@ -1,4 +1,4 @@
-/** @file What the log says about a request and about its solution. Neither contains questions or answers. */
+/** @file Log fields of a request and of its solution. Neither contains questions or answers. */
 
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Solution } from '#solving'

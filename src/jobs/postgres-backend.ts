@@ -81,7 +81,7 @@ export function createQueueInPostgres({
   }
 }
 
-/** What to do about an error that does not pass by itself, by its SQLSTATE or its name. */
+/** Advice for an error that does not pass by itself, by its SQLSTATE or its name. */
 const REMEDIES: Readonly<Record<string, string>> = {
   // insufficient_privilege
   '42501': `grant CREATE on the database to its role, which needs it for the schema ${SCHEMA}, or set REDIS_URL`,

@@ -5,36 +5,12 @@ import { BATCH_ROWS_BOUNDS, type Engine, type EngineStatus, type Histogram, QUEU
 
 /** Registers metrics that read the status of the engine at every scrape. */
 export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, 'model' | 'status'>): void {
-  const registers = [registry]
-
-  function gauge(name: string, help: string, read: (status: EngineStatus) => number): void {
-    new Gauge({
-      name: `circadian:${name}`,
-      help,
-      registers,
-      collect() {
-        this.set(read(engine.status()))
-      },
-    })
-  }
-
-  function counter(name: string, help: string, read: (status: EngineStatus) => number): void {
-    new Counter({
-      name: `circadian:${name}`,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(read(engine.status()))
-      },
-    })
-  }
-
+  const { gauge, counter } = createRegistrar(registry, engine)
   new Gauge({
     name: 'circadian:engine_info',
     help: 'Always 1; the labels name the model and the execution provider.',
     labelNames: ['provider', 'fingerprint'],
-    registers,
+    registers: [registry],
     collect() {
       this.reset()
       this.set({ provider: engine.status().provider, fingerprint: engine.model.fingerprint }, 1)
@@ -105,6 +81,36 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
     ({ totals }) => totals.headMs / 1000,
   )
   registerHistograms(registry, engine)
+}
+
+/** Creates the functions that register a metric, read from the status of the engine at every scrape. */
+function createRegistrar(registry: Registry, engine: Pick<Engine, 'status'>) {
+  const registers = [registry]
+
+  function gauge(name: string, help: string, read: (status: EngineStatus) => number): void {
+    new Gauge({
+      name: `circadian:${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read(engine.status()))
+      },
+    })
+  }
+
+  function counter(name: string, help: string, read: (status: EngineStatus) => number): void {
+    new Counter({
+      name: `circadian:${name}`,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read(engine.status()))
+      },
+    })
+  }
+
+  return { gauge, counter }
 }
 
 function registerHistograms(registry: Registry, engine: Pick<Engine, 'status'>): void {

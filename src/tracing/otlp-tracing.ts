@@ -18,8 +18,15 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, type SpanExporter, TracerProvider } from '@opentelemetry/sdk-trace'
 import { errorAttributes, errorType } from './attributes.ts'
-import type { Tracing, TracingLogger, TracingOptions } from './open-tracing.ts'
-import type { Attributes, OpenSpan, SpanOptions, Tracer } from './tracer.ts'
+import type {
+  Attributes,
+  OpenSpan,
+  SpanOptions,
+  Tracer,
+  Tracing,
+  TracingLogger,
+  TracingOptions,
+} from './tracer.ts'
 
 const EXPORT_TIMEOUT_MS = 5_000
 const EXPORT_INTERVAL_MS = 2_000

@@ -43,6 +43,26 @@ export interface Tracer {
   traceparent(): string | undefined
 }
 
+export interface TracingLogger {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+}
+
+export interface TracingOptions {
+  /** Base URL of an OTLP collector that accepts HTTP with JSON; null records nothing. */
+  readonly endpoint: string | null
+  /** Name of this process in traces. */
+  readonly service: string
+  readonly version: string
+  readonly logger: TracingLogger
+}
+
+export interface Tracing {
+  readonly tracer: Tracer
+  /** Exports the spans that are left, within 2 s. Spans that end later are lost. */
+  close(): Promise<void>
+}
+
 const NO_SPAN: OpenSpan = {
   set() {},
   run: (work) => work(),

@@ -48,7 +48,7 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
   }
 }
 
-/** Of batches that ran last at the same time, returns the first. */
+/** Returns the first of the batches that ran last at the same time. */
 function leastRecent(batches: readonly Row[][]): Row[] {
   return batches.reduce<Row[]>(
     (first, rows) => (first.length === 0 || rows[0]!.lastRun < first[0]!.lastRun ? rows : first),

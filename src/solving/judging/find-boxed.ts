@@ -6,7 +6,7 @@ import { plainText, trimEndOf } from './plain-text.ts'
 const BOX = /\\(?:boxed|fbox)(?![A-Za-z])[ \t\r\n]{0,8}/y
 /** Upper bound on the characters of a box without braces. */
 const MAX_BARE = 256
-/** What ends a box without braces, when no brace is open in it. */
+/** Characters that end a box without braces, when no brace is open in it. */
 const BARE_END = /\s|\$|\\[)\]]|\\(?:boxed|fbox)/y
 
 interface Box {
