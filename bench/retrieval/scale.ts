@@ -201,7 +201,7 @@ export async function measureScale(options: ScaleOptions): Promise<Measurement[]
     for (const episodes of large)
       await unbounded(database, `drop index ${vectorIndexName(tenantOf(episodes), FINGERPRINT)}`)
     const sql = `create index episodes_shared on episodes
-      using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops)
+      using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops) with (ef_construction = 128)
       where fingerprint = '${FINGERPRINT}' and steers`
     await measurer.build('shared', total, sql, 'episodes_shared')
     // Otherwise the planner may sort the rows of a small tenant, which is the exact scan. The price of what
