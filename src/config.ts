@@ -280,7 +280,11 @@ function group(env: Environment) {
     /** Null if the queue is kept in the database. */
     redis: env.REDIS_URL === undefined ? null : { url: env.REDIS_URL, prefix: env.REDIS_PREFIX },
     /** `port` is null for a worker without a port. */
-    worker: { host: env.HOST, port: env.WORKER_PORT ?? null },
+    worker: {
+      host: withoutBrackets(env.HOST),
+      port: env.WORKER_PORT ?? null,
+      allowAnonymous: env.ALLOW_ANONYMOUS === 'true',
+    },
     engine: {
       directory: env.MODEL_DIR ?? BUNDLED_MODEL,
       executionProvider: env.EXECUTION_PROVIDER,

@@ -17,10 +17,7 @@ export async function checkHealth(parts: {
   readonly queues: Queues
   readonly engine: Engine
 }): Promise<Health> {
-  const [database, queue] = await Promise.all([
-    faultOf(async () => ((await parts.database.check()) === 'read-only' ? 'refuses writes' : null)),
-    faultOf(() => parts.queues.ping().then(() => null)),
-  ])
+  const [database, queue] = await Promise.all([databaseFault(parts.database), queueFault(parts.queues)])
   const { model } = parts.engine
   const { state, provider } = parts.engine.status()
   return {
@@ -29,6 +26,16 @@ export async function checkHealth(parts: {
     engine: { ok: state === 'ready', detail: `${state} on ${provider}` },
     model: { ok: true, detail: `${model.id} ${model.fingerprint.slice(0, 12)}` },
   }
+}
+
+/** Returns why the database is not usable for reads and writes; null if it is. */
+export function databaseFault(database: Pick<Database, 'check'>): Promise<string | null> {
+  return faultOf(async () => ((await database.check()) === 'read-only' ? 'refuses writes' : null))
+}
+
+/** Returns why the queue is not usable; null if it is. */
+export function queueFault(queues: Pick<Queues, 'ping'>): Promise<string | null> {
+  return faultOf(() => queues.ping().then(() => null))
 }
 
 /** @param ask returns the fault, null for none */

@@ -2,20 +2,19 @@
 
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '#database'
 import { coerceError, ServiceError } from '#errors'
 import type { Exposition } from '#http'
 import type { Queues } from '#jobs'
-
-const CHECK_TIMEOUT_MS = 2_000
+import { databaseFault, queueFault } from './health.ts'
 
 export interface WorkerServerOptions {
   readonly host: string
   /** 0 picks any free port. */
   readonly port: number
-  readonly database: Pick<Database, 'pool'>
-  readonly queues: Pick<Queues, 'ping'>
+  readonly database: Pick<Database, 'check'>
+  /** Returns the queues; null before they are opened. */
+  readonly queues: () => Pick<Queues, 'ping'> | null
   readonly expose: () => Promise<Exposition>
 }
 
@@ -40,12 +39,13 @@ export async function startWorkerServer({
   const routes: Readonly<Record<string, (response: ServerResponse) => Promise<void>>> = {
     '/livez': async (response) => send(response, 200, { status: 'ok' }),
     '/readyz': async (response) => {
-      const [isDatabaseUp, isQueueUp] = await Promise.all([
-        answers(() => database.pool.query('select 1')),
-        answers(() => queues.ping()),
+      const opened = queues()
+      const [databaseDetail, queue] = await Promise.all([
+        databaseFault(database),
+        opened === null ? 'not opened yet' : queueFault(opened),
       ])
-      const isReady = isDatabaseUp && isQueueUp
-      const checks = { database: { ok: isDatabaseUp }, queue: { ok: isQueueUp } }
+      const checks = { database: { ok: databaseDetail === null }, queue: { ok: queue === null } }
+      const isReady = checks.database.ok && checks.queue.ok
       send(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'unready', checks })
     },
     '/metrics': async (response) => {
@@ -80,19 +80,6 @@ export async function startWorkerServer({
 
 function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-}
-
-async function answers(ask: () => Promise<unknown>): Promise<boolean> {
-  const answered = new AbortController()
-  const late = delay(CHECK_TIMEOUT_MS, false, { signal: answered.signal })
-  try {
-    return await Promise.race([ask().then(() => true), late])
-  } catch {
-    return false
-  } finally {
-    answered.abort()
-    late.catch(() => {})
-  }
 }
 
 function listenError(cause: Error, where: string): ServiceError {

@@ -11,13 +11,14 @@ import { checkQueueConnection, startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
-import { connectQueues, readBacklog } from '#jobs'
+import { connectQueues, type Queues, readBacklog } from '#jobs'
 import { createWorkerMetrics } from '#metrics'
 import { openTracing } from '#tracing'
 import manifest from '../package.json' with { type: 'json' }
 import { type Config, loadConfig } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
+import { checkListenHost } from './listen.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts } from './open-parts.ts'
 import { routeConsole } from './route-console.ts'
@@ -31,6 +32,7 @@ async function start(config: Config): Promise<void> {
     )
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
+  if (config.worker.port !== null) checkListenHost(config.worker, logger)
   routeConsole(logger)
   const { keep, close } = openParts()
 
@@ -49,27 +51,30 @@ async function start(config: Config): Promise<void> {
     logger,
   })
   keep(database)
+  // The port answers while the worker waits for the database.
+  let queues: Queues | null = null
+  const metrics = createWorkerMetrics({
+    readBacklog: () => readBacklog(database),
+    dependencies: { database: () => database.state() === 'up', queue: () => queues?.isUp() ?? false },
+  })
+  const { host, port } = config.worker
+  if (port !== null) {
+    const server = keep(
+      await startWorkerServer({ host, port, database, queues: () => queues, expose: metrics.expose }),
+    )
+    logger.info(`health and metrics at ${server.origin}`)
+  }
   await ready
   if (config.redis === null) await checkQueueConnection(database)
-  const queues = keep(
+  queues = keep(
     connectQueues({
       redisUrl: config.redis?.url,
       prefix: config.redis?.prefix,
       database,
       logger,
-      // No job runs then, so nothing has to be finished.
       onFatal: exitWithReason,
     }),
   )
-  const metrics = createWorkerMetrics({
-    readBacklog: () => readBacklog(database),
-    dependencies: { database: () => database.state() === 'up', queue: queues.isUp },
-  })
-  const { host, port } = config.worker
-  if (port !== null) {
-    const server = keep(await startWorkerServer({ host, port, database, queues, expose: metrics.expose }))
-    logger.info(`health and metrics at ${server.origin}`)
-  }
   keep(
     queues.startWorker({
       store: createEpisodeStore({ database }),

@@ -60,7 +60,7 @@ async function unbounded({ pool }: Database, text: string): Promise<void> {
 
 /** A store that takes the exact scan, or the indexed statement, whatever the catalog holds. */
 function storeOf(pool: Database['pool'], indexed: boolean): EpisodeStore {
-  return createEpisodeStore({ database: { pool }, vectorIndexes: { has: async () => indexed } })
+  return createEpisodeStore({ database: { pool }, vectorIndexes: { has: () => indexed } })
 }
 
 /** Processor time, in ms, of a process of this machine so far; null elsewhere. */

@@ -11,7 +11,7 @@ import { trainingOf } from './training-by-kind.ts'
 /** A stored version that the gate has not judged yet, with the figures of its training. */
 export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {
   readonly artifact: Artifact
-  /** Places of the examples that the gate judges it on. */
+  /** Held-out examples that the gate judges it on: the episode of each, and the position of a single answer in it. */
   readonly heldOut: readonly HeldOutAnswer[]
   /** Peak memory of the training process so far, in bytes; null when it was not started. */
   readonly trainerPeakBytes: number | null

@@ -44,7 +44,10 @@ function summary(faults: readonly string[]): string {
   return faults.length > MAX_FAULTS ? `${shown}; and ${faults.length - MAX_FAULTS} more` : shown
 }
 
-/** Yields a fault for each pattern without a group 1, which is where a pattern's match is read from. */
+/**
+ * Yields a fault for each pattern without a group 1, from which the match is read, and one when `/answer` does
+ * not have exactly one of `pattern` and `kind`.
+ */
 function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   const patterns = {
     '/answer/pattern': answer.pattern,

@@ -44,8 +44,8 @@ export function createEpisodeStore({
   return {
     add: (episode, signal) => addEpisode(database, episode, { createdAt: new Date(clock()), signal }),
 
-    async nearest(neighbours, signal) {
-      const indexed = await vectorIndexes.has(neighbours.tenantId, neighbours.fingerprint)
+    nearest(neighbours, signal) {
+      const indexed = vectorIndexes.has(neighbours.tenantId, neighbours.fingerprint)
       return nearestEpisodes(database, neighbours, { indexed, signal })
     },
 

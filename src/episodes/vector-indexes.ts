@@ -58,41 +58,37 @@ export async function readIndexState(
 
 export interface VectorIndexes {
   /**
-   * Whether retrieval may use an index for this tenant and model.
-   *
-   * @throws ServiceError STORE_UNAVAILABLE
+   * Whether retrieval may use an index for this tenant and model, by the last reading of the catalog. An old
+   * reading is repeated in the background: no request waits for it.
    */
-  has(tenantId: string, fingerprint: string): Promise<boolean>
+  has(tenantId: string, fingerprint: string): boolean
 }
 
 export interface VectorIndexesOptions {
-  readonly database: Pick<Database, 'pool'>
+  readonly database: Pick<Database, 'pool'> & Partial<Pick<Database, 'kind'>>
   /** Oldest pgvector whose indexes are used; tests and benches lower it. */
   readonly minPgvector?: string
 }
 
-/** Reads the usable indexes from the catalog, at most every 30 s. */
+/** Reads the usable indexes from the catalog, at most every 30 s. An embedded database has none. */
 export function createVectorIndexes({ database, minPgvector }: VectorIndexesOptions): VectorIndexes {
-  let usable: Promise<ReadonlySet<string>> | null = null
-  let expires = 0
+  let usable: ReadonlySet<string> = new Set()
+  let readAt = Number.NEGATIVE_INFINITY
 
-  async function read(): Promise<ReadonlySet<string>> {
+  async function read(): Promise<void> {
     const { supported, indexes } = await readIndexState(database, minPgvector)
-    return new Set(supported ? indexes.filter(({ valid }) => valid).map(({ name }) => name) : [])
+    usable = new Set(supported ? indexes.filter(({ valid }) => valid).map(({ name }) => name) : [])
   }
 
   return {
-    async has(tenantId, fingerprint) {
+    has(tenantId, fingerprint) {
       const now = performance.now()
-      if (usable === null || now >= expires) {
-        expires = now + REFRESH_MS
-        usable = read()
-        // A failed reading must not be kept.
-        usable.catch(() => {
-          usable = null
-        })
+      if (database.kind !== 'embedded' && now - readAt >= REFRESH_MS) {
+        readAt = now
+        // Without a new reading the last one stays; the next one is due after the same time.
+        read().catch(() => {})
       }
-      return (await usable).has(vectorIndexName(tenantId, fingerprint))
+      return usable.has(vectorIndexName(tenantId, fingerprint))
     },
   }
 }

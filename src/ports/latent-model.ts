@@ -103,7 +103,7 @@ export interface SessionOptions {
 export interface LatentModel {
   /** D. */
   readonly hiddenSize: number
-  /** L + 1: number of states in a latent thought. */
+  /** L + 1: number of states in a latent thought; 0 when the model gives no thoughts. */
   readonly thoughtLayers: number
   /** Upper bound on the tokens of prompt and answer together. */
   readonly contextLength: number

@@ -15,7 +15,7 @@ export interface OpenRewardModel extends LatentRewardModel {
 /** Version of a reward model, and the shape of the thoughts that it was trained on. */
 interface RewardModelIdentity {
   readonly version: string
-  /** L + 1: the largest number of states. */
+  /** L + 1: the most states that a thought may have; shorter thoughts are padded. */
   readonly layers: number
   /** D: width of a state. */
   readonly width: number

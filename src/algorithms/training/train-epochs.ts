@@ -21,7 +21,8 @@ export interface EpochOptions {
 
 export interface TrainingTask<Judged extends { readonly loss: number }> {
   /**
-   * Compiles the loss for steps of `batch` examples; it reads their numbers from an input `rows`, int64 [B].
+   * Compiles the loss of a step of `batch` examples. The graph reads the indices of these examples from its input
+   * `rows`, int64 [B].
    */
   readonly compile: (batch: number) => TrainableModel
   /** Number of examples. */

@@ -53,7 +53,7 @@ function sliceOf(text: string, box: Box | null): string | null {
   return box && text.slice(box.start, box.end)
 }
 
-/** Returns the first character behind a box command and its white space; null when none begins here. */
+/** Returns the position after the box command that begins at `at` and its white space; null when none begins there. */
 function boxEnd(text: string, at: number): number | null {
   BOX.lastIndex = at
   return BOX.test(text) ? BOX.lastIndex : null

@@ -1,4 +1,4 @@
-/** @file The step `latex` of a profile: one writing for LaTeX that means the same, as graders of MATH do. */
+/** @file The step `latex` of `answer.normalise`: writes LaTeX of the same meaning in one form, as graders of MATH do. */
 
 import { closingBrace, readArgument, replaceCommand } from './latex-arguments.ts'
 
