@@ -70,6 +70,9 @@ export function planIndexes(
  */
 const EF_CONSTRUCTION = 128
 
+/** Takes the lock of the worker that changes indexes, for the rest of the session. */
+const LOCK_SQL = "select pg_try_advisory_lock(hashtextextended('circadian episode indexes', 0)) as locked"
+
 /** Statement that builds one index without blocking writes; not allowed inside a transaction. */
 export function createIndexSql({ tenantId, fingerprint, width }: Omit<LargeTenant, 'episodes'>): string {
   return `
@@ -88,8 +91,8 @@ export interface IndexLargeTenantsOptions {
 }
 
 /**
- * Starts the upkeep of the indexes, at once and then every 10 minutes. Several workers may run it: Postgres
- * builds one index of a table at a time, and the second builder finds the index. An index that was left
+ * Starts the upkeep of the indexes, at once and then every 10 minutes. Several workers may run it: one
+ * at a time changes indexes, the others look again in the next round. An index that was left
  * invalid by a failed build is dropped, and built again in the next round.
  *
  * Closing does not wait for a build: the server finishes it, and the next worker finds it.
@@ -121,7 +124,7 @@ export function startIndexingLargeTenants({
       return
     }
     for (const index of drop) {
-      await change(`drop index concurrently if exists ${index}`)
+      if (!(await change(`drop index concurrently if exists ${index}`))) return
       logger.info({ index }, 'index of episodes dropped')
     }
     for (const tenant of build) {
@@ -129,14 +132,20 @@ export function startIndexingLargeTenants({
       const index = vectorIndexName(tenantId, fingerprint)
       logger.info({ index, fingerprint, episodes }, 'index of episodes: build started')
       const started = performance.now()
-      await change(createIndexSql(tenant))
+      if (!(await change(createIndexSql(tenant)))) return
       const ms = Math.round(performance.now() - started)
       logger.info({ index, fingerprint, episodes, ms }, 'index of episodes built')
     }
   }
 
-  /** Runs one statement on a connection of its own, without time limits; `close` abandons it. */
-  async function change(sql: string): Promise<void> {
+  /**
+   * Runs one statement on a connection of its own, without time limits; `close` abandons it. Two concurrent
+   * builds on one table would wait for each other, so a lock lets one worker in at a time; it ends with the
+   * connection.
+   *
+   * @returns false when another worker holds the lock, and nothing was run
+   */
+  async function change(sql: string): Promise<boolean> {
     const client: PoolClient = await database.pool.connect()
     // The connection is never used again, because its settings differ from those of the others.
     let hasReleased = false
@@ -149,7 +158,10 @@ export function startIndexingLargeTenants({
     try {
       stopping.signal.throwIfAborted()
       await client.query('set statement_timeout = 0')
+      const { rows } = await client.query<{ locked: boolean }>(LOCK_SQL)
+      if (!rows[0]?.locked) return false
       await client.query({ text: sql, query_timeout: BUILD_TIMEOUT_MS } as { text: string })
+      return true
     } finally {
       stopping.signal.removeEventListener('abort', release)
       if (!hasReleased) release()
