@@ -49,11 +49,15 @@ export function createQueueInRedis({
         : // Workers wait for Redis without a limit.
           { maxRetriesPerRequest: null },
     )
+    let hasConnected = false
+    connection.once('ready', () => {
+      hasConnected = true
+    })
     connection.on('error', (error) => {
       logQueueError(log, undefined, error)
-      // A refused password or database is known here only: ioredis goes on connecting.
+      // A refused password or database is known here only: ioredis goes on connecting. Once jobs may run, it may.
       const final = finalError(error)
-      if (final !== null) onFatal?.(final)
+      if (final !== null && !hasConnected) onFatal?.(final)
     })
     connections.push(connection)
     return connection
