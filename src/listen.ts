@@ -40,18 +40,30 @@ export async function listen(
     // For `localhost`, fastify would open a second server for ::1, without the limit on connections.
     return await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
   } catch (thrown) {
-    const cause = coerceError(thrown)
-    const errno = 'code' in cause ? cause.code : null
-    const where = `listen on ${host}:${port}`
-    if (errno === 'EADDRINUSE') {
-      throw new ServiceError('PORT_TAKEN', `${where}: expected a free port, got one in use; set PORT`, {
-        cause,
-      })
-    }
-    throw new ServiceError(
-      'CONFIG_INVALID',
-      `${where}: expected an address of this machine, got ${cause.message}; set HOST and PORT`,
-      { cause },
-    )
+    throw listenError(thrown, { host, port, variable: 'PORT' })
   }
+}
+
+/**
+ * Converts the error of a server that could not listen.
+ *
+ * @param variable setting of the port, for the message
+ * @returns ServiceError PORT_TAKEN; CONFIG_INVALID if the address does not belong to this machine.
+ */
+export function listenError(
+  thrown: unknown,
+  { host, port, variable }: { readonly host: string; readonly port: number; readonly variable: string },
+): ServiceError {
+  const cause = coerceError(thrown)
+  const where = `listen on ${host}:${port}`
+  if ('code' in cause && cause.code === 'EADDRINUSE') {
+    return new ServiceError('PORT_TAKEN', `${where}: expected a free port, got one in use; set ${variable}`, {
+      cause,
+    })
+  }
+  return new ServiceError(
+    'CONFIG_INVALID',
+    `${where}: expected an address of this machine, got ${cause.message}; set HOST and ${variable}`,
+    { cause },
+  )
 }

@@ -3,10 +3,10 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { Database } from '#database'
-import { coerceError, ServiceError } from '#errors'
 import type { Exposition } from '#http'
 import type { Queues } from '#jobs'
 import { databaseFault, queueFault } from './health.ts'
+import { listenError } from './listen.ts'
 
 export interface WorkerServerOptions {
   readonly host: string
@@ -64,7 +64,7 @@ export async function startWorkerServer({
   try {
     await once(server, 'listening')
   } catch (thrown) {
-    throw listenError(coerceError(thrown), `${host}:${port}`)
+    throw listenError(thrown, { host, port, variable: 'WORKER_PORT' })
   }
   const address = server.address()
   const bound = typeof address === 'object' && address !== null ? address.port : port
@@ -80,19 +80,4 @@ export async function startWorkerServer({
 
 function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-}
-
-function listenError(cause: Error, where: string): ServiceError {
-  if ('code' in cause && cause.code === 'EADDRINUSE') {
-    return new ServiceError(
-      'PORT_TAKEN',
-      `listen on ${where}: expected a free port, got one in use; set WORKER_PORT`,
-      { cause },
-    )
-  }
-  return new ServiceError(
-    'CONFIG_INVALID',
-    `listen on ${where}: expected an address of this machine, got ${cause.message}; set HOST and WORKER_PORT`,
-    { cause },
-  )
 }
