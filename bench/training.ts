@@ -52,7 +52,7 @@ const times: Cell[][] = []
 const losses: Cell[][] = []
 let torch: string | null = null
 for (const size of wanted) {
-  const workload = createWorkload(size, SEED)
+  const workload = await createWorkload(size, SEED)
   const shape = `${size.name}: ${size.layers} x ${size.width}, ${size.examples} answers`
   for (const threads of values.threads.split(',').map(Number)) {
     const comparison: Comparison = {

@@ -79,7 +79,12 @@ export async function sideBySide(workload: Workload, comparison: Comparison): Pr
           weights: float32(answers.weights),
         },
         compile: (batch) =>
-          compileRewardTraining(architecture, standard, initial, { answers: examples, batch, dropout }),
+          compileRewardTraining(architecture, standard, initial, {
+            answers: examples,
+            batch,
+            dropout,
+            pairWeight: 0,
+          }),
         draw: (random, batch) =>
           Object.fromEntries(
             (dropout > 0 ? dropoutMasks(architecture, batch) : []).map(({ name, shape }) => {

@@ -36,7 +36,10 @@ export const OPTIONS = { batch: 64, lr: 1e-3, weightDecay: 0.1, dropout: 0.2 }
  * Creates random thoughts; a planted direction decides which are right. Every eighth ends a layer early and
  * some labels weigh less, so that masks and weights take part.
  */
-export function createWorkload({ layers, width, hidden, examples }: Size, seed: number): Workload {
+export async function createWorkload(
+  { layers, width, hidden, examples }: Size,
+  seed: number,
+): Promise<Workload> {
   const random = createRandom(seed)
   // A sum of three uniforms is close enough to a Gaussian, and fast.
   const bell = () => 2 * (random.uniform() + random.uniform() + random.uniform()) - 3
@@ -60,12 +63,13 @@ export function createWorkload({ layers, width, hidden, examples }: Size, seed: 
   }
   return {
     architecture,
-    standard: standardisation(thoughts, layers, width),
+    standard: await standardisation(thoughts, layers, width),
     initial: createParameters(architecture, seed),
     answers: {
       thoughts: stackThoughts(thoughts, layers, width),
       labels,
       weights: labels.map((_, index) => (index % 3 === 0 ? 0.5 : 1)),
+      groups: labels.map((_, index) => index),
     },
   }
 }

@@ -1,7 +1,7 @@
 /** @file Cuts latents to a length, and rounds them to half precision as the store does. */
 
 import type { Latents } from '#ports'
-import { fromFloat16, toFloat16 } from '#tensor'
+import { fromFloat16, isFinite32, toFloat16 } from '#tensor'
 
 /** Copies the first `length` positions, or all when there are fewer: `[S, D]` to `[min(S, length), D]`. */
 export function takeLatents(latents: Latents, length: number): Latents {
@@ -13,7 +13,7 @@ export function takeLatents(latents: Latents, length: number): Latents {
  * True when half precision can hold the latents: no value becomes infinite (beyond 65,504), and none is NaN.
  */
 export function fitFloat16(latents: Latents): boolean {
-  return throughFloat16(latents).data.every(Number.isFinite)
+  return isFinite32(throughFloat16(latents).data)
 }
 
 /** Returns the latents as they are after storage in half precision. */

@@ -33,6 +33,8 @@ export interface ArtifactStore {
   list(filter: ArtifactFilter): Promise<readonly Artifact[]>
   /** Returns the active versions of a model, by kind; a kind without one is absent. */
   active(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
+  /** Returns the anchors of a model, by kind; a kind without one is absent. */
+  anchors?(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
   /**
    * Records the gate's verdict on a candidate; promotion activates it in the same transaction. The first
    * verdict stays: a later call changes nothing, also when an operator has rolled back in between.

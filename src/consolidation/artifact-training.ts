@@ -5,6 +5,7 @@ import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts
 import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
 import type { GraphRunner } from '#ports'
 import type { ConsolidationLogger, OpenReplayEngine } from './context.ts'
+import type { SplitLookup } from './split-night.ts'
 import type { Skipped } from './steps.ts'
 
 /**
@@ -13,11 +14,15 @@ import type { Skipped } from './steps.ts'
  */
 export interface HeldOutAnswer extends EpisodeKey {
   readonly position?: number
+  /** Cluster of near-duplicates that the question belongs to; intervals resample clusters. */
+  readonly cluster?: string
 }
 
 export interface TrainingContext {
   readonly fingerprint: string
   readonly training: Pick<TrainingStore, 'labelledThoughts' | 'latentPairs' | 'heldOutQuestions'>
+  /** Part and cluster of each episode. */
+  readonly split: SplitLookup
   /** Training process; starts on its first use. */
   readonly runner: GraphRunner
   /** Seed of all randomness; the same in every attempt. */
@@ -35,6 +40,8 @@ export interface Trained {
   readonly manifest: Pick<ArtifactManifest, 'features' | 'options' | 'episodes'>
   readonly metrics: Metrics
   readonly heldOut: readonly HeldOutAnswer[]
+  /** Locked examples: no training and no gate reads them. */
+  readonly locked: readonly HeldOutAnswer[]
   /** Losses of the training, by name. */
   readonly losses: Readonly<Record<string, number>>
   /** Numbers of episodes of the snapshot that were left out, by reason. */
@@ -47,7 +54,7 @@ export interface ArtifactBytes {
   readonly bytes: Uint8Array
 }
 
-export interface TrialOptions extends Omit<TrainingContext, 'active'> {
+export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> {
   readonly candidate: ArtifactBytes
   /** Active version to compare with; null when there is none that may be used (see `findIncumbent`). */
   readonly incumbent: ArtifactBytes | null
@@ -81,25 +88,28 @@ export interface ArtifactTraining {
   judge(options: TrialOptions): Promise<TrialVerdict>
 }
 
-/** A trained model as `#algorithms` returns it; `heldOut` holds indices of the examples. */
+/** A trained model as `#algorithms` returns it. */
 interface TrainedModel {
   readonly model: Uint8Array
   readonly features: ArtifactManifest['features']
   readonly options: ArtifactManifest['options']
   readonly metrics: Readonly<Record<string, Figure>>
-  readonly heldOut: readonly number[]
 }
 
-/** Converts a trained model. `episodes`: all that it was trained on. `places`: the place of each example. */
+/**
+ * Converts a trained model.
+ * @param options.episodes all episodes that it was trained or calibrated on
+ */
 export function toTrained(
-  { model, features, options, metrics, heldOut }: TrainedModel,
-  { episodes, places }: { episodes: readonly EpisodeKey[]; places: readonly HeldOutAnswer[] },
-): Pick<Trained, 'bytes' | 'manifest' | 'metrics' | 'heldOut'> {
+  { model, features, options, metrics }: TrainedModel,
+  { episodes, heldOut, locked }: Pick<Trained, 'heldOut' | 'locked'> & { episodes: readonly EpisodeKey[] },
+): Pick<Trained, 'bytes' | 'manifest' | 'metrics' | 'heldOut' | 'locked'> {
   return {
     bytes: model,
     manifest: { features, options, episodes },
     metrics: finiteMetrics(metrics),
-    heldOut: heldOut.flatMap((index) => places[index] ?? []),
+    heldOut,
+    locked,
   }
 }
 

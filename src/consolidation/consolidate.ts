@@ -10,6 +10,7 @@ import { judgeCandidate } from './judge-candidate.ts'
 import { recordSteps } from './record-steps.ts'
 import { type Pruned, REPORT, type Skipped } from './steps.ts'
 import { type Snapshot, takeSnapshot } from './take-snapshot.ts'
+import { takeSplit } from './take-split.ts'
 import { type Candidate, trainCandidate } from './train-candidate.ts'
 
 /**
@@ -48,8 +49,9 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
   const { id, kinds } = consolidation
   const steps = recordSteps(context)
   const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(context, kind))
+  const split = await steps.once('split', () => takeSplit(context, snapshotOf))
   const candidateOf = await steps.forEach('train', (kind, report) =>
-    trainCandidate(context, kind, { snapshot: snapshotOf(kind), report }),
+    trainCandidate(context, kind, { snapshot: snapshotOf(kind), split, report }),
   )
   const verdictOf = await steps.forEach('gate', (kind, report) =>
     judgeCandidate(context, candidateOf(kind), report),

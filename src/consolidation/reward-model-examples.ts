@@ -2,8 +2,9 @@
 
 import type { LabelledThought } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
-import { isTrustedLabel, type LabelSource, type StoredThought, type TrainingStore } from '#episodes'
+import type { LabelSource, StoredThought, TrainingStore } from '#episodes'
 import type { HeldOutAnswer } from './artifact-training.ts'
+import { nameOf, type SplitLookup } from './split-night.ts'
 
 /**
  * Weight of a label in training, in the order in which `labelCandidates` trusts the sources: feedback and
@@ -21,8 +22,19 @@ export interface RewardModelExamples {
   readonly examples: readonly LabelledThought[]
   /** Place of each example: its episode and its position there. */
   readonly places: readonly HeldOutAnswer[]
-  /** Episodes of the examples, each once. */
+  /** Episodes of the examples to train and to calibrate on, each once. */
   readonly episodes: readonly EpisodeKey[]
+  /** Number of episodes that were read. */
+  readonly read: number
+  /** Number of answers that no part takes. */
+  readonly unused: number
+}
+
+interface ReadOptions {
+  /** Gives each example its part; without it all are `heldOut`, each question a cluster of its own. */
+  readonly split?: SplitLookup
+  readonly maxBytes?: number
+  readonly signal: AbortSignal
 }
 
 /** Reads the labelled answers of episodes, in the order of the episodes, as many as fit into memory. */
@@ -30,30 +42,43 @@ export async function readRewardModelExamples(
   training: Pick<TrainingStore, 'labelledThoughts'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
-  { maxBytes = MAX_BYTES, signal }: { readonly maxBytes?: number; readonly signal: AbortSignal },
+  { split, maxBytes = MAX_BYTES, signal }: ReadOptions,
 ): Promise<RewardModelExamples> {
   const examples: LabelledThought[] = []
   const places: HeldOutAnswer[] = []
-  const used = new Map<string, EpisodeKey>()
+  const learned = new Map<string, EpisodeKey>()
+  const read = new Set<string>()
   let bytes = 0
+  let unused = 0
   for await (const stored of training.labelledThoughts(fingerprint, episodes)) {
     signal.throwIfAborted()
+    const { tenantId, episodeId, position, question } = stored
+    const key = { tenantId, episodeId }
+    const { part, cluster } = split?.placeOf(key, question) ?? { part: 'heldOut', cluster: question }
+    read.add(nameOf(key))
+    if (part === 'unused') {
+      unused += 1
+      continue
+    }
     bytes += stored.thought.data.byteLength
     if (bytes > maxBytes) break
-    const { tenantId, episodeId, position } = stored
-    examples.push(toExample(stored))
-    places.push({ tenantId, episodeId, position })
-    used.set(`${tenantId} ${episodeId}`, { tenantId, episodeId })
+    examples.push(toExample(stored, { part, cluster }))
+    places.push({ ...key, position, cluster })
+    if (part === 'train' || part === 'calibration') learned.set(nameOf(key), key)
   }
-  return { examples, places, episodes: [...used.values()] }
+  return { examples, places, episodes: [...learned.values()], read: read.size, unused }
 }
 
-function toExample({ question, thought, label, labelSource }: StoredThought): LabelledThought {
+function toExample(
+  { question, thought, label, labelSource }: StoredThought,
+  place: Pick<LabelledThought, 'part' | 'cluster'>,
+): LabelledThought {
   return {
     question,
+    ...place,
     thought,
     correct: label,
     weight: WEIGHT[labelSource],
-    trusted: isTrustedLabel(labelSource),
+    source: labelSource,
   }
 }

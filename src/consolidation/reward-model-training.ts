@@ -28,18 +28,22 @@ export function createRewardModelTraining(options: Partial<RewardModelOptions>):
 }
 
 async function train(
-  { training, fingerprint, runner, signal, seed, report }: TrainingContext,
+  { training, fingerprint, split, runner, signal, seed, report }: TrainingContext,
   episodes: readonly EpisodeKey[],
   overrides: Partial<RewardModelOptions>,
 ): Promise<Trained | Skipped> {
-  const read = await readRewardModelExamples(training, fingerprint, episodes, { signal })
+  const read = await readRewardModelExamples(training, fingerprint, episodes, { split, signal })
   const run = { seed, signal, onProgress: report }
   const result = await trainRewardModel(runner, read.examples, run, overrides)
   if ('skipped' in result) return result
   return {
-    ...toTrained(result.trained, read),
+    ...toTrained(result.trained, {
+      episodes: read.episodes,
+      heldOut: result.trained.heldOut.flatMap((index) => read.places[index] ?? []),
+      locked: result.trained.locked.flatMap((index) => read.places[index] ?? []),
+    }),
     losses: {},
-    rejected: { notRead: episodes.length - read.episodes.length },
+    rejected: { notRead: episodes.length - read.read, unused: read.unused },
   }
 }
 

@@ -3,8 +3,9 @@
 import type { ArtifactKind } from '#artifacts'
 
 const STEPS = [
-  { name: 'snapshot', share: 0.03 },
-  { name: 'train', share: 0.55 },
+  { name: 'snapshot', share: 0.02 },
+  { name: 'split', share: 0.02 },
+  { name: 'train', share: 0.54 },
   { name: 'gate', share: 0.36 },
   { name: 'promote', share: 0.02 },
   { name: 'prune', share: 0.03 },

@@ -4,13 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
 import type { SnapshotCounts, TrainingMaterial, TrainingSnapshot } from '#episodes'
 import type { ConsolidationContext } from './context.ts'
+import { nameOf } from './split-night.ts'
 import { recordName } from './steps.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 /** Upper bound on the episodes of one artifact; the newest are taken. */
-const MAX_EPISODES = 20_000
+export const MAX_EPISODES = 20_000
 /** Largest share of one tenant: artifacts serve all tenants, and no single tenant may dominate them. */
-const MAX_TENANT_SHARE = 0.5
+export const MAX_TENANT_SHARE = 0.5
 /** With fewer new episodes, a new version would be much like the last one. */
 const MIN_NEW_EPISODES = 20
 
@@ -77,8 +78,4 @@ async function reasonToSkip(
   const newEpisodes = episodes.filter((episode) => !known.has(nameOf(episode))).length
   if (newEpisodes >= MIN_NEW_EPISODES) return null
   return `too few new episodes: expected ${MIN_NEW_EPISODES} since ${last.version}, got ${newEpisodes}`
-}
-
-function nameOf({ tenantId, episodeId }: EpisodeKey): string {
-  return `${tenantId} ${episodeId}`
 }

@@ -4,6 +4,7 @@ import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
 import { findIncumbent } from './find-incumbent.ts'
+import { type NightSplit, openSplit } from './split-night.ts'
 import type { Skipped } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'
 import { trainingOf } from './training-by-kind.ts'
@@ -13,12 +14,15 @@ export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {
   readonly artifact: Artifact
   /** Held-out examples that the gate judges it on: the episode of each, and the position of a single answer in it. */
   readonly heldOut: readonly HeldOutAnswer[]
+  /** Locked examples: no training and no gate reads them. */
+  readonly locked: readonly HeldOutAnswer[]
   /** Peak memory of the training process so far, in bytes; null when it was not started. */
   readonly trainerPeakBytes: number | null
 }
 
 export interface TrainOptions {
   readonly snapshot: Snapshot
+  readonly split: NightSplit
   readonly report: (share: number) => void
 }
 
@@ -26,13 +30,13 @@ export interface TrainOptions {
 export async function trainCandidate(
   context: ConsolidationContext,
   kind: ArtifactKind,
-  { snapshot, report }: TrainOptions,
+  { snapshot, split, report }: TrainOptions,
 ): Promise<Candidate | Skipped> {
   if (snapshot.skipped !== null) return { skipped: snapshot.skipped }
   const { consolidation, seed } = context
   const { id: consolidationId, fingerprint } = consolidation
   const { incumbent: active } = await findIncumbent(context, kind)
-  const training = { ...context, fingerprint, report, active }
+  const training = { ...context, fingerprint, split: openSplit(split), report, active }
   const trained = await trainingOf(context, kind).train(training, snapshot.episodes)
   if ('skipped' in trained) return trained
   const artifact = await context.artifacts.add({
@@ -42,6 +46,13 @@ export async function trainCandidate(
     metrics: trained.metrics,
     baseline: {},
   })
-  const { heldOut, losses, rejected } = trained
-  return { artifact, heldOut, losses, rejected, trainerPeakBytes: await context.runner.peakMemoryBytes() }
+  const { heldOut, locked, losses, rejected } = trained
+  return {
+    artifact,
+    heldOut,
+    locked,
+    losses,
+    rejected,
+    trainerPeakBytes: await context.runner.peakMemoryBytes(),
+  }
 }

@@ -1,9 +1,9 @@
 /** @file Training examples of the weaver: the admitted episodes of a snapshot, few of each near-duplicate. */
 
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
-import type { WeaverExample } from '#algorithms'
+import { createYielding, type WeaverExample } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import { isTrustedLabel, type StoredLatents, type TrainingStore } from '#episodes'
+import type { SplitLookup } from './split-night.ts'
 
 /** Upper bound, in bytes, on the latents in memory; the training process holds a second copy. */
 const MAX_BYTES = 2 ** 30
@@ -11,8 +11,6 @@ const MAX_BYTES = 2 ** 30
 const MAX_CLUSTER_EPISODES = 4
 /** Squared distance of two unit vectors with a cosine of .999. */
 const NEAR_DUPLICATE_DISTANCE_SQ = 0.002
-/** Number of examples between two yields to the event loop: the API may run in the same process. */
-const YIELD_EVERY = 64
 
 export interface WeaverExamples {
   readonly examples: readonly WeaverExample[]
@@ -23,6 +21,7 @@ export interface WeaverExamples {
     readonly calledWrong: number
     readonly nearDuplicate: number
     readonly overMemory: number
+    readonly unused: number
   }
 }
 
@@ -36,25 +35,31 @@ export async function readWeaverExamples(
   training: Pick<TrainingStore, 'latentPairs'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
-  { maxBytes = MAX_BYTES, signal }: { readonly maxBytes?: number; readonly signal: AbortSignal },
+  {
+    split,
+    maxBytes = MAX_BYTES,
+    signal,
+  }: { readonly split: SplitLookup; readonly maxBytes?: number; readonly signal: AbortSignal },
 ): Promise<WeaverExamples> {
   const examples: WeaverExample[] = []
   const kept: EpisodeKey[] = []
-  const rejected = { calledWrong: 0, nearDuplicate: 0, overMemory: 0 }
+  const rejected = { calledWrong: 0, nearDuplicate: 0, overMemory: 0, unused: 0 }
   const clusters = createClusters()
   let bytes = 0
-  let seen = 0
+  const pause = createYielding(signal)
   for await (const stored of training.latentPairs(fingerprint, episodes)) {
     signal.throwIfAborted()
-    if (++seen % YIELD_EVERY === 0) await yieldToEventLoop()
+    await pause()
     const { tenantId, episodeId, question, embedding, zBase, zStar } = stored
     const size = embedding.byteLength + zBase.data.byteLength + zStar.data.byteLength
-    if (isCalledWrong(stored)) rejected.calledWrong += 1
+    const { part, cluster } = split.placeOf(stored, question)
+    if (part === 'unused') rejected.unused += 1
+    else if (isCalledWrong(stored)) rejected.calledWrong += 1
     else if (clusters.join(question, embedding) > MAX_CLUSTER_EPISODES) rejected.nearDuplicate += 1
     else if (bytes + size > maxBytes) rejected.overMemory += 1
     else {
       bytes += size
-      examples.push({ question, embedding, zBase, zStar })
+      examples.push({ question, cluster, part, embedding, zBase, zStar })
       kept.push({ tenantId, episodeId })
     }
   }

@@ -6,6 +6,7 @@ import {
   type OpenWeaver,
   type TrialQuestion,
   trainWeaver,
+  type WeaverExample,
   type WeaverOptions,
 } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
@@ -56,11 +57,11 @@ export function createWeaverTraining(options: Partial<WeaverOptions>): ArtifactT
  * episodes.
  */
 async function train(
-  { training, fingerprint, runner, signal, seed, report, active }: TrainingContext,
+  { training, fingerprint, split, runner, signal, seed, report, active }: TrainingContext,
   episodes: readonly EpisodeKey[],
   overrides: Partial<WeaverOptions>,
 ): Promise<Trained | Skipped> {
-  const read = await readWeaverExamples(training, fingerprint, episodes, { signal })
+  const read = await readWeaverExamples(training, fingerprint, episodes, { split, signal })
   const run = { seed, signal, onProgress: report }
   const known = active?.artifact.features['latents']
   const longest = read.examples.reduce((most, { zBase }) => Math.max(most, zBase.length), 0)
@@ -71,10 +72,20 @@ async function train(
   })
   if ('skipped' in result) return result
   return {
-    ...toTrained(result.trained, { episodes: read.episodes, places: read.episodes }),
+    ...toTrained(result.trained, {
+      episodes: read.episodes.filter((_, index) => isLearned(read.examples[index])),
+      // All that were asked, admitted or not: a weaver must be able to show that it solves new questions.
+      heldOut: split.episodesOf('heldOut'),
+      locked: split.episodesOf('locked'),
+    }),
     losses: lossesOf(result.trained.options['validationLoss']),
     rejected: read.rejected,
   }
+}
+
+/** Returns whether a version depends on an example: by its steps, or by where they stop. */
+function isLearned(example: WeaverExample | undefined): boolean {
+  return example?.part === 'train' || example?.part === 'calibration'
 }
 
 /**

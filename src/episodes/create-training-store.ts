@@ -1,6 +1,7 @@
 /** @file The training store over Postgres; reads large material in pages. */
 
 import type { Database } from '#database'
+import { askedQuestions } from './sql/asked-questions.ts'
 import { countSince } from './sql/count-since.ts'
 import { excludeDominated } from './sql/exclude-dominated.ts'
 import { heldOutQuestions } from './sql/held-out-questions.ts'
@@ -20,6 +21,10 @@ export function createTrainingStore({
 }): TrainingStore {
   return {
     snapshot: (request) => snapshotEpisodes(database, request),
+
+    async *askedQuestions(fingerprint, episodes) {
+      for (const page of pages(episodes)) yield* await askedQuestions(database, fingerprint, page)
+    },
 
     async *labelledThoughts(fingerprint, episodes) {
       for (const page of pages(episodes)) yield* await labelledThoughts(database, fingerprint, page)

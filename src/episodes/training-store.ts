@@ -11,8 +11,11 @@ export interface TrainingKey {
   readonly episodeId: string
 }
 
-/** Material of a training: labelled thoughts for the latent reward model, latents for the weaver. */
-export type TrainingMaterial = 'thoughts' | 'latents'
+/**
+ * Material of a training: labelled thoughts for the latent reward model, latents for the weaver; `asked`
+ * takes every indexed episode.
+ */
+export type TrainingMaterial = 'thoughts' | 'latents' | 'asked'
 
 export interface SnapshotRequest {
   readonly fingerprint: string
@@ -56,6 +59,15 @@ export interface TrainingSnapshot {
   readonly newestAt: Date | null
 }
 
+/** The question of one episode. */
+export interface StoredQuestion extends TrainingKey {
+  readonly question: string
+  /** Centred and normalised, `[D]`. */
+  readonly embedding: Float32Array
+  /** Whether the episode is retrievable. */
+  readonly steers: boolean
+}
+
 /** The latent thought of one candidate, and whether its answer is right. */
 export interface StoredThought extends TrainingKey {
   /** Position of the candidate in its episode. */
@@ -97,6 +109,8 @@ export interface HeldOutQuestion {
 export interface TrainingStore {
   /** Returns the indexed episodes that have the material, within the limits of the request. */
   snapshot(request: SnapshotRequest): Promise<TrainingSnapshot>
+  /** Returns the questions of these episodes; order, pages and skipping as `labelledThoughts`. */
+  askedQuestions(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredQuestion>
   /**
    * Returns the labelled candidates of these episodes that have a thought, in the order of `episodes` and
    * then of positions; read in pages. Skips episodes that have been deleted meanwhile or belong to another

@@ -13,6 +13,7 @@ import { NO_TRAINED_MODELS } from '#serving'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { createEpisodesInMemory, type EpisodesInMemory } from '../support/episodes-in-memory.ts'
+import { placed } from '../support/placed.ts'
 
 const DIRECTORY = join(import.meta.dirname, '../../models/order-of-operations')
 const logger = pino({ level: 'warn' })
@@ -54,8 +55,9 @@ function withDefaults(changes: Partial<SolveDefaults>): Engine {
 }
 
 test('a trained weaver passes the gate and runs in the engine process', TIMEOUT, async () => {
+  const numbers = new Map(problems.map(({ question }, number) => [question, number]))
   const examples = day.added.flatMap(({ question, embedding, latents }): WeaverExample[] =>
-    latents === null ? [] : [{ question, embedding, ...latents }],
+    latents === null ? [] : [{ ...placed(question, numbers.get(question)!), embedding, ...latents }],
   )
   const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
   const training = await trainWeaver(trainer, examples, { seed: 1, signal }, { latents: 2 }).finally(() =>

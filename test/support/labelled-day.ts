@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto'
 import type { EpisodeStore } from '#episodes'
 import { createRandom } from '#tensor'
-import { newCandidate, newEpisode } from './episodes.ts'
+import { newCandidate, newEpisode, unitVector } from './episodes.ts'
 
 export const LAYERS = 3
 export const WIDTH = 4
@@ -37,7 +37,17 @@ export async function rememberDay(
         thought: thought(isRight, 2 * asked + index),
       }),
     )
-    await episodes.add(newEpisode({ id, question: `What is ${asked} x 1?`, reference: '12', candidates }))
+    await episodes.add(
+      newEpisode({
+        id,
+        question: `What is ${asked} x 1?`,
+        embedding: unitVector(asked, 8),
+        reference: '12',
+        candidates,
+        admitted: false,
+        latents: null,
+      }),
+    )
     if (labelled) await episodes.index('tenant-a', id)
     ids.push(id)
   }

@@ -6,6 +6,7 @@
 import type { WeaverExample } from '#algorithms'
 import type { Latents } from '#ports'
 import { createRandom, norm } from '#tensor'
+import { placed } from './placed.ts'
 
 export const WIDTH = 8
 export const LATENTS = 3
@@ -46,7 +47,7 @@ export function syntheticEpisodes(questions: number, seed = 1): WeaverExample[] 
     }
     const size = norm(direction)
     return {
-      question: `question ${seed} ${index}`,
+      ...placed(`question ${seed} ${index}`, index),
       embedding: direction.map((value) => value / size),
       zBase,
       zStar,

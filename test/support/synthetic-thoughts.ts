@@ -5,6 +5,7 @@
 
 import type { LabelledThought, RewardModelOptions } from '#algorithms'
 import { createRandom } from '#tensor'
+import { placed } from './placed.ts'
 
 export const LAYERS = 3
 export const WIDTH = 6
@@ -33,11 +34,11 @@ export function syntheticThoughts(questions: number, answersEach: number, seed =
     data[last] = (a ? 40 : -40) + 5 * random.gaussian()
     data[last + 1] = (b ? 0.1 : -0.1) + 0.02 * random.gaussian()
     return {
-      question: `question ${index % questions}`,
       thought: { data, layers: LAYERS, width: WIDTH },
       correct: a === b,
       weight: 1,
-      trusted: true,
+      ...placed(`question ${index % questions}`, index % questions),
+      source: 'reference',
     }
   })
 }

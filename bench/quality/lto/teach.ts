@@ -17,7 +17,7 @@ import { mean } from '../../report/statistics.ts'
 import { printTable } from '../../report/table.ts'
 import { solveAll } from '../measure.ts'
 import type { Workbench } from '../workbench.ts'
-import type { Example } from './training.ts'
+import { type Example, labelled } from './training.ts'
 
 export interface Lesson {
   readonly learned: ActiveModels & { readonly rewardModel: LatentRewardModel }
@@ -120,7 +120,7 @@ function examplesOfEpisodes(kept: readonly NewEpisode[], problems: readonly Prob
     candidates.flatMap(({ answer, thought }) => {
       if (thought === null) return []
       const family = families.get(question) ?? ''
-      return [{ family, question, thought, correct: answer === reference, weight: 1, trusted: true }]
+      return [labelled({ family, question, thought, correct: answer === reference })]
     }),
   )
 }

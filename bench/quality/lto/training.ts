@@ -3,16 +3,25 @@
 import { auc, type LabelledThought, openRewardModel, trainRewardModel } from '#algorithms'
 import type { GraphRunner, LatentThought } from '#ports'
 import type { Sampled } from './draws.ts'
+import { splitQuestions } from './split-questions.ts'
+
+/** Labelled answer that has no part yet. */
+type Labelled = Omit<LabelledThought, 'part' | 'cluster'>
 
 /** Labelled answer with the family of its problem. */
-export interface Example extends LabelledThought {
+export interface Example extends Labelled {
   readonly family: string
 }
 
 export function examplesOf(sampled: readonly Sampled[]): readonly Example[] {
   return sampled.flatMap(({ problem: { family, question }, samples }) =>
-    samples.map(({ thought, correct }) => ({ family, question, thought, correct, weight: 1, trusted: true })),
+    samples.map(({ thought, correct }) => labelled({ family, question, thought, correct })),
   )
+}
+
+/** Adds what a label by a reference has. */
+export function labelled(example: Omit<Example, 'weight' | 'source'>): Example {
+  return { ...example, weight: 1, source: 'reference' }
 }
 
 /** The first `layers` states of a thought. */
@@ -33,11 +42,16 @@ export interface TrainedOn {
 /** Trains and opens a model. @returns the reason as text when there are too few examples */
 export async function trainOn(
   runner: GraphRunner,
-  examples: readonly LabelledThought[],
+  examples: readonly Labelled[],
   seed: number,
 ): Promise<TrainedOn | string> {
   const { signal } = new AbortController()
-  const training = await trainRewardModel(runner, examples, { seed, signal })
+  const parts = splitQuestions(examples.map(({ question }) => question))
+  if (parts === null) return 'too few questions'
+  const placed = (part: keyof typeof parts) =>
+    parts[part].map((index) => ({ ...examples[index]!, part, cluster: examples[index]!.question }))
+  const all = [...placed('train'), ...placed('calibration'), ...placed('heldOut')]
+  const training = await trainRewardModel(runner, all, { seed, signal })
   if ('skipped' in training) return training.skipped
   const { model, features, metrics } = training.trained
   const opened = await openRewardModel(runner, model, { version: 'bench', ...features })
@@ -50,7 +64,7 @@ export async function trainOn(
 }
 
 /** AUC on answers that were not trained on, with its 95 % interval over questions. */
-export async function aucOn(trained: TrainedOn, examples: readonly LabelledThought[]) {
+export async function aucOn(trained: TrainedOn, examples: readonly Labelled[]) {
   const scores = await trained.score(examples.map(({ thought }) => thought))
   return auc(
     examples.map(({ question, correct }, index) => ({ question, correct, score: scores[index]! })),

@@ -3,7 +3,6 @@
  * families and on a mixture, each measured on held-out problems of every family.
  */
 
-import type { LabelledThought } from '#algorithms'
 import type { GraphRunner } from '#ports'
 import { makeProblems, type Problem, trainedFamilies } from '../../../models/order-of-operations/problems.ts'
 import { mean } from '../../report/statistics.ts'
@@ -41,7 +40,7 @@ export async function measureTransfer(
   { taught, heldOut, seed }: TransferOptions,
 ): Promise<readonly FamilyTransfer[]> {
   /** AUC by family of a model trained on `examples`; empty when they are too few to train on. */
-  async function byFamily(examples: readonly LabelledThought[], families: readonly string[] = FAMILIES) {
+  async function byFamily(examples: readonly Example[], families: readonly string[] = FAMILIES) {
     const trained = await trainOn(runner, examples, seed)
     const aucs = new Map<string, number>()
     if (typeof trained === 'string') return aucs

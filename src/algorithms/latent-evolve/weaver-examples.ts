@@ -2,11 +2,16 @@
 
 import type { Latents, WeaverRow } from '#ports'
 import { createTensor, float32, norm, type Tensor } from '#tensor'
+import type { Part } from '../training/training-result.ts'
 
 /** Example from one admitted episode. */
 export interface WeaverExample extends WeaverRow {
-  /** Text of the question; a split never separates episodes of the same question. */
+  /** Text of the question. */
   readonly question: string
+  /** Cluster of near-duplicates that the question belongs to. */
+  readonly cluster: string
+  /** Part of the split; the same for all examples of a cluster. */
+  readonly part: Part
   /** Latents of the returned answer, `[S, D]`. */
   readonly zStar: Latents
   /** Weight in training, above 0; 1 unless given. */

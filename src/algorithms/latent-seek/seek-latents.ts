@@ -13,6 +13,7 @@
 
 import { hasCode, ServiceError } from '#errors'
 import type { AdamState, LatentHead, Latents } from '#ports'
+import { isFinite32 } from '#tensor'
 import { deriveSeed } from '../derive-seed.ts'
 import { type Evaluation, hasPassed } from '../rewards/judgement.ts'
 import type { AnswerMemo } from './answer-memo.ts'
@@ -231,7 +232,7 @@ async function ascend(search: Search, request: AscentStep): Promise<void> {
   }
   for (let step = 1; step < moved.steps; step++) recordUpdate(search, search.current)
   // A head in half precision can overflow, and the argmax of NaN is not a token of the model.
-  if (!moved.latents.data.every(Number.isFinite)) {
+  if (!isFinite32(moved.latents.data)) {
     search.diverged = true
     recordUpdate(search, search.current)
     return

@@ -9,6 +9,7 @@
  */
 
 import type { AdamState, LatentHead, Latents } from '#ports'
+import { isFinite32 } from '#tensor'
 import { takeLatents, throughFloat16 } from '../latents.ts'
 import { ADAM, freshAdam } from './ascent.ts'
 import { sameTokens } from './prefix.ts'
@@ -55,7 +56,7 @@ export async function widenMargin(
       adam = pulled.adam
     }
     const stored = throughFloat16(moved)
-    if (!stored.data.every(Number.isFinite)) return null
+    if (!isFinite32(stored.data)) return null
     if (sameTokens(await head.decode(stored, signal), prefix)) return stored
   }
   return null

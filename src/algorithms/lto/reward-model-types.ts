@@ -1,21 +1,25 @@
 /** @file Training examples of a latent reward model, and the trained model. */
 
 import type { LatentThought } from '#ports'
-import type { Figure } from '../training/training-result.ts'
+import type { Figure, Part } from '../training/training-result.ts'
+
+/** Source of a label, most trusted first; `self` is the judgement of the model's own verifier. */
+export type LabelKind = 'feedback' | 'reference' | 'majority' | 'self'
 
 /** Latent thought of one answer with its label. */
 export interface LabelledThought {
-  /** Text of the question; a split never separates answers to the same question. */
+  /** Text of the question; training compares the answers to one question. */
   readonly question: string
+  /** Cluster of near-duplicates that the question belongs to. */
+  readonly cluster: string
+  /** Part of the split; the same for all examples of a cluster. */
+  readonly part: Part
   readonly thought: LatentThought
   readonly correct: boolean
   /** Confidence in the label, in (0, 1]: the weight of this answer in training. */
   readonly weight: number
-  /**
-   * True when the label comes from feedback or a reference. Figures are measured on trusted labels when
-   * there are enough.
-   */
-  readonly trusted: boolean
+  /** Source of the label. Figures are never measured on `self` labels. */
+  readonly source: LabelKind
 }
 
 export interface TrainedRewardModel {
@@ -28,8 +32,13 @@ export interface TrainedRewardModel {
   readonly features: { readonly layers: number; readonly width: number }
   /** Options and facts of the training, for the manifest. */
   readonly options: Readonly<Record<string, unknown>>
-  /** Figures on held-out questions: auc, f1, accuracy, ece; and `linear.auc` of the linear probe. */
+  /**
+   * Figures on held-out answers: auc, f1, accuracy, ece, and `linear.auc` and `transformer.auc` of both
+   * networks; the same four on locked answers, prefixed `locked.`.
+   */
   readonly metrics: Readonly<Record<string, Figure>>
-  /** Indices of the examples measured on; the gate compares the active version on the same ones. */
+  /** Indices of the held-out examples whose label is not `self`; the gate decides on these. */
   readonly heldOut: readonly number[]
+  /** Indices of the locked examples whose label is not `self`; figures on them decide nothing. */
+  readonly locked: readonly number[]
 }

@@ -3,6 +3,7 @@
 import { ServiceError } from '#errors'
 import type { LatentThought } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
+import { createYielding } from '../training/yielding.ts'
 
 /** Lower bound on the deviation to divide by, as a share of the root mean square of the feature's layer. */
 const DEVIATION_FLOOR = 1e-3
@@ -41,13 +42,14 @@ export function stackThoughts(
 /**
  * Computes mean and deviation of every layer and feature over the thoughts that have the layer. A deviation
  * is at least a thousandth of its layer's root mean square, so that a nearly constant feature is not
- * amplified.
+ * amplified. Yields to the event loop.
  */
-export function standardisation(
+export async function standardisation(
   thoughts: readonly LatentThought[],
   layers: number,
   width: number,
-): Standardisation {
+): Promise<Standardisation> {
+  const pause = createYielding()
   const mean = new Float32Array(layers * width)
   const inverseDeviation = new Float32Array(layers * width)
   for (let layer = 0; layer < layers; layer++) {
@@ -55,6 +57,7 @@ export function standardisation(
     const sums = new Float64Array(width)
     const squares = new Float64Array(width)
     for (const { data } of present) {
+      await pause()
       for (let feature = 0; feature < width; feature++) {
         const value = data[layer * width + feature]!
         sums[feature]! += value

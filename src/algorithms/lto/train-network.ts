@@ -19,11 +19,15 @@ export interface Answers {
   /** 1 = right, 0 = wrong. */
   readonly labels: readonly number[]
   readonly weights: readonly number[]
+  /** Number of each answer's question, for the within-question term. */
+  readonly groups: readonly number[]
 }
 
 export interface NetworkTraining extends EpochOptions {
   /** Share of units that dropout sets to 0, in [0, 1). */
   readonly dropout: number
+  /** Weight of the within-question term beside the cross-entropy; 0 trains without it. */
+  readonly pairWeight: number
 }
 
 export interface TrainedNetwork {
@@ -48,20 +52,27 @@ export async function trainNetwork(
   options: NetworkTraining,
   run: TrainingRun,
 ): Promise<TrainedNetwork> {
-  const { dropout } = options
+  const { dropout, pairWeight } = options
   const examples = train.labels.length
   const initial = createParameters(architecture, run.seed)
   const { parameters, judged, bestEpoch } = await trainEpochs(
     runner,
     {
       examples,
+      ...(pairWeight > 0 && { groups: train.groups }),
       data: {
         thoughts: train.thoughts,
         labels: float32(train.labels),
         weights: float32(train.weights),
+        ...(pairWeight > 0 && { groups: float32(train.groups) }),
       },
       compile: (batch) =>
-        compileRewardTraining(architecture, standardisation, initial, { answers: examples, batch, dropout }),
+        compileRewardTraining(architecture, standardisation, initial, {
+          answers: examples,
+          batch,
+          dropout,
+          pairWeight,
+        }),
       draw: (random, batch) =>
         dropout > 0 ? drawMasks(dropoutMasks(architecture, batch), dropout, random) : {},
       async judge(current) {

@@ -1,12 +1,14 @@
-/** @file Trains a latent reward model on labelled answers: splits, trains, calibrates, measures. */
+/** @file Trains a latent reward model on labelled answers: trains, chooses, calibrates, measures. */
 
 import { encodeModel } from '#onnx'
 import type { GraphRunner } from '#ports'
+import { isFinite32 } from '#tensor'
 import { deriveSeed } from '../derive-seed.ts'
 import { MIN_QUESTIONS_FOR_INTERVAL } from '../training/bootstrap.ts'
-import { countQuestions, MIN_QUESTIONS, type Split, splitQuestions } from '../training/split-questions.ts'
-import type { Training, TrainingRun } from '../training/training-result.ts'
+import { type Part, type Training, type TrainingRun, tooFewClusters } from '../training/training-result.ts'
+import { createYielding } from '../training/yielding.ts'
 import { fitCalibration } from './calibrate.ts'
+import { chooseNetwork } from './choose-network.ts'
 import { measureAnswers } from './gate-reward-model.ts'
 import { auc } from './metrics.ts'
 import { compileRewardModel } from './reward-graphs.ts'
@@ -48,6 +50,7 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
     lr: 1e-3,
     weightDecay: 0.1,
     dropout: 0.2,
+    pairWeight: 0.5,
     patience: Math.ceil(epochs / 2),
   }
 }
@@ -65,16 +68,21 @@ const PROBE_SHARE = 0.1
 
 /**
  * Trains a latent reward model (LTO, arXiv 2509.26314, section 3) and, with the same trainer, the linear
- * probe, on 70 % of the questions; stops and calibrates on another 10 %, measures on the rest
- * (`splitQuestions`).
+ * probe, on the examples of the part `train`; stops, calibrates and chooses between the two by the part
+ * `calibration`, measures on `heldOut` and `locked`. The network with the higher within-question AUC is the
+ * trained model (`options.kind`).
+ *
+ * Deviates: the paper trains on ground truth with cross-entropy alone. Most labels here are a majority's or
+ * the model's own, so they have weights; and a term over pairs of answers to one question is added, because
+ * the score chooses between these and not between questions.
  *
  * Answers whose thought is not finite or not of its stated shape are left out and counted
- * (`options.dropped`). Held-out figures use trusted labels when there are enough for an interval, of both
- * classes, else all labels (`options.heldOutLabels`). Seeded: the same examples and seed give the same bytes
- * on a CPU.
+ * (`options.dropped`). Calibration and early stopping use labels other than `self` when there are enough for
+ * an interval, of both classes, else all labels; `options.calibratedOn` counts them by source. Seeded: the
+ * same examples and seed give the same bytes on a CPU.
  *
- * @returns the trained model, or `skipped` with the reason: no answers, one class, fewer than 40 questions,
- *   a split of one class, thoughts of different widths.
+ * @returns the trained model, or `skipped` with the reason: no answers, one class, too few questions to
+ *   train or to calibrate on, a part of one class, thoughts of different widths.
  * @throws ServiceError ABORTED when the signal fires.
  */
 export async function trainRewardModel(
@@ -83,10 +91,11 @@ export async function trainRewardModel(
   run: TrainingRun,
   overrides: Partial<RewardModelOptions> = {},
 ): Promise<Training<TrainedRewardModel>> {
-  const prepared = prepare(examples)
+  const prepared = await prepare(examples)
   if ('skipped' in prepared) return prepared
   const { usable, parts, layers, width } = prepared
   const options = { ...defaultOptions(width, parts.train.length), ...overrides }
+  const groupOf = numberQuestions(examples)
   const answers = (indices: readonly number[]): Answers => ({
     thoughts: stackThoughts(
       indices.map((index) => examples[index]!.thought),
@@ -95,11 +104,10 @@ export async function trainRewardModel(
     ),
     labels: indices.map((index) => Number(examples[index]!.correct)),
     weights: indices.map((index) => examples[index]!.weight),
+    groups: indices.map((index) => groupOf.get(examples[index]!.question)!),
   })
   const data = { train: answers(parts.train), calibration: answers(parts.calibration) }
-  const measured = heldOutAnswers(examples, parts.heldOut)
-  const { thoughts: heldOut } = answers(measured.indices)
-  const standard = standardisation(
+  const standard = await standardisation(
     parts.train.map((index) => examples[index]!.thought),
     layers,
     width,
@@ -128,32 +136,46 @@ export async function trainRewardModel(
     const calibration = fitCalibration({ ...data.calibration, logits })
     const parameters = members.map((member) => member.parameters)
     const model = encodeModel(compileRewardModel(architecture, standard, parameters, calibration))
+    return { model, members, calibration, logits }
+  }
+  const linear = await train('linear', { ...options, ...PROBE }, 1, [0, PROBE_SHARE])
+  const transformer = await train('transformer', options, options.members, [PROBE_SHARE, 1])
+  const networks = { linear, transformer }
+  const kind = chooseNetwork({ linear: linear.logits, transformer: transformer.logits }, data.calibration)
+
+  const scored = async (model: Uint8Array, indices: readonly number[]) => {
     const graph = await runner.load(model)
     try {
-      const scores = await scoreThoughts(graph, heldOut, 'probability')
-      const scored = measured.indices.map((index, place) => ({ ...examples[index]!, score: scores[place]! }))
-      return { model, members, calibration, scored }
+      const scores = await scoreThoughts(graph, answers(indices).thoughts, 'probability')
+      return indices.map((index, place) => ({ ...examples[index]!, score: scores[place]! }))
     } finally {
       await graph.close()
     }
   }
-  const probe = await train('linear', { ...options, ...PROBE }, 1, [0, PROBE_SHARE])
-  const transformer = await train('transformer', options, options.members, [PROBE_SHARE, 1])
-  const { model, members, calibration, scored } = transformer
+  const { model, members, calibration } = networks[kind]
+  const resampling = { seed: run.seed }
+  const locked = measureAnswers(await scored(model, parts.locked), run.seed)
   return {
     trained: {
       model,
       features: { layers, width },
       options: {
         ...options,
+        kind,
         bestEpochs: members.map(({ bestEpoch }) => bestEpoch),
         calibration,
+        calibratedOn: countSources(parts.calibration.map((index) => examples[index]!)),
         answers: { train: parts.train.length, calibration: parts.calibration.length },
         dropped: examples.length - usable,
-        heldOutLabels: measured.labels,
       },
-      metrics: { ...measureAnswers(scored, run.seed), 'linear.auc': auc(probe.scored, { seed: run.seed }) },
-      heldOut: measured.indices,
+      metrics: {
+        ...measureAnswers(await scored(model, parts.heldOut), run.seed),
+        'linear.auc': auc(await scored(linear.model, parts.heldOut), resampling),
+        'transformer.auc': auc(await scored(transformer.model, parts.heldOut), resampling),
+        ...Object.fromEntries(Object.entries(locked).map(([name, figure]) => [`locked.${name}`, figure])),
+      },
+      heldOut: parts.heldOut,
+      locked: parts.locked,
     },
   }
 }
@@ -161,46 +183,54 @@ export async function trainRewardModel(
 interface Prepared {
   /** Number of examples that can be used. */
   readonly usable: number
-  /** Indices of the usable examples. */
-  readonly parts: Split
+  /** Indices of the usable examples of each part; without `self` labels where figures are measured. */
+  readonly parts: Readonly<Record<Part, readonly number[]>>
   readonly layers: number
   readonly width: number
 }
 
-function prepare(examples: readonly LabelledThought[]): Prepared | { readonly skipped: string } {
-  const usable = [...examples.keys()].filter((index) => isUsable(examples[index]!))
+async function prepare(
+  examples: readonly LabelledThought[],
+): Promise<Prepared | { readonly skipped: string }> {
+  const pause = createYielding()
+  const usable: number[] = []
+  for (const [index, example] of examples.entries()) {
+    await pause()
+    if (isUsable(example)) usable.push(index)
+  }
   if (usable.length === 0) return { skipped: `no labelled answers (${examples.length} unusable)` }
   const at = (indices: readonly number[]) => indices.map((index) => examples[index]!)
   const widths = new Set(at(usable).map(({ thought }) => thought.width))
   if (widths.size > 1) return { skipped: `thoughts of different widths: ${[...widths].join(', ')}` }
   const onlyClass = oneClass(at(usable))
   if (onlyClass) return { skipped: `one class only: all ${usable.length} answers are ${onlyClass}` }
+  const tooFew = tooFewClusters(at(usable))
+  if (tooFew !== null) return { skipped: tooFew }
 
-  const questions = at(usable).map(({ question }) => question)
-  const split = splitQuestions(questions)
-  if (split === null) {
-    const got = countQuestions(questions)
-    return { skipped: `too few questions: expected ${MIN_QUESTIONS} with labelled answers, got ${got}` }
-  }
+  const partOf = (part: Part) => usable.filter((index) => examples[index]!.part === part)
+  const evidence = (indices: readonly number[]) =>
+    indices.filter((index) => examples[index]!.source !== 'self')
+  const calibration = partOf('calibration')
   const parts = {
-    train: split.train.map((place) => usable[place]!),
-    calibration: split.calibration.map((place) => usable[place]!),
-    heldOut: split.heldOut.map((place) => usable[place]!),
+    train: partOf('train'),
+    calibration: isEnough(at(evidence(calibration))) ? evidence(calibration) : calibration,
+    heldOut: evidence(partOf('heldOut')),
+    locked: evidence(partOf('locked')),
   }
-  for (const [name, indices] of Object.entries(parts)) {
-    const onlyClass = oneClass(at(indices))
-    if (onlyClass !== null) {
-      const count = indices.length
-      return { skipped: `one class only: all ${count} answers of the ${name} split are ${onlyClass}` }
+  for (const name of ['train', 'calibration'] as const) {
+    const only = oneClass(at(parts[name]))
+    if (only !== null) {
+      const count = parts[name].length
+      return { skipped: `one class only: all ${count} answers of the part ${name} are ${only}` }
     }
   }
-  const layers = Math.max(...new Set(at(usable).map(({ thought }) => thought.layers)))
+  const layers = usable.reduce((most, index) => Math.max(most, examples[index]!.thought.layers), 0)
   return { usable: usable.length, parts, layers, width: [...widths][0]! }
 }
 
 /** True when the thought is finite, fills its stated shape, and has a weight above 0. */
 function isUsable({ thought: { data, layers, width }, weight }: LabelledThought): boolean {
-  return layers > 0 && data.length === layers * width && weight > 0 && data.every(Number.isFinite)
+  return layers > 0 && data.length === layers * width && weight > 0 && isFinite32(data)
 }
 
 /** Class of all examples; null when both classes occur. */
@@ -209,16 +239,21 @@ function oneClass(examples: readonly LabelledThought[]): 'right' | 'wrong' | nul
   return examples.some(({ correct }) => correct) ? null : 'wrong'
 }
 
-/**
- * Returns the answers to measure figures on: those with trusted labels, if they are of both classes and of
- * enough questions for an interval, else all. Feedback on one or two questions must not leave the gate
- * without an interval.
- */
-function heldOutAnswers(examples: readonly LabelledThought[], indices: readonly number[]) {
-  const trusted = indices.filter((index) => examples[index]!.trusted)
-  const answers = trusted.map((index) => examples[index]!)
-  const questions = new Set(answers.map(({ question }) => question)).size
-  return questions >= MIN_QUESTIONS_FOR_INTERVAL && oneClass(answers) === null
-    ? { indices: trusted, labels: 'trusted' }
-    : { indices, labels: 'all' }
+/** Returns whether answers suffice to calibrate on: enough questions for an interval, and both classes. */
+function isEnough(answers: readonly LabelledThought[]): boolean {
+  const clusters = new Set(answers.map(({ cluster }) => cluster)).size
+  return clusters >= MIN_QUESTIONS_FOR_INTERVAL && oneClass(answers) === null
+}
+
+function countSources(answers: readonly LabelledThought[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const { source } of answers) counts[source] = (counts[source] ?? 0) + 1
+  return counts
+}
+
+/** Numbers the questions in the order of their first answer. */
+function numberQuestions(examples: readonly LabelledThought[]): ReadonlyMap<string, number> {
+  const numbers = new Map<string, number>()
+  for (const { question } of examples) if (!numbers.has(question)) numbers.set(question, numbers.size)
+  return numbers
 }

@@ -27,6 +27,11 @@ export interface TrainingTask<Judged extends { readonly loss: number }> {
   readonly compile: (batch: number) => TrainableModel
   /** Number of examples. */
   readonly examples: number
+  /**
+   * Group of each example: the examples of one group stay together in the shuffle, so that most batches hold
+   * whole groups. Each example is a group of its own unless given.
+   */
+  readonly groups?: readonly number[]
   /** Inputs that hold the examples; they stay with the graph between steps. */
   readonly data: Readonly<Record<string, Tensor>>
   /** Draws the other inputs of a step, anew for each. */
@@ -85,7 +90,7 @@ export async function trainEpochs<Judged extends { readonly loss: number }>(
     let epoch = 0
     while (epoch < options.epochs && !(best && epoch - best.bestEpoch >= options.patience)) {
       epoch += 1
-      const order = shuffled(examples, random)
+      const order = shuffledByGroup(task.groups, examples, random)
       for (let first = 0; first + batch <= examples; first += batch) {
         if (run.signal.aborted) {
           throw new ServiceError('ABORTED', 'train: expected to run to the end, got a stop signal')
@@ -110,8 +115,23 @@ export async function trainEpochs<Judged extends { readonly loss: number }>(
   }
 }
 
+/** Shuffles groups, and the examples of each group. */
+function shuffledByGroup(
+  groups: readonly number[] | undefined,
+  count: number,
+  random: Random,
+): Int32Array<ArrayBuffer> {
+  if (groups === undefined) return shuffled(count, random)
+  const members = [...Map.groupBy(groups.keys(), (index) => groups[index]!).values()]
+  const order = [...shuffled(members.length, random)].flatMap((group) => {
+    const own = members[group]!
+    return [...shuffled(own.length, random)].map((member) => own[member]!)
+  })
+  return Int32Array.from(order)
+}
+
 /** Fisher-Yates. */
-function shuffled(count: number, random: Random): Int32Array {
+function shuffled(count: number, random: Random): Int32Array<ArrayBuffer> {
   const order = Int32Array.from({ length: count }, (_, index) => index)
   for (let last = count - 1; last > 0; last--) {
     const other = Math.floor(random.uniform() * (last + 1))

@@ -14,6 +14,29 @@ export interface Figure {
   readonly high?: number
 }
 
+/**
+ * Part of a split: examples to train on, to stop and calibrate by, to decide on the result by, and to report
+ * figures on that decide nothing.
+ */
+export type Part = 'train' | 'calibration' | 'heldOut' | 'locked'
+
+/** Lower bounds on the clusters of questions with usable examples in the parts that training reads. */
+const MIN_CLUSTERS = { train: 20, calibration: 8 } as const
+
+/**
+ * Returns, in words, why the examples are too few to train on; null when both parts have enough clusters.
+ */
+export function tooFewClusters(
+  examples: readonly { readonly part: Part; readonly cluster: string }[],
+): string | null {
+  for (const [part, min] of Object.entries(MIN_CLUSTERS)) {
+    const own = examples.filter((example) => example.part === part)
+    const got = new Set(own.map(({ cluster }) => cluster)).size
+    if (got < min) return `too few questions in the part ${part}: expected ${min}, got ${got}`
+  }
+  return null
+}
+
 /** Seed, stop signal and progress callback of one training. */
 export interface TrainingRun {
   readonly seed: number

@@ -11,6 +11,7 @@ const USABLE: Readonly<Record<TrainingMaterial, string>> = {
     where tenant_id = episodes.tenant_id and episode_id = episodes.id and label is not null
   )`,
   latents: 'steers',
+  asked: 'true',
 }
 
 const COUNT = (material: TrainingMaterial) => `

@@ -32,6 +32,7 @@ const QUESTIONS = 60
 const RECORDS = [
   'snapshot.weaver',
   'snapshot.lrm',
+  'split',
   'train.weaver',
   'train.lrm',
   'gate.weaver',
@@ -44,6 +45,7 @@ const RECORDS = [
 /** Steps at whose end the worker is killed: the work is done, and its record is lost. */
 const KILLED_AT = [
   'snapshot.lrm',
+  'split',
   'train.weaver',
   'train.lrm',
   'gate.weaver',

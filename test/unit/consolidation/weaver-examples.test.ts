@@ -1,9 +1,16 @@
 import { expect, test } from 'vitest'
 import type { StoredLatents } from '#episodes'
+import { openSplit } from '../../../src/consolidation/split-night.ts'
 import { readWeaverExamples } from '../../../src/consolidation/weaver-examples.ts'
 import { unitVector } from '../../support/episodes.ts'
 
 const { signal } = new AbortController()
+const split = openSplit({
+  locked: [],
+  heldOut: [['tenant-b episode-2']],
+  calibration: [],
+  unused: [['tenant-z episode-z']],
+})
 let stored = 0
 
 function pair(over: Partial<StoredLatents> = {}): StoredLatents {
@@ -28,7 +35,7 @@ function read(pairs: readonly StoredLatents[], options: { maxBytes?: number; sig
       yield* pairs
     },
   }
-  return readWeaverExamples(training, 'model-1', [], { signal, ...options })
+  return readWeaverExamples(training, 'model-1', [], { split, signal, ...options })
 }
 
 test('returns each example with its episode', async () => {
@@ -36,7 +43,8 @@ test('returns each example with its episode', async () => {
   const { examples, episodes, rejected } = await read(pairs)
   expect(examples.map(({ question }) => question)).toEqual(pairs.map(({ question }) => question))
   expect(episodes).toEqual(pairs.map(({ tenantId, episodeId }) => ({ tenantId, episodeId })))
-  expect(rejected).toEqual({ calledWrong: 0, nearDuplicate: 0, overMemory: 0 })
+  expect(rejected).toEqual({ calledWrong: 0, nearDuplicate: 0, overMemory: 0, unused: 0 })
+  expect(examples.map(({ part }) => part)).toEqual(['train', 'heldOut'])
 })
 
 test('leaves out answers labelled wrong by feedback or reference, not those labelled by the model', async () => {
@@ -71,6 +79,12 @@ test('keeps four episodes of questions whose embeddings are nearly the same', as
   const near = [1, 0.9999, 0.9995, 0.9992, 0.9991]
   const { episodes } = await read([...near.map(about), about(0.998)])
   expect(episodes).toHaveLength(5)
+})
+
+test('leaves out episodes that no part takes', async () => {
+  const { examples, rejected } = await read([pair({ tenantId: 'tenant-z', episodeId: 'episode-z' })])
+  expect(examples).toEqual([])
+  expect(rejected.unused).toBe(1)
 })
 
 test('keeps as many examples as fit into memory', async () => {

@@ -79,7 +79,7 @@ describe('a weaver', () => {
   })
 
   test('is the same bytes for the same examples and seed, different bytes for another seed', async () => {
-    const examples = syntheticEpisodes(60)
+    const examples = syntheticEpisodes(100)
     const bytes = async (seed: number) =>
       Buffer.from(trainedOf(await trainWeaver(graphRunner(), examples, run(seed), QUICK)).model)
     const first = await bytes(1)
@@ -89,7 +89,7 @@ describe('a weaver', () => {
   })
 
   test('never trains on a held-out question', async () => {
-    const examples = syntheticEpisodes(60)
+    const examples = syntheticEpisodes(100)
     const { heldOut, model } = trainedOf(await trainWeaver(graphRunner(), examples, run(), QUICK))
     const poisoned = examples.map((example, index) =>
       heldOut.includes(index)
@@ -155,7 +155,7 @@ describe('guards against poisoned episodes', () => {
   })
 
   test('unusable episodes are left out and counted', async () => {
-    const whole = syntheticEpisodes(60)
+    const whole = syntheticEpisodes(100)
     const [first] = whole
     const { zBase, zStar, embedding } = first!
     const broken: Partial<WeaverExample>[] = [
@@ -218,12 +218,12 @@ describe('a warm start', () => {
     [
       'of another hidden width',
       async () =>
-        trainedOf(await trainWeaver(graphRunner(), syntheticEpisodes(60), run(), { ...QUICK, hidden: 16 }))
+        trainedOf(await trainWeaver(graphRunner(), syntheticEpisodes(100), run(), { ...QUICK, hidden: 16 }))
           .model,
     ],
     ['that is damaged', async () => new Uint8Array([1, 2, 3])],
   ])('from a weaver %s is a cold one', async (_which, make) => {
-    const examples = syntheticEpisodes(60)
+    const examples = syntheticEpisodes(100)
     const plain = trainedOf(await trainWeaver(graphRunner(), examples, run(), QUICK))
     const tried = trainedOf(
       await trainWeaver(graphRunner(), examples, run(), { ...QUICK, warmStart: await make() }),
@@ -237,15 +237,15 @@ describe('a warm start', () => {
 describe('is skipped, with the reason,', () => {
   test.each([
     ['without episodes', [], /no episodes/],
-    ['for too few questions', syntheticEpisodes(39), /expected 40, got 39/],
+    ['for too few questions', syntheticEpisodes(36), /part calibration: expected 8, got 7/],
     [
       'for many episodes of few questions',
-      syntheticEpisodes(100).map((one, index) => ({ ...one, question: `${index % 20}` })),
-      /expected 40, got 20/,
+      syntheticEpisodes(100).map((one, index) => ({ ...one, cluster: `${index % 16}` })),
+      /part train: expected 20, got 16/,
     ],
     [
       'for latents of two models',
-      [...syntheticEpisodes(60), ...syntheticEpisodes(1).map(narrowed)],
+      [...syntheticEpisodes(100), ...syntheticEpisodes(1).map(narrowed)],
       /different widths/,
     ],
   ] as const)('%s', async (_when, examples, reason) => {
@@ -261,7 +261,7 @@ test('a stop signal ends training at the next step and leaves no graph loaded', 
   const onProgress = () => controller.abort()
   const training = trainWeaver(
     runner,
-    syntheticEpisodes(60),
+    syntheticEpisodes(100),
     { seed: 1, signal: controller.signal, onProgress },
     SMALL,
   )

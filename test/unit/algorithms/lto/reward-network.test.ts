@@ -80,7 +80,7 @@ function expectClose(actual: readonly number[], expected: readonly number[]) {
 }
 
 test('padding states change nothing: a network of fewer layers gives the same logits', async () => {
-  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
   const short = [1, 2, 3].map((seed) => thought(seed, 2))
   const padded = await run(architecture(), standard, stackThoughts([...short, ...THOUGHTS], 4, WIDTH))
   const exact = await run(
@@ -94,7 +94,7 @@ test('padding states change nothing: a network of fewer layers gives the same lo
 })
 
 test('a thought scores the same in any batch, and the order of its layers matters', async () => {
-  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
   const together = await run(architecture(), standard, stackThoughts(THOUGHTS, 4, WIDTH))
   const alone = await run(architecture(), standard, stackThoughts([THOUGHTS[2]!], 4, WIDTH))
   expectClose(alone.logits, [together.logits[2]!])
@@ -118,7 +118,7 @@ test('a thought scores the same in any batch, and the order of its layers matter
 test('the linear probe is a dot product of standardised states', async () => {
   const probe = architecture({ kind: 'linear', layers: 2 })
   const thoughts = THOUGHTS.map(({ data }) => ({ data: data.subarray(0, 10), layers: 2, width: WIDTH }))
-  const standard = standardisation(thoughts, 2, WIDTH)
+  const standard = await standardisation(thoughts, 2, WIDTH)
   const { logits } = await run(probe, standard, stackThoughts(thoughts, 2, WIDTH))
   const learned = parameters(probe)
   const weight = learned.get('probe.weight')!.data
@@ -132,7 +132,7 @@ test('the linear probe is a dot product of standardised states', async () => {
 })
 
 test('calibration is part of the graph', async () => {
-  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
   const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
   const { logits, probabilities } = await run(architecture(), standard, thoughts, { scale: 0.4, bias: -0.7 })
   expectClose(
@@ -141,12 +141,12 @@ test('calibration is part of the graph', async () => {
   )
 })
 
-test('standardised training thoughts have mean 0 and deviation 1; a constant feature stays small', () => {
+test('standardised training thoughts have mean 0 and deviation 1; a constant feature stays small', async () => {
   const thoughts = Array.from({ length: 400 }, (_, seed) => {
     const { data, ...shape } = thought(seed, 2)
     return { ...shape, data: data.map((value, i) => (i % WIDTH === 4 ? 3 : 1e3 + 20 * value)) }
   })
-  const { mean, inverseDeviation } = standardisation(thoughts, 2, WIDTH)
+  const { mean, inverseDeviation } = await standardisation(thoughts, 2, WIDTH)
   for (let i = 0; i < 2 * WIDTH; i++) {
     const values = thoughts.map(({ data }) => (data[i]! - mean.data[i]!) * inverseDeviation.data[i]!)
     const average = values.reduce((sum, value) => sum + value, 0) / values.length
@@ -159,7 +159,7 @@ test('standardised training thoughts have mean 0 and deviation 1; a constant fea
 
 test('members are averaged by logit', async () => {
   const of = architecture()
-  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
   const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
   const members = [parameters(of), createParameters(of, 8), createParameters(of, 9)]
   const logitsOf = async (some: typeof members) => {
@@ -175,22 +175,45 @@ test('members are averaged by logit', async () => {
   )
 })
 
-test('the training loss is the weighted cross-entropy of the served logits, on the rows fed', async () => {
+test('the training loss is cross-entropy plus the pair term of the served logits, on the rows fed', async () => {
   const of = architecture()
-  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
   const thoughts = stackThoughts(THOUGHTS, 4, WIDTH)
   const labels = [1, 0, 0, 1, 1, 0]
   const weights = [1, 0.5, 0.25, 1, 0.1, 0.7]
   const rows = [4, 1, 3, 2]
+  // Rows 4 and 1 are a pair of one question, rows 3 and 2 of another; 3 and 1 of different ones.
+  const groups = [9, 7, 8, 8, 7, 9]
   const { logits } = await run(of, standard, thoughts)
-  const training = compileRewardTraining(of, standard, parameters(of), { answers: 6, batch: 4, dropout: 0 })
+  const training = compileRewardTraining(of, standard, parameters(of), {
+    answers: 6,
+    batch: 4,
+    dropout: 0,
+    pairWeight: 0.5,
+  })
   const graph = await graphRunner().load(encodeModel(training.model), {
-    state: { thoughts, labels: float32(labels), weights: float32(weights) },
+    state: {
+      thoughts,
+      labels: float32(labels),
+      weights: float32(weights),
+      groups: float32(groups),
+    },
   })
   const { loss } = await graph.run({ rows: int64(rows) }, ['loss'])
   const pick = (values: readonly number[]) => rows.map((row) => values[row]!)
+  const pairs = [
+    [4, 1],
+    [3, 2],
+  ] as const
+  const mass = ([right, wrong]: readonly [number, number]) => weights[right]! * weights[wrong]!
+  const pairLoss = pairs.reduce((sum, pair) => {
+    const [right, wrong] = pair
+    return sum + mass(pair) * Math.log1p(Math.exp(logits[wrong]! - logits[right]!))
+  }, 0)
+  const pairMass = mass(pairs[0]) + mass(pairs[1])
   expect(loss.data[0]).toBeCloseTo(
-    meanCrossEntropy({ logits: pick(logits), labels: pick(labels), weights: pick(weights) }),
+    meanCrossEntropy({ logits: pick(logits), labels: pick(labels), weights: pick(weights) }) +
+      (0.5 * pairLoss) / pairMass,
     4,
   )
   await graph.close()
@@ -198,9 +221,14 @@ test('the training loss is the weighted cross-entropy of the served logits, on t
 
 test('dropout drops the units that its masks exclude', async () => {
   const of = architecture()
-  const standard = standardisation(THOUGHTS, 4, WIDTH)
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
   const initial = createParameters(of, 3) // all biases 0
-  const { model } = compileRewardTraining(of, standard, initial, { answers: 6, batch: 3, dropout: 0.25 })
+  const { model } = compileRewardTraining(of, standard, initial, {
+    answers: 6,
+    batch: 3,
+    dropout: 0.25,
+    pairWeight: 0,
+  })
   const state = {
     thoughts: stackThoughts(THOUGHTS, 4, WIDTH),
     labels: float32([1, 1, 1, 0, 0, 0]),

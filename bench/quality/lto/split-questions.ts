@@ -15,17 +15,13 @@ const CALIBRATION = { share: 0.1, min: 10 }
 const MIN_TRAINING_QUESTIONS = 20
 
 /** Number of questions below which `splitQuestions` returns null. */
-export const MIN_QUESTIONS = HELD_OUT.min + CALIBRATION.min + MIN_TRAINING_QUESTIONS
+const MIN_QUESTIONS = HELD_OUT.min + CALIBRATION.min + MIN_TRAINING_QUESTIONS
 
 /**
  * Splits answers by question, so that no question is in two parts: 70 % to train, 10 % to calibrate (and to
  * stop training), 20 % held out, the latter two of 10 questions or more.
  *
- * The part of a question depends on its text alone, not on a seed, the date or the other questions. So a
- * fifth of all possible questions is held out from every consolidation, and the active version has not been
- * trained on them when it is compared with a candidate. (When fewer than 10 of those were asked, the next
- * ones make up the number; an earlier consolidation may have trained on these.) Questions that differ only
- * in white space are the same.
+ * The part of a question depends on its text alone. Questions that differ only in white space are the same.
  *
  * @returns null for fewer than 40 questions.
  */
@@ -52,11 +48,6 @@ export function splitQuestions(questions: readonly string[]): Split | null {
 /** Identity of a question: its text in NFC, with runs of white space as one space. */
 function questionKey(question: string): string {
   return question.normalize('NFC').trim().replaceAll(/\s+/g, ' ')
-}
-
-/** Returns the number of different questions, as `splitQuestions` counts them. */
-export function countQuestions(questions: readonly string[]): number {
-  return new Set(questions.map(questionKey)).size
 }
 
 /** Place of a question, uniform in [0, 1), from a hash of its text. */
