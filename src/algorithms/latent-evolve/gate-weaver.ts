@@ -1,12 +1,27 @@
 /** @file Gate of the weaver: decides whether a newly trained one is promoted. */
 
 import { ServiceError } from '#errors'
-import { type BootstrapOptions, bootstrapByQuestion } from '../training/bootstrap.ts'
-import type { Figure, GateVerdict } from '../training/training-result.ts'
+import {
+  criticalValue,
+  type Difference,
+  gainCriticalValue,
+  isDecisive,
+  type Look,
+  MIN_CLUSTERS,
+  meanDifference,
+  ONLY_LOOK,
+  type Pair,
+  showDifference,
+} from '../training/non-inferiority.ts'
+import type { Figure, SequentialVerdict } from '../training/training-result.ts'
 
 /** Result of replaying one held-out question. */
 export interface TrialQuestion {
   readonly question: string
+  /** Cluster of near-duplicates that the question belongs to; the question itself unless given. */
+  readonly cluster?: string
+  /** Tenant that asked, and that gave the label. */
+  readonly tenantId: string
   /** Reward of the returned answer, in [-1, 0]. */
   readonly reward: number
   /** Whether the answer is correct; null when there is no label. */
@@ -18,91 +33,121 @@ export interface TrialQuestion {
   readonly generatedTokens: number
 }
 
-/**
- * Same questions in the same order, replayed with the candidate and with the active weaver (the identity
- * when there is none).
- */
+/** The same questions in the same order, replayed with the candidate and with a rival. */
 interface Trial {
   readonly candidate: readonly TrialQuestion[]
+  /** The active weaver; the identity when there is none. */
   readonly active: readonly TrialQuestion[]
 }
 
 interface WeaverTrial extends Trial {
+  /** Replay with the anchor; null when the anchor is the active weaver. */
+  readonly anchor: readonly TrialQuestion[] | null
   /** Same trial with episode memory on, except the episodes of the replayed questions. */
   readonly guard: Trial
-  /** Seed of the resampling. */
-  readonly seed: number
+  /** Place of this call in a series that grows by questions; a single look unless given. */
+  readonly look?: Look
 }
 
-type MeasureOf = (one: TrialQuestion) => number | null
+interface Measure {
+  readonly of: (one: TrialQuestion) => number | null
+  /** Whether every value is 0 or 1. */
+  readonly binary: boolean
+  /** Loss that the interval must exclude; null for a cost, which is no quality. */
+  readonly margin: number | null
+}
 
-/** Measures of one question; null leaves the question out. */
+const MARGIN = 0.03
+
+/** Measures of one question; null leaves the question out. Quality comes first, in the order of comparison. */
 const MEASURES = {
-  reward: ({ reward }) => reward,
-  accuracy: ({ correct }) => (correct === null ? null : Number(correct)),
-  firstPass: ({ firstPass }) => Number(firstPass),
+  accuracy: {
+    of: ({ correct }) => (correct === null ? null : Number(correct)),
+    binary: true,
+    margin: MARGIN,
+  },
+  reward: { of: ({ reward }) => reward, binary: false, margin: MARGIN },
+  firstPass: { of: ({ firstPass }) => Number(firstPass), binary: true, margin: MARGIN },
   /** Cost of the search: optimiser steps and judged answers. */
-  work: ({ iterations, evaluations }) => iterations + evaluations,
-  generatedTokens: ({ generatedTokens }) => generatedTokens,
-} satisfies Record<string, MeasureOf>
+  work: { of: ({ iterations, evaluations }) => iterations + evaluations, binary: false, margin: null },
+  generatedTokens: { of: ({ generatedTokens }) => generatedTokens, binary: false, margin: null },
+} satisfies Record<string, Measure>
 
-type Measure = keyof typeof MEASURES
+type MeasureName = keyof typeof MEASURES
 
-/** Measures of quality, in the order in which they are compared. */
-const QUALITY = ['accuracy', 'reward', 'firstPass'] as const satisfies readonly Measure[]
-/** Lower bound on a difference that counts: smaller ones can be significant but have no practical effect. */
-const MIN_DIFFERENCE = 0.005
-/**
- * Upper bound on the loss of quality that is accepted when the questions are too few to distinguish it from
- * none.
- */
-const MAX_LOSS = 0.05
+const MEASURE_NAMES = Object.keys(MEASURES) as readonly MeasureName[]
+const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].margin !== null)
 
 /**
- * Decides on a candidate. It is promoted when
- * - without memory it shows no loss: for accuracy (where labels are known), reward and first-pass share, the
- *   95 % interval of the paired difference to the active weaver reaches above -.005, and the difference
- *   itself is above -.05, so that a series of consolidations on few questions cannot lose much quality
- *   within the noise;
- * - without memory it shows a gain: one of these rises measurably (its interval lies above .005), or the
- *   work falls by as much;
- * - as a guard, with memory on it shows no loss either.
+ * Decides on a candidate, or asks for more questions. It is promoted when
+ * - it loses nothing: without memory, the interval of the paired difference to the active weaver and to the
+ *   anchor lies above -.03 for accuracy, reward and first-pass share; with memory, as a guard, to the active
+ *   one;
+ * - it gains something over the active weaver: accuracy, reward or first-pass share rises measurably, or the
+ *   work falls measurably. Less work never makes up for lost quality, because the first rule comes first;
+ * - the gain does not depend on one tenant: accuracy has not risen by the labels of a single tenant alone.
  *
- * Differences are taken per question, and intervals come from resampled questions (paired bootstrap). A
- * candidate without a gain is rejected, because every swap is a risk.
+ * A measure of fewer than 30 clusters is reported and decides nothing in either direction. When no measure
+ * of quality can decide, the candidate is rejected. It is rejected early when it is measurably worse.
  *
  * @throws ServiceError INTERNAL when the lists do not hold the same questions.
  */
-export function gateWeaver({ candidate, active, guard, seed }: WeaverTrial): GateVerdict {
-  const own = compare({ candidate, active }, seed)
-  const guarded = compare(guard, seed)
-  const compared = {
-    metrics: { ...own.metrics, ...prefixed('guard', guarded.metrics) },
+export function gateWeaver({
+  candidate,
+  active,
+  anchor,
+  guard,
+  look = ONLY_LOOK,
+}: WeaverTrial): SequentialVerdict {
+  const own = compare({ candidate, active }, look)
+  const anchored = anchor === null ? null : compare({ candidate, active: anchor }, look)
+  const guarded = compare(guard, look)
+  const figures = {
+    metrics: {
+      ...own.metrics,
+      ...prefixed('anchor', differencesOf(anchored)),
+      ...prefixed('guard', guarded.metrics),
+    },
     baseline: { ...own.baseline, ...prefixed('guard', guarded.baseline) },
   }
-  const verdict = (promoted: boolean, reason: string): GateVerdict => ({ promoted, reason, ...compared })
+  const isLast = look.index === look.count
+  const decide = (decision: SequentialVerdict['decision'], reason: string): SequentialVerdict => ({
+    promoted: decision === 'promote',
+    decision: decision === 'continue' && isLast ? 'reject' : decision,
+    reason,
+    ...figures,
+  })
   if (candidate.length === 0 || guard.candidate.length === 0) {
-    return verdict(false, 'no held-out questions to judge by')
+    return decide('reject', 'no held-out questions to judge by')
   }
-
-  const lost = lossOf(own)
-  if (lost !== null) return verdict(false, `without memory, ${lost}`)
-  const lostWithMemory = lossOf(guarded)
-  if (lostWithMemory !== null) return verdict(false, `with memory on, ${lostWithMemory}`)
-  const gained = gainOf(own)
-  return gained === null
-    ? verdict(false, 'no measurable improvement over the active weaver')
-    : verdict(true, `${gained}; nothing lost, with memory on or off`)
+  const comparisons = [
+    ['without memory', own],
+    ...(anchored === null ? [] : ([['against the anchor', anchored]] as const)),
+    ['with memory on', guarded],
+  ] as const
+  for (const [name, comparison] of comparisons) {
+    const loss = lossOf(comparison)
+    if (loss !== null) return decide('reject', `${name}, ${loss}`)
+  }
+  for (const [name, comparison] of comparisons) {
+    const doubt = doubtOf(comparison)
+    if (doubt !== null) return decide('continue', `${name}, ${doubt}`)
+  }
+  const gain = gainOf({ candidate, active }, own, look)
+  if (gain === null) return decide('continue', 'no measurable improvement over the active weaver')
+  const unlabelled = isDecisive(own.differences.accuracy)
+    ? ''
+    : `; judged by the verifier, with ${own.differences.accuracy.n} labels`
+  return decide('promote', `${gain}; nothing lost, with memory on or off${unlabelled}`)
 }
 
 interface Comparison {
   readonly metrics: Readonly<Record<string, Figure>>
   readonly baseline: Readonly<Record<string, Figure>>
-  /** Candidate minus active version, for the measures that at least one question has. */
-  readonly differences: ReadonlyMap<Measure, Figure>
+  readonly differences: Readonly<Record<MeasureName, Difference>>
 }
 
-function compare({ candidate, active }: Trial, seed: number): Comparison {
+function compare({ candidate, active }: Trial, look: Look): Comparison {
   const odd = candidate.find(({ question }, place) => question !== active[place]?.question)
   if (odd !== undefined || candidate.length !== active.length) {
     const got = odd === undefined ? `${candidate.length} and ${active.length}` : 'different ones'
@@ -110,75 +155,84 @@ function compare({ candidate, active }: Trial, seed: number): Comparison {
   }
   const metrics: Record<string, Figure> = {}
   const baseline: Record<string, Figure> = {}
-  const differences = new Map<Measure, Figure>()
-  for (const [name, measure] of Object.entries(MEASURES) as [Measure, MeasureOf][]) {
-    const pairs = candidate.flatMap((one, place) => {
-      const [mine, theirs] = [measure(one), measure(active[place]!)]
-      return mine === null || theirs === null ? [] : [{ question: one.question, mine, theirs }]
-    })
+  const differences = {} as Record<MeasureName, Difference>
+  for (const name of MEASURE_NAMES) {
+    const { binary } = MEASURES[name]
+    const pairs = pairsOf({ candidate, active }, name)
+    const difference = meanDifference(pairs, criticalValue(look), { binary })
+    differences[name] = difference
     if (pairs.length === 0) continue
-    const figure = (value: (pair: (typeof pairs)[number]) => number) => meanFigure(pairs, value, { seed })
-    metrics[name] = figure(({ mine }) => mine)
-    baseline[name] = figure(({ theirs }) => theirs)
-    const difference = figure(({ mine, theirs }) => mine - theirs)
-    metrics[`${name}.difference`] = difference
-    differences.set(name, difference)
+    const level = (value: (pair: Pair) => number): Figure =>
+      withoutClusters(
+        meanDifference(
+          pairs.map((pair) => ({ cluster: pair.cluster, mine: value(pair), theirs: 0 })),
+          1.96,
+        ),
+      )
+    metrics[name] = level(({ mine }) => mine)
+    baseline[name] = level(({ theirs }) => theirs)
+    metrics[`${name}.difference`] = withoutClusters(difference)
   }
   return { metrics, baseline, differences }
 }
 
-function meanFigure<Pair extends { readonly question: string }>(
-  pairs: readonly Pair[],
-  measured: (pair: Pair) => number,
-  options: BootstrapOptions,
-): Figure {
-  const values = pairs.map(measured)
-  const mean = (times: Float64Array) => {
-    let sum = 0
-    let count = 0
-    for (const [index, value] of values.entries()) {
-      sum += times[index]! * value
-      count += times[index]!
-    }
-    return sum / count
-  }
-  return bootstrapByQuestion(
-    pairs.map(({ question }) => question),
-    mean,
-    options,
-  )
+function pairsOf({ candidate, active }: Trial, name: MeasureName): readonly Pair[] {
+  const { of } = MEASURES[name]
+  return candidate.flatMap((one, place) => {
+    const [mine, theirs] = [of(one), of(active[place]!)]
+    return mine === null || theirs === null ? [] : [{ cluster: one.cluster ?? one.question, mine, theirs }]
+  })
 }
 
+/** Returns a quality that is measurably lost; null when there is none. */
 function lossOf({ differences }: Comparison): string | null {
-  for (const name of QUALITY) {
-    const difference = differences.get(name)
-    if (difference === undefined) continue
-    if (difference.high !== undefined && difference.high < -MIN_DIFFERENCE) {
-      return `${name} ${show(difference)} is a loss`
-    }
-    if (difference.value <= -MAX_LOSS) return `${name} ${show(difference)}: may lose more than ${MAX_LOSS}`
-  }
-  return null
+  const lost = QUALITY.find((name) => isDecisive(differences[name]) && differences[name].high < 0)
+  return lost === undefined ? null : `${lost} ${showDifference(differences[lost])} is a loss`
 }
 
-function gainOf({ differences }: Comparison): string | null {
+/** Returns why it is not shown that nothing is lost; null when it is shown. */
+function doubtOf({ differences }: Comparison): string | null {
+  const decisive = QUALITY.filter((name) => isDecisive(differences[name]))
+  if (decisive.length === 0) return `fewer than ${MIN_CLUSTERS} questions to judge by`
+  const unsure = decisive.find((name) => differences[name].low <= -MARGIN)
+  return unsure === undefined
+    ? null
+    : `${unsure} ${showDifference(differences[unsure])}: may lose ${MARGIN} or more`
+}
+
+function gainOf(trial: Trial, { differences }: Comparison, look: Look): string | null {
+  const critical = gainCriticalValue(look)
   for (const name of QUALITY) {
-    const difference = differences.get(name)
-    if (difference?.low !== undefined && difference.low > MIN_DIFFERENCE)
-      return `${name} rises: ${show(difference)}`
+    if (!isDecisive(differences[name])) continue
+    const rises = (part: Trial) => meanDifference(pairsOf(part, name), critical).low > 0
+    if (!rises(trial)) continue
+    // Labels are a tenant's word; reward and first pass are measured here.
+    if (name === 'accuracy' && !withoutEachTenant(trial).every(rises)) continue
+    return `${name} rises: ${showDifference(differences[name])}`
   }
-  const work = differences.get('work')
-  return work?.high !== undefined && work.high < -MIN_DIFFERENCE
-    ? `steps and evaluations fall: ${show(work)}`
-    : null
+  const work = meanDifference(pairsOf(trial, 'work'), critical)
+  return isDecisive(work) && work.high < 0 ? `steps and evaluations fall: ${showDifference(work)}` : null
+}
+
+/** Returns the trial without each of its tenants in turn; nothing when all questions are of one tenant. */
+function withoutEachTenant({ candidate, active }: Trial): readonly Trial[] {
+  const tenants = new Set(candidate.map(({ tenantId }) => tenantId))
+  if (tenants.size < 2) return []
+  return [...tenants].map((tenant) => ({
+    candidate: candidate.filter(({ tenantId }) => tenantId !== tenant),
+    active: active.filter((_, place) => candidate[place]!.tenantId !== tenant),
+  }))
+}
+
+function differencesOf(comparison: Comparison | null): Readonly<Record<string, Figure>> {
+  const all = Object.entries(comparison?.metrics ?? {})
+  return Object.fromEntries(all.filter(([name]) => name.endsWith('.difference')))
+}
+
+function withoutClusters({ value, n, low, high }: Difference): Figure {
+  return { value, n, low, high }
 }
 
 function prefixed(prefix: string, figures: Readonly<Record<string, Figure>>) {
   return Object.fromEntries(Object.entries(figures).map(([name, figure]) => [`${prefix}.${name}`, figure]))
-}
-
-function show({ value, low, high, n }: Figure): string {
-  const interval =
-    low === undefined || high === undefined ? 'no interval' : `${low.toFixed(3)} to ${high.toFixed(3)}`
-  return `${value >= 0 ? '+' : ''}${value.toFixed(3)} (${interval}, n = ${n})`
 }

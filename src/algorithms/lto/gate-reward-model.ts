@@ -1,59 +1,154 @@
 /** @file Gate of the latent reward model: decides whether a newly trained one is promoted. */
 
+import {
+  criticalValue,
+  type Difference,
+  gainCriticalValue,
+  isDecisive,
+  MIN_CLUSTERS,
+  meanDifference,
+  ONLY_LOOK,
+  type Pair,
+  showDifference,
+} from '../training/non-inferiority.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
+import { choiceAccuracy, majorityAccuracy, type QuestionAnswers, withinQuestionAuc } from './choice-metrics.ts'
 import { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer, withScores } from './metrics.ts'
 
-/** Scores of a candidate and of the active version on the same held-out answers. */
+/** One held-out answer, with everything that the gate compares. */
+export interface GateAnswer extends ScoredAnswer {
+  /** Cluster of near-duplicates that the question belongs to; the question itself unless given. */
+  readonly cluster?: string
+  /** Tenant that asked, and that gave the label. */
+  readonly tenantId: string
+  /** Episode of the answer: only answers of one episode are ever compared with each other. */
+  readonly episodeId: string
+  /** Final answer, normalised; null when there is none. */
+  readonly answer: string | null
+  /** Verifier's reward of the answer, in [-1, 0]; null when it was not asked. */
+  readonly verifier: number | null
+  /** Whether the label was derived from the samples themselves, by majority. */
+  readonly byMajority: boolean
+}
+
+/** Scores of a candidate and of its rivals on the same held-out answers. */
 interface RewardModelTrial {
   /** Answers held out from the candidate's training, with the candidate's scores. */
-  readonly answers: readonly ScoredAnswer[]
+  readonly answers: readonly GateAnswer[]
   /** Scores of the active version, for the same answers in the same order; null when none is active. */
   readonly active: readonly number[] | null
+  /** Scores of the anchor; null when there is none, or it is the active version. */
+  readonly anchor: readonly number[] | null
   /** Seed of the resampling. */
   readonly seed: number
 }
 
-/**
- * Upper bound on the loss of AUC that is accepted when the answers are too few to distinguish it from none.
- */
-const MAX_LOSS = 0.02
+/** Loss of within-question AUC that the interval must exclude. */
+const AUC_MARGIN = 0.01
+
+const CRITICAL = criticalValue(ONLY_LOOK)
+const GAIN_CRITICAL = gainCriticalValue(ONLY_LOOK)
 
 /**
- * Decides on a candidate. It is promoted when the 95 % interval of its AUC lies above .5 and, if another
- * version is active, it shows no measurable loss against that: the interval of the paired difference reaches
- * 0, and the difference itself is above -.02, so that a series of consolidations on few answers cannot lose
- * quality step by step within the noise. A candidate whose scores equal the active version's is rejected.
+ * Decides on a candidate by what it is used for: choosing between the answers of one question. All
+ * comparisons are over mixed questions, those with right and wrong answers. It is promoted when
+ * - it orders answers: its within-question AUC is surely above .5, and its best answer is surely right more
+ *   often than a random one. A score that knows only how hard a question is fails both;
+ * - it loses nothing: the interval of the difference in within-question AUC to the active version and to the
+ *   anchor lies above -.01, and its choice is not measurably worse than the verifier's or the majority's;
+ * - it gains something over the active version: within-question AUC or accuracy of the choice rises
+ *   measurably, also without the answers of any single tenant.
+ *
+ * Fewer than 30 mixed clusters decide nothing, so the candidate is rejected. AUC over all answers, F1,
+ * accuracy and calibration error are reported only.
  *
  * @throws ServiceError INTERNAL when a score is not a number, or the lists differ in length.
  */
-export function gateRewardModel({ answers, active, seed }: RewardModelTrial): GateVerdict {
-  const metrics = measureAnswers(answers, seed)
-  const own = metrics['auc']!
-  const beatsChance = own.low !== undefined && own.low > 0.5
-  if (active === null) {
-    const reason = `AUC ${show(own)} ${beatsChance ? 'is above' : 'is not surely above'} .5`
-    return { promoted: beatsChance, reason, metrics, baseline: {} }
+export function gateRewardModel({ answers, active, anchor, seed }: RewardModelTrial): GateVerdict {
+  const metrics: Record<string, Figure> = { ...measureAnswers(answers, seed) }
+  const baseline: Record<string, Figure> = {}
+  const questions = mixedQuestions(answers)
+  const against = (pairs: readonly Pair[], critical = CRITICAL) => meanDifference(pairs, critical)
+  const report = (name: string, difference: Difference) => {
+    if (difference.n > 0) metrics[name] = figureOf(difference)
+    return difference
   }
-  const activeAnswers = withScores(answers, active)
-  const difference = pairedAucDifference(answers, active, { seed })
-  const compared = {
-    metrics: { ...metrics, 'auc.difference': difference },
-    baseline: measureAnswers(activeAnswers, seed),
+  const ordering = report('withinAuc', against(aucAgainst(questions, () => 0)))
+  const random = report('choice.overRandom', against(choiceAgainst(questions, rightShare)))
+  report('choice', against(choiceAgainst(questions, () => 0)))
+  const judged = questions.filter((one) => one.answers.every(({ verifier }) => verifier !== null))
+  const verifier = report('choice.overVerifier', against(choiceAgainst(judged, choiceOfVerifier)))
+  // A majority is always right by its own labels.
+  const independent = questions.filter((one) => one.answers.every(({ byMajority }) => !byMajority))
+  const majority = report('choice.overMajority', against(choiceAgainst(independent, majorityAccuracy)))
+
+  const rivalOf = (name: string, scores: readonly number[]) => {
+    const rival = mixedQuestions(withScores(answers, scores) as readonly GateAnswer[])
+    const place = new Map(questions.map((one, index) => [one, rival[index]!]))
+    const inAuc = (part: Questions) => aucAgainst(part, (one) => withinQuestionAuc(place.get(one)!))
+    const inChoice = (part: Questions) => choiceAgainst(part, (one) => choiceAccuracy(place.get(one)!))
+    report(`${name}withinAuc.difference`, against(inAuc(questions)))
+    report(`${name}choice.difference`, against(inChoice(questions)))
+    return { rival, inAuc, inChoice }
   }
-  const verdict = (promoted: boolean, reason: string) => ({ promoted, reason, ...compared })
-  if (!beatsChance) return verdict(false, `AUC ${show(own)} is not surely above .5`)
-  if (answers.every(({ score }, index) => score === active[index])) {
-    return verdict(false, 'scores every answer as the active one does')
+  const fromActive = active === null ? null : rivalOf('', active)
+  const fromAnchor = anchor === null ? null : rivalOf('anchor.', anchor)
+  if (active !== null && fromActive !== null) {
+    metrics['auc.difference'] = pairedAucDifference(answers, active, { seed })
+    Object.assign(baseline, measureAnswers(withScores(answers, active), seed))
+    baseline['withinAuc'] = figureOf(against(aucAgainst(fromActive.rival, () => 0)))
+    baseline['choice'] = figureOf(against(choiceAgainst(fromActive.rival, () => 0)))
   }
-  const loses = !(difference.high !== undefined && difference.high >= 0)
-  if (loses) return verdict(false, `AUC against the active one ${show(difference)} is a loss`)
-  if (difference.value <= -MAX_LOSS) {
-    return verdict(false, `AUC against the active one ${show(difference)}: may lose more than ${MAX_LOSS}`)
+
+  const verdict = (promoted: boolean, reason: string): GateVerdict => ({ promoted, reason, metrics, baseline })
+  if (!isDecisive(ordering)) {
+    return verdict(
+      false,
+      `too few questions with right and wrong answers: expected ${MIN_CLUSTERS}, got ${ordering.clusters}`,
+    )
   }
-  return verdict(true, `AUC against the active one ${show(difference)} is no loss`)
+  if (ordering.low <= 0.5) {
+    return verdict(false, `within-question AUC ${showLevel(ordering)} is not surely above .5`)
+  }
+  if (random.low <= 0) {
+    return verdict(false, `its choice over a random one ${showDifference(random)} is not surely better`)
+  }
+  for (const [name, difference] of [
+    ["the verifier's", verifier],
+    ["the majority's", majority],
+  ] as const) {
+    if (isDecisive(difference) && difference.high < 0) {
+      return verdict(false, `its choice over ${name} ${showDifference(difference)} is worse`)
+    }
+  }
+  for (const [name, rival] of [
+    ['active one', fromActive],
+    ['anchor', fromAnchor],
+  ] as const) {
+    if (rival === null) continue
+    const difference = against(rival.inAuc(questions))
+    if (difference.low <= -AUC_MARGIN) {
+      const shown = showDifference(difference)
+      return verdict(false, `within-question AUC against the ${name} ${shown}: may lose ${AUC_MARGIN} or more`)
+    }
+  }
+  if (fromActive === null) {
+    return verdict(true, `within-question AUC ${showLevel(ordering)} is above .5, and its choice beats a random one`)
+  }
+  const gains = [
+    ['within-question AUC', fromActive.inAuc],
+    ['accuracy of the choice', fromActive.inChoice],
+  ] as const
+  for (const [name, pairsOf] of gains) {
+    const rises = (part: Questions) => against(pairsOf(part), GAIN_CRITICAL).low > 0
+    if (rises(questions) && withoutEachTenant(questions).every(rises)) {
+      return verdict(true, `${name} rises: ${showDifference(against(pairsOf(questions)))}`)
+    }
+  }
+  return verdict(false, 'no measurable improvement over the active one')
 }
 
-/** Returns AUC, F1, accuracy and ECE of scored answers. */
+/** Returns AUC over all answers, F1, accuracy and ECE of scored answers. */
 export function measureAnswers(
   answers: readonly ScoredAnswer[],
   seed: number,
@@ -67,8 +162,51 @@ export function measureAnswers(
   }
 }
 
-function show({ value, low, high, n }: Figure): string {
-  const interval =
-    low === undefined || high === undefined ? 'no interval' : `${low.toFixed(3)} to ${high.toFixed(3)}`
-  return `${value.toFixed(3)} (${interval}, n = ${n})`
+interface MixedQuestion extends QuestionAnswers {
+  readonly cluster: string
+  readonly tenantId: string
+  readonly answers: readonly GateAnswer[]
+}
+
+type Questions = readonly MixedQuestion[]
+
+/** Groups answers by episode, and keeps those with right and wrong answers; the order depends on labels alone. */
+function mixedQuestions(answers: readonly GateAnswer[]): Questions {
+  return [...Map.groupBy(answers, ({ tenantId, episodeId }) => `${tenantId} ${episodeId}`).values()]
+    .filter((own) => own.some(({ correct }) => correct) && own.some(({ correct }) => !correct))
+    .map((own) => {
+      const { cluster, question, tenantId } = own[0]!
+      return { cluster: cluster ?? question, tenantId, answers: own }
+    })
+}
+
+function aucAgainst(questions: Questions, rival: (one: MixedQuestion) => number): readonly Pair[] {
+  return questions.map((one) => ({ cluster: one.cluster, mine: withinQuestionAuc(one), theirs: rival(one) }))
+}
+
+function choiceAgainst(questions: Questions, rival: (one: MixedQuestion) => number): readonly Pair[] {
+  return questions.map((one) => ({ cluster: one.cluster, mine: choiceAccuracy(one), theirs: rival(one) }))
+}
+
+function rightShare({ answers }: MixedQuestion): number {
+  return answers.filter(({ correct }) => correct).length / answers.length
+}
+
+function choiceOfVerifier({ answers }: MixedQuestion): number {
+  return choiceAccuracy({ answers: answers.map((one) => ({ ...one, score: one.verifier ?? -1 })) })
+}
+
+/** Returns the questions without those of each tenant in turn; nothing when all are of one tenant. */
+function withoutEachTenant(questions: Questions): readonly Questions[] {
+  const tenants = new Set(questions.map(({ tenantId }) => tenantId))
+  if (tenants.size < 2) return []
+  return [...tenants].map((tenant) => questions.filter(({ tenantId }) => tenantId !== tenant))
+}
+
+function figureOf({ value, n, low, high }: Difference): Figure {
+  return { value, n, low, high }
+}
+
+function showLevel({ value, low, high, n }: Difference): string {
+  return `${value.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}, n = ${n})`
 }

@@ -58,3 +58,9 @@ export interface GateVerdict {
   /** Figures of the active version, or of the identity weaver; empty for the first reward model. */
   readonly baseline: Readonly<Record<string, Figure>>
 }
+
+/** Decision of a gate that looks at a growing number of questions. */
+export interface SequentialVerdict extends GateVerdict {
+  /** `continue`: undecided, and more questions are to come. */
+  readonly decision: 'promote' | 'reject' | 'continue'
+}
