@@ -7,6 +7,7 @@ import type { Artifact } from './artifact.ts'
 import { activateArtifact } from './sql/activate-artifact.ts'
 import { activeArtifacts } from './sql/active-artifacts.ts'
 import { addArtifact } from './sql/add-artifact.ts'
+import { anchorArtifacts } from './sql/anchor-artifacts.ts'
 import { artifactBytes } from './sql/artifact-bytes.ts'
 import { artifactManifest } from './sql/artifact-manifest.ts'
 import { listArtifacts } from './sql/list-artifacts.ts'
@@ -55,8 +56,14 @@ export function createArtifactStore({
       return Object.fromEntries(active.map((artifact) => [artifact.kind, artifact]))
     },
 
-    async settle(id, { promoted, reason, metrics, baseline }) {
+    async anchors(fingerprint) {
+      const anchors = await anchorArtifacts(database, fingerprint)
+      return Object.fromEntries(anchors.map((artifact) => [artifact.kind, artifact]))
+    },
+
+    async settle(id, { promoted, isAnchor = false, reason, metrics, baseline }) {
       const verdict = {
+        isAnchor,
         metrics,
         baseline,
         status: promoted ? 'promoted' : 'rejected',

@@ -33,8 +33,11 @@ export interface ArtifactStore {
   list(filter: ArtifactFilter): Promise<readonly Artifact[]>
   /** Returns the active versions of a model, by kind; a kind without one is absent. */
   active(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
-  /** Returns the anchors of a model, by kind; a kind without one is absent. */
-  anchors?(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
+  /**
+   * Returns the anchors of a model, by kind: of each kind the last promoted version whose quality was
+   * measurably above that of the anchor before it. A kind without one is absent.
+   */
+  anchors(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
   /**
    * Records the gate's verdict on a candidate; promotion activates it in the same transaction. The first
    * verdict stays: a later call changes nothing, also when an operator has rolled back in between.
@@ -44,6 +47,8 @@ export interface ArtifactStore {
     id: string,
     verdict: {
       readonly promoted: boolean
+      /** Whether a promoted version becomes the anchor of its kind; false unless given. */
+      readonly isAnchor?: boolean
       readonly reason: string | null
       /** Metrics measured by the gate; they replace those with which the artifact was added. */
       readonly metrics?: Metrics

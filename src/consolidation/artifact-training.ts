@@ -30,7 +30,7 @@ export interface TrainingContext {
   readonly signal: AbortSignal
   /** Reports the share of the step that is done, in [0, 1]. */
   readonly report: (share: number) => void
-  /** Active version, for a warm start; null when there is none that may be used (see `findIncumbent`). */
+  /** Active version, for a warm start; null when there is none that may be used (see `findWarmStart`). */
   readonly active: ArtifactBytes | null
 }
 
@@ -56,9 +56,18 @@ export interface ArtifactBytes {
 
 export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> {
   readonly candidate: ArtifactBytes
-  /** Active version to compare with; null when there is none that may be used (see `findIncumbent`). */
+  /** Active version to compare with; null when there is none that may be used (see `findRivals`). */
   readonly incumbent: ArtifactBytes | null
+  /** Anchor of the kind, when it is another version than the incumbent; else null. */
+  readonly anchor: ArtifactBytes | null
   readonly heldOut: readonly HeldOutAnswer[]
+  /** Locked examples, for figures in the report. */
+  readonly locked: readonly HeldOutAnswer[]
+  /**
+   * Returns the recorded result of a part of the gate, or does and records it: a worker that continues a gate
+   * repeats only the unfinished part. A result is JSON: ids and figures, never a question.
+   */
+  readonly recorded: <Result extends object>(part: string, work: () => Promise<Result>) => Promise<Result>
   readonly openReplayEngine: OpenReplayEngine
   /** Episodes that replays may retrieve. */
   readonly episodes: EpisodeStore
@@ -67,6 +76,8 @@ export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> 
 
 export interface TrialVerdict {
   readonly promoted: boolean
+  /** Whether the candidate, when promoted, becomes the anchor of its kind. */
+  readonly isAnchor: boolean
   readonly reason: string
   readonly metrics: Metrics
   readonly baseline: Metrics
@@ -116,10 +127,11 @@ export function toTrained(
 /** Converts the verdict of a gate, and adds its metrics to those of the candidate's training. */
 export function toTrialVerdict(
   { artifact }: ArtifactBytes,
-  { promoted, reason, metrics, baseline }: GateVerdict,
+  { promoted, isAnchor, reason, metrics, baseline }: GateVerdict,
 ): TrialVerdict {
   return {
     promoted,
+    isAnchor,
     reason,
     metrics: { ...artifact.metrics, ...finiteMetrics(metrics) },
     baseline: finiteMetrics(baseline),

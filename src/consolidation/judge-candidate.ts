@@ -1,16 +1,16 @@
 /** @file The step `gate`: decides whether a candidate is promoted. */
 
 import { coerceError, hasCode } from '#errors'
-import type { TrialVerdict } from './artifact-training.ts'
+import type { TrialOptions, TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
-import { findLoadableIncumbent, withBytes } from './find-incumbent.ts'
-import type { Skipped } from './steps.ts'
+import { findRivals, withBytes } from './find-rivals.ts'
+import { recordName, type Skipped } from './steps.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 /**
- * Judges a candidate against the active version, if that one may be compared with (see
- * `findLoadableIncumbent`). Rejects a candidate whose own bytes are damaged or do not load.
+ * Judges a candidate against the active version and the anchor (see `findRivals`). Rejects a candidate whose
+ * own bytes are damaged or do not load.
  */
 export async function judgeCandidate(
   context: ConsolidationContext,
@@ -18,16 +18,38 @@ export async function judgeCandidate(
   report: (share: number) => void,
 ): Promise<TrialVerdict | Skipped> {
   if ('skipped' in candidate) return candidate
-  const { artifact, heldOut } = candidate
-  const { fingerprint } = context.consolidation
-  const { incumbent, remark } = await findLoadableIncumbent(context, artifact.kind)
+  const { artifact, heldOut, locked } = candidate
+  const { kind } = artifact
+  const { remark, ...rivals } = await findRivals(context, kind)
   try {
-    const candidateBytes = await withBytes(context, artifact)
-    const options = { ...context, fingerprint, candidate: candidateBytes, incumbent, heldOut, report }
-    const verdict = await trainingOf(context, artifact.kind).judge(options)
+    const verdict = await trainingOf(context, kind).judge({
+      ...context,
+      ...rivals,
+      fingerprint: context.consolidation.fingerprint,
+      candidate: await withBytes(context, artifact),
+      heldOut,
+      locked,
+      recorded: recordParts(context, recordName('gate', kind)),
+      report,
+    })
     return { ...verdict, reason: `${verdict.reason}${remark}` }
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
-    return { promoted: false, reason: coerceError(thrown).message, metrics: artifact.metrics, baseline: {} }
+    const reason = coerceError(thrown).message
+    return { promoted: false, isAnchor: false, reason, metrics: artifact.metrics, baseline: {} }
+  }
+}
+
+/** Records the parts of a step under the step's name. The store keeps the first result of a part. */
+function recordParts(
+  { consolidations, consolidation: { id } }: ConsolidationContext,
+  step: string,
+): TrialOptions['recorded'] {
+  return async <Result extends object>(part: string, work: () => Promise<Result>) => {
+    const record = `${step}.${part}`
+    const known = await consolidations.stepResult(id, record)
+    if (known !== null) return known as Result
+    await consolidations.finishStep(id, record, await work())
+    return (await consolidations.stepResult(id, record)) as Result
   }
 }

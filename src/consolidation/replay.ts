@@ -12,6 +12,8 @@ import { createSolver, type Solver, type SolverLogger } from '#solving'
 export interface ReplayQuestion {
   readonly tenantId: string
   readonly question: string
+  /** Cluster of near-duplicates that the question belongs to; the question itself unless given. */
+  readonly cluster?: string
   /** Expected answer; null when it is unknown. */
   readonly reference: string | null
 }
@@ -30,13 +32,15 @@ export interface ReplayOptions {
   /** Ids of episodes that retrieval leaves out: the questions' own episodes would give the answers away. */
   readonly exclude: readonly string[]
   readonly signal: AbortSignal
+  /** Seed of the first question; that of each next one is one higher. */
+  readonly firstSeed?: number
   /** Number of questions solved at once; 8 by default. */
   readonly concurrency?: number
 }
 
 /**
  * Solves every question with the strategy `auto`, at background priority, and stores no episode. The seed of
- * a question is its index, so that two replays of the same questions differ only by the models. Waits while
+ * a question is its index (plus `firstSeed`), so that two replays of the same questions differ only by the models. Waits while
  * the engine is overloaded.
  *
  * @returns one result for each question, in order
@@ -46,7 +50,7 @@ export interface ReplayOptions {
 export async function replay(
   { engine, episodes, logger }: ReplayDeps,
   questions: readonly ReplayQuestion[],
-  { learned, retrieval, exclude, signal, concurrency = 8 }: ReplayOptions,
+  { learned, retrieval, exclude, signal, firstSeed = 0, concurrency = 8 }: ReplayOptions,
 ): Promise<readonly TrialQuestion[]> {
   const solver = createSolver({
     engine: inBackground(engine),
@@ -59,7 +63,7 @@ export async function replay(
   // The lanes share one iterator: each takes the next question when it is done with its last.
   const lane = async () => {
     for (const [index, question] of entries) {
-      replayed[index] = await replayOne(solver, question, { retrieval, seed: index, signal })
+      replayed[index] = await replayOne(solver, question, { retrieval, seed: firstSeed + index, signal })
     }
   }
   await Promise.all(Array.from({ length: concurrency }, lane))
@@ -68,7 +72,7 @@ export async function replay(
 
 async function replayOne(
   solver: Solver,
-  { tenantId, question, reference }: ReplayQuestion,
+  { tenantId, question, cluster, reference }: ReplayQuestion,
   { retrieval, seed, signal }: { retrieval: boolean; seed: number; signal: AbortSignal },
 ): Promise<TrialQuestion> {
   const solution = await solver.solve(
@@ -97,6 +101,8 @@ async function replayOne(
   }
   return {
     question,
+    cluster: cluster ?? question,
+    tenantId,
     reward,
     correct: expected === null ? null : answer === expected,
     firstPass: stopped === 'reward' && iterations === 0,

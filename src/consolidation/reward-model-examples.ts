@@ -22,6 +22,8 @@ export interface RewardModelExamples {
   readonly examples: readonly LabelledThought[]
   /** Place of each example: its episode and its position there. */
   readonly places: readonly HeldOutAnswer[]
+  /** What the gate compares an example's score with. */
+  readonly judged: readonly Pick<StoredThought, 'answer' | 'verifier'>[]
   /** Episodes of the examples to train and to calibrate on, each once. */
   readonly episodes: readonly EpisodeKey[]
   /** Number of episodes that were read. */
@@ -46,6 +48,7 @@ export async function readRewardModelExamples(
 ): Promise<RewardModelExamples> {
   const examples: LabelledThought[] = []
   const places: HeldOutAnswer[] = []
+  const judged: Pick<StoredThought, 'answer' | 'verifier'>[] = []
   const learned = new Map<string, EpisodeKey>()
   const read = new Set<string>()
   let bytes = 0
@@ -64,9 +67,10 @@ export async function readRewardModelExamples(
     if (bytes > maxBytes) break
     examples.push(toExample(stored, { part, cluster }))
     places.push({ ...key, position, cluster })
+    judged.push({ answer: stored.answer, verifier: stored.verifier })
     if (part === 'train' || part === 'calibration') learned.set(nameOf(key), key)
   }
-  return { examples, places, episodes: [...learned.values()], read: read.size, unused }
+  return { examples, places, judged, episodes: [...learned.values()], read: read.size, unused }
 }
 
 function toExample(

@@ -1,7 +1,7 @@
 /** @file Training and judging of the latent reward model. */
 
-import { gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
-import type { EpisodeKey } from '#artifacts'
+import { type GateAnswer, gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
+import type { EpisodeKey, Metrics } from '#artifacts'
 import type { GraphRunner, LatentThought } from '#ports'
 import { openRewardModelArtifact } from '#serving'
 import {
@@ -47,44 +47,86 @@ async function train(
   }
 }
 
-async function judge({ candidate, incumbent, ...context }: TrialOptions): Promise<TrialVerdict> {
-  const { examples } = await readHeldOut(context)
-  const thoughts = examples.map(({ thought }) => thought)
+async function judge({
+  candidate,
+  incumbent,
+  anchor,
+  heldOut,
+  locked,
+  ...context
+}: TrialOptions): Promise<TrialVerdict> {
+  const { answers, thoughts } = await readAnswers(context, heldOut)
+  const scored = async (version: ArtifactBytes | null) =>
+    version === null ? null : await scoresOf(context.runner, version, thoughts)
   const scores = await scoresOf(context.runner, candidate, thoughts)
-  const answers = examples.map(({ question, correct }, index) => ({
-    question,
-    correct,
-    score: scores[index] ?? Number.NaN,
-  }))
   const verdict = gateRewardModel({
-    answers,
-    active: incumbent === null ? null : await scoresOf(context.runner, incumbent, thoughts),
+    answers: answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN })),
+    active: await scored(incumbent),
+    anchor: await scored(anchor),
     seed: context.seed,
   })
-  return toTrialVerdict(candidate, verdict)
+  const { metrics, ...decided } = toTrialVerdict(candidate, verdict)
+  return { ...decided, metrics: { ...metrics, ...(await lockedFigures(context, candidate, locked)) } }
 }
+
+type ReadContext = Pick<TrialOptions, 'training' | 'fingerprint' | 'runner' | 'signal' | 'seed'>
+
+/** Figures on the locked questions, which no gate reads: they show whether the gate has been fooled. */
+async function lockedFigures(
+  context: ReadContext,
+  candidate: ArtifactBytes,
+  locked: readonly HeldOutAnswer[],
+): Promise<Metrics> {
+  const { answers, thoughts } = await readAnswers(context, locked)
+  if (answers.length === 0) return {}
+  const scores = await scoresOf(context.runner, candidate, thoughts)
+  const { metrics } = toTrialVerdict(
+    candidate,
+    gateRewardModel({
+      answers: answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN })),
+      active: null,
+      anchor: null,
+      seed: context.seed,
+    }),
+  )
+  const shown = ['withinAuc', 'choice', 'choice.overRandom', 'choice.overVerifier', 'choice.overMajority']
+  return Object.fromEntries(
+    shown.flatMap((name) => (metrics[name] ? [[`locked.${name}`, metrics[name]]] : [])),
+  )
+}
+
+type UnscoredAnswer = Omit<GateAnswer, 'score'>
 
 /**
- * Reads the held-out answers again: since training, labels may have changed, answers may have been deleted.
+ * Reads answers again: since training, labels may have changed, and answers may have been deleted. Leaves out
+ * answers that only the model itself has labelled.
  */
-async function readHeldOut({
-  training,
-  fingerprint,
-  heldOut,
-  signal,
-}: Pick<TrialOptions, 'training' | 'fingerprint' | 'heldOut' | 'signal'>) {
-  const episodes = new Map<string, EpisodeKey>()
-  for (const { tenantId, episodeId } of heldOut)
-    episodes.set(`${tenantId} ${episodeId}`, { tenantId, episodeId })
-  const { examples, places } = await readRewardModelExamples(training, fingerprint, [...episodes.values()], {
-    signal,
-  })
-  const wanted = new Set(heldOut.map(nameOf))
-  return { examples: examples.filter((_, index) => wanted.has(nameOf(places[index]))) }
+async function readAnswers(
+  { training, fingerprint, signal }: ReadContext,
+  wanted: readonly HeldOutAnswer[],
+): Promise<{ readonly answers: readonly UnscoredAnswer[]; readonly thoughts: readonly LatentThought[] }> {
+  const clusters = new Map(wanted.map((place) => [nameOf(place), place.cluster]))
+  const episodes = new Map(
+    wanted.map(({ tenantId, episodeId }) => [`${tenantId} ${episodeId}`, { tenantId, episodeId }]),
+  )
+  const read = await readRewardModelExamples(training, fingerprint, [...episodes.values()], { signal })
+  const answers: UnscoredAnswer[] = []
+  const thoughts: LatentThought[] = []
+  for (const [index, { question, correct, source, thought }] of read.examples.entries()) {
+    const [place, judged] = [read.places[index], read.judged[index]]
+    if (place === undefined || judged === undefined) continue
+    if (source === 'self' || !clusters.has(nameOf(place))) continue
+    const { tenantId, episodeId } = place
+    const byMajority = source === 'majority'
+    const cluster = clusters.get(nameOf(place)) ?? question
+    answers.push({ question, cluster, tenantId, episodeId, correct, byMajority, ...judged })
+    thoughts.push(thought)
+  }
+  return { answers, thoughts }
 }
 
-function nameOf(place: HeldOutAnswer | undefined): string {
-  return place === undefined ? '' : `${place.tenantId} ${place.episodeId} ${place.position}`
+function nameOf({ tenantId, episodeId, position }: HeldOutAnswer): string {
+  return `${tenantId} ${episodeId} ${position}`
 }
 
 async function scoresOf(

@@ -29,7 +29,7 @@ export async function takeSplit(
     wanted.set(nameOf(episode), episode)
   }
   const active = await artifacts.active(fingerprint)
-  const anchors = (await artifacts.anchors?.(fingerprint)) ?? {}
+  const anchors = await artifacts.anchors(fingerprint)
   const versions = [...Object.values(active), ...Object.values(anchors)]
   const trained = new Set<string>()
   for (const version of new Set(versions.map((artifact) => artifact.id))) {

@@ -3,7 +3,7 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
-import { findIncumbent } from './find-incumbent.ts'
+import { findWarmStart } from './find-rivals.ts'
 import { type NightSplit, openSplit } from './split-night.ts'
 import type { Skipped } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'
@@ -35,7 +35,7 @@ export async function trainCandidate(
   if (snapshot.skipped !== null) return { skipped: snapshot.skipped }
   const { consolidation, seed } = context
   const { id: consolidationId, fingerprint } = consolidation
-  const { incumbent: active } = await findIncumbent(context, kind)
+  const active = await findWarmStart(context, kind)
   const training = { ...context, fingerprint, split: openSplit(split), report, active }
   const trained = await trainingOf(context, kind).train(training, snapshot.episodes)
   if ('skipped' in trained) return trained

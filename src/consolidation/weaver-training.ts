@@ -3,7 +3,9 @@
 import {
   gateWeaver,
   identityWeaver,
+  MAX_LOOKS,
   type OpenWeaver,
+  type SequentialVerdict,
   type TrialQuestion,
   trainWeaver,
   type WeaverExample,
@@ -29,10 +31,10 @@ import { type ReplayDeps, replay } from './replay.ts'
 import type { Skipped } from './steps.ts'
 import { readWeaverExamples } from './weaver-examples.ts'
 
-/**
- * Upper bound on held-out questions, each replayed four times. More would hardly narrow the gate's intervals.
- */
-const MAX_QUESTIONS = 150
+/** Number of questions between two looks of the gate. */
+const LOOK_QUESTIONS = 50
+/** Upper bound on held-out questions, each replayed four or five times. */
+const MAX_QUESTIONS = 200
 
 /** Errors of a worker that does not have the model; another attempt on it does not help. */
 const NO_SUCH_MODEL: readonly ErrorCode[] = [
@@ -97,10 +99,18 @@ function lossesOf(validation: unknown): Trained['losses'] {
   )
 }
 
-async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions): Promise<TrialVerdict> {
-  const questions = await context.training.heldOutQuestions(context.fingerprint, heldOut, MAX_QUESTIONS)
+async function judge({
+  candidate,
+  incumbent,
+  anchor,
+  heldOut,
+  ...context
+}: TrialOptions): Promise<TrialVerdict> {
+  const read = await context.training.heldOutQuestions(context.fingerprint, heldOut, MAX_QUESTIONS)
+  const clusters = new Map(heldOut.map(({ episodeId, cluster }) => [episodeId, cluster]))
+  const questions = read.map((one) => ({ ...one, cluster: clusterOf(one, clusters) }))
   const rejected = (reason: string): TrialVerdict => {
-    return { promoted: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
+    return { promoted: false, isAnchor: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
   }
   if (questions.length === 0) return rejected('no held-out questions to judge by')
   const replaying = await openReplaying(context)
@@ -118,6 +128,7 @@ async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions
       engine,
       candidate: await open(candidate),
       incumbent: incumbent === null ? null : await open(incumbent),
+      anchor: anchor === null ? null : await open(anchor),
       questions,
     })
     return toTrialVerdict(candidate, verdict)
@@ -125,6 +136,13 @@ async function judge({ candidate, incumbent, heldOut, ...context }: TrialOptions
     await Promise.all(opened.map((weaver) => weaver.close()))
     await replaying.close()
   }
+}
+
+function clusterOf(
+  { question, episodeIds }: HeldOutQuestion,
+  clusters: ReadonlyMap<string, string | undefined>,
+): string {
+  return episodeIds.map((id) => clusters.get(id)).find((cluster) => cluster !== undefined) ?? question
 }
 
 type Replaying = Awaited<ReturnType<OpenReplayEngine>>
@@ -155,42 +173,124 @@ async function openReplaying({
   }
 }
 
-interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'seed' | 'signal' | 'report'> {
+interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'signal' | 'report' | 'recorded'> {
   readonly candidate: Weaver
   /** null: the identity, which is active before the first consolidation. */
   readonly incumbent: Weaver | null
-  readonly questions: readonly HeldOutQuestion[]
+  /** null: the incumbent is the anchor. */
+  readonly anchor: Weaver | null
+  readonly questions: readonly GateQuestion[]
+}
+
+interface GateQuestion extends HeldOutQuestion {
+  readonly cluster: string
+}
+
+/** Figures of one replayed question, without its text. */
+type ReplayedFigures = Omit<TrialQuestion, 'question' | 'cluster' | 'tenantId'>
+
+/** Replays of the same questions with each model. */
+interface Arms<Result> {
+  readonly candidate: readonly Result[]
+  readonly active: readonly Result[]
+  /** Empty when the incumbent is the anchor. */
+  readonly anchor: readonly Result[]
+  readonly candidateGuard: readonly Result[]
+  readonly activeGuard: readonly Result[]
+}
+
+const NO_REPLAYS: Arms<TrialQuestion> = {
+  candidate: [],
+  active: [],
+  anchor: [],
+  candidateGuard: [],
+  activeGuard: [],
 }
 
 /**
- * Replays the questions with both weavers, without retrieval and with it, and gates the results.
+ * Replays the questions 50 at a time, without retrieval and with it, and gates the results after each look,
+ * until the gate has decided. The replays of a look are recorded.
  * @throws ServiceError with the codes of `replay`
  */
-async function runTrial({
-  engine,
-  episodes,
-  logger,
-  candidate,
-  incumbent,
-  questions,
-  seed,
-  signal,
-  report,
-}: WeaverTrialOptions): Promise<ReturnType<typeof gateWeaver>> {
-  const exclude = questions.flatMap(({ episodeIds }) => episodeIds)
-  let done = 0
-  async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly TrialQuestion[]> {
-    const options = { learned: { weaver, rewardModel: null }, retrieval, exclude, signal }
-    const results = await replay({ engine, episodes, logger }, questions, options)
-    done += 1
-    report(done / 4)
-    return results
+async function runTrial(options: WeaverTrialOptions): Promise<SequentialVerdict> {
+  const { questions, anchor } = options
+  const count = Math.min(MAX_LOOKS, Math.max(1, Math.floor(questions.length / LOOK_QUESTIONS)))
+  let arms = NO_REPLAYS
+  for (let index = 1; ; index++) {
+    const from = (index - 1) * LOOK_QUESTIONS
+    const until = index === count ? questions.length : from + LOOK_QUESTIONS
+    arms = joinArms(arms, await replayLook(options, { index, from, until }))
+    options.report(until / questions.length)
+    const verdict = gateWeaver({
+      candidate: arms.candidate,
+      active: arms.active,
+      anchor: anchor === null ? null : arms.anchor,
+      guard: { candidate: arms.candidateGuard, active: arms.activeGuard },
+      look: { index, count },
+    })
+    if (verdict.decision !== 'continue') return verdict
   }
-  const active = incumbent ?? identityWeaver
-  return gateWeaver({
+}
+
+interface LookRange {
+  readonly index: number
+  readonly from: number
+  readonly until: number
+}
+
+async function replayLook(
+  { engine, episodes, logger, signal, recorded, questions, ...weavers }: WeaverTrialOptions,
+  { index, from, until }: LookRange,
+): Promise<Arms<TrialQuestion>> {
+  const asked = questions.slice(from, until)
+  const exclude = questions.flatMap(({ episodeIds }) => episodeIds)
+  async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly ReplayedFigures[]> {
+    const learned = { weaver, rewardModel: null }
+    const results = await replay({ engine, episodes, logger }, asked, {
+      learned,
+      retrieval,
+      exclude,
+      signal,
+      firstSeed: from,
+    })
+    return results.map(
+      ({ question: _question, cluster: _cluster, tenantId: _tenantId, ...figures }) => figures,
+    )
+  }
+  const { candidate, anchor } = weavers
+  const active = weavers.incumbent ?? identityWeaver
+  const replayAll = async () => ({
+    episodes: asked.map(({ episodeIds }) => episodeIds[0] ?? null),
     candidate: await solveBy(candidate, false),
     active: await solveBy(active, false),
-    guard: { candidate: await solveBy(candidate, true), active: await solveBy(active, true) },
-    seed,
+    anchor: anchor === null ? [] : await solveBy(anchor, false),
+    candidateGuard: await solveBy(candidate, true),
+    activeGuard: await solveBy(active, true),
   })
+  const known = await recorded(`look-${index}`, replayAll)
+  // Questions that were deleted since an earlier attempt recorded its replays shift the others.
+  const isSame = asked.every(({ episodeIds }, place) => known.episodes[place] === (episodeIds[0] ?? null))
+  const figures = isSame && known.episodes.length === asked.length ? known : await replayAll()
+  const named = (results: readonly ReplayedFigures[]): readonly TrialQuestion[] =>
+    asked.flatMap(({ question, cluster, tenantId }, place) => {
+      const result = results[place]
+      return result === undefined ? [] : [{ question, cluster, tenantId, ...result }]
+    })
+  return {
+    candidate: named(figures.candidate),
+    active: named(figures.active),
+    anchor: named(figures.anchor),
+    candidateGuard: named(figures.candidateGuard),
+    activeGuard: named(figures.activeGuard),
+  }
+}
+
+function joinArms<Result>(first: Arms<Result>, second: Arms<Result>): Arms<Result> {
+  return {
+    candidate: [...first.candidate, ...second.candidate],
+    active: [...first.active, ...second.active],
+    anchor: [...first.anchor, ...second.anchor],
+    candidateGuard: [...first.candidateGuard, ...second.candidateGuard],
+    activeGuard: [...first.activeGuard, ...second.activeGuard],
+  }
 }

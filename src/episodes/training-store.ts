@@ -73,6 +73,10 @@ export interface StoredThought extends TrainingKey {
   /** Position of the candidate in its episode. */
   readonly position: number
   readonly question: string
+  /** Final answer, normalised; null when there is none. */
+  readonly answer: string | null
+  /** Verifier's reward of the answer, in [-1, 0]; null when it was not asked. */
+  readonly verifier: number | null
   readonly thought: LatentThought
   readonly label: boolean
   readonly labelSource: LabelSource

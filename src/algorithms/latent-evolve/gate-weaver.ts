@@ -113,6 +113,7 @@ export function gateWeaver({
   const isLast = look.index === look.count
   const decide = (decision: SequentialVerdict['decision'], reason: string): SequentialVerdict => ({
     promoted: decision === 'promote',
+    isAnchor: raisesQuality({ candidate, active: anchor ?? active }, look),
     decision: decision === 'continue' && isLast ? 'reject' : decision,
     reason,
     ...figures,
@@ -212,6 +213,13 @@ function gainOf(trial: Trial, { differences }: Comparison, look: Look): string |
   }
   const work = meanDifference(pairsOf(trial, 'work'), critical)
   return isDecisive(work) && work.high < 0 ? `steps and evaluations fall: ${showDifference(work)}` : null
+}
+
+function raisesQuality(trial: Trial, look: Look): boolean {
+  return QUALITY.some((name) => {
+    const difference = meanDifference(pairsOf(trial, name), gainCriticalValue(look))
+    return isDecisive(difference) && difference.low > 0
+  })
 }
 
 /** Returns the trial without each of its tenants in turn; nothing when all questions are of one tenant. */

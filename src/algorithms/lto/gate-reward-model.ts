@@ -12,7 +12,12 @@ import {
   showDifference,
 } from '../training/non-inferiority.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
-import { choiceAccuracy, majorityAccuracy, type QuestionAnswers, withinQuestionAuc } from './choice-metrics.ts'
+import {
+  choiceAccuracy,
+  majorityAccuracy,
+  type QuestionAnswers,
+  withinQuestionAuc,
+} from './choice-metrics.ts'
 import { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer, withScores } from './metrics.ts'
 
 /** One held-out answer, with everything that the gate compares. */
@@ -100,7 +105,16 @@ export function gateRewardModel({ answers, active, anchor, seed }: RewardModelTr
     baseline['choice'] = figureOf(against(choiceAgainst(fromActive.rival, () => 0)))
   }
 
-  const verdict = (promoted: boolean, reason: string): GateVerdict => ({ promoted, reason, metrics, baseline })
+  const best = fromAnchor ?? fromActive
+  const rises = (pairs: readonly Pair[]) => against(pairs, GAIN_CRITICAL).low > 0
+  const isAnchor = best === null || rises(best.inAuc(questions)) || rises(best.inChoice(questions))
+  const verdict = (promoted: boolean, reason: string): GateVerdict => ({
+    promoted,
+    isAnchor,
+    reason,
+    metrics,
+    baseline,
+  })
   if (!isDecisive(ordering)) {
     return verdict(
       false,
@@ -129,19 +143,25 @@ export function gateRewardModel({ answers, active, anchor, seed }: RewardModelTr
     const difference = against(rival.inAuc(questions))
     if (difference.low <= -AUC_MARGIN) {
       const shown = showDifference(difference)
-      return verdict(false, `within-question AUC against the ${name} ${shown}: may lose ${AUC_MARGIN} or more`)
+      return verdict(
+        false,
+        `within-question AUC against the ${name} ${shown}: may lose ${AUC_MARGIN} or more`,
+      )
     }
   }
   if (fromActive === null) {
-    return verdict(true, `within-question AUC ${showLevel(ordering)} is above .5, and its choice beats a random one`)
+    return verdict(
+      true,
+      `within-question AUC ${showLevel(ordering)} is above .5, and its choice beats a random one`,
+    )
   }
   const gains = [
     ['within-question AUC', fromActive.inAuc],
     ['accuracy of the choice', fromActive.inChoice],
   ] as const
   for (const [name, pairsOf] of gains) {
-    const rises = (part: Questions) => against(pairsOf(part), GAIN_CRITICAL).low > 0
-    if (rises(questions) && withoutEachTenant(questions).every(rises)) {
+    const parts = [questions, ...withoutEachTenant(questions)]
+    if (parts.every((part) => rises(pairsOf(part)))) {
       return verdict(true, `${name} rises: ${showDifference(against(pairsOf(questions)))}`)
     }
   }

@@ -51,6 +51,8 @@ export type Training<Trained> = { readonly trained: Trained } | { readonly skipp
 /** Decision of a gate on a candidate. */
 export interface GateVerdict {
   readonly promoted: boolean
+  /** Whether its quality is measurably above that of the anchor, which it then replaces when it is promoted. */
+  readonly isAnchor: boolean
   /** Comparison that decided, in words. */
   readonly reason: string
   /** Figures of the candidate, and its differences to the active version where there is one. */

@@ -26,3 +26,14 @@ export async function setActiveVersion(client: PoolClient, id: string): Promise<
   await client.query(DEACTIVATE, [id])
   await client.query(ACTIVATE, [id])
 }
+
+const CLEAR_ANCHOR = `
+  update artifacts set anchor = false
+  where anchor and id <> $1 and (fingerprint, kind) = (select fingerprint, kind from artifacts where id = $1)`
+const SET_ANCHOR = 'update artifacts set anchor = true where id = $1 and not anchor'
+
+/** Makes the artifact the anchor of its kind. The caller's transaction must hold `lockVersions`. */
+export async function setAnchor(client: PoolClient, id: string): Promise<void> {
+  await client.query(CLEAR_ANCHOR, [id])
+  await client.query(SET_ANCHOR, [id])
+}

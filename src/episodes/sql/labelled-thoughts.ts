@@ -9,6 +9,8 @@ interface Row {
   readonly episode_id: string
   readonly position: number
   readonly question: string
+  readonly answer: string | null
+  readonly verifier: number | null
   readonly layers: number
   readonly width: number
   readonly thought: Buffer
@@ -17,7 +19,8 @@ interface Row {
 }
 
 const SQL = `
-  select tenant_id, episode_id, position, episodes.question, layers, width, thought, label, label_source
+  select tenant_id, episode_id, position, episodes.question, candidates.answer,
+    (reward_terms ->> 'verifier')::double precision as verifier, layers, width, thought, label, label_source
   from ${WANTED_EPISODES}
   join candidates using (tenant_id, episode_id)
   join candidate_thoughts using (tenant_id, episode_id, position)
@@ -41,6 +44,8 @@ export async function labelledThoughts(
     episodeId: row.episode_id,
     position: row.position,
     question: row.question,
+    answer: row.answer,
+    verifier: row.verifier,
     thought: decodeThought(row.thought, row.layers, row.width),
     label: row.label,
     labelSource: row.label_source,

@@ -1,0 +1,82 @@
+/** @file The versions that a candidate is compared with: the active one (the incumbent) and the anchor. */
+
+import type { Artifact, ArtifactKind } from '#artifacts'
+import { hasCode } from '#errors'
+import type { ArtifactBytes } from './artifact-training.ts'
+import type { ConsolidationContext } from './context.ts'
+import { trainingOf } from './training-by-kind.ts'
+
+export interface Rivals {
+  /** Active version; null when there is none, or it cannot be loaded. */
+  readonly incumbent: ArtifactBytes | null
+  /** Anchor, when it is another version than the incumbent; null when there is none, or it cannot be loaded. */
+  readonly anchor: ArtifactBytes | null
+  /** Which versions are not compared with, and why, to append to the verdict's reason; empty for none. */
+  readonly remark: string
+}
+
+/**
+ * Returns the active version to continue training from. A stale version is null: the next one would carry on
+ * what it has learned from erased episodes. So is a damaged one.
+ */
+export async function findWarmStart(
+  context: ConsolidationContext,
+  kind: ArtifactKind,
+): Promise<ArtifactBytes | null> {
+  const { [kind]: active } = await context.artifacts.active(context.consolidation.fingerprint)
+  if (active === undefined || active.stale) return null
+  try {
+    return await withBytes(context, active)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
+    return null
+  }
+}
+
+/**
+ * Returns the versions to compare with. A stale version remains one: what it has learned must be replaced, but
+ * its quality is still what callers have today. A version that is damaged or does not load is left out.
+ */
+export async function findRivals(context: ConsolidationContext, kind: ArtifactKind): Promise<Rivals> {
+  const { fingerprint } = context.consolidation
+  const { [kind]: active } = await context.artifacts.active(fingerprint)
+  const { [kind]: anchor } = await context.artifacts.anchors(fingerprint)
+  const incumbent = await loadable(context, active)
+  const other = anchor?.id === active?.id ? NONE : await loadable(context, anchor)
+  return {
+    incumbent: incumbent.version,
+    anchor: other.version,
+    remark: `${incumbent.remark}${other.remark}`,
+  }
+}
+
+interface Found {
+  readonly version: ArtifactBytes | null
+  readonly remark: string
+}
+
+const NONE: Found = { version: null, remark: '' }
+
+async function loadable(context: ConsolidationContext, artifact: Artifact | undefined): Promise<Found> {
+  if (artifact === undefined) return NONE
+  try {
+    const version = await withBytes(context, artifact)
+    const opened = await trainingOf(context, artifact.kind).open(context.runner, version)
+    await opened.close()
+    return { version, remark: '' }
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
+    return {
+      version: null,
+      remark: `; not compared with ${artifact.version}: it is damaged or does not load`,
+    }
+  }
+}
+
+/** Reads the bytes of a version. @throws ServiceError ARTIFACT_INVALID when they are damaged */
+export async function withBytes(
+  { artifacts }: Pick<ConsolidationContext, 'artifacts'>,
+  artifact: Artifact,
+): Promise<ArtifactBytes> {
+  return { artifact, bytes: await artifacts.bytes(artifact.id) }
+}
