@@ -128,6 +128,23 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       })
     })
 
+    describe('asked questions', () => {
+      it('are of all indexed episodes, admitted or not, with material or without', async () => {
+        const unadmitted = newEpisode({ question: 'Why?', admitted: false, latents: null, seed: 5 })
+        const admitted = thinking({ question: 'What is 2 x 6?' })
+        await addAll([unadmitted, thinking({ fingerprint: 'model-2' }), admitted])
+        await addAll([thinking()], { index: false })
+        const { episodes } = await training.snapshot({ ...ask, material: 'asked' })
+        expect(episodes).toEqual([admitted, unadmitted].map(keyOf))
+        const asked = await Array.fromAsync(training.askedQuestions('model-1', episodes))
+        expect(asked).toMatchObject([
+          { ...keyOf(admitted), question: 'What is 2 x 6?', steers: true },
+          { ...keyOf(unadmitted), question: 'Why?', steers: false },
+        ])
+        expect(asked[1]!.embedding).toEqual(unadmitted.embedding)
+      })
+    })
+
     describe('labelled thoughts', () => {
       const thoughtsOf = (episodes: readonly TrainingKey[]) =>
         Array.fromAsync(training.labelledThoughts('model-1', episodes))

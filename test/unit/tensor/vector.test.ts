@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { argmax, dot, norm, softmax } from '#tensor'
+import { argmax, dot, isFinite32, norm, softmax } from '#tensor'
 
 test('dot and norm accumulate in fp64', () => {
   const big = new Float32Array(1000).fill(0.1)
@@ -19,4 +19,15 @@ test('softmax sums to one, is stable, and sharpens as the temperature falls', ()
   expect(p[1]! / p[0]!).toBeCloseTo(Math.E, 10)
   expect(softmax([1, 2], 0.1)[1]).toBeGreaterThan(softmax([1, 2], 1)[1]!)
   expect(softmax([])).toEqual(new Float64Array())
+})
+
+test('finite checks find one infinity or NaN, in a view too', () => {
+  const values = Float32Array.from([3.4e38, -0, 1e-45, -3.4e38])
+  expect(isFinite32(values)).toBe(true)
+  expect(isFinite32(new Float32Array())).toBe(true)
+  for (const odd of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    const spoilt = Float32Array.from([odd, 1, 2])
+    expect(isFinite32(spoilt)).toBe(false)
+    expect(isFinite32(spoilt.subarray(1))).toBe(true)
+  }
 })

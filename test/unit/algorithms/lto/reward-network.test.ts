@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { differentiate } from '#autodiff'
 import { encodeModel } from '#onnx'
 import { createRandom, createTensor, float32, int64, type Tensor } from '#tensor'
 import { meanCrossEntropy, UNCALIBRATED } from '../../../../src/algorithms/lto/calibrate.ts'
@@ -258,4 +259,54 @@ test.each([
   ['another width', { data: new Float32Array(8), layers: 2, width: 4 }],
 ])('thoughts of %s are refused', (_name, odd) => {
   expect(() => stackThoughts([odd], 4, WIDTH)).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }))
+})
+
+test('the gradient of the loss with the pair term agrees with central differences', async () => {
+  const of = architecture({ blocks: 1 })
+  const standard = await standardisation(THOUGHTS, 4, WIDTH)
+  const initial = parameters(of)
+  const { model } = compileRewardTraining(of, standard, initial, {
+    answers: 6,
+    batch: 6,
+    dropout: 0,
+    pairWeight: 4,
+  })
+  const feeds = {
+    thoughts: stackThoughts(THOUGHTS, 4, WIDTH),
+    labels: float32([1, 0, 0, 1, 1, 0]),
+    weights: float32([1, 0.5, 0.25, 1, 0.1, 0.7]),
+    groups: float32([1, 1, 1, 2, 2, 2]),
+    rows: int64([0, 1, 2, 3, 4, 5]),
+  }
+  const name = 'head.weight'
+  const { model: withGradient, gradients } = differentiate(model, { loss: 'loss', wrt: [name] })
+  const graph = await graphRunner().load(encodeModel(withGradient))
+  const gradient = (await graph.run(feeds, [gradients.get(name)!]))[gradients.get(name)!]!
+    .data as Float32Array
+  await graph.close()
+
+  const lossWith = async (index: number, change: number) => {
+    const { shape, data } = initial.get(name)!
+    const moved = createTensor(
+      'float32',
+      shape,
+      data.map((value, at) => (at === index ? value + change : value)),
+    )
+    const { model: shifted } = compileRewardTraining(of, standard, new Map(initial).set(name, moved), {
+      answers: 6,
+      batch: 6,
+      dropout: 0,
+      pairWeight: 4,
+    })
+    const loaded = await graphRunner().load(encodeModel(shifted))
+    const { loss } = await loaded.run(feeds, ['loss'])
+    await loaded.close()
+    return loss.data[0] as number
+  }
+  const step = 1e-2
+  const norms = Math.hypot(...gradient)
+  for (const index of [0, 9, 18, 27, 36, 45, 54, 63]) {
+    const numeric = ((await lossWith(index, step)) - (await lossWith(index, -step))) / (2 * step)
+    expect(Math.abs(gradient[index]! - numeric)).toBeLessThan(5e-3 * norms + 1e-4)
+  }
 })
