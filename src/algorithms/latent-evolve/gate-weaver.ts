@@ -85,7 +85,8 @@ const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].margin !== null)
  *   one;
  * - it gains something over the active weaver: accuracy, reward or first-pass share rises measurably, or the
  *   work falls measurably. Less work never makes up for lost quality, because the first rule comes first;
- * - the gain does not depend on one tenant: accuracy has not risen by the labels of a single tenant alone.
+ * - no tenant decides alone: labels are a tenant's word, so what is said of accuracy also holds without the
+ *   questions of each single tenant.
  *
  * A measure of fewer than 30 clusters is reported and decides nothing in either direction. When no measure
  * of quality can decide, the candidate is rejected. It is rejected early when it is measurably worse.
@@ -134,6 +135,8 @@ export function gateWeaver({
     const doubt = doubtOf(comparison)
     if (doubt !== null) return decide('continue', `${name}, ${doubt}`)
   }
+  const doubt = doubtWithoutTenants({ candidate, active }, look)
+  if (doubt !== null) return decide('continue', doubt)
   const gain = gainOf({ candidate, active }, own, look)
   if (gain === null) return decide('continue', 'no measurable improvement over the active weaver')
   const unlabelled = isDecisive(own.differences.accuracy)
@@ -201,13 +204,26 @@ function doubtOf({ differences }: Comparison): string | null {
     : `${unsure} ${showDifference(differences[unsure])}: may lose ${MARGIN} or more`
 }
 
+/**
+ * Returns why accuracy may be lost by the other tenants when the labels of one are ignored; null when it is
+ * not. A tenant that gave nearly all labels is not ignored: too few questions would remain.
+ */
+function doubtWithoutTenants(trial: Trial, look: Look): string | null {
+  for (const part of withoutEachTenant(trial)) {
+    const difference = meanDifference(pairsOf(part, 'accuracy'), criticalValue(look), { binary: true })
+    if (isDecisive(difference) && difference.low <= -MARGIN) {
+      return `without the labels of one tenant, accuracy ${showDifference(difference)}: may lose ${MARGIN} or more`
+    }
+  }
+  return null
+}
+
 function gainOf(trial: Trial, { differences }: Comparison, look: Look): string | null {
   const critical = gainCriticalValue(look)
   for (const name of QUALITY) {
     if (!isDecisive(differences[name])) continue
     const rises = (part: Trial) => meanDifference(pairsOf(part, name), critical).low > 0
     if (!rises(trial)) continue
-    // Labels are a tenant's word; reward and first pass are measured here.
     if (name === 'accuracy' && !withoutEachTenant(trial).every(rises)) continue
     return `${name} rises: ${showDifference(differences[name])}`
   }

@@ -1,5 +1,6 @@
 /** @file Gate of the latent reward model: decides whether a newly trained one is promoted. */
 
+import type { BootstrapOptions } from '../training/bootstrap.ts'
 import {
   criticalValue,
   type Difference,
@@ -46,6 +47,8 @@ interface RewardModelTrial {
   readonly anchor: readonly number[] | null
   /** Seed of the resampling. */
   readonly seed: number
+  /** Number of resamples of the intervals that are only reported; 1,000 unless given. */
+  readonly resamples?: number
 }
 
 /** Loss of within-question AUC that the interval must exclude. */
@@ -69,8 +72,8 @@ const GAIN_CRITICAL = gainCriticalValue(ONLY_LOOK)
  *
  * @throws ServiceError INTERNAL when a score is not a number, or the lists differ in length.
  */
-export function gateRewardModel({ answers, active, anchor, seed }: RewardModelTrial): GateVerdict {
-  const metrics: Record<string, Figure> = { ...measureAnswers(answers, seed) }
+export function gateRewardModel({ answers, active, anchor, seed, resamples = 1_000 }: RewardModelTrial): GateVerdict {
+  const metrics: Record<string, Figure> = { ...measureAnswers(answers, { seed, resamples }) }
   const baseline: Record<string, Figure> = {}
   const questions = mixedQuestions(answers)
   const against = (pairs: readonly Pair[], critical = CRITICAL) => meanDifference(pairs, critical)
@@ -99,8 +102,8 @@ export function gateRewardModel({ answers, active, anchor, seed }: RewardModelTr
   const fromActive = active === null ? null : rivalOf('', active)
   const fromAnchor = anchor === null ? null : rivalOf('anchor.', anchor)
   if (active !== null && fromActive !== null) {
-    metrics['auc.difference'] = pairedAucDifference(answers, active, { seed })
-    Object.assign(baseline, measureAnswers(withScores(answers, active), seed))
+    metrics['auc.difference'] = pairedAucDifference(answers, active, { seed, resamples })
+    Object.assign(baseline, measureAnswers(withScores(answers, active), { seed, resamples }))
     baseline['withinAuc'] = figureOf(against(aucAgainst(fromActive.rival, () => 0)))
     baseline['choice'] = figureOf(against(choiceAgainst(fromActive.rival, () => 0)))
   }
@@ -171,9 +174,8 @@ export function gateRewardModel({ answers, active, anchor, seed }: RewardModelTr
 /** Returns AUC over all answers, F1, accuracy and ECE of scored answers. */
 export function measureAnswers(
   answers: readonly ScoredAnswer[],
-  seed: number,
+  options: BootstrapOptions,
 ): Readonly<Record<string, Figure>> {
-  const options = { seed }
   return {
     auc: auc(answers, options),
     f1: f1(answers, options),
