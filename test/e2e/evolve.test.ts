@@ -82,7 +82,7 @@ test('a trained weaver passes the gate and runs in the engine process', TIMEOUT,
     candidate: await judge(candidate, false),
     active: await judge(NO_TRAINED_MODELS, false),
     guard: { candidate: await judge(candidate, true), active: await judge(NO_TRAINED_MODELS, true) },
-    seed: 1,
+    anchor: null,
   })
 
   expect(verdict).toMatchObject({ promoted: true, reason: expect.stringMatching(/^firstPass rises/) })

@@ -57,7 +57,10 @@ interface Measure {
   readonly margin: number | null
 }
 
+/** Loss of quality that the intervals must exclude. */
 const MARGIN = 0.03
+/** A smaller difference may be significant, and still has no practical effect. */
+const MIN_DIFFERENCE = 0.005
 
 /** Measures of one question; null leaves the question out. Quality comes first, in the order of comparison. */
 const MEASURES = {
@@ -190,7 +193,9 @@ function pairsOf({ candidate, active }: Trial, name: MeasureName): readonly Pair
 
 /** Returns a quality that is measurably lost; null when there is none. */
 function lossOf({ differences }: Comparison): string | null {
-  const lost = QUALITY.find((name) => isDecisive(differences[name]) && differences[name].high < 0)
+  const lost = QUALITY.find(
+    (name) => isDecisive(differences[name]) && differences[name].high < -MIN_DIFFERENCE,
+  )
   return lost === undefined ? null : `${lost} ${showDifference(differences[lost])} is a loss`
 }
 
@@ -222,19 +227,25 @@ function gainOf(trial: Trial, { differences }: Comparison, look: Look): string |
   const critical = gainCriticalValue(look)
   for (const name of QUALITY) {
     if (!isDecisive(differences[name])) continue
-    const rises = (part: Trial) => meanDifference(pairsOf(part, name), critical).low > 0
+    const rises = (part: Trial) => isGain(meanDifference(pairsOf(part, name), critical))
     if (!rises(trial)) continue
     if (name === 'accuracy' && !withoutEachTenant(trial).every(rises)) continue
     return `${name} rises: ${showDifference(differences[name])}`
   }
   const work = meanDifference(pairsOf(trial, 'work'), critical)
-  return isDecisive(work) && work.high < 0 ? `steps and evaluations fall: ${showDifference(work)}` : null
+  return isDecisive(work) && work.high < 0 && work.value < -MIN_DIFFERENCE
+    ? `steps and evaluations fall: ${showDifference(work)}`
+    : null
+}
+
+function isGain({ low, value }: Difference): boolean {
+  return low > 0 && value > MIN_DIFFERENCE
 }
 
 function raisesQuality(trial: Trial, look: Look): boolean {
   return QUALITY.some((name) => {
     const difference = meanDifference(pairsOf(trial, name), gainCriticalValue(look))
-    return isDecisive(difference) && difference.low > 0
+    return isDecisive(difference) && isGain(difference)
   })
 }
 

@@ -72,7 +72,13 @@ const GAIN_CRITICAL = gainCriticalValue(ONLY_LOOK)
  *
  * @throws ServiceError INTERNAL when a score is not a number, or the lists differ in length.
  */
-export function gateRewardModel({ answers, active, anchor, seed, resamples = 1_000 }: RewardModelTrial): GateVerdict {
+export function gateRewardModel({
+  answers,
+  active,
+  anchor,
+  seed,
+  resamples = 1_000,
+}: RewardModelTrial): GateVerdict {
   const metrics: Record<string, Figure> = { ...measureAnswers(answers, { seed, resamples }) }
   const baseline: Record<string, Figure> = {}
   const questions = mixedQuestions(answers)

@@ -154,7 +154,7 @@ export async function trainRewardModel(
   }
   const { model, members, calibration } = networks[kind]
   const resampling = { seed: run.seed }
-  const locked = measureAnswers(await scored(model, parts.locked), run.seed)
+  const locked = measureAnswers(await scored(model, parts.locked), { seed: run.seed })
   return {
     trained: {
       model,
@@ -169,7 +169,7 @@ export async function trainRewardModel(
         dropped: examples.length - usable,
       },
       metrics: {
-        ...measureAnswers(await scored(model, parts.heldOut), run.seed),
+        ...measureAnswers(await scored(model, parts.heldOut), { seed: run.seed }),
         'linear.auc': auc(await scored(linear.model, parts.heldOut), resampling),
         'transformer.auc': auc(await scored(transformer.model, parts.heldOut), resampling),
         ...Object.fromEntries(Object.entries(locked).map(([name, figure]) => [`locked.${name}`, figure])),

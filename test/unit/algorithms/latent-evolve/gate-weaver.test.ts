@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { gateWeaver, type TrialQuestion } from '#algorithms'
 import { createRandom } from '#tensor'
 
-const N = 120
+const N = 200
 
 /** Plain search results for `N` questions: two in five pass at once, others need steps; a few are wrong. */
 function searched(count = N): TrialQuestion[] {
@@ -11,6 +11,7 @@ function searched(count = N): TrialQuestion[] {
     const firstPass = random.uniform() < 0.4
     return {
       question: `question ${index}`,
+      tenantId: 'tenant-a',
       reward: -0.05 - 0.05 * random.uniform(),
       correct: random.uniform() < 0.95,
       firstPass,
@@ -40,11 +41,11 @@ describe('a weaver is promoted', () => {
       candidate: changed(active, 0.5, wovenAway),
       active,
       guard: same(active),
-      seed: 1,
+      anchor: null,
     })
 
     expect(verdict.promoted).toBe(true)
-    expect(verdict.reason).toMatch(/^firstPass rises: \+0\.\d+ \(0\.\d+ to 0\.\d+, n = 120\)/)
+    expect(verdict.reason).toMatch(/^firstPass rises: \+0\.\d+ \(0\.\d+ to 0\.\d+, n = 200\)/)
     const { metrics, baseline } = verdict
     expect(metrics['firstPass']!.value - baseline['firstPass']!.value).toBeCloseTo(
       metrics['firstPass.difference']!.value,
@@ -60,7 +61,7 @@ describe('a weaver is promoted', () => {
   test('when only the work falls', () => {
     const active = searched()
     const candidate = changed(active, 1, ({ iterations }) => ({ iterations: iterations / 2 }))
-    expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 })).toMatchObject({
+    expect(gateWeaver({ candidate, active, guard: same(active), anchor: null })).toMatchObject({
       promoted: true,
       reason: expect.stringMatching(/^steps and evaluations fall: -/),
     })
@@ -72,7 +73,7 @@ describe('a weaver is promoted', () => {
       correct: true,
       iterations: iterations + 3,
     }))
-    expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 })).toMatchObject({
+    expect(gateWeaver({ candidate, active, guard: same(active), anchor: null })).toMatchObject({
       promoted: true,
       reason: expect.stringMatching(/^accuracy rises/),
     })
@@ -81,13 +82,15 @@ describe('a weaver is promoted', () => {
   test('by rewards when there are no labels, and by labels when there are some', () => {
     const active = changed(searched(), 1, () => ({ correct: null }))
     const candidate = changed(active, 0.5, wovenAway)
-    const verdict = gateWeaver({ candidate, active, guard: same(active), seed: 1 })
+    const verdict = gateWeaver({ candidate, active, guard: same(active), anchor: null })
 
     expect(verdict.promoted).toBe(true)
     expect(verdict.metrics).not.toHaveProperty('accuracy')
 
+    expect(verdict.reason).toMatch(/judged by the verifier, with 0 labels$/)
+
     const labelled = changed(active, 0.25, () => ({ correct: true }))
-    const some = gateWeaver({ candidate: labelled, active: labelled, guard: same(active), seed: 1 })
+    const some = gateWeaver({ candidate: labelled, active: labelled, guard: same(active), anchor: null })
     expect(some.metrics['accuracy']!.n).toBe(N / 4)
   })
 })
@@ -97,7 +100,7 @@ describe('a weaver is rejected', () => {
   const better = changed(active, 0.5, wovenAway)
 
   test('when it changes nothing', () => {
-    expect(gateWeaver({ ...same(active), guard: same(active), seed: 1 })).toMatchObject({
+    expect(gateWeaver({ ...same(active), guard: same(active), anchor: null })).toMatchObject({
       promoted: false,
       reason: 'no measurable improvement over the active weaver',
     })
@@ -111,7 +114,7 @@ describe('a weaver is rejected', () => {
     // The other questions improve.
     const now = name === 'firstPass' ? changed(active, 1, wovenAway) : active
     const candidate = changed(name === 'firstPass' ? now : better, 0.2, () => worse)
-    expect(gateWeaver({ candidate, active: now, guard: same(active), seed: 1 })).toMatchObject({
+    expect(gateWeaver({ candidate, active: now, guard: same(active), anchor: null })).toMatchObject({
       promoted: false,
       reason: expect.stringMatching(new RegExp(`^without memory, ${name} -.* is a loss$`)),
     })
@@ -119,52 +122,86 @@ describe('a weaver is rejected', () => {
 
   test('when it loses with memory on', () => {
     const guard = { candidate: changed(active, 0.2, () => ({ correct: false })), active }
-    expect(gateWeaver({ candidate: better, active, guard, seed: 1 })).toMatchObject({
+    expect(gateWeaver({ candidate: better, active, guard, anchor: null })).toMatchObject({
       promoted: false,
       reason: expect.stringMatching(/^with memory on, accuracy -.* is a loss$/),
     })
   })
 
   test('when few questions cannot exclude a large loss', () => {
-    const few = searched(15).map((one) => ({ ...one, correct: true }))
-    const candidate = changed(changed(few, 1, wovenAway), 0.1, () => ({ correct: false }))
-    // Two of 15 is within noise: some resamples contain neither.
-    const verdict = gateWeaver({ candidate, active: few, guard: same(few), seed: 1 })
-    expect(verdict.metrics['accuracy.difference']!.high).toBe(0)
+    const few = searched(60).map((one) => ({ ...one, correct: true }))
+    const candidate = changed(changed(few, 1, wovenAway), 0.03, () => ({ correct: false }))
+    const verdict = gateWeaver({ candidate, active: few, guard: same(few), anchor: null })
     expect(verdict).toMatchObject({
       promoted: false,
-      reason: expect.stringMatching(/may lose more than 0.05/),
+      reason: expect.stringMatching(/^without memory, accuracy .* may lose 0.03 or more$/),
+    })
+  })
+
+  test('when it is within the margin of the active version, but not of the anchor', () => {
+    const anchor = changed(active, 0.3, () => ({ reward: -0.001 }))
+    const candidate = changed(better, 0.3, () => ({ reward: -0.2 }))
+    const now = changed(active, 0.3, () => ({ reward: -0.2 }))
+    expect(gateWeaver({ candidate, active: now, guard: same(now), anchor: null }).promoted).toBe(true)
+    expect(gateWeaver({ candidate, active: now, guard: same(now), anchor })).toMatchObject({
+      promoted: false,
+      reason: expect.stringMatching(/^against the anchor, reward -/),
+    })
+  })
+
+  test('when accuracy rises by the labels of one tenant alone', () => {
+    const asked = changed(active, 0.2, () => ({ tenantId: 'liar', correct: false }))
+    const candidate = changed(asked, 0.2, () => ({ correct: true }))
+    expect(gateWeaver({ candidate, active: asked, guard: same(asked), anchor: null })).toMatchObject({
+      promoted: false,
+      reason: expect.stringMatching(/^no measurable/),
+    })
+  })
+
+  test('when the labels of one tenant hide a loss of the others', () => {
+    const asked = changed(searched(300), 0.2, () => ({ tenantId: 'liar', correct: false }))
+    const learned = changed(asked, 0.2, () => ({ correct: true }))
+    const candidate = learned.map((one, index) => (index % 25 === 24 ? { ...one, correct: false } : one))
+    const saving = candidate.map((one) => ({ ...one, iterations: one.iterations / 2 }))
+    expect(gateWeaver({ candidate: saving, active: asked, guard: same(asked), anchor: null })).toMatchObject({
+      promoted: false,
+      reason: expect.stringMatching(/^without the labels of one tenant, accuracy -/),
     })
   })
 
   test('when there are no held-out questions', () => {
-    expect(gateWeaver({ ...same([]), guard: same([]), seed: 1 })).toMatchObject({ promoted: false })
-    expect(gateWeaver({ candidate: better, active, guard: same([]), seed: 1 })).toMatchObject({
+    expect(gateWeaver({ ...same([]), guard: same([]), anchor: null })).toMatchObject({ promoted: false })
+    expect(gateWeaver({ candidate: better, active, guard: same([]), anchor: null })).toMatchObject({
       promoted: false,
       reason: 'no held-out questions to judge by',
     })
     const two = searched(2)
-    const verdict = gateWeaver({ candidate: two.map(wovenAway), active: two, guard: same(two), seed: 1 })
-    expect(verdict).toMatchObject({ promoted: false, reason: expect.stringMatching(/^no measurable/) })
+    const verdict = gateWeaver({ candidate: two.map(wovenAway), active: two, guard: same(two), anchor: null })
+    expect(verdict).toMatchObject({
+      promoted: false,
+      reason: expect.stringMatching(/fewer than 30 questions/),
+    })
   })
 })
 
 test('one lost question in a hundred is within noise', () => {
   const active = searched()
   const candidate = changed(changed(active, 0.5, wovenAway), 1 / N, ({ correct }) => ({ correct: !correct }))
-  expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 }).promoted).toBe(true)
+  expect(gateWeaver({ candidate, active, guard: same(active), anchor: null }).promoted).toBe(true)
 })
 
 test('a significant but negligible difference decides nothing', () => {
   const active = searched()
   const by = (change: number) => changed(active, 1, ({ reward }) => ({ reward: reward + change }))
 
-  const sure = gateWeaver({ candidate: by(0.001), active, guard: same(active), seed: 1 })
+  const sure = gateWeaver({ candidate: by(0.001), active, guard: same(active), anchor: null })
   expect(sure.metrics['reward.difference']!.low).toBeGreaterThan(0)
   expect(sure).toMatchObject({ promoted: false, reason: expect.stringMatching(/^no measurable/) })
 
   const candidate = changed(by(-0.001), 0.5, wovenAway)
-  expect(gateWeaver({ candidate, active, guard: same(active), seed: 1 })).toMatchObject({ promoted: true })
+  expect(gateWeaver({ candidate, active, guard: same(active), anchor: null })).toMatchObject({
+    promoted: true,
+  })
 })
 
 test('a candidate no better than the active one is rarely promoted by chance', { timeout: 30_000 }, () => {
@@ -177,6 +214,7 @@ test('a candidate no better than the active one is rarely promoted by chance', {
         const iterations = firstPass ? 0 : 4
         return {
           question: `${index}`,
+          tenantId: 'tenant-a',
           reward: -0.1 * random.uniform(),
           correct: random.uniform() < 0.95,
           firstPass,
@@ -190,7 +228,7 @@ test('a candidate no better than the active one is rarely promoted by chance', {
         candidate: draw(),
         active: draw(),
         guard: { candidate: draw(), active: draw() },
-        seed: trial,
+        anchor: null,
       }).promoted,
     )
   }
@@ -201,8 +239,51 @@ test('a candidate no better than the active one is rarely promoted by chance', {
 test('refuses lists of different questions', () => {
   const active = searched()
   for (const candidate of [active.slice(1), active.toReversed()]) {
-    expect(() => gateWeaver({ candidate, active, guard: same(active), seed: 1 })).toThrow(
+    expect(() => gateWeaver({ candidate, active, guard: same(active), anchor: null })).toThrow(
       expect.objectContaining({ code: 'INTERNAL' }),
     )
   }
+})
+
+test('a handful of labels neither vetoes nor promotes', () => {
+  const active = changed(searched(), 1, () => ({ correct: null }))
+  const labels = (correct: boolean) => (one: TrialQuestion, index: number) =>
+    index < 20 ? { ...one, correct } : one
+  const better = changed(active, 0.5, wovenAway)
+  const vetoed = { candidate: better.map(labels(false)), active: active.map(labels(true)) }
+  expect(gateWeaver({ ...vetoed, guard: same(active), anchor: null }).promoted).toBe(true)
+  const praised = { candidate: active.map(labels(true)), active: active.map(labels(false)) }
+  expect(gateWeaver({ ...praised, guard: same(active), anchor: null }).promoted).toBe(false)
+})
+
+test('near-duplicates count once', () => {
+  const one = searched(1)[0]!
+  const copies = Array.from({ length: N }, () => ({ ...one, cluster: 'same' }))
+  const verdict = gateWeaver({
+    candidate: copies.map(wovenAway),
+    active: copies,
+    guard: same(copies),
+    anchor: null,
+  })
+  expect(verdict.reason).toMatch(/fewer than 30 questions/)
+})
+
+test('asks for more questions while it is undecided, and decides at the last look', () => {
+  const active = searched(60)
+  const candidate = changed(active, 0.5, wovenAway)
+  const trial = { candidate, active, guard: same(active), anchor: null }
+  expect(gateWeaver({ ...trial, look: { index: 1, count: 3 } }).decision).toBe('continue')
+  expect(gateWeaver({ ...trial, look: { index: 3, count: 3 } }).decision).not.toBe('continue')
+  const lost = { ...trial, candidate: active.map((one) => ({ ...one, reward: -1 })) }
+  expect(gateWeaver({ ...lost, look: { index: 1, count: 3 } }).decision).toBe('reject')
+})
+
+test('becomes the anchor when its quality rises, and not when it only saves work', () => {
+  const active = searched(200)
+  const faster = changed(active, 1, ({ iterations }) => ({ iterations: iterations / 2 }))
+  const better = changed(active, 0.5, wovenAway)
+  const judge = (candidate: readonly TrialQuestion[]) =>
+    gateWeaver({ candidate, active, guard: same(active), anchor: null })
+  expect(judge(faster)).toMatchObject({ promoted: true, isAnchor: false })
+  expect(judge(better)).toMatchObject({ promoted: true, isAnchor: true })
 })
