@@ -76,7 +76,7 @@ export function createArtifactStore({
       )
     },
 
-    async activate(id, fingerprint) {
+    async activate(id, fingerprint, { force = false } = {}) {
       const check = (artifact: Artifact, intact: boolean): void => {
         if (artifact.fingerprint !== fingerprint) {
           throw new ServiceError(
@@ -85,6 +85,12 @@ export function createArtifactStore({
           )
         }
         if (!intact) throw damaged('activate artifact', id, artifact.sha256)
+        if (artifact.status !== 'promoted' && !force) {
+          throw new ServiceError(
+            'ARTIFACT_NOT_PROMOTED',
+            `activate artifact: expected a promoted artifact or force, got ${artifact.version}, which is ${artifact.status}`,
+          )
+        }
       }
       return expectArtifact(
         'activate artifact',

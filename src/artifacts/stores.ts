@@ -58,9 +58,10 @@ export interface ArtifactStore {
   /**
    * Makes an artifact the active version of its model in place of any other, to roll back or forward again.
    * @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when it belongs to a model other than
-   * `fingerprint` or its bytes are damaged
+   * `fingerprint` or its bytes are damaged; ARTIFACT_NOT_PROMOTED when the gate has not promoted it, unless
+   * `force` is true
    */
-  activate(id: string, fingerprint: string): Promise<Artifact>
+  activate(id: string, fingerprint: string, options?: { readonly force?: boolean }): Promise<Artifact>
 }
 
 export interface ConsolidationRequest {

@@ -211,6 +211,19 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await activeVersions()).toEqual(['lrm-2'])
       })
 
+      it('is a version that the gate did not promote only by force', async () => {
+        const [rejected, candidate] = [await addArtifact(), await addArtifact()]
+        await artifacts.settle(rejected.id, { promoted: false, reason: 'worse' })
+        for (const { id } of [rejected, candidate]) {
+          await expect(artifacts.activate(id, 'model-1')).rejects.toMatchObject({
+            code: 'ARTIFACT_NOT_PROMOTED',
+          })
+        }
+        expect(await activeVersions()).toEqual([])
+        await artifacts.activate(rejected.id, 'model-1', { force: true })
+        expect(await activeVersions()).toEqual(['lrm-1'])
+      })
+
       it('is never an artifact of another model', async () => {
         const [ours, theirs] = [
           await addArtifact(),

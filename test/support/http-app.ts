@@ -250,9 +250,11 @@ export function memoryConsolidations({
     artifacts: {
       list: async ({ limit, kind }) =>
         artifacts.filter((artifact) => kind === undefined || artifact.kind === kind).slice(0, limit),
-      async activate(id, fingerprint) {
+      async activate(id, fingerprint, { force = false } = {}) {
         const found = artifacts.find((artifact) => artifact.id === id)
         if (found === undefined) throw new ServiceError('ARTIFACT_NOT_FOUND', `activate: none for ${id}`)
+        if (found.status !== 'promoted' && !force)
+          throw new ServiceError('ARTIFACT_NOT_PROMOTED', `activate: ${id} is ${found.status}`)
         if (found.fingerprint === fingerprint) return { ...found, active: true }
         throw new ServiceError(
           'ARTIFACT_INVALID',

@@ -6,6 +6,7 @@ import type { Tracer } from '#tracing'
 import { consolidationReportPage } from '../consolidation-report-page.ts'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
+  ActivationRequest,
   ArtifactList,
   ArtifactParams,
   ArtifactQuery,
@@ -172,12 +173,18 @@ function artifactRoutes(app: App, { artifacts, fingerprint }: AdminRouteDeps): v
         description: 'Every process uses the version within seconds. No request fails because of the change.',
         tags: ['nights'],
         params: ArtifactParams,
+        body: ActivationRequest,
         response: {
           200: json('The artifact, now active.', ArtifactSchema),
           ...problems(...UNWANTED_BODY, 404, 406, 409),
         },
       },
     },
-    async ({ params }) => toArtifact(await artifacts.activate(params.id, fingerprint)),
+    async ({ params, body, log }) => {
+      const force = body?.force ?? false
+      const artifact = await artifacts.activate(params.id, fingerprint, { force })
+      if (force) log.warn({ artifact: artifact.id, status: artifact.status }, 'activation forced')
+      return toArtifact(artifact)
+    },
   )
 }

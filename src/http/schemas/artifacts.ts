@@ -94,6 +94,22 @@ export const ArtifactQuery = Type.Object(
 
 export const ArtifactParams = Type.Object({ id: Id }, { ...closed, ...missing('ARTIFACT_NOT_FOUND') })
 
+/** Body of an activation; null when the request has none. */
+export const ActivationRequest = Type.Union([
+  Type.Object(
+    {
+      force: Type.Optional(
+        Type.Boolean({
+          default: false,
+          description: 'Activate the version although the gate has not promoted it.',
+        }),
+      ),
+    },
+    closed,
+  ),
+  Type.Null(),
+])
+
 export function toArtifact({ reason, ...artifact }: artifacts.Artifact): Artifact {
   return { ...artifact, ...(reason !== null && { reason }) }
 }

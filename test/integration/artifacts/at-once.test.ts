@@ -136,7 +136,7 @@ describe.skipIf(servers === null)('at once', () => {
     await atOnce(async (worker) => {
       await artifacts.settle(made[worker]!, PROMOTED)
       for (let round = 0; round < 20; round++) {
-        await artifacts.activate(made[(worker + round) % WORKERS]!, 'model-1')
+        await artifacts.activate(made[(worker + round) % WORKERS]!, 'model-1', { force: true })
         const doomed = passing[worker * 4 + (round >> 3)]
         if (round % 8 === 0) await episodes.remove('tenant-a', doomed!.id)
       }

@@ -148,6 +148,24 @@ test('POST /admin/artifacts/{id}/activate answers with the active artifact', asy
   expect(response.json()).toMatchObject({ id: ARTIFACT.id, active: true })
 })
 
+test('POST /admin/artifacts/{id}/activate needs `force` for a version that was not promoted', async () => {
+  const artifacts = [{ ...ARTIFACT, status: 'rejected', active: false }] as const
+  const app = start({ admin: memoryConsolidations({ artifacts }).admin })
+  const activate = (payload?: object) =>
+    app.inject({
+      method: 'POST',
+      url: `/admin/artifacts/${ARTIFACT.id}/activate`,
+      ...(payload !== undefined && { payload }),
+    })
+  for (const refused of [await activate(), await activate({}), await activate({ force: false })]) {
+    expect([refused.statusCode, refused.json().code]).toEqual([409, 'ARTIFACT_NOT_PROMOTED'])
+  }
+  expect((await activate({ force: 'yes' })).statusCode).toBe(400)
+  const forced = await activate({ force: true })
+  expect(forced.statusCode).toBe(200)
+  expect(forced.json()).toMatchObject({ status: 'rejected', active: true })
+})
+
 test('every route answers 503 with Retry-After while the database is unavailable', async () => {
   const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
   const admin = {
