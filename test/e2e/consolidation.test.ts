@@ -100,7 +100,11 @@ describe('consolidations', () => {
       artifacts: { id: string; version: string }[]
     }>()
     const id = artifacts.find((artifact) => artifact.version === version)?.id
-    const activated = await app.inject({ method: 'POST', url: `/admin/artifacts/${id}/activate` })
+    const activated = await app.inject({
+      method: 'POST',
+      url: `/admin/artifacts/${id}/activate`,
+      payload: { force: true },
+    })
     expect(activated.json()).toMatchObject({ version, active: true })
     const since = performance.now()
     const versions: (string | null)[] = []
@@ -216,7 +220,7 @@ describe('consolidations', () => {
     for (const { id } of withThem) {
       const { episodes } = await artifacts.manifest(id)
       expect(episodes.some(({ tenantId }) => tenantId === 'leaving')).toBe(true)
-      await artifacts.activate(id, fingerprint)
+      await artifacts.activate(id, fingerprint, { force: true })
     }
 
     expect(await store.removeAll('leaving')).toBe(theirs.length)
