@@ -125,12 +125,14 @@ export function judgeRewardModelNight(
       own.filter(({ correct }) => correct).length / own.length,
     ]),
   )
-  const scoresOf = (scorer: Scorer) =>
-    answers.map(({ episodeId, correct }, index) => {
+  const scoresOf = (scorer: Scorer) => {
+    const deviation = scorer === 'difficulty' ? 0 : noiseOf(scorer)
+    return answers.map(({ episodeId, correct }, index) => {
       if (scorer === 'difficulty') return shares.get(episodeId)!
       const noise = COMMON * common[index]! + OWN * random.gaussian()
-      return Number(correct) + noiseOf(scorer) * noise
+      return Number(correct) + deviation * noise
     })
+  }
   const scores = scoresOf(candidate)
   return gateRewardModel({
     answers: answers.map((one, index) => ({ ...one, score: scores[index]! })),

@@ -83,9 +83,9 @@ const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].margin !== null)
 
 /**
  * Decides on a candidate, or asks for more questions. It is promoted when
- * - it loses nothing: without memory, the interval of the paired difference to the active weaver and to the
- *   anchor lies above -.03 for accuracy, reward and first-pass share; with memory, as a guard, to the active
- *   one;
+ * - it loses nothing: for accuracy, reward and first-pass share, the interval of the paired difference lies
+ *   above -.03, to the active weaver (the mean of both trials of a question, without and with memory) and to
+ *   the anchor (without memory); and neither trial alone shows a loss;
  * - it gains something over the active weaver: accuracy, reward or first-pass share rises measurably, or the
  *   work falls measurably. Less work never makes up for lost quality, because the first rule comes first;
  * - no tenant decides alone: labels are a tenant's word, so what is said of accuracy also holds without the
@@ -106,6 +106,7 @@ export function gateWeaver({
   const own = compare({ candidate, active }, look)
   const anchored = anchor === null ? null : compare({ candidate, active: anchor }, look)
   const guarded = compare(guard, look)
+  const both = [{ candidate, active }, guard]
   const figures = {
     metrics: {
       ...own.metrics,
@@ -125,22 +126,19 @@ export function gateWeaver({
   if (candidate.length === 0 || guard.candidate.length === 0) {
     return decide('reject', 'no held-out questions to judge by')
   }
-  const comparisons = [
-    ['without memory', own],
-    ...(anchored === null ? [] : ([['against the anchor', anchored]] as const)),
-    ['with memory on', guarded],
+  const losses = [
+    ['without memory', lossOf(own.differences)],
+    ['with memory on', lossOf(guarded.differences)],
+    ['against the anchor', anchored && lossOf(anchored.differences)],
   ] as const
-  for (const [name, comparison] of comparisons) {
-    const loss = lossOf(comparison)
-    if (loss !== null) return decide('reject', `${name}, ${loss}`)
-  }
-  for (const [name, comparison] of comparisons) {
-    const doubt = doubtOf(comparison)
-    if (doubt !== null) return decide('continue', `${name}, ${doubt}`)
-  }
-  const doubt = doubtWithoutTenants({ candidate, active }, look)
-  if (doubt !== null) return decide('continue', doubt)
-  const gain = gainOf({ candidate, active }, own, look)
+  for (const [name, loss] of losses) if (loss !== null) return decide('reject', `${name}, ${loss}`)
+  const doubts = [
+    doubtOf(differencesIn(both, look)),
+    anchored && prefixedBy('against the anchor, ', doubtOf(anchored.differences)),
+    doubtWithoutTenants(both, look),
+  ]
+  for (const doubt of doubts) if (doubt !== null) return decide('continue', doubt)
+  const gain = gainOf(both, look)
   if (gain === null) return decide('continue', 'no measurable improvement over the active weaver')
   const unlabelled = isDecisive(own.differences.accuracy)
     ? ''
@@ -148,10 +146,12 @@ export function gateWeaver({
   return decide('promote', `${gain}; nothing lost, with memory on or off${unlabelled}`)
 }
 
+type Differences = Readonly<Record<MeasureName, Difference>>
+
 interface Comparison {
   readonly metrics: Readonly<Record<string, Figure>>
   readonly baseline: Readonly<Record<string, Figure>>
-  readonly differences: Readonly<Record<MeasureName, Difference>>
+  readonly differences: Differences
 }
 
 function compare({ candidate, active }: Trial, look: Look): Comparison {
@@ -162,12 +162,9 @@ function compare({ candidate, active }: Trial, look: Look): Comparison {
   }
   const metrics: Record<string, Figure> = {}
   const baseline: Record<string, Figure> = {}
-  const differences = {} as Record<MeasureName, Difference>
+  const differences = differencesIn([{ candidate, active }], look)
   for (const name of MEASURE_NAMES) {
-    const { binary } = MEASURES[name]
     const pairs = pairsOf({ candidate, active }, name)
-    const difference = meanDifference(pairs, criticalValue(look), { binary })
-    differences[name] = difference
     if (pairs.length === 0) continue
     const level = (value: (pair: Pair) => number): Figure =>
       withoutClusters(
@@ -178,9 +175,20 @@ function compare({ candidate, active }: Trial, look: Look): Comparison {
       )
     metrics[name] = level(({ mine }) => mine)
     baseline[name] = level(({ theirs }) => theirs)
-    metrics[`${name}.difference`] = withoutClusters(difference)
+    metrics[`${name}.difference`] = withoutClusters(differences[name])
   }
   return { metrics, baseline, differences }
+}
+
+function differencesIn(trials: readonly Trial[], look: Look): Differences {
+  const differenceOf = (name: MeasureName) => difference(trials, name, criticalValue(look))
+  return Object.fromEntries(MEASURE_NAMES.map((name) => [name, differenceOf(name)])) as Differences
+}
+
+/** Returns the mean difference of a measure; several trials of a question are one observation. */
+function difference(trials: readonly Trial[], name: MeasureName, critical: number): Difference {
+  const pairs = trials.flatMap((trial) => pairsOf(trial, name))
+  return meanDifference(pairs, critical, { binary: MEASURES[name].binary })
 }
 
 function pairsOf({ candidate, active }: Trial, name: MeasureName): readonly Pair[] {
@@ -192,7 +200,7 @@ function pairsOf({ candidate, active }: Trial, name: MeasureName): readonly Pair
 }
 
 /** Returns a quality that is measurably lost; null when there is none. */
-function lossOf({ differences }: Comparison): string | null {
+function lossOf(differences: Differences): string | null {
   const lost = QUALITY.find(
     (name) => isDecisive(differences[name]) && differences[name].high < -MIN_DIFFERENCE,
   )
@@ -200,7 +208,7 @@ function lossOf({ differences }: Comparison): string | null {
 }
 
 /** Returns why it is not shown that nothing is lost; null when it is shown. */
-function doubtOf({ differences }: Comparison): string | null {
+function doubtOf(differences: Differences): string | null {
   const decisive = QUALITY.filter((name) => isDecisive(differences[name]))
   if (decisive.length === 0) return `fewer than ${MIN_CLUSTERS} questions to judge by`
   const unsure = decisive.find((name) => differences[name].low <= -MARGIN)
@@ -213,26 +221,26 @@ function doubtOf({ differences }: Comparison): string | null {
  * Returns why accuracy may be lost by the other tenants when the labels of one are ignored; null when it is
  * not. A tenant that gave nearly all labels is not ignored: too few questions would remain.
  */
-function doubtWithoutTenants(trial: Trial, look: Look): string | null {
-  for (const part of withoutEachTenant(trial)) {
-    const difference = meanDifference(pairsOf(part, 'accuracy'), criticalValue(look), { binary: true })
-    if (isDecisive(difference) && difference.low <= -MARGIN) {
-      return `without the labels of one tenant, accuracy ${showDifference(difference)}: may lose ${MARGIN} or more`
+function doubtWithoutTenants(trials: readonly Trial[], look: Look): string | null {
+  for (const part of withoutEachTenant(trials)) {
+    const accuracy = difference(part, 'accuracy', criticalValue(look))
+    if (isDecisive(accuracy) && accuracy.low <= -MARGIN) {
+      return `without the labels of one tenant, accuracy ${showDifference(accuracy)}: may lose ${MARGIN} or more`
     }
   }
   return null
 }
 
-function gainOf(trial: Trial, { differences }: Comparison, look: Look): string | null {
+function gainOf(trials: readonly Trial[], look: Look): string | null {
   const critical = gainCriticalValue(look)
   for (const name of QUALITY) {
-    if (!isDecisive(differences[name])) continue
-    const rises = (part: Trial) => isGain(meanDifference(pairsOf(part, name), critical))
-    if (!rises(trial)) continue
-    if (name === 'accuracy' && !withoutEachTenant(trial).every(rises)) continue
-    return `${name} rises: ${showDifference(differences[name])}`
+    const measured = difference(trials, name, critical)
+    const rises = (part: readonly Trial[]) => isGain(difference(part, name, critical))
+    if (!isDecisive(measured) || !isGain(measured)) continue
+    if (name === 'accuracy' && !withoutEachTenant(trials).every(rises)) continue
+    return `${name} rises: ${showDifference(measured)}`
   }
-  const work = meanDifference(pairsOf(trial, 'work'), critical)
+  const work = difference(trials, 'work', critical)
   return isDecisive(work) && work.high < 0 && work.value < -MIN_DIFFERENCE
     ? `steps and evaluations fall: ${showDifference(work)}`
     : null
@@ -244,19 +252,25 @@ function isGain({ low, value }: Difference): boolean {
 
 function raisesQuality(trial: Trial, look: Look): boolean {
   return QUALITY.some((name) => {
-    const difference = meanDifference(pairsOf(trial, name), gainCriticalValue(look))
-    return isDecisive(difference) && isGain(difference)
+    const measured = difference([trial], name, gainCriticalValue(look))
+    return isDecisive(measured) && isGain(measured)
   })
 }
 
-/** Returns the trial without each of its tenants in turn; nothing when all questions are of one tenant. */
-function withoutEachTenant({ candidate, active }: Trial): readonly Trial[] {
-  const tenants = new Set(candidate.map(({ tenantId }) => tenantId))
+/** Returns the trials without each of their tenants in turn; nothing when all questions are of one tenant. */
+function withoutEachTenant(trials: readonly Trial[]): readonly (readonly Trial[])[] {
+  const tenants = new Set(trials.flatMap(({ candidate }) => candidate.map(({ tenantId }) => tenantId)))
   if (tenants.size < 2) return []
-  return [...tenants].map((tenant) => ({
-    candidate: candidate.filter(({ tenantId }) => tenantId !== tenant),
-    active: active.filter((_, place) => candidate[place]!.tenantId !== tenant),
-  }))
+  return [...tenants].map((tenant) =>
+    trials.map(({ candidate, active }) => ({
+      candidate: candidate.filter(({ tenantId }) => tenantId !== tenant),
+      active: active.filter((_, place) => candidate[place]!.tenantId !== tenant),
+    })),
+  )
+}
+
+function prefixedBy(prefix: string, text: string | null): string | null {
+  return text === null ? null : `${prefix}${text}`
 }
 
 function differencesOf(comparison: Comparison | null): Readonly<Record<string, Figure>> {

@@ -60,9 +60,10 @@ export interface Difference extends Figure {
  * Returns the mean difference (candidate minus rival) over clusters, and its interval of `critical` standard
  * errors.
  *
- * `binary`, for measures that are 0 or 1 per question: one cluster is added in which the candidate wins and
- * one in which it loses (Bonett & Price, Statistics in Medicine 2012). Without them the interval of a few
- * identical results would have no width, and would prove that nothing is lost.
+ * `binary`, for measures that are 0 or 1 per question: half a cluster is added in which the candidate wins,
+ * half a one in which it loses, and one without a difference (Agresti & Min, Statistics in Medicine 2005).
+ * Without them the interval of a few identical results would have no width, and would prove that nothing is
+ * lost.
  *
  * @param critical number of standard errors on each side
  */
@@ -75,16 +76,16 @@ export function meanDifference(
     mean(members.map(({ mine, theirs }) => mine - theirs)),
   )
   const value = mean(clusters)
-  const observations = binary ? [...clusters, 1, -1] : clusters
-  const centre = mean(observations)
-  const count = observations.length
-  const variance = observations.reduce((sum, one) => sum + (one - centre) ** 2, 0) / Math.max(1, count - 1)
+  const count = clusters.length + (binary ? 2 : 0)
+  const centre = (value * clusters.length) / count
+  const squares = clusters.reduce((sum, one) => sum + one ** 2, binary ? 1 : 0)
+  const variance = Math.max(0, squares - count * centre ** 2) / Math.max(1, count - 1)
   const halfWidth = count < 2 ? Number.POSITIVE_INFINITY : critical * Math.sqrt(variance / count)
   return {
     value,
     n: pairs.length,
-    low: centre - halfWidth,
-    high: centre + halfWidth,
+    low: value - halfWidth,
+    high: value + halfWidth,
     clusters: clusters.length,
   }
 }

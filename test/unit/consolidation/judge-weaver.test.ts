@@ -42,11 +42,11 @@ function weaverTo(word: string, version: string) {
 
 const right = weaverTo('c', 'weaver-2')
 const wrong = weaverTo('d', 'weaver-1')
-const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 20 }, (_, n) => ({
+const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 60 }, (_, n) => ({
   tenantId: 'tenant-a',
   question: `${n} + 4 = ?`,
   episodeIds: [`episode-${n}`],
-  reference: n < 10 ? '3' : null,
+  reference: n < 40 ? '3' : null,
 }))
 
 function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
@@ -63,7 +63,10 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     fingerprint: engine.model.fingerprint,
     candidate: right,
     incumbent: null,
+    anchor: null,
     heldOut: [],
+    locked: [],
+    recorded: (_part, work) => work(),
     episodes,
     seed: 7,
     signal: new AbortController().signal,
@@ -105,10 +108,10 @@ describe('the gate of the weaver', () => {
     const { verdict, shares, counts, engine, episodes } = judging()
     expect(await verdict).toMatchObject({
       promoted: true,
-      metrics: { firstPass: { value: 1, n: 20 }, accuracy: { value: 1, n: 10 } },
-      baseline: { firstPass: { value: 0, n: 20 }, 'guard.firstPass': { value: 0 } },
+      metrics: { firstPass: { value: 1, n: 60 }, accuracy: { value: 1, n: 40 } },
+      baseline: { firstPass: { value: 0, n: 60 }, 'guard.firstPass': { value: 0 } },
     })
-    expect(shares).toEqual([0.25, 0.5, 0.75, 1])
+    expect(shares).toEqual([1])
     expect(counts).toEqual({ opened: 1, closed: 1 })
     expect(engine.opened.every(({ priority }) => priority === 'background')).toBe(true)
     // With retrieval on, the questions' own episodes are excluded, and no episode is stored.
@@ -123,11 +126,11 @@ describe('the gate of the weaver', () => {
     expect(await verdict).toMatchObject({ promoted: false, baseline: { firstPass: { value: 1 } } })
   })
 
-  test('judges on the questions of the held-out episodes, 150 at most', async () => {
+  test('judges on the questions of the held-out episodes, 200 at most', async () => {
     const heldOut = [{ tenantId: 'tenant-a', episodeId: 'episode-1' }]
     const { verdict, asked } = judging({ heldOut })
     await verdict
-    expect(asked).toEqual([['linear-fingerprint', heldOut, 150]])
+    expect(asked).toEqual([['linear-fingerprint', heldOut, 200]])
   })
 
   test('rejects without an engine when all held-out questions have been deleted', async () => {
@@ -171,4 +174,31 @@ test('closes the engine when the replay fails', async () => {
   const { verdict, counts } = judging({ signal: AbortSignal.abort() })
   await expect(verdict).rejects.toMatchObject({ code: 'ABORTED' })
   expect(counts).toEqual({ opened: 1, closed: 1 })
+})
+
+test('goes on after the looks that an earlier attempt has recorded, and ignores those of other questions', async () => {
+  const records = new Map<string, object>()
+  const recorded: TrialOptions['recorded'] = async <Result extends object>(
+    part: string,
+    work: () => Promise<Result>,
+  ) => {
+    if (!records.has(part)) records.set(part, await work())
+    return records.get(part) as Result
+  }
+  const first = judging({ recorded })
+  await first.verdict
+  const again = judging({ recorded })
+  expect(await again.verdict).toEqual(await first.verdict)
+  expect(first.engine.opened.length).toBeGreaterThan(0)
+  expect(again.engine.opened).toEqual([])
+  expect(JSON.stringify([...records])).not.toContain('+ 4 = ?')
+
+  const others = judging({ recorded }, QUESTIONS.slice(1))
+  await others.verdict
+  expect(others.engine.opened.length).toBeGreaterThan(0)
+})
+
+test('replays with the anchor too, when it is another version than the active one', async () => {
+  const { verdict } = judging({ candidate: right, incumbent: wrong, anchor: right })
+  expect(await verdict).toMatchObject({ metrics: { 'anchor.firstPass.difference': { value: 0 } } })
 })

@@ -134,7 +134,7 @@ describe('a weaver is rejected', () => {
     const verdict = gateWeaver({ candidate, active: few, guard: same(few), anchor: null })
     expect(verdict).toMatchObject({
       promoted: false,
-      reason: expect.stringMatching(/^without memory, accuracy .* may lose 0.03 or more$/),
+      reason: expect.stringMatching(/^accuracy .* may lose 0.03 or more$/),
     })
   })
 
