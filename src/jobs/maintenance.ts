@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import type { ConsolidationStore } from '#artifacts'
 import { type Database, query } from '#database'
 import { type Outbox, pruneEpisodes } from '#episodes'
+import { coerceError } from '#errors'
 import { throttleLog } from './throttled-log.ts'
 
 const INTERVAL_MS = 60_000
@@ -47,19 +48,42 @@ export function startMaintenance({
   const stopping = new AbortController()
   const log = throttleLog(logger)
 
+  const tasks: Readonly<Record<string, () => Promise<void>>> = {
+    async 'recovery of jobs'() {
+      const recovered = await outbox.recover(LOST_AFTER_MS)
+      if (recovered > 0) log.warn('recovered', { recovered }, 'jobs of episodes lost: enqueued again')
+    },
+    async 'second hand-over of jobs'() {
+      await outbox.relayAgain({
+        olderThanMs: RELAY_AGAIN_AFTER_MS,
+        untilMs: LOST_AFTER_MS,
+        limit: MAX_ROWS_RELAYED_AGAIN,
+      })
+    },
+    async 'recovery of consolidations'() {
+      const resumed = await consolidations?.recover(RELAY_AGAIN_AFTER_MS)
+      if (resumed) logger.debug({ resumed }, 'unfinished consolidations: jobs handed over again')
+    },
+    async 'deletion of old outbox rows'() {
+      await outbox.prune(OUTBOX_TTL_MS)
+    },
+    async 'deletion of old episodes'() {
+      if (episodeTtlDays > 0) await deleteOld()
+    },
+    async 'requests of due consolidations'() {
+      await requestConsolidations?.()
+    },
+  }
+
+  /** Runs every task, also after one of them failed. Each has a throttled warning of its own. */
   async function tidy(): Promise<void> {
-    const recovered = await outbox.recover(LOST_AFTER_MS)
-    if (recovered > 0) log.warn('recovered', { recovered }, 'jobs of episodes lost: enqueued again')
-    await outbox.relayAgain({
-      olderThanMs: RELAY_AGAIN_AFTER_MS,
-      untilMs: LOST_AFTER_MS,
-      limit: MAX_ROWS_RELAYED_AGAIN,
-    })
-    const resumed = await consolidations?.recover(RELAY_AGAIN_AFTER_MS)
-    if (resumed) logger.debug({ resumed }, 'unfinished consolidations: jobs handed over again')
-    await outbox.prune(OUTBOX_TTL_MS)
-    if (episodeTtlDays > 0) await deleteOld()
-    await requestConsolidations?.()
+    for (const [task, work] of Object.entries(tasks)) {
+      try {
+        await work()
+      } catch (thrown) {
+        log.warn(`failed: ${task}`, { err: coerceError(thrown), task }, `maintenance: ${task} failed`)
+      }
+    }
   }
 
   /** Deletes old episodes by the database's clock: a wrong clock of one worker must not delete them all. */
@@ -82,7 +106,7 @@ export function startMaintenance({
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await tidy().catch((error: unknown) => log.warn('failed', { err: error }, 'maintenance failed'))
+      await tidy()
       await delay(INTERVAL_MS, undefined, { signal: stopping.signal }).catch(() => {})
     }
   }

@@ -49,3 +49,32 @@ test.each([365 * DAY_MS, -365 * DAY_MS, 61 * 60_000])(
     })
   },
 )
+
+test('runs every task although each one fails, and warns of each', async () => {
+  const ran: string[] = []
+  const lines: { msg: string; task: string }[] = []
+  const fail = (name: string) => async (): Promise<never> => {
+    ran.push(name)
+    throw new Error(name)
+  }
+  const requested = vi.fn(fail('request'))
+  const maintenance = startMaintenance({
+    database: { pool: { connect: fail('old') } as never },
+    outbox: { recover: fail('recover'), relayAgain: fail('relay again'), prune: fail('prune') },
+    consolidations: { recover: fail('recover consolidations') },
+    requestConsolidations: requested,
+    episodeTtlDays: 30,
+    logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
+  })
+  await vi.waitFor(() => expect(requested).toHaveBeenCalled())
+  await maintenance.close()
+  expect(ran).toEqual(['recover', 'relay again', 'recover consolidations', 'prune', 'old', 'request'])
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'maintenance: recovery of jobs failed',
+    'maintenance: second hand-over of jobs failed',
+    'maintenance: recovery of consolidations failed',
+    'maintenance: deletion of old outbox rows failed',
+    'maintenance: deletion of old episodes failed',
+    'maintenance: requests of due consolidations failed',
+  ])
+})
