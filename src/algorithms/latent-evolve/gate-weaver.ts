@@ -250,11 +250,15 @@ function isGain({ low, value }: Difference): boolean {
   return low > 0 && value > MIN_DIFFERENCE
 }
 
+/**
+ * Returns whether the anchor moves to the candidate: accuracy rises measurably or, without enough labels,
+ * reward. First passes save work; they are no reason to forget a version that answers better.
+ */
 function raisesQuality(trial: Trial, look: Look): boolean {
-  return QUALITY.some((name) => {
-    const measured = difference([trial], name, gainCriticalValue(look))
-    return isDecisive(measured) && isGain(measured)
-  })
+  const critical = gainCriticalValue(look)
+  const accuracy = difference([trial], 'accuracy', critical)
+  const decisive = isDecisive(accuracy) ? accuracy : difference([trial], 'reward', critical)
+  return isDecisive(decisive) && isGain(decisive)
 }
 
 /** Returns the trials without each of their tenants in turn; nothing when all questions are of one tenant. */

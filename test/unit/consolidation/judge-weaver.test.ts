@@ -42,11 +42,11 @@ function weaverTo(word: string, version: string) {
 
 const right = weaverTo('c', 'weaver-2')
 const wrong = weaverTo('d', 'weaver-1')
-const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 60 }, (_, n) => ({
+const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 160 }, (_, n) => ({
   tenantId: 'tenant-a',
   question: `${n} + 4 = ?`,
   episodeIds: [`episode-${n}`],
-  reference: n < 40 ? '3' : null,
+  reference: n < 140 ? '3' : null,
 }))
 
 function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
@@ -108,14 +108,14 @@ describe('the gate of the weaver', () => {
     const { verdict, shares, counts, engine, episodes } = judging()
     expect(await verdict).toMatchObject({
       promoted: true,
-      metrics: { firstPass: { value: 1, n: 60 }, accuracy: { value: 1, n: 40 } },
-      baseline: { firstPass: { value: 0, n: 60 }, 'guard.firstPass': { value: 0 } },
+      metrics: { firstPass: { value: 1, n: 100 }, accuracy: { value: 1, n: 100 } },
+      baseline: { firstPass: { value: 0, n: 100 }, 'guard.firstPass': { value: 0 } },
     })
-    expect(shares).toEqual([1])
+    expect(shares.at(0)).toBeCloseTo(1 / 3, 1)
     expect(counts).toEqual({ opened: 1, closed: 1 })
     expect(engine.opened.every(({ priority }) => priority === 'background')).toBe(true)
     // With retrieval on, the questions' own episodes are excluded, and no episode is stored.
-    expect(episodes.queries).toHaveLength(2 * QUESTIONS.length)
+    expect(episodes.queries).toHaveLength(2 * 100)
     for (const { exclude } of episodes.queries)
       expect(exclude).toEqual(QUESTIONS.flatMap(({ episodeIds }) => episodeIds))
     expect(episodes.added).toEqual([])

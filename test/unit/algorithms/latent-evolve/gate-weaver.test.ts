@@ -45,7 +45,7 @@ describe('a weaver is promoted', () => {
     })
 
     expect(verdict.promoted).toBe(true)
-    expect(verdict.reason).toMatch(/^firstPass rises: \+0\.\d+ \(0\.\d+ to 0\.\d+, n = 200\)/)
+    expect(verdict.reason).toMatch(/^firstPass rises: \+0\.\d+ \(0\.\d+ to 0\.\d+, n = 400\)/)
     const { metrics, baseline } = verdict
     expect(metrics['firstPass']!.value - baseline['firstPass']!.value).toBeCloseTo(
       metrics['firstPass.difference']!.value,
@@ -278,12 +278,16 @@ test('asks for more questions while it is undecided, and decides at the last loo
   expect(gateWeaver({ ...lost, look: { index: 1, count: 3 } }).decision).toBe('reject')
 })
 
-test('becomes the anchor when its quality rises, and not when it only saves work', () => {
-  const active = searched(200)
-  const faster = changed(active, 1, ({ iterations }) => ({ iterations: iterations / 2 }))
-  const better = changed(active, 0.5, wovenAway)
+test('becomes the anchor when its accuracy rises, and not when it only saves work', () => {
+  const active = changed(searched(), 0.3, () => ({ correct: false }))
   const judge = (candidate: readonly TrialQuestion[]) =>
     gateWeaver({ candidate, active, guard: same(active), anchor: null })
-  expect(judge(faster)).toMatchObject({ promoted: true, isAnchor: false })
+  expect(judge(changed(active, 0.5, wovenAway))).toMatchObject({ promoted: true, isAnchor: false })
+  const better = changed(active, 0.3, () => ({ correct: true }))
   expect(judge(better)).toMatchObject({ promoted: true, isAnchor: true })
+  const unlabelled = (trial: readonly TrialQuestion[]) => changed(trial, 1, () => ({ correct: null }))
+  const candidate = changed(unlabelled(active), 1, ({ reward }) => ({ reward: reward / 2 }))
+  expect(
+    gateWeaver({ candidate, active: unlabelled(active), guard: same(active), anchor: null }),
+  ).toMatchObject({ promoted: true, isAnchor: true })
 })
