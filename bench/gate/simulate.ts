@@ -37,6 +37,8 @@ export interface WeaverNight {
   readonly candidate: Arm
   readonly active: Arm
   readonly anchor?: Arm
+  /** Number of tenants that ask as often as each other; 1 unless given. */
+  readonly tenants?: number
   /** Share of the questions that the tenant `liar` asked; none unless given. */
   readonly liarShare?: number
   /** Labels of the first questions: all are labelled unless given. */
@@ -48,7 +50,7 @@ export interface WeaverNight {
 /** Runs the weaver's gate on one simulated night, look by look. */
 export function judgeWeaverNight(night: WeaverNight, random: Random): ReturnType<typeof gateWeaver> {
   const places = Array.from({ length: QUESTIONS }, (_, index): Place => {
-    const tenantId = random.uniform() < (night.liarShare ?? 0) ? 'liar' : `tenant ${index % 10}`
+    const tenantId = random.uniform() < (night.liarShare ?? 0) ? 'liar' : `tenant ${index % (night.tenants ?? 1)}`
     return { place: random.uniform(), ease: random.uniform(), tenantId }
   })
   const label = night.labels

@@ -63,6 +63,7 @@ async function judge({
     answers: answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN })),
     active: await scored(incumbent),
     anchor: await scored(anchor),
+    replacesStale: incumbent?.artifact.stale ?? false,
     seed: context.seed,
   })
   const { metrics, ...decided } = toTrialVerdict(candidate, verdict)

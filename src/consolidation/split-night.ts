@@ -10,8 +10,12 @@ import { clusterQuestions, type EmbeddedQuestion, foldQuestion } from './cluster
 
 /** Share of all clusters that is locked. */
 const LOCKED_SHARE = 0.1
-/** Share of the fresh clusters that is held out, without and with an active version. */
-const HELD_OUT_SHARE = { first: 0.2, later: 0.5 }
+/**
+ * Share of the fresh clusters that is held out: half of them, up to the number that a gate needs to see a
+ * small loss, and without an active version a fifth of them when that is more.
+ */
+const HELD_OUT_SHARE = { few: 0.5, many: 0.2 }
+const ENOUGH_HELD_OUT = 150
 const MIN_HELD_OUT = 10
 const MAX_HELD_OUT = 400
 const CALIBRATION_SHARE = 0.1
@@ -68,8 +72,8 @@ interface Cluster {
  *   them and no gate reads them; the report shows the figures on them. A cluster of this tenth that was
  *   trained on all the same (two clusters can grow into one) is `unused`.
  * - `heldOut`: fresh clusters only, i.e. those that neither the active version nor the anchor was trained on:
- *   a fifth without an active version, else half of them; at least 10 and at most 400, as far as there are
- *   so many. The hash is salted with the consolidation's id, so that the held-out questions of one night may
+ *   half of them, without an active version no more than 150 or a fifth; at least 10 and at most 400, as far
+ *   as there are so many. The hash is salted with the consolidation's id, so that the held-out questions of one night may
  *   be trained on in the next.
  * - `calibration`: a tenth of the rest, at least 10, more (up to a quarter) when few of them are retrievable;
  *   not trained on in this consolidation.
@@ -97,7 +101,9 @@ export async function splitNight(
   const isLocked = ({ place }: Cluster) => place < LOCKED_SHARE
   const open = clusters.filter((cluster) => !isLocked(cluster))
   const fresh = open.filter(({ isFresh }) => isFresh)
-  const wanted = Math.floor(fresh.length * (hasActive ? HELD_OUT_SHARE.later : HELD_OUT_SHARE.first))
+  const half = Math.floor(fresh.length * HELD_OUT_SHARE.few)
+  const share = Math.max(Math.min(half, ENOUGH_HELD_OUT), Math.floor(fresh.length * HELD_OUT_SHARE.many))
+  const wanted = hasActive ? half : share
   const heldOut = drawInProportion(fresh, Math.min(MAX_HELD_OUT, Math.max(MIN_HELD_OUT, wanted)))
   const rest = open.filter((cluster) => !heldOut.has(cluster))
   const calibration = drawInProportion(rest, calibrationSize(rest))

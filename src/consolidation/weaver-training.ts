@@ -129,6 +129,7 @@ async function judge({
       candidate: await open(candidate),
       incumbent: incumbent === null ? null : await open(incumbent),
       anchor: anchor === null ? null : await open(anchor),
+      replacesStale: incumbent?.artifact.stale ?? false,
       questions,
     })
     return toTrialVerdict(candidate, verdict)
@@ -179,6 +180,7 @@ interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'signal' | '
   readonly incumbent: Weaver | null
   /** null: the incumbent is the anchor. */
   readonly anchor: Weaver | null
+  readonly replacesStale: boolean
   readonly questions: readonly GateQuestion[]
 }
 
@@ -213,7 +215,7 @@ const NO_REPLAYS: Arms<TrialQuestion> = {
  * @throws ServiceError with the codes of `replay`
  */
 async function runTrial(options: WeaverTrialOptions): Promise<SequentialVerdict> {
-  const { questions, anchor } = options
+  const { questions, anchor, replacesStale } = options
   const count = Math.min(MAX_LOOKS, Math.max(1, Math.floor(questions.length / LOOK_QUESTIONS)))
   let arms = NO_REPLAYS
   for (let index = 1; ; index++) {
@@ -226,6 +228,7 @@ async function runTrial(options: WeaverTrialOptions): Promise<SequentialVerdict>
       active: arms.active,
       anchor: anchor === null ? null : arms.anchor,
       guard: { candidate: arms.candidateGuard, active: arms.activeGuard },
+      replacesStale,
       look: { index, count },
     })
     if (verdict.decision !== 'continue') return verdict

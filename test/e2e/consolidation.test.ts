@@ -21,7 +21,7 @@ import { SMALL_NETWORK } from '../support/small-network.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
 const MODEL = join(import.meta.dirname, '../../models/order-of-operations')
-const problems = makeProblems({ split: 'heldout', count: 60, seed: 95 })
+const problems = makeProblems({ split: 'heldout', count: 120, seed: 95 })
 
 interface Ended {
   readonly id: string
@@ -188,7 +188,7 @@ describe('consolidations', () => {
         { kind: 'lrm', version: 'lrm-2', episodes: { learnedFrom: expect.any(Number) } },
       ],
     })
-    const steps = report.steps.map(({ step }) => step)
+    const steps = report.steps.map(({ step }) => step).filter((step) => !step.includes('look-'))
     expect(steps).toEqual([
       'snapshot.weaver',
       'snapshot.lrm',
@@ -239,7 +239,8 @@ describe('consolidations', () => {
       const { episodes, options } = await artifacts.manifest(id)
       expect(episodes.length).toBeGreaterThan(0)
       expect(episodes.every(({ tenantId }) => tenantId === 'default')).toBe(true)
-      expect(reason).toContain(`not compared with ${kind}-3: it was trained on episodes deleted since`)
+      // A stale version is still compared with.
+      expect(reason).not.toContain('not compared')
       // The stale weaver is no start for the next one.
       if (kind === 'weaver') expect(options['validationLoss']).not.toHaveProperty('warm')
     }

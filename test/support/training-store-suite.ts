@@ -162,8 +162,8 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           return { ...shape, data: fromFloat16(toFloat16(data)) }
         }
         expect(await thoughtsOf([keyOf(episode)])).toEqual([
-          { ...same, position: 0, thought: kept(1), label: true },
-          { ...same, position: 2, thought: kept(3), label: false },
+          { ...same, position: 0, answer: '12', verifier: -0.125, thought: kept(1), label: true },
+          { ...same, position: 2, answer: '13', verifier: -0.125, thought: kept(3), label: false },
         ])
       })
 

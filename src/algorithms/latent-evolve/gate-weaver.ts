@@ -45,6 +45,11 @@ interface WeaverTrial extends Trial {
   readonly anchor: readonly TrialQuestion[] | null
   /** Same trial with episode memory on, except the episodes of the replayed questions. */
   readonly guard: Trial
+  /**
+   * Whether the active weaver must be replaced, because it was trained on erased episodes: then no gain over
+   * it is asked for. False unless given.
+   */
+  readonly replacesStale?: boolean
   /** Place of this call in a series that grows by questions; a single look unless given. */
   readonly look?: Look
 }
@@ -87,7 +92,7 @@ const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].margin !== null)
  *   above -.03, to the active weaver (the mean of both trials of a question, without and with memory) and to
  *   the anchor (without memory); and neither trial alone shows a loss;
  * - it gains something over the active weaver: accuracy, reward or first-pass share rises measurably, or the
- *   work falls measurably. Less work never makes up for lost quality, because the first rule comes first;
+ *   work falls measurably. (A stale active weaver must be replaced, so no gain over it is asked for.) Less work never makes up for lost quality, because the first rule comes first;
  * - no tenant decides alone: labels are a tenant's word, so what is said of accuracy also holds without the
  *   questions of each single tenant.
  *
@@ -101,6 +106,7 @@ export function gateWeaver({
   active,
   anchor,
   guard,
+  replacesStale = false,
   look = ONLY_LOOK,
 }: WeaverTrial): SequentialVerdict {
   const own = compare({ candidate, active }, look)
@@ -138,7 +144,7 @@ export function gateWeaver({
     doubtWithoutTenants(both, look),
   ]
   for (const doubt of doubts) if (doubt !== null) return decide('continue', doubt)
-  const gain = gainOf(both, look)
+  const gain = replacesStale ? 'replaces a weaver trained on erased episodes' : gainOf(both, look)
   if (gain === null) return decide('continue', 'no measurable improvement over the active weaver')
   const unlabelled = isDecisive(own.differences.accuracy)
     ? ''

@@ -45,6 +45,11 @@ interface RewardModelTrial {
   readonly active: readonly number[] | null
   /** Scores of the anchor; null when there is none, or it is the active version. */
   readonly anchor: readonly number[] | null
+  /**
+   * Whether the active version must be replaced, because it was trained on erased episodes: then no gain over
+   * it is asked for. False unless given.
+   */
+  readonly replacesStale?: boolean
   /** Seed of the resampling. */
   readonly seed: number
   /** Number of resamples of the intervals that are only reported; 1,000 unless given. */
@@ -65,7 +70,8 @@ const GAIN_CRITICAL = gainCriticalValue(ONLY_LOOK)
  * - it loses nothing: the interval of the difference in within-question AUC to the active version and to the
  *   anchor lies above -.01, and its choice is not measurably worse than the verifier's or the majority's;
  * - it gains something over the active version: within-question AUC or accuracy of the choice rises
- *   measurably, also without the answers of any single tenant.
+ *   measurably, also without the answers of any single tenant. (A stale active version must be replaced, so
+ *   no gain over it is asked for.)
  *
  * Fewer than 30 mixed clusters decide nothing, so the candidate is rejected. AUC over all answers, F1,
  * accuracy and calibration error are reported only.
@@ -76,6 +82,7 @@ export function gateRewardModel({
   answers,
   active,
   anchor,
+  replacesStale = false,
   seed,
   resamples = 1_000,
 }: RewardModelTrial): GateVerdict {
@@ -164,6 +171,7 @@ export function gateRewardModel({
       `within-question AUC ${showLevel(ordering)} is above .5, and its choice beats a random one`,
     )
   }
+  if (replacesStale) return verdict(true, 'replaces a version trained on erased episodes; nothing lost')
   const gains = [
     ['within-question AUC', fromActive.inAuc],
     ['accuracy of the choice', fromActive.inChoice],

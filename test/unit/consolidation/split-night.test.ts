@@ -102,7 +102,7 @@ describe('a split', () => {
   const first = { salt: 'night-1', hasActive: false }
   const later = { salt: 'night-2', hasActive: true }
 
-  test('without an active version holds out a fifth and calibrates on a tenth of the rest', async () => {
+  test('of many questions, without an active version, holds out a fifth and calibrates on a tenth of the rest', async () => {
     const { locked, heldOut, calibration, unused } = sizes(await splitNight(asked(1_000), first))
     expect(locked).toBeGreaterThan(70)
     expect(locked).toBeLessThan(130)
@@ -137,7 +137,7 @@ describe('a split', () => {
     const other = await splitNight(episodes, { ...first, salt: 'night-2' })
     expect(new Set(other.locked.flat())).toEqual(new Set(split.locked.flat()))
     const [one, two] = [new Set(split.heldOut.flat()), new Set(other.heldOut.flat())]
-    expect(one.intersection(two).size).toBeLessThan(0.5 * one.size)
+    expect(one.intersection(two).size).toBeLessThan(0.7 * one.size)
   })
 
   test('learns in later nights what it held out, but never what is locked', async () => {
@@ -196,9 +196,9 @@ describe('a split', () => {
     expect(share).toBeLessThan(0.3)
   })
 
-  test('of few questions leaves 10 for the gate and 10 to calibrate on', async () => {
+  test('of few questions leaves half for the gate and 10 to calibrate on', async () => {
     const split = sizes(await splitNight(asked(50), first))
-    expect(split).toMatchObject({ heldOut: 10, calibration: 10 })
+    expect(split).toMatchObject({ heldOut: 23, calibration: 10 })
     expect(sizes(await splitNight([], first))).toEqual({ locked: 0, heldOut: 0, calibration: 0, unused: 0 })
   })
 
@@ -206,7 +206,7 @@ describe('a split', () => {
     const episodes = asked(100, (number) => ({ tenantId: number % 2 === 0 ? 'a b' : 'c' }))
     const lookup = openSplit(await splitNight(episodes, first))
     const heldOut = lookup.episodesOf('heldOut')
-    expect(heldOut).toHaveLength(18)
+    expect(heldOut.length).toBeGreaterThan(30)
     for (const { cluster, ...key } of heldOut) {
       const own = episodes.find(({ episodeId }) => episodeId === key.episodeId)!
       expect(key).toEqual({ tenantId: own.tenantId, episodeId: own.episodeId })
