@@ -1,7 +1,7 @@
 /** @file The dependencies of consolidations, the same in the API process and in the worker process. */
 
 import type { Logger } from 'pino'
-import { createArtifactStore, createConsolidationStore } from '#artifacts'
+import { createArtifactStore, createConsolidationStore, createLearningStore } from '#artifacts'
 import type { ConsolidationDeps } from '#consolidation'
 import type { Database } from '#database'
 import { createTrainer } from '#engine'
@@ -25,6 +25,7 @@ export function consolidationDeps(deps: {
   return {
     consolidations: createConsolidationStore({ database }),
     artifacts: createArtifactStore({ database }),
+    learning: createLearningStore({ database }),
     training: createTrainingStore({ database }),
     startTrainer: () => createTrainer({ executionProvider, cudaDevice, logger }),
     openReplayEngine,

@@ -61,11 +61,11 @@ async function start(config: Config): Promise<void> {
     // Shares the engine of the requests, so that the model is loaded only once.
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
-  const { consolidations, artifacts } = consolidation
+  const { consolidations, artifacts, learning } = consolidation
   const queues = keep(
     connectQueues({ redisUrl: config.redis?.url, prefix: config.redis?.prefix, database, logger }),
   )
-  const trainedModels = keep(watchActiveArtifacts({ artifacts, engine, logger }))
+  const trainedModels = keep(watchActiveArtifacts({ artifacts, learning, engine, logger }))
   await trainedModels.refresh()
   const metrics = createMetrics({
     engine,
@@ -97,13 +97,14 @@ async function start(config: Config): Promise<void> {
           episodes,
           storeTimeouts: STORE_TIMEOUTS[database.kind],
           activeModels: trainedModels.current,
+          isFrozen: trainedModels.isFrozen,
           maxMs: config.solving.maxMs,
           logger,
           tracer,
         }),
       ),
       episodes,
-      admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
+      admin: { consolidations, artifacts, learning, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,

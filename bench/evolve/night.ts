@@ -1,6 +1,6 @@
 /** @file One night: the service's own consolidation of the weaver, run in this process. */
 
-import { createArtifactStore, createConsolidationStore } from '#artifacts'
+import { createArtifactStore, createConsolidationStore, createLearningStore } from '#artifacts'
 import { createTrainer } from '#engine'
 import { createTrainingStore } from '#episodes'
 import { consolidate } from '../../src/consolidation/consolidate.ts'
@@ -50,6 +50,7 @@ export async function holdNight({ engine, database, episodes, logger }: Workbenc
       startTrainer,
       codeVersion: 'bench',
       artifacts: createArtifactStore({ database }),
+      learning: createLearningStore({ database }),
       training: createTrainingStore({ database }),
       // The replay uses the serving engine, which stays open.
       openReplayEngine: async () => ({ engine, close: async () => {} }),

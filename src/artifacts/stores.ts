@@ -127,3 +127,23 @@ export interface ConsolidationStore {
    */
   recover(olderThanMs: number): Promise<number>
 }
+
+export interface LearningState {
+  /** Time of the freeze; null while learning goes on. */
+  readonly frozenSince: string | null
+  /** Reason that the operator gave, if any. */
+  readonly reason: string | null
+}
+
+/**
+ * The freeze of the whole instance: while it lasts, no episode is kept and no version is trained or promoted.
+ * Answers and retrieval go on.
+ * @throws ServiceError STORE_UNAVAILABLE from every method.
+ */
+export interface LearningStore {
+  state(): Promise<LearningState>
+  /** Freezes learning. Idempotent: the first freeze stays, with its time and reason. */
+  freeze(options?: { readonly reason?: string | undefined }): Promise<LearningState>
+  /** Resumes learning. Idempotent. */
+  unfreeze(): Promise<LearningState>
+}

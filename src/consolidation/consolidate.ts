@@ -1,14 +1,13 @@
 /** @file One consolidation: runs its recorded steps, from the snapshot of episodes to the report. */
 
 import { createHash } from 'node:crypto'
-import type { ArtifactKind, ConsolidatedArtifact, Consolidation } from '#artifacts'
+import type { ArtifactKind, ArtifactStore, ConsolidatedArtifact, Consolidation } from '#artifacts'
 import { consolidationAttributes, NO_TRACER } from '#tracing'
-import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext, ConsolidationDeps, LazyTrainer, TrainingProcess } from './context.ts'
 import { finishConsolidation } from './finish-consolidation.ts'
 import { judgeCandidate } from './judge-candidate.ts'
-import { recordSteps } from './record-steps.ts'
-import { type Pruned, REPORT, type Skipped } from './steps.ts'
+import { LearningFrozenError, recordSteps } from './record-steps.ts'
+import { type Pruned, REPORT, recordName, type Skipped } from './steps.ts'
 import { type Snapshot, takeSnapshot } from './take-snapshot.ts'
 import { takeSplit } from './take-split.ts'
 import { type Candidate, trainCandidate } from './train-candidate.ts'
@@ -20,7 +19,8 @@ const MAX_ATTEMPTS = 20
 
 /**
  * Runs a consolidation to its end, starting after the last step that any worker has finished. Does nothing
- * when the consolidation has ended. The active versions do not change before the step `promote`.
+ * when the consolidation has ended. The active versions do not change before the step `promote`. When learning
+ * is frozen, the consolidation ends before its next step: versions that are not promoted by then are rejected.
  *
  * @throws ServiceError CONSOLIDATION_NOT_FOUND, and every error that a step throws; the caller may then run
  * the consolidation again, and it continues with that step
@@ -37,11 +37,50 @@ export async function consolidate(deps: ConsolidationDeps, id: string, signal: A
   try {
     const seed = seedOf(consolidation)
     await tracer.trace('consolidation', consolidationAttributes(consolidation), () =>
-      runSteps({ ...deps, consolidation, runner: trainer, seed, signal }),
+      runUnlessFrozen({ ...deps, consolidation, runner: trainer, seed, signal }),
     )
   } finally {
     await trainer.close()
   }
+}
+
+async function runUnlessFrozen(context: ConsolidationContext): Promise<void> {
+  try {
+    await runSteps(context)
+  } catch (thrown) {
+    if (!(thrown instanceof LearningFrozenError)) throw thrown
+    context.logger.warn({ consolidation: context.consolidation.id }, `consolidation ends: ${thrown.message}`)
+    await endFrozen(context, thrown.message)
+  }
+}
+
+/** Ends a consolidation early. Kinds that were promoted before the freeze stay promoted. */
+async function endFrozen(context: ConsolidationContext, reason: string): Promise<void> {
+  const { consolidations, consolidation } = context
+  const { id, kinds } = consolidation
+  const artifacts: ConsolidatedArtifact[] = []
+  const episodes: number[] = []
+  for (const kind of kinds) {
+    const recorded = (step: 'snapshot' | 'train' | 'promote') =>
+      consolidations.stepResult(id, recordName(step, kind))
+    const candidate = ((await recorded('train')) as Candidate | Skipped | null) ?? { skipped: reason }
+    const verdict = { promoted: false, isAnchor: false, reason }
+    if ((await recorded('promote')) === null) {
+      const settled = await promoteOrReject(context, kind, { candidate, verdict })
+      await consolidations.finishStep(id, recordName('promote', kind), settled)
+    }
+    artifacts.push((await recorded('promote')) as ConsolidatedArtifact)
+    episodes.push(((await recorded('snapshot')) as Snapshot | null)?.episodes.length ?? 0)
+  }
+  await finishConsolidation(consolidations, id, {
+    status: outcomeOf(artifacts),
+    artifacts,
+    episodes: Math.max(...episodes),
+  })
+}
+
+function outcomeOf(artifacts: readonly ConsolidatedArtifact[]): 'promoted' | 'rejected' {
+  return artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected'
 }
 
 async function runSteps(context: ConsolidationContext): Promise<void> {
@@ -64,7 +103,7 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
   await steps.enter(REPORT)
   await tracer.trace(REPORT, {}, () =>
     finishConsolidation(consolidations, id, {
-      status: artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected',
+      status: outcomeOf(artifacts),
       artifacts,
       episodes: Math.max(...kinds.map((kind) => snapshotOf(kind).episodes.length)),
     }),
@@ -73,7 +112,7 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
 
 interface PromotionInput {
   readonly candidate: Candidate | Skipped
-  readonly verdict: TrialVerdict | Skipped
+  readonly verdict: Parameters<ArtifactStore['settle']>[1] | Skipped
 }
 
 /** Promotes or rejects a candidate by its verdict; a promoted one is active from then on. Idempotent. */

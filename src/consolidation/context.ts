@@ -1,7 +1,7 @@
 /** @file Dependencies of all consolidations, and the context that the steps of one consolidation share. */
 
 import type { RewardModelOptions, WeaverOptions } from '#algorithms'
-import type { ArtifactStore, Consolidation, ConsolidationStore } from '#artifacts'
+import type { ArtifactStore, Consolidation, ConsolidationStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import type { EpisodeStore, TrainingStore } from '#episodes'
 import type { GraphRunner } from '#ports'
@@ -41,6 +41,8 @@ export interface LazyTrainer extends GraphRunner {
 export interface ConsolidationDeps {
   readonly consolidations: ConsolidationStore
   readonly artifacts: ArtifactStore
+  /** Read before every step: a consolidation ends when learning is frozen. */
+  readonly learning: LearningStore
   readonly training: TrainingStore
   /** Starts a process to train in; the caller closes it. */
   readonly startTrainer: () => Promise<TrainingProcess>

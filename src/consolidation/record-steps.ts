@@ -1,6 +1,12 @@
 /** @file Recorded steps: each is done once, even when a consolidation is run again or by several workers. */
 
-import type { ArtifactKind, Consolidation, ConsolidationStore } from '#artifacts'
+import type {
+  ArtifactKind,
+  Consolidation,
+  ConsolidationStore,
+  LearningState,
+  LearningStore,
+} from '#artifacts'
 import { NO_TRACER, type Tracer } from '#tracing'
 import { progressAt, recordName, type StepName } from './steps.ts'
 
@@ -9,6 +15,15 @@ const PROGRESS_INTERVAL_MS = 1_000
 
 /** Reports the share of a step that is done, in [0, 1]. */
 type Report = (share: number) => void
+
+/** Thrown before a step when learning is frozen. */
+export class LearningFrozenError extends Error {
+  override readonly name = 'LearningFrozenError'
+
+  constructor({ frozenSince, reason }: LearningState) {
+    super(`learning is frozen since ${frozenSince}${reason === null ? '' : `: ${reason}`}`)
+  }
+}
 
 export interface RecordedSteps {
   /**
@@ -28,16 +43,22 @@ export interface RecordedSteps {
 export interface StepRecorder {
   readonly consolidations: Pick<ConsolidationStore, 'stepResult' | 'enterStep' | 'finishStep'>
   readonly consolidation: Pick<Consolidation, 'id' | 'kinds'>
+  /** Read before every step, and before each kind of a step. */
+  readonly learning: Pick<LearningStore, 'state'>
   /** Aborts the consolidation before its next step. */
   readonly signal: AbortSignal
   /** Records a span for each step that runs, with the name of its record; none unless given. */
   readonly tracer?: Tracer
 }
 
-/** @throws from each method: errors of `work`, the signal's reason, ServiceError STORE_UNAVAILABLE */
+/**
+ * @throws from each method: errors of `work`, the signal's reason, LearningFrozenError, ServiceError
+ * STORE_UNAVAILABLE
+ */
 export function recordSteps({
   consolidations,
   consolidation,
+  learning,
   signal,
   tracer = NO_TRACER,
 }: StepRecorder): RecordedSteps {
@@ -54,8 +75,14 @@ export function recordSteps({
     return (await consolidations.stepResult(id, record)) as Result
   }
 
-  async function enter(step: StepName): Promise<void> {
+  async function checkMayGoOn(): Promise<void> {
     signal.throwIfAborted()
+    const state = await learning.state()
+    if (state.frozenSince !== null) throw new LearningFrozenError(state)
+  }
+
+  async function enter(step: StepName): Promise<void> {
+    await checkMayGoOn()
     await consolidations.enterStep(id, step, progressAt(step, 0))
   }
 
@@ -71,7 +98,7 @@ export function recordSteps({
     ) {
       const results = new Map<ArtifactKind, Result>()
       for (const [index, kind] of kinds.entries()) {
-        signal.throwIfAborted()
+        await checkMayGoOn()
         const reporter = openReporter((share) =>
           consolidations.enterStep(id, step, progressAt(step, (index + share) / kinds.length)),
         )

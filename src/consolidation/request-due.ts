@@ -5,6 +5,7 @@ import {
   type ArtifactStore,
   type Consolidation,
   type ConsolidationStore,
+  type LearningStore,
   type Trigger,
 } from '#artifacts'
 import type { TrainingStore } from '#episodes'
@@ -15,6 +16,7 @@ import type { Snapshot } from './take-snapshot.ts'
 export interface DueParts {
   readonly consolidations: Pick<ConsolidationStore, 'list' | 'stepResult' | 'request'>
   readonly artifacts: Pick<ArtifactStore, 'active'>
+  readonly learning: Pick<LearningStore, 'state'>
   readonly training: Pick<TrainingStore, 'models' | 'countSince'>
   readonly logger: Pick<ConsolidationLogger, 'warn'>
 }
@@ -25,7 +27,7 @@ const CLOCK_TOLERANCE_MS = 5 * 60_000
 /**
  * Requests a consolidation of every model that has enough new episodes since its last consolidation began,
  * whatever the outcome of that. The trigger `schedule` also requests one when an active version was trained
- * on episodes deleted since. Skips a model whose last consolidation has not ended. Several workers may call
+ * on episodes deleted since. Requests none while learning is frozen. Skips a model whose last consolidation has not ended. Several workers may call
  * it at once: a model has one consolidation at a time.
  *
  * @param minNewEpisodes number of new episodes from which a consolidation is due
@@ -46,6 +48,7 @@ export async function requestDueConsolidations(
   },
 ): Promise<readonly Consolidation[]> {
   const { consolidations } = parts
+  if ((await parts.learning.state()).frozenSince !== null) return []
   const due: Consolidation[] = []
   for (const fingerprint of await parts.training.models()) {
     const [last] = await consolidations.list({ fingerprint, limit: 1 })

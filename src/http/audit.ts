@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /**
  * Logs `audit: true` with action, tenant, target, caller and status, after the response to every request
- * under `/admin` and every deletion. The logger of the request adds its id.
+ * under `/admin` and every deletion, and `force` for an activation. The logger of the request adds its id.
  */
 export function auditRequests(app: FastifyInstance): void {
   app.addHook('onResponse', async (request, reply) => {
@@ -18,6 +18,7 @@ export function auditRequests(app: FastifyInstance): void {
         target: targetOf(request, reply),
         caller: request.ip,
         status: reply.statusCode,
+        ...(schema?.['operationId'] === 'activateArtifact' && { force: isForced(request) }),
       },
       'audit',
     )
@@ -29,4 +30,9 @@ function targetOf({ params }: FastifyRequest, reply: FastifyReply): string | nul
   const { id } = params as { readonly id?: string }
   const created = reply.getHeader('location')
   return id?.slice(0, 64) ?? (typeof created === 'string' ? created : null)
+}
+
+/** True when the body asks for a forced activation, also when the request was refused. */
+function isForced({ body }: FastifyRequest): boolean {
+  return typeof body === 'object' && body !== null && 'force' in body && body.force === true
 }

@@ -39,7 +39,7 @@ export function createMetrics({
   readBacklog,
 }: {
   readonly engine: Pick<Engine, 'model' | 'status'>
-  readonly trainedModels: Pick<ArtifactWatcher, 'status'>
+  readonly trainedModels: Pick<ArtifactWatcher, 'status' | 'isFrozen'>
   readonly dependencies?: Dependencies
   readonly readBacklog: () => Promise<Backlog>
 }): Metrics {

@@ -6,7 +6,7 @@ import type { ArtifactWatcher } from '#serving'
 /** Registers metrics that read the status of the watcher at every scrape. */
 export function registerTrainedModelMetrics(
   registry: Registry,
-  trainedModels: Pick<ArtifactWatcher, 'status'>,
+  trainedModels: Pick<ArtifactWatcher, 'status' | 'isFrozen'>,
 ): void {
   new Gauge({
     name: 'circadian:artifact_info',
@@ -26,6 +26,14 @@ export function registerTrainedModelMetrics(
     registers: [registry],
     collect() {
       for (const { kind, refused } of trainedModels.status()) this.set({ kind }, refused === null ? 0 : 1)
+    },
+  })
+  new Gauge({
+    name: 'circadian:frozen',
+    help: '1 while learning is frozen, as this process has read it.',
+    registers: [registry],
+    collect() {
+      this.set(trainedModels.isFrozen() ? 1 : 0)
     },
   })
 }

@@ -5,7 +5,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { identityWeaver } from '#algorithms'
-import type { Artifact, ArtifactStore } from '#artifacts'
+import type { Artifact, ArtifactStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
@@ -14,6 +14,8 @@ import { type TrackedVersion, trackActiveVersion, type WatcherLogger } from './t
 
 export interface WatchOptions {
   readonly artifacts: Pick<ArtifactStore, 'active' | 'bytes'>
+  /** Read at every poll, for `isFrozen`; never frozen unless given. */
+  readonly learning?: Pick<LearningStore, 'state'>
   readonly engine: Pick<Engine, 'model' | 'graphs' | 'thoughtLayers' | 'hiddenSize'>
   readonly logger: WatcherLogger
   /** Pause between two polls, in ms; 2,000 unless given. */
@@ -39,6 +41,8 @@ export interface ArtifactWatcher {
    */
   current(): ActiveModels
   status(): readonly ActiveVersionStatus[]
+  /** Whether learning was frozen at the last poll that could read it; false before the first. */
+  isFrozen(): boolean
   /** Polls now. Never rejects: when the store or a version cannot be read, the models in use stay. */
   refresh(): Promise<void>
   /** Stops polling and closes the loaded models. Idempotent. */
@@ -53,6 +57,7 @@ export interface ArtifactWatcher {
  */
 export function watchActiveArtifacts({
   artifacts,
+  learning,
   engine,
   logger,
   pollMs = 2_000,
@@ -79,6 +84,7 @@ export function watchActiveArtifacts({
   })
   let models: ActiveModels = NO_TRAINED_MODELS
   let isStale = false
+  let isFrozen = false
 
   function loadedModels(): ActiveModels {
     const [loadedRewardModel, loadedWeaver] = [rewardModel.loaded(), weaver.loaded()]
@@ -103,6 +109,7 @@ export function watchActiveArtifacts({
   async function pollOnce(): Promise<void> {
     if (closing.signal.aborted) return
     try {
+      await readFreeze()
       const active = await artifacts.active(fingerprint)
       // The kinds are independent: when one fails to load, the other still switches.
       const switches = await Promise.allSettled([
@@ -119,6 +126,15 @@ export function watchActiveArtifacts({
       }
       isStale = true
     }
+  }
+
+  async function readFreeze(): Promise<void> {
+    if (learning === undefined) return
+    const { frozenSince, reason } = await learning.state()
+    if (isFrozen === (frozenSince !== null)) return
+    isFrozen = frozenSince !== null
+    if (isFrozen) logger.warn({ since: frozenSince, reason }, 'learning frozen: answering without episodes')
+    else logger.info({}, 'learning resumed')
   }
 
   /** Polls run one after the other. */
@@ -139,6 +155,7 @@ export function watchActiveArtifacts({
   return {
     current: () => models,
     status: () => [statusOf('lrm', rewardModel), statusOf('weaver', weaver)],
+    isFrozen: () => isFrozen,
     refresh,
     async close() {
       closing.abort()

@@ -27,6 +27,8 @@ export interface SolverParts {
   readonly logger: SolverLogger
   readonly storeTimeouts: StoreTimeouts
   readonly storeOutages: StoreOutages
+  /** Whether learning is frozen: then no episode is committed. */
+  readonly isFrozen: () => boolean
   readonly clock: Clock
   readonly tracer: Tracer
   readonly answerFormat: AnswerFormat

@@ -51,6 +51,8 @@ export interface SolverDeps {
   readonly storeTimeouts?: StoreTimeouts
   /** Returns the trained models that serve, asked at the start of every request; none unless given. */
   readonly activeModels?: () => ActiveModels
+  /** Whether learning is frozen, asked before an episode is committed; never unless given. */
+  readonly isFrozen?: () => boolean
   /** Time, in ms, of a request without `budget.maxMs`; no limit unless given. */
   readonly maxMs?: number | null
   readonly clock?: Clock
@@ -83,6 +85,7 @@ export function createSolver(deps: SolverDeps): Solver {
     logger,
     storeTimeouts: deps.storeTimeouts ?? NO_TIMEOUTS,
     storeOutages: createStoreOutages(clock),
+    isFrozen: deps.isFrozen ?? (() => false),
     clock,
     tracer,
     answerFormat,

@@ -58,6 +58,7 @@ describe('consolidations', () => {
       rewardModel: SMALL_NETWORK,
       weaver: { hidden: 32, epochs: 5 },
     }
+    const { learning } = consolidation
     ;({ artifacts, consolidations } = consolidation)
     const episodes = createEpisodeStore({ database })
     store = episodes
@@ -69,7 +70,7 @@ describe('consolidations', () => {
         episodes,
         logger: silent,
         solver: createSolver({ engine, episodes, activeModels: learned.current, logger: silent }),
-        admin: { consolidations, artifacts, fingerprint: engine.model.fingerprint },
+        admin: { consolidations, artifacts, learning, fingerprint: engine.model.fingerprint },
         health: () => Promise.reject(new Error('not used by this test')),
         metrics: () => Promise.reject(new Error('not used by this test')),
         observeRequest: () => {},

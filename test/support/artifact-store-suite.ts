@@ -10,6 +10,7 @@ import {
   type ConsolidationStore,
   createArtifactStore,
   createConsolidationStore,
+  createLearningStore,
 } from '#artifacts'
 import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox, pruneEpisodes } from '#episodes'
 import { newArtifact } from './artifacts.ts'
@@ -237,6 +238,23 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await activeVersions('model-1')).toEqual(['lrm-1'])
         expect(await activeVersions('model-2')).toEqual([])
       })
+    })
+
+    it('learning is frozen from the first freeze to the next unfreeze', async () => {
+      const learning = createLearningStore({ database: test.database })
+      expect(await learning.state()).toEqual({ frozenSince: null, reason: null })
+      const frozen = await learning.freeze({ reason: 'odd\0 answers' })
+      expect(frozen).toEqual({
+        frozenSince: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+        reason: 'odd\ufffd answers',
+      })
+      expect(await learning.freeze()).toEqual(frozen)
+      expect(await learning.freeze({ reason: 'later' })).toEqual(frozen)
+      expect(await learning.state()).toEqual(frozen)
+      for (let call = 0; call < 2; call++)
+        expect(await learning.unfreeze()).toEqual({ frozenSince: null, reason: null })
+      expect(await learning.freeze()).toMatchObject({ reason: null })
+      await learning.unfreeze()
     })
 
     describe('deleted episodes', () => {

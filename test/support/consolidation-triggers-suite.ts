@@ -1,7 +1,12 @@
 /** @file Test suite of consolidations triggered by episodes and by schedule, for any queue backend. */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type ConsolidationStore, createArtifactStore, createConsolidationStore } from '#artifacts'
+import {
+  type ConsolidationStore,
+  createArtifactStore,
+  createConsolidationStore,
+  createLearningStore,
+} from '#artifacts'
 import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { type ConsolidationTriggers, connectQueues } from '#jobs'
@@ -32,6 +37,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
         codeVersion: '1',
         logger: silent,
         artifacts: createArtifactStore({ database }),
+        learning: createLearningStore({ database }),
         training: createTrainingStore({ database }),
         startTrainer: unneeded,
         openReplayEngine: unneeded,

@@ -10,6 +10,8 @@ import {
   type ConsolidationStore,
   createArtifactStore,
   createConsolidationStore,
+  createLearningStore,
+  type LearningStore,
 } from '#artifacts'
 import { type ConsolidationDeps, consolidate, requestDueConsolidations } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
@@ -32,6 +34,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     let episodes: EpisodeStore
     let artifacts: ArtifactStore
     let consolidations: ConsolidationStore
+    let learning: LearningStore
     let runner: ReturnType<typeof graphRunner>
     /** Training processes started and ended. */
     let trainers: { started: number; closed: number }
@@ -41,10 +44,12 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       episodes = createEpisodeStore({ database: test.database })
       artifacts = createArtifactStore({ database: test.database })
       consolidations = createConsolidationStore({ database: test.database })
+      learning = createLearningStore({ database: test.database })
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
       await test.database.pool.query('truncate episodes, outbox, consolidations cascade')
+      await learning.unfreeze()
       runner = graphRunner()
       trainers = { started: 0, closed: 0 }
     })
@@ -53,6 +58,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       return {
         consolidations,
         artifacts,
+        learning,
         training: createTrainingStore({ database: test.database }),
         startTrainer: async () => {
           trainers.started += 1
@@ -260,6 +266,49 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       const { episodes: learned } = await artifacts.manifest(lrm!.id)
       expect(learned.map(({ episodeId }) => episodeId)).not.toContain(deleted!.episodeId)
       expect(await due('schedule')).toEqual([])
+    })
+
+    describe('while learning is frozen', () => {
+      it('ends as rejected without training; the next one after the freeze trains', async () => {
+        await remember({ questions: 60 })
+        await learning.freeze({ reason: 'odd answers' })
+        const reason = expect.stringMatching(/^learning is frozen since .*Z: odd answers$/)
+        const ended = await runConsolidation()
+        expect(ended).toMatchObject({
+          status: 'rejected',
+          error: null,
+          artifacts: [{ kind: 'lrm', version: null, status: 'skipped', reason }],
+        })
+        expect(await consolidations.report(ended.id)).toMatchObject({
+          status: 'rejected',
+          artifacts: [{ status: 'skipped', reason }],
+        })
+        expect(trainers.started).toBe(0)
+        await learning.unfreeze()
+        expect(await runConsolidation()).toMatchObject({ status: 'promoted' })
+      })
+
+      it('rejects a trained candidate that is not promoted yet', async () => {
+        await remember({ questions: 60 })
+        const freezing: ArtifactStore = {
+          ...artifacts,
+          async add(artifact) {
+            const added = await artifacts.add(artifact)
+            await learning.freeze()
+            return added
+          },
+        }
+        expect(await runConsolidation(false, { artifacts: freezing })).toMatchObject({
+          status: 'rejected',
+          episodes: 60,
+          artifacts: [
+            { version: 'lrm-1', status: 'rejected', reason: expect.stringMatching(/^learning is frozen/) },
+          ],
+        })
+        expect(await artifacts.list({ limit: 1 })).toMatchObject([{ status: 'rejected', active: false }])
+        expect(trainers).toEqual({ started: 1, closed: 1 })
+        expect(await active()).toBeNull()
+      })
     })
 
     describe('a damaged version', () => {

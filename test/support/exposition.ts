@@ -114,6 +114,7 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
 /** Status of a watcher before the first consolidation. */
 export const noTrainedModels = {
   status: (): ActiveVersionStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
+  isFrozen: () => false,
 }
 
 /** Figures of a database without work. */

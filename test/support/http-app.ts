@@ -2,7 +2,7 @@
 
 import responseValidation from '@fastify/response-validation'
 import pino from 'pino'
-import type { Artifact, Consolidation, NightReport } from '#artifacts'
+import type { Artifact, Consolidation, LearningState, NightReport } from '#artifacts'
 import type { EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
 import { ServiceError } from '#errors'
 import { type AppDeps, buildApp } from '#http'
@@ -225,6 +225,7 @@ export function memoryConsolidations({
   readonly report?: NightReport | null
 } = {}) {
   const wishes: unknown[] = []
+  let learning: LearningState = { frozenSince: null, reason: null }
   const admin: AppDeps['admin'] = {
     fingerprint: 'f00d',
     consolidations: {
@@ -260,6 +261,17 @@ export function memoryConsolidations({
           'ARTIFACT_INVALID',
           `activate: expected ${fingerprint}, got ${found.fingerprint}`,
         )
+      },
+    },
+    learning: {
+      state: async () => learning,
+      async freeze({ reason = null } = {}) {
+        if (learning.frozenSince === null) learning = { frozenSince: '2026-03-02T04:00:00.000Z', reason }
+        return learning
+      },
+      async unfreeze() {
+        learning = { frozenSince: null, reason: null }
+        return learning
       },
     },
   }

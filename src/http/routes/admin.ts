@@ -1,7 +1,7 @@
-/** @file `/admin`: lets operators start and watch consolidations and activate artifacts. */
+/** @file `/admin`: lets operators start and watch consolidations, activate artifacts and freeze learning. */
 
 import { Type } from 'typebox'
-import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore } from '#artifacts'
+import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore, type LearningStore } from '#artifacts'
 import type { Tracer } from '#tracing'
 import { consolidationReportPage } from '../consolidation-report-page.ts'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
@@ -23,6 +23,7 @@ import {
   ConsolidationTicket,
   toConsolidationView,
 } from '../schemas/consolidations.ts'
+import { FreezeRequest, Learning, toLearning } from '../schemas/learning.ts'
 import { ref } from '../schemas/ref.ts'
 import type { App } from '../type-provider.ts'
 
@@ -36,6 +37,7 @@ const reported = json('The steps, durations and decisions of the consolidation.'
 export interface AdminRouteDeps {
   readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list' | 'report'>
   readonly artifacts: Pick<ArtifactStore, 'list' | 'activate'>
+  readonly learning: LearningStore
   /** Fingerprint of the served model: consolidations and activations apply to this model. */
   readonly fingerprint: string
 }
@@ -43,6 +45,7 @@ export interface AdminRouteDeps {
 export function adminRoutes(app: App, deps: AdminRouteDeps, tracer: Pick<Tracer, 'traceparent'>): void {
   consolidationRoutes(app, deps, tracer)
   artifactRoutes(app, deps)
+  learningRoutes(app, deps)
 }
 
 function consolidationRoutes(
@@ -186,5 +189,53 @@ function artifactRoutes(app: App, { artifacts, fingerprint }: AdminRouteDeps): v
       if (force) log.warn({ artifact: artifact.id, status: artifact.status }, 'activation forced')
       return toArtifact(artifact)
     },
+  )
+}
+
+function learningRoutes(app: App, { learning }: AdminRouteDeps): void {
+  app.get(
+    '/admin/learning',
+    {
+      config,
+      schema: {
+        operationId: 'getLearning',
+        summary: 'See whether learning is frozen',
+        tags: ['nights'],
+        response: { 200: json('The state of learning.', Learning), ...problems(406) },
+      },
+    },
+    async () => toLearning(await learning.state()),
+  )
+
+  app.post(
+    '/admin/freeze',
+    {
+      config,
+      schema: {
+        operationId: 'freezeLearning',
+        summary: 'Stop all learning',
+        description:
+          'Within seconds, no process keeps an episode, and a running consolidation ends before its next step. Answers and retrieval go on. If learning is frozen, nothing changes.',
+        tags: ['nights'],
+        body: FreezeRequest,
+        response: { 200: json('Learning is frozen.', Learning), ...problems(...UNWANTED_BODY, 406) },
+      },
+    },
+    async ({ body }) => toLearning(await learning.freeze({ reason: body?.reason })),
+  )
+
+  app.post(
+    '/admin/unfreeze',
+    {
+      config,
+      schema: {
+        operationId: 'unfreezeLearning',
+        summary: 'Resume learning',
+        description: 'If learning is not frozen, nothing changes.',
+        tags: ['nights'],
+        response: { 200: json('Learning goes on.', Learning), ...problems(...UNWANTED_BODY, 406) },
+      },
+    },
+    async () => toLearning(await learning.unfreeze()),
   )
 }

@@ -13,6 +13,7 @@ import {
   LabelSource,
 } from './episodes.ts'
 import { DependencyCheck, Liveness, Readiness } from './health.ts'
+import { Learning } from './learning.ts'
 import { Problem } from './problem.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
 import { SolveRequest, Strategy } from './solve.ts'
@@ -38,6 +39,7 @@ export const COMPONENTS = [
   ArtifactSchema,
   ArtifactKind,
   Metric,
+  Learning,
   Readiness,
   DependencyCheck,
   Liveness,

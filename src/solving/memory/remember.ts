@@ -26,6 +26,8 @@ export interface RememberDeps {
   readonly requestId?: string | undefined
   readonly storeTimeouts: StoreTimeouts
   readonly storeOutages: StoreOutages
+  /** Whether learning is frozen: then nothing is kept. */
+  readonly isFrozen: () => boolean
 }
 
 interface RememberOptions {
@@ -48,7 +50,7 @@ export async function remember(
   { id, spentMs }: RememberOptions,
 ): Promise<string | null> {
   const { episodes, tracer, requestId } = deps
-  if (episodes === null || !attempt.request.learn) return null
+  if (episodes === null || !attempt.request.learn || deps.isFrozen()) return null
   const episode = episodeOf(deps, attempt, id)
   if (episode === null) return null
   const restMs = (attempt.settings.maxMs ?? Number.POSITIVE_INFINITY) - spentMs

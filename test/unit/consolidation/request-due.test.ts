@@ -7,7 +7,11 @@ const DAY_MS = 24 * 3_600_000
 const at = (days: number) => new Date(NOW + days * DAY_MS).toISOString()
 
 /** @param added days from now at which the episodes of the model were stamped */
-function parts(added: number[], last: { created: number; newest: number | null; found: number } | null) {
+function parts(
+  added: number[],
+  last: { created: number; newest: number | null; found: number } | null,
+  frozenSince: string | null = null,
+) {
   const warnings: object[] = []
   const requested: unknown[] = []
   const lastOne =
@@ -25,6 +29,7 @@ function parts(added: number[], last: { created: number; newest: number | null; 
       },
     },
     artifacts: { active: async () => ({}) },
+    learning: { state: async () => ({ frozenSince, reason: null }) },
     training: {
       models: async () => ['model'],
       countSince: async (_model: string, since: Date | null) =>
@@ -43,6 +48,12 @@ test('counts the episodes after the newest one of the last consolidation', async
   const enough = parts([-2, -2, -2, -1, -1, -1], { created: -1, newest: -2, found: 3 })
   expect(await due(enough)).toHaveLength(1)
   expect([...few.warnings, ...enough.warnings]).toEqual([])
+})
+
+test('requests none while learning is frozen', async () => {
+  const frozen = parts([-1, -1, -1], null, at(-2))
+  expect(await due(frozen)).toEqual([])
+  expect(await due(parts([-1, -1, -1], null))).toHaveLength(1)
 })
 
 test('counts episodes by number when the newest one of the last consolidation is in the future', async () => {

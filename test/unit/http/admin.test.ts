@@ -166,12 +166,32 @@ test('POST /admin/artifacts/{id}/activate needs `force` for a version that was n
   expect(forced.json()).toMatchObject({ status: 'rejected', active: true })
 })
 
+test('POST /admin/freeze and /admin/unfreeze are idempotent; GET /admin/learning answers with the state', async () => {
+  const app = start({ admin: memoryConsolidations().admin })
+  const get = async () => (await app.inject('/admin/learning')).json()
+  const post = async (url: string, payload?: object) => {
+    const response = await app.inject({ method: 'POST', url, ...(payload !== undefined && { payload }) })
+    expect(response.statusCode).toBe(200)
+    return response.json()
+  }
+  expect(await get()).toEqual({ frozen: false, since: null })
+  const frozen = { frozen: true, since: '2026-03-02T04:00:00.000Z', reason: 'odd answers' }
+  expect(await post('/admin/freeze', { reason: 'odd answers' })).toEqual(frozen)
+  expect(await post('/admin/freeze')).toEqual(frozen)
+  expect(await get()).toEqual(frozen)
+  expect(await post('/admin/unfreeze')).toEqual({ frozen: false, since: null })
+  expect(await post('/admin/unfreeze')).toEqual({ frozen: false, since: null })
+  const wrong = await app.inject({ method: 'POST', url: '/admin/freeze', payload: { reason: 7 } })
+  expect(wrong.statusCode).toBe(400)
+})
+
 test('every route answers 503 with Retry-After while the database is unavailable', async () => {
   const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
   const admin = {
     fingerprint: 'f00d',
     consolidations: { request: away, get: away, list: away, report: away },
     artifacts: { list: away, activate: away },
+    learning: { state: away, freeze: away, unfreeze: away },
   }
   const app = start({ admin })
   for (const options of [
@@ -181,6 +201,9 @@ test('every route answers 503 with Retry-After while the database is unavailable
     { url: '/admin/consolidations/x/report' },
     { url: '/admin/artifacts' },
     { method: 'POST', url: '/admin/artifacts/x/activate' },
+    { url: '/admin/learning' },
+    { method: 'POST', url: '/admin/freeze' },
+    { method: 'POST', url: '/admin/unfreeze' },
   ] as const) {
     const response = await app.inject(options)
     expect([response.statusCode, response.json().code]).toEqual([503, 'STORE_UNAVAILABLE'])

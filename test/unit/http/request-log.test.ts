@@ -100,3 +100,19 @@ test('URL and host are cut in the log and in answers', async () => {
   expect([response.statusCode, missing.statusCode]).toEqual([421, 404])
   for (const text of [...written, response.body, missing.body]) expect(text.length).toBeLessThan(6000)
 })
+
+test('the audit line of an activation has `force`, also when it was refused', async () => {
+  const url = `/admin/artifacts/${ARTIFACT.id}/activate`
+  await app.inject({ method: 'POST', url })
+  await app.inject({ method: 'POST', url, payload: { force: true } })
+  await app.inject({ method: 'POST', url: '/admin/artifacts/none/activate', payload: { force: true } })
+  await app.inject({ method: 'POST', url: '/admin/freeze' })
+  const audits = lines().filter(({ audit }) => audit)
+  expect(audits).toMatchObject([
+    { action: 'activateArtifact', force: false, status: 200 },
+    { action: 'activateArtifact', force: true, status: 200 },
+    { action: 'activateArtifact', force: true, status: 404 },
+    { action: 'freezeLearning', status: 200 },
+  ])
+  expect(audits[3]).not.toHaveProperty('force')
+})

@@ -90,6 +90,7 @@ let store: {
   weaver: Artifact | undefined
   bytes: Map<string, Uint8Array>
   isAway: boolean
+  frozenSince: string | null
 }
 let runner: ReturnType<typeof graphRunner>
 let logged: string[]
@@ -106,6 +107,12 @@ function watch(pollMs = 60_000): ArtifactWatcher {
       thoughtLayers: LAYERS,
       hiddenSize: WIDTH,
       model: { fingerprint: 'f00d' } as never,
+    },
+    learning: {
+      async state() {
+        if (store.isAway) throw away()
+        return { frozenSince: store.frozenSince, reason: null }
+      },
     },
     artifacts: {
       async active(fingerprint) {
@@ -139,7 +146,7 @@ const serving = async () => {
 }
 
 beforeEach(() => {
-  store = { active: undefined, weaver: undefined, bytes: new Map(), isAway: false }
+  store = { active: undefined, weaver: undefined, bytes: new Map(), isAway: false, frozenSince: null }
   runner = graphRunner()
   logged = []
 })
@@ -357,4 +364,25 @@ suite('refCountModel', () => {
     await shared.use(async () => {})
     expect(counts).toEqual({ loaded: 1, closed: 0 })
   })
+})
+
+test('follows the freeze, keeps its last state while the database is away, logs each change once', async () => {
+  const { isFrozen, refresh } = watch()
+  await refresh()
+  expect(isFrozen()).toBe(false)
+  store.frozenSince = '2026-03-02T04:00:00.000Z'
+  await refresh()
+  await refresh()
+  expect(isFrozen()).toBe(true)
+  store.isAway = true
+  await refresh()
+  expect(isFrozen()).toBe(true)
+  store.isAway = false
+  store.frozenSince = null
+  await refresh()
+  expect(isFrozen()).toBe(false)
+  expect(logged.filter((line) => line.startsWith('learning'))).toEqual([
+    'learning frozen: answering without episodes',
+    'learning resumed',
+  ])
 })

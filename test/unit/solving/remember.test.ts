@@ -40,6 +40,20 @@ test('commits the episode with everything that was judged', async () => {
   expect([...episode!.embedding]).toEqual([1, ...Array(VOCABULARY - 1).fill(0)])
 })
 
+test('while learning is frozen, retrieves and answers as usual but commits nothing', async () => {
+  const episodes = createEpisodesInMemory()
+  let frozen = false
+  const { solve } = solverOn(TWO_FLIPS, { episodes, isFrozen: () => frozen })
+  const before = await solve()
+  frozen = true
+  const during = await solve()
+  expect(during).toMatchObject({ episodeId: null, answer: '3', degraded: [] })
+  expect(during.retrieved.map(({ episodeId }) => episodeId)).toEqual([before.episodeId])
+  frozen = false
+  expect((await solve()).episodeId).toBe(episodes.added[1]!.id)
+  expect(episodes.added).toHaveLength(2)
+})
+
 test.each([' ', '\u200B', '\t\u2060\n'])(
   'a reference of %j is refused before anything is solved',
   async (reference) => {
