@@ -125,6 +125,11 @@ export const Environment = Type.Object({
     description:
       'Number of new episodes of a model that starts a night for that model. 0 switches this trigger off.',
   }),
+  NIGHT_PROMOTE: Type.Enum(['auto', 'review'], {
+    default: 'auto',
+    description:
+      'What a night does with a version that passed its gate: `auto` activates it, `review` lets it wait for `POST /admin/artifacts/{id}/activate`.',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description:
@@ -293,7 +298,11 @@ function group(env: Environment) {
     },
     /** Null: no limit. */
     solving: { maxMs: env.SOLVE_MAX_MS === 0 ? null : env.SOLVE_MAX_MS },
-    nights: { cron: env.NIGHT_CRON ?? null, everyEpisodes: env.NIGHT_EVERY_EPISODES },
+    nights: {
+      cron: env.NIGHT_CRON ?? null,
+      everyEpisodes: env.NIGHT_EVERY_EPISODES,
+      promote: env.NIGHT_PROMOTE,
+    },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
     /** `ttlDays` 0 keeps all episodes. */

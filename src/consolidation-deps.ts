@@ -18,9 +18,11 @@ export function consolidationDeps(deps: {
    * promoted.
    */
   readonly openReplayEngine?: ConsolidationDeps['openReplayEngine']
+  /** What becomes of a version that passed its gate; `auto` unless given. */
+  readonly promote?: Config['nights']['promote']
   readonly logger: Logger
 }): ConsolidationDeps {
-  const { database, openReplayEngine = noModel, logger } = deps
+  const { database, openReplayEngine = noModel, promote = 'auto', logger } = deps
   const { executionProvider, cudaDevice } = deps.engine
   return {
     consolidations: createConsolidationStore({ database }),
@@ -29,6 +31,7 @@ export function consolidationDeps(deps: {
     training: createTrainingStore({ database }),
     startTrainer: () => createTrainer({ executionProvider, cudaDevice, logger }),
     openReplayEngine,
+    isReviewed: promote === 'review',
     episodes: createEpisodeStore({ database }),
     logger,
     codeVersion: manifest.version,

@@ -57,6 +57,7 @@ async function start(config: Config): Promise<void> {
   const consolidation = consolidationDeps({
     database,
     engine: config.engine,
+    promote: config.nights.promote,
     logger,
     // Shares the engine of the requests, so that the model is loaded only once.
     openReplayEngine: async () => ({ engine, close: async () => {} }),

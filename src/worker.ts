@@ -82,6 +82,7 @@ async function start(config: Config): Promise<void> {
       consolidation: consolidationDeps({
         database,
         engine: config.engine,
+        promote: config.nights.promote,
         logger,
         async openReplayEngine() {
           const engine = await createEngine({ ...config.engine, replicas: 1, inBackground: true, logger })

@@ -7,7 +7,7 @@ import { consolidate } from '../../src/consolidation/consolidate.ts'
 import type { Workbench } from '../quality/workbench.ts'
 
 export interface Night {
-  readonly status: 'promoted' | 'rejected' | 'skipped'
+  readonly status: 'promoted' | 'awaiting-review' | 'rejected' | 'skipped'
   readonly reason: string | null
   /** Number of episodes available for training. */
   readonly episodes: number

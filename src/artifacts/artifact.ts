@@ -47,6 +47,11 @@ export interface Artifact {
   readonly sha256: string
   readonly bytes: number
   readonly status: ArtifactStatus
+  /**
+   * Verdict of the gate; null until it has decided. A candidate that passed waits for its activation by an
+   * operator.
+   */
+  readonly passed: boolean | null
   /** Whether this is the active version; at most one by kind and model. */
   readonly active: boolean
   /** Whether an episode on which it was trained has been deleted. */

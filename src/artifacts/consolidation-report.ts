@@ -39,7 +39,7 @@ export interface NightReport {
   readonly consolidationId: string
   readonly fingerprint: string
   readonly trigger: Trigger
-  readonly status: 'promoted' | 'rejected' | 'failed'
+  readonly status: 'promoted' | 'awaiting-review' | 'rejected' | 'failed'
   readonly error: string | null
   readonly startedAt: string
   readonly endedAt: string

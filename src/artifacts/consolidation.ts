@@ -2,7 +2,13 @@
 
 import type { ArtifactKind, Metrics } from './artifact.ts'
 
-export type ConsolidationStatus = 'queued' | 'running' | 'promoted' | 'rejected' | 'failed'
+export type ConsolidationStatus =
+  | 'queued'
+  | 'running'
+  | 'promoted'
+  | 'awaiting-review'
+  | 'rejected'
+  | 'failed'
 export const TRIGGERS = ['request', 'schedule', 'episodes'] as const
 export type Trigger = (typeof TRIGGERS)[number]
 
@@ -10,7 +16,8 @@ export type Trigger = (typeof TRIGGERS)[number]
 export interface ConsolidatedArtifact {
   readonly kind: ArtifactKind
   readonly version: string | null
-  readonly status: 'promoted' | 'rejected' | 'skipped'
+  /** `awaiting-review`: passed the gate, and waits for its activation by an operator. */
+  readonly status: 'promoted' | 'awaiting-review' | 'rejected' | 'skipped'
   readonly reason: string | null
   readonly metrics: Metrics
   readonly baseline: Metrics

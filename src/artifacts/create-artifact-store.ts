@@ -61,14 +61,15 @@ export function createArtifactStore({
       return Object.fromEntries(anchors.map((artifact) => [artifact.kind, artifact]))
     },
 
-    async settle(id, { promoted, isAnchor = false, reason, metrics, baseline }) {
+    async settle(id, { promoted, isAnchor = false, isReviewed = false, reason, metrics, baseline }) {
       const verdict = {
+        passed: promoted,
         isAnchor,
+        isReviewed,
         metrics,
         baseline,
-        status: promoted ? 'promoted' : 'rejected',
         reason: reason === null ? null : storableText(reason),
-      } as const
+      }
       return expectArtifact(
         'settle artifact',
         id,
@@ -85,7 +86,8 @@ export function createArtifactStore({
           )
         }
         if (!intact) throw damaged('activate artifact', id, artifact.sha256)
-        if (artifact.status !== 'promoted' && !force) {
+        const isWaiting = artifact.status === 'candidate' && artifact.passed
+        if (artifact.status !== 'promoted' && !isWaiting && !force) {
           throw new ServiceError(
             'ARTIFACT_NOT_PROMOTED',
             `activate artifact: expected a promoted artifact or force, got ${artifact.version}, which is ${artifact.status}`,

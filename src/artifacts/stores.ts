@@ -39,7 +39,8 @@ export interface ArtifactStore {
    */
   anchors(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
   /**
-   * Records the gate's verdict on a candidate; promotion activates it in the same transaction. The first
+   * Records the gate's verdict on a candidate; promotion activates it in the same transaction. A candidate
+   * that passed earlier and still waits for its activation is rejected when a newer one passes. The first
    * verdict stays: a later call changes nothing, also when an operator has rolled back in between.
    * @throws ServiceError ARTIFACT_NOT_FOUND
    */
@@ -49,6 +50,11 @@ export interface ArtifactStore {
       readonly promoted: boolean
       /** Whether a promoted version becomes the anchor of its kind; false unless given. */
       readonly isAnchor?: boolean
+      /**
+       * Whether a candidate that passed waits for its activation instead of being promoted; false unless
+       * given.
+       */
+      readonly isReviewed?: boolean
       readonly reason: string | null
       /** Metrics measured by the gate; they replace those with which the artifact was added. */
       readonly metrics?: Metrics
@@ -56,9 +62,10 @@ export interface ArtifactStore {
     },
   ): Promise<Artifact>
   /**
-   * Makes an artifact the active version of its model in place of any other, to roll back or forward again.
+   * Makes an artifact the active version of its model in place of any other, to roll back or forward again. A
+   * candidate that passed the gate is promoted by it.
    * @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when it belongs to a model other than
-   * `fingerprint` or its bytes are damaged; ARTIFACT_NOT_PROMOTED when the gate has not promoted it, unless
+   * `fingerprint` or its bytes are damaged; ARTIFACT_NOT_PROMOTED when it has not passed the gate, unless
    * `force` is true
    */
   activate(id: string, fingerprint: string, options?: { readonly force?: boolean }): Promise<Artifact>
@@ -113,7 +120,7 @@ export interface ConsolidationStore {
     id: string,
     outcome:
       | {
-          readonly status: 'promoted' | 'rejected'
+          readonly status: 'promoted' | 'awaiting-review' | 'rejected'
           readonly artifacts: readonly ConsolidatedArtifact[]
           readonly episodes: number
         }

@@ -66,7 +66,7 @@ async function endFrozen(context: ConsolidationContext, reason: string): Promise
     const candidate = ((await recorded('train')) as Candidate | Skipped | null) ?? { skipped: reason }
     const verdict = { promoted: false, isAnchor: false, reason }
     if ((await recorded('promote')) === null) {
-      const settled = await promoteOrReject(context, kind, { candidate, verdict })
+      const settled = await settleCandidate(context, kind, { candidate, verdict })
       await consolidations.finishStep(id, recordName('promote', kind), settled)
     }
     artifacts.push((await recorded('promote')) as ConsolidatedArtifact)
@@ -79,8 +79,10 @@ async function endFrozen(context: ConsolidationContext, reason: string): Promise
   })
 }
 
-function outcomeOf(artifacts: readonly ConsolidatedArtifact[]): 'promoted' | 'rejected' {
-  return artifacts.some(({ status }) => status === 'promoted') ? 'promoted' : 'rejected'
+function outcomeOf(artifacts: readonly ConsolidatedArtifact[]): 'promoted' | 'awaiting-review' | 'rejected' {
+  const has = (wanted: ConsolidatedArtifact['status']) => artifacts.some(({ status }) => status === wanted)
+  if (has('promoted')) return 'promoted'
+  return has('awaiting-review') ? 'awaiting-review' : 'rejected'
 }
 
 async function runSteps(context: ConsolidationContext): Promise<void> {
@@ -96,7 +98,7 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
     judgeCandidate(context, candidateOf(kind), report),
   )
   const settledOf = await steps.forEach('promote', (kind) =>
-    promoteOrReject(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
+    settleCandidate(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
   )
   const artifacts = kinds.map(settledOf)
   await steps.once('prune', () => pruneMemory(context, snapshotOf))
@@ -115,9 +117,12 @@ interface PromotionInput {
   readonly verdict: Parameters<ArtifactStore['settle']>[1] | Skipped
 }
 
-/** Promotes or rejects a candidate by its verdict; a promoted one is active from then on. Idempotent. */
-async function promoteOrReject(
-  { artifacts }: ConsolidationContext,
+/**
+ * Promotes or rejects a candidate by its verdict; a promoted one is active from then on. With `isReviewed`, a
+ * candidate that passed waits for its activation by an operator instead. Idempotent.
+ */
+async function settleCandidate(
+  { artifacts, isReviewed = false }: ConsolidationContext,
   kind: ArtifactKind,
   { candidate, verdict }: PromotionInput,
 ): Promise<ConsolidatedArtifact> {
@@ -125,11 +130,13 @@ async function promoteOrReject(
     const reason = 'skipped' in candidate ? candidate.skipped : 'skipped' in verdict ? verdict.skipped : null
     return { kind, version: null, status: 'skipped', reason, metrics: {}, baseline: {} }
   }
-  const { version, status, reason, metrics, baseline } = await artifacts.settle(
-    candidate.artifact.id,
-    verdict,
-  )
-  return { kind, version, status: status === 'promoted' ? 'promoted' : 'rejected', reason, metrics, baseline }
+  const { version, status, reason, metrics, baseline } = await artifacts.settle(candidate.artifact.id, {
+    ...verdict,
+    isReviewed,
+  })
+  // A settled version is a candidate only while it waits.
+  const settled = status === 'candidate' ? 'awaiting-review' : status
+  return { kind, version, status: settled, reason, metrics, baseline }
 }
 
 /**

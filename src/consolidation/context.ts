@@ -52,6 +52,8 @@ export interface ConsolidationDeps {
   readonly logger: ConsolidationLogger
   /** Version of this program, for manifests. */
   readonly codeVersion: string
+  /** Whether versions that passed their gate wait for an operator; they are promoted unless true. */
+  readonly isReviewed?: boolean
   /** Training options of the latent reward model; defaults apply to the rest. */
   readonly rewardModel?: Partial<RewardModelOptions>
   /** Training options of the weaver; defaults apply to the rest. */

@@ -23,7 +23,7 @@ const SQL = `
       from outbox where relayed_at is null) as "outboxAgeSeconds",
     (select count(*)::float8 from episodes where status = 'pending') as "episodesPending",
     (select extract(epoch from max(finished_at))::float8
-      from consolidations where status in ('promoted', 'rejected')) as "lastSuccessSeconds",
+      from consolidations where status in ('promoted', 'awaiting-review', 'rejected')) as "lastSuccessSeconds",
     (select extract(epoch from finished_at - coalesce(started_at, created_at))::float8
       from consolidations where finished_at is not null
       order by sequence desc limit 1) as "lastDurationSeconds",

@@ -79,6 +79,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           sha256: createHash('sha256').update(made.bytes).digest('hex'),
           bytes: 300,
           status: 'candidate',
+          passed: null,
           active: false,
           stale: false,
           createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
@@ -177,7 +178,13 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await artifacts.settle(other.id, { promoted: true, reason: null })
         const next = await addArtifact()
         const settled = await artifacts.settle(next.id, { promoted: true, reason: 'auc +0.02' })
-        expect(settled).toEqual({ ...next, status: 'promoted', active: true, reason: 'auc +0.02' })
+        expect(settled).toEqual({
+          ...next,
+          status: 'promoted',
+          passed: true,
+          active: true,
+          reason: 'auc +0.02',
+        })
         expect(await artifacts.active('model-1')).toEqual({
           lrm: settled,
           weaver: { ...weaver, status: 'promoted', active: true },
@@ -190,7 +197,12 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await artifacts.settle(first.id, { promoted: true, reason: null })
         const second = await addArtifact()
         const settled = await artifacts.settle(second.id, { promoted: false, reason: 'auc\0 -0.1' })
-        expect(settled).toEqual({ ...second, status: 'rejected', reason: 'auc\ufffd -0.1' })
+        expect(settled).toEqual({
+          ...second,
+          status: 'rejected',
+          passed: false,
+          reason: 'auc\ufffd -0.1',
+        })
         expect(await activeVersions()).toEqual(['lrm-1'])
         expect(await artifacts.bytes(second.id)).toHaveLength(300)
       })
@@ -238,6 +250,65 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await activeVersions('model-1')).toEqual(['lrm-1'])
         expect(await activeVersions('model-2')).toEqual([])
       })
+    })
+
+    describe('a review', () => {
+      const passed = { promoted: true, isReviewed: true, reason: 'auc +0.02' } as const
+
+      it('lets a candidate that passed wait until it is activated without force, which promotes it', async () => {
+        const first = await addArtifact()
+        await artifacts.settle(first.id, { promoted: true, isAnchor: true, reason: null })
+        const waiting = await addArtifact()
+        const settled = await artifacts.settle(waiting.id, { ...passed, isAnchor: true })
+        expect(settled).toEqual({ ...waiting, passed: true, reason: 'auc +0.02' })
+        // The first verdict stays.
+        const again = await artifacts.settle(waiting.id, { promoted: false, reason: 'no' })
+        expect(again).toEqual(settled)
+        expect(await activeVersions()).toEqual(['lrm-1'])
+        expect((await artifacts.anchors('model-1')).lrm).toMatchObject({ version: 'lrm-1' })
+
+        const activated = await artifacts.activate(waiting.id, 'model-1')
+        expect(activated).toEqual({ ...settled, status: 'promoted', active: true })
+        expect((await artifacts.active('model-1')).lrm).toEqual(activated)
+        expect((await artifacts.anchors('model-1')).lrm).toEqual(activated)
+        // The version before can be activated again; both stay promoted.
+        await artifacts.activate(first.id, 'model-1')
+        await artifacts.activate(waiting.id, 'model-1')
+      })
+
+      it('leaves the anchor when the verdict named none', async () => {
+        const [first, waiting] = [await addArtifact(), await addArtifact()]
+        await artifacts.settle(first.id, { promoted: true, isAnchor: true, reason: null })
+        await artifacts.settle(waiting.id, passed)
+        await artifacts.activate(waiting.id, 'model-1')
+        expect((await artifacts.anchors('model-1')).lrm).toMatchObject({ version: 'lrm-1' })
+      })
+
+      it.each([true, false])(
+        'ends with a newer version of the kind that passed (reviewed: %s)',
+        async (isReviewed) => {
+          const waiting = await addArtifact()
+          const weaver = await addArtifact({ manifest: { kind: 'weaver' } })
+          await artifacts.settle(waiting.id, passed)
+          await artifacts.settle(weaver.id, passed)
+          const failed = await addArtifact()
+          await artifacts.settle(failed.id, { promoted: false, isReviewed, reason: 'worse' })
+          const find = async (id: string) => (await artifacts.list({ limit: 9 })).find((a) => a.id === id)
+          expect(await find(waiting.id)).toMatchObject({ status: 'candidate', passed: true })
+
+          const newer = await addArtifact()
+          await artifacts.settle(newer.id, { ...passed, isReviewed })
+          expect(await find(waiting.id)).toMatchObject({
+            status: 'rejected',
+            passed: true,
+            reason: 'auc +0.02; superseded by lrm-3, which passed the gate after it',
+          })
+          expect(await find(weaver.id)).toMatchObject({ status: 'candidate', passed: true })
+          await expect(artifacts.activate(waiting.id, 'model-1')).rejects.toMatchObject({
+            code: 'ARTIFACT_NOT_PROMOTED',
+          })
+        },
+      )
     })
 
     it('learning is frozen from the first freeze to the next unfreeze', async () => {

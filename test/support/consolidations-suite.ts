@@ -16,7 +16,7 @@ import {
 import { type ConsolidationDeps, consolidate, requestDueConsolidations } from '#consolidation'
 import { createEpisodeStore, createOutbox, createTrainingStore, type EpisodeStore } from '#episodes'
 import { ServiceError } from '#errors'
-import { connectQueues, type RunningWorker } from '#jobs'
+import { connectQueues, type RunningWorker, readBacklog } from '#jobs'
 import { RequeueError } from '../../src/jobs/job-queue.ts'
 import { createConsolidationProcessor } from '../../src/jobs/process-consolidation.ts'
 import { graphRunner } from './graph-runner.ts'
@@ -268,6 +268,28 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(await due('schedule')).toEqual([])
     })
 
+    it('in review, ends as awaiting-review, and the version that passed is active once it is activated', async () => {
+      await remember({ questions: 260 })
+      const done = await runConsolidation(false, { isReviewed: true })
+      const { reason } = done.artifacts[0]!
+      expect(done).toMatchObject({
+        status: 'awaiting-review',
+        progress: 1,
+        artifacts: [{ version: 'lrm-1', status: 'awaiting-review' }],
+      })
+      expect(await consolidations.report(done.id)).toMatchObject({
+        status: 'awaiting-review',
+        artifacts: [{ version: 'lrm-1', status: 'awaiting-review', reason }],
+      })
+      expect(await active()).toBeNull()
+      const backlog = await readBacklog(test.database)
+      expect(backlog.lastSuccessSeconds).toBeCloseTo(Date.parse(done.finishedAt!) / 1_000, 0)
+      const [waiting] = await artifacts.list({ limit: 1 })
+      expect(waiting).toMatchObject({ status: 'candidate', passed: true, active: false })
+      await artifacts.activate(waiting!.id, MODEL)
+      expect(await active()).toBe('lrm-1')
+    }, 60_000)
+
     describe('while learning is frozen', () => {
       it('ends as rejected without training; the next one after the freeze trains', async () => {
         await remember({ questions: 60 })
@@ -285,7 +307,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         })
         expect(trainers.started).toBe(0)
         await learning.unfreeze()
-        expect(await runConsolidation()).toMatchObject({ status: 'promoted' })
+        expect(await runConsolidation()).toMatchObject({ artifacts: [{ version: 'lrm-1' }] })
       })
 
       it('rejects a trained candidate that is not promoted yet', async () => {

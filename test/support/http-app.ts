@@ -135,6 +135,7 @@ export const ARTIFACT: Artifact = {
   sha256: 'c0ffee',
   bytes: 123_456,
   status: 'promoted',
+  passed: true,
   active: true,
   stale: false,
   createdAt: '2026-03-02T03:04:05.678Z',

@@ -1,14 +1,19 @@
 import { type Database, transaction } from '#database'
 import type { Artifact } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
-import { lockVersions, setActiveVersion } from './set-active-version.ts'
+import { lockVersions, setActiveVersion, setAnchor } from './set-active-version.ts'
 
 const GET = `
   select ${ARTIFACT_COLUMNS}, encode(sha256(bytes), 'hex') = sha256 as intact
   from artifacts where id = $1`
 
+const PROMOTE = `
+  update artifacts set status = 'promoted' where id = $1 and status = 'candidate' and passed
+  returning anchor_on_promotion`
+
 /**
- * Makes an artifact the active version.
+ * Makes an artifact the active version. A candidate that waits for it is promoted, and becomes the anchor if
+ * its verdict was so.
  *
  * @param check throws when the artifact must not become active
  * @returns null when there is no such artifact
@@ -24,7 +29,10 @@ export async function activateArtifact(
     if (rows[0] === undefined) return null
     const artifact = toArtifact(rows[0])
     check(artifact, rows[0].intact)
+    const promoted = await client.query<{ anchor_on_promotion: boolean }>(PROMOTE, [id])
     await setActiveVersion(client, id)
-    return { ...artifact, active: true }
+    if (promoted.rows[0]?.anchor_on_promotion) await setAnchor(client, id)
+    const status = promoted.rowCount === 1 ? 'promoted' : artifact.status
+    return { ...artifact, status, active: true }
   })
 }

@@ -3,8 +3,8 @@
 import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../artifact.ts'
 
 export const ARTIFACT_COLUMNS = `
-  id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, active,
-  stale, reason, metrics, baseline, manifest -> 'features' as features, episodes, created_at`
+  id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, passed,
+  active, stale, reason, metrics, baseline, manifest -> 'features' as features, episodes, created_at`
 
 export interface ArtifactRow {
   readonly id: string
@@ -15,6 +15,7 @@ export interface ArtifactRow {
   readonly sha256: string
   readonly size: number
   readonly status: ArtifactStatus
+  readonly passed: boolean | null
   readonly active: boolean
   readonly stale: boolean
   readonly reason: string | null
@@ -34,6 +35,7 @@ export function toArtifact(row: ArtifactRow): Artifact {
     sha256: row.sha256,
     bytes: row.size,
     status: row.status,
+    passed: row.passed,
     active: row.active,
     stale: row.stale,
     createdAt: row.created_at.toISOString(),

@@ -8,7 +8,7 @@ const SQL = `
   where id = $1 and finished_at is null`
 
 export interface Outcome {
-  readonly status: 'promoted' | 'rejected' | 'failed'
+  readonly status: 'promoted' | 'awaiting-review' | 'rejected' | 'failed'
   readonly artifacts: readonly ConsolidatedArtifact[]
   readonly episodes: number | null
   readonly error: string | null

@@ -5,14 +5,25 @@ import { lockVersions, setActiveVersion, setAnchor } from './set-active-version.
 
 const SETTLE = `
   update artifacts
-  set status = $2, reason = $3, metrics = coalesce($4, metrics), baseline = coalesce($5, baseline)
-  where id = $1 and status = 'candidate'`
+  set status = $2, passed = $3, anchor_on_promotion = $4, reason = $5,
+    metrics = coalesce($6, metrics), baseline = coalesce($7, baseline)
+  where id = $1 and status = 'candidate' and passed is null
+  returning ${ARTIFACT_COLUMNS}`
 const GET = `select ${ARTIFACT_COLUMNS} from artifacts where id = $1`
 
+/** Rejects older candidates of the kind that wait for their activation. */
+const REJECT_WAITING = `
+  update artifacts set status = 'rejected', reason = concat_ws('; ', artifacts.reason, $2::text)
+  from artifacts as newer
+  where newer.id = $1 and (artifacts.fingerprint, artifacts.kind) = (newer.fingerprint, newer.kind)
+    and artifacts.number < newer.number and artifacts.status = 'candidate' and artifacts.passed`
+
 export interface Verdict {
-  readonly status: 'promoted' | 'rejected'
-  /** Whether a promoted version becomes the anchor of its kind. */
+  readonly passed: boolean
+  /** Whether the version becomes the anchor of its kind when it is promoted. */
   readonly isAnchor: boolean
+  /** Whether a version that passed waits for its activation instead of being promoted. */
+  readonly isReviewed: boolean
   readonly reason: string | null
   /** If undefined, the metrics with which the artifact was added stay. */
   readonly metrics?: Metrics | undefined
@@ -25,20 +36,26 @@ export interface Verdict {
 export async function settleArtifact(
   database: Pick<Database, 'pool'>,
   id: string,
-  { status, isAnchor, reason, metrics, baseline }: Verdict,
+  { passed, isAnchor, isReviewed, reason, metrics, baseline }: Verdict,
 ): Promise<Artifact | null> {
   return transaction(database, 'settle artifact', async (client) => {
     await lockVersions(client, id)
-    const settled = await client.query(SETTLE, [
+    const settled = await client.query<ArtifactRow>(SETTLE, [
       id,
-      status,
+      passed ? (isReviewed ? 'candidate' : 'promoted') : 'rejected',
+      passed,
+      passed && isAnchor,
       reason,
       metrics === undefined ? null : JSON.stringify(metrics),
       baseline === undefined ? null : JSON.stringify(baseline),
     ])
-    if (settled.rowCount === 1 && status === 'promoted') {
-      await setActiveVersion(client, id)
-      if (isAnchor) await setAnchor(client, id)
+    if (settled.rows[0] !== undefined && passed) {
+      const { version } = toArtifact(settled.rows[0])
+      await client.query(REJECT_WAITING, [id, `superseded by ${version}, which passed the gate after it`])
+      if (!isReviewed) {
+        await setActiveVersion(client, id)
+        if (isAnchor) await setAnchor(client, id)
+      }
     }
     const { rows } = await client.query<ArtifactRow>(GET, [id])
     return rows[0] === undefined ? null : toArtifact(rows[0])

@@ -173,7 +173,8 @@ function artifactRoutes(app: App, { artifacts, fingerprint }: AdminRouteDeps): v
       schema: {
         operationId: 'activateArtifact',
         summary: 'Activate a version: roll back, or forward again',
-        description: 'Every process uses the version within seconds. No request fails because of the change.',
+        description:
+          'Every process uses the version within seconds. No request fails because of the change. A version that waits for a review is promoted by it.',
         tags: ['nights'],
         params: ArtifactParams,
         body: ActivationRequest,

@@ -3,7 +3,7 @@
 import { type Static, Type } from 'typebox'
 import * as artifacts from '#artifacts'
 import { missing } from './path-ids.ts'
-import { Count, closed, Id, OneOf } from './primitives.ts'
+import { Count, closed, Id, Nullable, OneOf } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 
@@ -53,8 +53,12 @@ export const ArtifactSchema = sameAs<Artifact>()(
       sha256: Type.String(),
       bytes: Count,
       status: OneOf(['candidate', 'promoted', 'rejected'], {
-        description: 'Decision of the gate; `candidate` until it has decided.',
+        description:
+          '`candidate` until the gate has decided, and then while a version that passed waits for its activation.',
       }),
+      passed: Nullable(
+        Type.Boolean({ description: 'Whether the version passed the gate; null until it has decided.' }),
+      ),
       active: Type.Boolean({ description: 'Whether this version is in use now.' }),
       stale: Type.Boolean({
         description: 'Whether an episode that the artifact was trained on has been deleted.',
@@ -101,7 +105,7 @@ export const ActivationRequest = Type.Union([
       force: Type.Optional(
         Type.Boolean({
           default: false,
-          description: 'Activate the version although the gate has not promoted it.',
+          description: 'Activate the version although it has not passed the gate.',
         }),
       ),
     },

@@ -27,7 +27,7 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
       kind: ref(ArtifactKind),
       version: Nullable(Version),
       status: Nullable(
-        OneOf(['promoted', 'rejected', 'skipped'], {
+        OneOf(['promoted', 'awaiting-review', 'rejected', 'skipped'], {
           description:
             'Decision of the gate; null if the consolidation failed before the decision took effect.',
         }),
@@ -55,7 +55,7 @@ export const ConsolidationReport = sameAs<artifacts.NightReport>()(
       consolidationId: Id,
       fingerprint: Type.String({ description: 'Fingerprint of the model that the consolidation was for.' }),
       trigger: OneOf(artifacts.TRIGGERS),
-      status: OneOf(['promoted', 'rejected', 'failed']),
+      status: OneOf(['promoted', 'awaiting-review', 'rejected', 'failed']),
       error: Nullable(Type.String({ description: 'Error of a failed consolidation, otherwise null.' })),
       startedAt: Moment,
       endedAt: Moment,

@@ -32,10 +32,12 @@ export const ConsolidationRequest = Type.Object(
   },
 )
 
-const ConsolidationStatus = OneOf(['queued', 'running', 'promoted', 'rejected', 'failed'], {
+const STATUSES = ['queued', 'running', 'promoted', 'awaiting-review', 'rejected', 'failed'] as const
+
+const ConsolidationStatus = OneOf(STATUSES, {
   $id: 'ConsolidationStatus',
   description:
-    '`promoted` if any artifact was promoted, otherwise `rejected`; `failed` only after an error. The active versions stay active unless an artifact is promoted.',
+    '`promoted` if any artifact was promoted; otherwise `awaiting-review` if any passed the gate and waits for its activation, else `rejected`; `failed` only after an error. The active versions stay active unless an artifact is promoted.',
 })
 
 export const ConsolidationTicket = Type.Object(
@@ -54,9 +56,9 @@ const ConsolidatedArtifact = sameAs<Consolidated>()(
     {
       kind: ref(ArtifactKind),
       version: Nullable(Version),
-      status: OneOf(['promoted', 'rejected', 'skipped'], {
+      status: OneOf(['promoted', 'awaiting-review', 'rejected', 'skipped'], {
         description:
-          'Decision of the gate; `skipped` if there was nothing to train on, with the cause in `reason`.',
+          'Decision of the gate; `awaiting-review` if it passed and waits for its activation; `skipped` if there was nothing to train on, with the cause in `reason`.',
       }),
       reason: Reason,
       metrics: Metrics,

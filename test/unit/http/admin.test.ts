@@ -185,6 +185,26 @@ test('POST /admin/freeze and /admin/unfreeze are idempotent; GET /admin/learning
   expect(wrong.statusCode).toBe(400)
 })
 
+test('a version that waits for a review is listed as a candidate that passed', async () => {
+  const waiting = { ...ARTIFACT, status: 'candidate', passed: true, active: false } as const
+  const consolidation = {
+    ...CONSOLIDATION,
+    status: 'awaiting-review',
+    artifacts: [{ ...CONSOLIDATION.artifacts[0]!, status: 'awaiting-review' }],
+  } as const
+  const report = { ...REPORT, status: 'awaiting-review' } as const
+  const { admin } = memoryConsolidations({ artifacts: [waiting], consolidations: [consolidation], report })
+  const app = start({ admin })
+  const get = async (url: string) => (await app.inject(url)).json()
+  expect(await get('/admin/artifacts')).toMatchObject({ artifacts: [{ status: 'candidate', passed: true }] })
+  const url = `/admin/consolidations/${CONSOLIDATION.id}`
+  expect(await get(url)).toMatchObject({
+    status: 'awaiting-review',
+    artifacts: [{ status: 'awaiting-review' }],
+  })
+  expect(await get(`${url}/report`)).toMatchObject({ status: 'awaiting-review' })
+})
+
 test('every route answers 503 with Retry-After while the database is unavailable', async () => {
   const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
   const admin = {

@@ -44,9 +44,9 @@ test('while learning is frozen, retrieves and answers as usual but commits nothi
   const episodes = createEpisodesInMemory()
   let frozen = false
   const { solve } = solverOn(TWO_FLIPS, { episodes, isFrozen: () => frozen })
-  const before = await solve()
+  const before = await solve({ strategy: 'auto' })
   frozen = true
-  const during = await solve()
+  const during = await solve({ strategy: 'auto' })
   expect(during).toMatchObject({ episodeId: null, answer: '3', degraded: [] })
   expect(during.retrieved.map(({ episodeId }) => episodeId)).toEqual([before.episodeId])
   frozen = false
