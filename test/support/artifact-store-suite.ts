@@ -187,7 +187,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         })
         expect(await artifacts.active('model-1')).toEqual({
           lrm: settled,
-          weaver: { ...weaver, status: 'promoted', active: true },
+          weaver: { ...weaver, status: 'promoted', passed: true, active: true },
         })
         expect(await activeVersions('model-2')).toEqual(['lrm-1'])
       })
