@@ -28,8 +28,7 @@ const CLOCK_TOLERANCE_MS = 5 * 60_000
  * Requests a consolidation of every model that has enough new episodes since its last consolidation began,
  * whatever the outcome of that. The trigger `schedule` also requests one when an active version was trained
  * on episodes deleted since. Requests none while learning is frozen. Skips a model whose last consolidation
- * has not ended. Several workers may call
- * it at once: a model has one consolidation at a time.
+ * has not ended. Several workers may call it at once: a model has one consolidation at a time.
  *
  * @param minNewEpisodes number of new episodes from which a consolidation is due
  * @param clock returns milliseconds since the epoch

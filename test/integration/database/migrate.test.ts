@@ -140,6 +140,7 @@ describe.skipIf(servers === null)('the schema', () => {
         ['deployment', 'id'],
         ['episode_latents', 'tenant_id'],
         ['episodes', 'tenant_id'],
+        ['learning', 'only_row'],
         ['outbox', 'tenant_id'],
       ].map(([table, first]) => ({ table, first })),
     )
