@@ -132,11 +132,20 @@ async function judge({
       replacesStale: incumbent?.artifact.stale ?? false,
       questions,
     })
-    return toTrialVerdict(candidate, verdict)
+    return toTrialVerdict(candidate, {
+      ...verdict,
+      metrics: { ...verdict.metrics, labelled: shareWithReference(questions) },
+    })
   } finally {
     await Promise.all(opened.map((weaver) => weaver.close()))
     await replaying.close()
   }
+}
+
+/** Share of the gate's questions whose right answer is known. */
+function shareWithReference(questions: readonly HeldOutQuestion[]): { value: number; n: number } {
+  const labelled = questions.filter(({ reference }) => reference !== null).length
+  return { value: labelled / questions.length, n: questions.length }
 }
 
 function clusterOf(

@@ -98,8 +98,13 @@ export interface StoredLatents extends TrainingKey {
 export interface HeldOutQuestion {
   readonly tenantId: string
   readonly question: string
-  /** The right answer by feedback, or else the reference answer of the request; null when neither exists. */
+  /**
+   * The right answer by feedback on any of the question's episodes, else a reference answer, else the majority
+   * of at least half of one episode's samples; null when none exists.
+   */
   readonly reference: string | null
+  /** Source of `reference`; null without one. */
+  readonly referenceSource: Exclude<LabelSource, 'self'> | null
   /** All episodes of this tenant and model with this question; retrieving one would give away the answer. */
   readonly episodeIds: readonly string[]
 }

@@ -264,10 +264,23 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
             tenantId: 'tenant-a',
             question: 'b?',
             reference: null,
+            referenceSource: null,
             episodeIds: [first.id, again.id].sort(),
           },
-          { tenantId: 'tenant-a', question: 'a?', reference: null, episodeIds: [second.id] },
-          { tenantId: 'tenant-b', question: 'b?', reference: null, episodeIds: [theirs.id] },
+          {
+            tenantId: 'tenant-a',
+            question: 'a?',
+            reference: null,
+            referenceSource: null,
+            episodeIds: [second.id],
+          },
+          {
+            tenantId: 'tenant-b',
+            question: 'b?',
+            reference: null,
+            referenceSource: null,
+            episodeIds: [theirs.id],
+          },
         ])
         expect(await asked([first, second], 1)).toMatchObject([{ question: 'b?' }])
         await store.remove('tenant-a', second.id)
@@ -290,6 +303,39 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           '8',
           null,
           '7',
+        ])
+      })
+
+      it('have the right answer by feedback on any of their episodes', async () => {
+        const first = newEpisode({ question: 'same?', answer: '12' })
+        const second = newEpisode({ question: 'same?', answer: '13', reference: '14' })
+        await addAll([first, second])
+        expect(await asked([first])).toMatchObject([{ reference: '14', referenceSource: 'reference' }])
+        await store.label('tenant-a', second.id, { correct: true })
+        expect(await asked([first])).toMatchObject([{ reference: '13', referenceSource: 'feedback' }])
+      })
+
+      it('have the answer of at least half of the samples of one episode, unless it was refuted', async () => {
+        const sampled = (question: string, answers: readonly (string | null)[]) =>
+          newEpisode({
+            question,
+            answer: answers[0] ?? null,
+            candidates: answers.map((answer, index) =>
+              newCandidate({ kind: 'sample', answer, chosen: index === 0 }),
+            ),
+          })
+        const half = sampled('half?', ['1', '1', '2', null])
+        const tied = sampled('tied?', ['1', '1', '2', '2'])
+        const less = sampled('less?', ['1', '2', '3', null])
+        const wrong = sampled('wrong?', ['1', '1', '1'])
+        await addAll([half, tied, less, wrong])
+        await store.label('tenant-a', wrong.id, { correct: false })
+        const found = await asked([half, tied, less, wrong])
+        expect(found.map(({ reference, referenceSource }) => [reference, referenceSource])).toEqual([
+          ['1', 'majority'],
+          [null, null],
+          [null, null],
+          [null, null],
         ])
       })
     })

@@ -47,6 +47,7 @@ const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 160 }, (_, n)
   question: `${n} + 4 = ?`,
   episodeIds: [`episode-${n}`],
   reference: n < 140 ? '3' : null,
+  referenceSource: n < 140 ? 'reference' : null,
 }))
 
 function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
@@ -108,7 +109,11 @@ describe('the gate of the weaver', () => {
     const { verdict, shares, counts, engine, episodes } = judging()
     expect(await verdict).toMatchObject({
       promoted: true,
-      metrics: { firstPass: { value: 1, n: 100 }, accuracy: { value: 1, n: 100 } },
+      metrics: {
+        firstPass: { value: 1, n: 100 },
+        accuracy: { value: 1, n: 100 },
+        labelled: { value: 140 / 160, n: 160 },
+      },
       baseline: { firstPass: { value: 0, n: 100 }, 'guard.firstPass': { value: 0 } },
     })
     expect(shares.at(0)).toBeCloseTo(1 / 3, 1)
