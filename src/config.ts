@@ -130,6 +130,19 @@ export const Environment = Type.Object({
     description:
       'What a night does with a version that passed its gate: `auto` activates it, `review` lets it wait for `POST /admin/artifacts/{id}/activate`.',
   }),
+  NIGHT_EVIDENCE_QUESTIONS: Type.Integer({
+    minimum: 0,
+    maximum: 10_000,
+    default: 100,
+    description:
+      'Largest number of unlabelled questions of requests to which a night samples answers, to learn from their agreement. 0 switches this off.',
+  }),
+  NIGHT_EVIDENCE_MINUTES: Type.Integer({
+    minimum: 1,
+    maximum: 1_440,
+    default: 15,
+    description: 'Time, in minutes, after which a night samples no more answers.',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description:
@@ -302,6 +315,7 @@ function group(env: Environment) {
       cron: env.NIGHT_CRON ?? null,
       everyEpisodes: env.NIGHT_EVERY_EPISODES,
       promote: env.NIGHT_PROMOTE,
+      evidence: { questions: env.NIGHT_EVIDENCE_QUESTIONS, minutes: env.NIGHT_EVIDENCE_MINUTES },
     },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,

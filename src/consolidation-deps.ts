@@ -21,6 +21,8 @@ export function consolidationDeps(deps: {
   /** What becomes of a version that passed its gate; `auto` unless given. */
   readonly promote?: Config['nights']['promote']
   readonly logger: Logger
+  /** Limits of the answers that consolidations sample; none are sampled unless given. */
+  readonly evidence?: Config['nights']['evidence']
 }): ConsolidationDeps {
   const { database, openReplayEngine = noModel, promote = 'auto', logger } = deps
   const { executionProvider, cudaDevice } = deps.engine
@@ -35,6 +37,7 @@ export function consolidationDeps(deps: {
     episodes: createEpisodeStore({ database }),
     logger,
     codeVersion: manifest.version,
+    ...(deps.evidence !== undefined && { evidence: deps.evidence }),
   }
 }
 

@@ -58,6 +58,7 @@ async function start(config: Config): Promise<void> {
     database,
     engine: config.engine,
     promote: config.nights.promote,
+    evidence: config.nights.evidence,
     logger,
     // Shares the engine of the requests, so that the model is loaded only once.
     openReplayEngine: async () => ({ engine, close: async () => {} }),

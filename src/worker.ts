@@ -83,6 +83,7 @@ async function start(config: Config): Promise<void> {
         database,
         engine: config.engine,
         promote: config.nights.promote,
+        evidence: config.nights.evidence,
         logger,
         async openReplayEngine() {
           const engine = await createEngine({ ...config.engine, replicas: 1, inBackground: true, logger })

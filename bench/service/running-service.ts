@@ -11,7 +11,7 @@ import type { EventLoopDelay } from './event-loop-probe.ts'
 const ROOT = join(import.meta.dirname, '../..')
 
 /** Switches nights off: training would disturb the timing. */
-const NO_NIGHTS = { NIGHT_EVERY_EPISODES: '0' }
+const NO_NIGHTS = { NIGHT_EVERY_EPISODES: '0', NIGHT_EVIDENCE_QUESTIONS: '0' }
 
 export interface RunningService {
   readonly origin: string

@@ -34,6 +34,19 @@ export interface ReportedKind {
   readonly baseline: Metrics
 }
 
+/** Answers that the consolidation sampled to questions of requests, as evidence of what is right. */
+export interface ReportedEvidence {
+  /** Questions chosen. */
+  readonly questions: number
+  /** Questions with a stored episode of samples. */
+  readonly sampled: number
+  /** Questions that could not be solved or stored. */
+  readonly failed: number
+  readonly generatedTokens: number
+  /** Why questions were left, in words; null when all were tried. */
+  readonly stopped: string | null
+}
+
 /** The whole report, as stored and as returned by the API. */
 export interface NightReport {
   readonly consolidationId: string
@@ -50,6 +63,8 @@ export interface NightReport {
   readonly steps: readonly { readonly step: string; readonly seconds: number }[]
   /** Peak memory of the training process; null when there was no training process. */
   readonly trainerPeakBytes: number | null
+  /** null when the step is switched off, or the consolidation failed before its end. */
+  readonly evidence: ReportedEvidence | null
   readonly artifacts: readonly ReportedKind[]
   /**
    * Number of near-duplicate episodes excluded from retrieval; null when the consolidation failed before

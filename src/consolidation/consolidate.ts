@@ -5,6 +5,7 @@ import type { ArtifactKind, ArtifactStore, ConsolidatedArtifact, Consolidation }
 import { consolidationAttributes, NO_TRACER } from '#tracing'
 import type { ConsolidationContext, ConsolidationDeps, LazyTrainer, TrainingProcess } from './context.ts'
 import { finishConsolidation } from './finish-consolidation.ts'
+import { gatherEvidence } from './gather-evidence.ts'
 import { judgeCandidate } from './judge-candidate.ts'
 import { LearningFrozenError, recordSteps } from './record-steps.ts'
 import { type Pruned, REPORT, recordName, type Skipped } from './steps.ts'
@@ -86,9 +87,12 @@ function outcomeOf(artifacts: readonly ConsolidatedArtifact[]): 'promoted' | 'aw
 }
 
 async function runSteps(context: ConsolidationContext): Promise<void> {
-  const { consolidations, consolidation, tracer = NO_TRACER } = context
+  const { consolidations, consolidation, evidence, tracer = NO_TRACER } = context
   const { id, kinds } = consolidation
   const steps = recordSteps(context)
+  if (evidence !== undefined && evidence.questions > 0) {
+    await steps.once('evidence', () => gatherEvidence(context, evidence))
+  }
   const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(context, kind))
   const split = await steps.once('split', () => takeSplit(context, snapshotOf))
   const candidateOf = await steps.forEach('train', (kind, report) =>

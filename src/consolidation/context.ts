@@ -37,6 +37,12 @@ export interface LazyTrainer extends GraphRunner {
   close(): Promise<void>
 }
 
+/** Limits of the answers that a consolidation samples; 0 questions samples none. */
+export interface EvidenceLimits {
+  readonly questions: number
+  readonly minutes: number
+}
+
 /** Dependencies that a worker has for all consolidations. */
 export interface ConsolidationDeps {
   readonly consolidations: ConsolidationStore
@@ -50,6 +56,8 @@ export interface ConsolidationDeps {
   /** Episodes that replays may retrieve. */
   readonly episodes: EpisodeStore
   readonly logger: ConsolidationLogger
+  /** Limits of the step `evidence`; the step is left out unless given. */
+  readonly evidence?: EvidenceLimits
   /** Version of this program, for manifests. */
   readonly codeVersion: string
   /** Whether versions that passed their gate wait for an operator; they are promoted unless true. */

@@ -9,6 +9,7 @@ import type {
   ReportedKind,
   StepRecord,
 } from '#artifacts'
+import type { Evidence } from './gather-evidence.ts'
 import { type Pruned, REPORT, recordName, type Skipped } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'
 import type { Candidate } from './train-candidate.ts'
@@ -63,6 +64,7 @@ export function buildReport({ consolidation, steps, outcome, endedAt }: ReportOp
       const peak = candidateOf(kind, recordOf)?.trainerPeakBytes ?? null
       return peak === null ? most : Math.max(peak, most ?? 0)
     }, null),
+    evidence: recordOf('evidence') as Evidence | null,
     artifacts: kinds.map((kind) => reportKind(kind, recordOf)),
     retired: (recordOf('prune') as Pruned | null)?.retired ?? null,
   }

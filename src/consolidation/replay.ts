@@ -1,13 +1,12 @@
 /** @file Replay: solves held-out questions again, to judge a candidate by the results. */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { TrialQuestion } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
-import { hasCode, ServiceError } from '#errors'
-import type { SessionOptions } from '#ports'
+import { ServiceError } from '#errors'
 import type { ActiveModels } from '#serving'
 import { createSolver, type Solver, type SolverLogger } from '#solving'
+import { inBackground } from './open-replay-engine.ts'
 
 export interface ReplayQuestion {
   readonly tenantId: string
@@ -109,28 +108,5 @@ async function replayOne(
     iterations,
     evaluations,
     generatedTokens: usage.generatedTokens,
-  }
-}
-
-/** Opens the sessions of an engine at background priority, and waits while the engine is overloaded. */
-function inBackground(engine: Engine): Engine {
-  const open = async (prompt: readonly number[], options: SessionOptions) => {
-    for (;;) {
-      try {
-        return await engine.open(prompt, { ...options, priority: 'background' })
-      } catch (error) {
-        if (!hasCode(error, 'ENGINE_OVERLOADED')) throw error
-        await pause(error as ServiceError, options.signal)
-      }
-    }
-  }
-  return { ...engine, open }
-}
-
-async function pause({ retryAfterSeconds = 1 }: ServiceError, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(retryAfterSeconds * 1000, undefined, { signal })
-  } catch (cause) {
-    throw new ServiceError('ABORTED', 'replay: expected room in the engine, got an abort', { cause })
   }
 }

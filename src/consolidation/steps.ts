@@ -3,10 +3,11 @@
 import type { ArtifactKind } from '#artifacts'
 
 const STEPS = [
+  { name: 'evidence', share: 0.08 },
   { name: 'snapshot', share: 0.02 },
   { name: 'split', share: 0.02 },
-  { name: 'train', share: 0.54 },
-  { name: 'gate', share: 0.36 },
+  { name: 'train', share: 0.5 },
+  { name: 'gate', share: 0.32 },
   { name: 'promote', share: 0.02 },
   { name: 'prune', share: 0.03 },
   { name: 'report', share: 0.01 },

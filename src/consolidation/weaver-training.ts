@@ -13,7 +13,6 @@ import {
 } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { HeldOutQuestion } from '#episodes'
-import { coerceError, type ErrorCode, hasCode } from '#errors'
 import type { Weaver } from '#ports'
 import { openWeaverArtifact } from '#serving'
 import {
@@ -26,7 +25,7 @@ import {
   toTrained,
   toTrialVerdict,
 } from './artifact-training.ts'
-import type { OpenReplayEngine } from './context.ts'
+import { openModelEngine } from './open-replay-engine.ts'
 import { type ReplayDeps, replay } from './replay.ts'
 import type { Skipped } from './steps.ts'
 import { readWeaverExamples } from './weaver-examples.ts'
@@ -35,14 +34,6 @@ import { readWeaverExamples } from './weaver-examples.ts'
 const LOOK_QUESTIONS = 50
 /** Upper bound on held-out questions, each replayed four or five times. */
 const MAX_QUESTIONS = 200
-
-/** Errors of a worker that does not have the model; another attempt on it does not help. */
-const NO_SUCH_MODEL: readonly ErrorCode[] = [
-  'MODEL_INVALID',
-  'MODEL_UNSUPPORTED',
-  'ONNX_INVALID',
-  'PROVIDER_UNAVAILABLE',
-]
 
 export function createWeaverTraining(options: Partial<WeaverOptions>): ArtifactTraining {
   return {
@@ -113,7 +104,7 @@ async function judge({
     return { promoted: false, isAnchor: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
   }
   if (questions.length === 0) return rejected('no held-out questions to judge by')
-  const replaying = await openReplaying(context)
+  const replaying = await openModelEngine(context, 'this worker cannot judge the weaver: candidate rejected')
   if ('missing' in replaying) return rejected(`cannot be judged: ${replaying.missing}`)
   const { engine } = replaying
   const opened: OpenWeaver[] = []
@@ -153,34 +144,6 @@ function clusterOf(
   clusters: ReadonlyMap<string, string | undefined>,
 ): string {
   return episodeIds.map((id) => clusters.get(id)).find((cluster) => cluster !== undefined) ?? question
-}
-
-type Replaying = Awaited<ReturnType<OpenReplayEngine>>
-
-/** Opens the engine to replay on, or returns why this worker has none for the model. */
-async function openReplaying({
-  openReplayEngine,
-  fingerprint,
-  logger,
-}: Pick<TrialOptions, 'openReplayEngine' | 'fingerprint' | 'logger'>): Promise<
-  Replaying | { readonly missing: string }
-> {
-  const missing = (reason: string) => {
-    logger.warn({ fingerprint, reason }, 'this worker cannot judge the weaver: candidate rejected')
-    return { missing: reason }
-  }
-  try {
-    const replaying = await openReplayEngine()
-    const { id, fingerprint: own } = replaying.engine.model
-    if (own === fingerprint) return replaying
-    await replaying.close()
-    return missing(
-      `expected a worker with the model ${fingerprint}, got one with ${id}, ${own}: see MODEL_DIR`,
-    )
-  } catch (thrown) {
-    if (!NO_SUCH_MODEL.some((code) => hasCode(thrown, code))) throw thrown
-    return missing(`expected a worker with the model, got ${coerceError(thrown).message}`)
-  }
 }
 
 interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'signal' | 'report' | 'recorded'> {

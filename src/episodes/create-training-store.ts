@@ -9,6 +9,7 @@ import { labelledThoughts } from './sql/labelled-thoughts.ts'
 import { latentPairs } from './sql/latent-pairs.ts'
 import { listModels } from './sql/list-models.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
+import { uncertainQuestions } from './sql/uncertain-questions.ts'
 import type { TrainingKey, TrainingStore } from './training-store.ts'
 
 /** Number of episodes whose latents or thoughts are read at once: tens of megabytes for a 7B model. */
@@ -36,6 +37,8 @@ export function createTrainingStore({
 
     heldOutQuestions: (fingerprint, episodes, limit) =>
       heldOutQuestions(database, fingerprint, episodes, limit),
+
+    uncertainQuestions: (fingerprint, options) => uncertainQuestions(database, fingerprint, options),
 
     models: () => listModels(database),
 

@@ -70,6 +70,8 @@ export interface NewEpisode {
    * latents.
    */
   readonly latents: LatentPair | null
+  /** `night`: sampled by a consolidation, not asked by a request; `request` unless given. */
+  readonly origin?: 'request' | 'night'
   /** Trace that the job of the episode continues (W3C Trace Context); none unless given. */
   readonly traceparent?: string | undefined
   /** Id of the request; not stored with the episode, but in the payload of its job. */

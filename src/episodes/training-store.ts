@@ -13,7 +13,7 @@ export interface TrainingKey {
 
 /**
  * Material of a training: labelled thoughts for the latent reward model, latents for the weaver; `asked`
- * takes every indexed episode.
+ * takes every indexed episode of a request.
  */
 export type TrainingMaterial = 'thoughts' | 'latents' | 'asked'
 
@@ -94,6 +94,12 @@ export interface StoredLatents extends TrainingKey {
   readonly labelSource: LabelSource | null
 }
 
+/** A question of a request that no caller has given a right answer or feedback for. */
+export interface UncertainQuestion {
+  readonly tenantId: string
+  readonly question: string
+}
+
 /** A question on which a candidate artifact is evaluated. */
 export interface HeldOutQuestion {
   readonly tenantId: string
@@ -139,6 +145,15 @@ export interface TrainingStore {
     episodes: readonly TrainingKey[],
     limit: number,
   ): Promise<readonly HeldOutQuestion[]>
+  /**
+   * Returns the questions that requests asked after `since` (null: ever) and that have neither feedback nor a
+   * reference: those without an admitted answer first, then those whose answer's P(correct) is nearest 0.5. Each
+   * question comes once for its tenant.
+   */
+  uncertainQuestions(
+    fingerprint: string,
+    options: { readonly since: Date | null; readonly perTenant: number },
+  ): Promise<readonly UncertainQuestion[]>
   /** Returns the fingerprints of all models that have episodes. */
   models(): Promise<readonly string[]>
   /**
@@ -148,7 +163,7 @@ export interface TrainingStore {
    */
   excludeDominated(fingerprint: string, tenants: readonly string[]): Promise<number>
   /**
-   * Returns the number of episodes of the model, in any state, that are newer than `since`; null counts all.
+   * Returns the number of episodes of requests of the model, in any state, that are newer than `since`; null counts all.
    */
   countSince(fingerprint: string, since: Date | null): Promise<number>
 }

@@ -17,6 +17,7 @@ export function consolidationReportPage(report: NightReport): string {
     ['from, to', `${report.startedAt}, ${report.endedAt}`],
     ['took', `${seconds} s${attempts > 1 ? `, in ${attempts} attempts` : ''}`],
     ['training process', trainerPeakBytes === null ? 'not needed' : `${mebibytes(trainerPeakBytes)} at most`],
+    ['evidence', describeEvidence(report.evidence)],
     ['no longer retrieved', retired === null ? 'not reached' : `${retired} dominated near-duplicates`],
     ...(error === null ? [] : [['error', error]]),
   ]
@@ -31,6 +32,13 @@ export function consolidationReportPage(report: NightReport): string {
     ),
     '',
   ].join('\n\n')
+}
+
+function describeEvidence(evidence: NightReport['evidence']): string {
+  if (evidence === null) return 'not gathered'
+  const { sampled, questions, failed, generatedTokens, stopped } = evidence
+  const rest = `${failed > 0 ? `, ${failed} failed` : ''}${stopped === null ? '' : `; stopped: ${stopped}`}`
+  return `${sampled} of ${questions} questions sampled, ${generatedTokens} tokens${rest}`
 }
 
 function describeKind({ kind, version, status, reason, ...rest }: ReportedKind): string {

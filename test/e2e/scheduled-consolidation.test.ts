@@ -4,7 +4,11 @@ import { startService, temporaryFolder } from '../support/service-process.ts'
 
 test('npm start runs consolidations on its schedule and reports them', async () => {
   await using folder = await temporaryFolder()
-  await using service = await startService({ DATA_DIR: folder.path, NIGHT_CRON: '* * * * * *' })
+  await using service = await startService({
+    DATA_DIR: folder.path,
+    NIGHT_CRON: '* * * * * *',
+    NIGHT_EVIDENCE_QUESTIONS: '0',
+  })
   const list = async () =>
     (await service.ask<{ consolidations: Consolidation[] }>('/admin/consolidations')).body.consolidations
   await expect.poll(list, { timeout: 2_500, interval: 500 }).toEqual([])

@@ -190,6 +190,13 @@ export const REPORT: NightReport = {
     { step: 'prune', seconds: 2 },
   ],
   trainerPeakBytes: 305_135_616,
+  evidence: {
+    questions: 20,
+    sampled: 18,
+    failed: 1,
+    generatedTokens: 9_000,
+    stopped: 'time limit of 15 min reached',
+  },
   artifacts: [
     {
       kind: 'weaver',

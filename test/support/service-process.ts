@@ -77,7 +77,13 @@ function spawnService(env: Readonly<Record<string, string>>, program = 'src/main
   let err = ''
   const service = spawn(process.execPath, [program], {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'], LOG_LEVEL: 'warn', NIGHT_EVERY_EPISODES: '0', ...env },
+    env: {
+      PATH: process.env['PATH'],
+      LOG_LEVEL: 'warn',
+      NIGHT_EVERY_EPISODES: '0',
+      NIGHT_EVIDENCE_QUESTIONS: '0',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   service.stdout.on('data', (chunk) => {

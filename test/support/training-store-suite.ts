@@ -340,6 +340,49 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       })
     })
 
+    describe('uncertain questions', () => {
+      const p = (question: string, correctness: number, over: Partial<NewEpisode> = {}) =>
+        newEpisode({
+          question,
+          candidates: [newCandidate({ rewardTerms: { 'verifier.correctness': correctness } })],
+          ...over,
+        })
+      const found = async (since: Date | null = null, perTenant = 10) =>
+        (await training.uncertainQuestions('model-1', { since, perTenant })).map(({ question }) => question)
+
+      it('come unadmitted first, then by the distance of P(correct) from one half', async () => {
+        await addAll([
+          p('sure?', -0.01),
+          p('unsure?', -0.45),
+          p('unadmitted?', -0.9, { admitted: false }),
+          p('other model?', -0.5, { fingerprint: 'model-2' }),
+          p('sampled at night?', -0.5, { origin: 'night' }),
+        ])
+        expect(await found()).toEqual(['unadmitted?', 'unsure?', 'sure?'])
+        expect(await found(null, 1)).toEqual(['unadmitted?'])
+        expect(await found(new Date(Date.now() + 3_600_000))).toEqual([])
+      })
+
+      it('have neither feedback nor a reference on any episode', async () => {
+        const [labelled, again] = [p('labelled?', -0.5), p('labelled?', -0.5)]
+        await addAll([labelled, again, p('referenced?', -0.5, { reference: '12' }), p('open?', -0.5)])
+        await store.label('tenant-a', labelled.id, { correct: false })
+        expect(await found()).toEqual(['open?'])
+      })
+    })
+
+    it('neither counts episodes of a night nor takes them as asked', async () => {
+      const [asked, sampled] = [newEpisode(), newEpisode({ origin: 'night' })]
+      await addAll([asked, sampled])
+      expect(await training.countSince('model-1', null)).toBe(1)
+      const snapshot = await training.snapshot({
+        fingerprint: 'model-1',
+        material: 'asked',
+        maxTenantShare: 1,
+      })
+      expect(snapshot.episodes.map(({ episodeId }) => episodeId)).toEqual([asked.id])
+    })
+
     it('lists the models that have episodes', async () => {
       expect(await training.models()).toEqual([])
       await addAll([thinking(), thinking({ fingerprint: 'model-2', tenantId: 'tenant-b' }), thinking()])

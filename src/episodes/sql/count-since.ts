@@ -2,7 +2,7 @@ import { type Database, query } from '#database'
 
 const SQL = `
   select count(*)::integer as episodes from episodes
-  where fingerprint = $1 and created_at > coalesce($2::timestamptz, '-infinity')`
+  where fingerprint = $1 and origin = 'request' and created_at > coalesce($2::timestamptz, '-infinity')`
 
 export async function countSince(
   database: Pick<Database, 'pool'>,

@@ -11,7 +11,7 @@ const USABLE: Readonly<Record<TrainingMaterial, string>> = {
     where tenant_id = episodes.tenant_id and episode_id = episodes.id and label is not null
   )`,
   latents: 'steers',
-  asked: 'true',
+  asked: "origin = 'request'",
 }
 
 const COUNT = (material: TrainingMaterial) => `

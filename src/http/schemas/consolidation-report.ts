@@ -49,6 +49,24 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
   ),
 )
 
+const ReportedEvidence = sameAs<artifacts.ReportedEvidence>()(
+  Type.Object(
+    {
+      questions: { ...Count, description: 'Questions chosen.' },
+      sampled: { ...Count, description: 'Questions with a stored episode of samples.' },
+      failed: { ...Count, description: 'Questions that could not be solved or stored.' },
+      generatedTokens: { ...Count, description: 'Tokens generated for the samples.' },
+      stopped: Nullable(
+        Type.String({ description: 'Reason why questions were left; null if all were tried.' }),
+      ),
+    },
+    {
+      description:
+        'Answers that the consolidation sampled to unlabelled questions of requests; null if it sampled none.',
+    },
+  ),
+)
+
 export const ConsolidationReport = sameAs<artifacts.NightReport>()(
   Type.Object(
     {
@@ -69,6 +87,7 @@ export const ConsolidationReport = sameAs<artifacts.NightReport>()(
           description: 'Peak memory of the training process, in bytes; null if there was no such process.',
         }),
       ),
+      evidence: Nullable(ReportedEvidence),
       artifacts: Type.Array(ref(ReportedArtifact)),
       retired: Nullable(
         Type.Integer({

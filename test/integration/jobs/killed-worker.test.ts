@@ -101,7 +101,13 @@ describe.skipIf(servers === null)('consolidations by the worker', () => {
   })
 
   async function startWorker(redisUrl: string): Promise<Child> {
-    const env = { DATABASE_URL: test.url, REDIS_URL: redisUrl, NIGHT_EVERY_EPISODES: '0', LOG_LEVEL: 'info' }
+    const env = {
+      DATABASE_URL: test.url,
+      REDIS_URL: redisUrl,
+      NIGHT_EVERY_EPISODES: '0',
+      NIGHT_EVIDENCE_QUESTIONS: '0',
+      LOG_LEVEL: 'info',
+    }
     const worker = startProgram(WORKER, { env })
     workers.push(worker)
     await worker.line('ready')

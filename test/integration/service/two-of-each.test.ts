@@ -37,7 +37,12 @@ describe.skipIf(servers === null)('two APIs and two workers', () => {
       create trigger log_attempt after update of attempts on consolidations
         for each row when (new.attempts <> old.attempts) execute function log_run('consolidation')`)
     const redisUrl = await emptyRedis(REDIS_NUMBER)
-    const env = { DATABASE_URL: test.url, REDIS_URL: redisUrl, NIGHT_EVERY_EPISODES: '0' }
+    const env = {
+      DATABASE_URL: test.url,
+      REDIS_URL: redisUrl,
+      NIGHT_EVERY_EPISODES: '0',
+      NIGHT_EVIDENCE_QUESTIONS: '0',
+    }
     apis.push(...(await Promise.all([startService(env), startService(env)])))
     for (let count = 0; count < 2; count++) {
       const worker = startProgram(WORKER, { env: { ...env, LOG_LEVEL: 'info' } })

@@ -14,6 +14,7 @@ const trained = {
   rejected: { nearDuplicate: 1, calledWrong: 0 },
   trainerPeakBytes: 1_000,
 }
+const evidence = { questions: 3, sampled: 2, failed: 1, generatedTokens: 90, stopped: null }
 const settled = {
   kind: 'weaver',
   version: 'weaver-2',
@@ -27,6 +28,7 @@ test('reports for each kind the episodes, those left out, the figures and the ou
   const report = buildReport({
     consolidation,
     steps: [
+      { step: 'evidence', result: evidence, finishedAt: at(0.5).toISOString() },
       {
         step: 'snapshot.weaver',
         result: { episodes: [], counts, skipped: null },
@@ -48,8 +50,10 @@ test('reports for each kind the episodes, those left out, the figures and the ou
     attempts: 2,
     trainerPeakBytes: 1_000,
     retired: 3,
+    evidence,
     steps: [
-      { step: 'snapshot.weaver', seconds: 1 },
+      { step: 'evidence', seconds: 0.5 },
+      { step: 'snapshot.weaver', seconds: 0.5 },
       { step: 'train.weaver', seconds: 30.3 },
       { step: 'train.lrm', seconds: 0 },
       { step: 'promote.weaver', seconds: 8.7 },

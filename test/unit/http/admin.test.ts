@@ -93,6 +93,7 @@ test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown if th
     '# Night: promoted',
     '| took | 245.5 s, in 2 attempts |',
     '| training process | 291 MiB at most |',
+    '| evidence | 18 of 20 questions sampled, 9000 tokens, 1 failed; stopped: time limit of 15 min reached |',
     '## weaver-3: promoted',
     'firstPass rises: +0.120 (0.050 to 0.190, n = 150).',
     '320 of 400 episodes; left out: 70 unusable, 10 nearDuplicate.',

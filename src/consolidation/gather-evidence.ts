@@ -1,0 +1,186 @@
+/** @file The step `evidence`: samples answers to questions of the day, so that their labels can be derived. */
+
+import { createHash } from 'node:crypto'
+import { type EpisodeStore, tenantCaps, type UncertainQuestion } from '#episodes'
+import { coerceError, hasCode } from '#errors'
+import { createSolver } from '#solving'
+import { foldQuestion } from './cluster-questions.ts'
+import type { ConsolidationContext, EvidenceLimits } from './context.ts'
+import { inBackground, openModelEngine } from './open-replay-engine.ts'
+import { MAX_TENANT_SHARE } from './take-snapshot.ts'
+
+/** Number of answers sampled to one question. */
+const SAMPLES = 8
+/** Number of questions solved at once. */
+const CONCURRENCY = 4
+
+/** Record of the step `evidence`. */
+export interface Evidence {
+  /** Number of questions chosen. */
+  readonly questions: number
+  /** Number of them with a stored episode of samples. */
+  readonly sampled: number
+  /** Number of them that could not be solved or stored. */
+  readonly failed: number
+  readonly generatedTokens: number
+  /** Why questions were left, in words; null when all were tried. */
+  readonly stopped: string | null
+}
+
+/**
+ * Samples answers to the questions asked since the consolidation before, the uncertain ones first, and stores
+ * them as episodes of `majority` with origin `night`. The id of such an episode is derived from consolidation
+ * and question, so another attempt continues with the questions that have none. The time limit is per attempt.
+ * Without an engine of the model, or when the engine fails, the step ends and the consolidation continues.
+ *
+ * @throws ServiceError STORE_UNAVAILABLE; the signal's reason when it has fired
+ */
+export async function gatherEvidence(
+  context: ConsolidationContext,
+  limits: EvidenceLimits,
+): Promise<Evidence> {
+  const { signal, logger } = context
+  const questions = await chooseQuestions(context, limits.questions)
+  const counts = { questions: questions.length, sampled: 0, failed: 0, generatedTokens: 0 }
+  if (questions.length === 0) return { ...counts, stopped: null }
+  const deadline = AbortSignal.timeout(limits.minutes * 60_000)
+  let replaying: Awaited<ReturnType<typeof openEngine>> | null = null
+  try {
+    replaying = await openEngine(context)
+    if ('missing' in replaying) return { ...counts, stopped: replaying.missing }
+    const sample = samplingOn(replaying.engine, context, AbortSignal.any([signal, deadline]))
+    const entries = questions.values()
+    let stopped: string | null = null
+    const lane = async () => {
+      for (const question of entries) {
+        if (stopped !== null) return
+        try {
+          const tokens = await sample(question)
+          counts.sampled += tokens === null ? 0 : 1
+          counts.failed += tokens === null ? 1 : 0
+          counts.generatedTokens += tokens ?? 0
+        } catch (thrown) {
+          signal.throwIfAborted()
+          if (hasCode(thrown, 'STORE_UNAVAILABLE')) throw thrown
+          if (hasCode(thrown, 'PROMPT_TOO_LONG')) counts.failed += 1
+          else
+            stopped ??= deadline.aborted
+              ? `time limit of ${limits.minutes} min reached`
+              : coerceError(thrown).message
+        }
+      }
+    }
+    const lanes = await Promise.allSettled(Array.from({ length: CONCURRENCY }, lane))
+    for (const ended of lanes) if (ended.status === 'rejected') throw ended.reason
+    return { ...counts, stopped }
+  } catch (thrown) {
+    signal.throwIfAborted()
+    if (hasCode(thrown, 'STORE_UNAVAILABLE')) throw thrown
+    const stopped = coerceError(thrown).message
+    logger.warn({ reason: stopped }, 'evidence step failed: the consolidation continues without it')
+    return { ...counts, stopped }
+  } finally {
+    if (replaying !== null && !('missing' in replaying)) await replaying.close()
+  }
+}
+
+function openEngine({ openReplayEngine, consolidation: { fingerprint }, logger }: ConsolidationContext) {
+  return openModelEngine(
+    { openReplayEngine, fingerprint, logger },
+    'this worker cannot sample answers: the consolidation continues without evidence',
+  )
+}
+
+/** Each folded text once; no tenant fills more than its share while others have questions. */
+async function chooseQuestions(
+  { training, consolidations, consolidation: { id, fingerprint } }: ConsolidationContext,
+  limit: number,
+): Promise<readonly UncertainQuestion[]> {
+  const before = (await consolidations.list({ fingerprint, limit: 2 })).find((other) => other.id !== id)
+  const since = before === undefined ? null : new Date(before.startedAt ?? before.createdAt)
+  const found = await training.uncertainQuestions(fingerprint, { since, perTenant: limit })
+  const byText = new Map<string, UncertainQuestion>()
+  for (const one of found) {
+    const text = foldQuestion(one.question)
+    if (!byText.has(text)) byText.set(text, one)
+  }
+  const numbers = new Map<string, number>()
+  for (const { tenantId } of byText.values()) numbers.set(tenantId, (numbers.get(tenantId) ?? 0) + 1)
+  const caps = tenantCaps([...numbers.values()], { limit, maxShare: MAX_TENANT_SHARE, minEach: 1 })
+  const cap = Math.max(1, Math.min(caps.byShare, caps.byLimit))
+  const taken = new Map<string, number>()
+  const chosen = [...byText.values()].filter(({ tenantId }) => {
+    const count = (taken.get(tenantId) ?? 0) + 1
+    taken.set(tenantId, count)
+    return count <= cap
+  })
+  return chosen.slice(0, limit)
+}
+
+/**
+ * Returns a function that samples answers to a question and stores their episode. It returns the number of
+ * generated tokens, 0 for a question that an earlier attempt sampled; null when no episode was stored.
+ */
+function samplingOn(
+  engine: Parameters<typeof inBackground>[0],
+  { episodes, consolidation, logger }: ConsolidationContext,
+  signal: AbortSignal,
+): (question: UncertainQuestion) => Promise<number | null> {
+  const background = inBackground(engine)
+  return async ({ tenantId, question }) => {
+    const { id, seed } = identityOf(consolidation.id, tenantId, question)
+    signal.throwIfAborted()
+    if (await isStored(episodes, tenantId, id)) return 0
+    const solver = createSolver({
+      engine: background,
+      episodes: {
+        ...episodes,
+        add: (episode, timeout) => episodes.add({ ...episode, id, origin: 'night' }, timeout),
+      },
+      logger,
+    })
+    const { episodeId, usage } = await solver.solve(
+      {
+        tenantId,
+        question,
+        seed,
+        strategy: 'majority',
+        samples: SAMPLES,
+        learn: true,
+        explain: false,
+        retrieval: false,
+      },
+      { signal },
+    )
+    // A failed commit degrades a solution; the samples are lost then.
+    return episodeId === null ? null : usage.generatedTokens
+  }
+}
+
+async function isStored(episodes: Pick<EpisodeStore, 'get'>, tenantId: string, id: string): Promise<boolean> {
+  try {
+    await episodes.get(tenantId, id)
+    return true
+  } catch (thrown) {
+    if (!hasCode(thrown, 'EPISODE_NOT_FOUND')) throw thrown
+    return false
+  }
+}
+
+/** Id (in the form of a UUID) and seed of the episode of a question, the same in every attempt. */
+function identityOf(consolidationId: string, tenantId: string, question: string) {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([consolidationId, tenantId, question]))
+    .digest()
+  const hex = digest.toString('hex')
+  const [first, second, third, fourth] = [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(13, 16),
+    hex.slice(17, 20),
+  ]
+  return {
+    id: `${first}-${second}-8${third}-8${fourth}-${hex.slice(20, 32)}`,
+    seed: digest.readUInt32BE(28) >>> 1,
+  }
+}
