@@ -31,7 +31,7 @@ export interface ArtifactManifest {
   /** Shape and meaning of its input, e.g. `{layers: 5, width: 128}`. */
   readonly features: Readonly<Record<string, number | string>>
   readonly options: Readonly<Record<string, unknown>>
-  /** Episodes on which it was trained or calibrated. */
+  /** Episodes on which it was trained or calibrated; empty once retention has deleted the list with the bytes. */
   readonly episodes: readonly EpisodeKey[]
 }
 
@@ -54,8 +54,14 @@ export interface Artifact {
   readonly passed: boolean | null
   /** Whether this is the active version; at most one by kind and model. */
   readonly active: boolean
-  /** Whether an episode on which it was trained has been deleted. */
+  /** Whether an episode on which it was trained has been erased on request: it must be replaced. */
   readonly stale: boolean
+  /** Number of its episodes that were erased on request since. */
+  readonly erasedEpisodes: number
+  /** Number of its episodes that were deleted by age since. */
+  readonly expiredEpisodes: number
+  /** Whether its bytes are stored; retention deletes those of old versions, which cannot become active again. */
+  readonly available: boolean
   readonly createdAt: string
   readonly consolidationId: string
   readonly reason: string | null

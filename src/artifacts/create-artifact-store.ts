@@ -41,6 +41,7 @@ export function createArtifactStore({
         id,
         isUuid(id) ? await artifactBytes(database, id) : null,
       )
+      if (stored.bytes === null) throw withoutBytes('read artifact', id)
       if (sha256Of(stored.bytes) !== stored.sha256) throw damaged('read artifact', id, stored.sha256)
       const { buffer, byteOffset, byteLength } = stored.bytes
       return new Uint8Array(buffer, byteOffset, byteLength)
@@ -85,6 +86,7 @@ export function createArtifactStore({
             `activate artifact: expected an artifact of model ${fingerprint}, got ${artifact.version} of ${artifact.fingerprint}`,
           )
         }
+        if (!artifact.available) throw withoutBytes('activate artifact', artifact.version)
         if (!intact) throw damaged('activate artifact', id, artifact.sha256)
         const isWaiting = artifact.status === 'candidate' && artifact.passed
         if (artifact.status !== 'promoted' && !isWaiting && !force) {
@@ -112,6 +114,13 @@ function expectArtifact<Found>(operation: string, id: string, found: Found | nul
     throw new ServiceError('ARTIFACT_NOT_FOUND', `${operation}: expected an artifact, got none for ${id}`)
   }
   return found
+}
+
+function withoutBytes(operation: string, version: string): ServiceError {
+  return new ServiceError(
+    'ARTIFACT_INVALID',
+    `${operation}: expected a version with stored bytes, got ${version}, whose bytes were deleted: only the active version, the anchor and the last promoted versions keep theirs`,
+  )
 }
 
 function damaged(operation: string, id: string, sha256: string): ServiceError {

@@ -5,6 +5,7 @@ import { ServiceError } from '#errors'
 import type { Consolidation } from './consolidation.ts'
 import type { NightReport } from './consolidation-report.ts'
 import { beginConsolidation } from './sql/begin-consolidation.ts'
+import { coverageOf, noteCoverage } from './sql/consolidation-coverage.ts'
 import { enterStep, finishStep, stepResult } from './sql/consolidation-steps.ts'
 import { finishConsolidation, type Outcome } from './sql/finish-consolidation.ts'
 import { getConsolidation } from './sql/get-consolidation.ts'
@@ -51,6 +52,17 @@ export function createConsolidationStore({
     },
 
     stepResult: resultOf,
+
+    async noteCoverage(id, coverage) {
+      const noted = isUuid(id) && (await noteCoverage(database, id, coverage))
+      if (!noted) await find('note coverage', id)
+    },
+
+    async coverage(id) {
+      const coverage = isUuid(id) ? await coverageOf(database, id) : null
+      if (coverage === null) await find('read coverage', id)
+      return coverage
+    },
 
     async steps(id) {
       const steps = isUuid(id) ? await listSteps(database, id) : []

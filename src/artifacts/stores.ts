@@ -3,6 +3,7 @@
 import type { Artifact, ArtifactKind, ArtifactManifest, Metrics, NewArtifact } from './artifact.ts'
 import type { ConsolidatedArtifact, Consolidation, Trigger } from './consolidation.ts'
 import type { NightReport, StepRecord } from './consolidation-report.ts'
+import type { Coverage } from './sql/consolidation-coverage.ts'
 
 export interface ArtifactFilter {
   readonly fingerprint?: string
@@ -24,7 +25,7 @@ export interface ArtifactStore {
   add(artifact: NewArtifact): Promise<Artifact>
   /**
    * Returns the ONNX file. @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when its checksum is
-   * wrong
+   * wrong, or retention has deleted it
    */
   bytes(id: string): Promise<Uint8Array>
   /** Returns the manifest. @throws ServiceError ARTIFACT_NOT_FOUND */
@@ -65,8 +66,8 @@ export interface ArtifactStore {
    * Makes an artifact the active version of its model in place of any other, to roll back or forward again. A
    * candidate that passed the gate is promoted by it.
    * @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when it belongs to a model other than
-   * `fingerprint` or its bytes are damaged; ARTIFACT_NOT_PROMOTED when it has not passed the gate, unless
-   * `force` is true
+   * `fingerprint` or its bytes are damaged or deleted; ARTIFACT_NOT_PROMOTED when it has not passed the gate,
+   * unless `force` is true
    */
   activate(id: string, fingerprint: string, options?: { readonly force?: boolean }): Promise<Artifact>
 }
@@ -104,6 +105,10 @@ export interface ConsolidationStore {
   begin(id: string): Promise<Consolidation>
   /** Returns the result of a finished step, which is never null; null while the step is not finished. */
   stepResult(id: string, step: string): Promise<unknown>
+  /** Records what a snapshot covered; of several kinds the smallest figures stay. */
+  noteCoverage(id: string, coverage: Coverage): Promise<void>
+  /** Returns what the snapshots covered; null when none was taken. */
+  coverage(id: string): Promise<Coverage | null>
   /** Records the current step and the progress. Changes nothing once the consolidation has ended. */
   enterStep(id: string, step: string, progress: number): Promise<void>
   /** Records a step's result (JSON); the first result stays. */

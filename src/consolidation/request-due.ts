@@ -10,11 +10,9 @@ import {
 } from '#artifacts'
 import type { TrainingStore } from '#episodes'
 import type { ConsolidationLogger } from './context.ts'
-import { recordName } from './steps.ts'
-import type { Snapshot } from './take-snapshot.ts'
 
 export interface DueParts {
-  readonly consolidations: Pick<ConsolidationStore, 'list' | 'stepResult' | 'request'>
+  readonly consolidations: Pick<ConsolidationStore, 'list' | 'coverage' | 'request'>
   readonly artifacts: Pick<ArtifactStore, 'active'>
   readonly learning: Pick<LearningStore, 'state'>
   readonly training: Pick<TrainingStore, 'models' | 'countSince'>
@@ -27,7 +25,7 @@ const CLOCK_TOLERANCE_MS = 5 * 60_000
 /**
  * Requests a consolidation of every model that has enough new episodes since its last consolidation began,
  * whatever the outcome of that. The trigger `schedule` also requests one when an active version was trained
- * on episodes deleted since. Requests none while learning is frozen. Skips a model whose last consolidation
+ * on episodes erased since. Requests none while learning is frozen. Skips a model whose last consolidation
  * has not ended. Several workers may call it at once: a model has one consolidation at a time.
  *
  * @param minNewEpisodes number of new episodes from which a consolidation is due
@@ -78,20 +76,15 @@ async function countNew(
   now: number,
 ): Promise<number> {
   if (last === undefined) return training.countSince(fingerprint, null)
-  const { id, kinds, createdAt } = last
-  const results = await Promise.all(
-    kinds.map((kind) => consolidations.stepResult(id, recordName('snapshot', kind))),
-  )
-  const snapshots = results as readonly (Snapshot | null)[]
-  const moments = snapshots.map((snapshot) => snapshot?.newestAt ?? createdAt)
-  const since = new Date(moments.sort()[0] ?? createdAt)
+  const { id, createdAt } = last
+  const covered = await consolidations.coverage(id)
+  const since = covered?.newestAt ?? new Date(createdAt)
   if (since.getTime() <= now + CLOCK_TOLERANCE_MS) return training.countSince(fingerprint, since)
   logger.warn(
     { consolidation: id, newest: since.toISOString() },
     'a clock was ahead: the newest episode of the last consolidation is in the future, counting episodes instead',
   )
-  const found = Math.min(...snapshots.map((snapshot) => snapshot?.counts?.episodes ?? 0))
-  return Math.max(0, (await training.countSince(fingerprint, null)) - found)
+  return Math.max(0, (await training.countSince(fingerprint, null)) - (covered?.episodes ?? 0))
 }
 
 async function servesStale({ artifacts }: DueParts, fingerprint: string): Promise<boolean> {

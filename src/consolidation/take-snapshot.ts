@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ArtifactKind, EpisodeKey } from '#artifacts'
-import type { SnapshotCounts, TrainingMaterial, TrainingSnapshot } from '#episodes'
+import type { SnapshotCounts } from '#episodes'
 import type { ConsolidationContext } from './context.ts'
 import { nameOf } from './split-night.ts'
 import { recordName } from './steps.ts'
@@ -32,11 +32,19 @@ export interface Snapshot {
 /**
  * Chooses the episodes of a new version. The version is skipped when there are fewer than 20 new episodes
  * since the last version was trained, unless the consolidation is forced, or the active version was trained
- * on episodes deleted since and has to be replaced.
+ * on episodes erased since and has to be replaced.
  */
 export async function takeSnapshot(context: ConsolidationContext, kind: ArtifactKind): Promise<Snapshot> {
   const { material } = trainingOf(context, kind)
-  const { episodes, counts, newestAt } = await snapshotOfLabelled(context, material)
+  const { training, consolidations, consolidation } = context
+  await waitForLabels(context)
+  const { episodes, counts, newestAt } = await training.snapshot({
+    fingerprint: consolidation.fingerprint,
+    material,
+    limit: MAX_EPISODES,
+    maxTenantShare: MAX_TENANT_SHARE,
+  })
+  await consolidations.noteCoverage(consolidation.id, { newestAt, episodes: counts.episodes })
   return {
     episodes,
     counts,
@@ -46,21 +54,14 @@ export async function takeSnapshot(context: ConsolidationContext, kind: Artifact
 }
 
 /** Waits until no episode waits for its labels, but at most 5 s: under steady load there is always one. */
-async function snapshotOfLabelled(
-  { training, consolidation: { fingerprint }, signal }: ConsolidationContext,
-  material: TrainingMaterial,
-): Promise<TrainingSnapshot> {
+async function waitForLabels({
+  training,
+  consolidation: { fingerprint },
+  signal,
+}: ConsolidationContext): Promise<void> {
   const deadline = performance.now() + LABELLING_TIMEOUT_MS
-  for (;;) {
-    const snapshot = await training.snapshot({
-      fingerprint,
-      material,
-      limit: MAX_EPISODES,
-      maxTenantShare: MAX_TENANT_SHARE,
-    })
-    if (snapshot.counts.pending === 0 || performance.now() > deadline) return snapshot
+  while ((await training.countPending(fingerprint)) > 0 && performance.now() <= deadline)
     await delay(POLL_MS, undefined, { signal })
-  }
 }
 
 async function reasonToSkip(

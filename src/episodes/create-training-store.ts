@@ -2,6 +2,7 @@
 
 import type { Database } from '#database'
 import { askedQuestions } from './sql/asked-questions.ts'
+import { countPending } from './sql/count-pending.ts'
 import { countSince } from './sql/count-since.ts'
 import { excludeDominated } from './sql/exclude-dominated.ts'
 import { heldOutQuestions } from './sql/held-out-questions.ts'
@@ -39,6 +40,7 @@ export function createTrainingStore({
       heldOutQuestions(database, fingerprint, episodes, limit),
 
     uncertainQuestions: (fingerprint, options) => uncertainQuestions(database, fingerprint, options),
+    countPending: (fingerprint) => countPending(database, fingerprint),
 
     models: () => listModels(database),
 

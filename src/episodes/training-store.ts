@@ -154,6 +154,8 @@ export interface TrainingStore {
     fingerprint: string,
     options: { readonly since: Date | null; readonly perTenant: number },
   ): Promise<readonly UncertainQuestion[]>
+  /** Returns the number of episodes of the model that are not indexed yet. */
+  countPending(fingerprint: string): Promise<number>
   /** Returns the fingerprints of all models that have episodes. */
   models(): Promise<readonly string[]>
   /**

@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { ConsolidationStore } from '#artifacts'
+import { type ConsolidationStore, pruneArtifacts, pruneSteps } from '#artifacts'
 import { type Database, query } from '#database'
 import { type Outbox, pruneEpisodes } from '#episodes'
 import { coerceError } from '#errors'
@@ -34,7 +34,8 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, requests consolidations that are due.
+ * old episodes, the bytes of old artifacts and the records of old consolidations, requests consolidations that
+ * are due.
  */
 export function startMaintenance({
   database,
@@ -69,6 +70,13 @@ export function startMaintenance({
     },
     async 'deletion of old episodes'() {
       if (episodeTtlDays > 0) await deleteOld()
+    },
+    async 'deletion of old artifacts'() {
+      const pruned = await pruneArtifacts(database)
+      if (pruned > 0) logger.info({ pruned }, 'bytes of old artifacts deleted')
+    },
+    async 'deletion of old step records'() {
+      await pruneSteps(database)
     },
     async 'requests of due consolidations'() {
       await requestConsolidations?.()

@@ -11,6 +11,8 @@ import {
   createArtifactStore,
   createConsolidationStore,
   createLearningStore,
+  pruneArtifacts,
+  pruneSteps,
 } from '#artifacts'
 import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox, pruneEpisodes } from '#episodes'
 import { newArtifact } from './artifacts.ts'
@@ -82,6 +84,9 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           passed: null,
           active: false,
           stale: false,
+          erasedEpisodes: 0,
+          expiredEpisodes: 0,
+          available: true,
           createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
           consolidationId: made.consolidationId,
           reason: null,
@@ -338,6 +343,12 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         return (await artifacts.list({ limit: 99 })).filter((artifact) => artifact.stale).map(({ id }) => id)
       }
 
+      const countsOf = ({ id, erasedEpisodes, expiredEpisodes }: Artifact) => [
+        id,
+        erasedEpisodes,
+        expiredEpisodes,
+      ]
+
       it('make artifacts trained on them stale, one by one or by tenant', async () => {
         const [one, two, three] = [newEpisode(), newEpisode(), newEpisode()]
         // This id in another tenant is another episode.
@@ -352,6 +363,12 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await expect(episodes.remove('tenant-a', one.id)).rejects.toMatchObject({ code: 'EPISODE_NOT_FOUND' })
         await episodes.removeAll('tenant-a')
         expect(new Set(await stale())).toEqual(new Set([onFirst, onRest]))
+        expect((await artifacts.list({ limit: 9 })).map(countsOf)).toEqual([
+          [onNothing, 0, 0],
+          [onRest, 1, 0],
+          [onFirst, 2, 0],
+          [onTheirs, 0, 0],
+        ])
         await episodes.removeAll('tenant-b')
         expect(new Set(await stale())).toEqual(new Set([onTheirs, onFirst, onRest]))
         expect(await stale()).not.toContain(onNothing)
@@ -359,15 +376,21 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect((await artifacts.manifest(onFirst)).episodes).toHaveLength(2)
       })
 
-      it('make artifacts stale when they are pruned by age', async () => {
+      it('leave artifacts fresh when they are pruned by age, and are counted as expired', async () => {
         const [old, young] = [newEpisode(), newEpisode()]
         await episodes.add(old)
         now += 1000
         await episodes.add(young)
         const onOld = await trainedOn(old)
-        await trainedOn(young)
+        const onBoth = await trainedOn(old, young)
         await pruneEpisodes(test.database, new Date(now))
-        expect(await stale()).toEqual([onOld])
+        expect(await stale()).toEqual([])
+        await episodes.remove('tenant-a', young.id)
+        expect(await stale()).toEqual([onBoth])
+        expect((await artifacts.list({ limit: 9 })).map(countsOf)).toEqual([
+          [onBoth, 1, 1],
+          [onOld, 0, 1],
+        ])
       })
 
       it('make an active artifact stale but keep it active; also artifacts added later', async () => {
@@ -382,6 +405,94 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         const fine = await trainedOn(kept)
         expect(await stale()).toEqual([late, active])
         expect(await stale()).not.toContain(fine)
+      })
+    })
+
+    describe('retention', () => {
+      const NO_BYTES = { code: 'ARTIFACT_INVALID', message: expect.stringContaining('were deleted') }
+      const available = async () =>
+        (await artifacts.list({ limit: 99 })).filter((one) => one.available).map(({ version }) => version)
+
+      it('keeps the bytes of the active version, the anchor and the last five promoted ones', async () => {
+        const episode = newEpisode()
+        await episodes.add(episode)
+        const listed = [{ tenantId: 'tenant-a', episodeId: episode.id }]
+        const versions: Artifact[] = []
+        for (let number = 1; number <= 10; number++) {
+          const added = await addArtifact({ manifest: { episodes: listed } })
+          versions.push(added)
+          const verdict = { promoted: number !== 9, isAnchor: number === 2, reason: null }
+          if (number < 10) await artifacts.settle(added.id, verdict)
+        }
+        const other = await addArtifact({ manifest: { kind: 'weaver' } })
+        await artifacts.settle(other.id, { promoted: true, reason: null })
+        await artifacts.activate(versions[0]!.id, 'model-1')
+        // The candidate lrm-10 has no verdict, but its consolidation has ended.
+        expect(await pruneArtifacts(test.database)).toBe(3)
+        expect(await pruneArtifacts(test.database)).toBe(0)
+        expect(await available()).toEqual([
+          'weaver-1',
+          'lrm-8',
+          'lrm-7',
+          'lrm-6',
+          'lrm-5',
+          'lrm-4',
+          'lrm-2',
+          'lrm-1',
+        ])
+        const [, , gone, kept] = versions
+        expect(await artifacts.bytes(kept!.id)).toHaveLength(300)
+        await expect(artifacts.bytes(gone!.id)).rejects.toMatchObject(NO_BYTES)
+        await expect(artifacts.activate(gone!.id, 'model-1')).rejects.toMatchObject(NO_BYTES)
+        await expect(artifacts.activate(gone!.id, 'model-1', { force: true })).rejects.toMatchObject(NO_BYTES)
+        expect((await artifacts.manifest(gone!.id)).episodes).toEqual([])
+        expect((await artifacts.manifest(kept!.id)).episodes).toEqual(listed)
+        expect((await artifacts.list({ limit: 99 })).map(({ bytes }) => bytes)).toEqual(Array(11).fill(300))
+        expect(await activeVersions()).toEqual(['lrm-1', 'weaver-1'])
+      })
+
+      it('keeps the bytes of a candidate until its consolidation has ended', async () => {
+        const { id } = await request()
+        await consolidations.begin(id)
+        const { id: candidate } = await artifacts.add(newArtifact(id))
+        expect(await pruneArtifacts(test.database)).toBe(0)
+        await artifacts.settle(candidate, { promoted: false, reason: 'worse' })
+        expect(await pruneArtifacts(test.database)).toBe(0)
+        await consolidations.finish(id, { status: 'rejected', artifacts: [], episodes: 0 })
+        expect(await pruneArtifacts(test.database)).toBe(1)
+      })
+
+      it('deletes the step records of a week ago, except reports and those of the last version', async () => {
+        const ids: string[] = []
+        for (const age of [30, 9, 8, 6, 0]) {
+          const { id } = await request()
+          for (const step of ['snapshot.lrm', 'report']) await consolidations.finishStep(id, step, {})
+          // The last version of its kind comes from the consolidation of nine days ago.
+          if (age >= 9) await artifacts.add(newArtifact(id))
+          ids.push(id)
+          if (age === 0) break
+          await consolidations.finish(id, { status: 'rejected', artifacts: [], episodes: 0 })
+          await test.database.pool.query(
+            "update consolidations set finished_at = now() - $2 * interval '1 day' where id = $1",
+            [id, age],
+          )
+        }
+        expect(await pruneSteps(test.database)).toBe(2)
+        const steps = await Promise.all(ids.map((id) => consolidations.steps(id)))
+        expect(steps.map((records) => records.length)).toEqual([1, 2, 1, 2, 2])
+        for (const records of steps) expect(records.map(({ step }) => step)).toContain('report')
+      })
+
+      it('keeps what the snapshots covered: the smallest figures of all kinds', async () => {
+        const { id } = await request()
+        expect(await consolidations.coverage(id)).toBe(null)
+        const newestAt = new Date('2026-03-01T10:00:00.123Z')
+        await consolidations.noteCoverage(id, { newestAt, episodes: 12 })
+        await consolidations.noteCoverage(id, { newestAt: new Date('2026-03-01T10:00:01Z'), episodes: 13 })
+        expect(await consolidations.coverage(id)).toEqual({ newestAt, episodes: 12 })
+        const { id: empty } = await request('model-2')
+        await consolidations.noteCoverage(empty, { newestAt: null, episodes: 0 })
+        expect(await consolidations.coverage(empty)).toEqual({ newestAt: null, episodes: 0 })
       })
     })
 
@@ -508,6 +619,8 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
             consolidations.get(id),
             consolidations.begin(id),
             consolidations.stepResult(id, 'train'),
+            consolidations.noteCoverage(id, { newestAt: null, episodes: 0 }),
+            consolidations.coverage(id),
             consolidations.enterStep(id, 'train', 0.5),
             consolidations.finishStep(id, 'train', {}),
             consolidations.finish(id, { status: 'failed', error: 'x' }),

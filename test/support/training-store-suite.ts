@@ -92,6 +92,32 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect((await training.snapshot(ask)).counts).toMatchObject({ unusable: 1, kept: 0 })
       })
 
+      it('reads neither candidates nor thoughts, and follows later labels', async () => {
+        const { pool } = test.database
+        const [labelled, unlabelled] = [thinking(), thinking()]
+        await addAll([labelled, unlabelled])
+        await pool.query('update candidates set label = null, label_source = null where episode_id = $1', [
+          unlabelled.id,
+        ])
+        await pool.query('alter table candidate_thoughts rename to hidden')
+        try {
+          expect((await training.snapshot(ask)).episodes).toEqual([keyOf(labelled)])
+        } finally {
+          await pool.query('alter table hidden rename to candidate_thoughts')
+        }
+        await store.label('tenant-a', unlabelled.id, { correct: true })
+        expect((await training.snapshot(ask)).episodes).toEqual([unlabelled, labelled].map(keyOf))
+      })
+
+      it('counts the pending episodes of a model by themselves', async () => {
+        await addAll([thinking()])
+        await addAll([thinking(), thinking({ tenantId: 'tenant-b' }), thinking({ fingerprint: 'model-2' })], {
+          index: false,
+        })
+        expect(await training.countPending('model-1')).toBe(2)
+        expect(await training.countPending('model-3')).toBe(0)
+      })
+
       it('is empty for a model without episodes', async () => {
         await addAll([thinking()])
         expect(await training.snapshot({ ...ask, fingerprint: 'model-2' })).toEqual({

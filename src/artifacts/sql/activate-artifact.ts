@@ -25,10 +25,10 @@ export async function activateArtifact(
 ): Promise<Artifact | null> {
   return transaction(database, 'activate artifact', async (client) => {
     await lockVersions(client, id)
-    const { rows } = await client.query<ArtifactRow & { intact: boolean }>(GET, [id])
+    const { rows } = await client.query<ArtifactRow & { intact: boolean | null }>(GET, [id])
     if (rows[0] === undefined) return null
     const artifact = toArtifact(rows[0])
-    check(artifact, rows[0].intact)
+    check(artifact, rows[0].intact === true)
     const promoted = await client.query<{ anchor_on_promotion: boolean }>(PROMOTE, [id])
     await setActiveVersion(client, id)
     if (promoted.rows[0]?.anchor_on_promotion) await setAnchor(client, id)

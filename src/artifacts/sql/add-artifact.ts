@@ -5,21 +5,23 @@ import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.t
 /**
  * Excludes other calls that add an artifact, so that no version number is used twice, and deletions of
  * episodes. An earlier deletion is seen by the statement below; a later one sees the rows written here
- * (`mark_stale_artifacts`).
+ * (`count_deleted_episodes`).
  */
 const LOCK = 'lock table artifact_episodes in share row exclusive mode'
 
+/** Episodes that were deleted while it was trained count as erased: why they are gone is not recorded. */
 const ADD = `
   with added as (
     insert into artifacts (
-      consolidation_id, kind, fingerprint, number, sha256, bytes, manifest, metrics, baseline, episodes, stale
+      consolidation_id, kind, fingerprint, number, sha256, bytes, size, manifest, metrics, baseline, episodes,
+      erased_episodes
     )
     select
       consolidations.id, $2, $3,
       (select coalesce(max(number), 0) + 1 from artifacts where kind = $2 and fingerprint = $3),
-      $4, $5, $6, $7, $8, cardinality($9::text[]),
-      exists (
-        select from unnest($9::text[], $10::uuid[]) as trained (tenant_id, episode_id)
+      $4, $5, octet_length($5::bytea), $6, $7, $8, cardinality($9::text[]),
+      (
+        select count(*) from unnest($9::text[], $10::uuid[]) as trained (tenant_id, episode_id)
         where not exists (
           select from episodes where tenant_id = trained.tenant_id and id = trained.episode_id
         )

@@ -3,8 +3,9 @@
 import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../artifact.ts'
 
 export const ARTIFACT_COLUMNS = `
-  id, consolidation_id, kind, fingerprint, number, sha256, octet_length(bytes) as size, status, passed,
-  active, stale, reason, metrics, baseline, manifest -> 'features' as features, episodes, created_at`
+  id, consolidation_id, kind, fingerprint, number, sha256, size, status, passed, active, stale,
+  erased_episodes, expired_episodes, bytes is not null as available, reason, metrics, baseline,
+  manifest -> 'features' as features, episodes, created_at`
 
 export interface ArtifactRow {
   readonly id: string
@@ -18,6 +19,9 @@ export interface ArtifactRow {
   readonly passed: boolean | null
   readonly active: boolean
   readonly stale: boolean
+  readonly erased_episodes: number
+  readonly expired_episodes: number
+  readonly available: boolean
   readonly reason: string | null
   readonly metrics: Metrics
   readonly baseline: Metrics
@@ -38,6 +42,9 @@ export function toArtifact(row: ArtifactRow): Artifact {
     passed: row.passed,
     active: row.active,
     stale: row.stale,
+    erasedEpisodes: row.erased_episodes,
+    expiredEpisodes: row.expired_episodes,
+    available: row.available,
     createdAt: row.created_at.toISOString(),
     consolidationId: row.consolidation_id,
     reason: row.reason,

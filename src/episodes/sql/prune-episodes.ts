@@ -1,4 +1,7 @@
-import { type Database, query } from '#database'
+import { type Database, transaction } from '#database'
+
+/** Setting that the trigger on `episodes` reads: deletions by age make no artifact stale. */
+const EXPIRED = "set local circadian.deletion = 'expired'"
 
 /** Deletes one batch, so that no statement locks many rows for long. */
 const SQL = `
@@ -10,13 +13,17 @@ const SQL = `
 const BATCH_EPISODES = 500
 
 /**
- * Deletes the episodes of all tenants that are older than `before`. @returns the number of deleted episodes
+ * Deletes the episodes of all tenants that are older than `before`. Artifacts that were trained on them count
+ * them as expired. @returns the number of deleted episodes
  */
 export async function pruneEpisodes(database: Pick<Database, 'pool'>, before: Date): Promise<number> {
   let pruned = 0
   for (;;) {
-    const { rowCount } = await query(database, 'prune episodes', SQL, [before, BATCH_EPISODES])
-    pruned += rowCount ?? 0
-    if ((rowCount ?? 0) < BATCH_EPISODES) return pruned
+    const deleted = await transaction(database, 'prune episodes', async (client) => {
+      await client.query(EXPIRED)
+      return (await client.query(SQL, [before, BATCH_EPISODES])).rowCount ?? 0
+    })
+    pruned += deleted
+    if (deleted < BATCH_EPISODES) return pruned
   }
 }

@@ -4,12 +4,11 @@ import type { SnapshotRequest, TrainingMaterial, TrainingSnapshot } from '../tra
 
 /**
  * Conditions under which an indexed episode has the material. Column `steers`: the episode is retrievable.
+ * Column `has_thoughts`: a candidate has both label and thought. Both are in the index of model and tenant,
+ * so a snapshot reads neither candidates nor thoughts, however long the history is.
  */
 const USABLE: Readonly<Record<TrainingMaterial, string>> = {
-  thoughts: `exists (
-    select from candidate_thoughts join candidates using (tenant_id, episode_id, position)
-    where tenant_id = episodes.tenant_id and episode_id = episodes.id and label is not null
-  )`,
+  thoughts: 'has_thoughts',
   latents: 'steers',
   asked: "origin = 'request'",
 }

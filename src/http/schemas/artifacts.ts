@@ -61,7 +61,19 @@ export const ArtifactSchema = sameAs<Artifact>()(
       ),
       active: Type.Boolean({ description: 'Whether this version is in use now.' }),
       stale: Type.Boolean({
-        description: 'Whether an episode that the artifact was trained on has been deleted.',
+        description:
+          'Whether an episode that the artifact was trained on has been erased on request. A stale version must be replaced.',
+      }),
+      erasedEpisodes: Type.Integer({
+        minimum: 0,
+        description: 'Number of episodes erased on request since the artifact was trained on them.',
+      }),
+      expiredEpisodes: Type.Integer({
+        minimum: 0,
+        description: 'Number of episodes deleted by age since the artifact was trained on them.',
+      }),
+      available: Type.Boolean({
+        description: 'Whether the bytes are still stored. A version without them cannot be activated.',
       }),
       createdAt: Type.String({ format: 'date-time' }),
       consolidationId: Id,

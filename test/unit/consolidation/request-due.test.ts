@@ -21,8 +21,8 @@ function parts(
     requested,
     consolidations: {
       list: async () => (lastOne === null ? [] : [lastOne as Consolidation]),
-      stepResult: async () =>
-        last?.newest == null ? null : { newestAt: at(last.newest), counts: { episodes: last.found } },
+      coverage: async () =>
+        last?.newest == null ? null : { newestAt: new Date(at(last.newest)), episodes: last.found },
       request: async (wish: unknown) => {
         requested.push(wish)
         return { id: 'new' } as Consolidation

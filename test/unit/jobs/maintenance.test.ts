@@ -14,7 +14,7 @@ async function tidyAt(clock: number) {
     release() {},
     query: async (sql: string, values: unknown[]) => {
       if (sql.includes('now()')) return { rows: [{ now: NOW }] }
-      deleted.push(values[0])
+      if (sql.includes('delete from episodes')) deleted.push(values[0])
       return { rowCount: 0, rows: [] }
     },
   })
@@ -59,7 +59,7 @@ test('runs every task although each one fails, and warns of each', async () => {
   }
   const requested = vi.fn(fail('request'))
   const maintenance = startMaintenance({
-    database: { pool: { connect: fail('old') } as never },
+    database: { pool: { connect: fail('database') } as never },
     outbox: { recover: fail('recover'), relayAgain: fail('relay again'), prune: fail('prune') },
     consolidations: { recover: fail('recover consolidations') },
     requestConsolidations: requested,
@@ -68,13 +68,22 @@ test('runs every task although each one fails, and warns of each', async () => {
   })
   await vi.waitFor(() => expect(requested).toHaveBeenCalled())
   await maintenance.close()
-  expect(ran).toEqual(['recover', 'relay again', 'recover consolidations', 'prune', 'old', 'request'])
+  expect(ran).toEqual([
+    'recover',
+    'relay again',
+    'recover consolidations',
+    'prune',
+    ...Array(3).fill('database'),
+    'request',
+  ])
   expect(lines.map(({ msg }) => msg)).toEqual([
     'maintenance: recovery of jobs failed',
     'maintenance: second hand-over of jobs failed',
     'maintenance: recovery of consolidations failed',
     'maintenance: deletion of old outbox rows failed',
     'maintenance: deletion of old episodes failed',
+    'maintenance: deletion of old artifacts failed',
+    'maintenance: deletion of old step records failed',
     'maintenance: requests of due consolidations failed',
   ])
 })
