@@ -72,7 +72,7 @@ export const TITLES: Record<PublicCode, string> = {
   ORIGIN_NOT_ALLOWED: 'A page of another site made the request.',
   EPISODE_NOT_FOUND: 'There is no such episode.',
   ARTIFACT_NOT_FOUND: 'There is no such artifact.',
-  ARTIFACT_INVALID: 'The artifact is damaged or belongs to another model.',
+  ARTIFACT_INVALID: 'The artifact is damaged or deleted, or of another model.',
   ARTIFACT_NOT_PROMOTED: 'The gate has not promoted the artifact.',
   CONSOLIDATION_NOT_FOUND: 'There is no such consolidation.',
   REPORT_NOT_FOUND: 'There is no report yet.',
