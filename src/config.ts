@@ -160,6 +160,13 @@ export const Environment = Type.Object({
     default: 0,
     description: 'Days after which an episode is deleted. 0 keeps all episodes.',
   }),
+  EPISODE_CAPACITY: Type.Integer({
+    minimum: 0,
+    maximum: 100_000_000,
+    default: 50_000,
+    description:
+      'Episodes that a tenant keeps of one model. Beyond it the least useful and oldest ones are deleted. 0 keeps all episodes.',
+  }),
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
     Type.String({
       pattern: '^https?://',
@@ -319,8 +326,8 @@ function group(env: Environment) {
     },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
-    /** `ttlDays` 0 keeps all episodes. */
-    episodes: { ttlDays: env.EPISODE_TTL_DAYS },
+    /** `ttlDays` 0 and `capacity` 0 keep all episodes. */
+    episodes: { ttlDays: env.EPISODE_TTL_DAYS, capacity: env.EPISODE_CAPACITY },
     /** `endpoint` null records no traces. */
     tracing: { endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT ?? null },
   } as const

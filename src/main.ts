@@ -85,6 +85,7 @@ async function start(config: Config): Promise<void> {
         consolidation,
         consolidationTriggers: config.nights,
         episodeTtlDays: config.episodes.ttlDays,
+        episodeCapacity: config.episodes.capacity,
         tracer,
         observeJob: metrics.observeJob,
       }),

@@ -92,6 +92,7 @@ async function start(config: Config): Promise<void> {
       }),
       consolidationTriggers: config.nights,
       episodeTtlDays: config.episodes.ttlDays,
+      episodeCapacity: config.episodes.capacity,
       tracer,
       observeJob: metrics.observeJob,
     }),

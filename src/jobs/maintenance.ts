@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ConsolidationStore, pruneArtifacts, pruneSteps } from '#artifacts'
 import { type Database, query } from '#database'
-import { type Outbox, pruneEpisodes } from '#episodes'
+import { type Outbox, pruneEpisodes, pruneExcessEpisodes } from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from './throttled-log.ts'
 
@@ -27,6 +27,8 @@ export interface MaintenanceParts {
   readonly requestConsolidations?: (() => Promise<void>) | undefined
   /** Days after which episodes are deleted; 0 keeps them. */
   readonly episodeTtlDays: number
+  /** Number of episodes that a tenant keeps of one model; 0 keeps all. */
+  readonly episodeCapacity: number
   readonly logger: Logger
   /** Returns milliseconds since the epoch, by the clock of this process. */
   readonly clock?: () => number
@@ -43,6 +45,7 @@ export function startMaintenance({
   consolidations,
   requestConsolidations,
   episodeTtlDays,
+  episodeCapacity,
   logger,
   clock = Date.now,
 }: MaintenanceParts): { close(): Promise<void> } {
@@ -70,6 +73,11 @@ export function startMaintenance({
     },
     async 'deletion of old episodes'() {
       if (episodeTtlDays > 0) await deleteOld()
+    },
+    async 'deletion of episodes beyond the capacity'() {
+      if (episodeCapacity === 0) return
+      const pruned = await pruneExcessEpisodes(database, episodeCapacity)
+      if (pruned > 0) logger.info({ pruned, episodeCapacity }, 'episodes beyond the capacity deleted')
     },
     async 'deletion of old artifacts'() {
       const pruned = await pruneArtifacts(database)

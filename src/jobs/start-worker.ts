@@ -41,6 +41,8 @@ export interface WorkerParts {
   readonly consolidationTriggers?: ConsolidationTriggers
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
+  /** Number of episodes that a tenant keeps of one model; 0, the default, keeps all. */
+  readonly episodeCapacity?: number
   /** Records the spans of jobs; none unless given. */
   readonly tracer?: Tracer
   /** Called after every run of a job. */
@@ -74,6 +76,7 @@ export function startWorker({
   consolidation,
   consolidationTriggers,
   episodeTtlDays = 0,
+  episodeCapacity = 0,
   tracer = NO_TRACER,
   observeJob = () => {},
 }: StartWorkerParts): RunningWorker {
@@ -119,6 +122,7 @@ export function startWorker({
     consolidations: consolidation?.consolidations,
     requestConsolidations: every > 0 ? () => requestConsolidations('episodes', every) : undefined,
     episodeTtlDays,
+    episodeCapacity,
     logger,
   })
   // The embedded database would answer nothing else during a build.

@@ -14,7 +14,14 @@ import {
   pruneArtifacts,
   pruneSteps,
 } from '#artifacts'
-import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox, pruneEpisodes } from '#episodes'
+import {
+  createEpisodeStore,
+  createOutbox,
+  type EpisodeStore,
+  type Outbox,
+  pruneEpisodes,
+  pruneExcessEpisodes,
+} from '#episodes'
 import { newArtifact } from './artifacts.ts'
 import { newEpisode } from './episodes.ts'
 import type { TestDatabase } from './test-database.ts'
@@ -391,6 +398,28 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           [onBoth, 1, 1],
           [onOld, 0, 1],
         ])
+      })
+
+      it('go beyond the capacity of a tenant and model, least useful first, and count as expired', async () => {
+        const add = async (over: Parameters<typeof newEpisode>[0] = {}) => {
+          now += 1000
+          const episode = newEpisode(over)
+          await episodes.add(episode)
+          return episode
+        }
+        const oldest = await add()
+        const dull = await add({ admitted: false })
+        const kept = [await add(), await add(), await add(), await add({ admitted: false })]
+        const others = [await add({ fingerprint: 'model-2' }), await add({ tenantId: 'tenant-b' })]
+        const trained = await trainedOn(oldest, dull)
+        expect(await pruneExcessEpisodes(test.database, 6)).toBe(0)
+        expect(await pruneExcessEpisodes(test.database, 5)).toBe(1)
+        await expect(episodes.get('tenant-a', dull.id)).rejects.toMatchObject({ code: 'EPISODE_NOT_FOUND' })
+        expect(await pruneExcessEpisodes(test.database, 4)).toBe(1)
+        await expect(episodes.get('tenant-a', oldest.id)).rejects.toMatchObject({ code: 'EPISODE_NOT_FOUND' })
+        for (const { tenantId, id } of [...kept, ...others])
+          expect(await episodes.get(tenantId, id)).toMatchObject({ id })
+        expect((await artifacts.list({ limit: 9 })).map(countsOf)).toEqual([[trained, 0, 2]])
       })
 
       it('make an active artifact stale but keep it active; also artifacts added later', async () => {

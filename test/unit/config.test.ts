@@ -24,7 +24,7 @@ test('an empty environment gives the embedded service on loopback', () => {
     nights: { cron: null, everyEpisodes: 200, promote: 'auto', evidence: { questions: 100, minutes: 15 } },
     logger: { level: 'info' },
     shutdownTimeoutMs: 30_000,
-    episodes: { ttlDays: 0 },
+    episodes: { ttlDays: 0, capacity: 50_000 },
     tracing: { endpoint: null },
   })
   expect(isAbsolute(config.engine.directory)).toBe(true)
@@ -53,6 +53,7 @@ test('reads every variable', () => {
     LOG_LEVEL: 'trace',
     SHUTDOWN_TIMEOUT_MS: '0',
     EPISODE_TTL_DAYS: '90',
+    EPISODE_CAPACITY: '7',
     OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector:4318',
   })
   expect(config).toEqual({
@@ -72,7 +73,7 @@ test('reads every variable', () => {
     nights: { cron: '*/5 3 * * 1-5', everyEpisodes: 0, promote: 'auto', evidence: { questions: 100, minutes: 15 } },
     logger: { level: 'trace' },
     shutdownTimeoutMs: 0,
-    episodes: { ttlDays: 90 },
+    episodes: { ttlDays: 90, capacity: 7 },
     tracing: { endpoint: 'https://collector:4318' },
   })
 })

@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 
 /** Setting that the trigger on `episodes` reads: deletions by age make no artifact stale. */
-const EXPIRED = "set local circadian.deletion = 'expired'"
+export const EXPIRED = "set local circadian.deletion = 'expired'"
 
 /** Deletes one batch, so that no statement locks many rows for long. */
 const SQL = `

@@ -25,6 +25,7 @@ async function tidyAt(clock: number) {
     outbox: { relayAgain: async () => 0, recover: async () => 0, prune: async () => 0 },
     requestConsolidations: tidied,
     episodeTtlDays: 30,
+    episodeCapacity: 0,
     logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
     clock: () => clock,
   })
@@ -64,6 +65,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     consolidations: { recover: fail('recover consolidations') },
     requestConsolidations: requested,
     episodeTtlDays: 30,
+    episodeCapacity: 9,
     logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   })
   await vi.waitFor(() => expect(requested).toHaveBeenCalled())
@@ -73,7 +75,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'relay again',
     'recover consolidations',
     'prune',
-    ...Array(3).fill('database'),
+    ...Array(4).fill('database'),
     'request',
   ])
   expect(lines.map(({ msg }) => msg)).toEqual([
@@ -82,6 +84,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: recovery of consolidations failed',
     'maintenance: deletion of old outbox rows failed',
     'maintenance: deletion of old episodes failed',
+    'maintenance: deletion of episodes beyond the capacity failed',
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
     'maintenance: requests of due consolidations failed',
