@@ -8,7 +8,8 @@ import { nameOf, type SplitLookup } from './split-night.ts'
 
 /**
  * Weight of a label in training, in the order in which `labelCandidates` trusts the sources: feedback and
- * reference, then the majority of the samples, then the model's own judgement.
+ * reference, then the majority of the samples, then the model's own judgement. The weight of a majority is also
+ * multiplied by the share of the samples that agree.
  */
 const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const satisfies Record<
   LabelSource,
@@ -74,7 +75,7 @@ export async function readRewardModelExamples(
 }
 
 function toExample(
-  { question, thought, label, labelSource }: StoredThought,
+  { question, thought, label, labelSource, labelWeight }: StoredThought,
   place: Pick<LabelledThought, 'part' | 'cluster'>,
 ): LabelledThought {
   return {
@@ -82,7 +83,7 @@ function toExample(
     ...place,
     thought,
     correct: label,
-    weight: WEIGHT[labelSource],
+    weight: WEIGHT[labelSource] * labelWeight,
     source: labelSource,
   }
 }

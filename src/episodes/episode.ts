@@ -66,12 +66,14 @@ export interface NewEpisode {
   readonly admitted: boolean
   readonly candidates: readonly Candidate[]
   /**
-   * null when the episode must not influence others. An episode is retrievable when admitted and with
-   * latents.
+   * null when the episode must not influence others. An episode steers when it is admitted, has latents and
+   * is not refuted, superseded, dominated or withdrawn.
    */
   readonly latents: LatentPair | null
   /** `night`: sampled by a consolidation, not asked by a request; `request` unless given. */
   readonly origin?: 'request' | 'night'
+  /** Ids of the episodes whose latents moved the start of the returned answer; none unless given. */
+  readonly ancestors?: readonly string[]
   /** Trace that the job of the episode continues (W3C Trace Context); none unless given. */
   readonly traceparent?: string | undefined
   /** Id of the request; not stored with the episode, but in the payload of its job. */
@@ -131,6 +133,7 @@ export interface EpisodeStore extends EpisodeMemory {
   get(tenantId: string, id: string): Promise<EpisodeDetail>
   /**
    * Relabels candidates by the caller's feedback (source `feedback`); `answer` must already be normalised.
+   * Also derives anew which episodes steer: this one, those of the same question, and its descendants.
    */
   label(tenantId: string, id: string, feedback: Feedback): Promise<EpisodeDetail>
   remove(tenantId: string, id: string): Promise<void>

@@ -21,6 +21,8 @@ export interface LabelInput {
 export interface Labels {
   readonly label: boolean | null
   readonly labelSource: LabelSource | null
+  /** Share of the samples that agree, for a majority; 1 for other sources; null without a label. */
+  readonly labelWeight: number | null
 }
 
 type Rule = (candidate: LabelInput['candidates'][number]) => boolean | null
@@ -31,7 +33,7 @@ type Rule = (candidate: LabelInput['candidates'][number]) => boolean | null
  *
  * Feedback that the answer is right makes every other answer wrong. Feedback that it is wrong decides
  * nothing about the other answers; they are labelled by the next source, with the votes of the refuted
- * answer left out.
+ * answer left out. A majority is an answer of at least half of all samples, those without an answer included.
  */
 export function labelCandidates({ feedback, reference, candidates }: LabelInput): readonly Labels[] {
   const chosen = candidates.find((candidate) => candidate.chosen)
@@ -39,21 +41,24 @@ export function labelCandidates({ feedback, reference, candidates }: LabelInput)
     candidate.chosen || (candidate.answer !== null && candidate.answer === chosen?.answer)
   const isRefuted = feedback !== null && 'correct' in feedback && !feedback.correct ? isChosen : () => false
 
-  const voters = candidates.filter((candidate) => candidate.kind === 'sample' && !isRefuted(candidate))
-  const majority = voters.length >= 2 ? majorityAnswer(voters.map(({ answer }) => answer)) : null
+  const samples = candidates.filter((candidate) => candidate.kind === 'sample')
+  const votes = samples.filter((candidate) => !isRefuted(candidate)).map(({ answer }) => answer)
+  const majority = samples.length >= 2 ? findMajority(votes, samples.length) : null
 
   const rules: readonly (readonly [LabelSource, Rule])[] = [
     ['feedback', (candidate) => byFeedback(feedback, candidate, isChosen)],
     ['reference', ({ answer }) => (reference === null ? null : answer === reference)],
-    ['majority', ({ answer }) => (majority === null ? null : answer === majority)],
+    ['majority', ({ answer }) => (majority === null ? null : answer === majority.answer)],
     ['self', ({ answer, meetsAdmission }) => answer !== null && meetsAdmission],
   ]
+  const weightOf = (source: LabelSource) => (source === 'majority' ? (majority?.share ?? null) : 1)
   return candidates.map((candidate) => {
     for (const [labelSource, rule] of rules) {
       const label = rule(candidate)
-      if (label !== null) return { label, labelSource }
+      if (label === null) continue
+      return { label, labelSource, labelWeight: weightOf(labelSource) }
     }
-    return { label: null, labelSource: null }
+    return { label: null, labelSource: null, labelWeight: null }
   })
 }
 
@@ -68,12 +73,20 @@ function byFeedback(
   return isChosen(candidate) ? false : null
 }
 
+const MIN_MAJORITY_SHARE = 0.5
+
 /**
- * Returns the answer with the most votes; null when there is no answer or two answers share the most votes.
+ * Returns the answer of at least half of the samples, and its share of them; null when there is none, or when
+ * two answers have half each.
  */
-function majorityAnswer(answers: readonly (string | null)[]): string | null {
-  const votes = new Map<string, number>()
-  for (const answer of answers) if (answer !== null) votes.set(answer, (votes.get(answer) ?? 0) + 1)
-  const [first, second] = [...votes].sort(([, a], [, b]) => b - a)
-  return first === undefined || first[1] === second?.[1] ? null : first[0]
+function findMajority(
+  votes: readonly (string | null)[],
+  samples: number,
+): { readonly answer: string; readonly share: number } | null {
+  const counts = new Map<string, number>()
+  for (const answer of votes) if (answer !== null) counts.set(answer, (counts.get(answer) ?? 0) + 1)
+  const [first, second] = [...counts].sort(([, a], [, b]) => b - a)
+  if (first === undefined || first[1] === second?.[1]) return null
+  const share = first[1] / samples
+  return share >= MIN_MAJORITY_SHARE ? { answer: first[0], share } : null
 }

@@ -80,6 +80,8 @@ export interface StoredThought extends TrainingKey {
   readonly thought: LatentThought
   readonly label: boolean
   readonly labelSource: LabelSource
+  /** Share of the samples that agree, for a majority; 1 for other sources. */
+  readonly labelWeight: number
 }
 
 /** The latents of one retrievable episode, before and after its search. */

@@ -336,6 +336,132 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
       })
     })
 
+    describe('steering', () => {
+      const steering = async (): Promise<string[]> => {
+        const { rows } = await test.database.pool.query('select id from episodes where steers')
+        return rows.map(({ id }) => id).sort()
+      }
+      const idsOf = (...episodes: readonly NewEpisode[]) => episodes.map(({ id }) => id).sort()
+      const answering = (answer: string, over: Partial<NewEpisode> = {}) =>
+        newEpisode({ answer, candidates: [newCandidate({ answer })], ...over })
+
+      async function indexAll(episodes: readonly NewEpisode[]): Promise<void> {
+        for (const episode of episodes) {
+          now += 1
+          await store.add(episode)
+          await store.index('tenant-a', episode.id)
+        }
+      }
+
+      it('ends with feedback against the answer and begins again with feedback for it', async () => {
+        const episode = newEpisode()
+        const near = { fingerprint: 'model-1', embedding: episode.embedding, topK: 10, minSimilarity: -1 }
+        await indexAll([episode])
+        for (const [feedback, found] of [
+          [{ correct: false }, 0],
+          [{ correct: true }, 1],
+          [{ answer: '13' }, 0],
+          [{ answer: '12' }, 1],
+        ] as const) {
+          await store.label('tenant-a', episode.id, feedback)
+          expect(await store.nearest({ tenantId: 'tenant-a', ...near })).toHaveLength(found)
+        }
+      })
+
+      it('ends with a reference that contradicts the answer', async () => {
+        const [wrong, right] = [newEpisode({ reference: '13' }), newEpisode({ reference: '12' })]
+        await indexAll([wrong, right])
+        expect(await steering()).toEqual(idsOf(right))
+      })
+
+      it('does not end with a label that no caller gave', async () => {
+        const samples = ['12', '13', '13'].map((answer, index) =>
+          newCandidate({ kind: 'sample', answer, chosen: index === 0 }),
+        )
+        const episode = newEpisode({ candidates: samples })
+        await indexAll([episode])
+        expect(await store.get('tenant-a', episode.id)).toMatchObject({
+          label: false,
+          labelSource: 'majority',
+        })
+        expect(await steering()).toEqual([episode.id])
+      })
+
+      it('passes to a newer confirmed answer to the same question, until that is refuted or deleted', async () => {
+        const [old, same, other] = [answering('11'), answering('12'), answering('11', { question: 'b?' })]
+        const newer = answering('12')
+        const later = answering('11')
+        await indexAll([old, same, other, newer, later])
+        const all = idsOf(old, same, other, newer, later)
+        expect(await steering()).toEqual(all)
+        await store.label('tenant-a', newer.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(same, other, newer, later))
+        await store.label('tenant-a', newer.id, { correct: false })
+        expect(await steering()).toEqual(idsOf(old, same, other, later))
+        await store.label('tenant-a', newer.id, { correct: true })
+        await store.remove('tenant-a', newer.id)
+        expect(await steering()).toEqual(idsOf(old, same, other, later))
+      })
+
+      it('passes to the newest of several confirmed answers', async () => {
+        const [first, second, third] = [answering('11'), answering('12'), answering('11')]
+        await indexAll([first, second, third])
+        for (const { id } of [first, second]) await store.label('tenant-a', id, { correct: true })
+        expect(await steering()).toEqual(idsOf(second, third))
+        await store.label('tenant-a', third.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(first, third))
+        await store.remove('tenant-a', third.id)
+        expect(await steering()).toEqual(idsOf(second))
+      })
+
+      it('stays within one tenant and model', async () => {
+        const old = answering('11')
+        const theirs = answering('12', { tenantId: 'tenant-b' })
+        const other = answering('12', { fingerprint: 'model-2' })
+        await addAll([old, theirs, other])
+        await store.label('tenant-b', theirs.id, { correct: true })
+        await store.label('tenant-a', other.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(old, theirs, other))
+      })
+
+      describe('of descendants', () => {
+        const family = () => {
+          const parent = newEpisode({ question: 'a?' })
+          const child = newEpisode({ question: 'b?', ancestors: [parent.id] })
+          const grandchild = newEpisode({ question: 'c?', ancestors: [child.id] })
+          const stranger = newEpisode({ question: 'd?' })
+          return [parent, child, grandchild, stranger] as const
+        }
+
+        it('ends with feedback against an ancestor, and comes back with feedback for it', async () => {
+          const [parent, child, grandchild, stranger] = family()
+          await indexAll([parent, child, grandchild, stranger])
+          expect(await steering()).toEqual(idsOf(parent, child, grandchild, stranger))
+          await store.label('tenant-a', parent.id, { correct: false })
+          expect(await steering()).toEqual(idsOf(stranger))
+          await store.label('tenant-a', parent.id, { correct: true })
+          expect(await steering()).toEqual(idsOf(parent, child, grandchild, stranger))
+        })
+
+        it('ends when an ancestor is deleted, except where the answer is confirmed', async () => {
+          const [parent, child, grandchild, stranger] = family()
+          const confirmed = newEpisode({ question: 'e?', ancestors: [parent.id] })
+          const itsChild = newEpisode({ question: 'f?', ancestors: [confirmed.id] })
+          await indexAll([parent, child, grandchild, stranger, confirmed, itsChild])
+          await store.label('tenant-a', confirmed.id, { correct: true })
+          await store.remove('tenant-a', parent.id)
+          expect(await steering()).toEqual(idsOf(stranger, confirmed, itsChild))
+          await store.label('tenant-a', child.id, { correct: true })
+          expect(await steering()).toEqual(idsOf(child, grandchild, stranger, confirmed, itsChild))
+        })
+
+        it('never begins when the ancestor is gone before the episode is stored', async () => {
+          await indexAll([newEpisode({ ancestors: [NOWHERE] })])
+          expect(await steering()).toEqual([])
+        })
+      })
+    })
+
     describe('remove', () => {
       it('deletes candidates, thoughts and latents with the episode', async () => {
         const candidates = [newCandidate({ thought: thoughtOf(1) })]

@@ -182,7 +182,12 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         )
         const episode = thinking({ question: 'What is 2 x 6?', candidates })
         await addAll([episode])
-        const same = { ...keyOf(episode), question: 'What is 2 x 6?', labelSource: 'reference' }
+        const same = {
+          ...keyOf(episode),
+          question: 'What is 2 x 6?',
+          labelSource: 'reference',
+          labelWeight: 1,
+        }
         const kept = (seed: number) => {
           const { data, ...shape } = thoughtOf(seed)
           return { ...shape, data: fromFloat16(toFloat16(data)) }
@@ -470,6 +475,68 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(await exclude()).toBe(60)
         expect(await retrievable()).toEqual(idsOf(...episodes.slice(0, 60)))
       }, 30_000)
+    })
+
+    describe('steering', () => {
+      const steering = async (): Promise<string[]> => {
+        const { rows } = await test.database.pool.query('select id from episodes where steers')
+        return rows.map(({ id }) => id).sort()
+      }
+      const exclude = () => training.excludeDominated('model-1', ['tenant-a'])
+      const idsOf = (...episodes: readonly NewEpisode[]) => episodes.map(({ id }) => id).sort()
+
+      it('weighs the thoughts of a majority by agreement', async () => {
+        const candidates = ['12', '12', '12', '13'].map((answer, index) =>
+          newCandidate({ kind: 'sample', answer, chosen: index === 0, thought: thoughtOf(index) }),
+        )
+        const episode = newEpisode({ candidates })
+        await addAll([episode])
+        const thoughts = await Array.fromAsync(training.labelledThoughts('model-1', [keyOf(episode)]))
+        expect(thoughts.map(({ labelWeight }) => labelWeight)).toEqual([0.75, 0.75, 0.75, 0.75])
+      })
+
+      it('prefers a confirmed episode to one of a higher reward', async () => {
+        const confirmed = newEpisode({ seed: 1, reward: -0.2 })
+        const judged = newEpisode({ seed: 2, reward: -0.1 })
+        await addAll([confirmed, judged])
+        await store.label('tenant-a', confirmed.id, { correct: true })
+        expect(await exclude()).toBe(1)
+        expect(await steering()).toEqual(idsOf(confirmed))
+      })
+
+      it('lets a refuted episode exclude none, and what it excluded comes back', async () => {
+        const [best, good] = [newEpisode({ seed: 1, reward: -0.1 }), newEpisode({ seed: 2, reward: -0.2 })]
+        await addAll([best, good])
+        await exclude()
+        expect(await steering()).toEqual(idsOf(best))
+        await store.label('tenant-a', best.id, { correct: false })
+        expect(await steering()).toEqual(idsOf(good))
+        expect(await exclude()).toBe(0)
+        await store.label('tenant-a', best.id, { correct: true })
+        expect(await exclude()).toBe(1)
+        expect(await steering()).toEqual(idsOf(best))
+        await store.remove('tenant-a', best.id)
+        expect(await steering()).toEqual(idsOf(good))
+      })
+
+      it('puts a dominated episode that is confirmed back into the comparison', async () => {
+        const [best, good] = [newEpisode({ seed: 1, reward: -0.1 }), newEpisode({ seed: 2, reward: -0.2 })]
+        await addAll([best, good])
+        await exclude()
+        await store.label('tenant-a', good.id, { correct: true })
+        await exclude()
+        expect(await steering()).toEqual(idsOf(good))
+      })
+
+      it('gives no latents of refuted or withdrawn episodes to the weaver', async () => {
+        const parent = newEpisode({ seed: 1, question: 'a?' })
+        const child = newEpisode({ seed: 2, question: 'b?', ancestors: [parent.id] })
+        await addAll([parent, child])
+        const pairs = () => Array.fromAsync(training.latentPairs('model-1', [parent, child].map(keyOf)))
+        expect(await pairs()).toHaveLength(2)
+        await store.label('tenant-a', parent.id, { correct: false })
+        expect(await pairs()).toEqual([])
+      })
     })
 
     describe('count since', () => {

@@ -6,18 +6,18 @@ import { encodeLatents, encodeThought } from '../latent-bytes.ts'
 /**
  * Adds episode, candidates, thoughts, latents and outbox row in one statement: one transaction, one round
  * trip. All inserts depend on the row that the first one returns, so nothing is added when the id exists.
- * The column `steers` is true for a retrievable episode: admitted and with latents.
+ * A trigger derives the column `steers` from the others.
  */
 const SQL = `
   with episode as (
     insert into episodes (
       tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer,
       reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
-      steers, origin
+      steers, has_latents, ancestors, origin
     )
     values (
       $1, $2, $3, $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-      $19 and $21::integer is not null, $32
+      false, $21::integer is not null, $32::uuid[], $33
     )
     on conflict do nothing
     returning tenant_id, id
@@ -106,6 +106,7 @@ export async function addEpisode(
     Buffer.concat(thoughts.map(({ bytes }) => bytes)),
     episode.requestId ?? null,
     episode.traceparent ?? null,
+    episode.ancestors ?? [],
     episode.origin ?? 'request',
   ]
   await query(database, 'add episode', SQL, values, { signal })

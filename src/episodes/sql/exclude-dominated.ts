@@ -2,30 +2,35 @@ import { type Database, query } from '#database'
 
 /**
  * Compares one batch (positions `$4` to `$5` by age) with all of the tenant's newest `$3` retrievable
- * episodes, and excludes each that has a better near-duplicate among them. Better means a higher reward,
- * then fewer iterations, then newer: an order without ties, so the best of a cluster remains. Embeddings
+ * episodes, and excludes each that has a better near-duplicate among them. Better means confirmed, then a higher
+ * reward, then fewer iterations, then newer: an order without ties, so the best of a cluster remains. A refuted
+ * episode is not retrievable and excludes none. Embeddings
  * have unit length already; normalising them again makes Postgres fetch each one once rather than once per
  * comparison.
  */
 const SQL = `
   with newest as materialized (
-    select id, created_at, question, l2_normalize(embedding) as embedding, reward, iterations,
+    select id, created_at, question, l2_normalize(embedding) as embedding,
+      (coalesce(verdict, false), reward, -iterations, created_at, id) as rank,
       row_number() over (order by created_at desc, id desc) as age
     from episodes
     where tenant_id = $1 and fingerprint = $2 and steers
     order by created_at desc, id desc
     limit $3
   )
-  update episodes set steers = false
-  where tenant_id = $1 and steers and id in (
-    select worse.id from newest as worse
-    where worse.age > $4 and worse.age <= $5 and exists (
-      select from newest as better
-      where (better.reward, -better.iterations, better.created_at, better.id)
-          > (worse.reward, -worse.iterations, worse.created_at, worse.id)
+  update episodes set dominated_by = pair.better_id
+  from (
+    select worse.id, better.id as better_id
+    from newest as worse cross join lateral (
+      select id from newest as better
+      where better.rank > worse.rank
         and (better.question = worse.question or better.embedding <=> worse.embedding <= $6)
-    )
-  )`
+      order by better.rank desc
+      limit 1
+    ) as better
+    where worse.age > $4 and worse.age <= $5
+  ) as pair
+  where tenant_id = $1 and steers and episodes.id = pair.id`
 
 /** Number of a tenant's newest episodes that are compared with each other; it bounds the cost. */
 const MAX_COMPARED_EPISODES = 1_000
@@ -37,8 +42,9 @@ const NEAR_DUPLICATE_DISTANCE = 0.001
 /**
  * Excludes dominated near-duplicates from retrieval, among the newest 1,000 episodes of a tenant and model.
  * Of episodes with the same question, or with embeddings of a cosine similarity of .999 or more, only the
- * best remains retrievable. Nothing is deleted: questions, answers, labels and latents stay, and the latent
- * reward model is still trained on them. Idempotent.
+ * best remains retrievable. An excluded episode comes back when the better one stops steering. Nothing is
+ * deleted: questions, answers, labels and latents stay, and the latent reward model is still trained on them.
+ * Idempotent.
  *
  * @returns the number of episodes excluded
  */

@@ -1,5 +1,5 @@
 import { type Database, transaction } from '#database'
-import { LABEL_BASIS, type LabelBasis, relabelCandidates } from './relabel-candidates.ts'
+import { LABEL_BASIS, type LabelBasis, lockSteering, relabelCandidates } from './relabel-candidates.ts'
 
 /** Also locks the row, so that one transaction at a time writes the labels of an episode. */
 const SQL = `
@@ -13,6 +13,7 @@ export async function indexEpisode(
   episode: { readonly tenantId: string; readonly id: string },
 ): Promise<boolean> {
   return transaction(database, 'index episode', async (client) => {
+    await lockSteering(client, episode.tenantId)
     const { rows } = await client.query<LabelBasis>(SQL, [episode.tenantId, episode.id])
     if (rows[0] === undefined) return false
     await relabelCandidates(client, episode, rows[0])

@@ -1,6 +1,6 @@
 import { type Database, transaction } from '#database'
 import type { Feedback } from '../episode.ts'
-import { LABEL_BASIS, type LabelBasis, relabelCandidates } from './relabel-candidates.ts'
+import { LABEL_BASIS, type LabelBasis, lockSteering, relabelCandidates } from './relabel-candidates.ts'
 
 const SQL = `
   update episodes set feedback_correct = $3, feedback_answer = $4
@@ -19,6 +19,7 @@ export async function labelEpisode(
   const correct = 'correct' in feedback ? feedback.correct : null
   const answer = 'answer' in feedback ? feedback.answer : null
   return transaction(database, 'label episode', async (client) => {
+    await lockSteering(client, episode.tenantId)
     const { rows } = await client.query<LabelBasis>(SQL, [episode.tenantId, episode.id, correct, answer])
     if (rows[0] === undefined) return false
     await relabelCandidates(client, episode, rows[0])

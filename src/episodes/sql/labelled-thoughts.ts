@@ -16,11 +16,13 @@ interface Row {
   readonly thought: Buffer
   readonly label: boolean
   readonly label_source: LabelSource
+  readonly label_weight: number
 }
 
 const SQL = `
   select tenant_id, episode_id, position, episodes.question, candidates.answer,
-    (reward_terms ->> 'verifier')::double precision as verifier, layers, width, thought, label, label_source
+    (reward_terms ->> 'verifier')::double precision as verifier, layers, width, thought, label, label_source,
+    label_weight
   from ${WANTED_EPISODES}
   join candidates using (tenant_id, episode_id)
   join candidate_thoughts using (tenant_id, episode_id, position)
@@ -49,5 +51,6 @@ export async function labelledThoughts(
     thought: decodeThought(row.thought, row.layers, row.width),
     label: row.label,
     labelSource: row.label_source,
+    labelWeight: row.label_weight,
   }))
 }

@@ -25,12 +25,26 @@ const SELECT = `
   order by position`
 
 const UPDATE = `
-  update candidates set label = labels.label, label_source = labels.source
-  from unnest($3::boolean[], $4::text[]) with ordinality as labels (label, source, ordinal)
+  update candidates set label = labels.label, label_source = labels.source, label_weight = labels.weight
+  from unnest($3::boolean[], $4::text[], $5::double precision[]) with ordinality
+    as labels (label, source, weight, ordinal)
   where tenant_id = $1 and episode_id = $2 and position = labels.ordinal - 1`
 
+const LOCK = "select pg_advisory_xact_lock(hashtextextended('steering ' || $1, 0))"
+
 /**
- * Labels all candidates of an episode again. The caller's transaction must hold a lock on the episode's row.
+ * Serialises the transactions that label episodes of one tenant. Each of them updates other episodes too
+ * (question, descendants), so it must take this lock before it locks an episode's row.
+ */
+export async function lockSteering(client: PoolClient, tenantId: string): Promise<void> {
+  await client.query(LOCK, [tenantId])
+}
+
+const REFRESH = 'select refresh_steering($1, $2)'
+
+/**
+ * Labels all candidates of an episode again, and derives anew which episodes steer. The caller's transaction
+ * must hold the lock of `lockSteering` and a lock on the episode's row.
  */
 export async function relabelCandidates(
   client: PoolClient,
@@ -48,7 +62,9 @@ export async function relabelCandidates(
     id,
     labels.map(({ label }) => label),
     labels.map(({ labelSource }) => labelSource),
+    labels.map(({ labelWeight }) => labelWeight),
   ])
+  await client.query(REFRESH, [tenantId, id])
 }
 
 function feedbackOf({ feedback_correct, feedback_answer }: LabelBasis): Feedback | null {

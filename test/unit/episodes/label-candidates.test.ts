@@ -46,6 +46,30 @@ describe('labelCandidates', () => {
     expect(label(samples(null, null))).toEqual(['false self', 'false self'])
   })
 
+  it('finds no majority in a plurality below one half of all samples, those without an answer included', () => {
+    for (const answers of [
+      ['a', 'a', 'b', 'c', 'd', 'e', 'f', 'g'],
+      ['a', 'a', null, null, null],
+      ['a', 'a', 'a', 'b', 'c', 'd', 'e'],
+    ]) {
+      expect(label(samples(...answers)).every((text) => text.endsWith(' self'))).toBe(true)
+    }
+    expect(label(samples('a', 'a', 'b', null))).toEqual([
+      'true majority',
+      'true majority',
+      'false majority',
+      'false majority',
+    ])
+  })
+
+  it('weighs a majority by agreement, and other sources by 1', () => {
+    const weights = (candidates: readonly Candidate[], reference: string | null = null) =>
+      labelCandidates({ feedback: null, reference, candidates }).map(({ labelWeight }) => labelWeight)
+    expect(weights(samples('a', 'a', 'a', 'b'))).toEqual([0.75, 0.75, 0.75, 0.75])
+    expect(weights(samples('a', 'a', 'a', 'b'), 'a')).toEqual([1, 1, 1, 1])
+    expect(weights([newCandidate()])).toEqual([1])
+  })
+
   it('counts no votes of drafts and regenerations', () => {
     const drafts = [
       newCandidate({ answer: '2' }),

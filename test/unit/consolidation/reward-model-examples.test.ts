@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import type { StoredThought } from '#episodes'
+import { readRewardModelExamples } from '../../../src/consolidation/reward-model-examples.ts'
+import { thoughtOf } from '../../support/episodes.ts'
+
+test('weighs a label by its source and by the agreement of the samples', async () => {
+  const stored = (over: Partial<StoredThought>): StoredThought => ({
+    tenantId: 'tenant-a',
+    episodeId: 'episode-1',
+    position: 0,
+    question: 'What is 3 x 4?',
+    answer: '12',
+    verifier: -0.1,
+    thought: thoughtOf(1),
+    label: true,
+    labelSource: 'majority',
+    labelWeight: 1,
+    ...over,
+  })
+  const training = {
+    async *labelledThoughts() {
+      yield stored({ labelWeight: 0.5 })
+      yield stored({ labelWeight: 0.75 })
+      yield stored({ labelSource: 'feedback' })
+      yield stored({ labelSource: 'self' })
+    },
+  }
+  const { signal } = new AbortController()
+  const { examples } = await readRewardModelExamples(training, 'model-1', [], { signal })
+  expect(examples.map(({ weight }) => weight)).toEqual([0.25, 0.375, 1, 0.25])
+})
