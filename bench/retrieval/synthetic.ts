@@ -124,7 +124,7 @@ export async function addClustered(
   )
   await run(`
     insert into episodes (tenant_id, id, created_at, fingerprint, model_id, strategy, question, embedding,
-      reasoning, reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, steers)
+      reasoning, reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, has_latents)
     select tenant, gen_random_uuid(), now() - n * interval '1 ms', '${FINGERPRINT}', 'bench', 'auto',
       'what is 3 + 4 * 2?', v, repeat('so ', 40), -0.1, 3, 2, 180, 'reward', n, true, true
     from (${clustered(total, width)}) as vectors join owners using (n)`)

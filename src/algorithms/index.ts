@@ -39,6 +39,7 @@ export {
   isAdmitted,
   type Judge,
   type Judgement,
+  underProfile,
 } from './rewards/judgement.ts'
 export { createLogitVerdicts, type VerdictTokens } from './rewards/logit-verdicts.ts'
 export { readScore, readVerdictWord } from './rewards/read-verdict.ts'

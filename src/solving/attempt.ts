@@ -17,7 +17,7 @@ import { openMemory } from './memory/memory.ts'
 import type { StoreOutages } from './memory/store-outages.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { promptMessages } from './prompt.ts'
-import type { Settings } from './settings.ts'
+import { profileWeights, type Settings } from './settings.ts'
 import type { SolveState } from './solve-state.ts'
 
 /** The parts that all requests of a solver share. */
@@ -195,13 +195,16 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
 }
 
 function judgeOf(
-  { judgeParts, judgeFor }: SolverParts,
+  { judgeParts, judgeFor, episodes }: SolverParts,
   { request, settings, models, prompt, session, state }: ContextOptions,
   confidences: ReturnType<typeof createConfidences>,
 ): Judge {
   if (judgeFor !== null) return judgeFor(request)
+  const isKept = request.learn && episodes !== null
+  const hasOwnWeights = isKept && request.reward !== undefined
   return buildJudge(judgeParts, {
     settings,
+    admissionWeights: hasOwnWeights ? profileWeights(judgeParts.profile) : null,
     session,
     verdictContext: {
       question: request.question,

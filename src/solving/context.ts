@@ -47,6 +47,8 @@ export interface Outcome {
   /** z_base and z* for the episode; null when this answer must not influence others. */
   readonly latents: LatentPair | null
   readonly trajectory: readonly TrajectoryPoint[]
+  /** Ids of the episodes whose latents moved the start of the chosen answer; none unless given. */
+  readonly ancestors?: readonly string[]
 }
 
 /** Turns a question into an answer. @throws ServiceError ABORTED when `context.signal` fires before there is one. */

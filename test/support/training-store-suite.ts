@@ -87,7 +87,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         })
         await addAll([mixed])
         await test.database.pool.query(
-          'update candidates set label = null, label_source = null where position = 1',
+          'update candidates set label = null, label_source = null, label_weight = null where position = 1',
         )
         expect((await training.snapshot(ask)).counts).toMatchObject({ unusable: 1, kept: 0 })
       })
@@ -187,6 +187,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           question: 'What is 2 x 6?',
           labelSource: 'reference',
           labelWeight: 1,
+          verifier: -0.125,
         }
         const kept = (seed: number) => {
           const { data, ...shape } = thoughtOf(seed)
@@ -272,10 +273,10 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
 
       it('come once, with the label of the returned answer', async () => {
         const candidates = ['12', '13'].map((answer, index) => newCandidate({ answer, chosen: index === 1 }))
-        const episode = newEpisode({ reference: '12', candidates })
+        const episode = newEpisode({ reference: '13', candidates })
         await addAll([episode])
         expect(await Array.fromAsync(training.latentPairs('model-1', [keyOf(episode)]))).toMatchObject([
-          { label: false, labelSource: 'reference' },
+          { label: true, labelSource: 'reference' },
         ])
       })
     })

@@ -33,6 +33,11 @@ export interface Judgement {
   readonly terms: Readonly<Record<string, number>>
   /** P(correct) in [0, 1]; null when no term estimates it. */
   readonly correctness: number | null
+  /**
+   * Reward and P(correct) under the weights of the model profile, for admission and for the stored reward;
+   * absent when they are the ones above.
+   */
+  readonly admission?: Pick<Judgement, 'reward' | 'correctness'>
 }
 
 /** Answer and its judgement. */
@@ -63,13 +68,19 @@ export function hasPassed(judgement: Judgement, stopReward: number): boolean {
   return judgement.reward > stopReward && (judgement.correctness ?? 1) >= MIN_CORRECTNESS
 }
 
+/** Returns reward and P(correct) under the weights of the model profile, whatever weights a request searched by. */
+export function underProfile(judgement: Judgement): Pick<Judgement, 'reward' | 'correctness'> {
+  return judgement.admission ?? judgement
+}
+
 /**
  * Returns true when the episode may be retrieved and trained on: reward >= `admitReward`, and
- * P(correct) >= .5.
+ * P(correct) >= .5, both under the weights of the model profile, for which `admitReward` was calibrated.
  *
  * Deviates: the floor is ours, and an answer without an estimate of P(correct) is not admitted: format alone
  * is no evidence.
  */
 export function isAdmitted(judgement: Judgement, admitReward: number): boolean {
-  return judgement.reward >= admitReward && (judgement.correctness ?? 0) >= MIN_CORRECTNESS
+  const { reward, correctness } = underProfile(judgement)
+  return reward >= admitReward && (correctness ?? 0) >= MIN_CORRECTNESS
 }

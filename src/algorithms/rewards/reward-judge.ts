@@ -22,8 +22,10 @@ export interface TermScore {
 
 export interface RewardTerm {
   readonly name: string
-  /** Greater than 0. */
+  /** Greater than 0; may be 0 for a term that has a weight in `admission`. */
   readonly weight: number
+  /** Weight in `Judgement.admission`; absent in all terms when admission is by `weight`. */
+  readonly admissionWeight?: number
   /** Scores all answers in one batch, in order. */
   score(answers: readonly Answer[]): Promise<readonly TermScore[]>
 }
@@ -31,10 +33,13 @@ export interface RewardTerm {
 /**
  * Composes terms into a judge. Weights are normalised, and all terms score concurrently.
  *
- * @throws ServiceError INTERNAL when there is no term, or a weight is not greater than 0.
+ * @throws ServiceError INTERNAL when there is no term, no term has a weight, or a term has none of its weights
+ *   greater than 0.
  */
 export function createRewardJudge(terms: readonly RewardTerm[]): Judge {
-  if (terms.length === 0 || terms.some((term) => !(term.weight > 0))) {
+  const isUsed = ({ weight, admissionWeight = 0 }: RewardTerm) =>
+    weight >= 0 && admissionWeight >= 0 && weight + admissionWeight > 0
+  if (!terms.every(isUsed) || !terms.some(({ weight }) => weight > 0)) {
     const got = terms.map((term) => `${term.name}=${term.weight}`).join(', ') || 'none'
     throw new ServiceError('INTERNAL', `reward: expected terms with weights above 0, got ${got}`)
   }
@@ -47,16 +52,18 @@ export function createRewardJudge(terms: readonly RewardTerm[]): Judge {
   }
 }
 
+interface ScoredTerm {
+  readonly term: RewardTerm
+  readonly score: TermScore
+}
+
 function compose(
   terms: readonly RewardTerm[],
   scores: readonly (readonly TermScore[])[],
   row: number,
 ): Judgement {
   const named: Record<string, number> = {}
-  let sum = 0
-  let weights = 0
-  let correctness: number | null = null
-  terms.forEach((term, index) => {
+  const scored = terms.map((term, index): ScoredTerm => {
     const score = scores[index]![row]
     if (score === undefined) {
       throw new ServiceError(
@@ -68,11 +75,32 @@ function compose(
     for (const [part, value] of Object.entries(score.parts)) {
       named[`${term.name}.${part}`] = checked(value, `${term.name}.${part}`)
     }
-    sum += term.weight * score.value
-    weights += term.weight
-    correctness = score.correctness ?? correctness
+    return { term, score }
   })
-  return { reward: withinUnit(sum / weights), terms: named, correctness }
+  const hasAdmission = terms.some(({ admissionWeight = 0 }) => admissionWeight > 0)
+  return {
+    ...weighted(scored, ({ weight }) => weight),
+    terms: named,
+    ...(hasAdmission && { admission: weighted(scored, ({ admissionWeight = 0 }) => admissionWeight) }),
+  }
+}
+
+/** Returns the mean of the terms that have a weight, and the P(correct) of the last of them that estimates it. */
+function weighted(
+  scored: readonly ScoredTerm[],
+  weightOf: (term: RewardTerm) => number,
+): Pick<Judgement, 'reward' | 'correctness'> {
+  let sum = 0
+  let weights = 0
+  let correctness: number | null = null
+  for (const { term, score } of scored) {
+    const weight = weightOf(term)
+    if (weight === 0) continue
+    sum += weight * score.value
+    weights += weight
+    correctness = score.correctness ?? correctness
+  }
+  return { reward: withinUnit(sum / weights), correctness }
 }
 
 /** Clamps to [-1, 0], which rounding can leave by an ulp, and turns -0 into 0. */

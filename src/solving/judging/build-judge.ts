@@ -17,6 +17,11 @@ export interface JudgeParts {
 
 export interface JudgeContext {
   readonly settings: Settings
+  /**
+   * Weights of admission and of the stored reward, which are the profile's; null when the request has the same
+   * ones, or leaves no episode.
+   */
+  readonly admissionWeights: Settings['weights'] | null
   readonly session: LatentSession
   readonly verdictContext: VerdictContext
   readonly rewardModel: LatentRewardModel | null
@@ -25,23 +30,26 @@ export interface JudgeContext {
 }
 
 /**
- * Builds the judge of one request. Terms with weight 0 are not computed. When the request gives the latent reward model a weight
+ * Builds the judge of one request. The request's weights steer its own search and its response; with
+ * `admissionWeights`, each judgement also has reward and P(correct) under those. Terms that have weight 0 under both are not
+ * computed. When the request gives the latent reward model a weight
  * and there is no model, or it fails, its term is left out, the other weights are normalised without it, and `degraded` names
  * `lrm`; when no other term has a weight, the profile's weights are used. Stopping and admission use the verifier's P(correct)
  * whenever the verifier is asked.
  */
 export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
-  const { settings, rewardModel, confidences } = context
+  const { settings, admissionWeights, rewardModel, confidences } = context
   const { weights } = settings
+  const lrm = weightsOf('lrm', weights, admissionWeights)
   const without = createRewardJudge(termsWithout(parts, context))
-  if (weights.lrm === 0) return without
+  if (!hasWeight(lrm)) return without
   if (rewardModel === null) {
-    context.state.degraded.add('lrm')
+    if (weights.lrm > 0) context.state.degraded.add('lrm')
     return without
   }
   const whole = createRewardJudge([
-    createConfidenceTerm(confidences, weights.lrm),
-    ...termsOf(parts, context, weights),
+    createConfidenceTerm(confidences, lrm),
+    ...termsOf(parts, context, weights, admissionWeights),
   ])
   return {
     judge: async (answers) =>
@@ -50,10 +58,10 @@ export function buildJudge(parts: JudgeParts, context: JudgeContext): Judge {
 }
 
 /** The `lrm` term: P(correct) - 1; -1 for an answer without a thought. */
-function createConfidenceTerm(confidences: Confidences, weight: number): RewardTerm {
+function createConfidenceTerm(confidences: Confidences, weights: TermWeights): RewardTerm {
   return {
     name: 'lrm',
-    weight,
+    ...weights,
     async score(answers) {
       const known = await confidences.of(answers)
       return answers.map((_, index) => {
@@ -65,24 +73,54 @@ function createConfidenceTerm(confidences: Confidences, weight: number): RewardT
 }
 
 type Weights = Pick<Settings['weights'], 'verifier' | 'format'>
+type TermWeights = Pick<RewardTerm, 'weight' | 'admissionWeight'>
+
+function weightsOf<Name extends string>(
+  name: Name,
+  weights: Readonly<Record<Name, number>>,
+  admissionWeights: Readonly<Record<Name, number>> | null,
+): TermWeights {
+  return {
+    weight: weights[name],
+    ...(admissionWeights !== null && { admissionWeight: admissionWeights[name] }),
+  }
+}
+
+function hasWeight({ weight, admissionWeight = 0 }: TermWeights): boolean {
+  return weight + admissionWeight > 0
+}
 
 function termsWithout(parts: JudgeParts, context: JudgeContext): RewardTerm[] {
   const verifierAlone: Weights = { verifier: 1, format: 0 }
-  const choices: Weights[] = [context.settings.weights, profileWeights(parts.profile)]
-  const usable = choices.find(({ verifier, format }) => verifier + format > 0)
-  return termsOf(parts, context, usable ?? verifierAlone)
+  const usable = (...choices: Weights[]) =>
+    choices.find(({ verifier, format }) => verifier + format > 0) ?? verifierAlone
+  const { settings, admissionWeights } = context
+  const profile = profileWeights(parts.profile)
+  const admission = admissionWeights === null ? null : usable(admissionWeights)
+  return termsOf(parts, context, usable(settings.weights, profile), admission)
 }
 
-function termsOf(parts: JudgeParts, context: JudgeContext, weights: Weights): RewardTerm[] {
-  const verifier = createVerifier({
-    weight: weights.verifier,
-    ask: parts.verdicts.ask(context.session, (tokens) => {
-      context.state.meter.rewardTokens += tokens
+function termsOf(
+  parts: JudgeParts,
+  context: JudgeContext,
+  weights: Weights,
+  admissionWeights: Weights | null,
+): RewardTerm[] {
+  const verifier = {
+    ...createVerifier({
+      weight: weights.verifier,
+      ask: parts.verdicts.ask(context.session, (tokens) => {
+        context.state.meter.rewardTokens += tokens
+      }),
+      criteria: parts.verdicts.criteriaFor(context.verdictContext),
+      isJudgeable: ({ answer, finish }) =>
+        answer !== null && (finish === 'eos' || !parts.profile.format.mustEnd),
     }),
-    criteria: parts.verdicts.criteriaFor(context.verdictContext),
-    isJudgeable: ({ answer, finish }) =>
-      answer !== null && (finish === 'eos' || !parts.profile.format.mustEnd),
-  })
-  const format = createFormatTerm(parts.formatRules(context.verdictContext.question), weights.format)
-  return [verifier, format].filter((term) => term.weight > 0)
+    ...weightsOf('verifier', weights, admissionWeights),
+  }
+  const format = {
+    ...createFormatTerm(parts.formatRules(context.verdictContext.question), weights.format),
+    ...weightsOf('format', weights, admissionWeights),
+  }
+  return [verifier, format].filter(hasWeight)
 }

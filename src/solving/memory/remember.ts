@@ -1,6 +1,6 @@
 /** @file The episode that a request leaves behind, committed before the answer is returned. */
 
-import { type Evaluation, fitFloat16, isAdmitted } from '#algorithms'
+import { type Evaluation, fitFloat16, isAdmitted, underProfile } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore, NewEpisode } from '#episodes'
 import type { LatentThought } from '#ports'
@@ -39,7 +39,8 @@ interface RememberOptions {
 
 /**
  * Commits the episode of an attempt. An answer that was never judged is not kept. One that the active latent reward model does
- * not believe (`admitConfidence`) is kept, but influences no other request, whatever its reward.
+ * not believe (`admitConfidence`), or that contradicts the reference of the request, is kept, but influences no other request,
+ * whatever its reward. Stored rewards are under the profile's weights, so that those of different requests compare.
  *
  * @returns the episode's id; null when there is nothing to keep, or the store failed (`degraded: learning`): the answer is
  *   returned all the same.
@@ -86,7 +87,10 @@ function episodeOf(
   if (!candidates.some(({ evaluation }) => evaluation === chosen)) return null
   const meetsAdmission = ({ answer, judgement }: Evaluation) =>
     answer.answer !== null && isAdmitted(judgement, settings.admitReward)
-  const admitted = meetsAdmission(chosen) && (confidence ?? 1) >= settings.admitConfidence
+  const reference = request.reference === undefined ? null : answerFormat.normalise(request.reference)
+  const isContradicted = reference !== null && chosen.answer.answer !== reference
+  const isBelieved = (confidence ?? 1) >= settings.admitConfidence
+  const admitted = meetsAdmission(chosen) && isBelieved && !isContradicted
   const thoughts = thoughtsToKeep(candidates, chosen, settings.thoughts)
   return {
     id,
@@ -95,12 +99,12 @@ function episodeOf(
     modelId: engine.model.id,
     strategy: request.strategy,
     question: request.question,
-    reference: request.reference === undefined ? null : answerFormat.normalise(request.reference),
+    reference,
     embedding,
     answer: chosen.answer.answer,
     reasoning: chosen.answer.text,
-    reward: chosen.judgement.reward,
-    baseReward: base?.judgement.reward ?? null,
+    reward: underProfile(chosen.judgement).reward,
+    baseReward: base === null ? null : underProfile(base.judgement).reward,
     iterations: outcome.iterations,
     evaluations: outcome.evaluations,
     generatedTokens: meter.generatedTokens,
@@ -115,7 +119,7 @@ function episodeOf(
         tokens: answer.tokens,
         text: answer.text,
         answer: answer.answer,
-        reward: judgement.reward,
+        reward: underProfile(judgement).reward,
         rewardTerms: judgement.terms,
         chosen: evaluation === chosen,
         meetsAdmission: meetsAdmission(evaluation),
@@ -123,6 +127,7 @@ function episodeOf(
       }
     }),
     latents: admitted ? storable(outcome.latents) : null,
+    ancestors: outcome.ancestors ?? [],
   }
 }
 

@@ -22,6 +22,8 @@ import { unlessAborted } from '../unless-aborted.ts'
 
 /** Each result is computed once, when it is first asked for; null when nothing moves the start, or the time is up. */
 export interface WarmStart {
+  /** Ids of the episodes whose latents move the start. */
+  readonly movedBy: readonly string[]
   /** The tokens that the moved latents decode to. */
   prefix(): Promise<readonly number[] | null>
   /**
@@ -89,9 +91,18 @@ export function createWarmStart(
   const started = () =>
     (start ??= embedding !== null && isMoved ? inTime(() => transfer(embedding)) : Promise.resolve(null))
   return {
+    movedBy: neighbours.filter((each) => hasShift(deps, each)).map(({ neighbour }) => neighbour.episodeId),
     prefix: async () => (await started())?.prefix ?? null,
     point: () => (point ??= started().then((from) => from && inTime(() => evaluate(from)))),
   }
+}
+
+/** A good draft is stored with z* = z_base, whose shift is zero unless a weaver moves z_base. */
+function hasShift({ weaver, settings }: WarmStartDeps, { neighbour, weight }: WeighedNeighbour): boolean {
+  if (weight === 0) return false
+  if (weaver.version !== null && settings.transfer.momentum === 'residual') return true
+  const { zBase, zStar } = neighbour
+  return zStar.data.some((value, index) => value !== zBase.data[index])
 }
 
 /** Momentum transfer goes on without a weaver that fails; without weaver and neighbours, z_base stays where it is. */

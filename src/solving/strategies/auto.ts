@@ -25,7 +25,14 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   if (isLazy && differs(await warmStart.prefix(), begun.tokens)) {
     const led = await warmStart.point()
     if (led !== null && passes(led)) {
-      return refine(context, { base: null, draftLatents: begun.latents, memo, known: [led], best: led })
+      return refine(context, {
+        base: null,
+        draftLatents: begun.latents,
+        memo,
+        known: [led],
+        best: led,
+        movedBy: warmStart.movedBy,
+      })
     }
   }
   const draft = await answers.finish(begun)
@@ -39,6 +46,7 @@ export async function auto(context: SolveContext): Promise<Outcome> {
     memo,
     known,
     best: known.reduce(higherReward),
+    movedBy: led === null ? [] : warmStart.movedBy,
   })
 }
 

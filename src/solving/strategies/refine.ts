@@ -36,6 +36,8 @@ export interface RefineTask {
   /** Points before the first update, the draft's first if it is judged; the search starts from the last. */
   readonly known: readonly SearchPoint[]
   readonly best: SearchPoint
+  /** Ids of the episodes whose latents moved the start; none unless given. */
+  readonly movedBy?: readonly string[]
 }
 
 const STOPPED: Readonly<Record<SeekStop, Stopped>> = {
@@ -48,7 +50,7 @@ const STOPPED: Readonly<Record<SeekStop, Stopped>> = {
 
 /** Searches within the request's budgets, emits every update as `iteration`, and selects the latents that the episode keeps. */
 export async function refine(context: SolveContext, task: RefineTask): Promise<Outcome> {
-  const { base, draftLatents, memo, known, best } = task
+  const { base, draftLatents, memo, known, best, movedBy = [] } = task
   const { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state, tracer } = context
   const trajectory = known.map(trajectoryPoint)
   return state.meter.time('optimizeMs', async () => {
@@ -82,6 +84,7 @@ export async function refine(context: SolveContext, task: RefineTask): Promise<O
       rewardHistory: result.rewardHistory,
       latents: await memory.latentsToKeep(draftLatents, result.best, result.best.evaluation === base),
       trajectory,
+      ancestors: result.best.evaluation === base ? [] : movedBy,
     }
   })
 }

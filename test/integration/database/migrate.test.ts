@@ -150,7 +150,7 @@ describe.skipIf(servers === null)('the schema', () => {
     const { pool } = test.database
     await pool.query(`
       insert into episodes (tenant_id, id, created_at, fingerprint, model_id, strategy, question, embedding, reasoning,
-        reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, steers)
+        reward, iterations, evaluations, generated_tokens, stopped, seed, admitted, has_latents)
       select 'tenant-' || n % 50, gen_random_uuid(), now(), 'f', 'm', 's', 'q', '[1,2,3]', 'r', 0, 0, 0, 0, 'x', n, true, n % 3 = 0
       from generate_series(1, 5000) n`)
     await pool.query('analyze episodes')

@@ -239,7 +239,7 @@ describe('the lrm term of the reward', () => {
     expect(rewardModel.calls).toEqual([1])
   })
 
-  test('steers a search that has nothing else, and decides what is worth remembering', async () => {
+  test('steers a search that has nothing else, while the profile decides what is worth remembering', async () => {
     const episodes = createEpisodesInMemory()
     const rewardModel = scriptedRewardModel({ a: 0.1, b: 0.2, c: 0.95 })
     const world = { ...THREE, firstLogits: { a: 3, b: 2, c: 1.4 } }
@@ -250,9 +250,16 @@ describe('the lrm term of the reward', () => {
       answer: '3',
       confidence: 0.95,
       improved: true,
-      usage: { rewardTokens: 0 },
+      usage: { rewardTokens: 3 },
     })
-    expect(episodes.added[0]!.admitted).toBe(true)
+    // The verifier, which the profile asks, gives the answer .2.
+    expect(episodes.added[0]!.admitted).toBe(false)
+    const forgetful = await solve({
+      strategy: 'latentseek',
+      reward: { lrm: 1, verifier: 0, format: 0 },
+      learn: false,
+    })
+    expect(forgetful).toMatchObject({ answer: '3', usage: { rewardTokens: 0 } })
   })
 
   test('leaves the verifier its word on stopping and admission', async () => {
@@ -260,10 +267,10 @@ describe('the lrm term of the reward', () => {
     const rewardModel = scriptedRewardModel({ c: 1 })
     const world = { ...THREE, firstLogits: { c: 1 } }
     const { solve } = solverOn(world, { episodes, activeModels: learned(rewardModel) })
-    await solve({ strategy: 'greedy', reward: { lrm: 9 } })
+    const { reward } = await solve({ strategy: 'greedy', reward: { lrm: 9 } })
 
     // The reward is high enough; the verifier's P(correct) is .2.
-    expect(episodes.added[0]!.reward).toBeGreaterThan(-0.1)
+    expect(reward).toBeGreaterThan(-0.1)
     expect(episodes.added[0]!.admitted).toBe(false)
   })
 })
