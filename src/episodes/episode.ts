@@ -80,6 +80,16 @@ export interface NewEpisode {
   readonly requestId?: string
 }
 
+/** Whether an episode may influence other requests (`steers`), or the first reason why it does not. */
+export type Steering =
+  | 'steers'
+  | 'refuted'
+  | 'notAdmitted'
+  | 'noLatents'
+  | 'superseded'
+  | 'withdrawn'
+  | 'dominated'
+
 export interface EpisodeSummary {
   readonly id: string
   readonly createdAt: string
@@ -91,6 +101,7 @@ export interface EpisodeSummary {
   readonly baseReward: number | null
   readonly iterations: number
   readonly admitted: boolean
+  readonly steering: Steering
   readonly status: 'pending' | 'indexed'
   /** Label of the returned candidate. */
   readonly label: boolean | null

@@ -65,6 +65,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           ...kept,
           createdAt: '2026-03-01T10:00:00.000Z',
           status: 'pending',
+          steering: 'steers',
           label: null,
           labelSource: null,
           candidates: episode.candidates.map(({ meetsAdmission: _, thought: __, ...candidate }) => ({
@@ -412,6 +413,30 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await steering()).toEqual(idsOf(first, third))
         await store.remove('tenant-a', third.id)
         expect(await steering()).toEqual(idsOf(second))
+      })
+
+      it('shows its reason', async () => {
+        const [steers, silent, weak] = [
+          newEpisode({ question: 'a?' }),
+          newEpisode({ question: 'b?', latents: null }),
+          newEpisode({ question: 'c?', admitted: false }),
+        ]
+        const [old, newer] = [answering('11', { question: 'd?' }), answering('12', { question: 'd?' })]
+        const refuted = newEpisode({ question: 'e?' })
+        const led = newEpisode({ question: 'f?', ancestors: [refuted.id] })
+        await indexAll([steers, silent, weak, old, newer, refuted, led])
+        await store.label('tenant-a', newer.id, { correct: true })
+        await store.label('tenant-a', refuted.id, { correct: false })
+        const { episodes } = await store.list('tenant-a', { limit: 10 })
+        expect(episodes.map(({ steering }) => steering).reverse()).toEqual([
+          'steers',
+          'noLatents',
+          'notAdmitted',
+          'superseded',
+          'steers',
+          'refuted',
+          'withdrawn',
+        ])
       })
 
       it('stays within one tenant and model', async () => {

@@ -48,6 +48,7 @@ export const EPISODE: EpisodeDetail = {
   baseReward: null,
   iterations: 2,
   admitted: true,
+  steering: 'steers',
   status: 'indexed',
   label: null,
   labelSource: null,

@@ -1,11 +1,20 @@
 /** @file Rows of `episodes` joined with their returned candidate, and their conversion to summaries. */
 
-import type { EpisodeSummary, LabelSource } from '../episode.ts'
+import type { EpisodeSummary, LabelSource, Steering } from '../episode.ts'
 
 /** Columns of a `SummaryRow`; the statement names `episodes` `e` and the chosen candidate `c`. */
 export const SUMMARY_COLUMNS = `
   e.id, e.created_at, e.model_id, e.strategy, e.question, e.answer, e.reward, e.base_reward, e.iterations,
-  e.admitted, e.status, c.label, c.label_source`
+  e.admitted, e.status, c.label, c.label_source,
+  case
+    when e.steers then 'steers'
+    when e.verdict is false then 'refuted'
+    when not e.admitted then 'notAdmitted'
+    when not e.has_latents then 'noLatents'
+    when e.superseded_by is not null then 'superseded'
+    when e.withdrawn then 'withdrawn'
+    else 'dominated'
+  end as steering`
 
 export const FROM_EPISODES = `
   from episodes e
@@ -22,6 +31,7 @@ export interface SummaryRow {
   readonly base_reward: number | null
   readonly iterations: number
   readonly admitted: boolean
+  readonly steering: Steering
   readonly status: 'pending' | 'indexed'
   readonly label: boolean | null
   readonly label_source: LabelSource | null
@@ -39,6 +49,7 @@ export function toSummary(row: SummaryRow): EpisodeSummary {
     baseReward: row.base_reward,
     iterations: row.iterations,
     admitted: row.admitted,
+    steering: row.steering,
     status: row.status,
     label: row.label,
     labelSource: row.label_source,

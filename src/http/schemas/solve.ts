@@ -126,7 +126,7 @@ export const SolveRequest = sameAs<Body>()(
             ...closed,
             not: ALL_ZERO,
             description:
-              'Weights of the terms of the reward, normalised; not all 0. Default: from the model profile.',
+              'Weights of the terms of the reward, normalised; not all 0. They steer the search of this request and its response; its episode is admitted and stored under the weights of the model profile. Default: from the model profile.',
           },
         ),
       ),
