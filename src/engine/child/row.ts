@@ -85,7 +85,7 @@ export class Row {
   readonly #settlers = Promise.withResolvers<RowResult>()
   readonly #request: RowRequest
   readonly #sizes: RowSizes
-  readonly #random: Random | null
+  readonly #uniforms: StepUniforms | null
   #past: KvView | null
   /** Tokens not cached yet. */
   #input: readonly number[]
@@ -105,7 +105,7 @@ export class Row {
     this.lastRun = lastRun
     this.#request = request
     this.#sizes = sizes
-    this.#random = decode && decode.temperature > 0 ? createRandom(decode.seed) : null
+    this.#uniforms = decode && decode.temperature > 0 ? new StepUniforms(createRandom(decode.seed)) : null
     this.#past = request.past
     this.#input = request.input
     this.#thoughtFrom = request.thoughtFrom ?? null
@@ -152,7 +152,10 @@ export class Row {
     return this.decodes || this.#request.keepCache || this.#nextInput().length < this.#input.length
   }
 
-  /** Returns the row's part of a run of `steps` tokens. Draws the random numbers of that run. */
+  /**
+   * Returns the row's part of a run of `steps` tokens. Changes nothing: after a failed run it returns the same
+   * part again, random numbers included.
+   */
   stepRow(steps: number): StepRow {
     const { decode } = this.#request
     const input = this.#nextInput()
@@ -162,7 +165,7 @@ export class Row {
       input,
       temperature: samples ? decode.temperature : 0,
       remaining: samples ? this.remaining : 1,
-      uniforms: samples && this.#random ? drawUniforms(this.#random, steps) : null,
+      uniforms: samples && this.#uniforms ? this.#uniforms.peek(steps) : null,
       thoughtFrom: this.#thoughtFrom === null ? null : Math.min(this.#thoughtFrom, input.length),
     }
   }
@@ -180,6 +183,7 @@ export class Row {
     this.#collectStates(outcome)
     if (this.decodes) {
       this.#tokens.push(...outcome.tokens)
+      this.#uniforms?.consume(outcome.tokens.length)
       if (!outcome.endedByEos && this.remaining > 0) {
         this.#input = outcome.tokens.slice(-1)
         return
@@ -242,11 +246,28 @@ export class Row {
 }
 
 /**
- * Draws one number per token of a run. A row that continues has used every number of its earlier runs, so its
- * numbers do not depend on the lengths of the runs.
+ * Random numbers of a row, one per step: the number of a step depends neither on the lengths of the runs nor
+ * on runs that failed.
  */
-function drawUniforms(random: Random, steps: number): Float32Array {
-  return Float32Array.from({ length: steps }, () => random.uniform())
+class StepUniforms {
+  readonly #random: Random
+  /** Numbers drawn for steps that have not succeeded yet. */
+  #drawn: number[] = []
+
+  constructor(random: Random) {
+    this.#random = random
+  }
+
+  /** Returns the numbers of the next `steps` steps. */
+  peek(steps: number): Float32Array {
+    while (this.#drawn.length < steps) this.#drawn.push(this.#random.uniform())
+    return Float32Array.from(this.#drawn.slice(0, steps))
+  }
+
+  /** Drops the numbers of `steps` steps that succeeded. */
+  consume(steps: number): void {
+    this.#drawn = this.#drawn.slice(steps)
+  }
 }
 
 function concatenate(parts: readonly Float32Array[], size: number): Float32Array {

@@ -360,6 +360,15 @@ suite('sessions', () => {
     expect((await generateAlone(engine, promptOf(18), greedy)).tokens).toEqual(expected.tokens)
   })
 
+  test('a batch that fails changes no sample of its rows', async () => {
+    const rows = [7, 8].map((seed) => ({ ...greedy, temperature: 5, seed }))
+    const engine = await tinySessions()
+    const expected = await engine.sessions.generate(open(engine, promptOf(18)), rows)
+    engine.failFrom(2)
+    const again = await engine.sessions.generate(open(engine, promptOf(18)), rows)
+    expect(again.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens))
+  })
+
   test('an unknown sequence is an error', async () => {
     const engine = await tinySessions()
     const session = open(engine, promptOf(20))
