@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
 import type { LatentHead } from '#ports'
 import { createAdmission } from './admission.ts'
+import { ascendInSlices } from './ascend-in-slices.ts'
 import { loadModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 import { openRemoteSession } from './remote-session.ts'
@@ -171,7 +172,7 @@ function createRemoteHead(replicas: Replicas): LatentHead {
   }
 
   return {
-    ascend: (request, signal) => callHead('ascend', request, signal),
+    ascend: (request, signal) => ascendInSlices(request, (slice) => callHead('ascend', slice, signal)),
     decode: (latents, signal) => callHead('decode', latents, signal),
     sample: (latents, { rollouts, temperature, seed }, signal) =>
       callHead('sample', { latents, rollouts, temperature, seed }, signal),

@@ -77,6 +77,7 @@ interface ServeOperations extends GraphOperations {
     }
     result: Float32Array[]
   }
+  /** The result may have fewer updates than the request asks for: a call is bounded in time. */
   ascend: { params: AscentRequest; result: AscentResult }
   decode: { params: Latents; result: number[] }
   sample: {

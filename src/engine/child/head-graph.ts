@@ -5,10 +5,15 @@
 
 import type { AdamState, AscentRequest, AscentResult, Latents } from '#ports'
 import { createRandom, createTensor, float32, int64 } from '#tensor'
+import { hasChanged } from '../ascend-in-slices.ts'
 import type { Session } from './onnx-runtime.ts'
 
 export interface HeadGraph {
-  ascend(request: AscentRequest): Promise<AscentResult>
+  /**
+   * Ascends until the request is fulfilled, or until another update is expected to end after `maxMs`; at least
+   * one update.
+   */
+  ascend(request: AscentRequest, maxMs?: number): Promise<AscentResult>
   /** Returns the argmax tokens, one per latent. */
   decode(latents: Latents): Promise<number[]>
   /** Returns `[rollouts][S]` tokens drawn by inverse CDF. */
@@ -29,8 +34,9 @@ export function createHeadGraph(
     createTensor('float32', [data.length / hiddenSize, hiddenSize], data)
 
   return {
-    async ascend(request) {
-      const { actions, maxSteps, untilChanged } = request
+    async ascend(request, maxMs = Number.POSITIVE_INFINITY) {
+      const startedAt = performance.now()
+      const { actions, maxSteps } = request
       const length = request.latents.length
       const constants = {
         actions: createTensor('int64', [actions.length, length], BigInt64Array.from(actions.flat(), BigInt)),
@@ -45,7 +51,9 @@ export function createHeadGraph(
       let adam: AdamState = request.adam
       let tokens: number[] | null = null
       let steps = 0
-      while (steps < maxSteps && !(untilChanged && tokens !== null && differs(tokens, actions[0]!))) {
+      let elapsedMs = 0
+      const isInTime = () => steps === 0 || elapsedMs * (1 + 1 / steps) <= maxMs
+      while (steps < maxSteps && isInTime() && !(tokens !== null && hasChanged(request, tokens))) {
         const next = await sessions.step.run(
           {
             ...constants,
@@ -64,6 +72,7 @@ export function createHeadGraph(
         }
         tokens = Array.from(next.tokens.data as BigInt64Array, Number)
         steps += 1
+        elapsedMs = performance.now() - startedAt
       }
       return {
         latents: { ...request.latents, data: z },
@@ -114,8 +123,4 @@ export function createHeadGraph(
       uniforms: createTensor('float32', [uniforms.length / rows, rows], uniforms),
     }
   }
-}
-
-function differs(a: readonly number[], b: readonly number[]): boolean {
-  return a.some((token, index) => token !== b[index])
 }

@@ -2,6 +2,7 @@
 
 import { constants, setPriority, totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
+import { MAX_ASCENT_MS } from '../ascend-in-slices.ts'
 import type { MessageFromChild, ServeOptions, StartedRole } from '../protocol.ts'
 import { createGraphs } from './graphs.ts'
 import { loadGraphs } from './load-graphs.ts'
@@ -103,7 +104,7 @@ export async function serve(
       embed: ({ session }) => sessions.embed(session),
       generate: ({ session, rows }) => sessions.generate(session, rows),
       score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
-      ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request)),
+      ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request, MAX_ASCENT_MS)),
       decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents)),
       sample: ({ latents, rollouts, temperature, seed }) =>
         scheduler.runBetweenBatches(() => head.sample(latents, rollouts, temperature, seed)),
