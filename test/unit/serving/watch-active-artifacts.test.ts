@@ -357,6 +357,24 @@ suite('refCountModel', () => {
     await vi.waitFor(() => expect(counts).toEqual({ loaded: 2, closed: 2 }))
   })
 
+  test('tries a load that failed again at the next use', async () => {
+    const { counts, load } = countingModel()
+    let isBroken = false
+    const shared = await refCountModel(() => (isBroken ? Promise.reject(new Error('crashed')) : load()))
+    await shared.retire()
+    isBroken = true
+    const retry = shared
+      .use(async () => {})
+      .catch(async () => {
+        isBroken = false
+        await shared.use(async () => {})
+      })
+    const other = shared.use(async () => {})
+    await expect(other).rejects.toThrow('crashed')
+    await retry
+    await vi.waitFor(() => expect(counts).toEqual({ loaded: 2, closed: 2 }))
+  })
+
   test('a failing task rejects its caller and leaves the model loaded', async () => {
     const { counts, load } = countingModel()
     const shared = await refCountModel(load)
