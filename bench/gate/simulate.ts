@@ -24,7 +24,7 @@ interface Place {
 }
 
 /** An arm of the weaver's trial. */
-export interface Arm {
+interface Arm {
   /** True accuracy. */
   readonly accuracy: number
   /** Share of questions that pass without a search; .45 unless given. */
@@ -50,7 +50,8 @@ export interface WeaverNight {
 /** Runs the weaver's gate on one simulated night, look by look. */
 export function judgeWeaverNight(night: WeaverNight, random: Random): ReturnType<typeof gateWeaver> {
   const places = Array.from({ length: QUESTIONS }, (_, index): Place => {
-    const tenantId = random.uniform() < (night.liarShare ?? 0) ? 'liar' : `tenant ${index % (night.tenants ?? 1)}`
+    const tenantId =
+      random.uniform() < (night.liarShare ?? 0) ? 'liar' : `tenant ${index % (night.tenants ?? 1)}`
     return { place: random.uniform(), ease: random.uniform(), tenantId }
   })
   const label = night.labels
@@ -106,7 +107,7 @@ const COMMON = Math.sqrt(COMMON_NOISE)
 const OWN = Math.sqrt(1 - COMMON_NOISE)
 
 /** A reward model by its true within-question AUC, or a score that is each question's share of right answers. */
-export type Scorer = number | 'difficulty'
+type Scorer = number | 'difficulty'
 
 export interface RewardModelNight {
   readonly candidate: Scorer

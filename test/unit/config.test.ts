@@ -70,7 +70,12 @@ test('reads every variable', () => {
     worker: { host: '0.0.0.0', port: 9090, allowAnonymous: true },
     engine: { directory: './models/mine', executionProvider: 'cuda', cudaDevice: 3, replicas: 4 },
     solving: { maxMs: null },
-    nights: { cron: '*/5 3 * * 1-5', everyEpisodes: 0, promote: 'auto', evidence: { questions: 100, minutes: 15 } },
+    nights: {
+      cron: '*/5 3 * * 1-5',
+      everyEpisodes: 0,
+      promote: 'auto',
+      evidence: { questions: 100, minutes: 15 },
+    },
     logger: { level: 'trace' },
     shutdownTimeoutMs: 0,
     episodes: { ttlDays: 90, capacity: 7 },
