@@ -292,7 +292,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
 
     describe('while learning is frozen', () => {
       it('ends as rejected without training; the next one after the freeze trains', async () => {
-        await remember({ questions: 60 })
+        await remember({ questions: 100 })
         await learning.freeze({ reason: 'odd answers' })
         const reason = expect.stringMatching(/^learning is frozen since .*Z: odd answers$/)
         const ended = await runConsolidation()
@@ -311,7 +311,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       })
 
       it('rejects a trained candidate that is not promoted yet', async () => {
-        await remember({ questions: 60 })
+        await remember({ questions: 100 })
         const freezing: ArtifactStore = {
           ...artifacts,
           async add(artifact) {
@@ -322,7 +322,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         }
         expect(await runConsolidation(false, { artifacts: freezing })).toMatchObject({
           status: 'rejected',
-          episodes: 60,
+          episodes: 100,
           artifacts: [
             { version: 'lrm-1', status: 'rejected', reason: expect.stringMatching(/^learning is frozen/) },
           ],

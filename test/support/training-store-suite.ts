@@ -96,9 +96,10 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         const { pool } = test.database
         const [labelled, unlabelled] = [thinking(), thinking()]
         await addAll([labelled, unlabelled])
-        await pool.query('update candidates set label = null, label_source = null where episode_id = $1', [
-          unlabelled.id,
-        ])
+        await pool.query(
+          'update candidates set label = null, label_source = null, label_weight = null where episode_id = $1',
+          [unlabelled.id],
+        )
         await pool.query('alter table candidate_thoughts rename to hidden')
         try {
           expect((await training.snapshot(ask)).episodes).toEqual([keyOf(labelled)])
