@@ -1,19 +1,27 @@
 /** @file Measures of a score by its use: ordering the answers of one question, and choosing one of them. */
 
+interface ScoredLabel {
+  readonly score: number
+  readonly correct: boolean
+}
+
 export interface QuestionAnswers {
-  readonly answers: readonly {
+  readonly answers: readonly (ScoredLabel & {
     /** Final answer, normalised; null when there is none. */
     readonly answer: string | null
-    readonly score: number
-    readonly correct: boolean
-  }[]
+  })[]
+}
+
+/** Scores and labels of the answers to one question. */
+interface QuestionScores {
+  readonly answers: readonly ScoredLabel[]
 }
 
 /**
  * Share of the question's (right, wrong) pairs that the scores order correctly, a tie counting one half. NaN
  * without both classes.
  */
-export function withinQuestionAuc({ answers }: QuestionAnswers): number {
+export function withinQuestionAuc({ answers }: QuestionScores): number {
   const right = answers.filter(({ correct }) => correct)
   const wrong = answers.filter(({ correct }) => !correct)
   let ordered = 0
@@ -24,7 +32,7 @@ export function withinQuestionAuc({ answers }: QuestionAnswers): number {
 }
 
 /** Probability that the answer with the highest score is right; answers with equal scores share the choice. */
-export function choiceAccuracy({ answers }: QuestionAnswers): number {
+export function choiceAccuracy({ answers }: QuestionScores): number {
   const best = answers.reduce((most, { score }) => Math.max(most, score), Number.NEGATIVE_INFINITY)
   const chosen = answers.filter(({ score }) => score === best)
   return chosen.filter(({ correct }) => correct).length / chosen.length

@@ -1,5 +1,6 @@
 /** @file Chooses between the linear probe and the transformer by their scores of the calibration answers. */
 
+import { withinQuestionAuc } from './choice-metrics.ts'
 import type { RewardArchitecture } from './reward-network.ts'
 
 /** Scored answers to compare two networks on, in parallel arrays. */
@@ -22,8 +23,8 @@ export function chooseNetwork(
   const [probe, transformer] = [networks.linear, networks.transformer].map((logits) => {
     const scored = { logits, labels, groups }
     return {
-      within: withinQuestionAuc(scored),
-      pooled: withinQuestionAuc({ ...scored, groups: labels.map(() => 0) }),
+      within: meanWithinQuestionAuc(scored),
+      pooled: meanWithinQuestionAuc({ ...scored, groups: labels.map(() => 0) }),
     }
   }) as [Measured, Measured]
   const difference = transformer.within - probe.within || transformer.pooled - probe.pooled
@@ -35,21 +36,12 @@ interface Measured {
   readonly pooled: number
 }
 
-/**
- * Returns the share of (right, wrong) pairs of one question that the scores order correctly, a tie counting
- * one half, averaged over the questions that have such a pair; NaN when none has.
- */
-export function withinQuestionAuc({ logits, labels, groups }: Scored): number {
+/** Returns the within-question AUC, averaged over the questions that have right and wrong answers; NaN without. */
+export function meanWithinQuestionAuc({ logits, labels, groups }: Scored): number {
   const byQuestion = Map.groupBy(logits.keys(), (index) => groups[index]!)
-  const shares = [...byQuestion.values()].flatMap((answers) => {
-    const right = answers.filter((index) => labels[index]! > 0.5)
-    const wrong = answers.filter((index) => !(labels[index]! > 0.5))
-    if (right.length === 0 || wrong.length === 0) return []
-    let ordered = 0
-    for (const one of right) {
-      for (const other of wrong) ordered += (Math.sign(logits[one]! - logits[other]!) + 1) / 2
-    }
-    return [ordered / (right.length * wrong.length)]
-  })
+  const shares = [...byQuestion.values()]
+    .map((own) => own.map((index) => ({ score: logits[index]!, correct: labels[index]! > 0.5 })))
+    .map((answers) => withinQuestionAuc({ answers }))
+    .filter((share) => !Number.isNaN(share))
   return shares.reduce((sum, share) => sum + share, 0) / shares.length
 }

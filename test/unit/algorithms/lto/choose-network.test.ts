@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { chooseNetwork, withinQuestionAuc } from '../../../../src/algorithms/lto/choose-network.ts'
+import { chooseNetwork, meanWithinQuestionAuc } from '../../../../src/algorithms/lto/choose-network.ts'
 
 // Two questions with a right and a wrong answer each, and one that is always right.
 const labels = [1, 0, 1, 0, 1]
@@ -7,10 +7,10 @@ const groups = [0, 0, 1, 1, 2]
 
 test('within-question AUC compares answers to one question only', () => {
   // Each question's right answer is first, though the pooled order is the reverse for half of the pairs.
-  expect(withinQuestionAuc({ logits: [-5, -6, 6, 5, 0], labels, groups })).toBe(1)
-  expect(withinQuestionAuc({ logits: [1, 1, 2, 2, 3], labels, groups })).toBe(0.5)
-  expect(withinQuestionAuc({ logits: [1, 2, 2, 1, 3], labels, groups })).toBe(0.5)
-  expect(withinQuestionAuc({ logits: [1, 2], labels: [1, 0], groups: [0, 1] })).toBeNaN()
+  expect(meanWithinQuestionAuc({ logits: [-5, -6, 6, 5, 0], labels, groups })).toBe(1)
+  expect(meanWithinQuestionAuc({ logits: [1, 1, 2, 2, 3], labels, groups })).toBe(0.5)
+  expect(meanWithinQuestionAuc({ logits: [1, 2, 2, 1, 3], labels, groups })).toBe(0.5)
+  expect(meanWithinQuestionAuc({ logits: [1, 2], labels: [1, 0], groups: [0, 1] })).toBeNaN()
 })
 
 test('a network that knows how hard a question is loses to one that knows its answers', () => {
