@@ -139,7 +139,7 @@ export function toTrialVerdict(
 }
 
 /** Drops metrics and bounds that are not finite, which JSON cannot store. */
-function finiteMetrics(figures: Readonly<Record<string, Figure>>): Metrics {
+export function finiteMetrics(figures: Readonly<Record<string, Figure>>): Metrics {
   const measured = Object.entries(figures).filter(([, { value }]) => Number.isFinite(value))
   return Object.fromEntries(
     measured.map(([name, { value, n, low, high }]) => [

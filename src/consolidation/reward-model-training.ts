@@ -1,12 +1,19 @@
 /** @file Training and judging of the latent reward model. */
 
-import { type GateAnswer, gateRewardModel, type RewardModelOptions, trainRewardModel } from '#algorithms'
+import {
+  type GateAnswer,
+  gateRewardModel,
+  measureChoice,
+  type RewardModelOptions,
+  trainRewardModel,
+} from '#algorithms'
 import type { EpisodeKey, Metrics } from '#artifacts'
 import type { GraphRunner, LatentThought } from '#ports'
 import { openRewardModelArtifact } from '#serving'
 import {
   type ArtifactBytes,
   type ArtifactTraining,
+  finiteMetrics,
   type HeldOutAnswer,
   type Trained,
   type TrainingContext,
@@ -58,9 +65,8 @@ async function judge({
   const { answers, thoughts } = await readAnswers(context, heldOut)
   const scored = async (version: ArtifactBytes | null) =>
     version === null ? null : await scoresOf(context.runner, version, thoughts)
-  const scores = await scoresOf(context.runner, candidate, thoughts)
   const verdict = gateRewardModel({
-    answers: answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN })),
+    answers: withScores(answers, await scoresOf(context.runner, candidate, thoughts)),
     active: await scored(incumbent),
     anchor: await scored(anchor),
     replacesStale: incumbent?.artifact.stale ?? false,
@@ -81,22 +87,15 @@ async function lockedFigures(
   const { answers, thoughts } = await readAnswers(context, locked)
   if (answers.length === 0) return {}
   const scores = await scoresOf(context.runner, candidate, thoughts)
-  const { metrics } = toTrialVerdict(
-    candidate,
-    gateRewardModel({
-      answers: answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN })),
-      active: null,
-      anchor: null,
-      seed: context.seed,
-    }),
-  )
-  const shown = ['withinAuc', 'choice', 'choice.overRandom', 'choice.overVerifier', 'choice.overMajority']
-  return Object.fromEntries(
-    shown.flatMap((name) => (metrics[name] ? [[`locked.${name}`, metrics[name]]] : [])),
-  )
+  const figures = finiteMetrics(measureChoice(withScores(answers, scores)))
+  return Object.fromEntries(Object.entries(figures).map(([name, figure]) => [`locked.${name}`, figure]))
 }
 
 type UnscoredAnswer = Omit<GateAnswer, 'score'>
+
+function withScores(answers: readonly UnscoredAnswer[], scores: readonly number[]): readonly GateAnswer[] {
+  return answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN }))
+}
 
 /**
  * Reads answers again: since training, labels may have changed, and answers may have been deleted. Leaves out

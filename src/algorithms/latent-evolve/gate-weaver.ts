@@ -12,6 +12,7 @@ import {
   ONLY_LOOK,
   type Pair,
   showDifference,
+  toFigure,
 } from '../training/non-inferiority.ts'
 import type { Figure, SequentialVerdict } from '../training/training-result.ts'
 
@@ -58,8 +59,8 @@ interface Measure {
   readonly of: (one: TrialQuestion) => number | null
   /** Whether every value is 0 or 1. */
   readonly binary: boolean
-  /** Loss that the interval must exclude; null for a cost, which is no quality. */
-  readonly margin: number | null
+  /** Whether a loss of it is a loss of quality; false for a cost. */
+  readonly isQuality: boolean
 }
 
 /** Loss of quality that the intervals must exclude. */
@@ -72,19 +73,19 @@ const MEASURES = {
   accuracy: {
     of: ({ correct }) => (correct === null ? null : Number(correct)),
     binary: true,
-    margin: MARGIN,
+    isQuality: true,
   },
-  reward: { of: ({ reward }) => reward, binary: false, margin: MARGIN },
-  firstPass: { of: ({ firstPass }) => Number(firstPass), binary: true, margin: MARGIN },
+  reward: { of: ({ reward }) => reward, binary: false, isQuality: true },
+  firstPass: { of: ({ firstPass }) => Number(firstPass), binary: true, isQuality: true },
   /** Cost of the search: optimiser steps and judged answers. */
-  work: { of: ({ iterations, evaluations }) => iterations + evaluations, binary: false, margin: null },
-  generatedTokens: { of: ({ generatedTokens }) => generatedTokens, binary: false, margin: null },
+  work: { of: ({ iterations, evaluations }) => iterations + evaluations, binary: false, isQuality: false },
+  generatedTokens: { of: ({ generatedTokens }) => generatedTokens, binary: false, isQuality: false },
 } satisfies Record<string, Measure>
 
 type MeasureName = keyof typeof MEASURES
 
 const MEASURE_NAMES = Object.keys(MEASURES) as readonly MeasureName[]
-const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].margin !== null)
+const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].isQuality)
 
 /**
  * Decides on a candidate, or asks for more questions. It is promoted when
@@ -92,7 +93,8 @@ const QUALITY = MEASURE_NAMES.filter((name) => MEASURES[name].margin !== null)
  *   above -.03, to the active weaver (the mean of both trials of a question, without and with memory) and to
  *   the anchor (without memory); and neither trial alone shows a loss;
  * - it gains something over the active weaver: accuracy, reward or first-pass share rises measurably, or the
- *   work falls measurably. (A stale active weaver must be replaced, so no gain over it is asked for.) Less work never makes up for lost quality, because the first rule comes first;
+ *   work falls measurably. Less work never makes up for lost quality, because the first rule comes first. (A
+ *   stale active weaver must be replaced, so no gain over it is asked for.)
  * - no tenant decides alone: labels are a tenant's word, so what is said of accuracy also holds without the
  *   questions of each single tenant.
  *
@@ -173,7 +175,7 @@ function compare({ candidate, active }: Trial, look: Look): Comparison {
     const pairs = pairsOf({ candidate, active }, name)
     if (pairs.length === 0) continue
     const level = (value: (pair: Pair) => number): Figure =>
-      withoutClusters(
+      toFigure(
         meanDifference(
           pairs.map((pair) => ({ cluster: pair.cluster, mine: value(pair), theirs: 0 })),
           1.96,
@@ -181,7 +183,7 @@ function compare({ candidate, active }: Trial, look: Look): Comparison {
       )
     metrics[name] = level(({ mine }) => mine)
     baseline[name] = level(({ theirs }) => theirs)
-    metrics[`${name}.difference`] = withoutClusters(differences[name])
+    metrics[`${name}.difference`] = toFigure(differences[name])
   }
   return { metrics, baseline, differences }
 }
@@ -286,10 +288,6 @@ function prefixedBy(prefix: string, text: string | null): string | null {
 function differencesOf(comparison: Comparison | null): Readonly<Record<string, Figure>> {
   const all = Object.entries(comparison?.metrics ?? {})
   return Object.fromEntries(all.filter(([name]) => name.endsWith('.difference')))
-}
-
-function withoutClusters({ value, n, low, high }: Difference): Figure {
-  return { value, n, low, high }
 }
 
 function prefixed(prefix: string, figures: Readonly<Record<string, Figure>>) {

@@ -11,6 +11,7 @@ import {
   ONLY_LOOK,
   type Pair,
   showDifference,
+  toFigure,
 } from '../training/non-inferiority.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
 import {
@@ -86,30 +87,23 @@ export function gateRewardModel({
   seed,
   resamples = 1_000,
 }: RewardModelTrial): GateVerdict {
-  const metrics: Record<string, Figure> = { ...measureAnswers(answers, { seed, resamples }) }
-  const baseline: Record<string, Figure> = {}
   const questions = mixedQuestions(answers)
-  const against = (pairs: readonly Pair[], critical = CRITICAL) => meanDifference(pairs, critical)
-  const report = (name: string, difference: Difference) => {
-    if (difference.n > 0) metrics[name] = figureOf(difference)
-    return difference
+  const choice = compareChoice(questions)
+  const metrics: Record<string, Figure> = {
+    ...measureAnswers(answers, { seed, resamples }),
+    ...reported(choice),
   }
-  const ordering = report('withinAuc', against(aucAgainst(questions, () => 0)))
-  const random = report('choice.overRandom', against(choiceAgainst(questions, rightShare)))
-  report('choice', against(choiceAgainst(questions, () => 0)))
-  const judged = questions.filter((one) => one.answers.every(({ verifier }) => verifier !== null))
-  const verifier = report('choice.overVerifier', against(choiceAgainst(judged, choiceOfVerifier)))
-  // A majority is always right by its own labels.
-  const independent = questions.filter((one) => one.answers.every(({ byMajority }) => !byMajority))
-  const majority = report('choice.overMajority', against(choiceAgainst(independent, majorityAccuracy)))
-
+  const baseline: Record<string, Figure> = {}
   const rivalOf = (name: string, scores: readonly number[]) => {
     const rival = mixedQuestions(withScores(answers, scores) as readonly GateAnswer[])
     const place = new Map(questions.map((one, index) => [one, rival[index]!]))
     const inAuc = (part: Questions) => aucAgainst(part, (one) => withinQuestionAuc(place.get(one)!))
     const inChoice = (part: Questions) => choiceAgainst(part, (one) => choiceAccuracy(place.get(one)!))
-    report(`${name}withinAuc.difference`, against(inAuc(questions)))
-    report(`${name}choice.difference`, against(inChoice(questions)))
+    const differences = {
+      [`${name}withinAuc.difference`]: against(inAuc(questions)),
+      [`${name}choice.difference`]: against(inChoice(questions)),
+    }
+    Object.assign(metrics, reported(differences))
     return { rival, inAuc, inChoice }
   }
   const fromActive = active === null ? null : rivalOf('', active)
@@ -117,8 +111,8 @@ export function gateRewardModel({
   if (active !== null && fromActive !== null) {
     metrics['auc.difference'] = pairedAucDifference(answers, active, { seed, resamples })
     Object.assign(baseline, measureAnswers(withScores(answers, active), { seed, resamples }))
-    baseline['withinAuc'] = figureOf(against(aucAgainst(fromActive.rival, () => 0)))
-    baseline['choice'] = figureOf(against(choiceAgainst(fromActive.rival, () => 0)))
+    baseline['withinAuc'] = toFigure(against(aucAgainst(fromActive.rival, () => 0)))
+    baseline['choice'] = toFigure(against(choiceAgainst(fromActive.rival, () => 0)))
   }
 
   const best = fromAnchor ?? fromActive
@@ -131,6 +125,7 @@ export function gateRewardModel({
     metrics,
     baseline,
   })
+  const ordering = choice.withinAuc
   if (!isDecisive(ordering)) {
     return verdict(
       false,
@@ -140,12 +135,13 @@ export function gateRewardModel({
   if (ordering.low <= 0.5) {
     return verdict(false, `within-question AUC ${showLevel(ordering)} is not surely above .5`)
   }
-  if (random.low <= 0) {
-    return verdict(false, `its choice over a random one ${showDifference(random)} is not surely better`)
+  if (choice['choice.overRandom'].low <= 0) {
+    const shown = showDifference(choice['choice.overRandom'])
+    return verdict(false, `its choice over a random one ${shown} is not surely better`)
   }
   for (const [name, difference] of [
-    ["the verifier's", verifier],
-    ["the majority's", majority],
+    ["the verifier's", choice['choice.overVerifier']],
+    ["the majority's", choice['choice.overMajority']],
   ] as const) {
     if (isDecisive(difference) && difference.high < 0) {
       return verdict(false, `its choice over ${name} ${showDifference(difference)} is worse`)
@@ -185,6 +181,14 @@ export function gateRewardModel({
   return verdict(false, 'no measurable improvement over the active one')
 }
 
+/**
+ * Returns the figures of a score's choice between the answers of one question, over mixed questions: the
+ * measures by which the gate decides, without a decision. A figure without a question is left out.
+ */
+export function measureChoice(answers: readonly GateAnswer[]): Readonly<Record<string, Figure>> {
+  return reported(compareChoice(mixedQuestions(answers)))
+}
+
 /** Returns AUC over all answers, F1, accuracy and ECE of scored answers. */
 export function measureAnswers(
   answers: readonly ScoredAnswer[],
@@ -216,6 +220,28 @@ function mixedQuestions(answers: readonly GateAnswer[]): Questions {
     })
 }
 
+function compareChoice(questions: Questions) {
+  const judged = questions.filter((one) => one.answers.every(({ verifier }) => verifier !== null))
+  // A majority is always right by its own labels.
+  const independent = questions.filter((one) => one.answers.every(({ byMajority }) => !byMajority))
+  return {
+    withinAuc: against(aucAgainst(questions, () => 0)),
+    'choice.overRandom': against(choiceAgainst(questions, rightShare)),
+    choice: against(choiceAgainst(questions, () => 0)),
+    'choice.overVerifier': against(choiceAgainst(judged, choiceOfVerifier)),
+    'choice.overMajority': against(choiceAgainst(independent, majorityAccuracy)),
+  }
+}
+
+function against(pairs: readonly Pair[], critical = CRITICAL): Difference {
+  return meanDifference(pairs, critical)
+}
+
+function reported(differences: Readonly<Record<string, Difference>>): Readonly<Record<string, Figure>> {
+  const measured = Object.entries(differences).filter(([, { n }]) => n > 0)
+  return Object.fromEntries(measured.map(([name, difference]) => [name, toFigure(difference)]))
+}
+
 function aucAgainst(questions: Questions, rival: (one: MixedQuestion) => number): readonly Pair[] {
   return questions.map((one) => ({ cluster: one.cluster, mine: withinQuestionAuc(one), theirs: rival(one) }))
 }
@@ -237,10 +263,6 @@ function withoutEachTenant(questions: Questions): readonly Questions[] {
   const tenants = new Set(questions.map(({ tenantId }) => tenantId))
   if (tenants.size < 2) return []
   return [...tenants].map((tenant) => questions.filter(({ tenantId }) => tenantId !== tenant))
-}
-
-function figureOf({ value, n, low, high }: Difference): Figure {
-  return { value, n, low, high }
 }
 
 function showLevel({ value, low, high, n }: Difference): string {

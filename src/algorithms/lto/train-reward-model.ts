@@ -154,7 +154,11 @@ export async function trainRewardModel(
   }
   const { model, members, calibration } = networks[kind]
   const resampling = { seed: run.seed }
-  const locked = measureAnswers(await scored(model, parts.locked), { seed: run.seed })
+  const locked = measureAnswers(await scored(model, parts.locked), resampling)
+  const heldOut = {
+    linear: await scored(linear.model, parts.heldOut),
+    transformer: await scored(transformer.model, parts.heldOut),
+  }
   return {
     trained: {
       model,
@@ -169,9 +173,9 @@ export async function trainRewardModel(
         dropped: examples.length - usable,
       },
       metrics: {
-        ...measureAnswers(await scored(model, parts.heldOut), { seed: run.seed }),
-        'linear.auc': auc(await scored(linear.model, parts.heldOut), resampling),
-        'transformer.auc': auc(await scored(transformer.model, parts.heldOut), resampling),
+        ...measureAnswers(heldOut[kind], resampling),
+        'linear.auc': auc(heldOut.linear, resampling),
+        'transformer.auc': auc(heldOut.transformer, resampling),
         ...Object.fromEntries(Object.entries(locked).map(([name, figure]) => [`locked.${name}`, figure])),
       },
       heldOut: parts.heldOut,

@@ -90,6 +90,11 @@ export function meanDifference(
   }
 }
 
+/** Returns the difference as it is reported. */
+export function toFigure({ value, n, low, high }: Difference): Figure {
+  return { value, n, low, high }
+}
+
 /** Returns whether a difference may decide: it has an interval, over enough clusters. */
 export function isDecisive({ clusters, value }: Difference): boolean {
   return clusters >= MIN_CLUSTERS && Number.isFinite(value)
