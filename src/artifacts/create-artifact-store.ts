@@ -5,12 +5,12 @@ import { type Database, isUuid, storableText } from '#database'
 import { ServiceError } from '#errors'
 import type { Artifact } from './artifact.ts'
 import { activateArtifact } from './sql/activate-artifact.ts'
-import { activeArtifacts } from './sql/active-artifacts.ts'
 import { addArtifact } from './sql/add-artifact.ts'
-import { anchorArtifacts } from './sql/anchor-artifacts.ts'
 import { artifactBytes } from './sql/artifact-bytes.ts'
 import { artifactManifest } from './sql/artifact-manifest.ts'
 import { listArtifacts } from './sql/list-artifacts.ts'
+import { markedArtifacts } from './sql/marked-artifacts.ts'
+import type { VersionMark } from './sql/move-mark.ts'
 import { settleArtifact } from './sql/settle-artifact.ts'
 import type { ArtifactStore } from './stores.ts'
 
@@ -20,6 +20,11 @@ export function createArtifactStore({
 }: {
   readonly database: Pick<Database, 'pool'>
 }): ArtifactStore {
+  async function markedByKind(mark: VersionMark, fingerprint: string) {
+    const marked = await markedArtifacts(database, fingerprint, mark)
+    return Object.fromEntries(marked.map((artifact) => [artifact.kind, artifact]))
+  }
+
   return {
     async add(artifact) {
       const { consolidationId } = artifact
@@ -52,15 +57,8 @@ export function createArtifactStore({
 
     list: (filter) => listArtifacts(database, filter),
 
-    async active(fingerprint) {
-      const active = await activeArtifacts(database, fingerprint)
-      return Object.fromEntries(active.map((artifact) => [artifact.kind, artifact]))
-    },
-
-    async anchors(fingerprint) {
-      const anchors = await anchorArtifacts(database, fingerprint)
-      return Object.fromEntries(anchors.map((artifact) => [artifact.kind, artifact]))
-    },
+    active: (fingerprint) => markedByKind('active', fingerprint),
+    anchors: (fingerprint) => markedByKind('anchor', fingerprint),
 
     async settle(id, { promoted, isAnchor = false, isReviewed = false, reason, metrics, baseline }) {
       const verdict = {

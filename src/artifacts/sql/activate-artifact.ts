@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 import type { Artifact } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
-import { lockVersions, setActiveVersion, setAnchor } from './set-active-version.ts'
+import { lockVersions, moveMark } from './move-mark.ts'
 
 const GET = `
   select ${ARTIFACT_COLUMNS}, encode(sha256(bytes), 'hex') = sha256 as intact
@@ -30,8 +30,8 @@ export async function activateArtifact(
     const artifact = toArtifact(rows[0])
     check(artifact, rows[0].intact === true)
     const promoted = await client.query<{ anchor_on_promotion: boolean }>(PROMOTE, [id])
-    await setActiveVersion(client, id)
-    if (promoted.rows[0]?.anchor_on_promotion) await setAnchor(client, id)
+    await moveMark(client, id, 'active')
+    if (promoted.rows[0]?.anchor_on_promotion) await moveMark(client, id, 'anchor')
     const status = promoted.rowCount === 1 ? 'promoted' : artifact.status
     return { ...artifact, status, active: true }
   })

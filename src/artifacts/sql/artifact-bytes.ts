@@ -2,7 +2,10 @@ import { type Database, query } from '#database'
 
 const SQL = 'select bytes, sha256 from artifacts where id = $1'
 
-/** Returns the stored bytes without a check, null when retention has deleted them; null when there is no such artifact. */
+/**
+ * Returns the stored bytes without a check, null when retention has deleted them. Returns null when there is
+ * no such artifact.
+ */
 export async function artifactBytes(
   database: Pick<Database, 'pool'>,
   id: string,

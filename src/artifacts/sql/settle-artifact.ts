@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 import type { Artifact, Metrics } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
-import { lockVersions, setActiveVersion, setAnchor } from './set-active-version.ts'
+import { lockVersions, moveMark } from './move-mark.ts'
 
 const SETTLE = `
   update artifacts
@@ -53,8 +53,8 @@ export async function settleArtifact(
       const { version } = toArtifact(settled.rows[0])
       await client.query(REJECT_WAITING, [id, `superseded by ${version}, which passed the gate after it`])
       if (!isReviewed) {
-        await setActiveVersion(client, id)
-        if (isAnchor) await setAnchor(client, id)
+        await moveMark(client, id, 'active')
+        if (isAnchor) await moveMark(client, id, 'anchor')
       }
     }
     const { rows } = await client.query<ArtifactRow>(GET, [id])
