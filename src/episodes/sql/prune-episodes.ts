@@ -1,8 +1,5 @@
 import { type Database, transaction } from '#database'
 
-/** Setting that the trigger on `episodes` reads: deletions by age make no artifact stale. */
-export const EXPIRED = "set local circadian.deletion = 'expired'"
-
 /** Deletes one batch, so that no statement locks many rows for long. */
 const SQL = `
   delete from episodes
@@ -19,11 +16,23 @@ const BATCH_EPISODES = 500
 export async function pruneEpisodes(database: Pick<Database, 'pool'>, before: Date): Promise<number> {
   let pruned = 0
   for (;;) {
-    const deleted = await transaction(database, 'prune episodes', async (client) => {
-      await client.query(EXPIRED)
-      return (await client.query(SQL, [before, BATCH_EPISODES])).rowCount ?? 0
-    })
+    const deleted = await deleteExpired(database, SQL, [before, BATCH_EPISODES])
     pruned += deleted
     if (deleted < BATCH_EPISODES) return pruned
   }
+}
+
+/** Setting that the trigger on `episodes` reads: deletions by age make no artifact stale. */
+const EXPIRED = "set local circadian.deletion = 'expired'"
+
+/** Runs a statement whose deleted episodes count as expired. @returns the number of deleted episodes */
+export function deleteExpired(
+  database: Pick<Database, 'pool'>,
+  sql: string,
+  values: readonly unknown[],
+): Promise<number> {
+  return transaction(database, 'prune episodes', async (client) => {
+    await client.query(EXPIRED)
+    return (await client.query(sql, [...values])).rowCount ?? 0
+  })
 }

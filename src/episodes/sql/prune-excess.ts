@@ -1,5 +1,5 @@
-import { type Database, query, transaction } from '#database'
-import { EXPIRED } from './prune-episodes.ts'
+import { type Database, query } from '#database'
+import { deleteExpired } from './prune-episodes.ts'
 
 /** Reads an index that has model and tenant first, and no rows. */
 const EXCESS = `
@@ -42,11 +42,8 @@ export async function pruneExcessEpisodes(
   let pruned = 0
   for (const { tenant_id: tenantId, fingerprint, excess } of rows) {
     for (let left = excess; left > 0; left -= BATCH_EPISODES) {
-      pruned += await transaction(database, 'prune episodes', async (client) => {
-        await client.query(EXPIRED)
-        const values = [tenantId, fingerprint, Math.min(left, BATCH_EPISODES), capacity]
-        return (await client.query(SQL, values)).rowCount ?? 0
-      })
+      const values = [tenantId, fingerprint, Math.min(left, BATCH_EPISODES), capacity]
+      pruned += await deleteExpired(database, SQL, values)
     }
   }
   return pruned
