@@ -83,8 +83,8 @@ async function joinNeighbours(
   return parent.map((_, index) => rootOf(index))
 }
 
-/** Stops at a large distance, so that scans are cheap. */
-function isNear(a: Float32Array, b: Float32Array): boolean {
+/** Returns whether two embeddings are near-duplicates. Stops at a large distance, so that scans are cheap. */
+export function isNear(a: Float32Array, b: Float32Array): boolean {
   if (a.length !== b.length) return false
   let distance = 0
   for (let i = 0; i < a.length && distance <= NEAR_DUPLICATE_DISTANCE_SQ; i++) {

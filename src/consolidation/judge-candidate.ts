@@ -1,9 +1,10 @@
 /** @file The step `gate`: decides whether a candidate is promoted. */
 
 import { coerceError, hasCode } from '#errors'
-import type { TrialOptions, TrialVerdict } from './artifact-training.ts'
+import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
 import { findRivals, withBytes } from './find-rivals.ts'
+import { recordOnce } from './record-steps.ts'
 import { recordName, type Skipped } from './steps.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './training-by-kind.ts'
@@ -20,16 +21,19 @@ export async function judgeCandidate(
   if ('skipped' in candidate) return candidate
   const { artifact, heldOut, locked } = candidate
   const { kind } = artifact
+  const { consolidations, consolidation } = context
+  const { id, fingerprint } = consolidation
   const { remark, ...rivals } = await findRivals(context, kind)
   try {
     const verdict = await trainingOf(context, kind).judge({
       ...context,
       ...rivals,
-      fingerprint: context.consolidation.fingerprint,
+      fingerprint,
       candidate: await withBytes(context, artifact),
       heldOut,
       locked,
-      recorded: recordParts(context, recordName('gate', kind)),
+      recorded: (part, work) =>
+        recordOnce(consolidations, { id, record: `${recordName('gate', kind)}.${part}` }, work),
       report,
     })
     return { ...verdict, reason: `${verdict.reason}${remark}` }
@@ -37,19 +41,5 @@ export async function judgeCandidate(
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
     const reason = coerceError(thrown).message
     return { promoted: false, isAnchor: false, reason, metrics: artifact.metrics, baseline: {} }
-  }
-}
-
-/** Records the parts of a step under the step's name. The store keeps the first result of a part. */
-function recordParts(
-  { consolidations, consolidation: { id } }: ConsolidationContext,
-  step: string,
-): TrialOptions['recorded'] {
-  return async <Result extends object>(part: string, work: () => Promise<Result>) => {
-    const record = `${step}.${part}`
-    const known = await consolidations.stepResult(id, record)
-    if (known !== null) return known as Result
-    await consolidations.finishStep(id, record, await work())
-    return (await consolidations.stepResult(id, record)) as Result
   }
 }

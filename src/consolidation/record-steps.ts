@@ -68,11 +68,7 @@ export function recordSteps({
     record: string,
     work: () => Promise<Result>,
   ): Promise<Result> {
-    const known = await consolidations.stepResult(id, record)
-    if (known !== null) return known as Result
-    await consolidations.finishStep(id, record, await tracer.trace(record, {}, work))
-    // The store keeps the first result: if another worker was faster, its result counts.
-    return (await consolidations.stepResult(id, record)) as Result
+    return recordOnce(consolidations, { id, record }, () => tracer.trace(record, {}, work))
   }
 
   async function checkMayGoOn(): Promise<void> {
@@ -116,6 +112,19 @@ export function recordSteps({
       }
     },
   }
+}
+
+/** Returns a recorded result, or does the work and records its result. */
+export async function recordOnce<Result extends object>(
+  consolidations: Pick<ConsolidationStore, 'stepResult' | 'finishStep'>,
+  { id, record }: { readonly id: string; readonly record: string },
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const known = await consolidations.stepResult(id, record)
+  if (known !== null) return known as Result
+  await consolidations.finishStep(id, record, await work())
+  // The store keeps the first result: if another worker was faster, its result counts.
+  return (await consolidations.stepResult(id, record)) as Result
 }
 
 /** Writes the latest share at intervals, one write at a time. Failed writes are ignored: it only informs. */

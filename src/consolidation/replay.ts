@@ -39,8 +39,8 @@ export interface ReplayOptions {
 
 /**
  * Solves every question with the strategy `auto`, at background priority, and stores no episode. The seed of
- * a question is its index (plus `firstSeed`), so that two replays of the same questions differ only by the models. Waits while
- * the engine is overloaded.
+ * a question is `firstSeed` plus its index, so that two replays of the same questions differ only by the
+ * models. Waits while the engine is overloaded.
  *
  * @returns one result for each question, in order
  * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver fails;

@@ -3,14 +3,13 @@
 import { createYielding, type WeaverExample } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import { isTrustedLabel, type StoredLatents, type TrainingStore } from '#episodes'
+import { isNear } from './cluster-questions.ts'
 import type { SplitLookup } from './split-night.ts'
 
 /** Upper bound, in bytes, on the latents in memory; the training process holds a second copy. */
 const MAX_BYTES = 2 ** 30
 /** Upper bound on the episodes of one cluster of near-duplicates; the newest are kept. */
 const MAX_CLUSTER_EPISODES = 4
-/** Squared distance of two unit vectors with a cosine of .999. */
-const NEAR_DUPLICATE_DISTANCE_SQ = 0.002
 
 export interface WeaverExamples {
   readonly examples: readonly WeaverExample[]
@@ -94,13 +93,4 @@ function createClusters() {
       return own.members
     },
   }
-}
-
-/** Returns whether two embeddings are near-duplicates. Stops at a large distance, so that scans are cheap. */
-function isNear(a: Float32Array, b: Float32Array): boolean {
-  let distance = 0
-  for (let i = 0; i < a.length && distance <= NEAR_DUPLICATE_DISTANCE_SQ; i++) {
-    distance += ((a[i] ?? Number.NaN) - (b[i] ?? Number.NaN)) ** 2
-  }
-  return distance <= NEAR_DUPLICATE_DISTANCE_SQ
 }
