@@ -68,7 +68,7 @@ create trigger episodes_steers before insert or update on episodes
   for each row execute function derive_steers();
 
 -- Episodes that were excluded in favour of one that no longer steers come back. The next consolidation compares
--- them again.
+-- them again. One that was dominated itself may still have others excluded from an earlier comparison.
 create function release_dominated() returns trigger language plpgsql as $$
 begin
   update episodes set dominated_by = null where tenant_id = new.tenant_id and dominated_by = new.id;
@@ -77,7 +77,9 @@ end
 $$;
 
 create trigger episodes_release after update on episodes
-  for each row when (old.steers and not new.steers and new.dominated_by is null)
+  for each row when (
+    (old.steers or old.dominated_by is not null) and not new.steers and new.dominated_by is null
+  )
   execute function release_dominated();
 
 -- Derives `withdrawn` of all descendants of the changed episodes, one generation at a time.

@@ -521,6 +521,18 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(await steering()).toEqual(idsOf(good))
       })
 
+      it('come back when the better one, dominated itself in a later night, is refuted', async () => {
+        const [good, better, best] = [-0.3, -0.2, -0.1].map((reward, seed) => newEpisode({ seed, reward }))
+        await addAll([good!, better!])
+        await exclude()
+        await addAll([best!])
+        await exclude()
+        expect(await steering()).toEqual(idsOf(best!))
+        await store.label('tenant-a', better!.id, { correct: false })
+        await store.remove('tenant-a', best!.id)
+        expect(await steering()).toEqual(idsOf(good!))
+      })
+
       it('puts a dominated episode that is confirmed back into the comparison', async () => {
         const [best, good] = [newEpisode({ seed: 1, reward: -0.1 }), newEpisode({ seed: 2, reward: -0.2 })]
         await addAll([best, good])
