@@ -25,33 +25,66 @@ export function createMessageReader(): {
   /** Returns the next message; null until it is complete. */
   read(): Buffer | null
 } {
-  let pending: Buffer = Buffer.alloc(0)
+  /** Bytes that no message was made of yet. Joined only when a message is complete: each byte is copied once. */
+  let chunks: Buffer[] = []
+  let size = 0
 
+  /** Removes the first `length` bytes, of which there are enough. */
   function take(length: number): Buffer {
-    const message = pending.subarray(0, length)
-    pending = pending.subarray(length)
-    return message
+    const parts: Buffer[] = []
+    let missing = length
+    for (const chunk of chunks) {
+      if (chunk.length > missing) break
+      parts.push(chunk)
+      missing -= chunk.length
+    }
+    chunks = chunks.slice(parts.length)
+    const [next] = chunks
+    if (next !== undefined && missing > 0) {
+      parts.push(next.subarray(0, missing))
+      chunks[0] = next.subarray(missing)
+    }
+    size -= length
+    const [first, second] = parts
+    return first !== undefined && second === undefined ? first : Buffer.concat(parts)
+  }
+
+  /** Returns the first `length` bytes or more, and removes none; null until they are there. */
+  function peek(length: number): Buffer | null {
+    if (size < length) return null
+    const [first] = chunks
+    if (first !== undefined && first.length >= length) return first
+    const head = take(length)
+    chunks.unshift(head)
+    size += length
+    return head
   }
 
   return {
     push(chunk) {
-      pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+      if (chunk.length === 0) return
+      chunks.push(chunk)
+      size += chunk.length
     },
     readStartup() {
-      if (pending.length < 8 || pending.length < pending.readUInt32BE(0)) return null
-      const code = pending.readUInt32BE(4)
+      const head = peek(8)
+      if (head === null) return null
+      const length = head.readUInt32BE(0)
+      if (size < length) return null
+      const code = head.readUInt32BE(4)
       const kind =
         code === SSL_REQUEST || code === GSS_ENCRYPTION_REQUEST
           ? 'encryption'
           : code === CANCEL_REQUEST
             ? 'cancel'
             : 'start'
-      return { kind, message: take(pending.readUInt32BE(0)) }
+      return { kind, message: take(length) }
     },
     read() {
-      if (pending.length < 5) return null
-      const length = 1 + pending.readUInt32BE(1)
-      return pending.length < length ? null : take(length)
+      const head = peek(5)
+      if (head === null) return null
+      const length = 1 + head.readUInt32BE(1)
+      return size < length ? null : take(length)
     },
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Client, createExchangeQueue } from '../../../src/database/embedded/exchange-queue.ts'
 import {
   createMessageReader,
@@ -128,6 +128,33 @@ describe('createMessageReader', () => {
       }
       expect(found).toEqual(messages)
     }
+  })
+
+  it('copies no byte of a large message more than twice', () => {
+    const size = 32 << 20
+    const bytes = Buffer.alloc(5 + size, 'x')
+    bytes.write('B')
+    bytes.writeUInt32BE(size + 4, 1)
+    let copied = 0
+    const concat = Buffer.concat
+    const spy = vi.spyOn(Buffer, 'concat').mockImplementation((parts, length) => {
+      copied += parts.reduce((sum, part) => sum + part.length, 0)
+      return concat(parts, length)
+    })
+    try {
+      const reader = createMessageReader()
+      let message: Buffer | null = null
+      for (let at = 0; at < bytes.length; at += 1 << 16) {
+        expect(message).toBeNull()
+        reader.push(bytes.subarray(at, at + (1 << 16)))
+        message = reader.read()
+      }
+      expect(message?.equals(bytes)).toBe(true)
+      expect(reader.read()).toBeNull()
+    } finally {
+      spy.mockRestore()
+    }
+    expect(copied).toBeLessThanOrEqual(2 * bytes.length)
   })
 
   it('recognises encryption requests, cancel requests and startup messages', () => {
