@@ -23,7 +23,7 @@ import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
 import { checkListenHost, listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
-import { openParts } from './open-parts.ts'
+import { openParts, type Parts } from './open-parts.ts'
 import { routeConsole } from './route-console.ts'
 
 /** Time that a request waits for episodes. The embedded database also runs the jobs, one after the other. */
@@ -32,23 +32,32 @@ const STORE_TIMEOUTS = {
   embedded: { retrievalMs: 2_000, commitMs: 10_000 },
 } as const
 
-async function start(config: Config): Promise<void> {
+async function start(config: Config, { keep, open, close }: Parts): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   checkListenHost(config.http, logger)
   routeConsole(logger)
-  const { keep, close } = openParts()
+
+  const { drainDelayMs } = config.http
+  let isListening = false
+  let draining = false
+  // Before the parts are opened, so that a signal during the start closes those that are open.
+  closeWithGrace({ delay: drainDelayMs + config.shutdownTimeoutMs, logger }, async ({ signal, err }) => {
+    draining = true
+    if (err !== undefined) logger.fatal({ err }, 'unexpected error: shutting down')
+    else logger.info({ signal }, 'shutting down: requests in flight finish, new requests are refused')
+    // Listening goes on, so that load balancers see /readyz fail before connections are refused.
+    if (signal !== undefined && isListening) await setTimeout(drainDelayMs)
+    await close()
+  })
 
   const { version } = manifest
-  const { tracer } = keep(await openTracing({ ...config.tracing, service: 'circadian-api', version, logger }))
+  const { tracer } = await open(() =>
+    openTracing({ ...config.tracing, service: 'circadian-api', version, logger }),
+  )
   const migrations = join(import.meta.dirname, '../migrations')
   const [{ database, ready }, engine] = await Promise.all([
-    startDatabase({ url: config.database?.url, dataDir: config.dataDir, migrations, logger }).then(
-      (started) => {
-        keep(started.database)
-        return started
-      },
-    ),
-    createEngine({ ...config.engine, logger }).then(keep),
+    open(() => startDatabase({ url: config.database?.url, dataDir: config.dataDir, migrations, logger })),
+    open(() => createEngine({ ...config.engine, logger })),
   ])
   // Until then the service answers without episodes.
   ready.catch(exitWithReason)
@@ -91,7 +100,6 @@ async function start(config: Config): Promise<void> {
       }),
     )
   }
-  let draining = false
   const app = keep(
     buildApp({
       solver: metrics.watch(
@@ -118,23 +126,18 @@ async function start(config: Config): Promise<void> {
     }),
   )
 
-  const { drainDelayMs } = config.http
-  closeWithGrace({ delay: drainDelayMs + config.shutdownTimeoutMs, logger }, async ({ signal }) => {
-    draining = true
-    logger.info({ signal }, 'shutting down: requests in flight finish, new requests are refused')
-    // Listening goes on, so that load balancers see /readyz fail before connections are refused.
-    if (signal !== undefined) await setTimeout(drainDelayMs)
-    await close()
-  })
   const address = await listen(app, config.http)
+  isListening = true
   logger.info(
     { model: engine.model.id, provider: engine.status().provider, database: database.kind },
     `ready: POST ${address}/solve, documentation at ${address}/docs`,
   )
 }
 
+const parts = openParts()
 try {
-  await start(loadConfig(process.env))
+  await start(loadConfig(process.env), parts)
 } catch (error) {
-  exitWithReason(error)
+  // The end of the process takes away what the start needs next: its reason is already logged.
+  if (!parts.isClosing()) exitWithReason(error)
 }

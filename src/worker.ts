@@ -20,11 +20,11 @@ import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkListenHost } from './listen.ts'
 import { loggerOptions } from './logger.ts'
-import { openParts } from './open-parts.ts'
+import { openParts, type Parts } from './open-parts.ts'
 import { routeConsole } from './route-console.ts'
 import { startWorkerServer } from './worker-server.ts'
 
-async function start(config: Config): Promise<void> {
+async function start(config: Config, { keep, open, close }: Parts): Promise<void> {
   if (config.database === null) {
     throw new ServiceError(
       'CONFIG_INVALID',
@@ -34,23 +34,23 @@ async function start(config: Config): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   if (config.worker.port !== null) checkListenHost(config.worker, logger)
   routeConsole(logger)
-  const { keep, close } = openParts()
 
-  const { version } = manifest
-  const { tracer } = keep(
-    await openTracing({ ...config.tracing, service: 'circadian-worker', version, logger }),
-  )
-  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal }) => {
-    logger.info({ signal }, 'shutting down: running jobs finish')
+  // Before the parts are opened, so that a signal during the start closes those that are open.
+  closeWithGrace({ delay: config.shutdownTimeoutMs, logger }, async ({ signal, err }) => {
+    if (err !== undefined) logger.fatal({ err }, 'unexpected error: shutting down')
+    else logger.info({ signal }, 'shutting down: running jobs finish')
     await close()
   })
-  const { database, ready } = await startDatabase({
-    url: config.database.url,
-    dataDir: config.dataDir,
-    migrations: join(import.meta.dirname, '../migrations'),
-    logger,
-  })
-  keep(database)
+
+  const { version } = manifest
+  const { tracer } = await open(() =>
+    openTracing({ ...config.tracing, service: 'circadian-worker', version, logger }),
+  )
+  const { url } = config.database
+  const migrations = join(import.meta.dirname, '../migrations')
+  const { database, ready } = await open(() =>
+    startDatabase({ url, dataDir: config.dataDir, migrations, logger }),
+  )
   // The port answers while the worker waits for the database.
   let queues: Queues | null = null
   const metrics = createWorkerMetrics({
@@ -59,8 +59,8 @@ async function start(config: Config): Promise<void> {
   })
   const { host, port } = config.worker
   if (port !== null) {
-    const server = keep(
-      await startWorkerServer({ host, port, database, queues: () => queues, expose: metrics.expose }),
+    const server = await open(() =>
+      startWorkerServer({ host, port, database, queues: () => queues, expose: metrics.expose }),
     )
     logger.info(`health and metrics at ${server.origin}`)
   }
@@ -101,8 +101,10 @@ async function start(config: Config): Promise<void> {
   logger.info({ queue: config.redis === null ? 'postgres' : 'redis' }, 'ready: running jobs')
 }
 
+const parts = openParts()
 try {
-  await start(loadConfig(process.env))
+  await start(loadConfig(process.env), parts)
 } catch (error) {
-  exitWithReason(error)
+  // The end of the process takes away what the start needs next: its reason is already logged.
+  if (!parts.isClosing()) exitWithReason(error)
 }

@@ -22,6 +22,8 @@ export interface StartedDatabase {
    * that waiting cannot mend. Stays pending when the database is closed before.
    */
   readonly ready: Promise<void>
+  /** Closes the database. Idempotent. */
+  close(): Promise<void>
 }
 
 /**
@@ -40,7 +42,7 @@ export async function startDatabase(options: StartOptions): Promise<StartedDatab
       await database.close()
       throw error
     }
-    return { database, ready: Promise.resolve() }
+    return { database, ready: Promise.resolve(), close: database.close }
   }
   const server = createServerDatabase({ url, logger })
   const closed = new AbortController()
@@ -57,7 +59,7 @@ export async function startDatabase(options: StartOptions): Promise<StartedDatab
   }
   try {
     await prepare()
-    return { database, ready: Promise.resolve() }
+    return { database, ready: Promise.resolve(), close: database.close }
   } catch (thrown) {
     if (!hasCode(thrown, 'STORE_UNAVAILABLE')) {
       await database.close()
@@ -65,7 +67,8 @@ export async function startDatabase(options: StartOptions): Promise<StartedDatab
     }
     server.breaker.hold(coerceError(thrown))
   }
-  return { database, ready: waitForServer(prepare, closed.signal).then(() => server.breaker.release()) }
+  const ready = waitForServer(prepare, closed.signal).then(() => server.breaker.release())
+  return { database, ready, close: database.close }
 }
 
 async function waitForServer(prepare: () => Promise<void>, closed: AbortSignal): Promise<void> {
