@@ -1,5 +1,6 @@
 /** @file Configuration: one schema of the environment variables, read once by `main.ts` and `worker.ts`. */
 
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { CronExpressionParser } from 'cron-parser'
 import { type Static, type TSchema, Type } from 'typebox'
@@ -34,6 +35,12 @@ export const Environment = Type.Object({
     Type.String({
       description:
         'Further host names of the API, separated by commas: values of `Host` and `Origin` that are accepted besides loopback and the address it listens on.',
+    }),
+  ),
+  TRUST_PROXY: Type.Optional(
+    Type.String({
+      description:
+        'Addresses and CIDR ranges of reverse proxies, separated by commas, whose `X-Forwarded-For` gives the address of the caller. If unset, the header is ignored.',
     }),
   ),
   DRAIN_DELAY_MS: Type.Integer({
@@ -209,6 +216,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       detail: 'expected host names without scheme and port, separated by commas',
     })
   }
+  const proxies = values['TRUST_PROXY']
+  if (typeof proxies === 'string' && !listOf(proxies).every(isAddressRange)) {
+    faults.push({
+      pointer: '/TRUST_PROXY',
+      detail:
+        'expected IP addresses or CIDR ranges of proxies, separated by commas, and no range of prefix 0',
+    })
+  }
   const cron = values['NIGHT_CRON']
   if (typeof cron === 'string' && /\bH\b/i.test(cron)) {
     faults.push({
@@ -269,6 +284,15 @@ function isHostName(text: string): boolean {
   return !text.includes('*') && URL.parse(`http://${text}`)?.hostname === text
 }
 
+/** True for an IP address, or a CIDR range of one with a prefix above 0: the range /0 would trust every caller. */
+function isAddressRange(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const version = address.includes('%') ? 0 : isIP(address)
+  if (version === 0 || rest.length > 0) return false
+  if (prefix === undefined) return true
+  return /^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128)
+}
+
 function withoutBrackets(host: string): string {
   return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
 }
@@ -297,6 +321,7 @@ function group(env: Environment) {
       port: env.PORT,
       allowAnonymous: env.ALLOW_ANONYMOUS === 'true',
       allowedHosts: listOf(env.ALLOWED_HOSTS ?? '').map(withoutBrackets),
+      trustProxy: listOf(env.TRUST_PROXY ?? ''),
       drainDelayMs: env.DRAIN_DELAY_MS,
     },
     dataDir: env.DATA_DIR,

@@ -120,6 +120,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,
       draining: () => draining,
+      trustProxy: config.http.trustProxy,
       hosts: { listenHost: config.http.host, allowedHosts: config.http.allowedHosts },
       logger,
       tracer,

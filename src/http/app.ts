@@ -44,6 +44,11 @@ export interface AppDeps {
   readonly limits?: Partial<Limits>
   /** Records the spans of requests; none unless given. */
   readonly tracer?: Tracer
+  /**
+   * Addresses and CIDR ranges of proxies whose `X-Forwarded-For` gives the address of the caller; none by
+   * default.
+   */
+  readonly trustProxy?: readonly string[]
   /** Hosts that mean this server; by default those of a server on 127.0.0.1. */
   readonly hosts?: OwnHosts
 }
@@ -61,6 +66,8 @@ export function buildApp(deps: AppDeps): App {
     // Probes arrive every few seconds: only their failures are logged.
     logController: new LogController({ disableRequestLogging: ({ url }) => PROBES.has(url ?? '') }),
     genReqId: createRequestId,
+    // An empty list trusts no proxy. No number of hops: a caller that skips the proxy could make up its address.
+    trustProxy: [...(deps.trustProxy ?? [])],
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,

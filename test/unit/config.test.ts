@@ -14,7 +14,14 @@ function faultsOf(env: Record<string, string>) {
 test('an empty environment gives the embedded service on loopback', () => {
   const config = loadConfig({})
   expect(config).toMatchObject({
-    http: { host: '127.0.0.1', port: 8080, allowAnonymous: false, allowedHosts: [], drainDelayMs: 0 },
+    http: {
+      host: '127.0.0.1',
+      port: 8080,
+      allowAnonymous: false,
+      allowedHosts: [],
+      trustProxy: [],
+      drainDelayMs: 0,
+    },
     dataDir: './data',
     database: null,
     redis: null,
@@ -37,6 +44,7 @@ test('reads every variable', () => {
     HOST: '0.0.0.0',
     ALLOW_ANONYMOUS: 'true',
     ALLOWED_HOSTS: 'Circadian.Example, api,,10.0.0.5,[FD00::1]',
+    TRUST_PROXY: '10.0.0.5, FD00::/8',
     DRAIN_DELAY_MS: '5000',
     DATA_DIR: '/var/lib/circadian',
     DATABASE_URL: 'postgresql://u:p@db/circadian',
@@ -62,6 +70,7 @@ test('reads every variable', () => {
       port: 0,
       allowAnonymous: true,
       allowedHosts: ['circadian.example', 'api', '10.0.0.5', 'fd00::1'],
+      trustProxy: ['10.0.0.5', 'fd00::/8'],
       drainDelayMs: 5000,
     },
     dataDir: '/var/lib/circadian',
@@ -166,6 +175,22 @@ test.each([
   'postgres://u@[::1]:5432/db?sslmode=verify-full&sslrootcert=/etc/ssl/ca.pem',
 ])('takes %s as a database', (DATABASE_URL) => {
   expect(loadConfig({ DATABASE_URL }).database).toEqual({ url: DATABASE_URL })
+})
+
+test.each([
+  'true',
+  '1',
+  'loopback',
+  'proxy.example',
+  '10.0.0.0/33',
+  '10.0.0.0/',
+  '0.0.0.0/0',
+  '::/0',
+  'fe80::1%eth0',
+  '10.0.0.1/8/8',
+  '10.0.0.1 10.0.0.2',
+])('refuses %s as proxies', (TRUST_PROXY) => {
+  expect(faultsOf({ TRUST_PROXY })).toMatchObject({ faults: [{ pointer: '/TRUST_PROXY' }] })
 })
 
 test('takes an IPv6 address with brackets or without', () => {
