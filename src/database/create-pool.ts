@@ -2,6 +2,7 @@
 
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { createThrottle } from '#throttle-log'
 
 interface PoolSettings {
   readonly connectionString: string
@@ -17,9 +18,6 @@ interface PoolSettings {
 /** Time after which the server cancels a statement. The client waits longer, so that it sees the reason. */
 const STATEMENT_TIMEOUT_MS = 30_000
 const CLIENT_TIMEOUT_MS = 35_000
-
-/** A server that ends takes all idle connections with it: one line stands for them. */
-const LOST_CONNECTIONS_LOG_INTERVAL_MS = 60_000
 
 /**
  * Returns a pool that fails within a bounded time. Idle connections that break are logged, at most once a
@@ -37,14 +35,12 @@ export function createPool({ connectionString, max, logger, isServer }: PoolSett
     application_name: 'circadian',
     ...(isServer && { onConnect: setUpSession }),
   })
-  let loggedAt = Number.NEGATIVE_INFINITY
-  let unlogged = 0
+  // A server that ends takes all idle connections with it: one line stands for them.
+  const throttle = createThrottle()
   pool.on('error', (error) => {
-    unlogged += 1
-    if (performance.now() - loggedAt < LOST_CONNECTIONS_LOG_INTERVAL_MS) return
-    logger.warn({ err: error, connections: unlogged }, 'idle database connection lost')
-    loggedAt = performance.now()
-    unlogged = 0
+    const passed = throttle('idle')
+    if (passed === null) return
+    logger.warn({ err: error, connections: (passed.repeated ?? 0) + 1 }, 'idle database connection lost')
   })
   return pool
 }

@@ -3,9 +3,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { DropArgument } from 'node:net'
 import { ServiceError } from '#errors'
+import { createThrottle } from '#throttle-log'
 import { replyWithoutFastify } from './error-replies.ts'
-
-const LOG_INTERVAL_MS = 60_000
 
 interface ConnectionLogger {
   warn(details: object, message: string): void
@@ -19,20 +18,18 @@ export function limitConnections(
   server: Server,
   maxConnections: number,
   logger: ConnectionLogger,
-  now: () => number = () => performance.now(),
+  now?: () => number,
 ): void {
-  let closed = 0
-  let loggedAt = Number.NEGATIVE_INFINITY
+  const throttle = createThrottle(now)
   server.maxConnections = maxConnections
   server.on('drop', (connection?: DropArgument) => {
-    closed += 1
-    if (now() - loggedAt < LOG_INTERVAL_MS) return
+    const passed = throttle('drop')
+    if (passed === null) return
+    const closed = (passed.repeated ?? 0) + 1
     logger.warn(
       { maxConnections, closed, remoteAddress: connection?.remoteAddress },
       'too many connections: new ones are closed',
     )
-    closed = 0
-    loggedAt = now()
   })
 }
 

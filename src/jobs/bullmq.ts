@@ -11,10 +11,10 @@ import {
   Worker,
 } from 'bullmq'
 import { coerceError, ServiceError } from '#errors'
+import { kindOf, type ThrottledLog } from '#throttle-log'
 import { CONSOLIDATION_DUE } from './contracts.ts'
 import { type JobProcessor, type JobQueue, type JobWorker, RequeueError } from './job-queue.ts'
 import { keepOpening, type Opening, unlessStopped } from './keep-opening.ts'
-import { kindOf, type ThrottledLog } from './throttled-log.ts'
 
 /** Id of the only job scheduler: setting it again replaces it. Queues store the id, so it must not change. */
 const SCHEDULER_ID = 'night'

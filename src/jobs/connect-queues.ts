@@ -3,12 +3,12 @@
 import type { Logger } from 'pino'
 import type { Database } from '#database'
 import type { ServiceError } from '#errors'
+import { throttleLog } from '#throttle-log'
 import { readDeployment } from './deployment.ts'
 import type { QueueBackend } from './job-queue.ts'
 import { createQueueInPostgres } from './postgres-backend.ts'
 import { createQueueInRedis } from './redis-backend.ts'
 import { type RunningWorker, startWorker, type WorkerParts } from './start-worker.ts'
-import { throttleLog } from './throttled-log.ts'
 
 const STATE_TTL_MS = 5_000
 

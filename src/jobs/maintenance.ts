@@ -6,7 +6,7 @@ import { type ConsolidationStore, pruneArtifacts, pruneSteps } from '#artifacts'
 import { type Database, query } from '#database'
 import { type Outbox, pruneEpisodes, pruneExcessEpisodes } from '#episodes'
 import { coerceError } from '#errors'
-import { throttleLog } from './throttled-log.ts'
+import { throttleLog } from '#throttle-log'
 
 const INTERVAL_MS = 60_000
 /** Age from which a job is handed over again under its old id, which a queue that still has the job ignores. */

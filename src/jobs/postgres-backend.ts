@@ -3,6 +3,7 @@
 import { createPostgresBackend, Queue } from 'bullmq'
 import type { Database } from '#database'
 import { ServiceError } from '#errors'
+import { kindOf, type ThrottledLog } from '#throttle-log'
 import {
   type BackendTraits,
   type OpenQueue,
@@ -13,7 +14,6 @@ import {
 } from './bullmq.ts'
 import { JOB_OPTIONS, type QueueName, workerOptions } from './contracts.ts'
 import type { QueueBackend } from './job-queue.ts'
-import { kindOf, type ThrottledLog } from './throttled-log.ts'
 
 /** Schema in the search path of the embedded database, whose clients cannot set a search path. */
 const SCHEMA = 'bullmq'

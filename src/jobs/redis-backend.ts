@@ -3,6 +3,7 @@
 import { createRedisBackend, Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { coerceError, ServiceError } from '#errors'
+import type { ThrottledLog } from '#throttle-log'
 import {
   type BackendTraits,
   logQueueError,
@@ -15,7 +16,6 @@ import {
 import { JOB_OPTIONS, type NewJob, type QueueName, workerOptions } from './contracts.ts'
 import type { JobProcessor, QueueBackend } from './job-queue.ts'
 import { toJobError } from './retry.ts'
-import type { ThrottledLog } from './throttled-log.ts'
 
 export interface RedisBackendOptions {
   readonly url: string

@@ -4,9 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Outbox, OutboxRow } from '#episodes'
 import { coerceError } from '#errors'
+import { throttleLog } from '#throttle-log'
 import { QUEUE_OF, type QueueName } from './contracts.ts'
 import type { JobQueue } from './job-queue.ts'
-import { throttleLog } from './throttled-log.ts'
 
 /** Interval of polls, hence the delay of a job. No notifications: the embedded database may lose them. */
 const POLL_MS = 200

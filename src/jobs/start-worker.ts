@@ -7,6 +7,7 @@ import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation
 import type { Database } from '#database'
 import { type EpisodeStore, type Outbox, startIndexingLargeTenants } from '#episodes'
 import { coerceError } from '#errors'
+import { throttleLog } from '#throttle-log'
 import { NO_TRACER, type Tracer } from '#tracing'
 import {
   CONSOLIDATION_DUE,
@@ -20,7 +21,6 @@ import { startMaintenance } from './maintenance.ts'
 import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
-import { throttleLog } from './throttled-log.ts'
 import { traceJobs } from './trace-jobs.ts'
 
 const SCHEDULE_RETRY_MS = 1_000

@@ -17,6 +17,7 @@ import { ExportResultCode, parseTraceParent } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, type SpanExporter, TracerProvider } from '@opentelemetry/sdk-trace'
+import { createThrottle } from '#throttle-log'
 import { errorAttributes, errorType } from './attributes.ts'
 import type {
   Attributes,
@@ -33,8 +34,6 @@ const EXPORT_INTERVAL_MS = 2_000
 /** A consolidation and a few hundred solves; spans beyond it are dropped. About 8 MiB. */
 const MAX_QUEUED_SPANS = 8_192
 const CLOSE_TIMEOUT_MS = 2_000
-/** Shortest time, in ms, between two log lines about failed exports. */
-const WARNING_INTERVAL_MS = 60_000
 
 const KINDS = {
   internal: SpanKind.INTERNAL,
@@ -139,17 +138,15 @@ function defined(attributes: Attributes): OtelAttributes {
 
 /** Logs failed exports: the first, then at most one line a minute with the number of failures since the last. */
 function logFailures(exporter: SpanExporter, logger: TracingLogger): SpanExporter {
-  let failures = 0
-  let loggedAt = Number.NEGATIVE_INFINITY
+  const throttle = createThrottle()
   return {
     export: (spans, done) =>
       exporter.export(spans, (result) => {
         if (result.code !== ExportResultCode.SUCCESS) {
-          failures += 1
-          if (performance.now() - loggedAt >= WARNING_INTERVAL_MS) {
+          const passed = throttle('export')
+          if (passed !== null) {
+            const failures = (passed.repeated ?? 0) + 1
             logger.warn({ err: result.error, failures }, 'traces not exported: spans are lost')
-            loggedAt = performance.now()
-            failures = 0
           }
         }
         done(result)

@@ -1,10 +1,9 @@
 /** @file Deadlines and warnings for a store that does not answer: what memory and commit have in common. */
 
 import { coerceError } from '#errors'
+import { createThrottle } from '#throttle-log'
 import type { SolverLogger } from '../contract.ts'
 import type { Clock } from '../meter.ts'
-
-const WARNING_INTERVAL_MS = 60_000
 
 /** The warnings of one solver, over all its requests: the first, then at most one a minute with a count. */
 export interface StoreOutages {
@@ -13,16 +12,11 @@ export interface StoreOutages {
 }
 
 export function createStoreOutages(clock: Clock): StoreOutages {
-  const lines = new Map<string, { loggedAt: number; repeated: number }>()
+  const throttle = createThrottle(() => clock.now())
   return {
     warn(logger, thrown, message) {
-      const last = lines.get(message)
-      if (last !== undefined && clock.now() - last.loggedAt < WARNING_INTERVAL_MS) {
-        last.repeated += 1
-        return
-      }
-      lines.set(message, { loggedAt: clock.now(), repeated: 0 })
-      logger.warn({ err: coerceError(thrown), ...(last && { repeated: last.repeated }) }, message)
+      const passed = throttle(message)
+      if (passed !== null) logger.warn({ err: coerceError(thrown), ...passed }, message)
     },
   }
 }

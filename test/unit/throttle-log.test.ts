@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { throttleLog } from '../../../src/jobs/throttled-log.ts'
+import { createThrottle, throttleLog } from '#throttle-log'
 
 function logAt() {
   let now = 0
@@ -36,4 +36,20 @@ test('forgets the oldest of many kinds', () => {
   for (let kind = 0; kind < 500; kind++) warn(`${kind}`, kind)
   expect([warn('0', 501), warn('499', 502)]).toEqual([true, false])
   expect(lines).toHaveLength(501)
+})
+
+test('gives a caller with fields of its own the number left out, from the second line on', () => {
+  let now = 0
+  const throttle = createThrottle(() => now)
+  const at = (ms: number) => {
+    now = ms
+    return throttle('kind')
+  }
+  expect([at(0), at(1), at(59_999), at(60_000), at(120_000)]).toEqual([
+    {},
+    null,
+    null,
+    { repeated: 2 },
+    { repeated: 0 },
+  ])
 })
