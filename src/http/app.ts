@@ -1,6 +1,11 @@
 /** @file Builds the HTTP service: hooks, contract and routes, in the order in which they run. */
 
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
 import type { EpisodeStore } from '#episodes'
 import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
@@ -9,7 +14,7 @@ import { useJsonBodies } from './body-parser.ts'
 import { limitConnections, refuseExpectations } from './connections.ts'
 import { createRequestId, decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
-import { replyToRawFault, replyWithProblem } from './error-replies.ts'
+import { createProblemLog, replyToRawFault, replyWithProblem } from './error-replies.ts'
 import type { OwnHosts } from './host-names.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { observeRequests, type RequestObservation } from './observe-requests.ts'
@@ -61,6 +66,9 @@ export interface AppDeps {
 export function buildApp(deps: AppDeps): App {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits }
   const tracer = deps.tracer ?? NO_TRACER
+  const logProblem = createProblemLog()
+  const onError = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+    replyWithProblem(logProblem, error, request, reply)
   const app: App = Fastify({
     loggerInstance: deps.logger.child({}, { serializers: { req: describeRequest } }),
     // Probes arrive every few seconds: only their failures are logged.
@@ -87,10 +95,10 @@ export function buildApp(deps: AppDeps): App {
     routerOptions: { maxParamLength: limits.headerBytes },
     // `refuseWhileDraining` answers with a problem and `Retry-After` instead.
     return503OnClosing: false,
-    frameworkErrors: replyWithProblem,
+    frameworkErrors: onError,
     clientErrorHandler: replyToRawFault,
   })
-  app.setErrorHandler(replyWithProblem)
+  app.setErrorHandler(onError)
   app.setValidatorCompiler(validatorCompiler)
   useJsonBodies(app)
   limitConnections(app.server, limits.maxConnections, deps.logger)
@@ -107,7 +115,7 @@ export function buildApp(deps: AppDeps): App {
 
   describeContract(app)
   app.register(async (routes: App) => {
-    solveRoute(routes, deps.solver, limits)
+    solveRoute(routes, { solver: deps.solver, limits, logProblem })
     episodeRoutes(routes, {
       episodes: deps.episodes,
       normaliseAnswer: (answer) => deps.solver.normaliseAnswer(answer),

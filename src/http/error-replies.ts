@@ -4,12 +4,21 @@ import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, ServiceError } from '#errors'
+import { createThrottle } from '#throttle-log'
 import { createRequestId } from './context.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
-/** Error handler of fastify: logs the whole error and answers with a problem. */
-export function replyWithProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+/** Logs the error of a request. */
+export type ProblemLog = (log: FastifyBaseLogger, error: unknown) => void
+
+/** Answers an error with a problem, and logs the whole error. An error handler of fastify binds `logProblem`. */
+export function replyWithProblem(
+  logProblem: ProblemLog,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const problem = toProblem(error, request.id)
   logProblem(request.log, error)
   const retryAfter = retryAfterSeconds(error)
@@ -24,13 +33,19 @@ export function replyWithProblem(error: unknown, request: FastifyRequest, reply:
 }
 
 /**
- * Logs an error at a level that depends on its status: `error` for a bug (500), `warn` for load or life
- * cycle (other 5xx), `debug` for a fault of the caller, so that callers cannot fill the log.
+ * Returns the log of an app for errors of requests. Logs an error at a level that depends on its status: `error` for a bug (500), `warn` for load or life
+ * cycle (other 5xx), `debug` for a fault of the caller, so that callers cannot fill the log. During an outage each request fails in the same
+ * way: of each code at `warn` the first error is logged, then one a minute with the number left out.
  */
-export function logProblem(log: FastifyBaseLogger, error: unknown): void {
-  const { status, code } = toProblem(error, '')
-  const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'debug'
-  log[level]({ err: error, code: code === 'INTERNAL' ? codeOf(error) : code }, 'request failed')
+export function createProblemLog(clock?: () => number): ProblemLog {
+  const throttle = createThrottle(clock)
+  return (log, error) => {
+    const { status, code } = toProblem(error, '')
+    const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'debug'
+    const passed = level === 'warn' ? throttle(code) : {}
+    if (passed === null) return
+    log[level]({ err: error, code: code === 'INTERNAL' ? codeOf(error) : code, ...passed }, 'request failed')
+  }
 }
 
 const PARSER_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {

@@ -46,4 +46,5 @@ test('SIGTERM during the start ends the service with exit code 0, and unlocks it
   expect(await exited, service.lines.join('\n')).toEqual([0, null])
   expect(service.lines.join('\n')).toContain('shutting down')
   expect(service.lines.join('\n')).not.toContain('ready: POST')
+  expect(existsSync(join(folder.path, 'instance.pid'))).toBe(false)
 })

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
-import { logProblem } from '../error-replies.ts'
+import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
 import { logSolution } from '../request-log.ts'
@@ -42,7 +42,13 @@ const schema = {
   },
 }
 
-export function solveRoute(app: App, solver: Solver, limits: Limits): void {
+interface SolveRouteDeps {
+  readonly solver: Solver
+  readonly limits: Limits
+  readonly logProblem: ProblemLog
+}
+
+export function solveRoute(app: App, deps: SolveRouteDeps): void {
   app.post('/solve', { config: { produces: [JSON_TYPE, STREAM_TYPE] }, schema }, async (request, reply) => {
     const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
     const options = {
@@ -51,8 +57,8 @@ export function solveRoute(app: App, solver: Solver, limits: Limits): void {
       logger: request.log,
       requestId: request.id,
     }
-    if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, limits, solver, question, options)
-    const solution = await solver.solve(question, options)
+    if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
+    const solution = await deps.solver.solve(question, options)
     logSolution(request.log, solution)
     if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
     return reply.type(JSON_TYPE).send(solution)
@@ -62,8 +68,7 @@ export function solveRoute(app: App, solver: Solver, limits: Limits): void {
 /** Solves and streams the events. The status is fixed once the first event or heartbeat is sent. */
 async function streamSolution(
   reply: FastifyReply,
-  { heartbeatMs, stallMs }: Limits,
-  solver: Solver,
+  { solver, limits: { heartbeatMs, stallMs }, logProblem }: SolveRouteDeps,
   question: SolveRequest,
   options: SolveOptions,
 ): Promise<FastifyReply> {

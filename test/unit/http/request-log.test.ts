@@ -2,9 +2,18 @@
 
 import { pino } from 'pino'
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { type ErrorCode, ServiceError } from '#errors'
+import { createProblemLog } from '../../../src/http/error-replies.ts'
 import { loggerOptions } from '../../../src/logger.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import { ARTIFACT, EPISODE, QUESTION, SOLUTION, unverifiedApp } from '../../support/http-app.ts'
+import {
+  ARTIFACT,
+  EPISODE,
+  QUESTION,
+  SOLUTION,
+  scriptedSolver,
+  unverifiedApp,
+} from '../../support/http-app.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 interface Line {
@@ -115,4 +124,47 @@ test('the audit line of an activation has `force`, also when it was refused', as
     { action: 'freezeLearning', status: 200 },
   ])
   expect(audits[3]).not.toHaveProperty('force')
+})
+
+test('logs the first 503 of each code at once, while every one of them is observed', async () => {
+  const statuses: number[] = []
+  const failing = unverifiedApp({
+    logger,
+    observeRequest: ({ status }) => statuses.push(status),
+    ...scriptedSolver(async ({ question }) => {
+      throw new ServiceError(question as ErrorCode, 'the cause')
+    }),
+  })
+  for (const accept of ['application/json', 'text/event-stream']) {
+    for (const question of [
+      'ENGINE_OVERLOADED',
+      'ENGINE_UNAVAILABLE',
+      'ENGINE_OVERLOADED',
+      'MODEL_INVALID',
+    ]) {
+      const headers = { accept }
+      await failing.inject({ method: 'POST', url: '/solve', headers, payload: { question } })
+    }
+  }
+  await failing.close()
+  const failures = written
+    .map((line) => JSON.parse(line))
+    .filter(({ msg }) => msg === 'request failed')
+    .map(({ level, code }) => [level, code])
+  expect(failures).toEqual([
+    [40, 'ENGINE_OVERLOADED'],
+    [40, 'ENGINE_UNAVAILABLE'],
+    [50, 'MODEL_INVALID'],
+    [50, 'MODEL_INVALID'],
+  ])
+  expect(statuses).toEqual([503, 503, 503, 500, 503, 503, 503, 500])
+})
+
+test('logs a 503 again after a minute, with the number left out', () => {
+  let now = 0
+  const logProblem = createProblemLog(() => now)
+  for (now of [0, 1, 59_999, 60_000]) logProblem(logger, new ServiceError('STORE_UNAVAILABLE', 'no server'))
+  const failures = written.map((line) => JSON.parse(line))
+  expect(failures).toMatchObject([{ code: 'STORE_UNAVAILABLE' }, { code: 'STORE_UNAVAILABLE', repeated: 2 }])
+  expect(failures).toHaveLength(2)
 })
