@@ -82,6 +82,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     engine,
     trainedModels,
     dependencies: { database: () => database.state() === 'up', queue: queues.isUp },
+    pool: database.pool,
     readBacklog: () => readBacklog(database),
   })
   if (database.kind === 'embedded') {

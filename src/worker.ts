@@ -54,6 +54,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
   // The port answers while the worker waits for the database.
   let queues: Queues | null = null
   const metrics = createWorkerMetrics({
+    pool: database.pool,
     readBacklog: () => readBacklog(database),
     dependencies: { database: () => database.state() === 'up', queue: () => queues?.isUp() ?? false },
   })

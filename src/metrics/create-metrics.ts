@@ -7,7 +7,12 @@ import type { Backlog, JobObservation } from '#jobs'
 import type { ArtifactWatcher } from '#serving'
 import type { Solver } from '#solving'
 import { registerBacklogMetrics, registerJobMetrics } from './backlog-metrics.ts'
-import { type Dependencies, registerDependencyMetrics } from './dependency-metrics.ts'
+import {
+  type Dependencies,
+  type PoolCounts,
+  registerDependencyMetrics,
+  registerPoolMetrics,
+} from './dependency-metrics.ts'
 import { registerEngineMetrics } from './engine-metrics.ts'
 import { registerSolveMetrics } from './solve-metrics.ts'
 import { registerTrainedModelMetrics } from './trained-model-metrics.ts'
@@ -36,11 +41,13 @@ export function createMetrics({
   engine,
   trainedModels,
   dependencies = {},
+  pool,
   readBacklog,
 }: {
   readonly engine: Pick<Engine, 'model' | 'status'>
   readonly trainedModels: Pick<ArtifactWatcher, 'status' | 'isFrozen'>
   readonly dependencies?: Dependencies
+  readonly pool: PoolCounts
   readonly readBacklog: () => Promise<Backlog>
 }): Metrics {
   const registry = new Registry()
@@ -49,6 +56,7 @@ export function createMetrics({
   registerEngineMetrics(registry, engine)
   registerTrainedModelMetrics(registry, trainedModels)
   registerDependencyMetrics(registry, dependencies)
+  registerPoolMetrics(registry, pool)
   registerBacklogMetrics(registry, readBacklog)
   const observeJob = registerJobMetrics(registry)
   const requests = new Histogram({

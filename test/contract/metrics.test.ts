@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '#metrics'
-import { type Family, noBacklog, noTrainedModels, parseExposition } from '../support/exposition.ts'
+import { type Family, noBacklog, noPool, noTrainedModels, parseExposition } from '../support/exposition.ts'
 import { SOLUTION, scriptedSolver } from '../support/http-app.ts'
 import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
 
@@ -50,6 +50,7 @@ beforeAll(async () => {
     engine: solverOn(TWO_FLIPS).engine,
     trainedModels: noTrainedModels,
     dependencies: { database: () => true, queue: () => true },
+    pool: noPool,
     readBacklog: noBacklog,
   })
   metrics.observeJob({ name: 'episode.index', outcome: 'completed' })

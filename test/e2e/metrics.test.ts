@@ -3,7 +3,14 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { createEngine } from '#engine'
 import { createMetrics } from '#metrics'
 import { tinyModelDirectory } from '../fixtures/tiny-model-directory.ts'
-import { type Family, noBacklog, noTrainedModels, parseExposition, total } from '../support/exposition.ts'
+import {
+  type Family,
+  noBacklog,
+  noPool,
+  noTrainedModels,
+  parseExposition,
+  total,
+} from '../support/exposition.ts'
 
 /** What must never fall: counters, and everything of a histogram. */
 function growing(families: ReadonlyMap<string, Family>): Map<string, number> {
@@ -23,7 +30,12 @@ test('counters and histograms never fall, also when the engine process dies', as
     logger: pino({ level: 'silent' }),
   })
   onTestFinished(() => engine.close())
-  const metrics = createMetrics({ engine, trainedModels: noTrainedModels, readBacklog: noBacklog })
+  const metrics = createMetrics({
+    engine,
+    trainedModels: noTrainedModels,
+    pool: noPool,
+    readBacklog: noBacklog,
+  })
   const read = async () => parseExposition((await metrics.expose()).text)
   const decoded = async () => total(await read(), 'circadian:decode_tokens_total')
 

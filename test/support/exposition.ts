@@ -126,3 +126,6 @@ export const noBacklog = async (): Promise<Backlog> => ({
   lastDurationSeconds: 25,
   consolidationsFailed: 0,
 })
+
+/** Counts of a connection pool that has opened none. */
+export const noPool = { totalCount: 0, idleCount: 0, waitingCount: 0 }

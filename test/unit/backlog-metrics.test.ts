@@ -1,12 +1,13 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import type { Backlog } from '#jobs'
 import { createWorkerMetrics } from '#metrics'
-import { noBacklog, parseExposition, total } from '../support/exposition.ts'
+import { noBacklog, noPool, parseExposition, total } from '../support/exposition.ts'
 
 afterEach(() => vi.useRealTimers())
 
 function metricsOf(read: () => Promise<Backlog>) {
   const { expose, observeJob } = createWorkerMetrics({
+    pool: noPool,
     readBacklog: read,
     dependencies: { queue: () => false },
   })

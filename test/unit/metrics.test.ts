@@ -3,7 +3,7 @@ import { afterEach, expect, suite, test } from 'vitest'
 import type { Engine, EngineStatus } from '#engine'
 import { ServiceError } from '#errors'
 import { createMetrics } from '#metrics'
-import { noBacklog, noTrainedModels, parseExposition, total } from '../support/exposition.ts'
+import { noBacklog, noPool, noTrainedModels, parseExposition, total } from '../support/exposition.ts'
 import { listen, QUESTION, SOLUTION, scriptedSolver, testApp } from '../support/http-app.ts'
 import { exchange } from '../support/raw-http.ts'
 import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
@@ -11,7 +11,12 @@ import { REQUEST, solverOn, TWO_FLIPS } from '../support/solve-in-memory.ts'
 const never = { signal: new AbortController().signal }
 
 function metricsOf(engine: Pick<Engine, 'model' | 'status'> = solverOn(TWO_FLIPS).engine) {
-  const metrics = createMetrics({ engine, trainedModels: noTrainedModels, readBacklog: noBacklog })
+  const metrics = createMetrics({
+    engine,
+    trainedModels: noTrainedModels,
+    pool: noPool,
+    readBacklog: noBacklog,
+  })
   const read = async () => parseExposition((await metrics.expose()).text)
   return { ...metrics, read }
 }
@@ -278,4 +283,17 @@ suite('HTTP', () => {
     await expect.poll(() => count({ route: '/solve', status: '499' })).toBe(2)
     expect(await count({ route: '/solve' })).toBe(3)
   })
+})
+
+test('shows the connections of the database pool at the time of the scrape', async () => {
+  const { engine } = solverOn(TWO_FLIPS)
+  const pool = { totalCount: 0, idleCount: 0, waitingCount: 0 }
+  const { expose } = createMetrics({ engine, trainedModels: noTrainedModels, pool, readBacklog: noBacklog })
+  const counts = async () => {
+    const metrics = parseExposition((await expose()).text)
+    return ['in_use', 'idle', 'waiting'].map((state) => total(metrics, 'circadian:database_pool', { state }))
+  }
+  expect(await counts()).toEqual([0, 0, 0])
+  Object.assign(pool, { totalCount: 10, idleCount: 3, waitingCount: 4 })
+  expect(await counts()).toEqual([7, 3, 4])
 })
