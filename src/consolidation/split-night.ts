@@ -116,10 +116,13 @@ export async function splitNight(
   }
 }
 
-/** The weaver is calibrated on clusters that steer alone, so few questions need a larger share. */
+/**
+ * The weaver is calibrated on clusters that steer alone, so a larger share is taken when few of them do. When none
+ * does, there is no weaver to calibrate.
+ */
 function calibrationSize(rest: readonly Cluster[]): number {
   const steering = rest.filter(({ steers }) => steers).length
-  const enough = Math.ceil((STEERING_CALIBRATION * rest.length) / Math.max(1, steering))
+  const enough = steering === 0 ? 0 : Math.ceil((STEERING_CALIBRATION * rest.length) / steering)
   return Math.max(
     MIN_CALIBRATION,
     Math.floor(rest.length * CALIBRATION_SHARE),

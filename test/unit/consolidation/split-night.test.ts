@@ -111,6 +111,18 @@ describe('a split', () => {
     expect(unused).toBe(0)
   })
 
+  test('calibrates on a quarter when few questions are retrievable, and on a tenth when none is', async () => {
+    const calibrated = async (steering: number) => {
+      const split = await splitNight(
+        asked(1_000, (number) => ({ steers: number < steering })),
+        first,
+      )
+      return split.calibration.length / (1_000 - split.locked.length - split.heldOut.length)
+    }
+    expect(await calibrated(20)).toBeCloseTo(0.25, 2)
+    expect(await calibrated(0)).toBeCloseTo(0.1, 2)
+  })
+
   test('with one holds out half of the fresh questions, at least 10 and at most 400', async () => {
     const freshOf = async (total: number, fresh: number) => {
       const episodes = asked(total, (number) => ({ trained: number >= fresh }))
