@@ -6,7 +6,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Consolidation } from '#artifacts'
-import { createOutbox, type NewEpisode } from '#episodes'
+import { createOutbox, createTrainingStore, type NewEpisode } from '#episodes'
 import { connectQueues } from '#jobs'
 import type { LatentRewardModel } from '#ports'
 import { type ActiveModels, watchActiveArtifacts } from '#serving'
@@ -76,6 +76,9 @@ export async function teach(
   await solveAll(solver, problems, ask, { told: true })
   const night = performance.now()
   const { fingerprint } = engine.model
+  // A night waits a few seconds for labels and no longer; the bench wants those of the whole day.
+  const training = createTrainingStore({ database })
+  while ((await training.countPending(fingerprint)) > 0) await delay(250)
   const { id } = await consolidation.consolidations.request({
     fingerprint,
     kinds: ['lrm'],
