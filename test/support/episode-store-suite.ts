@@ -388,7 +388,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await steering()).toEqual([episode.id])
       })
 
-      it('passes to a newer confirmed answer to the same question, until that is refuted or deleted', async () => {
+      it('passes to the confirmed answer to a question, until that is refuted or deleted', async () => {
         const [old, same, other] = [answering('11'), answering('12'), answering('11', { question: 'b?' })]
         const newer = answering('12')
         const later = answering('11')
@@ -396,7 +396,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         const all = idsOf(old, same, other, newer, later)
         expect(await steering()).toEqual(all)
         await store.label('tenant-a', newer.id, { correct: true })
-        expect(await steering()).toEqual(idsOf(same, other, newer, later))
+        expect(await steering()).toEqual(idsOf(same, other, newer))
         await store.label('tenant-a', newer.id, { correct: false })
         expect(await steering()).toEqual(idsOf(old, same, other, later))
         await store.label('tenant-a', newer.id, { correct: true })
@@ -408,11 +408,21 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         const [first, second, third] = [answering('11'), answering('12'), answering('11')]
         await indexAll([first, second, third])
         for (const { id } of [first, second]) await store.label('tenant-a', id, { correct: true })
-        expect(await steering()).toEqual(idsOf(second, third))
+        expect(await steering()).toEqual(idsOf(second))
         await store.label('tenant-a', third.id, { correct: true })
         expect(await steering()).toEqual(idsOf(first, third))
         await store.remove('tenant-a', third.id)
         expect(await steering()).toEqual(idsOf(second))
+      })
+
+      it('does not begin with an answer that contradicts the confirmed one', async () => {
+        const [confirmed, again, same] = [answering('12'), answering('11'), answering('12')]
+        await indexAll([confirmed])
+        await store.label('tenant-a', confirmed.id, { correct: true })
+        await indexAll([again, same])
+        expect(await steering()).toEqual(idsOf(confirmed, same))
+        await store.label('tenant-a', again.id, { correct: true })
+        expect(await steering()).toEqual([again.id])
       })
 
       it('shows its reason', async () => {
