@@ -7,7 +7,7 @@
 import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
-import { checkQueueConnection, startDatabase } from '#database'
+import { startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
@@ -66,7 +66,6 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     logger.info(`health and metrics at ${server.origin}`)
   }
   await ready
-  if (config.redis === null) await checkQueueConnection(database)
   queues = keep(
     connectQueues({
       redisUrl: config.redis?.url,

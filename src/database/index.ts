@@ -1,4 +1,3 @@
-export { checkQueueConnection } from './check-queue-connection.ts'
 export type { DatabaseState } from './circuit-breaker.ts'
 export { lockDataDir } from './data-dir-lock.ts'
 export type { Database } from './database.ts'

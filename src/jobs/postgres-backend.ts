@@ -81,26 +81,31 @@ export function createQueueInPostgres({
   }
 }
 
-/** Advice for an error that does not pass by itself, by its SQLSTATE or its name. */
-const REMEDIES: Readonly<Record<string, string>> = {
+const DIRECT =
+  'a direct connection to PostgreSQL for the queue, or a pooler in session mode; set REDIS_URL, or point DATABASE_URL of the worker at the server itself'
+
+/**
+ * Requirement that an error shows to be unmet, with what to do, by the error's SQLSTATE or name. None of them
+ * passes by itself. The queue is tried and not asked about, because poolers do not name themselves and differ
+ * in what they refuse.
+ */
+const REQUIREMENTS: Readonly<Record<string, string>> = {
   // insufficient_privilege
-  '42501': `grant CREATE on the database to its role, which needs it for the schema ${SCHEMA}, or set REDIS_URL`,
+  '42501': `CREATE on the database, for the schema ${SCHEMA}; grant it, or set REDIS_URL`,
   // protocol_violation: PgBouncer refuses the search path as a startup parameter.
-  '08P01': 'connect to PostgreSQL directly, or through a pooler that passes `options` on, or set REDIS_URL',
+  '08P01': DIRECT,
   // undefined_function, undefined_table, invalid_schema_name: a pooler has dropped the search path.
-  '42883': 'connect to PostgreSQL directly, or through a pooler in session mode, or set REDIS_URL',
-  '42P01': 'connect to PostgreSQL directly, or through a pooler in session mode, or set REDIS_URL',
-  '3F000': 'connect to PostgreSQL directly, or through a pooler in session mode, or set REDIS_URL',
-  SchemaVersionMismatchError: 'a newer release has migrated the queue: start that release',
-  UnsupportedPostgresVersionError: 'upgrade PostgreSQL, or set REDIS_URL',
+  '42883': DIRECT,
+  '42P01': DIRECT,
+  '3F000': DIRECT,
+  SchemaVersionMismatchError: 'a queue of this release; a newer release has migrated it: start that release',
+  UnsupportedPostgresVersionError: 'a newer PostgreSQL; upgrade it, or set REDIS_URL',
 }
 
 function finalError(error: Error): ServiceError | null {
-  const remedy = REMEDIES[kindOf(error)] ?? REMEDIES[error.name]
-  if (remedy === undefined) return null
-  return new ServiceError(
-    'QUEUE_UNAVAILABLE',
-    `open queue: expected a queue in the database, got ${error.message}: ${remedy}`,
-    { cause: error },
-  )
+  const required = REQUIREMENTS[kindOf(error)] ?? REQUIREMENTS[error.name]
+  if (required === undefined) return null
+  return new ServiceError('DATABASE_UNSUITABLE', `open queue: expected ${required}, got ${error.message}`, {
+    cause: error,
+  })
 }

@@ -6,8 +6,10 @@ import { chmod, chown, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { checkQueueConnection, type Database, migrate, openDatabase, query } from '#database'
+import { type Database, migrate, openDatabase, query } from '#database'
 import { createEpisodeStore } from '#episodes'
+import type { ServiceError } from '#errors'
+import { connectQueues } from '#jobs'
 import { newEpisode } from '../../support/episodes.ts'
 import { type PrivatePostgres, startPgBouncer, startPostgres } from '../../support/private-postgres.ts'
 import { servers } from '../../support/server-database.ts'
@@ -46,6 +48,20 @@ describe.skipIf(servers === null)('a database server', () => {
     opened.push(database)
     await migrate(database.pool, MIGRATIONS)
     return database
+  }
+
+  /** Opens the queue in the database, and returns why it cannot be opened; null when it answers. */
+  async function queueFault(database: Database): Promise<ServiceError | null> {
+    const fatal = Promise.withResolvers<ServiceError>()
+    const queues = connectQueues({ database, logger: silent, onFatal: fatal.resolve })
+    try {
+      return await queues.ping().then(
+        () => null,
+        () => fatal.promise,
+      )
+    } finally {
+      await queues.close()
+    }
   }
 
   /** Stores, lists and retrieves an episode. */
@@ -103,11 +119,11 @@ describe.skipIf(servers === null)('a database server', () => {
       await owner.pool.query('grant select, insert, update, delete on all tables in schema public to rows')
       const database = await open(postgres.url(name, 'rows'))
       await expectMemory(database)
-      await expect(checkQueueConnection(database)).rejects.toEqual(
-        unsuitable('expected CREATE on the database or on its schema bullmq'),
+      expect(await queueFault(database)).toEqual(
+        unsuitable('expected CREATE on the database, for the schema bullmq; grant it'),
       )
       await owner.pool.query(`grant create on database ${name} to rows`)
-      await checkQueueConnection(database)
+      expect(await queueFault(database)).toBeNull()
     })
 
     it('with a date style, a time zone and other settings of its own gives the same dates', async () => {
@@ -224,13 +240,13 @@ describe.skipIf(servers === null)('a database server', () => {
         expect((await other.query(sql)).rows).toEqual([{ timeout: '0', path: '"$user", public' }])
         await other.end()
 
-        await expect(checkQueueConnection(database)).rejects.toEqual(
-          unsuitable('expected a direct connection to PostgreSQL for the queue, got a pooler'),
+        expect(await queueFault(database)).toEqual(
+          unsuitable('expected a direct connection to PostgreSQL for the queue, or a pooler in session mode'),
         )
         const env = { DATABASE_URL: pooler.url(name) }
         const { code, stderr } = await runToExit(env, 'src/worker.ts')
         expect(code).toBe(1)
-        expect(stderr).toMatch(/^circadian: DATABASE_UNSUITABLE: queue: .*set REDIS_URL.*\n$/)
+        expect(stderr).toMatch(/^circadian: DATABASE_UNSUITABLE: open queue: .*set REDIS_URL.*\n$/)
         await database.close()
       })
     }
@@ -250,6 +266,6 @@ describe.skipIf(servers === null)('a database server', () => {
   })
 
   it('holds the queue when the connection is direct', async () => {
-    await checkQueueConnection(await open(postgres.url(await create())))
+    expect(await queueFault(await open(postgres.url(await create())))).toBeNull()
   })
 })

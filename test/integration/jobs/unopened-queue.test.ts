@@ -60,7 +60,8 @@ describe.skipIf(servers === null)('a queue that cannot be opened', () => {
     })
     await vi.waitFor(() => expect(worker.process.exitCode).toBe(1), settled)
     await vi.waitFor(
-      () => expect(stderr).toMatch(/DATABASE_UNSUITABLE: queue: expected CREATE on the database.*grant it/),
+      () =>
+        expect(stderr).toMatch(/DATABASE_UNSUITABLE: open queue: expected CREATE on the database.*grant it/),
       settled,
     )
   })
