@@ -1,5 +1,6 @@
 /** @file Two deployments, each with its own database, on one Redis. */
 
+import pg from 'pg'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createEpisodeStore, createOutbox } from '#episodes'
@@ -12,6 +13,15 @@ import {
   type ServerDatabase,
   servers,
 } from '../../support/server-database.ts'
+
+/** Ids as releases before migration 95 derived them. */
+async function readLegacy(pool: pg.Pool): Promise<string[]> {
+  const { rows } = await pool.query(`
+    select left(encode(sha256(convert_to(
+      deployment.id || ' ' || pg_database.oid || ' ' || system_identifier, 'UTF8')), 'hex'), 16) as id
+    from deployment, pg_database, pg_control_system() where pg_database.datname = current_database()`)
+  return rows.map(({ id }) => id)
+}
 
 const settled = { timeout: 20_000, interval: 50 }
 
@@ -64,6 +74,44 @@ describe.skipIf(servers === null)('two deployments on one Redis', () => {
     expect(ids[0]).toMatch(/^[0-9a-f]{16}$/)
     expect(ids[0]).not.toBe(ids[1])
     expect(await readDeployment(deployments[0]!.database)).toBe(ids[0])
+  })
+
+  it('have one id each for all roles, which a restored copy on another server does not keep', async () => {
+    const { database, url } = deployments[0]!
+    const { pool } = database
+    const own = await readDeployment(database)
+    const { rows } = await pool.query('select * from deployment')
+    const [before] = await readLegacy(pool)
+    expect(own).toBe(before)
+
+    const role = `plain_${new URL(url).pathname.slice(1)}`
+    await pool.query(`create role ${role} login; grant select, update on deployment to ${role}`)
+    await pool.query('revoke execute on function pg_control_system() from public')
+    const limitedUrl = new URL(url)
+    limitedUrl.username = role
+    const limited = new pg.Pool({ connectionString: limitedUrl.href })
+    try {
+      await expect(limited.query('select pg_control_system()')).rejects.toMatchObject({ code: '42501' })
+      expect(await readDeployment({ pool: limited })).toBe(own)
+
+      await pool.query("update deployment set server = 'another'")
+      const copied = await readDeployment({ pool: limited })
+      expect(copied).not.toBe(own)
+      // A role that may ask moves the row; from then on all roles agree again.
+      expect(await Promise.all([readDeployment(database), readDeployment(database)])).toEqual([own, own])
+      expect(await readDeployment({ pool: limited })).toBe(own)
+
+      // The row of a migration whose role could not ask stays as it is.
+      await pool.query("update deployment set server = ''")
+      const unknown = await readDeployment({ pool: limited })
+      expect(await readDeployment(database)).toBe(unknown)
+      expect(unknown).not.toBe(own)
+    } finally {
+      await limited.end()
+      await pool.query('grant execute on function pg_control_system() to public')
+      await pool.query('update deployment set server = $1', [rows[0].server])
+      await pool.query(`drop owned by ${role}; drop role ${role}`)
+    }
   })
 
   it('report the jobs of the other when they share a prefix by mistake', async () => {
