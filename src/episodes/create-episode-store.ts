@@ -17,9 +17,10 @@ import { createVectorIndexes, type VectorIndexes } from './vector-indexes.ts'
 export interface EpisodeStoreOptions {
   readonly database: Pick<Database, 'pool'>
   /**
-   * Returns milliseconds since the epoch: the time at which an episode is created, and its order in lists.
+   * Returns milliseconds since the epoch: the time at which an episode is created, and its order in lists. By
+   * default the time is the database's, because the clocks of API processes may differ.
    */
-  readonly clock?: () => number
+  readonly clock?: (() => number) | undefined
   /** Indexes that retrieval may use; by default, those in the catalog of the database. */
   readonly vectorIndexes?: VectorIndexes
 }
@@ -32,7 +33,7 @@ export interface EpisodeStoreOptions {
  */
 export function createEpisodeStore({
   database,
-  clock = Date.now,
+  clock,
   vectorIndexes = createVectorIndexes({ database }),
 }: EpisodeStoreOptions): EpisodeStore {
   async function detail(operation: string, tenantId: string, id: string): Promise<EpisodeDetail> {
@@ -42,7 +43,8 @@ export function createEpisodeStore({
   }
 
   return {
-    add: (episode, signal) => addEpisode(database, episode, { createdAt: new Date(clock()), signal }),
+    add: (episode, signal) =>
+      addEpisode(database, episode, { createdAt: clock === undefined ? null : new Date(clock()), signal }),
 
     nearest(neighbours, signal) {
       const indexed = vectorIndexes.has(neighbours.tenantId, neighbours.fingerprint)

@@ -89,16 +89,28 @@ const RELAY_AGAIN = `
     for update of outbox skip locked
   )`
 
+/** The last payload of an episode has the request id and the trace of its request, so it is used again. */
 const RECOVER = `
+  with lost as materialized (
+    select tenant_id, id from episodes
+    where status = 'pending' and created_at < now() - $1 * interval '1 millisecond' and not exists (
+      select from outbox
+      where outbox.tenant_id = episodes.tenant_id and outbox.kind = 'episode.index'
+        and outbox.payload ->> 'episodeId' = episodes.id::text
+        and (relayed_at is null or relayed_at >= now() - $1 * interval '1 millisecond')
+    )
+  ),
+  last as (
+    select distinct on (lost.tenant_id, lost.id) lost.tenant_id, lost.id, payload
+    from lost
+    join outbox on outbox.tenant_id = lost.tenant_id and outbox.kind = 'episode.index'
+      and outbox.payload ->> 'episodeId' = lost.id::text
+    order by lost.tenant_id, lost.id, sequence desc
+  )
   insert into outbox (tenant_id, kind, payload)
-  select tenant_id, 'episode.index', jsonb_build_object('tenantId', tenant_id, 'episodeId', id)
-  from episodes
-  where status = 'pending' and created_at < now() - $1 * interval '1 millisecond' and not exists (
-    select from outbox
-    where outbox.tenant_id = episodes.tenant_id and outbox.kind = 'episode.index'
-      and outbox.payload ->> 'episodeId' = episodes.id::text
-      and (relayed_at is null or relayed_at >= now() - $1 * interval '1 millisecond')
-  )`
+  select tenant_id, 'episode.index',
+    coalesce(payload, jsonb_build_object('tenantId', tenant_id, 'episodeId', id))
+  from lost left join last using (tenant_id, id)`
 
 const PRUNE = "delete from outbox where relayed_at < now() - $1 * interval '1 millisecond'"
 

@@ -1,7 +1,7 @@
 /** @file The tests of episode store and outbox, run on the embedded database and on a server. */
 
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   createEpisodeStore,
   createOutbox,
@@ -567,6 +567,19 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
       })
     })
 
+    it('stamps episodes by the clock of the database, whatever the clock of the process shows', async () => {
+      const ahead = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000)
+      try {
+        const episode = newEpisode()
+        await createEpisodeStore({ database: test.database }).add(episode)
+        const { createdAt } = await store.get('tenant-a', episode.id)
+        const { rows } = await test.database.pool.query('select now() as now')
+        expect(Math.abs(Date.parse(createdAt) - rows[0].now.getTime())).toBeLessThan(60_000)
+      } finally {
+        ahead.mockRestore()
+      }
+    })
+
     describe('outbox', () => {
       const LEASE = 60_000
 
@@ -643,7 +656,8 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
 
       it('adds a row for an episode whose work was lost, once', async () => {
         now = Date.now() - 10_000
-        const [lost, done, waiting] = [newEpisode(), newEpisode(), newEpisode()]
+        const ids = { requestId: 'request-1', traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` }
+        const [lost, done, waiting] = [newEpisode(ids), newEpisode(), newEpisode()]
         await addAll([lost, done])
         await outbox.markRelayed((await outbox.claim(10, LEASE)).map(({ id }) => id))
         await store.add(waiting)
@@ -655,8 +669,18 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         const rows = await outbox.claim(10, LEASE)
         expect(rows.map(({ payload }) => payload)).toEqual([
           { tenantId: 'tenant-a', episodeId: waiting.id },
-          { tenantId: 'tenant-a', episodeId: lost.id },
+          { tenantId: 'tenant-a', episodeId: lost.id, ...ids },
         ])
+      })
+
+      it('adds a row for an episode without one', async () => {
+        now = Date.now() - 10_000
+        const episode = newEpisode()
+        await store.add(episode)
+        await test.database.pool.query('delete from outbox')
+        expect(await outbox.recover(8_000)).toBe(1)
+        const rows = await outbox.claim(10, LEASE)
+        expect(rows.map(({ payload }) => payload)).toEqual([{ tenantId: 'tenant-a', episodeId: episode.id }])
       })
 
       it('prunes only rows that were relayed long ago', async () => {

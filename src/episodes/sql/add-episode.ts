@@ -16,7 +16,7 @@ const SQL = `
       has_latents, ancestors, origin
     )
     values (
-      $1, $2, $3, $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+      $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
       $21::integer is not null, $32::uuid[], $33
     )
     on conflict do nothing
@@ -51,10 +51,11 @@ const SQL = `
   ))
   from episode`
 
+/** @param createdAt null: the time of the database, which is the same for all API processes */
 export async function addEpisode(
   database: Pick<Database, 'pool'>,
   episode: NewEpisode,
-  { createdAt, signal }: { readonly createdAt: Date; readonly signal: AbortSignal | undefined },
+  { createdAt, signal }: { readonly createdAt: Date | null; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   const { latents } = episode
   const candidates = episode.candidates.map((candidate, position) => ({
