@@ -4,7 +4,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { coerceError } from '#errors'
 
-/** `read-only`: the server answers and refuses writes, as a standby does. */
+/** `read-only`: the server answers and refuses writes, as a standby does, or a server whose disk is full. */
 export type DatabaseState = 'up' | 'read-only' | 'down'
 
 /** Age at which an unanswered statement starts a probe. */
@@ -13,6 +13,8 @@ const SUSPECT_AFTER_MS = 400
 export const PROBE_TIMEOUT_MS = 800
 /** Pause between two probes while the state is not `up`. */
 const PROBE_INTERVAL_MS = 1_000
+/** Time without another refused write after which a server whose disk was full counts as `up`: no probe can ask. */
+const DISK_FULL_MS = 10_000
 /** Failures in a row, of connecting or of probes, that open the breaker. */
 const MAX_FAILURES = 2
 
@@ -23,6 +25,7 @@ export interface CircuitBreakerOptions {
   readonly suspectAfterMs?: number
   readonly probeTimeoutMs?: number
   readonly probeIntervalMs?: number
+  readonly diskFullMs?: number
 }
 
 /**
@@ -39,6 +42,7 @@ export class CircuitBreaker {
   #reason: Error | null = null
   #generation = 0
   #failures = 0
+  #diskFullAt = Number.NEGATIVE_INFINITY
   #isProbing = false
   #isHeld = false
 
@@ -47,6 +51,7 @@ export class CircuitBreaker {
       suspectAfterMs: SUSPECT_AFTER_MS,
       probeTimeoutMs: PROBE_TIMEOUT_MS,
       probeIntervalMs: PROBE_INTERVAL_MS,
+      diskFullMs: DISK_FULL_MS,
       ...options,
     }
   }
@@ -91,6 +96,12 @@ export class CircuitBreaker {
     this.suspect()
   }
 
+  /** Notes that the server had no space for a write. */
+  noteDiskFull(error: Error): void {
+    this.#diskFullAt = performance.now()
+    this.noteReadOnly(error)
+  }
+
   /** Starts a probe, unless one is running. */
   suspect(): void {
     if (!this.#isProbing && !this.#isHeld) void this.#probeUntilUp()
@@ -126,7 +137,9 @@ export class CircuitBreaker {
       try {
         const found = await this.#probeInTime()
         this.#failures = 0
-        this.#become(found, found === 'up' ? null : new Error('transaction_read_only is on'))
+        const isFull = performance.now() - this.#diskFullAt < this.#options.diskFullMs
+        if (!isFull) this.#become(found, found === 'up' ? null : new Error('transaction_read_only is on'))
+        else if (this.#state === 'down') this.#become('read-only', new Error('the disk is full'))
       } catch (thrown) {
         this.#countFailure(coerceError(thrown))
       }

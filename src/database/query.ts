@@ -3,7 +3,7 @@
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg'
 import { coerceError, ServiceError } from '#errors'
 import type { CircuitBreaker } from './circuit-breaker.ts'
-import { isReadOnly, isTimeout, storeError, unavailable } from './store-error.ts'
+import { isBusy, isDiskFull, isReadOnly, storeError, unavailable } from './store-error.ts'
 
 interface WithPool {
   readonly pool: Pool
@@ -95,8 +95,8 @@ async function acquire(
     }
   } catch (thrown) {
     const error = storeError(operation, thrown)
-    // A pool that is busy for too long fails with a timeout as well.
-    if (isTimeout(thrown)) breaker?.suspect()
+    // Not a failure: its count would open the breaker, which abandons the statements of the busy connections.
+    if (isBusy(thrown)) breaker?.suspect()
     else if (!(thrown instanceof ServiceError)) breaker?.noteFailure(coerceError(thrown))
     throw error
   } finally {
@@ -140,7 +140,8 @@ async function onConnection<T>(
     return await work(discard)
   } catch (thrown) {
     const error = storeError(operation, thrown)
-    if (error !== thrown) {
+    if (isDiskFull(thrown)) breaker?.noteDiskFull(coerceError(thrown))
+    else if (error !== thrown) {
       discard(error)
       if (isReadOnly(thrown)) breaker?.noteReadOnly(coerceError(thrown))
       else breaker?.suspect()

@@ -4,9 +4,9 @@ import { coerceError, ServiceError } from '#errors'
 
 /**
  * SQLSTATEs of the server's state, not of a wrong statement: 08 connection, 53 resources, 57P shutdown,
- * 25006 a server that refuses writes, 57014 a statement that took too long.
+ * 58 files of the server, 25006 a server that refuses writes, 57014 a statement that took too long.
  */
-const UNAVAILABLE_STATE = /^(08|53|57P|25006|57014)/
+const UNAVAILABLE_STATE = /^(08|53|57P|58|25006|57014)/
 const UNAVAILABLE_ERRNO = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)/
 /** SQLSTATE classes of a wrong password or database name, which make the store just as unavailable. */
 const REFUSED_STATE = /^(28|3D)/
@@ -23,7 +23,8 @@ export function storeError(operation: string, thrown: unknown): Error {
 }
 
 export function unavailable(operation: string, cause: Error): ServiceError {
-  const expected = isReadOnly(cause) ? 'a database that accepts writes' : 'the database to answer'
+  const expected =
+    isReadOnly(cause) || isDiskFull(cause) ? 'a database that accepts writes' : 'the database to answer'
   return new ServiceError(
     'STORE_UNAVAILABLE',
     `${operation}: expected ${expected}, got ${messageOf(cause) || 'no connection'}`,
@@ -36,8 +37,15 @@ export function isReadOnly(thrown: unknown): boolean {
   return codeOf(thrown) === '25006'
 }
 
-export function isTimeout(thrown: unknown): boolean {
-  return codeOf(thrown) === null && /timeout/i.test(coerceError(thrown).message)
+/** True for the error of a server that had no space for a write. */
+export function isDiskFull(thrown: unknown): boolean {
+  return codeOf(thrown) === '53100'
+}
+
+/** True for the error of a pool or a server that is alive and has no connection left, or answers too late. */
+export function isBusy(thrown: unknown): boolean {
+  const code = codeOf(thrown)
+  return code === '53300' || (code === null && /timeout/i.test(coerceError(thrown).message))
 }
 
 function isUnavailable(error: Error): boolean {

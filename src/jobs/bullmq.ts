@@ -12,7 +12,7 @@ import {
 } from 'bullmq'
 import { coerceError, ServiceError } from '#errors'
 import { kindOf, type ThrottledLog } from '#throttle-log'
-import { CONSOLIDATION_DUE } from './contracts.ts'
+import { CONSOLIDATION_DUE, type NewJob, type QueueName } from './contracts.ts'
 import { type JobProcessor, type JobQueue, type JobWorker, RequeueError } from './job-queue.ts'
 import { keepOpening, type Opening, unlessStopped } from './keep-opening.ts'
 
@@ -26,7 +26,14 @@ const CLOSE_TIMEOUT_MS = 2_000
 export interface BullQueue
   extends Pick<
     Queue,
-    'name' | 'addBulk' | 'upsertJobScheduler' | 'removeJobScheduler' | 'getWaitingCount' | 'close'
+    | 'name'
+    | 'addBulk'
+    | 'getJobState'
+    | 'remove'
+    | 'upsertJobScheduler'
+    | 'removeJobScheduler'
+    | 'getWaitingCount'
+    | 'close'
   > {
   waitUntilReady(): Promise<unknown>
   on(event: 'error', listener: (error: Error) => void): unknown
@@ -131,6 +138,7 @@ export function openQueue(
     },
     async add(jobs) {
       const queue = await opening.get()
+      if (queue.name === ('consolidations' satisfies QueueName)) await removeLost(queue, jobs)
       await queue.addBulk(jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })))
     },
     async scheduleConsolidations(cron) {
@@ -170,6 +178,16 @@ export function openWorker(
     onFailure: (error) => noteFailure(error, traits),
   })
   return { close: () => opening.close() }
+}
+
+/**
+ * Removes jobs that are in no list. A Redis without memory may take a job out of one list and not put it into
+ * the next: its id, which is that of its consolidation, would never be free again.
+ */
+async function removeLost(queue: BullQueue, jobs: readonly NewJob[]): Promise<void> {
+  for (const { id } of jobs) {
+    if ((await queue.getJobState(id)) === 'unknown') await queue.remove(id)
+  }
 }
 
 async function untilReady<Part extends { waitUntilReady(): Promise<unknown>; close(): Promise<unknown> }>(

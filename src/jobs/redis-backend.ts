@@ -87,12 +87,19 @@ export function createQueueInRedis({
   return {
     async ping() {
       try {
-        await producer.ping()
+        // A write: a Redis whose memory or disk is full, or a replica, answers and takes no jobs.
+        const own = await deployment().catch(() => null)
+        if (own === null) await producer.ping()
+        else await producer.set(`${keyPrefix(prefix, own)}:ping`, '1', 'EX', 60)
       } catch (thrown) {
         const error = coerceError(thrown)
-        throw new ServiceError('QUEUE_UNAVAILABLE', `ping: expected Redis to answer, got ${error.message}`, {
-          cause: error,
-        })
+        throw new ServiceError(
+          'QUEUE_UNAVAILABLE',
+          `ping: expected Redis to accept writes, got ${error.message}`,
+          {
+            cause: error,
+          },
+        )
       }
       // A process without jobs of its own opens no queue.
       await Promise.all([...queues.values()].map((queue) => queue.ping()))

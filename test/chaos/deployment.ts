@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { freePort } from '../support/service-process.ts'
+import { createDisk, type Disk } from './disk.ts'
 import { createPart, MARK, type Part } from './processes.ts'
 
 export interface Api extends Part {
@@ -19,10 +20,14 @@ export interface Deployment {
   readonly worker: Part
   readonly postgres: Part
   readonly redis: Part
+  /** Disks of the servers; null when this process may not mount any. */
+  readonly disks: { readonly postgres: Disk; readonly redis: Disk } | null
   readonly databaseUrl: string
-  /** Starts PostgreSQL, or starts it again, and resolves when it answers. */
+  /** Starts PostgreSQL unless it runs, and resolves when it answers. */
   startPostgres(): Promise<void>
   startRedis(): Promise<void>
+  /** Sets a setting of the running Redis. */
+  configureRedis(name: string, value: string): Promise<unknown>
 }
 
 /** Creates the parts and an empty database cluster in `folder`. Starts nothing. */
@@ -35,10 +40,11 @@ export async function createDeployment({
 }): Promise<Deployment> {
   const marked = { [MARK]: mark }
   await chmod(folder, 0o755)
-  const postgres = await createPostgres(folder, marked)
+  const postgresDisk = await createDisk(join(folder, 'postgres'))
+  const postgres = await createPostgres(join(folder, 'postgres'), marked)
   const redisPort = await freePort()
   const redisFolder = join(folder, 'redis')
-  await mkdir(redisFolder)
+  const redisDisk = await createDisk(redisFolder)
   const redisOptions = ['--maxmemory-policy', 'noeviction', '--appendonly', 'yes', '--save', '']
   const redis = createPart({
     name: 'redis',
@@ -62,6 +68,8 @@ export async function createDeployment({
     NIGHT_EVERY_EPISODES: '0',
     LOG_LEVEL: 'info',
   }
+  const redisCli = (...args: string[]) =>
+    promisify(execFile)('redis-cli', ['-p', `${redisPort}`, ...args], { timeout: 10_000 })
   const createApi = async (name: string): Promise<Api> => {
     const port = await freePort()
     const command = [process.execPath, 'src/main.ts'] as const
@@ -73,16 +81,17 @@ export async function createDeployment({
     worker: createPart({ name: 'worker', command: [process.execPath, 'src/worker.ts'], env }),
     postgres: postgres.part,
     redis,
+    disks: postgresDisk && redisDisk && { postgres: postgresDisk, redis: redisDisk },
     databaseUrl,
     startPostgres: async () => {
-      postgres.part.start()
+      if (!postgres.part.running()) postgres.part.start()
       await until(() => answers(databaseUrl), 60_000, 'PostgreSQL')
     },
     startRedis: async () => {
       redis.start()
-      const ping = () => promisify(execFile)('redis-cli', ['-p', `${redisPort}`, 'ping'])
-      await until(() => ping().then(({ stdout }) => stdout.includes('PONG')), 30_000, 'Redis')
+      await until(() => redisCli('ping').then(({ stdout }) => stdout.includes('PONG')), 30_000, 'Redis')
     },
+    configureRedis: (name, value) => redisCli('config', 'set', name, value),
   }
 }
 
@@ -90,7 +99,7 @@ export async function createDeployment({
 async function createPostgres(folder: string, env: Readonly<Record<string, string>>) {
   const [bin] = globSync('/usr/lib/postgresql/*/bin').sort().reverse()
   if (bin === undefined) throw new Error('chaos: expected PostgreSQL, got none; run .ci/install-servers')
-  const data = join(folder, 'postgres')
+  const data = join(folder, 'data')
   await mkdir(data)
   const isRoot = process.getuid?.() === 0
   const prefix = isRoot ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : []

@@ -7,7 +7,7 @@ import { enginesOf, type Part, send } from './processes.ts'
 
 export interface Fault {
   readonly name: string
-  readonly kind: 'kill' | 'freeze' | 'stop'
+  readonly kind: 'kill' | 'freeze' | 'stop' | 'full'
   /** Number of times in one round. */
   readonly times: number
   /** Time in ms that the part stays away. */
@@ -16,6 +16,8 @@ export interface Fault {
   readonly boundMs: number
   /** Part whose absence must not slow answers down; null when callers of the hurt part have to wait. */
   readonly away: 'postgres' | 'redis' | 'engine' | null
+  /** Dependency that `/readyz` and the metrics of each API report as unavailable before the heal; null for none. */
+  readonly shownAs: 'database' | 'queue' | null
   hurt(): Promise<unknown>
   heal(): Promise<unknown>
 }
@@ -30,7 +32,7 @@ type Hands = ReturnType<typeof createHands>
 const EXIT_TIMEOUT_MS = 45_000
 /** Time in ms that children have to end after their parent. */
 const ORPHAN_MS = 5_000
-const AT_ONCE = { times: 1, holdMs: 0, away: null } as const
+const AT_ONCE = { times: 1, holdMs: 0, away: null, shownAs: null } as const
 const none = async () => {}
 
 /** Every fault of a round, in order. Faults of an API hurt the second one, so that the first one serves. */
@@ -41,6 +43,7 @@ export function createFaults(deployment: Deployment, options: FaultOptions): rea
     ...createFreezes(deployment, hands),
     ...createStops(deployment, hands),
     stopWithFrozenEngine(deployment, hands),
+    ...createShortages(deployment),
   ]
 }
 
@@ -111,8 +114,22 @@ function createFreezes({ apis: [, api], worker, redis, postgres }: Deployment, h
       hurt: () => hands.signalEngine('SIGSTOP'),
       heal: () => hands.signalEngine('SIGCONT'),
     },
-    { ...frozen(postgres), name: 'PostgreSQL frozen', holdMs: 10_000, boundMs: 45_000, away: 'postgres' },
-    { ...frozen(redis), name: 'Redis frozen', holdMs: 10_000, boundMs: 25_000, away: 'redis' },
+    {
+      ...frozen(postgres),
+      name: 'PostgreSQL frozen',
+      holdMs: 10_000,
+      boundMs: 45_000,
+      away: 'postgres',
+      shownAs: 'database',
+    },
+    {
+      ...frozen(redis),
+      name: 'Redis frozen',
+      holdMs: 10_000,
+      boundMs: 25_000,
+      away: 'redis',
+      shownAs: 'queue',
+    },
     { ...frozen(worker), name: 'worker frozen', holdMs: 5_000, boundMs: 25_000 },
     { ...frozen(api), name: 'API frozen', holdMs: 5_000, boundMs: 25_000 },
   ]
@@ -130,6 +147,7 @@ function createStops(
       holdMs: 8_000,
       boundMs: 40_000,
       away: 'postgres',
+      shownAs: 'database',
       hurt: () => hands.endPostgres('SIGINT'),
       heal: startPostgres,
     },
@@ -139,6 +157,7 @@ function createStops(
       holdMs: 8_000,
       boundMs: 30_000,
       away: 'redis',
+      shownAs: 'queue',
       hurt: () => redis.end('SIGTERM'),
       heal: startRedis,
     },
@@ -171,6 +190,40 @@ function stopWithFrozenEngine({ apis: [, api] }: Deployment, hands: Hands): Faul
     },
     heal: async () => api.start(),
   }
+}
+
+/** Servers that run and have no room for writes. */
+function createShortages({ disks, startPostgres, configureRedis }: Deployment): Fault[] {
+  const full = { ...AT_ONCE, kind: 'full', holdMs: 5_000, boundMs: 30_000 } as const
+  const memory: Fault = {
+    ...full,
+    name: 'Redis memory full',
+    away: 'redis',
+    shownAs: 'queue',
+    hurt: () => configureRedis('maxmemory', '1'),
+    heal: () => configureRedis('maxmemory', '0'),
+  }
+  if (disks === null) return [memory]
+  return [
+    {
+      ...full,
+      name: 'PostgreSQL disk full',
+      away: 'postgres',
+      shownAs: 'database',
+      hurt: () => disks.postgres.fill(),
+      // A server that could not write its log has ended, and is started again as a supervisor does.
+      heal: () => disks.postgres.free().then(startPostgres),
+    },
+    {
+      ...full,
+      name: 'Redis disk full',
+      away: 'redis',
+      shownAs: 'queue',
+      hurt: () => disks.redis.fill(),
+      heal: () => disks.redis.free(),
+    },
+    memory,
+  ]
 }
 
 function createHands({ apis: [, api], postgres }: Deployment, report: FaultOptions['report']) {

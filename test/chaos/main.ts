@@ -98,9 +98,10 @@ async function run(): Promise<void> {
   for (const part of services) part.start()
   for (const api of apis) await until(() => isReady(api.origin), RECOVERY_TIMEOUT_MS, api.name)
   await watchJobs(databaseUrl)
+  if (deployment.disks === null) print('no right to mount: faults of a full disk are left out')
   print('ready: two API processes and a worker on PostgreSQL and Redis')
   const clients = startClients(apis, Number(values.clients))
-  const counts = { kill: 0, freeze: 0, stop: 0 }
+  const counts = { kill: 0, freeze: 0, stop: 0, full: 0 }
   try {
     const only = values.only.split(',').filter(Boolean)
     const faults = createFaults(deployment, {
@@ -136,6 +137,7 @@ async function inflict(fault: Fault, { apis, databaseUrl }: Deployment, clients:
   const hold = delay(fault.holdMs)
   if (fault.away === 'engine') await watchReplacement(fault, hold)
   await hold
+  if (fault.shownAs !== null) await expectShown(fault.name, fault.shownAs)
   const lines = Math.max(...warnings().map((count, index) => count - before[index]!))
   const awayFor = performance.now() - hurtAt
   await fault.heal()
@@ -175,6 +177,26 @@ async function inflict(fault: Fault, { apis, databaseUrl }: Deployment, clients:
     recovered,
     jobs: seconds(healedAt),
     lines,
+  }
+}
+
+/** Expects that each API reports the dependency as unavailable, and itself as able to answer. */
+async function expectShown(fault: string, dependency: 'database' | 'queue'): Promise<void> {
+  const isUp = new RegExp(`^circadian:dependency_up\\{.*name="${dependency}".*\\} 1$`, 'm')
+  for (const { name, origin } of apis) {
+    const signal = AbortSignal.timeout(10_000)
+    const response = await fetch(`${origin}/readyz`, { signal })
+    const { checks } = (await response.json()) as { checks: Record<string, { ok: boolean }> }
+    if (response.status !== 200 || checks[dependency]?.ok !== false)
+      report(
+        `${fault}: expected /readyz of ${name} to be 200 without ${dependency}, got ${response.status} ${JSON.stringify(checks)}`,
+      )
+    // A scrape returns the last answer of the queue and asks it again.
+    await (await fetch(`${origin}/metrics`, { signal })).text()
+    await delay(500)
+    const metrics = await (await fetch(`${origin}/metrics`, { signal })).text()
+    if (isUp.test(metrics))
+      report(`${fault}: expected a metric of ${name} that ${dependency} is down, got up`)
   }
 }
 
@@ -222,7 +244,7 @@ async function judge(clients: Clients, counts: Readonly<Record<Fault['kind'], nu
   }
   for (const defect of [...services].flatMap(({ unexpectedEnds }) => unexpectedEnds)) report(defect)
   print(
-    `${counts.kill} kills, ${counts.freeze} freezes, ${counts.stop} stops; ${clients.answers.length} requests, ` +
+    `${counts.kill} kills, ${counts.freeze} freezes, ${counts.stop} stops, ${counts.full} shortages; ${clients.answers.length} requests, ` +
       `${result.acknowledged} acknowledged, ${result.rows} stored, ${result.lost} lost, ${result.doubled} doubled, ` +
       `${result.notDone + result.doneAgain} jobs not done once; drained in ${result.drainSeconds} s`,
   )
@@ -243,6 +265,8 @@ async function endEverything(): Promise<void> {
   for (const part of [deployment.redis, deployment.postgres].filter((part) => part.running())) {
     await endWithin(part, 'SIGINT', 30_000)
   }
+  await deployment.disks?.postgres.remove()
+  await deployment.disks?.redis.remove()
   await rm(folder, { recursive: true, force: true })
   print('ended')
 }

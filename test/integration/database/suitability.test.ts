@@ -265,6 +265,19 @@ describe.skipIf(servers === null)('a database server', () => {
     })
   })
 
+  it('without a free connection fails the statements that need one, and no other', async () => {
+    await using small = await startPostgres(['max_connections = 8', 'superuser_reserved_connections = 3'])
+    await small.run('create role few login')
+    const database = await openDatabase({ url: small.url('postgres', 'few'), dataDir: '', logger: silent })
+    const all = Array.from({ length: 10 }, () => query(database, 'sleep', 'select pg_sleep(1)'))
+    const outcomes = await Promise.allSettled(all)
+    const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
+    expect(failed.length).toBe(5)
+    for (const { reason } of failed) expect(reason.cause).toMatchObject({ code: '53300' })
+    expect(database.state()).toBe('up')
+    await database.close()
+  })
+
   it('holds the queue when the connection is direct', async () => {
     expect(await queueFault(await open(postgres.url(await create())))).toBeNull()
   })

@@ -113,6 +113,35 @@ describe.skipIf(servers === null)('PostgreSQL of a running service', () => {
     await remembered()
   })
 
+  it('whose disk is full answers without learning, reports it, and learns again by itself', async () => {
+    await remembered()
+    await postgres.run(`
+      create function refuse() returns trigger language plpgsql as $$
+      begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$;
+      create trigger refuse before insert on episodes execute function refuse()`)
+    const isFull = 'database refuses writes'
+    const count = () =>
+      service
+        .output()
+        .split('\n')
+        .filter((line) => line.includes(isFull)).length
+    const before = count()
+    for (let n = 0; n < 5; n++) {
+      const { status, body } = await solve('greedy')
+      expect([status, body.degraded, body.episodeId]).toEqual([200, ['learning'], null])
+    }
+    const { status, body } = await service.ask<Readiness>('/readyz')
+    expect([status, body.status]).toEqual([200, 'degraded'])
+    expect(body.checks['database']).toEqual({ ok: false, detail: 'refuses writes' })
+    expect(await isUp()).toBe('0')
+    expect((await service.ask('/episodes')).status).toBe(200)
+    expect(count() - before).toBe(1)
+    await postgres.run('drop function refuse cascade')
+    await remembered()
+    await vi.waitFor(async () => expect((await service.ask('/readyz?strict')).status).toBe(200), settled)
+    expect(await isUp()).toBe('1')
+  }, 60_000)
+
   it('that refuses writes is a 503 to feedback, deletion and consolidations, and recovers', async () => {
     const id = await remembered()
     await postgres.run('alter system set default_transaction_read_only = on')

@@ -9,6 +9,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { openDatabase } from '#database'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { connectQueues } from '#jobs'
+import { throttleLog } from '#throttle-log'
+import { RUN_CONSOLIDATION } from '../../../src/jobs/contracts.ts'
+import { createQueueInRedis } from '../../../src/jobs/redis-backend.ts'
 import { type Child, startCommand, startProgram } from '../../support/child-process.ts'
 import { newEpisode } from '../../support/episodes.ts'
 import { createServerDatabase, type ServerDatabase, servers } from '../../support/server-database.ts'
@@ -165,10 +168,36 @@ describe.skipIf(servers === null)('a queue that cannot be opened', () => {
       expect((await store.get('tenant-a', episode.id)).status).toBe('pending')
       expect(lines.length).toBeGreaterThan(0)
       expect(lines.length).toBeLessThanOrEqual(10)
+      await expect(queues.ping()).rejects.toMatchObject({
+        code: 'QUEUE_UNAVAILABLE',
+        message: expect.stringContaining('expected Redis to accept writes, got OOM'),
+      })
       await redisCli('config', 'set', 'maxmemory', '0')
+      await queues.ping()
       await expectIndexed(store, episode.id)
       await worker.close()
       await queues.close()
+    }, 40_000)
+
+    it('that dropped a consolidation between two lists gets it again', async () => {
+      const url = await startRedis()
+      const ran: string[] = []
+      const backend = createQueueInRedis({
+        url,
+        deployment: async () => 'one',
+        log: throttleLog(silent),
+      })
+      const queue = backend.openQueue('consolidations')
+      const jobs = [{ id: 'night', name: RUN_CONSOLIDATION, payload: {} }]
+      await queue.add(jobs)
+      await redisCli('lrem', '{circadian-one}:consolidations:wait', '1', 'night')
+      await queue.add(jobs)
+      await queue.add(jobs)
+      backend.openWorker('consolidations', async ({ id }) => void ran.push(id!), { concurrency: 1 })
+      await vi.waitFor(() => expect(ran).toEqual(['night']), settled)
+      await delay(500)
+      expect(ran).toEqual(['night'])
+      await backend.close()
     }, 40_000)
 
     it('works as a cluster node: all keys have one slot', async () => {

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { CircuitBreaker } from '../../../src/database/circuit-breaker.ts'
 
-const FAST = { suspectAfterMs: 20, probeTimeoutMs: 20, probeIntervalMs: 20 }
+const FAST = { suspectAfterMs: 20, probeTimeoutMs: 20, probeIntervalMs: 20, diskFullMs: 100 }
 const never = () => new Promise<never>(() => {})
 
 type Probe = () => Promise<'up' | 'read-only'>
@@ -86,6 +86,33 @@ test('a server that refuses writes is read-only until a probe finds that it acce
     'database refuses writes: nothing is stored until it accepts them',
     'database available again',
   ])
+})
+
+test('a server whose disk is full is read-only until a while after the last refused write', async () => {
+  const { breaker, server, lines } = breakerOn(async () => 'up')
+  const full = new Error('could not extend file: No space left on device')
+  breaker.noteDiskFull(full)
+  await setTimeout(70)
+  breaker.noteDiskFull(full)
+  await setTimeout(70)
+  expect(breaker.state).toBe('read-only')
+  expect(breaker.reason).toBe(full)
+  expect(server.asked).toBeGreaterThan(2)
+  await vi.waitFor(() => expect(breaker.state).toBe('up'))
+  expect(lines).toEqual([
+    'database refuses writes: nothing is stored until it accepts them',
+    'database available again',
+  ])
+})
+
+test('a server that comes back with a full disk is read-only, and its statements are sent', async () => {
+  const { breaker, server } = breakerOn(async () => Promise.reject(new Error('refused')))
+  breaker.noteDiskFull(new Error('full'))
+  await vi.waitFor(() => expect(breaker.state).toBe('down'))
+  server.probe = async () => 'up'
+  breaker.noteDiskFull(new Error('full'))
+  await vi.waitFor(() => expect(breaker.state).toBe('read-only'))
+  await vi.waitFor(() => expect(breaker.state).toBe('up'))
 })
 
 test('while it is held it does not probe', async () => {
