@@ -6,6 +6,9 @@
 import type { EpisodeMemory, Latents, LatentThought } from '#ports'
 
 export type LabelSource = 'feedback' | 'reference' | 'majority' | 'self'
+/** Stored in place of a version when none was active. */
+export const NO_VERSION = 'none'
+
 export type CandidateKind = 'draft' | 'regeneration' | 'sample'
 
 export interface Candidate {
@@ -70,6 +73,13 @@ export interface NewEpisode {
    * is not refuted, superseded, dominated or withdrawn.
    */
   readonly latents: LatentPair | null
+  /**
+   * Version of the weaver that could influence the answer, or `NO_VERSION`; null, the default, when the request
+   * uses no weaver or the weaver failed.
+   */
+  readonly weaverVersion?: string | null
+  /** The same of the latent reward model. */
+  readonly lrmVersion?: string | null
   /** `night`: sampled by a consolidation, not asked by a request; `request` unless given. */
   readonly origin?: 'request' | 'night'
   /** Ids of the episodes whose latents moved the start of the returned answer; none unless given. */
@@ -116,6 +126,13 @@ export interface EpisodeDetail extends EpisodeSummary {
   readonly generatedTokens: number
   readonly stopped: string
   readonly seed: number
+  /**
+   * Version of the weaver that could influence the answer, or `NO_VERSION`; null when the request used no
+   * weaver, and for episodes of earlier releases.
+   */
+  readonly weaverVersion: string | null
+  /** Version of the latent reward model that could influence the answer, as `weaverVersion`. */
+  readonly lrmVersion: string | null
   readonly candidates: readonly StoredCandidate[]
 }
 

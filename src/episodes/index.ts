@@ -2,6 +2,7 @@ export { createEpisodeStore, type EpisodeStoreOptions } from './create-episode-s
 export { createOutbox, type Outbox, type OutboxKind, type OutboxRow } from './create-outbox.ts'
 export { createTrainingStore } from './create-training-store.ts'
 export type * from './episode.ts'
+export { NO_VERSION } from './episode.ts'
 export { createIndexSql, startIndexingLargeTenants } from './index-large-tenants.ts'
 export { isTrustedLabel, type Labels, labelCandidates } from './label-candidates.ts'
 export { pruneEpisodes } from './sql/prune-episodes.ts'

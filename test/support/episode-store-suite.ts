@@ -48,6 +48,8 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         const episode = newEpisode({
           seed: Number.MAX_SAFE_INTEGER,
           reference: '12',
+          weaverVersion: 'weaver-2',
+          lrmVersion: null,
           reward: -1 / 3,
           candidates: [
             newCandidate({ chosen: false, answer: null, reward: -0.1 - 0.2, rewardTerms: {} }),

@@ -59,6 +59,8 @@ export const EPISODE: EpisodeDetail = {
   generatedTokens: 83,
   stopped: 'reward',
   seed: 7,
+  weaverVersion: 'weaver-2',
+  lrmVersion: null,
   candidates: [
     {
       kind: 'draft',

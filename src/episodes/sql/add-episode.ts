@@ -13,11 +13,11 @@ const SQL = `
     insert into episodes (
       tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer,
       reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
-      has_latents, ancestors, origin
+      has_latents, ancestors, origin, weaver_version, reward_model_version
     )
     values (
       $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-      $21::integer is not null, $32::uuid[], $33
+      $21::integer is not null, $32::uuid[], $33, $34, $35
     )
     on conflict do nothing
     returning tenant_id, id
@@ -109,6 +109,8 @@ export async function addEpisode(
     episode.traceparent ?? null,
     episode.ancestors ?? [],
     episode.origin ?? 'request',
+    episode.weaverVersion ?? null,
+    episode.lrmVersion ?? null,
   ]
   await query(database, 'add episode', SQL, values, { signal })
 }

@@ -11,12 +11,15 @@ interface Row extends SummaryRow {
   readonly stopped: string
   /** A bigint, which the driver returns as text. */
   readonly seed: string
+  readonly weaver_version: string | null
+  readonly reward_model_version: string | null
   readonly candidates: readonly StoredCandidate[]
 }
 
 const SQL = `
   select ${SUMMARY_COLUMNS},
     e.fingerprint, e.reasoning, e.reference, e.evaluations, e.generated_tokens, e.stopped, e.seed,
+    e.weaver_version, e.reward_model_version,
     (
       select coalesce(json_agg(json_build_object(
         'kind', kind, 'tokens', tokens, 'text', text, 'answer', answer, 'reward', reward,
@@ -45,6 +48,8 @@ export async function getEpisode(
     generatedTokens: row.generated_tokens,
     stopped: row.stopped,
     seed: Number(row.seed),
+    weaverVersion: row.weaver_version,
+    lrmVersion: row.reward_model_version,
     candidates: row.candidates,
   }
 }

@@ -75,6 +75,20 @@ export const Episode = sameAs<episodes.EpisodeDetail>()(
       generatedTokens: Count,
       stopped: Type.String(),
       seed: Seed,
+      weaverVersion: Nullable(
+        Type.String({
+          description:
+            'Version of the weaver that could influence the answer; `none` when no version was active. Null when the request used no weaver, and for episodes of earlier releases.',
+          examples: ['weaver-2'],
+        }),
+      ),
+      lrmVersion: Nullable(
+        Type.String({
+          description:
+            'Version of the latent reward model that could influence the answer; `none` when no version was active. Null when the request used no such model, and for episodes of earlier releases.',
+          examples: ['lrm-3'],
+        }),
+      ),
       candidates: Type.Array(ref(EpisodeCandidate)),
     },
     { $id: 'Episode', description: 'One solved request with all its judged answers.' },

@@ -2,7 +2,7 @@
 
 import { type Evaluation, fitFloat16, isAdmitted, underProfile } from '#algorithms'
 import type { Engine } from '#engine'
-import type { EpisodeStore, NewEpisode } from '#episodes'
+import { type EpisodeStore, type NewEpisode, NO_VERSION } from '#episodes'
 import type { LatentThought } from '#ports'
 import type { Tracer } from '#tracing'
 import type { Attempt } from '../attempt.ts'
@@ -76,11 +76,8 @@ export async function remember(
   }
 }
 
-function episodeOf(
-  { engine, answerFormat }: RememberDeps,
-  { request, settings, seed, state, embedding, outcome, confidence }: Attempt,
-  id: string,
-): NewEpisode | null {
+function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id: string): NewEpisode | null {
+  const { request, settings, seed, state, embedding, outcome, confidence } = attempt
   const { chosen, base } = outcome
   const { candidates, meter } = state
   if (chosen === null || embedding === null) return null
@@ -128,6 +125,29 @@ function episodeOf(
     }),
     latents: admitted ? storable(outcome.latents) : null,
     ancestors: outcome.ancestors ?? [],
+    ...influentialVersions(attempt),
+  }
+}
+
+/**
+ * The versions that could influence the answer. Only `auto` uses the weaver. The latent reward model chooses among the samples of
+ * `lto`, and steers the search of the other strategies when the `lrm` term has a weight; `greedy` has nothing to choose. Its
+ * confidence and its vote on admission change no answer. A model that failed (`degraded`) has influenced none.
+ */
+function influentialVersions({
+  request: { strategy, weaver },
+  settings: { weights },
+  models,
+  state: { degraded },
+}: Attempt): Pick<NewEpisode, 'weaverVersion' | 'lrmVersion'> {
+  const isWoven = strategy === 'auto' && weaver !== false
+  const isRewarded = strategy === 'lto' || (weights.lrm > 0 && strategy !== 'greedy')
+  // Without a reward model, `degraded` names it too.
+  const lrmVersion = models.rewardModel === null ? NO_VERSION : models.rewardModel.version
+  const lrmFailed = models.rewardModel !== null && degraded.has('lrm')
+  return {
+    weaverVersion: isWoven && !degraded.has('weaver') ? (models.weaver.version ?? NO_VERSION) : null,
+    lrmVersion: isRewarded && !lrmFailed ? lrmVersion : null,
   }
 }
 

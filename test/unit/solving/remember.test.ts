@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { identityWeaver } from '#algorithms'
+import { ServiceError } from '#errors'
+import type { Weaver } from '#ports'
 import { fromFloat16, toFloat16 } from '#tensor'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { identity, linearHead, tokenOf, VOCABULARY } from '../../support/linear-model.ts'
+import { scriptedRewardModel } from '../../support/scripted-reward-model.ts'
 import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 const { decode } = linearHead(identity(VOCABULARY))
@@ -38,6 +42,45 @@ test('commits the episode with everything that was judged', async () => {
   ])
   expect(episode!.candidates[2]!.tokens[0]).toBe(tokenOf('c'))
   expect([...episode!.embedding]).toEqual([1, ...Array(VOCABULARY - 1).fill(0)])
+})
+
+describe('the versions that could influence the answer', () => {
+  const rewardModel = scriptedRewardModel({ a: 0.1, b: 0.3, c: 0.25 })
+  const weaver: Weaver = {
+    version: 'weaver-4',
+    apply: async (rows) => rows.map(({ zBase }) => zBase),
+  }
+  const broken: Weaver = {
+    version: 'weaver-4',
+    apply: () => Promise.reject(new ServiceError('SESSION_FAILED', 'weave: expected numbers, got NaN')),
+  }
+  const weighted = { reward: { lrm: 1 } }
+  const trained = { weaver, rewardModel }
+  const untrained = { weaver: identityWeaver, rewardModel: null }
+
+  test.each([
+    ['auto', {}, trained, 'weaver-4', null],
+    ['auto', {}, untrained, 'none', null],
+    ['auto', { weaver: false }, trained, null, null],
+    ['auto', {}, { ...trained, weaver: broken }, null, null],
+    ['auto', weighted, trained, 'weaver-4', rewardModel.version],
+    ['latentseek', {}, trained, null, null],
+    ['latentseek', weighted, trained, null, rewardModel.version],
+    ['latentseek', weighted, untrained, null, 'none'],
+    ['greedy', weighted, trained, null, null],
+    ['majority', {}, trained, null, null],
+    ['lto', {}, trained, null, rewardModel.version],
+    ['lto', {}, untrained, null, 'none'],
+    ['lto', {}, { ...trained, rewardModel: { ...rewardModel, score: async () => [Number.NaN] } }, null, null],
+  ] as const)(
+    'of %s with %j are stored with the episode',
+    async (strategy, request, models, weaverVersion, lrmVersion) => {
+      const episodes = createEpisodesInMemory()
+      const { solve } = solverOn(TWO_FLIPS, { episodes, activeModels: () => models })
+      await solve({ strategy, samples: 4, ...request })
+      expect(episodes.added).toMatchObject([{ strategy, weaverVersion, lrmVersion }])
+    },
+  )
 })
 
 test('while learning is frozen, retrieves and answers as usual but commits nothing', async () => {
