@@ -150,6 +150,11 @@ export const Environment = Type.Object({
     default: 15,
     description: 'Time, in minutes, after which a night samples no more answers.',
   }),
+  HEALTH_ROLLBACK: Type.Enum(['true', 'false'], {
+    default: 'true',
+    description:
+      'Whether a promoted version is rolled back by itself when feedback and references call fewer of its answers right than those of the version before it: `true` or `false`.',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description:
@@ -348,6 +353,7 @@ function group(env: Environment) {
       everyEpisodes: env.NIGHT_EVERY_EPISODES,
       promote: env.NIGHT_PROMOTE,
       evidence: { questions: env.NIGHT_EVIDENCE_QUESTIONS, minutes: env.NIGHT_EVIDENCE_MINUTES },
+      healthRollback: env.HEALTH_ROLLBACK === 'true',
     },
     logger: { level: env.LOG_LEVEL },
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,

@@ -94,6 +94,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
         outbox,
         consolidation,
         consolidationTriggers: config.nights,
+        healthRollback: config.nights.healthRollback,
         episodeTtlDays: config.episodes.ttlDays,
         episodeCapacity: config.episodes.capacity,
         tracer,

@@ -91,6 +91,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
         },
       }),
       consolidationTriggers: config.nights,
+      healthRollback: config.nights.healthRollback,
       episodeTtlDays: config.episodes.ttlDays,
       episodeCapacity: config.episodes.capacity,
       tracer,

@@ -47,6 +47,14 @@ export { createRewardJudge, type RewardTerm } from './rewards/reward-judge.ts'
 export { type AskJudge, createVerifier, type VerdictCriterion } from './rewards/verifier.ts'
 export { createWrittenVerdicts } from './rewards/written-verdicts.ts'
 export { bootstrapByQuestion } from './training/bootstrap.ts'
+export {
+  compareOutcomes,
+  hasFallen,
+  isDecisive,
+  isLookDue,
+  type LiveComparison,
+  type OutcomeStratum,
+} from './training/live-outcomes.ts'
 export { MAX_LOOKS } from './training/non-inferiority.ts'
 export type { Figure, GateVerdict, Part, SequentialVerdict, Training } from './training/training-result.ts'
 export { createYielding } from './training/yielding.ts'

@@ -37,6 +37,12 @@ export interface ArtifactManifest {
 
 export type ArtifactStatus = 'candidate' | 'promoted' | 'rejected'
 
+/**
+ * Cause of an activation: the gate's verdict (or its review), an operator's wish, or the fall of the live
+ * outcomes of the version after it.
+ */
+export type Activation = 'promotion' | 'operator' | 'rollback'
+
 export interface Artifact {
   readonly id: string
   readonly kind: ArtifactKind
@@ -54,6 +60,10 @@ export interface Artifact {
   readonly passed: boolean | null
   /** Whether this is the active version; at most one by kind and model. */
   readonly active: boolean
+  /** Cause of its last activation; null when it was never active, or became so under an earlier release. */
+  readonly activatedBy: Activation | null
+  /** Time at which it was rolled back because its live outcomes had fallen; null when it was not. */
+  readonly rolledBackAt: string | null
   /** Whether an episode on which it was trained has been erased on request: it must be replaced. */
   readonly stale: boolean
   /** Number of its episodes that were erased on request since. */

@@ -11,7 +11,9 @@ import { artifactManifest } from './sql/artifact-manifest.ts'
 import { listArtifacts } from './sql/list-artifacts.ts'
 import { markedArtifacts } from './sql/marked-artifacts.ts'
 import type { VersionMark } from './sql/move-mark.ts'
+import { recordLook } from './sql/record-look.ts'
 import { settleArtifact } from './sql/settle-artifact.ts'
+import { watchedVersions } from './sql/watched-versions.ts'
 import type { ArtifactStore } from './stores.ts'
 
 /** Creates the store over Postgres. Any number of processes may use it at once. */
@@ -97,9 +99,12 @@ export function createArtifactStore({
       return expectArtifact(
         'activate artifact',
         id,
-        isUuid(id) ? await activateArtifact(database, id, check) : null,
+        isUuid(id) ? await activateArtifact(database, id, { check, force }) : null,
       )
     },
+
+    watched: () => watchedVersions(database),
+    recordLook: (id, look) => recordLook(database, id, look),
   }
 }
 

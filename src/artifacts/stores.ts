@@ -1,6 +1,6 @@
 /** @file The interfaces of the two stores: artifacts, and consolidations with their recorded steps. */
 
-import type { Artifact, ArtifactKind, ArtifactManifest, Metrics, NewArtifact } from './artifact.ts'
+import type { Artifact, ArtifactKind, ArtifactManifest, Metric, Metrics, NewArtifact } from './artifact.ts'
 import type { ConsolidatedArtifact, Consolidation, Trigger } from './consolidation.ts'
 import type { NightReport, StepRecord } from './consolidation-report.ts'
 import type { Coverage } from './sql/consolidation-coverage.ts'
@@ -9,6 +9,33 @@ export interface ArtifactFilter {
   readonly fingerprint?: string
   readonly kind?: ArtifactKind
   readonly limit: number
+}
+
+/** A version whose live outcomes are watched: active since its promotion. */
+export interface WatchedVersion extends Pick<Artifact, 'id' | 'kind' | 'fingerprint' | 'version'> {
+  /** Version that was active before it; null when there was none. */
+  readonly before: string | null
+  readonly activeSince: Date
+  /** Number of looks at its live outcomes so far. */
+  readonly looks: number
+  /** Number of outcomes at the last look; 0 before the first. */
+  readonly outcomes: number
+}
+
+/** A look at the live outcomes of a watched version. */
+export interface HealthLook {
+  /** Number of the look, counted from 1. */
+  readonly look: number
+  /** Number of outcomes, rounded down. */
+  readonly outcomes: number
+  /** Set when the outcomes have fallen, so that the version is rolled back; null: it stays. */
+  readonly fall: {
+    readonly reason: string
+    /** Share of right answers of the version before. */
+    readonly before: Metric
+    /** Share of right answers of this version. */
+    readonly since: Metric
+  } | null
 }
 
 /**
@@ -70,6 +97,19 @@ export interface ArtifactStore {
    * unless `force` is true
    */
   activate(id: string, fingerprint: string, options?: { readonly force?: boolean }): Promise<Artifact>
+  /**
+   * Returns the versions of all models that are watched: active since their promotion. A version that an
+   * operator activated, or that a rollback went back to, is not.
+   */
+  watched(): Promise<readonly WatchedVersion[]>
+  /**
+   * Records a look at a watched version. After a fall, it rejects the version, with the reason and with the
+   * figures as metric `live`, and activates the version before it (the newest older promoted one when that
+   * cannot serve; none when there is none), in one transaction.
+   * @returns null when nothing was recorded, because the version is no longer watched or another worker has
+   *   recorded this look; else the version that became active by a rollback, null for none
+   */
+  recordLook(id: string, look: HealthLook): Promise<{ readonly to: string | null } | null>
 }
 
 export interface ConsolidationRequest {

@@ -9,6 +9,7 @@ import { heldOutQuestions } from './sql/held-out-questions.ts'
 import { labelledThoughts } from './sql/labelled-thoughts.ts'
 import { latentPairs } from './sql/latent-pairs.ts'
 import { listModels } from './sql/list-models.ts'
+import { servedOutcomes } from './sql/served-outcomes.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
 import { uncertainQuestions } from './sql/uncertain-questions.ts'
 import type { TrainingKey, TrainingStore } from './training-store.ts'
@@ -40,6 +41,7 @@ export function createTrainingStore({
       heldOutQuestions(database, fingerprint, episodes, limit),
 
     uncertainQuestions: (fingerprint, options) => uncertainQuestions(database, fingerprint, options),
+    servedOutcomes: (request) => servedOutcomes(database, request),
     countPending: (fingerprint) => countPending(database, fingerprint),
 
     models: () => listModels(database),

@@ -102,6 +102,27 @@ export interface UncertainQuestion {
   readonly question: string
 }
 
+/** Answers of one version. */
+export interface OutcomeRequest {
+  readonly fingerprint: string
+  readonly kind: 'weaver' | 'lrm'
+  /** Version that could influence the answers, or `NO_VERSION`. */
+  readonly version: string
+  /** First creation time of the episodes; no bound unless given. */
+  readonly from?: Date
+  /** Creation time before which the episodes must lie; no bound unless given. */
+  readonly until?: Date
+}
+
+/** Number of answers of one tenant and strategy that a caller has called right or wrong. */
+export interface ServedOutcomes {
+  readonly tenantId: string
+  readonly strategy: string
+  readonly n: number
+  /** Number of the right ones. */
+  readonly right: number
+}
+
 /** A question on which a candidate artifact is evaluated. */
 export interface HeldOutQuestion {
   readonly tenantId: string
@@ -156,6 +177,11 @@ export interface TrainingStore {
     fingerprint: string,
     options: { readonly since: Date | null; readonly perTenant: number },
   ): Promise<readonly UncertainQuestion[]>
+  /**
+   * Counts the answers to requests that a version could influence and that feedback or a reference calls right
+   * or wrong, at most the newest 20,000. Episodes of nights, and labels by majority or self-reward, do not count.
+   */
+  servedOutcomes(request: OutcomeRequest): Promise<readonly ServedOutcomes[]>
   /** Returns the number of episodes of the model that are not indexed yet. */
   countPending(fingerprint: string): Promise<number>
   /** Returns the fingerprints of all models that have episodes. */

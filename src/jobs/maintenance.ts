@@ -25,6 +25,8 @@ export interface MaintenanceParts {
   readonly consolidations?: Pick<ConsolidationStore, 'recover'> | undefined
   /** Requests the consolidations that are due. */
   readonly requestConsolidations?: (() => Promise<void>) | undefined
+  /** Rolls back versions whose live outcomes have fallen. */
+  readonly watchHealth?: (() => Promise<void>) | undefined
   /** Days after which episodes are deleted; 0 keeps them. */
   readonly episodeTtlDays: number
   /** Number of episodes that a tenant keeps of one model; 0 keeps all. */
@@ -36,14 +38,15 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts and the records of old consolidations, requests consolidations that
- * are due.
+ * old episodes, the bytes of old artifacts and the records of old consolidations, rolls back versions
+ * whose live outcomes have fallen, requests consolidations that are due.
  */
 export function startMaintenance({
   database,
   outbox,
   consolidations,
   requestConsolidations,
+  watchHealth,
   episodeTtlDays,
   episodeCapacity,
   logger,
@@ -85,6 +88,9 @@ export function startMaintenance({
     },
     async 'deletion of old step records'() {
       await pruneSteps(database)
+    },
+    async 'watch of live outcomes'() {
+      await watchHealth?.()
     },
     async 'requests of due consolidations'() {
       await requestConsolidations?.()

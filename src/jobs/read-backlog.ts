@@ -14,6 +14,8 @@ export interface Backlog {
   /** Time that the last consolidation took, in seconds; null when none has ended. */
   readonly lastDurationSeconds: number | null
   readonly consolidationsFailed: number
+  /** Versions that were rolled back because their live outcomes had fallen. */
+  readonly rollbacks: number
 }
 
 const SQL = `
@@ -27,7 +29,8 @@ const SQL = `
     (select extract(epoch from finished_at - coalesce(started_at, created_at))::float8
       from consolidations where finished_at is not null
       order by sequence desc limit 1) as "lastDurationSeconds",
-    (select count(*)::float8 from consolidations where status = 'failed') as "consolidationsFailed"`
+    (select count(*)::float8 from consolidations where status = 'failed') as "consolidationsFailed",
+    (select count(*)::float8 from artifacts where rolled_back_at is not null) as "rollbacks"`
 
 /** @throws ServiceError STORE_UNAVAILABLE */
 export async function readBacklog(database: Pick<Database, 'pool'>): Promise<Backlog> {

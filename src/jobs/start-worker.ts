@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { UnrecoverableError } from 'bullmq'
 import type { Logger } from 'pino'
-import { type ConsolidationDeps, requestDueConsolidations } from '#consolidation'
+import { type ConsolidationDeps, requestDueConsolidations, watchHealth } from '#consolidation'
 import type { Database } from '#database'
 import { type EpisodeStore, type Outbox, startIndexingLargeTenants } from '#episodes'
 import { coerceError } from '#errors'
@@ -39,6 +39,8 @@ export interface WorkerParts {
   readonly consolidation?: ConsolidationDeps
   /** If omitted, consolidations run only on request; an existing schedule is left unchanged. */
   readonly consolidationTriggers?: ConsolidationTriggers
+  /** Whether versions whose live outcomes have fallen are rolled back; they are not unless true. */
+  readonly healthRollback?: boolean
   /** Days after which episodes are deleted; 0, the default, keeps them. */
   readonly episodeTtlDays?: number
   /** Number of episodes that a tenant keeps of one model; 0, the default, keeps all. */
@@ -75,6 +77,7 @@ export function startWorker({
   outbox,
   consolidation,
   consolidationTriggers,
+  healthRollback = false,
   episodeTtlDays = 0,
   episodeCapacity = 0,
   tracer = NO_TRACER,
@@ -121,6 +124,10 @@ export function startWorker({
     outbox,
     consolidations: consolidation?.consolidations,
     requestConsolidations: every > 0 ? () => requestConsolidations('episodes', every) : undefined,
+    watchHealth:
+      consolidation !== undefined && healthRollback
+        ? () => watchHealth({ ...consolidation, logger })
+        : undefined,
     episodeTtlDays,
     episodeCapacity,
     logger,

@@ -68,6 +68,12 @@ export function registerBacklogMetrics(
     'Consolidations that failed.',
     (b) => b.consolidationsFailed,
   )
+  register(
+    'counter',
+    'rollbacks_total',
+    'Versions that were rolled back by themselves, because their live outcomes had fallen.',
+    (b) => b.rollbacks,
+  )
 }
 
 /** Registers the jobs of this process. @returns function that counts one */

@@ -90,6 +90,8 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           status: 'candidate',
           passed: null,
           active: false,
+          activatedBy: null,
+          rolledBackAt: null,
           stale: false,
           erasedEpisodes: 0,
           expiredEpisodes: 0,
@@ -195,11 +197,12 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           status: 'promoted',
           passed: true,
           active: true,
+          activatedBy: 'promotion',
           reason: 'auc +0.02',
         })
         expect(await artifacts.active('model-1')).toEqual({
           lrm: settled,
-          weaver: { ...weaver, status: 'promoted', passed: true, active: true },
+          weaver: { ...weaver, status: 'promoted', passed: true, active: true, activatedBy: 'promotion' },
         })
         expect(await activeVersions('model-2')).toEqual(['lrm-1'])
       })
@@ -280,7 +283,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect((await artifacts.anchors('model-1')).lrm).toMatchObject({ version: 'lrm-1' })
 
         const activated = await artifacts.activate(waiting.id, 'model-1')
-        expect(activated).toEqual({ ...settled, status: 'promoted', active: true })
+        expect(activated).toEqual({ ...settled, status: 'promoted', active: true, activatedBy: 'promotion' })
         expect((await artifacts.active('model-1')).lrm).toEqual(activated)
         expect((await artifacts.anchors('model-1')).lrm).toEqual(activated)
         // The version before can be activated again; both stay promoted.

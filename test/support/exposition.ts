@@ -125,6 +125,7 @@ export const noBacklog = async (): Promise<Backlog> => ({
   lastSuccessSeconds: 1_790_000_000,
   lastDurationSeconds: 25,
   consolidationsFailed: 0,
+  rollbacks: 0,
 })
 
 /** Counts of a connection pool that has opened none. */

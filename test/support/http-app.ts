@@ -140,6 +140,8 @@ export const ARTIFACT: Artifact = {
   status: 'promoted',
   passed: true,
   active: true,
+  activatedBy: 'promotion',
+  rolledBackAt: null,
   stale: false,
   erasedEpisodes: 0,
   expiredEpisodes: 2,

@@ -21,6 +21,7 @@ test('exposes the figures of the database and the jobs of the process', async ()
     outboxAgeSeconds: 4.5,
     episodesPending: 7,
     consolidationsFailed: 2,
+    rollbacks: 1,
   }))
   observeJob({ name: 'episode.index', outcome: 'retried' })
   const metrics = await read()

@@ -1,10 +1,17 @@
 /** @file Rows of `artifacts`, without their bytes, and their conversion to artifacts. */
 
-import type { Artifact, ArtifactKind, ArtifactManifest, ArtifactStatus, Metrics } from '../artifact.ts'
+import type {
+  Activation,
+  Artifact,
+  ArtifactKind,
+  ArtifactManifest,
+  ArtifactStatus,
+  Metrics,
+} from '../artifact.ts'
 
 export const ARTIFACT_COLUMNS = `
-  id, consolidation_id, kind, fingerprint, number, sha256, size, status, passed, active, stale,
-  erased_episodes, expired_episodes, bytes is not null as available, reason, metrics, baseline,
+  id, consolidation_id, kind, fingerprint, number, sha256, size, status, passed, active, activated_by,
+  rolled_back_at, stale, erased_episodes, expired_episodes, bytes is not null as available, reason, metrics, baseline,
   manifest -> 'features' as features, episodes, created_at`
 
 export interface ArtifactRow {
@@ -18,6 +25,8 @@ export interface ArtifactRow {
   readonly status: ArtifactStatus
   readonly passed: boolean | null
   readonly active: boolean
+  readonly activated_by: Activation | null
+  readonly rolled_back_at: Date | null
   readonly stale: boolean
   readonly erased_episodes: number
   readonly expired_episodes: number
@@ -41,6 +50,8 @@ export function toArtifact(row: ArtifactRow): Artifact {
     status: row.status,
     passed: row.passed,
     active: row.active,
+    activatedBy: row.activated_by,
+    rolledBackAt: row.rolled_back_at?.toISOString() ?? null,
     stale: row.stale,
     erasedEpisodes: row.erased_episodes,
     expiredEpisodes: row.expired_episodes,

@@ -1,7 +1,7 @@
 import { type Database, transaction } from '#database'
 import type { Artifact, Metrics } from '../artifact.ts'
 import { ARTIFACT_COLUMNS, type ArtifactRow, toArtifact } from './artifact-row.ts'
-import { lockVersions, moveMark } from './move-mark.ts'
+import { activateVersion, lockVersions, moveMark } from './move-mark.ts'
 
 const SETTLE = `
   update artifacts
@@ -53,7 +53,7 @@ export async function settleArtifact(
       const { version } = toArtifact(settled.rows[0])
       await client.query(REJECT_WAITING, [id, `superseded by ${version}, which passed the gate after it`])
       if (!isReviewed) {
-        await moveMark(client, id, 'active')
+        await activateVersion(client, id, 'promotion')
         if (isAnchor) await moveMark(client, id, 'anchor')
       }
     }

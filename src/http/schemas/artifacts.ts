@@ -60,6 +60,19 @@ export const ArtifactSchema = sameAs<Artifact>()(
         Type.Boolean({ description: 'Whether the version passed the gate; null until it has decided.' }),
       ),
       active: Type.Boolean({ description: 'Whether this version is in use now.' }),
+      activatedBy: Nullable(
+        OneOf(['promotion', 'operator', 'rollback'], {
+          description:
+            'Cause of the last activation. `promotion`: a night, or the review of its candidate. `operator`: by hand. `rollback`: the live outcomes of the version after it had fallen. Null if the version was never active, or became so under an earlier release.',
+        }),
+      ),
+      rolledBackAt: Nullable(
+        Type.String({
+          format: 'date-time',
+          description:
+            'Time at which the version was rolled back by itself, because its live outcomes had fallen; `reason` and the metric `live` have the figures. Null if it was not.',
+        }),
+      ),
       stale: Type.Boolean({
         description:
           'Whether an episode that the artifact was trained on has been erased on request. A stale version must be replaced.',

@@ -63,6 +63,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     database: { pool: { connect: fail('database') } as never },
     outbox: { recover: fail('recover'), relayAgain: fail('relay again'), prune: fail('prune') },
     consolidations: { recover: fail('recover consolidations') },
+    watchHealth: fail('watch health'),
     requestConsolidations: requested,
     episodeTtlDays: 30,
     episodeCapacity: 9,
@@ -76,6 +77,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'recover consolidations',
     'prune',
     ...Array(4).fill('database'),
+    'watch health',
     'request',
   ])
   expect(lines.map(({ msg }) => msg)).toEqual([
@@ -87,6 +89,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: deletion of episodes beyond the capacity failed',
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
+    'maintenance: watch of live outcomes failed',
     'maintenance: requests of due consolidations failed',
   ])
 })
