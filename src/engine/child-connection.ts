@@ -42,6 +42,8 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
   totals(): EngineCounters
   /** Returns the milliseconds since the last message of the process, which answers a ping each second. */
   heartbeatAgeMs(): number
+  /** Returns the milliseconds that a long run which the process announced should still take; else 0. */
+  remainingRunMs(): number
   /** Whether the process was killed because it did not answer. */
   isHung(): boolean
   /** @throws ServiceError the child's own error, or ENGINE_CRASHED when the child dies before it answers. */
@@ -99,11 +101,14 @@ export async function connectChild<Role extends RoleName>(
   const ending = { isOver: false, isHung: false }
   let load = IDLE
   let totals = zeroCounters()
+  /** Expected end of the announced run. Any later message shows that the run is over. */
+  let runEndsAt = 0
   const started = Promise.withResolvers<Ready>()
   const ended = Promise.withResolvers<string>()
 
   function receive(message: MessageFromChild): void {
     heartbeat.heard()
+    runEndsAt = message.type === 'busy' ? performance.now() + message.expectedMs : 0
     switch (message.type) {
       case 'ready':
         heartbeat.stop()
@@ -163,6 +168,7 @@ export async function connectChild<Role extends RoleName>(
       load: () => load,
       totals: () => totals,
       heartbeatAgeMs: () => heartbeat.ageMs(),
+      remainingRunMs: () => Math.max(0, runEndsAt - performance.now()),
       isHung: () => ending.isHung,
       exited: ended.promise,
       post,

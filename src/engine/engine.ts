@@ -37,6 +37,7 @@ export interface EngineOptions {
   readonly heartbeatLimitMs?: number
 }
 
+const NEVER = new AbortController().signal
 const MAX_WAITING_ROWS = 256
 const HEARTBEAT_LIMIT_MS = 5000
 const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
@@ -88,13 +89,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     eosTokenIds: sizes.eosTokenIds,
     head: createRemoteHead(replicas),
     graphs: createServedGraphs(replicas),
-    async open(prompt, { signal, priority = 'interactive', caller = '', deadlineMs = null }) {
+    async open(prompt, options) {
+      const { signal, stopSignal = NEVER, priority = 'interactive', caller = '', deadlineMs = null } = options
       checkPrompt(prompt, sizes.contextLength)
       checkIds('open session', prompt)
-      if (signal.aborted) throw aborted(signal)
+      const ending = AbortSignal.any([signal, stopSignal])
+      if (ending.aborted) throw aborted(ending)
       const admitted = admission.admit(priority, caller)
       try {
-        const place = await replicas.place()
+        const place = await unlessAborted(ending, replicas.place(), ({ leave }) => leave())
         return openRemoteSession({
           id: ++sessionsOpened,
           prompt,
@@ -103,6 +106,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           caller,
           deadlineMs,
           signal,
+          stopSignal,
           checkTokens: checkIds,
           onCall(rows) {
             const done = admitted.submit(rows)
@@ -196,6 +200,24 @@ function summary(replicas: readonly ReplicaStatus[]): ReplicaStatus {
     cachedSequences: sum(({ cachedSequences }) => cachedSequences),
     cacheBytes: sum(({ cacheBytes }) => cacheBytes),
     keptPrompts: sum(({ keptPrompts }) => keptPrompts),
+  }
+}
+
+/**
+ * Returns the result of `work`. @param undo called with a result that comes too late
+ * @throws ServiceError ABORTED when `signal` fires first
+ */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>, undo: (late: T) => void): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(aborted(signal))
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } catch (thrown) {
+    if (signal.aborted) work.then(undo, () => undefined)
+    throw thrown
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -148,6 +148,8 @@ export type SessionMessage =
       readonly deadlineMs: number | null
     }
   | { readonly type: 'close'; readonly session: number }
+  /** Continuations in progress are answered with the tokens that they have; other calls fail with ABORTED. */
+  | { readonly type: 'stopSession'; readonly session: number }
 
 export type MessageToChild =
   | { readonly type: 'start'; readonly options: Roles[RoleName]['options'] }

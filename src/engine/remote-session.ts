@@ -5,6 +5,11 @@ import type { LatentSession, Priority, SequenceId } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 
+/** Time, in ms, that a stopped session waits for its continuations beyond the expected end of the current run. */
+const STOP_GRACE_MS = 500
+/** Upper bound, in ms, on the part of that wait which an announced long run explains. */
+const MAX_RUN_WAIT_MS = 5000
+
 /** Id of the prompt: the engine process numbers the sequences of a session, and the prompt is the first. */
 const PROMPT: SequenceId = 0
 
@@ -20,6 +25,8 @@ export function openRemoteSession(deps: {
   readonly caller: string
   readonly deadlineMs: number | null
   readonly signal: AbortSignal
+  /** Stops the session. */
+  readonly stopSignal: AbortSignal
   /** Throws unless every token is in the model's vocabulary. */
   readonly checkTokens: (what: string, tokens: readonly number[]) => void
   /** Called when the session submits `rows`; the returned function is called when they are answered. */
@@ -27,16 +34,22 @@ export function openRemoteSession(deps: {
   /** Called once, when the session closes. */
   readonly onClose: () => void
 }): LatentSession {
-  const { id, connection, signal } = deps
+  const { id, connection, signal, stopSignal } = deps
   const closed = Promise.withResolvers<never>()
-  // There may be no call in flight when the session closes.
+  const stopped = Promise.withResolvers<never>()
+  // There may be no call in flight when the session closes or stops.
   closed.promise.catch(() => undefined)
+  stopped.promise.catch(() => undefined)
   let isOpen = true
+  let continuations = 0
+  let graceTimer: NodeJS.Timeout | undefined
 
   function close(): void {
     if (!isOpen) return
     isOpen = false
     signal.removeEventListener('abort', close)
+    stopSignal.removeEventListener('abort', stop)
+    clearTimeout(graceTimer)
     closed.reject(
       new ServiceError(
         'ABORTED',
@@ -50,9 +63,21 @@ export function openRemoteSession(deps: {
     deps.onClose()
   }
 
+  /** Ends all calls but the continuations in flight, which have a short time to return what they have. */
+  function stop(): void {
+    if (!isOpen) return
+    stopped.reject(
+      new ServiceError('ABORTED', 'engine: the session was stopped', { cause: stopSignal.reason }),
+    )
+    if (continuations === 0) return
+    connection.post({ type: 'stopSession', session: id })
+    const runMs = Math.min(MAX_RUN_WAIT_MS, connection.remainingRunMs())
+    graceTimer = setTimeout(close, runMs + STOP_GRACE_MS)
+  }
+
   /**
-   * Sends a call. Rejects with ABORTED as soon as the session closes; the engine process drops the rows when
-   * its run ends.
+   * Sends a call. Rejects with ABORTED as soon as the session closes or, unless it is a continuation in flight,
+   * stops; the engine process drops the rows when its run ends.
    */
   async function call<Name extends OperationOf<'serve'>>(
     operation: Name,
@@ -60,10 +85,15 @@ export function openRemoteSession(deps: {
     rows: number,
   ): Promise<Operations[Name]['result']> {
     if (!isOpen) return await closed.promise
+    if (stopSignal.aborted) return await stopped.promise
+    const isContinuation = operation === 'generate'
+    const ends = isContinuation ? [closed.promise] : [closed.promise, stopped.promise]
     const done = deps.onCall(rows)
+    continuations += Number(isContinuation)
     try {
-      return await Promise.race([connection.call(operation, params), closed.promise])
+      return await Promise.race([connection.call(operation, params), ...ends])
     } finally {
+      continuations -= Number(isContinuation)
       done()
     }
   }
@@ -71,7 +101,9 @@ export function openRemoteSession(deps: {
   const { prompt, priority, caller, deadlineMs } = deps
   connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs })
   signal.addEventListener('abort', close)
+  stopSignal.addEventListener('abort', stop)
   if (signal.aborted) close()
+  if (stopSignal.aborted) stop()
   return {
     promptTokens: prompt.length,
     prompt: PROMPT,

@@ -28,6 +28,7 @@ export interface Continuation {
    * token.
    */
   readonly thought: LatentThought | null
+  /** `aborted`: the session was stopped (`stopSignal`) before the end; the tokens decoded until then. */
   readonly finish: 'eos' | 'length' | 'aborted'
   /** Number of tokens decoded for this continuation; the prefix is not decoded. */
   readonly generatedTokens: number
@@ -61,8 +62,8 @@ export interface ScoreRow {
 
 /**
  * View of the model for one request: a prompt, everything decoded after it, and their key/value caches. The
- * methods that compute throw ServiceError ABORTED when the session's signal fires or the session is closed,
- * and ENGINE_CRASHED when its engine process ends; a new session is needed then.
+ * methods that compute throw ServiceError ABORTED when the session's signal fires or the session is closed
+ * or stopped, and ENGINE_CRASHED when its engine process ends; a new session is needed then.
  */
 export interface LatentSession {
   /** Number of prompt tokens. */
@@ -91,6 +92,12 @@ export interface SessionOptions {
   readonly caller?: string
   /** Closes the session when it fires. */
   readonly signal: AbortSignal
+  /**
+   * Stops the session when it fires: continuations in progress return the tokens that they have, with `finish:
+   * 'aborted'`, at the end of the current run; all other calls throw ABORTED at once. A process that does not
+   * answer in time closes the session.
+   */
+  readonly stopSignal?: AbortSignal
   /** `interactive` unless given. */
   readonly priority?: Priority
   /**

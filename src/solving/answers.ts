@@ -55,7 +55,8 @@ export interface Answers {
   complete(prefixes: readonly Prefix[]): Promise<readonly Evaluation[]>
   /**
    * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
-   * is shared evenly; when it is smaller than `count`, fewer answers are sampled.
+   * is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the time is up, the finished samples are
+   * returned, else the parts that exist, unjudged.
    *
    * @throws ServiceError ABORTED when the time is up before the first token.
    */
@@ -167,9 +168,11 @@ class JudgedAnswers implements Answers {
         'samples: expected at least one token, got none before the time was up',
       )
     }
+    const finished = begun.filter(({ finish }) => finish !== 'aborted')
+    const read = finished.length > 0 ? finished : begun
     return this.#judge(
       'sample',
-      begun.map((continuation) => this.#read(continuation)),
+      read.map((continuation) => this.#read(continuation)),
     )
   }
 

@@ -45,7 +45,10 @@ export interface AttemptOptions {
   readonly seed: number
   /** Key or address of the caller; undefined: one for all. */
   readonly caller: string | undefined
+  /** Fires when the caller disconnects or the time is up. */
   readonly signal: AbortSignal
+  /** Fires when the caller disconnects. */
+  readonly disconnected: AbortSignal
   readonly emit: (event: SolveEvent) => void
 }
 
@@ -91,7 +94,7 @@ export async function attempt(
   options: AttemptOptions,
 ): Promise<Attempt> {
   const { engine, clock, tracer } = parts
-  const { seed, signal, models, caller } = options
+  const { seed, signal, disconnected, models, caller } = options
   const messages = promptMessages(engine.codec.quote(request.question), engine.model.profile)
   const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
   const settings = withinContext(parts, request, options.settings, prompt)
@@ -113,7 +116,9 @@ export async function attempt(
   try {
     const session = await state.meter.time('queueMs', () =>
       engine.open(prompt.tokens, {
-        signal,
+        signal: disconnected,
+        // When the time is up, the engine returns what it has decoded.
+        stopSignal: signal,
         // The service's own limit is no wish of the caller: it must not order the rows of the engine.
         ...(request.budget?.maxMs !== undefined && { deadlineMs: request.budget.maxMs }),
         ...(caller !== undefined && { caller }),

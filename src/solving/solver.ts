@@ -67,8 +67,9 @@ export interface SolverDeps {
 /**
  * Creates the solver of one model.
  *
- * When `budget.maxMs` is over, the best answer so far is returned with `stopped: 'maxMs'`: a draft that was not judged in
- * time has reward -1, and before the first token there is no answer at all (`answer: null`). Neither becomes an episode.
+ * When `budget.maxMs` is over, the best answer so far is returned with `stopped: 'maxMs'`: the best judged one, else the samples
+ * that are finished, else the part of an answer that is decoded. Nothing new is decoded or judged then: an answer that was not
+ * judged in time has reward -1, and before the first token there is no answer at all (`answer: null`) and no episode.
  * A request whose engine process crashes starts over once, with the same seed and the rest of its time; its events go on
  * where they had stopped.
  *
@@ -138,6 +139,7 @@ async function solve(
         seed,
         caller,
         signal: deadline.signal,
+        disconnected: signal,
         emit: nextEmit(),
       }),
     )

@@ -62,6 +62,11 @@ export interface World {
   /** Called before every call to the model; may throw, abort a signal, or delay. */
   readonly before?: (call: Call) => void | Promise<void>
   readonly profile?: Partial<ModelProfile>
+  /**
+   * Returns the number of tokens of a requested row that are decoded when its session is stopped meanwhile; 0 by
+   * default.
+   */
+  readonly decodedWhenStopped?: (row: GenerationRow, index: number) => number
   /** Returns the judge's text for a sequence; it is cut at the row's token limit. */
   readonly says?: (asked: readonly number[]) => string
   /** Returns the thought of an answer; by default made of the head's rows of its tokens. */
@@ -145,9 +150,9 @@ export function createLinearModel(world: World): LinearModel {
     contextLength: 256,
     eosTokenIds: [END],
     async open(prompt, options) {
-      await record.enter('open', options.signal)
+      await untilStopped(options.stopSignal, () => record.enter('open', options.signal))
       record.opened.push(options)
-      return openSession(world, matrix, record, prompt, options.signal)
+      return openSession(world, matrix, record, prompt, options)
     },
     model: {
       id: 'linear',
@@ -225,7 +230,7 @@ function openSession(
   matrix: readonly Float64Array[],
   record: CallRecord,
   prompt: readonly number[],
-  signal: AbortSignal,
+  { signal, stopSignal }: SessionOptions,
 ): LatentSession {
   const sequences: (readonly number[])[] = [[...prompt]]
   let closed = false
@@ -234,28 +239,35 @@ function openSession(
     prompt: 0,
     promptTokens: prompt.length,
     async embed() {
-      await record.enter('embed', signal)
+      await untilStopped(stopSignal, () => record.enter('embed', signal))
       return (
         world.state?.(prompt) ?? Float32Array.from({ length: matrix[0]!.length }, (_, i) => (i === 0 ? 1 : 0))
       )
     },
     async generate(rows) {
-      await record.enter('generate', signal)
-      return rows.map((row) => {
+      const isStopped = await isStoppedDuring(stopSignal, () => record.enter('generate', signal))
+      return rows.map((row, index) => {
         if (row.sequence !== undefined) {
           const sequence = [...sequences[row.sequence]!, ...row.prefix]
           record.judged.push(sequence)
+          if (isStopped)
+            return { ...writeVerdict({ ...row, maxNewTokens: 0 }, []), finish: 'aborted' as const }
           return writeVerdict(row, encode(world.says?.(sequence) ?? ''))
         }
         record.asked.push(row)
         if (row.prefix.length > 0) record.grown.push(row.prefix)
-        const continuation = grow(world, matrix, row)
+        const whole = grow(world, matrix, row)
+        const decoded = isStopped ? (world.decodedWhenStopped?.(row, index) ?? 0) : whole.generatedTokens
+        const continuation =
+          decoded < whole.generatedTokens
+            ? { ...grow(world, matrix, { ...row, maxNewTokens: decoded }), finish: 'aborted' as const }
+            : whole
         sequences.push([...prompt, ...continuation.tokens])
         return { ...continuation, sequence: sequences.length - 1 }
       })
     },
     async score(rows, tokens) {
-      await record.enter('score', signal)
+      await untilStopped(stopSignal, () => record.enter('score', signal))
       return rows.map((row) => {
         const sequence = [...sequences[row.sequence]!, ...row.suffix]
         record.judged.push(sequence)
@@ -267,6 +279,19 @@ function openSession(
       closed = true
     },
   }
+}
+
+/** Whether the session is stopped during `work`, which then goes on. @throws ServiceError ABORTED if it is stopped */
+async function isStoppedDuring(stop: AbortSignal | undefined, work: () => Promise<void>): Promise<boolean> {
+  if (stop?.aborted) throw new ServiceError('ABORTED', 'linear model: the session was stopped')
+  const stopped = Promise.withResolvers<boolean>()
+  stop?.addEventListener('abort', () => stopped.resolve(true), { once: true })
+  return await Promise.race([work().then(() => false), stopped.promise])
+}
+
+async function untilStopped(stop: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+  if (!(await isStoppedDuring(stop, work))) return
+  throw new ServiceError('ABORTED', 'linear model: the session was stopped')
 }
 
 function encodeChat(messages: readonly ChatMessage[]): number[] {

@@ -8,6 +8,7 @@
  * a judge that writes nothing approves through the example in its own prompt.
  */
 
+import { ServiceError } from '#errors'
 import type { LatentSession } from '#ports'
 import type { AskJudge } from './verifier.ts'
 
@@ -28,7 +29,8 @@ export interface WrittenVerdictsOptions {
 
 /**
  * Creates an `AskJudge` that lets the judge write. The degree is 0 when the judge did not end within
- * `maxNewTokens`: its verdict is not guessed from an unfinished text.
+ * `maxNewTokens`: its verdict is not guessed from an unfinished text. It throws ServiceError ABORTED when the
+ * session is stopped before the judge has ended.
  */
 export function createWrittenVerdicts(options: WrittenVerdictsOptions): AskJudge {
   const { session, maxNewTokens, read, onTokens } = options
@@ -47,6 +49,12 @@ export function createWrittenVerdicts(options: WrittenVerdictsOptions): AskJudge
     return questions.map(({ criterion, row }, index) => {
       const { tokens, finish, generatedTokens } = written[index]!
       onTokens(generatedTokens)
+      if (finish === 'aborted') {
+        throw new ServiceError(
+          'ABORTED',
+          'judge: expected a whole verdict, got a part of it when the time was up',
+        )
+      }
       return finish === 'eos' ? read(criterion, tokens.slice(row.suffix.length)) : 0
     })
   }

@@ -40,7 +40,8 @@ export interface RowQueue {
   isShared(): boolean
   /** Returns null unless heavy callers and others are served. */
   shares(): RowShares | null
-  dropAborted(): void
+  /** Settles and drops the rows of sessions that were closed or stopped. */
+  dropEnded(): void
   dropSettled(): void
   load(): QueueLoad
 }
@@ -119,8 +120,8 @@ export function createRowQueue(maxRunningRows: number): RowQueue {
         heavyPlaces: heavy.length * shareOf(callers.length),
       }
     },
-    dropAborted() {
-      for (const { rows } of all()) for (const row of rows) if (row.signal.aborted) row.abort()
+    dropEnded() {
+      for (const { rows } of all()) for (const row of rows) row.dropIfEnded()
       dropSettled()
     },
     dropSettled,

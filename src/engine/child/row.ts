@@ -35,6 +35,8 @@ export interface RowRequest {
   readonly keepCache: boolean
   /** Drops the row when the next run is formed. */
   readonly signal: AbortSignal
+  /** Stops the row when the next run is formed: a row that decodes returns what it has. Never by default. */
+  readonly stopSignal?: AbortSignal
   /** Interactive by default. */
   readonly priority?: Priority
   /** Key or address of the caller; one for all by default. */
@@ -47,6 +49,8 @@ export interface RowResult {
   /** Decoded tokens, EOS included. */
   readonly tokens: readonly number[]
   readonly endedByEos: boolean
+  /** Whether the row was stopped before its end; then `cached` is null. */
+  readonly isStopped: boolean
   /**
    * States that predicted the first decoded tokens, `[<= latents, D]`; without decoding, of the last input
    * token, `[1, D]`.
@@ -197,24 +201,47 @@ export class Row {
     this.#settlers.reject(error)
   }
 
+  /** Settles the row when its session was closed or stopped. */
+  dropIfEnded(): void {
+    if (this.signal.aborted) this.abort()
+    else if (this.#request.stopSignal?.aborted) this.#stop()
+  }
+
   /** Fails the row with ABORTED. */
   abort(): void {
     this.fail(
-      new ServiceError('ABORTED', 'engine: the session was closed while its rows were waiting or running', {
-        cause: this.signal.reason,
-      }),
+      new ServiceError(
+        'ABORTED',
+        'engine: the session was closed or stopped while its rows were waiting or running',
+        {
+          cause: this.signal.reason,
+        },
+      ),
     )
   }
 
   #finish({ endedByEos }: StepOutcome): void {
-    const { layout, hiddenSize } = this.#sizes
+    const { layout } = this.#sizes
+    this.#settle({
+      endedByEos: this.decodes && endedByEos,
+      isStopped: false,
+      cached: this.#request.keepCache && this.#past ? compact(layout, this.#past) : null,
+    })
+  }
+
+  /** Between two runs a row is in the state in which it would be had it reached its last token. */
+  #stop(): void {
+    if (this.decodes) this.#settle({ endedByEos: false, isStopped: true, cached: null })
+    else this.abort()
+  }
+
+  #settle(end: Pick<RowResult, 'endedByEos' | 'isStopped' | 'cached'>): void {
     this.isSettled = true
     this.#settlers.resolve({
+      ...end,
       tokens: this.#tokens,
-      endedByEos: this.decodes && endedByEos,
-      hiddenStates: concatenate(this.#states, this.#stateCount * hiddenSize),
+      hiddenStates: concatenate(this.#states, this.#stateCount * this.#sizes.hiddenSize),
       thoughtSum: this.#thoughtSum,
-      cached: this.#request.keepCache && this.#past ? compact(layout, this.#past) : null,
     })
   }
 

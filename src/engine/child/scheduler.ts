@@ -117,10 +117,10 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     reportLoad()
   }
 
-  /** Lets messages in, drops cancelled rows, and runs the tasks of other graphs. */
+  /** Lets messages in, ends the rows of closed and stopped sessions, and runs the tasks of other graphs. */
   async function pauseBetweenBatches(): Promise<void> {
     await setImmediate()
-    queue.dropAborted()
+    queue.dropEnded()
     const isShared = queue.isShared()
     totals.headMs += await tasks.run(isShared ? MAX_SHARED_BETWEEN_BATCHES_MS : MAX_BETWEEN_BATCHES_MS)
   }

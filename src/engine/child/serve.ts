@@ -117,8 +117,17 @@ export async function serve(
       }),
     },
     receive(message) {
-      if (message.type === 'open') sessions.open(message.session, message.prompt, message)
-      else sessions.close(message.session)
+      switch (message.type) {
+        case 'open':
+          sessions.open(message.session, message.prompt, message)
+          break
+        case 'stopSession':
+          sessions.stop(message.session)
+          break
+        case 'close':
+          sessions.close(message.session)
+          break
+      }
       reportLoad()
     },
   }

@@ -4,7 +4,7 @@
  * The prompt is prefilled once; its draft, regenerations, samples and verdicts share that cache.
  */
 
-import { ServiceError } from '#errors'
+import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import type { PrefixCache } from './prefix-cache.ts'
@@ -41,6 +41,7 @@ const PROMPT: SequenceId = 0
 export class Session {
   readonly #context: SessionContext
   readonly #controller = new AbortController()
+  readonly #stopper = new AbortController()
   readonly #order: RowOrder
   /** By id; the prompt is the first. */
   readonly #sequences: Sequence[] = []
@@ -50,7 +51,13 @@ export class Session {
     this.#context = context
     // One deadline for all rows of a session: sessions that were opened first finish first.
     const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
-    this.#order = { signal: this.#controller.signal, priority, caller, dueAt }
+    this.#order = {
+      signal: this.#controller.signal,
+      stopSignal: this.#stopper.signal,
+      priority,
+      caller,
+      dueAt,
+    }
     this.#add(prompt, null)
   }
 
@@ -64,7 +71,7 @@ export class Session {
   }
 
   async generate(rows: readonly GenerationRow[]): Promise<Continuation[]> {
-    return await Promise.all(rows.map((row) => this.#continue(row)))
+    return await Promise.all(rows.map((row) => this.#continueUntilStopped(row)))
   }
 
   /** Returns `[rows][tokens]` logits. */
@@ -77,6 +84,11 @@ export class Session {
       states.set(hiddenStates, index * hiddenSize)
     })
     return await scheduler.runBetweenBatches(() => headLogits(states, tokens), this.#order.caller)
+  }
+
+  /** Ends the session's rows: those that decode return what they have, all others fail with ABORTED. */
+  stop(): void {
+    this.#stopper.abort()
   }
 
   /** Cancels the session's rows. */
@@ -101,6 +113,25 @@ export class Session {
     this.#sequences.push(new Sequence(tokens, cache, id === PROMPT, { scheduler, prefixes, order, onCached }))
     onCached()
     return id
+  }
+
+  /** A row that was stopped before it could decode has decoded nothing. */
+  async #continueUntilStopped(row: GenerationRow): Promise<Continuation> {
+    try {
+      return await this.#continue(row)
+    } catch (thrown) {
+      const isStopped = this.#stopper.signal.aborted && !this.#controller.signal.aborted
+      if (!isStopped || !hasCode(thrown, 'ABORTED')) throw thrown
+      const { prefix } = this.#answerPrefix(row)
+      return this.#continuation({
+        sequence: this.#add([...this.#sequence(row.sequence ?? PROMPT).tokens, ...prefix], null),
+        tokens: prefix,
+        latents: new Float32Array(),
+        thought: null,
+        finish: 'aborted',
+        generatedTokens: 0,
+      })
+    }
   }
 
   async #continue(row: GenerationRow): Promise<Continuation> {
@@ -144,8 +175,12 @@ export class Session {
       sequence: this.#add([...start, ...result.tokens], result.cached),
       tokens: [...prefix, ...result.tokens],
       latents: result.hiddenStates,
-      thought: this.#mean(result.thoughtSum, prefix.length + result.tokens.length),
-      finish: result.endedByEos ? 'eos' : 'length',
+      // Before the first token, the states of some of the prefix may be missing.
+      thought:
+        result.tokens.length === 0
+          ? null
+          : this.#mean(result.thoughtSum, prefix.length + result.tokens.length),
+      finish: finishOf(result),
       generatedTokens: result.tokens.length,
     })
   }
@@ -205,4 +240,9 @@ export class Session {
       ...this.#order,
     })
   }
+}
+
+function finishOf({ isStopped, endedByEos }: RowResult): Continuation['finish'] {
+  if (isStopped) return 'aborted'
+  return endedByEos ? 'eos' : 'length'
 }

@@ -33,6 +33,11 @@ export interface Sessions {
   generate(session: number, rows: readonly GenerationRow[]): Promise<Continuation[]>
   /** Returns `[rows][tokens]` logits. */
   score(session: number, rows: readonly ScoreRow[], tokens: readonly number[]): Promise<Float32Array[]>
+  /**
+   * Ends the session's rows when the current run ends: rows that decode return what they have, all others fail
+   * with ABORTED. Idempotent.
+   */
+  stop(session: number): void
   /** Cancels the session's rows and frees its caches. Idempotent. */
   close(session: number): void
   load(): SessionsLoad
@@ -87,6 +92,7 @@ export function createSessions(
     embed: async (id) => await sessionOf(id).embed(),
     generate: async (id, rows) => await sessionOf(id).generate(rows),
     score: async (id, rows, tokens) => await sessionOf(id).score(rows, tokens),
+    stop: (id) => sessions.get(id)?.stop(),
     close(id) {
       sessions.get(id)?.close()
       sessions.delete(id)

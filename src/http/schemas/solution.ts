@@ -79,7 +79,10 @@ export const Solution = sameAs<solving.Solution>()(
       id: Id,
       episodeId: { ...Nullable(Id), description: 'Id of the stored episode; null if none was stored.' },
       answer: Answer,
-      reasoning: Type.String({ description: 'The whole text that contains the answer.' }),
+      reasoning: Type.String({
+        description:
+          'The whole text that contains the answer; a part of it when `maxMs` or `maxNewTokens` cut it.',
+      }),
       reward: Reward,
       confidence: Nullable(
         Type.Number({

@@ -38,8 +38,8 @@ interface RememberOptions {
 }
 
 /**
- * Commits the episode of an attempt. An answer that was never judged is not kept. One that the active latent reward model does
- * not believe (`admitConfidence`), or that contradicts the reference of the request, is kept, but influences no other request,
+ * Commits the episode of an attempt. An answer that the time ran out on before it was judged, or was whole, is kept as a question
+ * that was asked: without its thought, and never admitted. One that the active latent reward model does not believe (`admitConfidence`), or that contradicts the reference of the request, is kept, but influences no other request,
  * whatever its reward. Stored rewards are under the profile's weights, so that those of different requests compare.
  *
  * @returns the episode's id; null when there is nothing to keep, or the store failed (`degraded: learning`): the answer is
@@ -81,9 +81,12 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
   const { chosen, base } = outcome
   const { candidates, meter } = state
   if (chosen === null || embedding === null) return null
-  if (!candidates.some(({ evaluation }) => evaluation === chosen)) return null
-  const meetsAdmission = ({ answer, judgement }: Evaluation) =>
-    answer.answer !== null && isAdmitted(judgement, settings.admitReward)
+  const isJudged = candidates.some(({ evaluation }) => evaluation === chosen)
+  const unjudged: JudgedCandidate = { kind: chosen === base ? 'draft' : 'sample', evaluation: chosen }
+  const meetsAdmission = (evaluation: Evaluation) =>
+    evaluation.answer.answer !== null &&
+    (isJudged || evaluation !== chosen) &&
+    isAdmitted(evaluation.judgement, settings.admitReward)
   const reference = request.reference === undefined ? null : answerFormat.normalise(request.reference)
   const isContradicted = reference !== null && chosen.answer.answer !== reference
   const isBelieved = (confidence ?? 1) >= settings.admitConfidence
@@ -108,7 +111,7 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
     stopped: outcome.stopped,
     seed,
     admitted,
-    candidates: candidates.map((candidate) => {
+    candidates: (isJudged ? candidates : [...candidates, unjudged]).map((candidate) => {
       const { kind, evaluation } = candidate
       const { answer, judgement } = evaluation
       return {

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import type { Call, World } from '../../support/linear-model.ts'
+import { type Call, TEST_PROFILE, type World } from '../../support/linear-model.ts'
 import { route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 /** The model takes its time from the n-th call of a kind on. */
-function slowFrom(call: Call, nth: number, ms = 80): World {
+function slowFrom(call: Call, nth: number): World {
   let count = 0
   return {
     ...TWO_FLIPS,
     before: async (made) => {
-      if (made === call && ++count >= nth) await sleep(ms)
+      if (made === call && ++count >= nth) await sleep(1000, undefined, { ref: false })
     },
   }
 }
@@ -141,20 +141,31 @@ describe('maxMs', () => {
     expect(new Set(solution.rewardHistory)).toEqual(new Set([solution.reward]))
   })
 
-  test('returns a draft that nobody had time to judge, and keeps no episode of it', async () => {
+  test('returns a draft that nobody had time to judge; its episode steers nobody, whatever the bar', async () => {
     const episodes = createEpisodesInMemory()
-    const { solve } = solverOn(slowFrom('score', 1), { episodes })
+    const profile = { defaults: { ...TEST_PROFILE.defaults, admitReward: -1 } }
+    const { solve } = solverOn({ ...slowFrom('score', 1), profile }, { episodes })
     const solution = await solve({ budget: { maxMs: 40 } })
 
     expect(solution).toMatchObject({
       stopped: 'maxMs',
       answer: '1',
       reward: -1,
-      episodeId: null,
       degraded: [],
     })
     expect(solution.base).toEqual({ answer: '1', reward: -1 })
-    expect(episodes.added).toEqual([])
+    expect(episodes.added).toMatchObject([
+      {
+        id: solution.episodeId,
+        answer: '1',
+        stopped: 'maxMs',
+        admitted: false,
+        latents: null,
+        candidates: [
+          { kind: 'draft', reward: -1, rewardTerms: {}, chosen: true, meetsAdmission: false, thought: null },
+        ],
+      },
+    ])
   })
 
   test.each(['greedy', 'latentseek', 'auto', 'majority'] as const)(
@@ -176,6 +187,73 @@ describe('maxMs', () => {
       }
     },
   )
+
+  test.each(['greedy', 'latentseek', 'auto'] as const)(
+    'returns the part of the draft of %s that is decoded, unjudged; its episode steers nobody',
+    async (strategy) => {
+      const episodes = createEpisodesInMemory()
+      const world = { ...slowFrom('generate', 1), decodedWhenStopped: () => 4 }
+      const { solve, engine, events } = solverOn(world, { episodes })
+      const solution = await solve({ strategy, budget: { maxMs: 30 } })
+
+      expect(solution).toMatchObject({
+        stopped: 'maxMs',
+        answer: null,
+        reasoning: 'a : 6 +',
+        reward: -1,
+        base: { answer: null, reward: -1 },
+        iterations: 0,
+        usage: { completionTokens: 4, generatedTokens: 4, rewardTokens: 0 },
+      })
+      expect(engine.calls).toMatchObject({ generate: 1, score: 0, ascend: 0, decode: 0 })
+      expect(events.map(({ event }) => event)).toContain('draft')
+      expect(episodes.added).toMatchObject([{ reasoning: 'a : 6 +', admitted: false, latents: null }])
+    },
+  )
+
+  test.each(['majority', 'lto'] as const)('lets %s choose among the finished samples', async (strategy) => {
+    // Of 6 rows, those of odd index are cut before their answers.
+    const world = {
+      ...slowFrom('generate', 1),
+      decodedWhenStopped: (_: unknown, index: number) => [9, 5][index % 2]!,
+    }
+    const whole = await solverOn(TWO_FLIPS).solve({
+      strategy: 'majority',
+      samples: 6,
+      seed: 3,
+      explain: true,
+    })
+    const finished = whole.candidates!.filter((_, index) => index % 2 === 0).map(({ answer }) => answer)
+
+    const solution = await solverOn(world).solve({ strategy, samples: 6, seed: 3, budget: { maxMs: 30 } })
+
+    expect(solution).toMatchObject({
+      stopped: 'maxMs',
+      reward: -1,
+      usage: { generatedTokens: 3 * 9 + 3 * 5 },
+    })
+    expect(solution.usage.completionTokens).toBe(9)
+    expect(finished).toContain(solution.answer)
+    const votes = (of: string | null) => finished.filter((answer) => answer === of).length
+    expect(votes(solution.answer)).toBe(Math.max(...finished.map(votes)))
+    expect(solution.degraded).toEqual([])
+  })
+
+  test('returns a part of a sample when none is finished', async () => {
+    const world = { ...slowFrom('generate', 1), decodedWhenStopped: (_: unknown, index: number) => index }
+    const solution = await solverOn(world).solve({ strategy: 'majority', samples: 4, budget: { maxMs: 30 } })
+
+    expect(solution).toMatchObject({ stopped: 'maxMs', answer: null, usage: { generatedTokens: 6 } })
+    expect(solution.reasoning).not.toBe('')
+  })
+
+  test('counts the tokens of a regeneration that it cuts', async () => {
+    const world = { ...slowFrom('generate', 2), decodedWhenStopped: () => 3 }
+    const solution = await solverOn(world).solve({ budget: { maxMs: 60 } })
+
+    expect(solution).toMatchObject({ stopped: 'maxMs', answer: '1', usage: { generatedTokens: 9 + 3 } })
+    expect(solution.reward).toBeGreaterThan(-1)
+  })
 
   test('keeps what was learned in time', async () => {
     const episodes = createEpisodesInMemory()

@@ -261,7 +261,7 @@ describe('budgets', () => {
   function slowFrom(call: Call, nth: number): World {
     let count = 0
     const before = async (made: Call) => {
-      if (made === call && ++count >= nth) await sleep(80)
+      if (made === call && ++count >= nth) await sleep(1000, undefined, { ref: false })
     }
     return { ...lazily(TWO_FLIPS), before }
   }
