@@ -44,7 +44,8 @@ export interface ReplayOptions {
  *
  * @returns one result for each question, in order
  * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver fails;
- * STORE_UNAVAILABLE when retrieval fails; PROMPT_TOO_LONG; ENGINE_CRASHED after one retry; ENGINE_UNAVAILABLE
+ * STORE_UNAVAILABLE when retrieval fails; PROMPT_TOO_LONG; ENGINE_CRASHED or ENGINE_CRASHED_BY_REQUEST
+ * after retries; ENGINE_UNAVAILABLE
  */
 export async function replay(
   { engine, episodes, logger }: ReplayDeps,

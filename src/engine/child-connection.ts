@@ -44,6 +44,8 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
   heartbeatAgeMs(): number
   /** Returns the milliseconds that a long run which the process announced should still take; else 0. */
   remainingRunMs(): number
+  /** Whether a row of the session is in the run in progress, or was in the run in which the process died. */
+  isRunning(session: number): boolean
   /** Whether the process was killed because it did not answer. */
   isHung(): boolean
   /** @throws ServiceError the child's own error, or ENGINE_CRASHED when the child dies before it answers. */
@@ -101,6 +103,7 @@ export async function connectChild<Role extends RoleName>(
   const ending = { isOver: false, isHung: false }
   let load = IDLE
   let totals = zeroCounters()
+  let sessionsInRun: readonly number[] = []
   /** Expected end of the announced run. Any later message shows that the run is over. */
   let runEndsAt = 0
   const started = Promise.withResolvers<Ready>()
@@ -117,6 +120,9 @@ export async function connectChild<Role extends RoleName>(
         break
       case 'failed':
         started.reject(fromWireError(message.error))
+        break
+      case 'running':
+        sessionsInRun = message.sessions
         break
       case 'busy':
         heartbeat.expectRun(message.expectedMs)
@@ -169,6 +175,7 @@ export async function connectChild<Role extends RoleName>(
       totals: () => totals,
       heartbeatAgeMs: () => heartbeat.ageMs(),
       remainingRunMs: () => Math.max(0, runEndsAt - performance.now()),
+      isRunning: (session) => sessionsInRun.includes(session),
       isHung: () => ending.isHung,
       exited: ended.promise,
       post,

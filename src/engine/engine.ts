@@ -7,6 +7,7 @@ import { createAdmission } from './admission.ts'
 import { ascendInSlices } from './ascend-in-slices.ts'
 import { loadModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'
+import { createQuarantine } from './quarantine.ts'
 import { openRemoteSession } from './remote-session.ts'
 import { type Replicas, startReplicas } from './replicas.ts'
 import { createServedGraphs } from './served-graphs.ts'
@@ -45,8 +46,8 @@ const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
 /**
  * Loads a model into one or several processes, and resolves when they serve.
  *
- * When an engine process dies or hangs, its calls in flight fail with ENGINE_CRASHED and it is restarted with
- * back-off; the other processes continue to serve. While there are none, new sessions wait briefly, then fail
+ * When an engine process dies or hangs, its calls in flight fail with ENGINE_CRASHED, or with
+ * ENGINE_CRASHED_BY_REQUEST where the session was in its last run, and it is restarted with back-off; the other processes continue to serve. While there are none, new sessions wait briefly, then fail
  * with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError MODEL_INVALID, MODEL_UNSUPPORTED, ONNX_INVALID, PROVIDER_UNAVAILABLE, SESSION_FAILED
@@ -76,6 +77,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     maxWaitingRows: options.maxWaitingRows ?? MAX_WAITING_ROWS,
     runningRows: () => replicas.running().rows,
   })
+  const quarantine = createQuarantine()
   let sessionsOpened = 0
   const checkIds = (what: string, tokens: readonly number[]) =>
     checkTokens(what, tokens, sizes.vocabularySize)
@@ -90,13 +92,16 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     head: createRemoteHead(replicas),
     graphs: createServedGraphs(replicas),
     async open(prompt, options) {
-      const { signal, stopSignal = NEVER, priority = 'interactive', caller = '', deadlineMs = null } = options
+      const { signal, stopSignal = NEVER, priority = 'interactive', caller = '' } = options
+      const { deadlineMs = null, isolated = false } = options
       checkPrompt(prompt, sizes.contextLength)
       checkIds('open session', prompt)
       const ending = AbortSignal.any([signal, stopSignal])
       if (ending.aborted) throw aborted(ending)
       const admitted = admission.admit(priority, caller)
+      let leaveQuarantine = () => {}
       try {
+        if (isolated) leaveQuarantine = await unlessAborted(ending, quarantine.enter(), (leave) => leave())
         const place = await unlessAborted(ending, replicas.place(), ({ leave }) => leave())
         return openRemoteSession({
           id: ++sessionsOpened,
@@ -105,6 +110,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           priority,
           caller,
           deadlineMs,
+          isolated,
           signal,
           stopSignal,
           checkTokens: checkIds,
@@ -119,10 +125,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           onClose() {
             admitted.close()
             place.leave()
+            leaveQuarantine()
           },
         })
       } catch (thrown) {
         admitted.close()
+        leaveQuarantine()
         throw thrown
       }
     },

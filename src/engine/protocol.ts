@@ -146,6 +146,8 @@ export type SessionMessage =
       readonly priority: Priority
       readonly caller: string
       readonly deadlineMs: number | null
+      /** Whether its rows share no run with those of other sessions. */
+      readonly isolated: boolean
     }
   | { readonly type: 'close'; readonly session: number }
   /** Continuations in progress are answered with the tokens that they have; other calls fail with ABORTED. */
@@ -186,6 +188,11 @@ export type MessageFromChild =
   | Ready
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'pong' }
+  /**
+   * The sessions whose rows are in the run that now begins; none before other work, and when there is no more
+   * work. Sent when they change. If the process dies, its death may be due to these sessions.
+   */
+  | { readonly type: 'running'; readonly sessions: readonly number[] }
   /** The process answers nothing until the run that now begins is over, in about `expectedMs`. */
   | { readonly type: 'busy'; readonly expectedMs: number }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }

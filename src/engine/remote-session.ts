@@ -1,6 +1,6 @@
 /** @file Client of a session: sends every call to the engine process that holds the session's caches. */
 
-import { ServiceError } from '#errors'
+import { coerceError, hasCode, ServiceError } from '#errors'
 import type { LatentSession, Priority, SequenceId } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations } from './protocol.ts'
@@ -15,7 +15,8 @@ const PROMPT: SequenceId = 0
 
 /**
  * Opens a session in an engine process. The session stays on that process: when the process dies, its calls
- * fail with ENGINE_CRASHED, and a new session is needed.
+ * fail with ENGINE_CRASHED, or with ENGINE_CRASHED_BY_REQUEST when a row of the session was in its last run, and
+ * a new session is needed.
  */
 export function openRemoteSession(deps: {
   readonly id: number
@@ -24,6 +25,7 @@ export function openRemoteSession(deps: {
   readonly priority: Priority
   readonly caller: string
   readonly deadlineMs: number | null
+  readonly isolated: boolean
   readonly signal: AbortSignal
   /** Stops the session. */
   readonly stopSignal: AbortSignal
@@ -92,14 +94,20 @@ export function openRemoteSession(deps: {
     continuations += Number(isContinuation)
     try {
       return await Promise.race([connection.call(operation, params), ...ends])
+    } catch (thrown) {
+      if (!hasCode(thrown, 'ENGINE_CRASHED') || !connection.isRunning(id)) throw thrown
+      const { message } = coerceError(thrown)
+      throw new ServiceError('ENGINE_CRASHED_BY_REQUEST', `${message}, in a run of this request`, {
+        cause: thrown,
+      })
     } finally {
       continuations -= Number(isContinuation)
       done()
     }
   }
 
-  const { prompt, priority, caller, deadlineMs } = deps
-  connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs })
+  const { prompt, priority, caller, deadlineMs, isolated } = deps
+  connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs, isolated })
   signal.addEventListener('abort', close)
   stopSignal.addEventListener('abort', stop)
   if (signal.aborted) close()

@@ -77,8 +77,8 @@ export interface EngineStatus extends ReplicaStatus {
 }
 
 /**
- * A model in a child process. When the child dies or hangs, calls in flight fail with ENGINE_CRASHED and it
- * is restarted.
+ * A model in a child process. When the child dies or hangs, calls in flight fail with ENGINE_CRASHED or
+ * ENGINE_CRASHED_BY_REQUEST, and it is restarted.
  */
 export interface Engine extends LatentModel {
   readonly model: ModelInfo

@@ -25,6 +25,8 @@ export const STATUS = {
   PROVIDER_UNAVAILABLE: 500,
   SESSION_FAILED: 500,
   ENGINE_CRASHED: 503,
+  // Not 503: a client that repeats the request would stop the process again.
+  ENGINE_CRASHED_BY_REQUEST: 422,
   ENGINE_OVERLOADED: 503,
   ENGINE_UNAVAILABLE: 503,
   PROMPT_TOO_LONG: 422,
@@ -60,6 +62,7 @@ export type PublicCode =
 
 export const TITLES: Record<PublicCode, string> = {
   ENGINE_CRASHED: 'The model process stopped while it worked on this request.',
+  ENGINE_CRASHED_BY_REQUEST: 'The model process stopped each time it ran this request.',
   ENGINE_OVERLOADED: 'Too many requests are waiting.',
   ENGINE_UNAVAILABLE: 'The model is not ready.',
   PROMPT_TOO_LONG: 'The question does not fit the context of the model.',

@@ -63,7 +63,8 @@ export interface ScoreRow {
 /**
  * View of the model for one request: a prompt, everything decoded after it, and their key/value caches. The
  * methods that compute throw ServiceError ABORTED when the session's signal fires or the session is closed
- * or stopped, and ENGINE_CRASHED when its engine process ends; a new session is needed then.
+ * or stopped, and ENGINE_CRASHED when its engine process ends (ENGINE_CRASHED_BY_REQUEST when a row of this session was in
+ * the run that did not end); a new session is needed then.
  */
 export interface LatentSession {
   /** Number of prompt tokens. */
@@ -98,6 +99,11 @@ export interface SessionOptions {
    * answer in time closes the session.
    */
   readonly stopSignal?: AbortSignal
+  /**
+   * Whether the session's rows share no run with those of others, and no other isolated session is open at the
+   * same time: for a request in whose run an engine process died. `open` waits for its turn. False unless given.
+   */
+  readonly isolated?: boolean
   /** `interactive` unless given. */
   readonly priority?: Priority
   /**

@@ -47,6 +47,8 @@ export interface AttemptOptions {
   readonly caller: string | undefined
   /** Fires when the caller disconnects or the time is up. */
   readonly signal: AbortSignal
+  /** Whether the engine runs this request apart from others: an engine process died while it ran it. */
+  readonly isIsolated: boolean
   /** Fires when the caller disconnects. */
   readonly disconnected: AbortSignal
   readonly emit: (event: SolveEvent) => void
@@ -86,7 +88,8 @@ interface Prompt {
 /**
  * Runs a strategy in a session of its own, which is closed when this returns or throws.
  *
- * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_UNAVAILABLE, ENGINE_CRASHED
+ * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_UNAVAILABLE, ENGINE_CRASHED,
+ * ENGINE_CRASHED_BY_REQUEST
  */
 export async function attempt(
   parts: SolverParts,
@@ -94,7 +97,7 @@ export async function attempt(
   options: AttemptOptions,
 ): Promise<Attempt> {
   const { engine, clock, tracer } = parts
-  const { seed, signal, disconnected, models, caller } = options
+  const { seed, signal, disconnected, isIsolated, models, caller } = options
   const messages = promptMessages(engine.codec.quote(request.question), engine.model.profile)
   const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
   const settings = withinContext(parts, request, options.settings, prompt)
@@ -119,6 +122,7 @@ export async function attempt(
         signal: disconnected,
         // When the time is up, the engine returns what it has decoded.
         stopSignal: signal,
+        isolated: isIsolated,
         // The service's own limit is no wish of the caller: it must not order the rows of the engine.
         ...(request.budget?.maxMs !== undefined && { deadlineMs: request.budget.maxMs }),
         ...(caller !== undefined && { caller }),

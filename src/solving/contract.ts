@@ -137,7 +137,7 @@ export interface Solver {
    * Solves one question and commits its episode.
    *
    * @throws ServiceError REQUEST_INVALID (a reference without an answer), PROMPT_TOO_LONG, ENGINE_OVERLOADED,
-   * ENGINE_CRASHED (after one retry), ABORTED
+   * ENGINE_CRASHED (after several retries), ENGINE_CRASHED_BY_REQUEST (after a retry alone), ENGINE_UNAVAILABLE, ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>
   /**

@@ -37,6 +37,9 @@ type Strategies = Readonly<Record<Strategy, StrategyFunction>>
 
 const STRATEGY_FUNCTIONS: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto }
 
+/** Upper bound on the attempts of a request beside others that crash the engine: each of those crashes it twice. */
+const MAX_ATTEMPTS = 5
+
 const NO_TIMEOUTS: StoreTimeouts = {
   retrievalMs: Number.POSITIVE_INFINITY,
   commitMs: Number.POSITIVE_INFINITY,
@@ -70,8 +73,9 @@ export interface SolverDeps {
  * When `budget.maxMs` is over, the best answer so far is returned with `stopped: 'maxMs'`: the best judged one, else the samples
  * that are finished, else the part of an answer that is decoded. Nothing new is decoded or judged then: an answer that was not
  * judged in time has reward -1, and before the first token there is no answer at all (`answer: null`) and no episode.
- * A request whose engine process crashes starts over once, with the same seed and the rest of its time; its events go on
- * where they had stopped.
+ * A request whose engine process crashes starts over, with the same seed and the rest of its time; its events go on where they
+ * had stopped. When its own rows were in the last run, it starts over apart from other requests, and is refused with
+ * ENGINE_CRASHED_BY_REQUEST when the process crashes again. A crash in a run of others does not count as its retry.
  *
  * @throws ServiceError MODEL_INVALID when the profile's patterns or verdict words cannot be used.
  */
@@ -131,7 +135,7 @@ async function solve(
   const deadline = startDeadline(signal, settings.maxMs)
   const nextEmit = createEventReplay(onEvent)
   try {
-    const attempted = await startingOverOnce(parts.logger, () =>
+    const attempted = await startingOver(parts.logger, (isIsolated) =>
       attempt(parts, request, {
         settings,
         models,
@@ -140,6 +144,7 @@ async function solve(
         caller,
         signal: deadline.signal,
         disconnected: signal,
+        isIsolated,
         emit: nextEmit(),
       }),
     )
@@ -163,13 +168,27 @@ function checkReference({ reference }: SolveRequest, answerFormat: AnswerFormat)
   })
 }
 
-async function startingOverOnce(logger: SolverLogger, once: () => Promise<Attempt>): Promise<Attempt> {
-  try {
-    return await once()
-  } catch (error) {
-    if (!hasCode(error, 'ENGINE_CRASHED')) throw error
-    logger.warn({ err: error }, 'engine crashed during a request: starting the request over once')
-    return once()
+/** Starts a request over when an engine process crashes: apart from others once it was in the last run. */
+async function startingOver(
+  logger: SolverLogger,
+  once: (isIsolated: boolean) => Promise<Attempt>,
+): Promise<Attempt> {
+  let isIsolated = false
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await once(isIsolated)
+    } catch (error) {
+      const isSuspect = hasCode(error, 'ENGINE_CRASHED_BY_REQUEST')
+      if (!isSuspect && !hasCode(error, 'ENGINE_CRASHED')) throw error
+      if (isSuspect && isIsolated) {
+        logger.warn({ err: error }, 'engine crashed each time it ran a request: the request is refused')
+        throw error
+      }
+      if (attempts === MAX_ATTEMPTS) throw error
+      isIsolated ||= isSuspect
+      const how = isIsolated ? 'starting the request over alone' : 'starting the request over'
+      logger.warn({ err: error, attempts }, `engine crashed during a request: ${how}`)
+    }
   }
 }
 

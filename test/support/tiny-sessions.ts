@@ -29,6 +29,8 @@ export interface TinySessions {
   readonly head: HeadGraph
   /** All runs of the generation graph. */
   readonly runs: RunRecord[]
+  /** Sessions of the rows in a run, as announced before it; empty where other work was announced. */
+  readonly running: (readonly number[])[]
   /** Expected duration of each of them, as announced just before it. */
   readonly expectedMs: number[]
   /** Writes the profile requested by `profile`. */
@@ -98,6 +100,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   )
   const runs: RunRecord[] = []
   const expectedMs: number[] = []
+  const running: (readonly number[])[] = []
   let failing = 0
   const runner: StepRunner = {
     ...graph,
@@ -119,6 +122,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       ...options.limits,
     },
     onRun: (ms) => void expectedMs.push(ms),
+    onSessions: (ids) => void running.push(ids),
   })
   const sessions = createSessions({
     scheduler,
@@ -136,6 +140,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     scheduler,
     head,
     runs,
+    running,
     expectedMs,
     endProfiling: generation.endProfiling,
     failFrom(rows) {

@@ -30,8 +30,8 @@ export function createBatchRunner(deps: {
   readonly graph: StepRunner
   readonly eosTokenIds: readonly number[]
   readonly counters: EngineCounters
-  /** Called just before each run with its expected duration in ms. */
-  readonly onRun: (expectedMs: number) => void
+  /** Called just before each run with its rows and its expected duration in ms. */
+  readonly onRun: (rows: readonly Row[], expectedMs: number) => void
 }): BatchRunner {
   const { graph, counters } = deps
   const eosTokenIds = new Set(deps.eosTokenIds)
@@ -52,7 +52,7 @@ export function createBatchRunner(deps: {
     }
     const inputTokens = rows.length * Math.max(...stepRows.map(({ input }) => input.length))
     const size = { rows: rows.length, inputTokens, steps, isFeeding: maxSteps === 1 }
-    deps.onRun(durations.expected(size))
+    deps.onRun(rows, durations.expected(size))
     let outcomes: StepOutcome[]
     try {
       outcomes = await runSteps(rows, stepRows, size)

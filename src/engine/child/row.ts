@@ -37,6 +37,10 @@ export interface RowRequest {
   readonly signal: AbortSignal
   /** Stops the row when the next run is formed: a row that decodes returns what it has. Never by default. */
   readonly stopSignal?: AbortSignal
+  /** Id of the row's session, by which runs are announced; 0 by default. */
+  readonly session?: number
+  /** Whether the row shares no run with rows of other sessions; false by default. */
+  readonly isolated?: boolean
   /** Interactive by default. */
   readonly priority?: Priority
   /** Key or address of the caller; one for all by default. */
@@ -80,6 +84,8 @@ export class Row {
   readonly caller: string
   readonly dueAt: number
   readonly signal: AbortSignal
+  readonly session: number
+  readonly isolated: boolean
   readonly submittedAt = performance.now()
   /** Number of the last run that the row took part in; at first, of the last run before its submission. */
   lastRun: number
@@ -101,7 +107,10 @@ export class Row {
   #stateCount = 0
 
   constructor(request: RowRequest, sizes: RowSizes, lastRun: number) {
-    const { decode, priority = 'interactive', caller = '', dueAt = this.submittedAt } = request
+    const { decode, session = 0, isolated = false } = request
+    const { priority = 'interactive', caller = '', dueAt = this.submittedAt } = request
+    this.session = session
+    this.isolated = isolated
     this.priority = priority
     this.caller = caller
     this.dueAt = dueAt

@@ -68,10 +68,15 @@ interface SchedulerDeps {
   readonly onLoad?: (load: QueueLoad) => void
   /** Called just before each run of the generation graph with its expected duration in ms. */
   readonly onRun?: (expectedMs: number) => void
+  /**
+   * Called before `onRun` with the sessions of the rows of the run, each once; with none before tasks of other
+   * graphs, and when there is no more work.
+   */
+  readonly onSessions?: (sessions: readonly number[]) => void
 }
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
-  const { runner, eosTokenIds, limits, onLoad } = deps
+  const { runner, eosTokenIds, limits, onLoad, onSessions } = deps
   const { layout, hiddenSize, padding } = runner
   const { maxInputTokens, shared = limits } = limits
   const rowSizes = { layout, hiddenSize, maxInputTokens }
@@ -84,8 +89,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     graph: runner,
     eosTokenIds,
     counters: totals,
-    onRun(expectedMs) {
+    onRun(rows, expectedMs) {
       reportLoad()
+      onSessions?.([...new Set(rows.map(({ session }) => session))])
       deps.onRun?.(expectedMs)
     },
   })
@@ -114,6 +120,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       await (shares === null ? takeTurn(priority) : sharedTurns.take(shares))
     }
     working = false
+    onSessions?.([])
     reportLoad()
   }
 
@@ -121,6 +128,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   async function pauseBetweenBatches(): Promise<void> {
     await setImmediate()
     queue.dropEnded()
+    if (!tasks.isEmpty()) onSessions?.([])
     const isShared = queue.isShared()
     totals.headMs += await tasks.run(isShared ? MAX_SHARED_BETWEEN_BATCHES_MS : MAX_BETWEEN_BATCHES_MS)
   }

@@ -11,7 +11,9 @@ import type { RowRequest } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /** The fields that all rows of a session have in common. */
-export type RowOrder = Required<Pick<RowRequest, 'signal' | 'stopSignal' | 'priority' | 'caller' | 'dueAt'>>
+export type RowOrder = Required<
+  Pick<RowRequest, 'signal' | 'stopSignal' | 'session' | 'isolated' | 'priority' | 'caller' | 'dueAt'>
+>
 
 export interface SequenceContext {
   readonly scheduler: Scheduler

@@ -70,6 +70,7 @@ export async function serve(
     eosTokenIds: options.sizes.eosTokenIds,
     limits: LIMITS[provider],
     onLoad: reportLoad,
+    onSessions: reportSessions,
     onRun(expectedMs) {
       if (expectedMs >= MIN_ANNOUNCED_MS) send({ type: 'busy', expectedMs })
     },
@@ -96,6 +97,14 @@ export async function serve(
     reported = text
     reportedAt = now
     send({ type: 'load', load, totals: scheduler.totals() })
+  }
+
+  let running = ''
+  function reportSessions(ids: readonly number[]): void {
+    const text = ids.join()
+    if (text === running) return
+    running = text
+    send({ type: 'running', sessions: ids })
   }
 
   return {

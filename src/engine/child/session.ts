@@ -18,6 +18,8 @@ export interface SessionOrder {
   readonly caller?: string
   /** Milliseconds from now in which the session should be done; null: the interactive default, 30 s. */
   readonly deadlineMs: number | null
+  /** Whether its rows share no run with those of other sessions; false by default. */
+  readonly isolated?: boolean
 }
 
 /** Model and caches that all sessions share. */
@@ -46,14 +48,16 @@ export class Session {
   /** By id; the prompt is the first. */
   readonly #sequences: Sequence[] = []
 
-  constructor(context: SessionContext, prompt: readonly number[], order: SessionOrder) {
-    const { priority, caller = '', deadlineMs } = order
+  constructor(context: SessionContext, id: number, prompt: readonly number[], order: SessionOrder) {
+    const { priority, caller = '', deadlineMs, isolated = false } = order
     this.#context = context
     // One deadline for all rows of a session: sessions that were opened first finish first.
     const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
     this.#order = {
       signal: this.#controller.signal,
       stopSignal: this.#stopper.signal,
+      session: id,
+      isolated,
       priority,
       caller,
       dueAt,

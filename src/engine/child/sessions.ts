@@ -87,7 +87,7 @@ export function createSessions(
 
   return {
     open(id, prompt, order = DEFAULT_ORDER) {
-      sessions.set(id, new Session(context, prompt, order))
+      sessions.set(id, new Session(context, id, prompt, order))
     },
     embed: async (id) => await sessionOf(id).embed(),
     generate: async (id, rows) => await sessionOf(id).generate(rows),

@@ -23,8 +23,12 @@ export interface TurnRuns {
 }
 
 export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: BatchLimits): TurnRuns {
-  const batchesOf = (rows: readonly Row[], maxInputTokens = limits.maxInputTokens) =>
-    formBatches(rows, ({ size }) => size, { ...limits, maxInputTokens })
+  const batchesOf = (rows: readonly Row[], maxInputTokens = limits.maxInputTokens) => {
+    const groups = Map.groupBy(rows, ({ isolated, session }) => (isolated ? session : null))
+    return [...groups.values()].flatMap((group) =>
+      formBatches(group, ({ size }) => size, { ...limits, maxInputTokens }),
+    )
+  }
 
   async function run(rows: readonly Row[], maxSteps: number): Promise<void> {
     await batches.run(

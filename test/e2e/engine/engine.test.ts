@@ -218,7 +218,7 @@ suite('an engine', () => {
     const before = await generateAlone(engine, 4)
     const session = await engine.open(prompt(4), { signal: never() })
     const work = session.generate(busy())
-    const outcome = expect(work).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
+    const outcome = expect(work).rejects.toMatchObject({ code: 'ENGINE_CRASHED_BY_REQUEST' })
     await soon(() => expect(engine.status().runningRows).toBeGreaterThan(0))
     const { pid, restarts, totals } = engine.status()
     expect(totals.decodeTokens).toBeGreaterThanOrEqual(before.generatedTokens)
@@ -227,7 +227,7 @@ suite('an engine', () => {
     expect(engine.status().totals.decodeTokens).toBeGreaterThanOrEqual(totals.decodeTokens)
     expect(engine.status()).toMatchObject({ state: 'restarting', pid: null, waitingRows: 0, runningRows: 0 })
     // A session lived in the dead process; a new one waits for the next process.
-    await expect(session.embed()).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
+    await expect(session.embed()).rejects.toMatchObject({ code: 'ENGINE_CRASHED_BY_REQUEST' })
     session.close()
     const atDeath = engine.status().totals
     const next = generateAlone(engine, 4)

@@ -87,6 +87,49 @@ test('each run is announced with the duration to expect of it, once a run of its
   expect(engine.expectedMs).toHaveLength(engine.runs.length)
 })
 
+suite('the sessions of each run', () => {
+  test('are announced before it, and none before other work and at the end', async () => {
+    const engine = await tinySessions({ limits: { chunkTokens: [4, 4] } })
+    const [first, second] = [open(engine, 9, interactive), open(engine, 9, interactive)]
+    const answers = await Promise.all([
+      engine.sessions.generate(first, rows(2, 6)),
+      engine.sessions.generate(second, [row(20)]),
+    ])
+    await engine.sessions.score(second, [{ sequence: answers[1]![0]!.sequence, suffix: [6] }], [7])
+    await new Promise(setImmediate)
+    const announced = engine.running
+    expect(announced.filter((ids) => ids.length > 0)).toHaveLength(engine.runs.length)
+    expect(announced[0]).toEqual([first, second])
+    const alone = announced.findIndex((ids) => ids.join() === `${second}`)
+    expect(alone).toBeGreaterThan(0)
+    // The head's logits of the verdict, then the end.
+    expect(announced.slice(-3)).toEqual([[second], [], []])
+  })
+
+  test('are one when that is isolated: its rows share runs with one another only', async () => {
+    const limits = { chunkTokens: [4, 4] } as const
+    const together = await tinySessions({ limits })
+    const expected = await together.sessions.generate(open(together, 9, interactive), rows(3, 20))
+
+    const engine = await tinySessions({ limits })
+    const isolated = open(engine, 9, { ...interactive, isolated: true })
+    const others = [open(engine, 9, interactive), open(engine, 9, interactive)]
+    const [answers] = await Promise.all([
+      engine.sessions.generate(isolated, rows(3, 20)),
+      ...others.map((session) => engine.sessions.generate(session, rows(2, 20))),
+    ])
+    expect(answers!.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens))
+    const runs = engine.running.filter((ids) => ids.length > 0)
+    expect(runs.filter((ids) => ids.includes(isolated)).every((ids) => ids.length === 1)).toBe(true)
+    expect(runs.some((ids) => ids.length === 2)).toBe(true)
+    expect(engine.runs.some(({ rows }) => rows === 3)).toBe(true)
+    // They take turns: neither waits for the other to end.
+    const turns = runs.map((ids) => ids.includes(isolated))
+    expect(turns.indexOf(false)).toBeLessThan(turns.lastIndexOf(true))
+    expect(turns.indexOf(true)).toBeLessThan(turns.lastIndexOf(false))
+  })
+})
+
 suite('rows of equal priority', () => {
   test('a stream of short requests does not starve a long one', async () => {
     // Rows share no run here, so they must take turns.

@@ -4,8 +4,13 @@ import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { type Call, TEST_PROFILE, type World } from '../../support/linear-model.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
-/** The engine dies at the n-th call of a kind, `times` times. */
-function crashingAt(call: Call, nth: number, times = 1): World {
+/** The engine dies at the n-th call of a kind, `times` times, in runs of others or of the request itself. */
+function crashingAt(
+  call: Call,
+  nth: number,
+  times = 1,
+  code: 'ENGINE_CRASHED' | 'ENGINE_CRASHED_BY_REQUEST' = 'ENGINE_CRASHED',
+): World {
   let count = 0
   let left = times
   return {
@@ -13,7 +18,7 @@ function crashingAt(call: Call, nth: number, times = 1): World {
     before(made) {
       if (made !== call || ++count < nth || left === 0) return
       left -= 1
-      throw new ServiceError('ENGINE_CRASHED', 'engine: expected its process alive, got SIGKILL')
+      throw new ServiceError(code, 'engine: expected its process alive, got SIGKILL')
     },
   }
 }
@@ -47,9 +52,49 @@ describe('an engine that crashes', () => {
     expect(warnings).toHaveLength(1)
   })
 
-  test('twice fails the request, and leaves nothing behind', async () => {
+  test('again and again in runs of others costs the request nothing but time, up to four times', async () => {
+    const calm = await solverOn(TWO_FLIPS).solve()
+    const { solve, engine, warnings } = solverOn(crashingAt('score', 1, 4))
+    expect(story(await solve())).toEqual(story(calm))
+    expect(engine.opened.map(({ isolated }) => isolated)).toEqual([false, false, false, false, false])
+    expect(warnings).toHaveLength(4)
+  })
+
+  test('in a run of the request costs it a second attempt alone', async () => {
+    const calm = await solverOn(TWO_FLIPS).solve()
+    const { solve, engine } = solverOn(crashingAt('score', 1, 1, 'ENGINE_CRASHED_BY_REQUEST'))
+    expect(story(await solve())).toEqual(story(calm))
+    expect(engine.opened.map(({ isolated }) => isolated)).toEqual([false, true])
+  })
+
+  test('in a run of the request, then in one of others, lets it try alone again', async () => {
+    let crashes = 0
+    const { solve, engine } = solverOn({
+      ...TWO_FLIPS,
+      before(call) {
+        if (call !== 'generate' || ++crashes > 2) return
+        throw new ServiceError(crashes === 1 ? 'ENGINE_CRASHED_BY_REQUEST' : 'ENGINE_CRASHED', 'engine: died')
+      },
+    })
+    expect(await solve()).toMatchObject({ answer: '3' })
+    expect(engine.opened.map(({ isolated }) => isolated)).toEqual([false, true, true])
+  })
+
+  test('twice in runs of the request gets it refused', async () => {
     const episodes = createEpisodesInMemory()
-    const { solve, engine } = solverOn(crashingAt('score', 1, 2), { episodes })
+    const world = crashingAt('score', 1, 2, 'ENGINE_CRASHED_BY_REQUEST')
+    const { solve, engine, warnings } = solverOn(world, { episodes })
+
+    await expect(solve()).rejects.toMatchObject({ code: 'ENGINE_CRASHED_BY_REQUEST' })
+    expect(engine.opened).toHaveLength(2)
+    expect(engine.openSessions).toBe(0)
+    expect(episodes.added).toEqual([])
+    expect(warnings.at(-1)).toBe('engine crashed each time it ran a request: the request is refused')
+  })
+
+  test('five times fails the request, and leaves nothing behind', async () => {
+    const episodes = createEpisodesInMemory()
+    const { solve, engine } = solverOn(crashingAt('score', 1, 5), { episodes })
 
     await expect(solve()).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
     expect(episodes.added).toEqual([])
