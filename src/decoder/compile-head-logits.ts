@@ -3,11 +3,14 @@
 import { createTape, DATA_TYPES, encodeModel, graph, int, type Model, type Tape, value } from '#onnx'
 import { int64 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
-import { createHeadModel, emitElementwise, emitProduct, emitWeight, headScope } from './emit-head.ts'
+import { createHeadModel, emitModelLogits, headScope } from './emit-head.ts'
 import { emitArgmax, emitInverseCdf } from './sample-tokens.ts'
 
 /**
- * Compiles the reads of the head; unlike `compileHead`, they compute neither a gradient nor an Adam step.
+ * Compiles the reads of the head; unlike `compileHead`, they compute neither a gradient nor an Adam step. The
+ * product is the one of the generation graph, quantised where the export is: latents that nothing has moved
+ * decode to the tokens that they predicted. ONNX Runtime's quantised product rounds activations only when its
+ * weights are prepacked, so the session of this graph must prepack a quantised head, as generation does.
  *
  * Inputs: `z` float32 [R, D], `token_ids` int64 [C], `temperature` float32 [] (above 0), `uniforms` float32
  * [M, R] in [0, 1); all must be fed, M = 0 skips the sampling.
@@ -21,8 +24,7 @@ export function compileHeadLogits(model: Model, description: DecoderDescription)
   const { head, hiddenSize: D } = description
   const { initializers, rename } = headScope(model.graph, head)
   const tape = createTape([...initializers.keys(), 'z', 'token_ids', 'temperature', 'uniforms'])
-  const weight = emitWeight(tape, head.projection, rename)
-  const { logits } = emitElementwise(tape, head, emitProduct(tape, weight, 'z'), rename)
+  const logits = emitModelLogits(tape, head, 'z', rename)
   tape.outputs(['logits'], 'Gather', [logits, 'token_ids'], { axis: int(1) })
   tape.outputs(['tokens'], 'Identity', [emitArgmax(tape, logits)])
   emitSamples(tape, logits)

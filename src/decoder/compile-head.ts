@@ -27,14 +27,16 @@ import { emitArgmax } from './sample-tokens.ts'
  * Inputs: `z`, `m`, `v` float32 [S, D], `actions` int64 [M, S], `advantages` float32 [M], and float32 []
  * each: `step` (updates done before), `lr`, `beta1`, `beta2`, `epsilon`, `temperature`.
  *
- * Outputs: `z_next`, `m_next`, `v_next` float32 [S, D], `tokens` int64 [S] = argmax head(z_next).
+ * Outputs: `z_next`, `m_next`, `v_next` float32 [S, D], and for a dense head `tokens` int64 [S] = argmax
+ * head(z_next). The tokens of a quantised head are read by `compileHeadLogits`, whose product is that of
+ * generation: on the bundled model in int4, the dequantised W picks another token at 7 of 32,918 positions.
  *
  * Where the head is nearly certain of its token (1 - p below 1e-6), the gradient is mostly the rounding
  * error of 1 - p, as in PyTorch's fp32; Adam still makes steps of up to `lr` from it.
  *
  * Deviates: the published code differentiates by autograd in the model's bf16. Here latents, moments and
  * softmax are fp32; the two products with W run in the type of W in the model. A quantised W is dequantised
- * to fp32.
+ * to fp32, once, for both products.
  *
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
@@ -48,7 +50,8 @@ export function compileHead(model: Model, description: DecoderDescription): Uint
   const before = logitsOf('z')
   const gradient = emitLatentGradient(tape, weight, before, emitPolicyGradient(tape, before))
   emitAdamAscent(tape, gradient)
-  tape.outputs(['tokens'], 'Identity', [emitArgmax(tape, logitsOf('z_next').logits)])
+  const isDense = head.projection.kind === 'dense'
+  if (isDense) tape.outputs(['tokens'], 'Identity', [emitArgmax(tape, logitsOf('z_next').logits)])
 
   return encodeModel(
     createHeadModel(
@@ -62,7 +65,7 @@ export function compileHead(model: Model, description: DecoderDescription): Uint
         ],
         outputs: [
           ...STATE.map((name) => value(`${name}_next`, 'float32', ['S', D])),
-          value('tokens', 'int64', ['S']),
+          ...(isDense ? [value('tokens', 'int64', ['S'])] : []),
         ],
         initializers,
       }),

@@ -144,7 +144,10 @@ export function headScope(
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION
  */
 export function createHeadModel(graph: Graph): Model {
-  return runPasses([hoistInitializers, removeUnused, sortNodes], createModel(graph, { '': OPSET })).model
+  return runPasses(
+    [hoistInitializers, removeUnused, sortNodes],
+    createModel(graph, { '': OPSET, 'com.microsoft': 1 }),
+  ).model
 }
 
 /**

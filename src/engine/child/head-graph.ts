@@ -22,14 +22,19 @@ export interface HeadGraph {
   logits(states: Float32Array, tokens: readonly number[]): Promise<Float32Array[]>
 }
 
+const STATE = ['z_next', 'm_next', 'v_next'] as const
+
 /**
  * Wraps sessions of the graphs that were compiled by `compileHead` (`step`) and `compileHeadLogits`
- * (`logits`).
+ * (`logits`). After an update, `logits` reads the tokens where `step` does not return them.
  */
 export function createHeadGraph(
   sessions: { readonly step: Session; readonly logits: Session },
   hiddenSize: number,
 ): HeadGraph {
+  const fetches: readonly ((typeof STATE)[number] | 'tokens')[] = sessions.step.outputNames.includes('tokens')
+    ? [...STATE, 'tokens']
+    : STATE
   const latentsTensor = (data: Float32Array) =>
     createTensor('float32', [data.length / hiddenSize, hiddenSize], data)
 
@@ -62,7 +67,7 @@ export function createHeadGraph(
             v: latentsTensor(adam.v),
             step: float32(adam.step),
           },
-          ['z_next', 'm_next', 'v_next', 'tokens'],
+          fetches,
         )
         z = next.z_next.data as Float32Array
         adam = {
@@ -70,7 +75,9 @@ export function createHeadGraph(
           v: next.v_next.data as Float32Array,
           step: adam.step + 1,
         }
-        tokens = Array.from(next.tokens.data as BigInt64Array, Number)
+        tokens = fetches.includes('tokens')
+          ? Array.from(next.tokens.data as BigInt64Array, Number)
+          : await this.decode({ ...request.latents, data: z })
         steps += 1
         elapsedMs = performance.now() - startedAt
       }

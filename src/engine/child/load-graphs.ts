@@ -52,7 +52,9 @@ export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'
   // Sequential, because each load holds a second copy of the weights while it packs them.
   const generation = await createSession(compiled.generation, sessionOptions)
   const step = await createSession(compiled.step, { ...sessionOptions, prepacking: false })
-  const logits = await createSession(compiled.logits, { ...sessionOptions, prepacking: false })
+  // A quantised product must be prepacked, as in generation, or it picks other tokens (`compileHeadLogits`).
+  const prepacking = compiled.isHeadQuantized
+  const logits = await createSession(compiled.logits, { ...sessionOptions, prepacking })
   return {
     head: createHeadGraph({ step, logits }, sizes.hiddenSize),
     generation: createGenerationGraph(generation, {
@@ -91,6 +93,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     generation: compileGeneration(model, description),
     step: compileHead(model, description),
     logits: compileHeadLogits(model, description),
+    isHeadQuantized: description.head.projection.kind === 'quantized',
     layout,
     padding: description.padding,
     thoughtLayers: description.layerStates?.length ?? 0,

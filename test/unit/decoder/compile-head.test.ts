@@ -61,7 +61,8 @@ async function runStep(session: InferenceSession, feeds: StepFeeds) {
     z: data('z_next'),
     m: data('m_next'),
     v: data('v_next'),
-    tokens: Array.from(results['tokens']!.data as BigInt64Array, Number),
+    // A quantised head has its tokens in the other graph.
+    tokens: results['tokens'] && Array.from(results['tokens'].data as BigInt64Array, Number),
   }
 }
 
