@@ -93,7 +93,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     graphs: createServedGraphs(replicas),
     async open(prompt, options) {
       const { signal, stopSignal = NEVER, priority = 'interactive', caller = '' } = options
-      const { deadlineMs = null, isolated = false } = options
+      const { deadlineMs = null, stopAfterMs = null, isolated = false } = options
       checkPrompt(prompt, sizes.contextLength)
       checkIds('open session', prompt)
       const ending = AbortSignal.any([signal, stopSignal])
@@ -110,6 +110,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           priority,
           caller,
           deadlineMs,
+          stopAfterMs,
           isolated,
           signal,
           stopSignal,

@@ -146,6 +146,8 @@ export type SessionMessage =
       readonly priority: Priority
       readonly caller: string
       readonly deadlineMs: number | null
+      /** Milliseconds from now after which `stopSession` will come; null: not known, or never. */
+      readonly stopAfterMs: number | null
       /** Whether its rows share no run with those of other sessions. */
       readonly isolated: boolean
     }

@@ -5,9 +5,12 @@ import type { LatentSession, Priority, SequenceId } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 
-/** Time, in ms, that a stopped session waits for its continuations beyond the expected end of the current run. */
-const STOP_GRACE_MS = 500
-/** Upper bound, in ms, on the part of that wait which an announced long run explains. */
+/**
+ * Time, in ms, that a stopped session waits for its continuations: as long as the longest run that the process
+ * does not announce. The rest of an announced run is added.
+ */
+const STOP_GRACE_MS = 1000
+/** Upper bound, in ms, on the rest of an announced run that is waited for. */
 const MAX_RUN_WAIT_MS = 5000
 
 /** Id of the prompt: the engine process numbers the sequences of a session, and the prompt is the first. */
@@ -25,6 +28,7 @@ export function openRemoteSession(deps: {
   readonly priority: Priority
   readonly caller: string
   readonly deadlineMs: number | null
+  readonly stopAfterMs: number | null
   readonly isolated: boolean
   readonly signal: AbortSignal
   /** Stops the session. */
@@ -106,8 +110,8 @@ export function openRemoteSession(deps: {
     }
   }
 
-  const { prompt, priority, caller, deadlineMs, isolated } = deps
-  connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs, isolated })
+  const { prompt, priority, caller, deadlineMs, stopAfterMs, isolated } = deps
+  connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs, stopAfterMs, isolated })
   signal.addEventListener('abort', close)
   stopSignal.addEventListener('abort', stop)
   if (signal.aborted) close()

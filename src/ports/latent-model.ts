@@ -99,6 +99,8 @@ export interface SessionOptions {
    * answer in time closes the session.
    */
   readonly stopSignal?: AbortSignal
+  /** Time, in ms from now, at which `stopSignal` will fire: runs of the session's rows end by then. */
+  readonly stopAfterMs?: number
   /**
    * Whether the session's rows share no run with those of others, and no other isolated session is open at the
    * same time: for a request in whose run an engine process died. `open` waits for its turn. False unless given.

@@ -47,6 +47,8 @@ export interface AttemptOptions {
   readonly caller: string | undefined
   /** Fires when the caller disconnects or the time is up. */
   readonly signal: AbortSignal
+  /** Milliseconds until the time is up; null: no limit. */
+  readonly leftMs: number | null
   /** Whether the engine runs this request apart from others: an engine process died while it ran it. */
   readonly isIsolated: boolean
   /** Fires when the caller disconnects. */
@@ -97,7 +99,7 @@ export async function attempt(
   options: AttemptOptions,
 ): Promise<Attempt> {
   const { engine, clock, tracer } = parts
-  const { seed, signal, disconnected, isIsolated, models, caller } = options
+  const { seed, signal, disconnected, leftMs, isIsolated, models, caller } = options
   const messages = promptMessages(engine.codec.quote(request.question), engine.model.profile)
   const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
   const settings = withinContext(parts, request, options.settings, prompt)
@@ -122,6 +124,7 @@ export async function attempt(
         signal: disconnected,
         // When the time is up, the engine returns what it has decoded.
         stopSignal: signal,
+        ...(leftMs !== null && { stopAfterMs: leftMs }),
         isolated: isIsolated,
         // The service's own limit is no wish of the caller: it must not order the rows of the engine.
         ...(request.budget?.maxMs !== undefined && { deadlineMs: request.budget.maxMs }),

@@ -144,6 +144,7 @@ async function solve(
         caller,
         signal: deadline.signal,
         disconnected: signal,
+        leftMs: settings.maxMs && Math.max(0, settings.maxMs - (parts.clock.now() - started)),
         isIsolated,
         emit: nextEmit(),
       }),

@@ -37,6 +37,8 @@ export interface RowRequest {
   readonly signal: AbortSignal
   /** Stops the row when the next run is formed: a row that decodes returns what it has. Never by default. */
   readonly stopSignal?: AbortSignal
+  /** Time on the clock of `performance.now()` at which `stopSignal` will fire; never by default. */
+  readonly stopAt?: number
   /** Id of the row's session, by which runs are announced; 0 by default. */
   readonly session?: number
   /** Whether the row shares no run with rows of other sessions; false by default. */
@@ -84,6 +86,7 @@ export class Row {
   readonly caller: string
   readonly dueAt: number
   readonly signal: AbortSignal
+  readonly stopAt: number
   readonly session: number
   readonly isolated: boolean
   readonly submittedAt = performance.now()
@@ -107,8 +110,9 @@ export class Row {
   #stateCount = 0
 
   constructor(request: RowRequest, sizes: RowSizes, lastRun: number) {
-    const { decode, session = 0, isolated = false } = request
+    const { decode, session = 0, isolated = false, stopAt = Number.POSITIVE_INFINITY } = request
     const { priority = 'interactive', caller = '', dueAt = this.submittedAt } = request
+    this.stopAt = stopAt
     this.session = session
     this.isolated = isolated
     this.priority = priority

@@ -12,7 +12,10 @@ import type { Scheduler } from './scheduler.ts'
 
 /** The fields that all rows of a session have in common. */
 export type RowOrder = Required<
-  Pick<RowRequest, 'signal' | 'stopSignal' | 'session' | 'isolated' | 'priority' | 'caller' | 'dueAt'>
+  Pick<
+    RowRequest,
+    'signal' | 'stopSignal' | 'stopAt' | 'session' | 'isolated' | 'priority' | 'caller' | 'dueAt'
+  >
 >
 
 export interface SequenceContext {

@@ -18,6 +18,8 @@ export interface SessionOrder {
   readonly caller?: string
   /** Milliseconds from now in which the session should be done; null: the interactive default, 30 s. */
   readonly deadlineMs: number | null
+  /** Milliseconds from now after which the session will be stopped; null: not known, or never. */
+  readonly stopAfterMs?: number | null
   /** Whether its rows share no run with those of other sessions; false by default. */
   readonly isolated?: boolean
 }
@@ -49,13 +51,14 @@ export class Session {
   readonly #sequences: Sequence[] = []
 
   constructor(context: SessionContext, id: number, prompt: readonly number[], order: SessionOrder) {
-    const { priority, caller = '', deadlineMs, isolated = false } = order
+    const { priority, caller = '', deadlineMs, stopAfterMs, isolated = false } = order
     this.#context = context
     // One deadline for all rows of a session: sessions that were opened first finish first.
     const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
     this.#order = {
       signal: this.#controller.signal,
       stopSignal: this.#stopper.signal,
+      stopAt: performance.now() + (stopAfterMs ?? Number.POSITIVE_INFINITY),
       session: id,
       isolated,
       priority,

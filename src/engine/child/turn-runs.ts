@@ -18,7 +18,10 @@ export interface TurnRuns {
   feed(rows: readonly Row[]): Promise<void>
   /** Feeds rows in one run of at most `maxTokens` where the first row allows it; the others wait. */
   feedSome(rows: readonly Row[], maxTokens: number): Promise<void>
-  /** Decodes a chunk of the rows of one batch: batches alternate. */
+  /**
+   * Decodes a chunk of the rows of one batch: batches alternate. The chunk ends when the first of the rows will
+   * be stopped, because nothing ends a run that has begun.
+   */
   decode(rows: readonly Row[], limits: ChunkLimits): Promise<void>
 }
 
@@ -47,7 +50,11 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
     feedSome: (rows, maxTokens) => run(batchesOf(rows, Math.min(limits.maxInputTokens, maxTokens))[0]!, 1),
     async decode(candidates, { chunkTokens: [min, max], runMs }) {
       const rows = leastRecent(batchesOf(candidates))
-      await run(rows, Math.min(max, Math.max(min, Math.floor(runMs / batches.msPerStep(rows.length)))))
+      const msPerStep = batches.msPerStep(rows.length)
+      const steps = Math.min(max, Math.max(min, Math.floor(runMs / msPerStep)))
+      const leftMs = Math.min(...rows.map(({ stopAt }) => stopAt)) - performance.now()
+      const isBounded = Number.isFinite(leftMs) && Number.isFinite(msPerStep)
+      await run(rows, isBounded ? Math.min(steps, Math.max(1, Math.floor(leftMs / msPerStep))) : steps)
     },
   }
 }

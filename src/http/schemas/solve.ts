@@ -68,7 +68,7 @@ export const SolveRequest = sameAs<Body>()(
                 minimum: 1,
                 maximum: 600_000,
                 description:
-                  'Maximum time, in ms, including the time in the queue. At its end nothing new is decoded or judged, and the best judged answer is returned; else the choice among the finished samples, or the part of an answer that is decoded, with reward -1; else `answer: null`. A run of the model that is in progress ends first, usually within 0.15 s. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it.',
+                  'Maximum time, in ms, including the time in the queue. At its end nothing new is decoded or judged, and the best judged answer is returned; else the choice among the finished samples, or the part of an answer that is decoded, with reward -1; else `answer: null`. A run of the model that is in progress ends first, usually within 0.15 s; it is waited for at most a second beyond its expected end. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it.',
               }),
             ),
           },

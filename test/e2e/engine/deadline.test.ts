@@ -29,7 +29,7 @@ suite('a session of a model of many steps', () => {
   }))
 
   async function start() {
-    const model = await tinyModelDirectory({ width: 128, heads: 4, layers: 6 })
+    const model = await tinyModelDirectory({ width: 64, heads: 4, layers: 4 })
     onTestFinished(() => model[Symbol.asyncDispose]())
     const engine = await createEngine({
       directory: model.path,
@@ -83,8 +83,8 @@ suite('a session of a model of many steps', () => {
     stop.abort()
     await expect(generating).rejects.toMatchObject({ code: 'ABORTED' })
     const ms = performance.now() - startedAt
-    expect(ms).toBeGreaterThan(450)
-    expect(ms).toBeLessThan(3000)
+    expect(ms).toBeGreaterThan(900)
+    expect(ms).toBeLessThan(8000)
     session.close()
   })
 })

@@ -130,6 +130,22 @@ suite('the sessions of each run', () => {
   })
 })
 
+test('a run ends when the first of its rows will be stopped', async () => {
+  const engine = await tinySessions({ limits: { chunkTokens: [64, 64] } })
+  const stepsOf = async (order: object) => {
+    const before = engine.runs.length
+    await engine.sessions.generate(open(engine, 9, { ...interactive, ...order }), [row(60)])
+    // The first run feeds the prompt.
+    return engine.runs.slice(before + 1).map(({ steps }) => steps)
+  }
+  expect((await stepsOf({}))[0]).toBe(60)
+  expect((await stepsOf({ stopAfterMs: 60_000 }))[0]).toBe(60)
+  const short = await stepsOf({ stopAfterMs: 1 })
+  expect(short[0]).toBeLessThan(60)
+  // The session is not stopped, and goes on in the shortest runs.
+  expect(short.length).toBeGreaterThan(10)
+})
+
 suite('rows of equal priority', () => {
   test('a stream of short requests does not starve a long one', async () => {
     // Rows share no run here, so they must take turns.
