@@ -151,6 +151,7 @@ function watchedEngine(engine: Engine, { wrap, wrapAsync }: Watch): Engine {
   return {
     ...engine,
     codec: {
+      ...codec,
       encode: wrap('tokenise', codec.encode),
       encodeChat: wrap('tokenise', codec.encodeChat),
       quote: wrap('tokenise', codec.quote),

@@ -12,23 +12,46 @@ export const BOUNDARY = '\uFDD0'
 export interface ControlTokens {
   /** Texts of the tokens that the tokenizer calls special. */
   readonly special: readonly string[]
-  /** Texts of other added tokens that the template writes, such as `<think>`. */
+  /** Texts of other added tokens with the same effect, such as `<think>`. */
   readonly turns: readonly string[]
 }
 
-/** Returns the texts by which a caller could end a turn or begin another. */
-export function controlTokens({ tokenizer, config, chatTemplate }: TokenizerFiles): ControlTokens {
+/** Names of special tokens that chat templates read, as in transformers' `special_tokens_map`. */
+export const SPECIAL_TOKENS = [
+  'bos_token',
+  'eos_token',
+  'unk_token',
+  'sep_token',
+  'pad_token',
+  'cls_token',
+  'mask_token',
+]
+
+/** Texts that are control tokens in every model: `<|im_end|>`, `<｜User｜>`. */
+const BARRED = /^<[|｜]\S+[|｜]>$/
+
+/**
+ * Returns the texts by which a caller could end a turn or begin another.
+ *
+ * @param tags texts of other tokens that a caller must not write, such as the tags of thoughts
+ */
+export function controlTokens(
+  { tokenizer, config, chatTemplate }: TokenizerFiles,
+  tags: readonly string[],
+): ControlTokens {
   const added = listOf(tokenizer['added_tokens'])
   const others = listOf(config['additional_special_tokens'])
+  const named = SPECIAL_TOKENS.map((name) => tokenText(config[name]))
   const isSpecial = (token: unknown) =>
-    typeof token === 'object' && token !== null && 'special' in token && token.special === true
+    named.includes(tokenText(token)) ||
+    (typeof token === 'object' && token !== null && 'special' in token && token.special === true)
   const textsOf = (tokens: readonly unknown[]) => tokens.map(tokenText).filter((text) => text !== null)
+  // Runs of blanks and HTML tags are added tokens as well, and belong to every text.
+  const isControl = (text: string) =>
+    BARRED.test(text) || tags.includes(text) || (/^[<[]\S+[>\]]$/.test(text) && chatTemplate.includes(text))
   return {
-    special: textsOf([...added.filter(isSpecial), ...others]),
-    turns: textsOf(added.filter((token) => !isSpecial(token))).filter(
-      // Runs of blanks are added tokens as well, and belong to every text.
-      (text) => /^[<[]\S+[>\]]$/.test(text) && chatTemplate.includes(text),
-    ),
+    special: textsOf([...added.filter(isSpecial), ...others]).filter((text) => !tags.includes(text)),
+    turns: textsOf(added.filter((token) => !isSpecial(token))).filter(isControl),
   }
 }
 

@@ -17,9 +17,9 @@ import {
   readJsonIfThere,
   readTextIfThere,
 } from './model-files.ts'
-import { readModelProfile } from './model-profile.ts'
+import { checkVerdictWords, readModelProfile } from './model-profile.ts'
 import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
-import type { ModelInfo, PromptCodec } from './types.ts'
+import type { ModelInfo, PromptCodec, TokenizerFiles } from './types.ts'
 
 /** A checked model directory: everything for the engine except the weights. */
 export interface ModelDirectory {
@@ -37,7 +37,7 @@ export interface ModelDirectory {
  * once, for the fingerprint.
  *
  * Files: `config.json`, `tokenizer.json`, `tokenizer_config.json` with a chat template (or
- * `chat_template.jinja`), optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external
+ * `chat_template.jinja`, or `chat_template.json`), optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external
  * data stays inside the directory, `circadian.json`, and the embedding mean that `circadian.json` names.
  *
  * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice
@@ -46,11 +46,15 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   const root = await openDirectory(directory)
   const config = await readJson(root, 'config.json', "copy it from the model's repository")
   const sizes = readModelConfig(config, await readJsonIfThere(root, 'generation_config.json'))
-  const codec = await loadCodec(root)
   const profile = readModelProfile(
     await readJson(root, 'circadian.json', 'write a profile (models/order-of-operations has an example)'),
-    codec,
   )
+  const codec = createPromptCodec(await readTokenizerFiles(root), {
+    template: profile.template,
+    after: profile.answer.after,
+    vocabularySize: sizes.vocabularySize,
+  })
+  checkVerdictWords(profile, codec)
   checkChatTemplate(codec, profile)
   const graphFile = await findGraph(root)
   const weightFiles = await externalData(root, graphFile)
@@ -78,20 +82,22 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   }
 }
 
-async function loadCodec(root: string): Promise<PromptCodec> {
+async function readTokenizerFiles(root: string): Promise<TokenizerFiles> {
   const advice = "copy it from the model's repository"
   const tokenizer = await readJson(root, 'tokenizer.json', advice)
   const config = await readJson(root, 'tokenizer_config.json', advice)
   const chatTemplate =
-    (await readTextIfThere(root, 'chat_template.jinja')) ?? defaultTemplate(config['chat_template'])
+    (await readTextIfThere(root, 'chat_template.jinja')) ??
+    defaultTemplate((await readJsonIfThere(root, 'chat_template.json'))?.['chat_template']) ??
+    defaultTemplate(config['chat_template'])
   if (chatTemplate === null) {
     throw modelInvalid(
-      'a chat template in tokenizer_config.json (chat_template) or chat_template.jinja',
-      'neither',
+      'a chat template in chat_template.jinja, chat_template.json or tokenizer_config.json (chat_template)',
+      'none',
       'use an instruction-tuned model, or write a template for this one',
     )
   }
-  return createPromptCodec({ tokenizer, config, chatTemplate })
+  return { tokenizer, config, chatTemplate }
 }
 
 /**

@@ -12,13 +12,14 @@ const ADVICE = 'src/engine/profile.ts describes every field'
 const MAX_FAULTS = 8
 
 /**
- * Returns the profile with its defaults filled in.
+ * Returns the profile with its defaults filled in. `checkVerdictWords` checks the rest, which needs the codec.
  *
  * @throws ServiceError MODEL_INVALID naming every fault by JSON pointer: a violation of the schema, a pattern
- * that is no regular expression or lacks its group 1, not exactly one criterion `correctness`, verdict words
- * that are missing or ambiguous, a missing marker, a pooling of embeddings that the engine does not have
+ * that is no regular expression or lacks its group 1, not exactly one criterion `correctness`, a missing
+ * marker, a prefill without a chat, a variable that the service sets, a pooling of embeddings that the engine
+ * does not have
  */
-export function readModelProfile(source: JsonObject, codec: PromptCodec): ModelProfile {
+export function readModelProfile(source: JsonObject): ModelProfile {
   const profile = Value.Default(ModelProfile, Value.Clone(source))
   if (!Value.Check(ModelProfile, profile)) {
     const faults = Value.Errors(ModelProfile, profile)
@@ -29,14 +30,22 @@ export function readModelProfile(source: JsonObject, codec: PromptCodec): ModelP
       )
     throw modelInvalid('circadian.json to fit its schema', summary(faults), ADVICE)
   }
-  const faults = [
+  throwFaults([
     ...patternFaults(profile),
+    ...templateFaults(profile),
     ...criterionFaults(profile),
-    ...verdictFaults(profile, codec),
     ...embeddingFaults(profile),
-  ]
-  if (faults.length > 0) throw modelInvalid('circadian.json to be usable', summary(faults), ADVICE)
+  ])
   return profile
+}
+
+/** @throws ServiceError MODEL_INVALID naming every verdict word that is missing or ambiguous, by JSON pointer */
+export function checkVerdictWords(profile: ModelProfile, codec: Pick<PromptCodec, 'encode'>): void {
+  throwFaults([...verdictFaults(profile, codec)])
+}
+
+function throwFaults(faults: readonly string[]): void {
+  if (faults.length > 0) throw modelInvalid('circadian.json to be usable', summary(faults), ADVICE)
 }
 
 function summary(faults: readonly string[]): string {
@@ -65,12 +74,25 @@ function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   }
 }
 
+/** Yields a fault for each variable that the service sets itself, and for a prefill without a turn to begin. */
+function* templateFaults({ template, judge }: ModelProfile): Generator<string> {
+  for (const name of ['messages', 'add_generation_prompt']) {
+    if (name in template.variables) yield `/template/variables/${name} is set by the service`
+  }
+  if (judge.prefill !== undefined && judge.mode === 'continuation') {
+    yield "/judge/prefill begins a turn, which a judge of mode 'continuation' does not have"
+  }
+}
+
 /** Rejects pooling by mean: without this check the last token would be used silently instead. */
 function* embeddingFaults({ embedding }: ModelProfile): Generator<string> {
   if (embedding.token === 'mean') yield "/embedding/token is 'mean', but only 'last' is implemented"
 }
 
 function* criterionFaults({ judge }: ModelProfile): Generator<string> {
+  if (judge.verdict !== 'logit' && judge.marker === undefined) {
+    yield `/judge has no 'marker', which a judge of verdict '${judge.verdict}' writes before it`
+  }
   const names = judge.criteria.map(({ name }) => name)
   const correctness = names.filter((name) => name === 'correctness').length
   if (correctness !== 1) {
@@ -87,10 +109,7 @@ function* criterionFaults({ judge }: ModelProfile): Generator<string> {
  * Checks that both sides of a verdict exist and differ: by first token for logits, by word for the text of a
  * judge.
  */
-function* verdictFaults({ judge }: ModelProfile, codec: PromptCodec): Generator<string> {
-  if (judge.verdict !== 'logit' && judge.marker === undefined) {
-    yield `/judge has no 'marker', which a judge of verdict '${judge.verdict}' writes before it`
-  }
+function* verdictFaults({ judge }: ModelProfile, codec: Pick<PromptCodec, 'encode'>): Generator<string> {
   if (judge.verdict === 'score') return
   for (const [index, criterion] of judge.criteria.entries()) {
     const pointer = `/judge/criteria/${index}`
@@ -101,7 +120,11 @@ function* verdictFaults({ judge }: ModelProfile, codec: PromptCodec): Generator<
   }
 }
 
-function* tokenFaults(pointer: string, criterion: Criterion, codec: PromptCodec): Generator<string> {
+function* tokenFaults(
+  pointer: string,
+  criterion: Criterion,
+  codec: Pick<PromptCodec, 'encode'>,
+): Generator<string> {
   for (const word of [...criterion.true, ...criterion.false]) {
     if (codec.encode(word).length === 0) yield `${pointer} has the verdict word '${word}', which has no token`
   }

@@ -94,9 +94,23 @@ const Defaults = Type.Object(
   { ...closed, default: {} },
 )
 
+/** Date of templates that write the current one: a date that never changes gives the same tokens every day. */
+export const DEFAULT_DATE = '2024-07-26'
+
+const ChatTemplateSettings = Type.Object(
+  {
+    /** Variables of the chat template, such as `enable_thinking` (`chat_template_kwargs` elsewhere). */
+    variables: Type.Record(Type.String(), Type.Unknown(), { default: {} }),
+    /** Date that `strftime_now` writes, at midnight. */
+    date: Type.String({ format: 'date', default: DEFAULT_DATE }),
+  },
+  { ...closed, default: {} },
+)
+
 export const ModelProfile = Type.Object(
   {
     $schema: Type.Optional(Type.String()),
+    template: ChatTemplateSettings,
     solver: Type.Object(
       {
         system: Type.String(),
@@ -116,6 +130,8 @@ export const ModelProfile = Type.Object(
         verdict: Type.Union([Type.Literal('logit'), Type.Literal('generate'), Type.Literal('score')], {
           default: 'logit',
         }),
+        /** Chat judge: beginning of the assistant's turn, which the judge continues. */
+        prefill: Type.Optional(Type.String({ minLength: 1 })),
         /** generate, score: text directly before the verdict; the last marker in the judge's text counts. */
         marker: Type.Optional(Type.String({ minLength: 1 })),
         /**
@@ -134,6 +150,11 @@ export const ModelProfile = Type.Object(
         kind: Type.Optional(
           Type.Union([Type.Literal('boxed'), Type.Literal('json'), Type.Literal('number')]),
         ),
+        /**
+         * Text after whose last occurrence the answer stands; without it, a text has no answer. By default
+         * the closing tag of a thought, if the model has thinking tags and opened one.
+         */
+        after: Type.Optional(Type.String({ minLength: 1 })),
         /**
          * Steps that make equal answers equal strings, in order. All answers are in Unicode's form NFC,
          * without invisible characters, whatever the steps.

@@ -1,23 +1,22 @@
 /** @file Converts text to tokens and back with the model's own tokenizer and chat template. */
 
-import { Template } from '@huggingface/jinja'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { coerceError, ServiceError } from '#errors'
-import { BOUNDARY, controlTokens, createBreaker, tokenText } from './control-tokens.ts'
-import { modelInvalid } from './model-files.ts'
-import type { ModelProfile } from './profile.ts'
+import { mergeAddedTokens } from './added-tokens.ts'
+import { createChatTemplate } from './chat-template.ts'
+import { BOUNDARY, controlTokens, createBreaker, SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
+import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
+import { endsInThought, findThinkingTags, splitThought } from './thinking.ts'
 import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
 
-/** Names that chat templates read, as in transformers' `special_tokens_map`. */
-const SPECIAL_TOKENS = [
-  'bos_token',
-  'eos_token',
-  'unk_token',
-  'sep_token',
-  'pad_token',
-  'cls_token',
-  'mask_token',
-]
+export interface PromptCodecOptions {
+  /** Variables and date of the chat template; none and the default date unless given. */
+  readonly template?: ModelProfile['template']
+  /** Text after which the answer stands; the model's own thinking tags unless given. */
+  readonly after?: string | undefined
+  /** `V`, the number of token ids of the model; all tokens of the tokenizer unless given. */
+  readonly vocabularySize?: number
+}
 
 /**
  * Builds the codec of a model.
@@ -25,36 +24,64 @@ const SPECIAL_TOKENS = [
  * A chat template writes the special tokens itself, so its output is encoded without adding any: a template
  * that starts with BOS gives one BOS, not two.
  *
- * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed
+ * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed, or the two files of
+ * the tokenizer disagree about a token
  */
-export function createPromptCodec(files: TokenizerFiles): PromptCodec {
-  const tokenizer = understand('tokenizer.json', () => new Tokenizer(files.tokenizer, files.config))
-  const template = understand('the chat template', () => new Template(files.chatTemplate))
+export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOptions = {}): PromptCodec {
+  const { after, template: settings = { variables: {}, date: DEFAULT_DATE }, vocabularySize } = options
+  const { config, chatTemplate } = source
+  const tags = findThinkingTags(after, addedTexts(source), chatTemplate)
+  const tagTexts = tags === null ? [] : [tags.open ?? '', tags.close].filter(Boolean)
+  const tokenizerJson = mergeAddedTokens(source.tokenizer, config, {
+    ...(vocabularySize !== undefined && { vocabularySize }),
+    // A tag may consist of several tokens.
+    isShown: (text) => tagTexts.some((tag) => tag.includes(text)),
+  })
+  const files = { ...source, tokenizer: tokenizerJson }
+  const tokenizer = understand('tokenizer.json', () => new Tokenizer(tokenizerJson, config))
   const specialTokens = Object.fromEntries(
-    SPECIAL_TOKENS.map((name) => [name, tokenText(files.config[name])]).filter(([, text]) => text !== null),
+    SPECIAL_TOKENS.flatMap((name) => {
+      const text = tokenText(config[name])
+      return text === null ? [] : [[name, text]]
+    }),
+  )
+  const template = understand('the chat template', () =>
+    createChatTemplate(chatTemplate, { ...settings, specialTokens }),
   )
   // Python's default was true for years and is false now; true would drop the space before a full stop.
-  const cleanUp = files.config['clean_up_tokenization_spaces'] === true
+  const cleanUp = config['clean_up_tokenization_spaces'] === true
 
   const encodePart = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids
   const encode = (text: string) => text.split(BOUNDARY).flatMap((part) => encodePart(part))
-  const { special, turns } = controlTokens(files)
+  const { special, turns } = controlTokens(files, tagTexts)
   const breakSpecial = createBreaker(special, tokenizer)
   const quote = createBreaker([...special, ...turns], tokenizer)
+  let generationPrompt: string | undefined
   return {
     encode,
     quote,
-    encodeChat(messages) {
+    encodeChat(messages, prefill = '') {
       const quoted = messages.map((message) =>
         message.role === 'assistant' ? { ...message, content: breakSpecial(message.content) } : message,
       )
-      return encode(template.render({ ...specialTokens, messages: quoted, add_generation_prompt: true }))
+      return encode(template.render(quoted) + prefill)
     },
     decode: (tokens) =>
       tokens.length === 0
         ? ''
         : tokenizer.decode([...tokens], { skip_special_tokens: true, clean_up_tokenization_spaces: cleanUp }),
+    splitThought(text, prefill = '') {
+      if (tags === null) return { reasoning: text, final: text }
+      generationPrompt ??= template.render([{ role: 'user', content: 'question' }])
+      return splitThought(text, tags, endsInThought(tags, generationPrompt, prefill))
+    },
   }
+}
+
+/** Returns the texts of the added tokens of both files. */
+function addedTexts({ tokenizer, config }: TokenizerFiles): string[] {
+  const lists = [tokenizer['added_tokens'], config['added_tokens_decoder']]
+  return lists.flatMap((list) => Object.values(list ?? {})).flatMap((token) => tokenText(token) ?? [])
 }
 
 /**
@@ -65,7 +92,7 @@ export function createPromptCodec(files: TokenizerFiles): PromptCodec {
  */
 export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelProfile): void {
   const system: ChatMessage[] = solver.system === '' ? [] : [{ role: 'system', content: solver.system }]
-  const prompt: ChatMessage[] = [{ role: 'user', content: solver.template }]
+  const prompt: ChatMessage[] = [...system, { role: 'user', content: solver.template }]
   const prompts = judge.mode === 'chat' ? judge.criteria.map((criterion) => criterion.prompt) : []
   const judged = prompts.map((content): ChatMessage[] => [
     ...prompt,
@@ -73,30 +100,10 @@ export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelPr
     { role: 'user', content },
   ])
   for (const turns of [prompt, ...judged]) {
-    const fault = faultOf(() => codec.encodeChat([...system, ...turns]))
-    if (fault === null) continue
-    const roles = [...system, ...turns].map(({ role }) => role).join(', ')
-    if (system.length > 0 && faultOf(() => codec.encodeChat(turns)) === null) {
-      throw modelInvalid(
-        `a chat template that takes the turns ${roles}`,
-        fault.message,
-        'this template takes no system turn: leave `solver.system` empty',
-        fault,
-      )
-    }
-    understand(`the chat template with the turns ${roles}`, () => {
-      throw fault
-    })
+    const roles = turns.map(({ role }) => role).join(', ')
+    understand(`the chat template with the turns ${roles}`, () => codec.encodeChat(turns, judge.prefill))
   }
-}
-
-function faultOf(render: () => unknown): Error | null {
-  try {
-    render()
-    return null
-  } catch (thrown) {
-    return coerceError(thrown)
-  }
+  understand('the chat template with the turn user', () => codec.splitThought(''))
 }
 
 function understand<Result>(what: string, read: () => Result): Result {

@@ -19,10 +19,21 @@ export interface TokenizerFiles {
   readonly chatTemplate: string
 }
 
+/** Text of a model, split into its thought and its answer. */
+export interface SplitText {
+  /** The thought, without its tags; the whole text of a model that did not think. */
+  readonly reasoning: string
+  /** The text that the answer is read from; null when the thought was cut off. */
+  readonly final: string | null
+}
+
 /** Converts text to tokens and back, with the model's own chat template. */
 export interface PromptCodec {
-  /** Returns the tokens of the chat template over `messages`, with the generation prompt appended. */
-  encodeChat(messages: readonly ChatMessage[]): number[]
+  /**
+   * Returns the tokens of the chat template over `messages`, with the generation prompt appended, and then
+   * `prefill`, the beginning of the assistant's turn; nothing unless given.
+   */
+  encodeChat(messages: readonly ChatMessage[], prefill?: string): number[]
   /** Returns the tokens of the text alone, without special tokens. */
   encode(text: string): number[]
   /**
@@ -30,8 +41,10 @@ export interface PromptCodec {
    * plain text. A text without control tokens is returned as it is.
    */
   quote(text: string): string
-  /** Returns the text of the tokens, without special tokens. */
+  /** Returns the text of the tokens, without special tokens other than the tags of thoughts. */
   decode(tokens: readonly number[]): string
+  /** Splits a text that the model wrote after the generation prompt and `prefill`; none unless given. */
+  splitThought(text: string, prefill?: string): SplitText
 }
 
 export interface ModelInfo {

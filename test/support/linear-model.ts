@@ -94,6 +94,7 @@ export interface LinearModel extends Engine {
 const FAR_BELOW = -30
 
 export const TEST_PROFILE: ModelProfile = {
+  template: { variables: {}, date: '2024-07-26' },
   solver: { system: '', template: '{question}' },
   judge: {
     mode: 'continuation',
@@ -161,7 +162,13 @@ export function createLinearModel(world: World): LinearModel {
       profile: { ...TEST_PROFILE, ...world.profile },
       embeddingMean: null,
     },
-    codec: { encode, decode, encodeChat, quote: (text) => text },
+    codec: {
+      encode,
+      decode,
+      encodeChat,
+      quote: (text) => text,
+      splitThought: (text) => ({ reasoning: text, final: text }),
+    },
     graphs: graphRunner(),
     status: () => ({
       state: 'ready',

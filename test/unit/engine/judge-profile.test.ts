@@ -1,22 +1,21 @@
 import { describe, expect, test } from 'vitest'
-import { readModelProfile } from '../../../src/engine/model-profile.ts'
+import { checkVerdictWords, readModelProfile } from '../../../src/engine/model-profile.ts'
 
 const CRITERION = { name: 'correctness', prompt: 'Is it right?', weight: 1 }
 const WORDS = { true: ['True'], false: ['False'] }
 
 /** A tokenizer of letters. */
-const CODEC = {
-  encode: (text: string) => Array.from(text.trim(), (letter) => letter.charCodeAt(0)),
-  encodeChat: () => [],
-  quote: (text: string) => text,
-  decode: () => '',
-}
+const CODEC = { encode: (text: string) => Array.from(text.trim(), (letter) => letter.charCodeAt(0)) }
 
 function read(judge: object, rest: object = {}) {
-  return readModelProfile(
-    { solver: { system: '' }, judge: { mode: 'chat', ...judge }, answer: { kind: 'number' }, ...rest },
-    CODEC,
-  )
+  const profile = readModelProfile({
+    solver: { system: '' },
+    judge: { mode: 'chat', ...judge },
+    answer: { kind: 'number' },
+    ...rest,
+  })
+  checkVerdictWords(profile, CODEC)
+  return profile
 }
 
 describe('a judge', () => {
@@ -53,6 +52,11 @@ describe('a judge', () => {
       'a blank word',
       { verdict: 'generate', marker: 'V:', criteria: [{ ...CRITERION, true: [' '], false: ['no'] }] },
       /only white space/,
+    ],
+    [
+      'a prefill without a turn',
+      { mode: 'continuation', prefill: 'Verdict:', criteria: [{ ...CRITERION, ...WORDS }] },
+      /\/judge\/prefill begins a turn/,
     ],
     ['a verdict of another kind', { verdict: 'vibes', criteria: [CRITERION] }, /\/judge\/verdict/],
   ])('with %s is refused', (_name, judge, fault) => {

@@ -116,6 +116,39 @@ suite('loadModelDirectory()', () => {
     expect(codec.encodeChat([{ role: 'user', content: '' }])).toEqual([12])
   })
 
+  test('takes the template of chat_template.json before that of tokenizer_config.json', async () => {
+    await model.write('chat_template.json', { chat_template: "{{ '<bos> w1' }}" })
+    const { codec } = await loadModelDirectory(model.path)
+    expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11])
+    await model.write('chat_template.jinja', "{{ '<bos> w2' }}")
+    expect((await loadModelDirectory(model.path)).codec.encodeChat([])).toEqual([1, 12])
+  })
+
+  test.each([
+    ['a template without system turns', NO_SYSTEM],
+    ['a template of alternating turns', ALTERNATING],
+  ])('puts the system text into the user turn with %s', async (_, template) => {
+    await model.write('chat_template.jinja', template)
+    await model.write('circadian.json', profileWith('solver', { system: 'w1' }))
+    const { codec } = await loadModelDirectory(model.path)
+    const turns = [
+      { role: 'system' as const, content: 'w1' },
+      { role: 'user' as const, content: 'w2' },
+    ]
+    expect(codec.encodeChat(turns).map((token) => TINY_WORDS[token])).toEqual(['<|user|>', 'w1', 'w2'])
+  })
+
+  test('renders with the variables and the date of the profile', async () => {
+    await model.write('chat_template.jinja', "{{ effort + ' ' + strftime_now('w%d') }}")
+    const template = { variables: { effort: 'w1' }, date: '2026-01-12' }
+    await model.write(
+      'circadian.json',
+      profile((p) => Object.assign(p, { template })),
+    )
+    const { codec } = await loadModelDirectory(model.path)
+    expect(codec.encodeChat([]).map((token) => TINY_WORDS[token])).toEqual(['w1', 'w12'])
+  })
+
   test('finds a graph by another known name, and the only one of an unknown name', async () => {
     await model.write('onnx/model_q4.onnx', tinyDecoder({ vocabulary: 64 }).bytes)
     await model.write('onnx/model.onnx', null)
@@ -257,25 +290,11 @@ suite('a faulty model directory', () => {
       unknown
     >
     await model.write('tokenizer_config.json', config)
-    expect(await faultOf()).toMatch(/expected a chat template .*got neither; use an instruction-tuned model/)
+    expect(await faultOf()).toMatch(/expected a chat template .*got none; use an instruction-tuned model/)
     await model.write('chat_template.jinja', '{% for message in messages %}')
     expect(await faultOf()).toMatch(/expected the chat template to be readable by/)
     await model.write('chat_template.jinja', "{{ raise_exception('no system role, please') }}")
     expect(await faultOf()).toMatch(/got: .*no system role, please/)
-  })
-
-  test.each([
-    ['a template without system turns', NO_SYSTEM],
-    ['a template of alternating turns', ALTERNATING],
-  ])('with a system turn and %s', async (_, template) => {
-    await model.write('chat_template.jinja', template)
-    await model.write('circadian.json', profileWith('solver', { system: 'Be brief.' }))
-    const message = await faultOf()
-    expect(message).toContain('this template takes no system turn: leave `solver.system` empty')
-    expect(message).not.toContain('readable')
-
-    await model.write('circadian.json', profileWith('solver', { system: '' }))
-    await loadModelDirectory(model.path)
   })
 
   test('with a template that refuses the turns of its chat judge', async () => {
@@ -294,6 +313,16 @@ suite('a faulty model directory', () => {
     ['an unknown field', (p) => Object.assign(p, { latents: 4 }), /\/latents is not a field of the profile/],
     ['a wrong type', (p) => Object.assign(p, { defaults: { lr: 'fast' } }), /\/defaults\/lr must be number/],
     ['a number out of range', (p) => Object.assign(p, { defaults: { rho: 2 } }), /\/defaults\/rho/],
+    [
+      'a variable of its own',
+      (p) => Object.assign(p, { template: { variables: { messages: [] } } }),
+      /\/template\/variables\/messages is set by the service/,
+    ],
+    [
+      'a date that is none',
+      (p) => Object.assign(p, { template: { date: '2026-02-30' } }),
+      /\/template\/date/,
+    ],
     ['no solver', (p) => Reflect.deleteProperty(p, 'solver'), /solver/],
     [
       'a template without its place',

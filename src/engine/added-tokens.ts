@@ -1,0 +1,86 @@
+/** @file Merges the added tokens of `tokenizer_config.json` into those of `tokenizer.json`, as transformers does. */
+
+import { type JsonObject, modelInvalid } from './model-files.ts'
+
+interface AddedToken {
+  readonly id: number
+  readonly content: string
+  readonly special?: boolean
+}
+
+export interface AddedTokensOptions {
+  /** `V`: tokens with ids from here on have no logit and no embedding, and are left out; all are kept unless given. */
+  readonly vocabularySize?: number
+  /** Whether a special token stays in decoded text. */
+  readonly isShown: (content: string) => boolean
+}
+
+/**
+ * Returns `tokenizer.json` with the added tokens of both files. `added_tokens_decoder` of
+ * `tokenizer_config.json` adds tokens and overrides the flags of those with the same text. The tokenizer
+ * library reads `tokenizer.json` alone, and would encode the tokens of the other file as text.
+ *
+ * @throws ServiceError MODEL_INVALID naming the token whose id differs between the files
+ */
+export function mergeAddedTokens(
+  tokenizer: JsonObject,
+  config: JsonObject,
+  { vocabularySize = Number.POSITIVE_INFINITY, isShown }: AddedTokensOptions,
+): JsonObject {
+  const tokens = new Map(addedTokens(tokenizer).map((token) => [token.content, token]))
+  const declared = declaredTokens(config)
+  const idsByText = declared.some(({ content }) => !tokens.has(content)) ? vocabularyOf(tokenizer) : new Map()
+  const textsById = new Map([...idsByText].map(([text, id]) => [id, text]))
+  for (const { id, content } of tokens.values()) textsById.set(id, content)
+  for (const token of declared) {
+    const { id, content } = token
+    const known = tokens.get(content)?.id ?? idsByText.get(content)
+    if (known !== undefined && known !== id) throw conflict(token, `id ${known}`)
+    const other = textsById.get(id)
+    if (other !== undefined && other !== content) throw conflict(token, `'${other}' with that id`)
+    tokens.set(content, { ...tokens.get(content), ...token })
+    textsById.set(id, content)
+  }
+  return {
+    ...tokenizer,
+    added_tokens: [...tokens.values()]
+      .filter(({ id }) => id < vocabularySize)
+      .map((token) => (isShown(token.content) ? { ...token, special: false } : token)),
+  }
+}
+
+function addedTokens(tokenizer: JsonObject): AddedToken[] {
+  const list = tokenizer['added_tokens']
+  return Array.isArray(list) ? list.filter(isAddedToken) : []
+}
+
+function declaredTokens(config: JsonObject): AddedToken[] {
+  const byId = config['added_tokens_decoder']
+  if (byId === null || typeof byId !== 'object') return []
+  return Object.entries(byId)
+    .map(([id, token]) => ({ ...(token as object), id: Number(id) }))
+    .filter(isAddedToken)
+}
+
+function isAddedToken(token: unknown): token is AddedToken {
+  if (token === null || typeof token !== 'object') return false
+  return (
+    'content' in token && typeof token.content === 'string' && 'id' in token && Number.isSafeInteger(token.id)
+  )
+}
+
+/** Returns ids by text: BPE, WordPiece and WordLevel keep an object, Unigram a list of `[text, score]`. */
+function vocabularyOf(tokenizer: JsonObject): Map<string, number> {
+  const model = tokenizer['model']
+  const vocab = model !== null && typeof model === 'object' && 'vocab' in model ? model.vocab : null
+  if (Array.isArray(vocab)) return new Map(vocab.map(([text], id) => [text, id]))
+  return new Map(Object.entries((vocab ?? {}) as Record<string, number>))
+}
+
+function conflict({ id, content }: AddedToken, found: string) {
+  return modelInvalid(
+    `the token '${content}' of added_tokens_decoder in tokenizer_config.json to have the id ${id} in tokenizer.json`,
+    found,
+    "copy both files from one version of the model's repository",
+  )
+}

@@ -1,0 +1,63 @@
+/** @file Tells the thought of a model from its answer. */
+
+import type { SplitText } from './types.ts'
+
+/** Texts between which a model thinks. */
+export interface ThinkingTags {
+  /** null: everything before `close` is the thought. */
+  readonly open: string | null
+  readonly close: string
+}
+
+/** Pairs that published models use. */
+const KNOWN_TAGS = [
+  ['<think>', '</think>'],
+  ['<thinking>', '</thinking>'],
+  ['<seed:think>', '</seed:think>'],
+  ['[THINK]', '[/THINK]'],
+  ['<|begin_of_thought|>', '<|end_of_thought|>'],
+] as const
+
+/**
+ * Returns the tags of a model: `after`, which the profile names, else the first known pair that the tokenizer
+ * has as added tokens or the chat template writes; null when there are none.
+ */
+export function findThinkingTags(
+  after: string | undefined,
+  addedTokens: readonly string[],
+  chatTemplate: string,
+): ThinkingTags | null {
+  if (after !== undefined) return { open: null, close: after }
+  const isKnown = (tag: string) => addedTokens.includes(tag) || chatTemplate.includes(tag)
+  const pair = KNOWN_TAGS.find(([open, close]) => isKnown(open) && isKnown(close))
+  return pair === undefined ? null : { open: pair[0], close: pair[1] }
+}
+
+/**
+ * Whether a text begins inside a thought after `prompt`: the prompt's last opening tag is at its end, or its
+ * `prefill`, the beginning of the model's turn, opens a thought and does not close it.
+ */
+export function endsInThought(tags: ThinkingTags, prompt: string, prefill: string): boolean {
+  if (tags.open === null) return true
+  const [opened, closed] = [prefill.lastIndexOf(tags.open), prefill.lastIndexOf(tags.close)]
+  return opened === closed ? prompt.trimEnd().endsWith(tags.open) : opened > closed
+}
+
+/**
+ * Splits the text of a model. The answer stands after the last closing tag. A thought that was cut off has no
+ * answer, even when it contains one.
+ *
+ * @param isInside whether the text begins inside a thought
+ */
+export function splitThought(text: string, tags: ThinkingTags | null, isInside: boolean): SplitText {
+  if (tags === null) return { reasoning: text, final: text }
+  const { open, close } = tags
+  const end = text.lastIndexOf(close)
+  const final = end === -1 ? text : text.slice(end + close.length)
+  const isOpened = open !== null && final.includes(open)
+  if (end === -1 && !isInside && !isOpened) return { reasoning: text, final: text }
+  const isCut = isOpened || end === -1
+  const thought = isCut ? text : text.slice(0, end)
+  const withoutTag = open === null ? thought : thought.replace(open, '')
+  return { reasoning: withoutTag.trim(), final: isCut ? null : final }
+}
