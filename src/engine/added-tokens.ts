@@ -8,25 +8,19 @@ interface AddedToken {
   readonly special?: boolean
 }
 
-export interface AddedTokensOptions {
-  /** `V`: tokens with ids from here on have no logit and no embedding, and are left out; all are kept unless given. */
-  readonly vocabularySize?: number
-  /** Whether a special token stays in decoded text. */
-  readonly isShown: (content: string) => boolean
-}
-
 /**
  * Returns `tokenizer.json` with the added tokens of both files. `added_tokens_decoder` of
  * `tokenizer_config.json` adds tokens and overrides the flags of those with the same text. The tokenizer
  * library reads `tokenizer.json` alone, and would encode the tokens of the other file as text.
  *
+ * @param vocabularySize `V`: tokens with ids from here on have no embedding, and are left out
  * @throws ServiceError MODEL_INVALID naming the token whose id differs between the files
  */
 export function mergeAddedTokens(
   tokenizer: JsonObject,
   config: JsonObject,
-  { vocabularySize = Number.POSITIVE_INFINITY, isShown }: AddedTokensOptions,
-): JsonObject {
+  vocabularySize = Number.POSITIVE_INFINITY,
+): JsonObject & { readonly added_tokens: readonly AddedToken[] } {
   const tokens = new Map(addedTokens(tokenizer).map((token) => [token.content, token]))
   const declared = declaredTokens(config)
   const idsByText = declared.some(({ content }) => !tokens.has(content)) ? vocabularyOf(tokenizer) : new Map()
@@ -41,12 +35,7 @@ export function mergeAddedTokens(
     tokens.set(content, { ...tokens.get(content), ...token })
     textsById.set(id, content)
   }
-  return {
-    ...tokenizer,
-    added_tokens: [...tokens.values()]
-      .filter(({ id }) => id < vocabularySize)
-      .map((token) => (isShown(token.content) ? { ...token, special: false } : token)),
-  }
+  return { ...tokenizer, added_tokens: [...tokens.values()].filter(({ id }) => id < vocabularySize) }
 }
 
 function addedTokens(tokenizer: JsonObject): AddedToken[] {

@@ -33,14 +33,14 @@ const BARRED = /^<[|｜]\S+[|｜]>$/
 /**
  * Returns the texts by which a caller could end a turn or begin another.
  *
- * @param tags texts of other tokens that a caller must not write, such as the tags of thoughts
+ * @param others texts of other added tokens that a caller must not write, such as the tags of thoughts
  */
 export function controlTokens(
   { tokenizer, config, chatTemplate }: TokenizerFiles,
-  tags: readonly string[],
+  others: readonly string[],
 ): ControlTokens {
   const added = listOf(tokenizer['added_tokens'])
-  const others = listOf(config['additional_special_tokens'])
+  const additional = listOf(config['additional_special_tokens'])
   const named = SPECIAL_TOKENS.map((name) => tokenText(config[name]))
   const isSpecial = (token: unknown) =>
     named.includes(tokenText(token)) ||
@@ -48,10 +48,10 @@ export function controlTokens(
   const textsOf = (tokens: readonly unknown[]) => tokens.map(tokenText).filter((text) => text !== null)
   // Runs of blanks and HTML tags are added tokens as well, and belong to every text.
   const isControl = (text: string) =>
-    BARRED.test(text) || tags.includes(text) || (/^[<[]\S+[>\]]$/.test(text) && chatTemplate.includes(text))
+    BARRED.test(text) || others.includes(text) || (/^[<[]\S+[>\]]$/.test(text) && chatTemplate.includes(text))
   return {
-    special: textsOf([...added.filter(isSpecial), ...others]).filter((text) => !tags.includes(text)),
-    turns: textsOf(added.filter((token) => !isSpecial(token))).filter(isControl),
+    special: textsOf([...added.filter(isSpecial), ...additional]).filter((text) => !others.includes(text)),
+    turns: textsOf(added).filter(isControl),
   }
 }
 

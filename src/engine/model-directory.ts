@@ -51,7 +51,7 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   )
   const codec = createPromptCodec(await readTokenizerFiles(root), {
     template: profile.template,
-    after: profile.answer.after,
+    shown: profile.answer.after,
     vocabularySize: sizes.vocabularySize,
   })
   checkVerdictWords(profile, codec)

@@ -89,6 +89,11 @@ const Defaults = Type.Object(
      */
     thoughts: Type.Integer({ minimum: 0, maximum: 64, default: 16 }),
     maxNewTokens: Type.Integer({ minimum: 1, maximum: 32_768, default: 1024 }),
+    /**
+     * Upper bound on the tokens of a thought, after which the service closes it, so that the rest of
+     * `maxNewTokens` is left for the answer; no bound unless given.
+     */
+    maxThoughtTokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 32_768 })),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
   },
   { ...closed, default: {} },
@@ -151,8 +156,8 @@ export const ModelProfile = Type.Object(
           Type.Union([Type.Literal('boxed'), Type.Literal('json'), Type.Literal('number')]),
         ),
         /**
-         * Text after whose last occurrence the answer stands; without it, a text has no answer. By default
-         * the closing tag of a thought, if the model has thinking tags and opened one.
+         * Text after whose last occurrence the answer stands; a text without it has no answer. The answer of a
+         * model that thinks stands after its thought in any case.
          */
         after: Type.Optional(Type.String({ minLength: 1 })),
         /**

@@ -12,8 +12,8 @@ import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
 export interface PromptCodecOptions {
   /** Variables and date of the chat template; none and the default date unless given. */
   readonly template?: ModelProfile['template']
-  /** Text after which the answer stands; the model's own thinking tags unless given. */
-  readonly after?: string | undefined
+  /** Text of the profile in a model's answers, whose special tokens must stay in decoded text; none unless given. */
+  readonly shown?: string | undefined
   /** `V`, the number of token ids of the model; all tokens of the tokenizer unless given. */
   readonly vocabularySize?: number
 }
@@ -28,15 +28,20 @@ export interface PromptCodecOptions {
  * the tokenizer disagree about a token
  */
 export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOptions = {}): PromptCodec {
-  const { after, template: settings = { variables: {}, date: DEFAULT_DATE }, vocabularySize } = options
+  const { shown = '', template: settings = { variables: {}, date: DEFAULT_DATE }, vocabularySize } = options
   const { config, chatTemplate } = source
-  const tags = findThinkingTags(after, addedTexts(source), chatTemplate)
-  const tagTexts = tags === null ? [] : [tags.open ?? '', tags.close].filter(Boolean)
-  const tokenizerJson = mergeAddedTokens(source.tokenizer, config, {
-    ...(vocabularySize !== undefined && { vocabularySize }),
-    // A tag may consist of several tokens.
-    isShown: (text) => tagTexts.some((tag) => tag.includes(text)),
-  })
+  const merged = mergeAddedTokens(source.tokenizer, config, vocabularySize)
+  const tags = findThinkingTags(
+    merged.added_tokens.map(({ content }) => content),
+    chatTemplate,
+  )
+  const isShown = ({ content, special = false }: { content: string; special?: boolean }) =>
+    content === tags?.open || content === tags?.close || (special && shown.includes(content))
+  const visible = merged.added_tokens.filter(isShown).map(({ content }) => content)
+  const tokenizerJson = {
+    ...merged,
+    added_tokens: merged.added_tokens.map((token) => (isShown(token) ? { ...token, special: false } : token)),
+  }
   const files = { ...source, tokenizer: tokenizerJson }
   const tokenizer = understand('tokenizer.json', () => new Tokenizer(tokenizerJson, config))
   const specialTokens = Object.fromEntries(
@@ -53,13 +58,14 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
 
   const encodePart = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids
   const encode = (text: string) => text.split(BOUNDARY).flatMap((part) => encodePart(part))
-  const { special, turns } = controlTokens(files, tagTexts)
+  const { special, turns } = controlTokens(files, visible)
   const breakSpecial = createBreaker(special, tokenizer)
   const quote = createBreaker([...special, ...turns], tokenizer)
   let generationPrompt: string | undefined
   return {
     encode,
     quote,
+    thoughtEnd: tags === null ? null : encode(`\n${tags.close}\n\n`),
     encodeChat(messages, prefill = '') {
       const quoted = messages.map((message) =>
         message.role === 'assistant' ? { ...message, content: breakSpecial(message.content) } : message,
@@ -76,12 +82,6 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
       return splitThought(text, tags, endsInThought(tags, generationPrompt, prefill))
     },
   }
-}
-
-/** Returns the texts of the added tokens of both files. */
-function addedTexts({ tokenizer, config }: TokenizerFiles): string[] {
-  const lists = [tokenizer['added_tokens'], config['added_tokens_decoder']]
-  return lists.flatMap((list) => Object.values(list ?? {})).flatMap((token) => tokenText(token) ?? [])
 }
 
 /**

@@ -4,8 +4,7 @@ import type { SplitText } from './types.ts'
 
 /** Texts between which a model thinks. */
 export interface ThinkingTags {
-  /** null: everything before `close` is the thought. */
-  readonly open: string | null
+  readonly open: string
   readonly close: string
 }
 
@@ -19,15 +18,10 @@ const KNOWN_TAGS = [
 ] as const
 
 /**
- * Returns the tags of a model: `after`, which the profile names, else the first known pair that the tokenizer
- * has as added tokens or the chat template writes; null when there are none.
+ * Returns the tags of a model: the first known pair that the tokenizer has as added tokens or the chat
+ * template writes; null when there is none.
  */
-export function findThinkingTags(
-  after: string | undefined,
-  addedTokens: readonly string[],
-  chatTemplate: string,
-): ThinkingTags | null {
-  if (after !== undefined) return { open: null, close: after }
+export function findThinkingTags(addedTokens: readonly string[], chatTemplate: string): ThinkingTags | null {
   const isKnown = (tag: string) => addedTokens.includes(tag) || chatTemplate.includes(tag)
   const pair = KNOWN_TAGS.find(([open, close]) => isKnown(open) && isKnown(close))
   return pair === undefined ? null : { open: pair[0], close: pair[1] }
@@ -38,7 +32,6 @@ export function findThinkingTags(
  * `prefill`, the beginning of the model's turn, opens a thought and does not close it.
  */
 export function endsInThought(tags: ThinkingTags, prompt: string, prefill: string): boolean {
-  if (tags.open === null) return true
   const [opened, closed] = [prefill.lastIndexOf(tags.open), prefill.lastIndexOf(tags.close)]
   return opened === closed ? prompt.trimEnd().endsWith(tags.open) : opened > closed
 }
@@ -54,10 +47,9 @@ export function splitThought(text: string, tags: ThinkingTags | null, isInside: 
   const { open, close } = tags
   const end = text.lastIndexOf(close)
   const final = end === -1 ? text : text.slice(end + close.length)
-  const isOpened = open !== null && final.includes(open)
+  const isOpened = final.includes(open)
   if (end === -1 && !isInside && !isOpened) return { reasoning: text, final: text }
   const isCut = isOpened || end === -1
   const thought = isCut ? text : text.slice(0, end)
-  const withoutTag = open === null ? thought : thought.replace(open, '')
-  return { reasoning: withoutTag.trim(), final: isCut ? null : final }
+  return { reasoning: thought.replace(open, '').trim(), final: isCut ? null : final }
 }

@@ -43,6 +43,8 @@ export interface PromptCodec {
   quote(text: string): string
   /** Returns the text of the tokens, without special tokens other than the tags of thoughts. */
   decode(tokens: readonly number[]): string
+  /** Tokens that close a thought; null for a model without thinking tags. */
+  readonly thoughtEnd: readonly number[] | null
   /** Splits a text that the model wrote after the generation prompt and `prefill`; none unless given. */
   splitThought(text: string, prefill?: string): SplitText
 }

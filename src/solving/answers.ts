@@ -9,6 +9,7 @@ import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
+import { generateBounded } from './bound-thoughts.ts'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
@@ -74,10 +75,10 @@ export interface AnswersDeps {
   readonly session: LatentSession
   readonly judge: Judge
   readonly confidences: Confidences
-  readonly codec: Pick<PromptCodec, 'decode'>
-  readonly answerFormat: Pick<AnswerFormat, 'extract'>
+  readonly codec: Pick<PromptCodec, 'decode' | 'splitThought' | 'thoughtEnd'>
+  readonly answerFormat: Pick<AnswerFormat, 'extract' | 'split'>
   readonly eosTokenIds: readonly number[]
-  readonly settings: Pick<Settings, 'answerTokens' | 'totalTokens' | 'temperature'>
+  readonly settings: Pick<Settings, 'answerTokens' | 'totalTokens' | 'thoughtTokens' | 'temperature'>
   readonly seed: number
   /** Whether answers come with their latent thoughts. */
   readonly withThoughts: boolean
@@ -113,7 +114,11 @@ class JudgedAnswers implements Answers {
     const { answer, judgement } = evaluation!
     this.#deps.emit({
       event: 'draft',
-      data: { answer: answer.answer, reasoning: answer.text, reward: judgement.reward },
+      data: {
+        answer: answer.answer,
+        reasoning: this.#deps.answerFormat.split(answer.text).reasoning,
+        reward: judgement.reward,
+      },
     })
     return { evaluation: evaluation!, latents: begun.latents }
   }
@@ -216,9 +221,13 @@ class JudgedAnswers implements Answers {
     rows: readonly Omit<GenerationRow, 'thought'>[],
     span: Span,
   ): Promise<readonly Continuation[]> {
-    const { session, withThoughts, state } = this.#deps
+    const { session, withThoughts, state, codec, settings, signal } = this.#deps
     if (rows.length === 0) return []
-    const decoded = await session.generate(rows.map((row) => ({ ...row, thought: withThoughts })))
+    const decoded = await generateBounded(
+      session,
+      rows.map((row) => ({ ...row, thought: withThoughts })),
+      { codec, thoughtTokens: settings.thoughtTokens, signal },
+    )
     const output = decoded.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
     state.meter.generatedTokens += output
     span.set({ ...rowsAttribute(rows.length), ...usageAttributes({ output }) })

@@ -11,6 +11,8 @@ export interface Settings {
   readonly temperature: number
   /** Upper bound on the tokens of one answer; an attempt lowers it to the room that the model's context leaves. */
   readonly answerTokens: number
+  /** Upper bound on the tokens of a thought, after which it is closed; infinite unless the profile sets one. */
+  readonly thoughtTokens: number
   /** Upper bound on the tokens decoded for the whole request; infinite unless the request set a budget. */
   readonly totalTokens: number
   /** Null: no limit. */
@@ -66,6 +68,7 @@ export function resolveSettings(
     samples: request.samples ?? defaults.samples,
     temperature: defaults.temperature,
     answerTokens: budget.maxNewTokens ?? defaults.maxNewTokens,
+    thoughtTokens: defaults.maxThoughtTokens ?? Number.POSITIVE_INFINITY,
     totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,
     maxMs: budget.maxMs ?? defaultMaxMs,
     maxIterations: budget.maxIterations ?? defaults.maxIterations,

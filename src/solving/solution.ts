@@ -1,8 +1,7 @@
 /** @file The outcome of a request in the terms of the HTTP contract. */
 
-import type { Engine } from '#engine'
 import { describeCandidate } from './answers.ts'
-import type { Attempt } from './attempt.ts'
+import type { Attempt, SolverParts } from './attempt.ts'
 import type { Solution } from './contract.ts'
 import { projectLatents } from './project-latents.ts'
 
@@ -13,7 +12,7 @@ export interface Ending {
 }
 
 export function describeSolution(
-  model: Pick<Engine['model'], 'id' | 'fingerprint'>,
+  { engine: { model }, answerFormat }: Pick<SolverParts, 'engine' | 'answerFormat'>,
   attempt: Attempt,
   ending: Ending,
 ): Solution {
@@ -25,7 +24,7 @@ export function describeSolution(
     id: ending.id,
     episodeId: ending.episodeId,
     answer: chosen?.answer.answer ?? null,
-    reasoning: chosen?.answer.text ?? '',
+    reasoning: answerFormat.split(chosen?.answer.text ?? '').reasoning,
     reward,
     confidence: attempt.confidence,
     stopped: outcome.stopped,

@@ -82,7 +82,7 @@ export interface SolverDeps {
 export function createSolver(deps: SolverDeps): Solver {
   const { engine, episodes, logger, clock = performance, tracer = NO_TRACER, judgeFor = null } = deps
   const { profile } = engine.model
-  const answerFormat = createAnswerFormat(profile.answer)
+  const answerFormat = createAnswerFormat(profile.answer, engine.codec)
   const judgeParts = { profile, verdicts: createVerdicts(engine), formatRules: createFormatRules(profile) }
   const parts = {
     engine,
@@ -154,7 +154,7 @@ async function solve(
     const spentMs = parts.clock.now() - started
     const episodeId = await remember({ ...parts, requestId }, attempted, { id, spentMs })
     const totalMs = parts.clock.now() - started
-    return describeSolution(parts.engine.model, attempted, { id, episodeId, totalMs })
+    return describeSolution(parts, attempted, { id, episodeId, totalMs })
   } finally {
     deadline.close()
   }

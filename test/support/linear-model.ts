@@ -4,7 +4,7 @@
  * the rest of the route and the judge's verdict on it. Gradient and Adam are exact, in fp64.
  */
 
-import type { ChatMessage, Engine, ModelProfile } from '#engine'
+import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
 import { ServiceError } from '#errors'
 import type {
   AscentRequest,
@@ -67,6 +67,7 @@ export interface World {
    * default.
    */
   readonly decodedWhenStopped?: (row: GenerationRow, index: number) => number
+  readonly codec?: Partial<PromptCodec>
   /** Returns the judge's text for a sequence; it is cut at the row's token limit. */
   readonly says?: (asked: readonly number[]) => string
   /** Returns the thought of an answer; by default made of the head's rows of its tokens. */
@@ -167,7 +168,9 @@ export function createLinearModel(world: World): LinearModel {
       decode,
       encodeChat,
       quote: (text) => text,
+      thoughtEnd: null,
       splitThought: (text) => ({ reasoning: text, final: text }),
+      ...world.codec,
     },
     graphs: graphRunner(),
     status: () => ({

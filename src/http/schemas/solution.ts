@@ -81,7 +81,7 @@ export const Solution = sameAs<solving.Solution>()(
       answer: Answer,
       reasoning: Type.String({
         description:
-          'The whole text that contains the answer; a part of it when `maxMs` or `maxNewTokens` cut it.',
+          'The thought of a model that thinks before it answers, without its tags; otherwise the whole text that contains the answer. A part of it when `maxMs` or `maxNewTokens` cut it.',
       }),
       reward: Reward,
       confidence: Nullable(

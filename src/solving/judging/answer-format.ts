@@ -1,6 +1,6 @@
 /** @file Finds the answer in a text, and reads callers' answers so that equal answers are equal strings. */
 
-import type { ModelProfile } from '#engine'
+import type { ModelProfile, PromptCodec, SplitText } from '#engine'
 import { compilePattern } from './compile-pattern.ts'
 import { findBoxed } from './find-boxed.ts'
 import { findJsonAnswer } from './find-json-answer.ts'
@@ -8,8 +8,10 @@ import { findNumber } from './find-number.ts'
 import { normaliseAnswer } from './normalise-answer.ts'
 
 export interface AnswerFormat {
-  /** Returns the normalised answer of a text; null when it has none. */
+  /** Returns the normalised answer of a text; null when it has none, or ends inside a thought. */
   extract(text: string): string | null
+  /** Splits a text into thought and answer: by the model's tags of thoughts, and by `answer.after`. */
+  split(text: string): SplitText
   /**
    * Returns a caller's answer, normalised in the same way; null when nothing is left of it. An answer in the
    * profile's own notation, such as `\boxed{5}`, is read like an answer of the model.
@@ -25,13 +27,41 @@ interface Finders {
   readonly inAnswer: Finder
 }
 
-/** @throws ServiceError MODEL_INVALID when the profile's pattern is not a regular expression. */
-export function createAnswerFormat(answer: ModelProfile['answer']): AnswerFormat {
+const NO_THOUGHTS = { splitThought: (text: string): SplitText => ({ reasoning: text, final: text }) }
+
+/**
+ * @param codec of the model; a model without thoughts unless given
+ * @throws ServiceError MODEL_INVALID when the profile's pattern is not a regular expression.
+ */
+export function createAnswerFormat(
+  answer: ModelProfile['answer'],
+  codec: Pick<PromptCodec, 'splitThought'> = NO_THOUGHTS,
+): AnswerFormat {
   const { inText, inAnswer } = findersOf(answer)
+  const split = (text: string) => splitAfter(text, codec.splitThought(text), answer.after)
   const normalise = (found: string | null) => (found && normaliseAnswer(found, answer.normalise)) || null
   return {
-    extract: (text) => normalise(inText(text)),
+    split,
+    extract(text) {
+      const { final } = split(text)
+      return final === null ? null : normalise(inText(final))
+    },
     normalise: (text) => normalise(inAnswer(text) ?? text),
+  }
+}
+
+/** Narrows the answer of a split text to the part after the last `after`, which may be the tag that closed the thought. */
+function splitAfter(text: string, own: SplitText, after: string | undefined): SplitText {
+  const { reasoning, final } = own
+  if (after === undefined || final === null) return own
+  const place = final.lastIndexOf(after)
+  if (place === -1) {
+    return text.slice(0, text.length - final.length).endsWith(after) ? own : { reasoning, final: null }
+  }
+  const isThought = final.length < text.length
+  return {
+    reasoning: isThought ? reasoning : text.slice(0, place).trim(),
+    final: final.slice(place + after.length),
   }
 }
 

@@ -28,8 +28,12 @@ export function compileJudge({ codec, model }: Pick<Engine, 'codec' | 'model'>):
     return (session, onTokens) => createLogitVerdicts({ session, words, onTokens })
   }
   const readText = textReader(judge)
-  const { maxNewTokens } = judge
-  const read = (criterion: number, tokens: readonly number[]) => readText(criterion, codec.decode(tokens))
+  const { maxNewTokens, mode, prefill } = judge
+  // A verdict inside a thought is none. A continuation judge goes on after the answer, where no thought is open.
+  const finalOf = (text: string) =>
+    mode === 'continuation' ? text : (codec.splitThought(text, prefill).final ?? '')
+  const read = (criterion: number, tokens: readonly number[]) =>
+    readText(criterion, finalOf(codec.decode(tokens)))
   return (session, onTokens) => createWrittenVerdicts({ session, maxNewTokens, read, onTokens })
 }
 

@@ -2,7 +2,6 @@
 
 import type { Answer, VerdictCriterion } from '#algorithms'
 import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
-import { ServiceError } from '#errors'
 import type { SequenceId } from '#ports'
 import { fillTemplate } from '../prompt.ts'
 import { compileJudge, type JudgeCompiled } from './compile-judge.ts'
@@ -68,47 +67,84 @@ function continuationRows(judge: ModelProfile['judge'], codec: PromptCodec): Row
 
 /** A chat judge asks in a new turn after the answer; the engine reuses the part of that conversation that it has cached. */
 function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
+  type Asked = Omit<VerdictContext, 'promptSequence'>
+  /** Returns the tokens of a conversation in which the assistant said `said` and is asked about `answer`. */
   const conversation = (
     criterion: number,
-    { question, messages }: Omit<VerdictContext, 'promptSequence'>,
-    answer: string,
-  ) =>
-    codec.encodeChat([
+    { question, messages }: Asked,
+    { said, answer }: Record<'said' | 'answer', string>,
+  ) => {
+    const prompt = fillTemplate(judge.criteria[criterion]!.prompt, {
+      question: codec.quote(question),
+      // The judge of a model that thinks reads the text after its thought.
+      answer: codec.quote(codec.splitThought(answer).final ?? ''),
+    })
+    const asked: ChatMessage[] = [
       ...messages,
-      { role: 'assistant', content: answer },
-      { role: 'user', content: fillTemplate(judge.criteria[criterion]!.prompt, quoted(question, answer)) },
-    ])
-  const quoted = (question: string, answer: string) => ({
-    question: codec.quote(question),
-    answer: codec.quote(answer),
-  })
+      { role: 'assistant', content: said },
+      { role: 'user', content: prompt },
+    ]
+    return codec.encodeChat(asked, judge.prefill)
+  }
+  /** Returns the tokens after the assistant's text, which are those that do not depend on it. */
+  const turn = (criterion: number, asked: Asked, answer: string) =>
+    commonEnd(
+      conversation(criterion, asked, { said: 'a', answer }),
+      conversation(criterion, asked, { said: 'b', answer }),
+    )
   // A judge's prompt that quotes the answer puts it into the context twice.
   const quotes = judge.criteria.some((criterion) => criterion.prompt.includes('{answer}'))
   return {
-    rowFor: (criterion, context) => (answer) =>
-      shareCache(conversation(criterion, context, answer.text), context, answer),
-    room(context, contextLength) {
-      const longest = Math.max(...judge.criteria.map((_, index) => conversation(index, context, '').length))
-      return Math.floor((contextLength - longest - maxVerdictTokens(judge)) / (quotes ? 2 : 1))
+    rowFor: (criterion, context) => (answer) => {
+      const whole = conversation(criterion, context, { said: answer.text, answer: answer.text })
+      return (
+        shareCache(whole, context, answer) ?? continueAnswer(turn(criterion, context, answer.text), answer)
+      )
+    },
+    room(asked, contextLength) {
+      const lengths = judge.criteria.map((_, index) => {
+        const whole = conversation(index, asked, { said: '', answer: '' })
+        return startsWith(whole, asked.prompt)
+          ? whole.length
+          : asked.prompt.length + turn(index, asked, '').length
+      })
+      const rest = contextLength - Math.max(...lengths) - maxVerdictTokens(judge)
+      return Math.floor(rest / (quotes ? 2 : 1))
     },
   }
 }
 
-function shareCache(conversation: readonly number[], context: VerdictContext, answer: Answer) {
-  const { prompt, promptSequence } = context
+/** Returns the row of a conversation that begins with the prompt; null for one that begins otherwise. */
+function shareCache(
+  conversation: readonly number[],
+  { prompt, promptSequence }: VerdictContext,
+  answer: Answer,
+) {
   if (answer.tail.length === 0 && startsWith(conversation, [...prompt, ...answer.tokens])) {
     const suffix = conversation.slice(prompt.length + answer.tokens.length)
     if (suffix.length > 0) return { sequence: answer.sequence, suffix }
   }
-  if (startsWith(conversation, prompt)) {
-    return { sequence: promptSequence, suffix: conversation.slice(prompt.length) }
-  }
-  throw new ServiceError(
-    'MODEL_UNSUPPORTED',
-    'chat judge: expected a chat template that keeps the prompt as it was when turns follow, got another beginning',
-  )
+  return startsWith(conversation, prompt)
+    ? { sequence: promptSequence, suffix: conversation.slice(prompt.length) }
+    : null
+}
+
+/**
+ * Returns the row that appends the judge's turn to the answer as it was written. For templates that write an
+ * earlier turn otherwise than the last one: they leave out thoughts, and the empty thought of a generation
+ * prompt.
+ */
+function continueAnswer(turn: readonly number[], { sequence, tail, tokens }: Answer) {
+  const isEnded = turn.length > 0 && turn[0] === tokens.at(-1)
+  return { sequence, suffix: [...tail, ...(isEnded ? turn.slice(1) : turn)] }
 }
 
 function startsWith(tokens: readonly number[], beginning: readonly number[]): boolean {
   return tokens.length >= beginning.length && beginning.every((token, index) => token === tokens[index])
+}
+
+function commonEnd(a: readonly number[], b: readonly number[]): readonly number[] {
+  let length = 0
+  while (length < a.length && length < b.length && a.at(-1 - length) === b.at(-1 - length)) length++
+  return a.slice(a.length - length)
 }

@@ -102,7 +102,7 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
     reference,
     embedding,
     answer: chosen.answer.answer,
-    reasoning: chosen.answer.text,
+    reasoning: answerFormat.split(chosen.answer.text).reasoning,
     reward: underProfile(chosen.judgement).reward,
     baseReward: base === null ? null : underProfile(base.judgement).reward,
     iterations: outcome.iterations,

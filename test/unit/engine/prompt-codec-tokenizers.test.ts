@@ -221,11 +221,17 @@ suite('the text of a thinking model', () => {
     expect(codec.encode(codec.quote('</think>'))).not.toContain(tokens[2])
   })
 
-  test('ends its thought with the text that the profile names', () => {
-    const codec = createPromptCodec(files, { after: '<|im_start|>final' })
-    const text = codec.decode(codec.encode('hello 5<|im_start|>final world<|im_end|>'))
-    expect(codec.splitThought(text)).toEqual({ reasoning: 'hello 5', final: ' world' })
-    expect(codec.splitThought('hello 5').final).toBeNull()
+  test('keeps the special tokens of a text that the profile names', () => {
+    const codec = createPromptCodec(files, { shown: '<|im_start|>final' })
+    const text = 'hello 5<|im_start|>final world'
+    expect(codec.decode(codec.encode(`${text}<|im_end|>`))).toBe(text)
+    const [marker] = codec.encode('<|im_start|>')
+    expect(codec.encode(codec.quote(text))).not.toContain(marker)
+  })
+
+  test('has tokens that close a thought', () => {
+    expect(thinker.decode(thinker.thoughtEnd!)).toBe('\n</think>\n\n')
+    expect(createPromptCodec(sentencePieceTokenizer({ prefix: true })).thoughtEnd).toBeNull()
   })
 
   test('is not split without tags', () => {

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { ModelProfile } from '#engine'
+import { splitThought } from '../../../src/engine/thinking.ts'
 import { createAnswerFormat } from '../../../src/solving/judging/answer-format.ts'
+
+const THINKER = { splitThought: (text: string) => splitThought(text, { open: '<t>', close: '</t>' }, false) }
 
 type AnswerProfile = ModelProfile['answer']
 
@@ -30,6 +33,33 @@ describe('where the answer stands', () => {
     [{}, '   ', null],
   ])('%o in %j is %j', (profile, text, expected) => {
     expect(extract(profile, text)).toBe(expected)
+  })
+
+  test.each([
+    ['5 and 6; Final: 7', '7', '5 and 6;'],
+    ['Final: 5 no, Final: 7', '7', 'Final: 5 no,'],
+    ['5 and 6', null, '5 and 6'],
+    ['Final:', null, ''],
+  ])('the answer in %j, which stands after a text of the profile, is %j', (text, answer, reasoning) => {
+    const format = createAnswerFormat({ kind: 'number', after: 'Final:', normalise: ['trim'] })
+    expect(format.extract(text)).toBe(answer)
+    expect(format.split(text).reasoning).toBe(reasoning)
+  })
+
+  test.each([
+    ['<t> 5, Final: 6 </t> so Final: 7', '7', '5, Final: 6'],
+    ['<t> 5, Final: 6 </t> so 7', null, '5, Final: 6'],
+    ['<t> 5, Final: 6', null, '5, Final: 6'],
+  ])('the answer in %j, which stands after the thought, is %j', (text, answer, reasoning) => {
+    const format = createAnswerFormat({ kind: 'number', after: 'Final:', normalise: [] }, THINKER)
+    expect(format.extract(text)).toBe(answer)
+    expect(format.split(text).reasoning).toBe(reasoning)
+  })
+
+  test('the text of the profile may be the tag that closes the thought', () => {
+    const format = createAnswerFormat({ kind: 'number', after: '</t>', normalise: [] }, THINKER)
+    expect(format.extract('<t> 5 </t> 7')).toBe('7')
+    expect(format.extract('7')).toBeNull()
   })
 
   test('a profile that is no regular expression is refused when the solver is made', () => {

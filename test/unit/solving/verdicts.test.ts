@@ -28,6 +28,15 @@ function worldOf(judge: Judge, verdicts: Readonly<Record<string, number>>): Worl
   }
 }
 
+const UNDECODED = {
+  text: '',
+  answer: null,
+  finish: 'eos' as const,
+  sequence: 0,
+  tail: [],
+  thought: null,
+  tokens: [],
+}
 const USER = tokenOf('<user>')
 const ASSISTANT = tokenOf('<assistant>')
 const PROMPT = [USER, ...encode('6 + 4 = ?'), END, ASSISTANT]
@@ -125,13 +134,25 @@ describe('a chat judge', () => {
     expect(room).toBe(Math.floor((256 - 18) / 2))
   })
 
-  test('refuses a template that does not keep the prompt as it was', () => {
+  test('continues the answer as it was written where the template changes earlier turns', () => {
+    const opened = tokenOf('wise')
+    const said = { role: 'user' as const, content: '6 + 4 = ?' }
     const model = createLinearModel(worldOf(judge, {}))
-    const context = { question: '6 + 4 = ?', messages: [], prompt: PROMPT, promptSequence: 0 }
-    const [read] = createVerdicts(model).criteriaFor(context)
+    // The generation prompt opens a thought that earlier turns do not have.
+    const codec = {
+      ...model.codec,
+      encodeChat: (messages: Parameters<typeof model.codec.encodeChat>[0]) => [
+        ...model.codec.encodeChat(messages),
+        opened,
+      ],
+    }
+    const prompt = codec.encodeChat([said])
+    const context = { question: '6 + 4 = ?', messages: [said], prompt, promptSequence: 0 }
+    const verdicts = createVerdicts({ ...model, codec })
+    const [read] = verdicts.criteriaFor(context)
     const answer = {
-      text: 'a',
-      answer: null,
+      text: 'a : 6 + 4 ; ans 1',
+      answer: '1',
       finish: 'eos' as const,
       sequence: 5,
       tail: [],
@@ -139,7 +160,36 @@ describe('a chat judge', () => {
       tokens: ANSWER,
     }
 
-    expect(() => read!.rowFor(answer)).toThrow(expect.objectContaining({ code: 'MODEL_UNSUPPORTED' }))
+    expect(read!.rowFor(answer)).toEqual({ sequence: 5, suffix: [...turn, opened] })
+    const tail = [tokenOf('1')]
+    const cut = { ...answer, sequence: 0, tail, tokens: tail }
+    expect(read!.rowFor(cut)).toEqual({ sequence: 0, suffix: [...tail, END, ...turn, opened] })
+    // Prompt 9, end of the answer 1, judge's turn 10.
+    expect(verdicts.room(context, 256)).toBe(Math.floor((256 - 20) / 2))
+  })
+
+  test('begins its turn with the prefill, and does not read thoughts', async () => {
+    const seen: (string | undefined)[] = []
+    const quoted: string[] = []
+    const model = createLinearModel({
+      ...worldOf({ ...judge, prefill: 'wise' }, {}),
+      codec: {
+        quote(text) {
+          quoted.push(text)
+          return text
+        },
+        splitThought: (text) => ({ reasoning: text, final: text.replace('a', 'b') }),
+        encodeChat(_, prefill) {
+          seen.push(prefill)
+          return []
+        },
+      },
+    })
+    const context = { question: '?', messages: [], prompt: [], promptSequence: 0 }
+    const [read] = createVerdicts(model).criteriaFor(context)
+    read!.rowFor({ ...UNDECODED, text: 'a' })
+    expect(seen).toEqual(['wise'])
+    expect(quoted).toEqual(['?', 'b'])
   })
 })
 
