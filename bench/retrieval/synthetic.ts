@@ -35,6 +35,7 @@ export function syntheticEpisode(random: Random, { tenantId, width, positions }:
     id: randomUUID(),
     tenantId,
     fingerprint: FINGERPRINT,
+    judgeFingerprint: '',
     modelId: 'bench',
     strategy: 'auto',
     question: 'what is 3 + 4 * 2?',

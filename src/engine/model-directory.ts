@@ -6,6 +6,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { coerceError } from '#errors'
 import { decodeModel, externalDataLocations } from '#onnx'
+import { SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
 import { type ModelConfig, readModelConfig } from './model-config.ts'
 import {
   fileInside,
@@ -18,6 +19,7 @@ import {
   readTextIfThere,
 } from './model-files.ts'
 import { checkVerdictWords, readModelProfile } from './model-profile.ts'
+import type { ModelProfile } from './profile.ts'
 import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
 import type { ModelInfo, PromptCodec, TokenizerFiles } from './types.ts'
 
@@ -49,7 +51,8 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   const profile = readModelProfile(
     await readJson(root, 'circadian.json', 'write a profile (models/order-of-operations has an example)'),
   )
-  const codec = createPromptCodec(await readTokenizerFiles(root), {
+  const tokenizerFiles = await readTokenizerFiles(root)
+  const codec = createPromptCodec(tokenizerFiles, {
     template: profile.template,
     shown: profile.answer.after,
     vocabularySize: sizes.vocabularySize,
@@ -77,7 +80,9 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
         ...weightFiles.map((file) => ({ role: `weights ${relative(dirname(graphFile), file)}`, file })),
         { role: 'config', file: join(root, 'config.json') },
         ...(meanFile === null ? [] : [{ role: 'embedding mean', file: meanFile }]),
+        { role: 'prompts', text: canonicalJson(promptParts(tokenizerFiles, profile)) },
       ]),
+      judgeFingerprint: await fingerprint([{ role: 'judge', text: canonicalJson(judgeParts(profile)) }]),
     },
   }
 }
@@ -148,12 +153,33 @@ async function readMean(file: string, hiddenSize: number): Promise<Float32Array>
   return mean
 }
 
-/** A file that determines the meaning of latents. */
-interface FingerprintPart {
-  /** Role of the file in the model; its name on disk does not matter. */
-  readonly role: string
-  readonly file: string
+/** Returns everything but the graph from which the tokens of a prompt follow. */
+function promptParts({ tokenizer, config, chatTemplate }: TokenizerFiles, profile: ModelProfile) {
+  const { added_tokens_decoder: addedTokens = null } = config
+  const specialTokens = SPECIAL_TOKENS.map((name) => tokenText(config[name]))
+  const { solver, template } = profile
+  return { tokenizer, addedTokens, specialTokens, chatTemplate, template, solver }
 }
+
+/** Returns the parts of a profile from which a reward follows; equal answers do not change one. */
+function judgeParts({ judge, format, answer: { normalise: _, ...answer }, defaults }: ModelProfile) {
+  return { judge, format, answer, weights: defaults.rewardWeights }
+}
+
+/** Returns JSON that does not depend on the order of keys. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    part !== null && typeof part === 'object' && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  )
+}
+
+/** A file, or a text, that determines the meaning of latents or of rewards. */
+type FingerprintPart = {
+  /** Role in the model; the name of a file does not matter. */
+  readonly role: string
+} & ({ readonly file: string } | { readonly text: string })
 
 /**
  * Returns the sha256 over the contents of `parts` in the given order, in hex. Reads the files as streams, so
@@ -161,11 +187,12 @@ interface FingerprintPart {
  */
 async function fingerprint(parts: readonly FingerprintPart[]): Promise<string> {
   const hash = createHash('sha256')
-  for (const { role, file } of parts) {
-    const { size } = await stat(file)
-    // The header makes the hash depend on where one file ends and the next begins.
-    hash.update(`${role}\0${size}\0`)
-    for await (const block of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(block)
+  for (const part of parts) {
+    const size = 'text' in part ? Buffer.byteLength(part.text) : (await stat(part.file)).size
+    // The header makes the hash depend on where one part ends and the next begins.
+    hash.update(`${part.role}\0${size}\0`)
+    if ('text' in part) hash.update(part.text)
+    else for await (const block of createReadStream(part.file, { highWaterMark: 1 << 20 })) hash.update(block)
   }
   return hash.digest('hex')
 }

@@ -51,8 +51,16 @@ export interface PromptCodec {
 
 export interface ModelInfo {
   readonly id: string
-  /** sha256 over all files that determine the meaning of latents: graph, weights, embedding mean. */
+  /**
+   * sha256 over everything that determines the meaning of latents and embeddings: graph, weights, config,
+   * embedding mean, tokenizer, chat template with its variables and date, and the solver's prompts.
+   */
   readonly fingerprint: string
+  /**
+   * sha256 over everything that determines the meaning of a reward under the same model: judge, format rules,
+   * weights, and where the answer stands. Rewards of different judges are not compared.
+   */
+  readonly judgeFingerprint: string
   readonly directory: string
   readonly profile: ModelProfile
   /** Constant that centres embeddings, `[D]`; null: not centred. */

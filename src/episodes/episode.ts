@@ -49,6 +49,8 @@ export interface NewEpisode {
   readonly id: string
   readonly tenantId: string
   readonly fingerprint: string
+  /** Fingerprint of the judge that gave the rewards. */
+  readonly judgeFingerprint: string
   readonly modelId: string
   readonly strategy: string
   readonly question: string
@@ -120,6 +122,8 @@ export interface EpisodeSummary {
 
 export interface EpisodeDetail extends EpisodeSummary {
   readonly fingerprint: string
+  /** Fingerprint of the judge that gave the rewards; empty when it is not known. */
+  readonly judgeFingerprint: string
   readonly reasoning: string
   readonly reference: string | null
   readonly evaluations: number

@@ -40,6 +40,7 @@ export function newEpisode(over: Partial<NewEpisode> = {}): NewEpisode {
     id: randomUUID(),
     tenantId: 'tenant-a',
     fingerprint: 'model-1',
+    judgeFingerprint: 'judge-1',
     modelId: 'order-of-operations',
     strategy: 'latentseek',
     question: 'What is 3 x 4?',

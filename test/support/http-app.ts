@@ -53,6 +53,7 @@ export const EPISODE: EpisodeDetail = {
   label: null,
   labelSource: null,
   fingerprint: 'f00d',
+  judgeFingerprint: 'cafe',
   reasoning: SOLUTION.reasoning,
   reference: null,
   evaluations: 1,

@@ -159,6 +159,7 @@ export function createLinearModel(world: World): LinearModel {
     model: {
       id: 'linear',
       fingerprint: 'linear-fingerprint',
+      judgeFingerprint: 'linear-judge',
       directory: '/nowhere',
       profile: { ...TEST_PROFILE, ...world.profile },
       embeddingMean: null,

@@ -445,6 +445,18 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect((await store.list('tenant-a', { limit: 10 })).episodes).toHaveLength(7)
       })
 
+      it('are not compared by the rewards of different judges', async () => {
+        const one = (seed: number, reward: number, judgeFingerprint: string) =>
+          newEpisode({ seed, reward, judgeFingerprint })
+        const [lenient, strict, better] = [one(1, -0.1, 'old'), one(2, -0.5, 'new'), one(3, -0.4, 'new')]
+        await addAll([lenient, strict, better])
+        expect(await exclude()).toBe(1)
+        expect(await retrievable()).toEqual(idsOf(lenient, better))
+        await store.label('tenant-a', better.id, { correct: true })
+        await exclude()
+        expect(await retrievable()).toEqual(idsOf(better))
+      })
+
       it('are near-duplicates by embedding within one tenant and model', async () => {
         const near = (by: number) => {
           const embedding = unitVector(1, 8)

@@ -13,11 +13,12 @@ const SQL = `
     insert into episodes (
       tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer,
       reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
-      has_latents, ancestors, origin, weaver_version, reward_model_version
+      has_latents, ancestors, origin, weaver_version, reward_model_version,
+      judge_fingerprint
     )
     values (
       $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-      $21::integer is not null, $32::uuid[], $33, $34, $35
+      $21::integer is not null, $32::uuid[], $33, $34, $35, $36
     )
     on conflict do nothing
     returning tenant_id, id
@@ -111,6 +112,7 @@ export async function addEpisode(
     episode.origin ?? 'request',
     episode.weaverVersion ?? null,
     episode.lrmVersion ?? null,
+    episode.judgeFingerprint,
   ]
   await query(database, 'add episode', SQL, values, { signal })
 }

@@ -3,15 +3,16 @@ import { type Database, query } from '#database'
 /**
  * Compares one batch (positions `$4` to `$5` by age) with all of the tenant's newest `$3` retrievable
  * episodes, and excludes each that has a better near-duplicate among them. Better means confirmed, then a higher
- * reward, then fewer iterations, then newer: an order without ties, so the best of a cluster remains. A refuted
+ * reward, then fewer iterations, then newer: an order without ties, so the best of a cluster remains. Rewards of
+ * different judges do not compare: of their episodes, only a confirmed one excludes an unconfirmed one. A refuted
  * episode is not retrievable and excludes none. Embeddings
  * have unit length already; normalising them again makes Postgres fetch each one once rather than once per
  * comparison.
  */
 const SQL = `
   with newest as materialized (
-    select id, created_at, question, l2_normalize(embedding) as embedding,
-      (coalesce(verdict, false), reward, -iterations, created_at, id) as rank,
+    select id, created_at, question, l2_normalize(embedding) as embedding, judge_fingerprint,
+      coalesce(verdict, false) as confirmed, (coalesce(verdict, false), reward, -iterations, created_at, id) as rank,
       row_number() over (order by created_at desc, id desc) as age
     from episodes
     where tenant_id = $1 and fingerprint = $2 and steers
@@ -24,6 +25,7 @@ const SQL = `
     from newest as worse cross join lateral (
       select id from newest as better
       where better.rank > worse.rank
+        and (better.judge_fingerprint = worse.judge_fingerprint or better.confirmed > worse.confirmed)
         and (better.question = worse.question or better.embedding <=> worse.embedding <= $6)
       order by better.rank desc
       limit 1

@@ -4,6 +4,7 @@ import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './ep
 
 interface Row extends SummaryRow {
   readonly fingerprint: string
+  readonly judge_fingerprint: string
   readonly reasoning: string
   readonly reference: string | null
   readonly evaluations: number
@@ -18,7 +19,7 @@ interface Row extends SummaryRow {
 
 const SQL = `
   select ${SUMMARY_COLUMNS},
-    e.fingerprint, e.reasoning, e.reference, e.evaluations, e.generated_tokens, e.stopped, e.seed,
+    e.fingerprint, e.judge_fingerprint, e.reasoning, e.reference, e.evaluations, e.generated_tokens, e.stopped, e.seed,
     e.weaver_version, e.reward_model_version,
     (
       select coalesce(json_agg(json_build_object(
@@ -42,6 +43,7 @@ export async function getEpisode(
   return {
     ...toSummary(row),
     fingerprint: row.fingerprint,
+    judgeFingerprint: row.judge_fingerprint,
     reasoning: row.reasoning,
     reference: row.reference,
     evaluations: row.evaluations,

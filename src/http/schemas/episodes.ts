@@ -68,7 +68,11 @@ export const Episode = sameAs<episodes.EpisodeDetail>()(
   Type.Object(
     {
       ...summary,
-      fingerprint: Type.String(),
+      fingerprint: Type.String({ description: 'Fingerprint of the model that answered.' }),
+      judgeFingerprint: Type.String({
+        description:
+          'Fingerprint of the judge that gave the rewards, which compare only with those of the same judge; empty when it is not known.',
+      }),
       reasoning: Type.String(),
       reference: Nullable(Type.String()),
       evaluations: Count,

@@ -29,7 +29,7 @@ export const Readiness = Type.Object(
           database: { ok: true },
           queue: { ok: true },
           engine: { ok: true, detail: 'ready on cpu' },
-          model: { ok: true, detail: 'order-of-operations a0cedad5e6f2' },
+          model: { ok: true, detail: 'order-of-operations 62d26082cb2f' },
         },
       },
     ],

@@ -56,7 +56,7 @@ const EXAMPLE = {
   retrieved: [{ episodeId: 'd3ea1153-cf4b-4344-9788-119758e1b9d3', similarity: 1, weight: 1 }],
   model: {
     id: 'order-of-operations',
-    fingerprint: 'a0cedad5e6f29aa7c956a6313e5fe1ca6d34bf290ee3cc1c404a5af9c1c495bb',
+    fingerprint: '62d26082cb2fe5be3a592a15e53c928a101b132d6a3548e209c66beb5c9a8ee0',
     weaverVersion: null,
     lrmVersion: null,
   },

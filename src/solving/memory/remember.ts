@@ -96,6 +96,7 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
     id,
     tenantId: request.tenantId,
     fingerprint: engine.model.fingerprint,
+    judgeFingerprint: engine.model.judgeFingerprint,
     modelId: engine.model.id,
     strategy: request.strategy,
     question: request.question,

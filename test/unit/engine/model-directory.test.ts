@@ -50,6 +50,21 @@ function profileWith(part: 'solver' | 'judge', fields: object): unknown {
   return { ...files, [part]: { ...files[part], ...fields } }
 }
 
+const JUDGE = (tinyModelFiles()['circadian.json'] as { judge: { criteria: object[] } }).judge
+
+/** Writes a profile with other fields. */
+function changeProfile(change: object): (model: TinyModelDirectory) => Promise<void> {
+  return (model) =>
+    model.write(
+      'circadian.json',
+      profile((p) => Object.assign(p, change)),
+    )
+}
+
+function tokenizerWith(fields: object): object {
+  return { ...(tinyModelFiles()['tokenizer.json'] as object), ...fields }
+}
+
 /** The tiny decoder with one weight moved to external data at `location`. */
 function graphWithExternalData(location: string): Uint8Array {
   const decoded = decodeModel(tinyDecoder({ vocabulary: TINY_WORDS.length }).bytes)
@@ -174,16 +189,40 @@ suite('loadModelDirectory()', () => {
     ],
     ['config', (m: TinyModelDirectory) => m.write('generation_config.json', { eos_token_id: 2 })],
     ['mean', (m: TinyModelDirectory) => m.write('embedding-mean.bin', new Uint8Array(64))],
+    ['tokenizer', (m: TinyModelDirectory) => m.write('tokenizer.json', tokenizerWith({ version: '2' }))],
+    ['template', (m: TinyModelDirectory) => m.write('chat_template.jinja', TURNS)],
+    ['variables', changeProfile({ template: { variables: { effort: 'low' } } })],
+    ['date', changeProfile({ template: { date: '2026-01-01' } })],
+    ['solver', changeProfile({ solver: { system: 'w1' } })],
+    ['order of keys', changeProfile({ solver: { template: '{question}', system: '' } })],
+    ['judge', changeProfile({ judge: { ...JUDGE, maxNewTokens: 8 } })],
   ])('fingerprint: changes with the %s as it should', async (what, change) => {
     const before = await loadModelDirectory(model.path)
     const again = await loadModelDirectory(model.path)
     expect(again.info.fingerprint).toBe(before.info.fingerprint)
     await change(model)
     const after = await loadModelDirectory(model.path)
-    // The EOS token changes no latent.
-    if (what === 'config') expect(after.info.fingerprint).toBe(before.info.fingerprint)
+    // The EOS token and the judge change no latent.
+    if (['config', 'judge', 'order of keys'].includes(what))
+      expect(after.info.fingerprint).toBe(before.info.fingerprint)
     else expect(after.info.fingerprint).not.toBe(before.info.fingerprint)
   })
+})
+
+test.each([
+  ['prompts', { judge: { ...JUDGE, criteria: [{ ...JUDGE.criteria[0], prompt: 'check w1' }] } }, true],
+  ['format rules', { format: { mustEnd: false } }, true],
+  ['weights', { defaults: { latents: 3, maxNewTokens: 24, rewardWeights: { format: 1 } } }, true],
+  ['answers', { answer: { kind: 'number' } }, true],
+  ['normalisation', { answer: { pattern: 'ans (\\w+)', normalise: ['number'] } }, false],
+  ['latents', { defaults: { latents: 4 } }, false],
+  ['solver', { solver: { system: 'w1' } }, false],
+])('the fingerprint of the judge: changes with its %s as it should', async (_, change, isChanged) => {
+  const before = (await loadModelDirectory(model.path)).info.judgeFingerprint
+  await changeProfile(change)(model)
+  const after = (await loadModelDirectory(model.path)).info.judgeFingerprint
+  expect(before).toMatch(/^[0-9a-f]{64}$/)
+  expect(after !== before).toBe(isChanged)
 })
 
 suite('a faulty model directory', () => {

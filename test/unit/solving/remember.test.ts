@@ -20,6 +20,7 @@ test('commits the episode with everything that was judged', async () => {
     id: solution.episodeId,
     tenantId: 'default',
     fingerprint: 'linear-fingerprint',
+    judgeFingerprint: 'linear-judge',
     modelId: 'linear',
     strategy: 'latentseek',
     question: '6 + 4 = ?',
