@@ -14,7 +14,7 @@ import { createServedGraphs } from './served-graphs.ts'
 import type { Engine, ReplicaStatus } from './types.ts'
 
 export interface EngineOptions {
-  /** Model directory in Hugging Face layout with a `circadian.json`. */
+  /** Model directory in Hugging Face layout, with a `circadian.json` unless its default profile is enough. */
   readonly directory: string
   /** `auto` takes CUDA where it works, else the CPU, and logs the reason. */
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
@@ -55,7 +55,8 @@ const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { logger, inBackground = false } = options
   const directory = await loadModelDirectory(options.directory)
-  const { sizes, info } = directory
+  const { sizes, info, warning } = directory
+  if (warning !== null) logger.warn({ directory: info.directory, profile: info.profile }, warning)
   const replicas = await startReplicas(
     {
       graphFile: directory.graphFile,

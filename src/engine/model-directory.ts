@@ -7,6 +7,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { coerceError } from '#errors'
 import { decodeModel, externalDataLocations } from '#onnx'
 import { SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
+import { defaultProfile, defaultVariables, describeDefaultProfile } from './default-profile.ts'
 import { type ModelConfig, readModelConfig } from './model-config.ts'
 import {
   fileInside,
@@ -19,7 +20,7 @@ import {
   readTextIfThere,
 } from './model-files.ts'
 import { checkVerdictWords, readModelProfile } from './model-profile.ts'
-import type { ModelProfile } from './profile.ts'
+import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
 import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
 import type { ModelInfo, PromptCodec, TokenizerFiles } from './types.ts'
 
@@ -32,6 +33,8 @@ export interface ModelDirectory {
   readonly config: JsonObject
   /** Path of the ONNX step graph. */
   readonly graphFile: string
+  /** What was assumed because a file is missing, for the log; null: nothing. */
+  readonly warning: string | null
 }
 
 /**
@@ -40,7 +43,8 @@ export interface ModelDirectory {
  *
  * Files: `config.json`, `tokenizer.json`, `tokenizer_config.json` with a chat template (or
  * `chat_template.jinja`, or `chat_template.json`), optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external
- * data stays inside the directory, `circadian.json`, and the embedding mean that `circadian.json` names.
+ * data stays inside the directory, optionally `circadian.json` (else `defaultProfile`), and the embedding mean
+ * that it names.
  *
  * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice
  */
@@ -48,15 +52,8 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   const root = await openDirectory(directory)
   const config = await readJson(root, 'config.json', "copy it from the model's repository")
   const sizes = readModelConfig(config, await readJsonIfThere(root, 'generation_config.json'))
-  const profile = readModelProfile(
-    await readJson(root, 'circadian.json', 'write a profile (models/order-of-operations has an example)'),
-  )
   const tokenizerFiles = await readTokenizerFiles(root)
-  const codec = createPromptCodec(tokenizerFiles, {
-    template: profile.template,
-    shown: profile.answer.after,
-    vocabularySize: sizes.vocabularySize,
-  })
+  const { profile, codec, warning } = await readProfile(root, tokenizerFiles, sizes)
   checkVerdictWords(profile, codec)
   checkChatTemplate(codec, profile)
   const graphFile = await findGraph(root)
@@ -70,6 +67,7 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
     sizes,
     config,
     graphFile,
+    warning,
     info: {
       id: basename(root),
       directory: root,
@@ -85,6 +83,30 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
       judgeFingerprint: await fingerprint([{ role: 'judge', text: canonicalJson(judgeParts(profile)) }]),
     },
   }
+}
+
+interface Prompting extends Pick<ModelDirectory, 'codec' | 'warning'> {
+  readonly profile: ModelProfile
+}
+
+/** Reads `circadian.json`, or makes a default profile, and creates the codec that it asks for. */
+async function readProfile(
+  root: string,
+  files: TokenizerFiles,
+  { vocabularySize }: ModelConfig,
+): Promise<Prompting> {
+  const source = await readJsonIfThere(root, 'circadian.json')
+  if (source === null) {
+    const variables = defaultVariables(files.chatTemplate)
+    const template = { variables, date: DEFAULT_DATE }
+    const codec = createPromptCodec(files, { template, vocabularySize })
+    const made = defaultProfile(codec, variables)
+    return { profile: readModelProfile(made), codec, warning: describeDefaultProfile(made) }
+  }
+  const profile = readModelProfile(source)
+  const { template, answer } = profile
+  const codec = createPromptCodec(files, { template, shown: answer.after, vocabularySize })
+  return { profile, codec, warning: null }
 }
 
 async function readTokenizerFiles(root: string): Promise<TokenizerFiles> {

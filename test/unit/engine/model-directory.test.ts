@@ -164,6 +164,61 @@ suite('loadModelDirectory()', () => {
     expect(codec.encodeChat([]).map((token) => TINY_WORDS[token])).toEqual(['w1', 'w12'])
   })
 
+  suite('without circadian.json', () => {
+    beforeEach(() => model.write('circadian.json', null))
+
+    test('serves on a default profile, with a warning', async () => {
+      const { info, warning } = await loadModelDirectory(model.path)
+      expect(info.profile).toMatchObject({
+        template: { variables: {} },
+        judge: { mode: 'chat', verdict: 'logit', criteria: [{ true: ['true'], false: ['false'] }] },
+        answer: { kind: 'boxed' },
+        embedding: { mean: null },
+        // Never passed: the judge is not calibrated.
+        defaults: { stopReward: 0, minSimilarity: 0.98 },
+      })
+      expect(warning).toMatch(
+        /no circadian\.json .* judges with true and false, no verdict ends a search; write/,
+      )
+    })
+
+    test('has the fingerprints of a profile with the same content', async () => {
+      const before = await loadModelDirectory(model.path)
+      await model.write('circadian.json', before.info.profile)
+      const after = await loadModelDirectory(model.path)
+      expect(after.warning).toBeNull()
+      expect(after.info).toEqual(before.info)
+    })
+
+    test('takes the first words that are one token each', async () => {
+      const vocab = Object.fromEntries(TINY_WORDS.map((word, id) => [word, id]))
+      const words = { ...vocab, Yes: 60, True: 61, False: 62 }
+      await model.write(
+        'tokenizer.json',
+        tokenizerWith({ model: { type: 'WordLevel', unk_token: '<unk>', vocab: words } }),
+      )
+      const { info } = await loadModelDirectory(model.path)
+      expect(info.profile.judge.criteria[0]).toMatchObject({ true: ['True'], false: ['False'] })
+      expect(info.profile.judge.criteria[0]!.prompt).toContain('True or False')
+    })
+
+    test('switches thinking off where the template can', async () => {
+      await model.write('chat_template.jinja', `{% if enable_thinking is true %}w1{% endif %}${TURNS}`)
+      const { info, warning } = await loadModelDirectory(model.path)
+      expect(info.profile.template.variables).toEqual({ enable_thinking: false })
+      expect(warning).toContain('thinking is switched off')
+    })
+
+    test('is refused when the tokenizer has no verdict words', async () => {
+      const vocab = Object.fromEntries(TINY_WORDS.slice(0, 6).map((word, id) => [word, id]))
+      const wordLevel = { type: 'WordLevel', unk_token: '<unk>', vocab }
+      await model.write('tokenizer.json', tokenizerWith({ model: wordLevel }))
+      expect(await faultOf()).toMatch(
+        /expected circadian\.json, or a tokenizer with one token each for Yes and No/,
+      )
+    })
+  })
+
   test('finds a graph by another known name, and the only one of an unknown name', async () => {
     await model.write('onnx/model_q4.onnx', tinyDecoder({ vocabulary: 64 }).bytes)
     await model.write('onnx/model.onnx', null)
@@ -231,18 +286,15 @@ suite('a faulty model directory', () => {
     expect(await faultOf(join(model.path, 'config.json'))).toMatch(/got a file; set MODEL_DIR/)
   })
 
-  test.each([
-    'config.json',
-    'tokenizer.json',
-    'tokenizer_config.json',
-    'circadian.json',
-    'embedding-mean.bin',
-  ])('without %s', async (name) => {
-    await model.write(name, null)
-    const message = await faultOf()
-    expect(message).toContain(name)
-    expect(message).toMatch(/; (copy|write) /)
-  })
+  test.each(['config.json', 'tokenizer.json', 'tokenizer_config.json', 'embedding-mean.bin'])(
+    'without %s',
+    async (name) => {
+      await model.write(name, null)
+      const message = await faultOf()
+      expect(message).toContain(name)
+      expect(message).toMatch(/; (copy|write) /)
+    },
+  )
 
   test('without a graph', async () => {
     await model.write('onnx/model.onnx', null)

@@ -1,0 +1,89 @@
+/** @file The profile of a model directory without `circadian.json`, made from its tokenizer and chat template. */
+
+import { type JsonObject, modelInvalid } from './model-files.ts'
+import type { PromptCodec } from './types.ts'
+
+/** Words for a right and a wrong answer, most usual first. */
+const VERDICT_WORDS = [
+  ['Yes', 'No'],
+  ['True', 'False'],
+  ['yes', 'no'],
+  ['true', 'false'],
+] as const
+
+/**
+ * Returns the template variables of a model without a profile. Thinking is switched off where the template can:
+ * a judge that thinks gives no verdict in its first token, and the default of 1,024 tokens cuts long thoughts.
+ */
+export function defaultVariables(chatTemplate: string): Record<string, unknown> {
+  return chatTemplate.includes('enable_thinking') ? { enable_thinking: false } : {}
+}
+
+/**
+ * Returns the text of a `circadian.json` for a model that has none. Nothing in it was measured, so it takes no
+ * decision that a wrong judge could spoil:
+ * - `stopReward` 0 is never passed: the verdicts of a judge that was not calibrated are near one value for right
+ *   and for wrong answers, so a search that they stopped would return the first draft. A search runs to its
+ *   budget, and the answer with the best reward is returned.
+ * - `minSimilarity` .98: without a measured mean, the embeddings of unrelated questions have cosines of .9 and
+ *   more, and would be neighbours.
+ *
+ * @throws ServiceError MODEL_INVALID when the tokenizer has no pair of verdict words that are one token each
+ */
+export function defaultProfile(
+  codec: Pick<PromptCodec, 'encode' | 'decode'>,
+  variables: Record<string, unknown>,
+): JsonObject {
+  const tokenOf = (word: string) => {
+    const tokens = codec.encode(word)
+    return tokens.length === 1 && codec.decode(tokens).trim() === word ? tokens[0] : undefined
+  }
+  const words = VERDICT_WORDS.find(([right, wrong]) => {
+    const [first, second] = [tokenOf(right), tokenOf(wrong)]
+    return first !== undefined && second !== undefined && first !== second
+  })
+  if (words === undefined) {
+    throw modelInvalid(
+      `circadian.json, or a tokenizer with one token each for ${VERDICT_WORDS.map((pair) => pair.join(' and ')).join(', or ')}`,
+      'neither',
+      'write a profile (docs/models.md)',
+    )
+  }
+  const [right, wrong] = words
+  return {
+    template: { variables },
+    solver: {
+      system: '',
+      template: '{question}\n\nReason step by step, and put your final answer within \\boxed{}.',
+    },
+    judge: {
+      mode: 'chat',
+      criteria: [
+        {
+          name: 'correctness',
+          prompt: `Is the final answer of this solution correct? Answer with one word, ${right} or ${wrong}.`,
+          true: [right],
+          false: [wrong],
+          weight: 1,
+        },
+      ],
+    },
+    answer: { kind: 'boxed', normalise: ['latex', 'lowercase', 'percent', 'fraction'] },
+    defaults: { stopReward: 0, minSimilarity: 0.98 },
+  }
+}
+
+/** Describes the assumptions of `defaultProfile`, for the log. */
+export function describeDefaultProfile(profile: JsonObject): string {
+  const { judge, template } = profile as {
+    judge: { criteria: [{ true: string[]; false: string[] }] }
+    template: { variables: object }
+  }
+  const [{ true: right, false: wrong }] = judge.criteria
+  const thinking = Object.keys(template.variables).length === 0 ? '' : ', thinking is switched off'
+  return (
+    'no circadian.json in the model directory: serving on a default profile, in which nothing was measured: ' +
+    `answers stand in \\boxed{}, the model judges with ${right[0]} and ${wrong[0]}, no verdict ends a search` +
+    `${thinking}; write circadian.json to change this (docs/models.md)`
+  )
+}
