@@ -253,7 +253,9 @@ class JudgedAnswers implements Answers {
   }
 
   #answer(decoded: Omit<Answer, 'text' | 'answer'>): Answer {
-    const text = this.#deps.codec.decode(decoded.tokens)
+    const { tokens } = decoded
+    // An EOS token that the tokenizer does not call special has a text.
+    const text = this.#deps.codec.decode(this.#endsInEos(tokens) ? tokens.slice(0, -1) : tokens)
     return { ...decoded, text, answer: this.#deps.answerFormat.extract(text) }
   }
 

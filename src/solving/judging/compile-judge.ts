@@ -28,12 +28,14 @@ export function compileJudge({ codec, model }: Pick<Engine, 'codec' | 'model'>):
     return (session, onTokens) => createLogitVerdicts({ session, words, onTokens })
   }
   const readText = textReader(judge)
-  const { maxNewTokens, mode, prefill } = judge
+  const { maxNewTokens, mode, prefill = '' } = judge
   // A verdict inside a thought is none. A continuation judge goes on after the answer, where no thought is open.
-  const finalOf = (text: string) =>
-    mode === 'continuation' ? text : (codec.splitThought(text, prefill).final ?? '')
-  const read = (criterion: number, tokens: readonly number[]) =>
-    readText(criterion, finalOf(codec.decode(tokens)))
+  const finalOf = (text: string) => (mode === 'continuation' ? text : codec.splitThought(text, prefill).final)
+  const read = (criterion: number, tokens: readonly number[]) => {
+    const final = finalOf(codec.decode(tokens))
+    // The marker may stand at the end of the prefill.
+    return final === null ? 0 : readText(criterion, `${prefill}${final}`)
+  }
   return (session, onTokens) => createWrittenVerdicts({ session, maxNewTokens, read, onTokens })
 }
 

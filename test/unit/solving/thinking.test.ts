@@ -5,7 +5,7 @@ import type { Continuation, GenerationRow } from '#ports'
 import { splitThought } from '../../../src/engine/thinking.ts'
 import { generateBounded } from '../../../src/solving/bound-thoughts.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import { encode, TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
+import { END, encode, TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { route, solverOn } from '../../support/solve-in-memory.ts'
 
 const TAGS = { open: 'wise', close: 'foolish' }
@@ -40,6 +40,12 @@ suite('a model that thinks', () => {
     expect(await solve({ strategy: 'greedy' })).toMatchObject({ answer: null, reward: -1 })
     expect(engine.calls.score).toBe(0)
   })
+})
+
+test('the text of an answer ends before its end token, even if the tokenizer gives that one a text', async () => {
+  const shown = (tokens: readonly number[]) => tokens.map((token) => (token === END ? '<end>' : 'w')).join('')
+  const { solve } = solverOn({ ...worldOf('; ans 7'), codec: { decode: shown } })
+  expect((await solve({ strategy: 'greedy' })).reasoning).toBe('wwww')
 })
 
 suite('a bound on the tokens of a thought', () => {

@@ -246,6 +246,26 @@ describe('a judge that writes', () => {
     expect(solution.usage.generatedTokens).toBe(ANSWER.length)
   })
 
+  test.each([
+    ['check = true', 'a prefill without a marker', 'wise', 0],
+    ['true', 'a marker at the end of the prefill', 'wise check =', 0],
+    ['', 'nothing after the prefill', 'wise check =', -1],
+    ['a check = true', 'a verdict inside a thought', 'wise', -1],
+  ])('%j: %s', async (text, _, prefill, expected) => {
+    const judge = { ...writing('chat', 'generate', '?'), prefill }
+    const world: World = {
+      ...says(judge, () => text),
+      codec: {
+        splitThought: (said, before) => ({
+          reasoning: said,
+          final: before !== undefined && said.startsWith('a ') ? null : said,
+        }),
+      },
+    }
+    const { reward } = await solverOn(world).solve({ strategy: 'greedy', reward: { format: 0 } })
+    expect(reward).toBe(expected)
+  })
+
   test('that says nothing approves of nothing, whatever its prompt shows', async () => {
     const world = says(writing('continuation', 'generate', 'check = true'), () => '')
     expect((await solverOn(world).solve({ strategy: 'greedy', reward: { format: 0 } })).reward).toBe(-1)
