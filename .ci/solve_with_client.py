@@ -8,10 +8,10 @@ import sys
 import time
 
 from circadian_client import Client
-from circadian_client.api.episodes import delete_episodes, get_episode, give_feedback, list_episodes
+from circadian_client.api.episodes import delete_episodes, get_deletion, get_episode, give_feedback, list_episodes
 from circadian_client.api.service import get_readiness
 from circadian_client.api.solve import solve
-from circadian_client.models import AnswerFeedback, EpisodeStatus, Problem, ReadinessStatus, SolveRequest
+from circadian_client.models import AnswerFeedback, DeletionStatus, EpisodeStatus, Problem, ReadinessStatus, SolveRequest
 
 
 def main(url: str, problem: dict[str, str]) -> None:
@@ -37,7 +37,13 @@ def main(url: str, problem: dict[str, str]) -> None:
         assert relabelled.label is False and relabelled.label_source == "feedback", relabelled
 
         assert [row.id for row in list_episodes.sync(client=client).episodes] == [answer.episode_id]
-        assert delete_episodes.sync(client=client).deleted == 1
+        deletion = delete_episodes.sync(client=client)
+        assert list_episodes.sync(client=client).episodes == []
+        deadline = time.monotonic() + 30
+        while deletion.status != DeletionStatus.FINISHED and time.monotonic() < deadline:
+            time.sleep(0.1)
+            deletion = get_deletion.sync(deletion.id, client=client)
+        assert deletion.deleted.episodes == 1, deletion
         gone = get_episode.sync(answer.episode_id, client=client)
         assert isinstance(gone, Problem) and gone.code == "EPISODE_NOT_FOUND", gone
 

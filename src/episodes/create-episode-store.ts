@@ -5,12 +5,12 @@ import { ServiceError } from '#errors'
 import { decodeCursor, encodeCursor, START } from './cursor.ts'
 import type { EpisodeDetail, EpisodeStore } from './episode.ts'
 import { addEpisode } from './sql/add-episode.ts'
+import { getDeletion, requestDeletion } from './sql/deletions.ts'
 import { getEpisode } from './sql/get-episode.ts'
 import { indexEpisode } from './sql/index-episode.ts'
 import { labelEpisode } from './sql/label-episode.ts'
 import { listEpisodes } from './sql/list-episodes.ts'
 import { nearestEpisodes } from './sql/nearest-episodes.ts'
-import { removeAllEpisodes } from './sql/remove-all-episodes.ts'
 import { removeEpisode } from './sql/remove-episode.ts'
 import { createVectorIndexes, type VectorIndexes } from './vector-indexes.ts'
 
@@ -74,7 +74,16 @@ export function createEpisodeStore({
       if (!found) throw notFound('remove episode', id)
     },
 
-    removeAll: (tenantId) => removeAllEpisodes(database, tenantId),
+    removeAll: (tenantId) => requestDeletion(database, tenantId),
+
+    async deletion(tenantId, id) {
+      const found = isUuid(id) ? await getDeletion(database, tenantId, id) : null
+      if (found !== null) return found
+      throw new ServiceError(
+        'DELETION_NOT_FOUND',
+        `get deletion: expected a deletion of this tenant, got none for ${id}`,
+      )
+    },
 
     async index(tenantId, id) {
       const found = isUuid(id) && (await indexEpisode(database, { tenantId, id }))

@@ -4,6 +4,7 @@
  */
 
 import type { EpisodeMemory, Latents, LatentThought } from '#ports'
+import type { Deletion } from './deletion.ts'
 
 export type LabelSource = 'feedback' | 'reference' | 'majority' | 'self'
 /** Stored in place of a version when none was active. */
@@ -169,8 +170,14 @@ export interface EpisodeStore extends EpisodeMemory {
    */
   label(tenantId: string, id: string, feedback: Feedback): Promise<EpisodeDetail>
   remove(tenantId: string, id: string): Promise<void>
-  /** Deletes all episodes of the tenant. @returns the number of deleted episodes */
-  removeAll(tenantId: string): Promise<number>
+  /**
+   * Hides all episodes that the tenant has, in no more than a few milliseconds; a worker then erases them in
+   * bites. Episodes stored after the call stay. While an earlier deletion of the tenant is unfinished, it takes
+   * the episodes stored since as well, and its record is returned.
+   */
+  removeAll(tenantId: string): Promise<Deletion>
+  /** Returns the record of a deletion of this tenant. @throws ServiceError DELETION_NOT_FOUND */
+  deletion(tenantId: string, id: string): Promise<Deletion>
   /**
    * Labels candidates (feedback, else reference, else majority of samples, else self-reward) and marks the
    * episode indexed. Run by the worker after each solved request; idempotent.

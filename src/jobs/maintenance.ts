@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ConsolidationStore, pruneArtifacts, pruneSteps } from '#artifacts'
 import { type Database, query } from '#database'
-import { type Outbox, pruneEpisodes, pruneExcessEpisodes } from '#episodes'
+import { type Outbox, pruneDeletions, pruneEpisodes, pruneExcessEpisodes } from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from '#throttle-log'
 
@@ -38,7 +38,7 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts and the records of old consolidations, rolls back versions
+ * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, rolls back versions
  * whose live outcomes have fallen, requests consolidations that are due.
  */
 export function startMaintenance({
@@ -88,6 +88,9 @@ export function startMaintenance({
     },
     async 'deletion of old step records'() {
       await pruneSteps(database)
+    },
+    async 'deletion of old records of deletions'() {
+      await pruneDeletions(database)
     },
     async 'watch of live outcomes'() {
       await watchHealth?.()

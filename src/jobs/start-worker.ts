@@ -21,6 +21,7 @@ import { startMaintenance } from './maintenance.ts'
 import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
+import { startDeletions } from './run-deletions.ts'
 import { traceJobs } from './trace-jobs.ts'
 
 const SCHEDULE_RETRY_MS = 1_000
@@ -132,6 +133,7 @@ export function startWorker({
     episodeCapacity,
     logger,
   })
+  const deletions = startDeletions({ database, logger })
   // The embedded database would answer nothing else during a build.
   const indexing = database.kind === 'server' ? startIndexingLargeTenants({ database, logger }) : null
   const schedule =
@@ -141,7 +143,13 @@ export function startWorker({
 
   async function close(): Promise<void> {
     stopping.abort()
-    await Promise.all([relay.close(), maintenance.close(), indexing?.close(), schedule?.close()])
+    await Promise.all([
+      relay.close(),
+      maintenance.close(),
+      deletions.close(),
+      indexing?.close(),
+      schedule?.close(),
+    ])
     await Promise.all(workers.map((worker) => worker.close()))
   }
 

@@ -6,7 +6,7 @@ import { Compile } from 'typebox/schema'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { contractYaml } from '../../src/http/openapi.ts'
-import { ARTIFACT, CONSOLIDATION, EPISODE, QUESTION, unverifiedApp } from '../support/http-app.ts'
+import { ARTIFACT, CONSOLIDATION, DELETION, EPISODE, QUESTION, unverifiedApp } from '../support/http-app.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -74,6 +74,7 @@ test('lists exactly the existing routes', () => {
     'GET /episodes/{id}',
     'DELETE /episodes/{id}',
     'POST /episodes/{id}/feedback',
+    'GET /deletions/{id}',
     'POST /admin/consolidations',
     'GET /admin/consolidations',
     'GET /admin/consolidations/{id}',
@@ -132,6 +133,7 @@ test('every example matches its schema', () => {
 
 const THINGS = [
   { under: '/episodes', id: EPISODE.id },
+  { under: '/deletions', id: DELETION.id },
   { under: '/admin/consolidations', id: CONSOLIDATION.id },
   { under: '/admin/artifacts', id: ARTIFACT.id },
 ]
@@ -143,7 +145,7 @@ test.each<[string, string, object | undefined]>([
   ['POST', '/episodes/{id}/feedback', { correct: true }],
   ['GET', '/livez', undefined],
   ['GET', '/readyz', undefined],
-  ['DELETE', '/episodes', undefined],
+  ['GET', '/deletions/{id}', undefined],
   ['GET', '/admin/consolidations', undefined],
   ['GET', '/admin/consolidations/{id}', undefined],
   ['GET', '/admin/artifacts', undefined],

@@ -17,6 +17,7 @@ import { watchActiveArtifacts } from '#serving'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { consolidationDeps } from '../../src/consolidation-deps.ts'
+import { eraseAll } from '../support/erase-all.ts'
 import { SMALL_NETWORK } from '../support/small-network.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
@@ -224,7 +225,13 @@ describe('consolidations', () => {
       await artifacts.activate(id, fingerprint, { force: true })
     }
 
-    expect(await store.removeAll('leaving')).toBe(theirs.length)
+    const { id: deletion } = await store.removeAll('leaving')
+    await eraseAll(database)
+    expect(await store.deletion('leaving', deletion)).toMatchObject({
+      status: 'finished',
+      deleted: { episodes: theirs.length },
+      artifacts: expect.arrayContaining(withThem.map(({ id }) => id)),
+    })
     const active = Object.values(await artifacts.active(fingerprint))
     expect(active.map(({ version, stale }) => [version, stale]).sort()).toEqual([
       ['lrm-3', true],

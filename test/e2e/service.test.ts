@@ -2,7 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { EpisodeDetail } from '#episodes'
+import type { Deletion, EpisodeDetail } from '#episodes'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { parseExposition, total } from '../support/exposition.ts'
@@ -149,6 +149,21 @@ describe('a service on embedded defaults', () => {
       for (const { labels } of samples)
         expect(labels, name).toMatchObject({ model_name: 'order-of-operations' })
     }
+  })
+
+  test('deletes all episodes at once from sight, then in the background', async () => {
+    const { episodeId } = await solve({ question: problems[6]!.question, strategy: 'greedy' })
+    const { body: before } = await service.ask<{ episodes: unknown[] }>('/episodes?limit=100')
+    const { status, body } = await service.ask<Deletion>('/episodes', { method: 'DELETE' })
+    expect(status).toBe(202)
+    expect((await service.ask<{ episodes: unknown[] }>('/episodes')).body.episodes).toEqual([])
+    expect((await service.ask(`/episodes/${episodeId}`)).status).toBe(404)
+    const record = await eventually(async () => {
+      const { body: now } = await service.ask<Deletion>(`/deletions/${body.id}`)
+      return now.status === 'finished' ? now : null
+    })
+    expect(record.deleted.episodes).toBeGreaterThanOrEqual(before.episodes.length)
+    expect(record.deleted.latents).toBeGreaterThan(0)
   })
 
   test('refuses a prompt longer than the context', async () => {

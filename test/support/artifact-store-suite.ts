@@ -24,6 +24,7 @@ import {
 } from '#episodes'
 import { newArtifact } from './artifacts.ts'
 import { newEpisode } from './episodes.ts'
+import { eraseAll } from './erase-all.ts'
 import type { TestDatabase } from './test-database.ts'
 
 const NOWHERE = '00000000-0000-4000-8000-000000000000'
@@ -51,7 +52,9 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
-      await test.database.pool.query('truncate episodes, consolidations, outbox cascade')
+      await test.database.pool.query(
+        'truncate episodes, consolidations, outbox, deletions, tenant_cutoffs cascade',
+      )
     })
 
     async function request(fingerprint = 'model-1') {
@@ -372,6 +375,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         expect(await stale()).toEqual([onFirst])
         await expect(episodes.remove('tenant-a', one.id)).rejects.toMatchObject({ code: 'EPISODE_NOT_FOUND' })
         await episodes.removeAll('tenant-a')
+        await eraseAll(test.database)
         expect(new Set(await stale())).toEqual(new Set([onFirst, onRest]))
         expect((await artifacts.list({ limit: 9 })).map(countsOf)).toEqual([
           [onNothing, 0, 0],
@@ -380,6 +384,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           [onTheirs, 0, 0],
         ])
         await episodes.removeAll('tenant-b')
+        await eraseAll(test.database)
         expect(new Set(await stale())).toEqual(new Set([onTheirs, onFirst, onRest]))
         expect(await stale()).not.toContain(onNothing)
         // The manifest still lists deleted episodes.

@@ -9,9 +9,11 @@ import {
   type NewEpisode,
   type Outbox,
   pruneEpisodes,
+  pruneExcessEpisodes,
 } from '#episodes'
 import { dot, fromFloat16, toFloat16 } from '#tensor'
 import { newCandidate, newEpisode, thoughtOf, unitVector } from './episodes.ts'
+import { eraseAll } from './erase-all.ts'
 import type { TestDatabase } from './test-database.ts'
 
 const NOWHERE = '00000000-0000-4000-8000-000000000000'
@@ -31,7 +33,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
-      await test.database.pool.query('truncate episodes, outbox cascade')
+      await test.database.pool.query('truncate episodes, outbox, deletions, tenant_cutoffs cascade')
     })
 
     async function rowsOf(table: string): Promise<number> {
@@ -492,6 +494,56 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           expect(await steering()).toEqual(idsOf(child, grandchild, stranger, confirmed, itsChild))
         })
 
+        it('goes on when an ancestor expires, by age or capacity', async () => {
+          const [parent, child, grandchild, stranger] = family()
+          await indexAll([parent, child, grandchild, stranger])
+          now += 1
+          const young = newEpisode({ question: 'g?', ancestors: [grandchild.id, stranger.id] })
+          await indexAll([young])
+          expect(await pruneExcessEpisodes(test.database, 4)).toBe(1)
+          expect(await steering()).toEqual(idsOf(child, grandchild, stranger, young))
+          // All of its ancestors, and theirs, at once.
+          expect(await pruneEpisodes(test.database, new Date(now))).toBe(3)
+          expect(await steering()).toEqual(idsOf(young))
+          await store.label('tenant-a', young.id, { correct: false })
+          await store.label('tenant-a', young.id, { correct: true })
+          expect(await steering()).toEqual(idsOf(young))
+        })
+
+        it('ends when an episode is erased behind an expired ancestor', async () => {
+          now += 1
+          const [parent, child, grandchild, stranger] = family()
+          // The child was stored by a clock that was behind, so it expires first.
+          await indexAll([parent])
+          const before = now
+          now -= 3_600_000
+          await indexAll([child])
+          now = before
+          await indexAll([grandchild, stranger])
+          expect(await pruneEpisodes(test.database, new Date(now - 1_800_000))).toBe(1)
+          expect(await steering()).toEqual(idsOf(parent, grandchild, stranger))
+          await store.remove('tenant-a', parent.id)
+          expect(await steering()).toEqual(idsOf(stranger))
+        })
+
+        it('stays as it was when a refuted, withdrawn or confirmed ancestor expires', async () => {
+          const [refuted, itsChild] = [newEpisode({ question: 'a?' }), newEpisode({ question: 'b?' })]
+          const led = newEpisode({ question: 'c?', ancestors: [refuted.id] })
+          const confirmed = newEpisode({ question: 'd?', ancestors: [refuted.id] })
+          await indexAll([refuted, led, confirmed, itsChild])
+          await store.label('tenant-a', refuted.id, { correct: false })
+          await store.label('tenant-a', confirmed.id, { correct: true })
+          now += 1
+          const until = now
+          const children = [refuted, led, confirmed].map(({ id }) =>
+            newEpisode({ question: `of ${id}?`, ancestors: [id] }),
+          )
+          await indexAll(children)
+          expect(await steering()).toEqual(idsOf(confirmed, itsChild, children[2]!))
+          expect(await pruneEpisodes(test.database, new Date(until))).toBe(4)
+          expect(await steering()).toEqual(idsOf(children[2]!))
+        })
+
         it('never begins when the ancestor is gone before the episode is stored', async () => {
           await indexAll([newEpisode({ ancestors: [NOWHERE] })])
           expect(await steering()).toEqual([])
@@ -513,17 +565,6 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         ]).toEqual([1, 1, 0, 1])
         await expect(store.get('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
         await expect(store.remove('tenant-a', episode.id)).rejects.toEqual(NOT_FOUND)
-      })
-
-      it('returns the number of episodes removed of a tenant', async () => {
-        await addAll([newEpisode(), newEpisode(), newEpisode({ tenantId: 'tenant-b' })])
-        expect(await store.removeAll('tenant-a')).toBe(2)
-        expect(await store.removeAll('tenant-a')).toBe(0)
-        expect([
-          await rowsOf('episodes'),
-          await rowsOf('candidates'),
-          await rowsOf('episode_latents'),
-        ]).toEqual([1, 1, 1])
       })
 
       it('prunes older episodes of every tenant', async () => {
@@ -564,7 +605,8 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
 
         await store.remove('tenant-a', ours.id)
         expect(await store.get('tenant-b', ours.id)).toMatchObject({ answer: '11' })
-        expect(await store.removeAll('tenant-a')).toBe(0)
+        await store.removeAll('tenant-a')
+        await eraseAll(test.database)
         expect(await store.get('tenant-b', theirs.id)).toMatchObject({ status: 'pending', label: null })
       })
     })

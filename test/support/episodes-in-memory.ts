@@ -49,6 +49,7 @@ export function createEpisodesInMemory({ failing = [] }: EpisodesOptions = {}): 
     label: unused,
     remove: unused,
     removeAll: unused,
+    deletion: unused,
     index: unused,
   }
 }

@@ -3,7 +3,7 @@
 import responseValidation from '@fastify/response-validation'
 import pino from 'pino'
 import type { Artifact, Consolidation, LearningState, NightReport } from '#artifacts'
-import type { EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
+import type { Deletion, EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
 import { ServiceError } from '#errors'
 import { type AppDeps, buildApp } from '#http'
 import type { Solution, SolveOptions, SolveRequest, Solver } from '#solving'
@@ -77,6 +77,26 @@ export const EPISODE: EpisodeDetail = {
   ],
 }
 
+export const DELETION: Deletion = {
+  id: '0198f2c4-dddd-7d11-8a3c-0e4b9c7d2f15',
+  status: 'queued',
+  requestedAt: '2026-03-02T08:00:00.000Z',
+  startedAt: null,
+  finishedAt: null,
+  deleted: { episodes: 0, candidates: 0, thoughts: 0, latents: 0, jobs: 0 },
+  withdrawn: 0,
+  artifacts: [],
+}
+
+const FINISHED: Partial<Deletion> = {
+  status: 'finished',
+  startedAt: '2026-03-02T08:00:00.500Z',
+  finishedAt: '2026-03-02T08:00:01.500Z',
+  deleted: { episodes: 1, candidates: 2, thoughts: 2, latents: 1, jobs: 1 },
+  withdrawn: 1,
+  artifacts: ['0198f2c4-aaaa-7d11-8a3c-0e4b9c7d2f15'],
+}
+
 export type Script = (request: SolveRequest, options: SolveOptions) => Promise<Solution>
 
 /** Creates a solver that follows a script and records its requests. */
@@ -123,9 +143,12 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
       episodesOf[tenantId] = (episodesOf[tenantId] ?? []).filter((episode) => episode.id !== id)
     },
     async removeAll(tenantId) {
-      const count = episodesOf[tenantId]?.length ?? 0
       episodesOf[tenantId] = []
-      return count
+      return DELETION
+    },
+    async deletion(tenantId, id) {
+      if (tenantId === 'default' && id === DELETION.id) return { ...DELETION, ...FINISHED }
+      throw new ServiceError('DELETION_NOT_FOUND', `get: no deletion ${id}`)
     },
   }
   return { episodes, labelled }

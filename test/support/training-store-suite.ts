@@ -37,7 +37,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
-      await test.database.pool.query('truncate episodes, outbox cascade')
+      await test.database.pool.query('truncate episodes, outbox, deletions, tenant_cutoffs cascade')
     })
 
     /** Adds the episodes in order, one millisecond apart. */

@@ -1,5 +1,6 @@
 import { type Database, query } from '#database'
 import type { StoredQuestion, TrainingKey } from '../training-store.ts'
+import { KEPT } from './kept-episodes.ts'
 import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
@@ -15,7 +16,7 @@ const SQL = `
   select tenant_id, episode_id, question, embedding, steers
   from ${WANTED_EPISODES}
   join episodes using (tenant_id)
-  where episodes.id = episode_id and fingerprint = $1
+  where episodes.id = episode_id and fingerprint = $1 and ${KEPT}
   order by ordinal`
 
 export async function askedQuestions(

@@ -1,8 +1,10 @@
 import { type Database, query } from '#database'
+import { KEPT } from './kept-episodes.ts'
 
 const SQL = `
   select count(*)::integer as episodes from episodes
-  where fingerprint = $1 and origin = 'request' and created_at > coalesce($2::timestamptz, '-infinity')`
+  where fingerprint = $1 and origin = 'request' and created_at > coalesce($2::timestamptz, '-infinity')
+    and ${KEPT}`
 
 export async function countSince(
   database: Pick<Database, 'pool'>,

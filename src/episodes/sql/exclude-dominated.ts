@@ -1,4 +1,5 @@
 import { type Database, query } from '#database'
+import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
 /**
  * Compares one batch (positions `$4` to `$5` by age) with all of the tenant's newest `$3` retrievable
@@ -15,7 +16,7 @@ const SQL = `
       coalesce(verdict, false) as confirmed, (coalesce(verdict, false), reward, -iterations, created_at, id) as rank,
       row_number() over (order by created_at desc, id desc) as age
     from episodes
-    where tenant_id = $1 and fingerprint = $2 and steers
+    where tenant_id = $1 and fingerprint = $2 and steers and ${KEPT_OF_TENANT}
     order by created_at desc, id desc
     limit $3
   )

@@ -1,6 +1,7 @@
 import { type Database, query } from '#database'
 import type { EpisodeDetail, StoredCandidate } from '../episode.ts'
 import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './episode-row.ts'
+import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
 interface Row extends SummaryRow {
   readonly fingerprint: string
@@ -30,7 +31,7 @@ const SQL = `
       where candidates.tenant_id = e.tenant_id and candidates.episode_id = e.id
     ) as candidates
   ${FROM_EPISODES}
-  where e.tenant_id = $1 and e.id = $2`
+  where e.tenant_id = $1 and e.id = $2 and ${KEPT_OF_TENANT}`
 
 export async function getEpisode(
   database: Pick<Database, 'pool'>,

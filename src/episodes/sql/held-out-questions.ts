@@ -1,5 +1,6 @@
 import { type Database, query } from '#database'
 import type { HeldOutQuestion, TrainingKey } from '../training-store.ts'
+import { KEPT } from './kept-episodes.ts'
 import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
@@ -21,7 +22,7 @@ const SQL = `
     select distinct on (tenant_id, question) tenant_id, question, ordinal
     from ${WANTED_EPISODES}
     join episodes using (tenant_id)
-    where episodes.id = episode_id and fingerprint = $1
+    where episodes.id = episode_id and fingerprint = $1 and ${KEPT}
     order by tenant_id, question, ordinal
   ),
   asked as (select * from first_asked order by ordinal limit $4),
@@ -31,6 +32,7 @@ const SQL = `
     from asked
     join episodes
       on episodes.tenant_id = asked.tenant_id and fingerprint = $1 and episodes.question = asked.question
+      and ${KEPT}
   ),
   refuted as (
     select ordinal, answer, max(created_at) as refuted_at from same

@@ -1,10 +1,11 @@
 import { type Database, transaction } from '#database'
 import type { Feedback } from '../episode.ts'
+import { KEPT_OF_TENANT } from './kept-episodes.ts'
 import { LABEL_BASIS, type LabelBasis, lockSteering, relabelCandidates } from './relabel-candidates.ts'
 
 const SQL = `
   update episodes set feedback_correct = $3, feedback_answer = $4
-  where tenant_id = $1 and id = $2
+  where tenant_id = $1 and id = $2 and ${KEPT_OF_TENANT}
   returning ${LABEL_BASIS}`
 
 /**

@@ -2,6 +2,7 @@ import { type Database, query } from '#database'
 import type { LabelSource } from '../episode.ts'
 import { decodeThought } from '../latent-bytes.ts'
 import type { StoredThought, TrainingKey } from '../training-store.ts'
+import { KEPT } from './kept-episodes.ts'
 import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
@@ -27,7 +28,7 @@ const SQL = `
   join candidates using (tenant_id, episode_id)
   join candidate_thoughts using (tenant_id, episode_id, position)
   join episodes using (tenant_id)
-  where episodes.id = episode_id and fingerprint = $1 and label is not null
+  where episodes.id = episode_id and fingerprint = $1 and ${KEPT} and label is not null
   order by ordinal, position`
 
 export async function labelledThoughts(

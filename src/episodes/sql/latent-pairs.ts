@@ -2,6 +2,7 @@ import { type Database, query } from '#database'
 import type { LabelSource } from '../episode.ts'
 import { decodeLatents } from '../latent-bytes.ts'
 import type { StoredLatents, TrainingKey } from '../training-store.ts'
+import { KEPT } from './kept-episodes.ts'
 import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
 
 interface Row {
@@ -24,7 +25,7 @@ const SQL = `
   join episode_latents using (tenant_id, episode_id)
   left join candidates using (tenant_id, episode_id)
   join episodes using (tenant_id)
-  where episodes.id = episode_id and fingerprint = $1 and steers and chosen is not false
+  where episodes.id = episode_id and fingerprint = $1 and ${KEPT} and steers and chosen is not false
   order by ordinal`
 
 export async function latentPairs(

@@ -2,10 +2,11 @@ import { type Database, query } from '#database'
 import type { Place } from '../cursor.ts'
 import type { EpisodeSummary } from '../episode.ts'
 import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './episode-row.ts'
+import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
 const SQL = `
   select ${SUMMARY_COLUMNS} ${FROM_EPISODES}
-  where e.tenant_id = $1 and (e.created_at, e.id) < ($2::timestamptz, $3::uuid)
+  where e.tenant_id = $1 and (e.created_at, e.id) < ($2::timestamptz, $3::uuid) and ${KEPT_OF_TENANT}
   order by e.created_at desc, e.id desc
   limit $4`
 

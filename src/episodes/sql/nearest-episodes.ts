@@ -2,6 +2,7 @@ import { fromSql, toSql } from 'pgvector'
 import { type Database, query, transaction } from '#database'
 import type { Neighbour, NeighbourQuery } from '#ports'
 import { decodeLatents } from '../latent-bytes.ts'
+import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
 interface Row {
   readonly id: string
@@ -28,7 +29,7 @@ const EXACT_SQL = `
   with nearest as materialized (
     select id, embedding, embedding <=> $3::vector as distance
     from episodes
-    where tenant_id = $1 and fingerprint = $2 and steers
+    where tenant_id = $1 and fingerprint = $2 and steers and ${KEPT_OF_TENANT}
       and embedding <=> $3::vector <= 1 - $4::double precision
       and id <> all($6::uuid[])
     order by distance, id
@@ -47,7 +48,7 @@ function indexedSql(width: number): string {
   with candidates as materialized (
     select id, embedding, embedding <=> $3::vector as distance
     from episodes
-    where tenant_id = $1 and fingerprint = $2 and steers and id <> all($6::uuid[])
+    where tenant_id = $1 and fingerprint = $2 and steers and ${KEPT_OF_TENANT} and id <> all($6::uuid[])
     order by embedding::halfvec(${width}) <=> $3::vector::halfvec(${width})
     limit 2 * $5::integer
   ),

@@ -1,10 +1,11 @@
 import { type Database, transaction } from '#database'
+import { KEPT } from './kept-episodes.ts'
 
-/** Deletes one batch, so that no statement locks many rows for long. */
+/** Deletes one batch, so that no statement locks many rows for long. Hidden episodes are erased, not expired. */
 const SQL = `
   delete from episodes
   where (tenant_id, id) in (
-    select tenant_id, id from episodes where created_at < $1 order by created_at limit $2
+    select tenant_id, id from episodes where created_at < $1 and ${KEPT} order by created_at limit $2
   )`
 
 const BATCH_EPISODES = 500

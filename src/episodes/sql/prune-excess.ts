@@ -1,9 +1,11 @@
 import { type Database, query } from '#database'
+import { KEPT } from './kept-episodes.ts'
 import { deleteExpired } from './prune-episodes.ts'
 
 /** Reads an index that has model and tenant first, and no rows. */
 const EXCESS = `
   select tenant_id, fingerprint, count(*)::integer - $1::integer as excess from episodes
+  where ${KEPT}
   group by fingerprint, tenant_id having count(*) > $1`
 
 /**
@@ -16,7 +18,7 @@ const SQL = `
   where tenant_id = $1 and id in (
     select id from (
       select id, steers, created_at from episodes
-      where fingerprint = $2 and tenant_id = $1
+      where fingerprint = $2 and tenant_id = $1 and ${KEPT}
       order by created_at limit greatest($3::integer, $4::integer / 2)
     ) as older
     order by steers, created_at limit $3

@@ -1,7 +1,8 @@
 import { type Database, query } from '#database'
+import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
 /** Candidates and latents are deleted by cascade. A job that is still queued finds no episode and ends. */
-const SQL = 'delete from episodes where tenant_id = $1 and id = $2'
+const SQL = `delete from episodes where tenant_id = $1 and id = $2 and ${KEPT_OF_TENANT}`
 
 /** Deletes an episode. @returns false when there is no such episode */
 export async function removeEpisode(

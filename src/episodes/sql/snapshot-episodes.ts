@@ -1,6 +1,7 @@
 import { type Database, transaction } from '#database'
 import { tenantCaps } from '../tenant-caps.ts'
 import type { SnapshotRequest, TrainingMaterial, TrainingSnapshot } from '../training-store.ts'
+import { KEPT } from './kept-episodes.ts'
 
 /**
  * Conditions under which an indexed episode has the material. Column `steers`: the episode is retrievable.
@@ -19,14 +20,14 @@ const COUNT = (material: TrainingMaterial) => `
     (count(*) filter (where status = 'pending'))::integer as pending,
     (count(*) filter (where status = 'indexed' and ${USABLE[material]}))::integer as usable,
     max(created_at) as newest_at
-  from episodes where fingerprint = $1
+  from episodes where fingerprint = $1 and ${KEPT}
   group by tenant_id`
 
 const KEYS = (material: TrainingMaterial) => `
   select tenant_id, id from (
     select tenant_id, id, created_at,
       row_number() over (partition by tenant_id order by created_at desc, id desc) as age
-    from episodes where fingerprint = $1 and status = 'indexed' and ${USABLE[material]}
+    from episodes where fingerprint = $1 and status = 'indexed' and ${USABLE[material]} and ${KEPT}
   ) as usable
   where age <= $2
   order by created_at desc, tenant_id, id desc`

@@ -1,5 +1,6 @@
 import { type Database, query } from '#database'
 import type { UncertainQuestion } from '../training-store.ts'
+import { KEPT } from './kept-episodes.ts'
 
 /**
  * Takes the newest episode of each question asked by a request. Leaves out a question that any episode has
@@ -11,6 +12,7 @@ const SQL = `
     select distinct on (tenant_id, question) tenant_id, question, id, created_at, admitted
     from episodes
     where fingerprint = $1 and origin = 'request' and created_at > coalesce($2::timestamptz, '-infinity')
+      and ${KEPT}
     order by tenant_id, question, created_at desc, id desc
   ),
   unlabelled as (

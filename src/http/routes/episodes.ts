@@ -1,4 +1,4 @@
-/** @file `/episodes`: lists, reads, labels and deletes the episodes of the caller's tenant. */
+/** @file `/episodes` and `/deletions`: lists, reads, labels and deletes the episodes of the caller's tenant. */
 
 import { Type } from 'typebox'
 import type { EpisodeStore } from '#episodes'
@@ -6,7 +6,8 @@ import { ServiceError } from '#errors'
 import type { Solver } from '#solving'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
 import {
-  DeletedEpisodes,
+  Deletion,
+  DeletionParams,
   Episode,
   EpisodePage,
   EpisodeParams,
@@ -105,14 +106,36 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       schema: {
         operationId: 'deleteEpisodes',
         summary: 'Delete every episode of the caller’s tenant',
+        description:
+          'From this response on, no episode that existed is returned, retrieved or trained on. A worker erases them in bites. Episodes stored later stay. A tenant has at most one unfinished deletion: while there is one, it takes the episodes stored since as well, and the response names it.',
         tags: ['episodes'],
         response: {
-          200: json('The episodes are deleted.', DeletedEpisodes),
+          202: json('The episodes are hidden, and are being erased.', Deletion, {
+            location: Type.String({ description: 'Path of the deletion.' }),
+          }),
           ...problems(...UNWANTED_BODY, 406),
         },
       },
     },
-    async ({ tenantId }) => ({ deleted: await episodes.removeAll(tenantId) }),
+    async ({ tenantId }, reply) => {
+      const deletion = await episodes.removeAll(tenantId)
+      return reply.code(202).header('location', `/deletions/${deletion.id}`).send(deletion)
+    },
+  )
+
+  app.get(
+    '/deletions/:id',
+    {
+      config,
+      schema: {
+        operationId: 'getDeletion',
+        summary: 'Watch a deletion',
+        tags: ['episodes'],
+        params: DeletionParams,
+        response: { 200: json('The record of the deletion.', Deletion), ...problems(404, 406) },
+      },
+    },
+    ({ params, tenantId }) => episodes.deletion(tenantId, params.id),
   )
 }
 

@@ -150,7 +150,37 @@ export const EpisodeQuery = Type.Object(
 
 export const EpisodeParams = Type.Object({ id: Id }, { ...closed, ...missing('EPISODE_NOT_FOUND') })
 
-export const DeletedEpisodes = Type.Object(
-  { deleted: Type.Integer({ minimum: 0, description: 'Number of deleted episodes.' }) },
-  { $id: 'DeletedEpisodes' },
+export const Deletion = sameAs<episodes.Deletion>()(
+  Type.Object(
+    {
+      id: Id,
+      status: OneOf(['queued', 'running', 'finished'], {
+        description: 'The episodes are hidden from the start, and gone once this is `finished`.',
+      }),
+      requestedAt: Type.String({ format: 'date-time' }),
+      startedAt: Nullable(Type.String({ format: 'date-time' })),
+      finishedAt: Nullable(Type.String({ format: 'date-time' })),
+      deleted: Type.Object(
+        {
+          episodes: Count,
+          candidates: { ...Count, description: 'Judged answers.' },
+          thoughts: { ...Count, description: 'Latent thoughts of judged answers.' },
+          latents: { ...Count, description: 'Episodes whose latents are gone.' },
+          jobs: { ...Count, description: 'Rows of the outbox: jobs that label episodes.' },
+        },
+        { description: 'Numbers of rows that are gone so far.' },
+      ),
+      withdrawn: {
+        ...Count,
+        description:
+          'Number of episodes that were stored after the request, and that deleted ones had led. They steer no longer.',
+      },
+      artifacts: Type.Array(Id, {
+        description: 'Artifacts that were trained on deleted episodes, and are stale until the next night.',
+      }),
+    },
+    { $id: 'Deletion', description: 'Record of the deletion of all episodes of a tenant.' },
+  ),
 )
+
+export const DeletionParams = Type.Object({ id: Id }, { ...closed, ...missing('DELETION_NOT_FOUND') })

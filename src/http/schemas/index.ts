@@ -4,7 +4,7 @@ import { ArtifactKind, ArtifactList, ArtifactSchema, Metric } from './artifacts.
 import { REPORT_COMPONENTS } from './consolidation-report.ts'
 import { CONSOLIDATION_COMPONENTS } from './consolidations.ts'
 import {
-  DeletedEpisodes,
+  Deletion,
   Episode,
   EpisodeCandidate,
   EpisodePage,
@@ -32,7 +32,7 @@ export const COMPONENTS = [
   EpisodeCandidate,
   LabelSource,
   Feedback,
-  DeletedEpisodes,
+  Deletion,
   ...CONSOLIDATION_COMPONENTS,
   ...REPORT_COMPONENTS,
   ArtifactList,

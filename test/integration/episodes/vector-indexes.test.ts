@@ -8,6 +8,7 @@ import {
   vectorIndexName,
 } from '#episodes'
 import { newEpisode, unitVector } from '../../support/episodes.ts'
+import { eraseAll } from '../../support/erase-all.ts'
 import { createServerDatabase, type ServerDatabase, servers } from '../../support/server-database.ts'
 
 const WIDTH = 16
@@ -100,6 +101,7 @@ describe.skipIf(servers === null)('indexes of large tenants', () => {
     keepUp()
     await vi.waitFor(async () => expect(await indexes()).toEqual([ofLarge]), { timeout: 10_000 })
     await exact.removeAll("o'hara")
+    await eraseAll(test.database)
     await vi.waitFor(async () => expect(await indexes()).toEqual([]), { timeout: 10_000 })
   })
 

@@ -217,6 +217,7 @@ test.each<[string, InjectOptions, Expectation]>([
 })
 
 const missingEpisode: Expectation = { status: 404, code: 'EPISODE_NOT_FOUND' }
+const missingDeletion: Expectation = { status: 404, code: 'DELETION_NOT_FOUND' }
 const missingArtifact: Expectation = { status: 404, code: 'ARTIFACT_NOT_FOUND' }
 const missingConsolidation: Expectation = { status: 404, code: 'CONSOLIDATION_NOT_FOUND' }
 const missingRoute: Expectation = { status: 404, code: 'ROUTE_NOT_FOUND' }
@@ -246,6 +247,9 @@ test.each<[InjectOptions, Expectation]>([
   [{ url: `/episodes/${'x'.repeat(5_000)}` }, missingEpisode],
   [{ url: "/episodes/' or 1=1 --" }, missingEpisode],
   [{ method: 'DELETE', url: '/episodes/nobody' }, missingEpisode],
+  [{ url: '/deletions/nobody' }, missingDeletion],
+  [{ url: '/deletions/%00' }, missingDeletion],
+  [{ url: `/deletions/${'x'.repeat(5_000)}` }, missingDeletion],
   [{ method: 'POST', url: '/episodes/nobody/feedback', payload: { correct: true } }, missingEpisode],
   [{ method: 'POST', url: feedback, payload: {} }, invalid('/correct')],
   [{ method: 'POST', url: feedback, payload: { correct: 'yes' } }, invalid('/correct')],
@@ -354,6 +358,7 @@ test.each<[InjectOptions['method'], string, string]>([
   ['OPTIONS', '/solve', 'POST'],
   ['DELETE', '/solve?x=1', 'POST'],
   ['POST', '/episodes', 'DELETE, GET, HEAD'],
+  ['DELETE', `/deletions/${EPISODE.id}`, 'GET, HEAD'],
   ['PUT', `/episodes/${EPISODE.id}`, 'DELETE, GET, HEAD'],
   ['GET', feedback, 'POST'],
   ['PUT', '/admin/consolidations', 'GET, HEAD, POST'],

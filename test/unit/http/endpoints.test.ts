@@ -1,7 +1,15 @@
 import pino from 'pino'
 import { afterEach, expect, test } from 'vitest'
 import { ServiceError } from '#errors'
-import { EPISODE, memoryStore, QUESTION, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
+import {
+  DELETION,
+  EPISODE,
+  memoryStore,
+  QUESTION,
+  SOLUTION,
+  scriptedSolver,
+  testApp,
+} from '../../support/http-app.ts'
 
 const apps: ReturnType<typeof testApp>[] = []
 function start(...deps: Parameters<typeof testApp>) {
@@ -108,8 +116,14 @@ test('DELETE /episodes/{id} deletes one episode, DELETE /episodes the rest of th
   const notOurs = await app.inject({ method: 'DELETE', url: '/episodes/theirs' })
   expect(notOurs.statusCode).toBe(404)
   const all = await app.inject({ method: 'DELETE', url: '/episodes' })
-  expect(all.json()).toEqual({ deleted: 1 })
+  expect([all.statusCode, all.json()]).toEqual([202, DELETION])
+  expect(all.headers['location']).toBe(`/deletions/${DELETION.id}`)
+  expect((await episodes.list('default', { limit: 9 })).episodes).toEqual([])
   expect((await episodes.list('other', { limit: 9 })).episodes).toEqual(theirs)
+  const record = await app.inject(String(all.headers['location']))
+  expect([record.statusCode, record.json()]).toMatchObject([200, { id: DELETION.id, status: 'finished' }])
+  const none = await app.inject('/deletions/none')
+  expect(none.json()).toMatchObject({ status: 404, code: 'DELETION_NOT_FOUND' })
 })
 
 test('DELETE accepts a content type without a body', async () => {
@@ -118,7 +132,7 @@ test('DELETE accepts a content type without a body', async () => {
     url: '/episodes',
     headers: { 'content-type': 'application/json' },
   })
-  expect(response.statusCode).toBe(200)
+  expect(response.statusCode).toBe(202)
 })
 
 test('GET /livez answers while every dependency is unavailable', async () => {

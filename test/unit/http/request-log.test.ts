@@ -8,6 +8,7 @@ import { loggerOptions } from '../../../src/logger.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import {
   ARTIFACT,
+  DELETION,
   EPISODE,
   QUESTION,
   SOLUTION,
@@ -75,7 +76,7 @@ test.each([
   ['POST', '/admin/artifacts/none/activate', 'activateArtifact', 'none', 404],
   ['GET', '/admin/artifacts', 'listArtifacts', null, 200],
   ['DELETE', `/episodes/${EPISODE.id}`, 'deleteEpisode', EPISODE.id, 204],
-  ['DELETE', '/episodes', 'deleteEpisodes', null, 200],
+  ['DELETE', '/episodes', 'deleteEpisodes', `/deletions/${DELETION.id}`, 202],
 ] as const)('%s %s leaves an audit line', async (method, url, action, target, status) => {
   await app.inject({ method, url, headers: { 'x-request-id': 'trace-2' } })
   expect(lines().filter(({ audit }) => audit)).toMatchObject([

@@ -76,7 +76,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'relay again',
     'recover consolidations',
     'prune',
-    ...Array(4).fill('database'),
+    ...Array(5).fill('database'),
     'watch health',
     'request',
   ])
@@ -89,6 +89,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: deletion of episodes beyond the capacity failed',
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
+    'maintenance: deletion of old records of deletions failed',
     'maintenance: watch of live outcomes failed',
     'maintenance: requests of due consolidations failed',
   ])
