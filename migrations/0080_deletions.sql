@@ -151,3 +151,7 @@ begin
   return null;
 end
 $$;
+
+-- Number of thoughts of the same label and episode that a thought stands for, itself included: above 1 once
+-- the others were deleted (src/episodes/sql/thin-thoughts.ts). Their sum in an episode stays the same.
+alter table candidate_thoughts add column stands_for double precision not null default 1 check (stands_for >= 1);

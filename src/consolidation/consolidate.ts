@@ -105,7 +105,7 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
     settleCandidate(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
   )
   const artifacts = kinds.map(settledOf)
-  await steps.once('prune', () => pruneMemory(context, snapshotOf))
+  await steps.once('prune', () => pruneMemory(context, snapshotOf, candidateOf))
   await steps.enter(REPORT)
   await tracer.trace(REPORT, {}, () =>
     finishConsolidation(consolidations, id, {
@@ -151,9 +151,14 @@ async function settleCandidate(
 async function pruneMemory(
   { training, consolidation: { fingerprint, kinds } }: ConsolidationContext,
   snapshotOf: (kind: ArtifactKind) => Snapshot,
+  candidateOf: (kind: ArtifactKind) => Candidate | Skipped,
 ): Promise<Pruned> {
   const tenants = new Set(kinds.flatMap((kind) => snapshotOf(kind).episodes.map(({ tenantId }) => tenantId)))
-  return { retired: await training.excludeDominated(fingerprint, [...tenants].sort()) }
+  const retired = await training.excludeDominated(fingerprint, [...tenants].sort())
+  // Not before a training has read them all.
+  const hasLearned = kinds.includes('lrm') && !('skipped' in candidateOf('lrm'))
+  const thinned = hasLearned ? await training.thinThoughts(fingerprint, snapshotOf('lrm').episodes) : 0
+  return { retired, thinned }
 }
 
 /** Starts the training process when the first graph is loaded. `close` ends the process if it was started. */

@@ -9,7 +9,8 @@ import { nameOf, type SplitLookup } from './split-night.ts'
 /**
  * Weight of a label in training, in the order in which `labelCandidates` trusts the sources: feedback and
  * reference, then the majority of the samples, then the model's own judgement. The weight of a majority is also
- * multiplied by the share of the samples that agree.
+ * multiplied by the share of the samples that agree. A thought that stands for deleted ones has their weight too,
+ * so that the share of right answers stays, and with it the calibration.
  */
 const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const satisfies Record<
   LabelSource,
@@ -75,7 +76,7 @@ export async function readRewardModelExamples(
 }
 
 function toExample(
-  { question, thought, label, labelSource, labelWeight }: StoredThought,
+  { question, thought, label, labelSource, labelWeight, standsFor }: StoredThought,
   place: Pick<LabelledThought, 'part' | 'cluster'>,
 ): LabelledThought {
   return {
@@ -83,7 +84,7 @@ function toExample(
     ...place,
     thought,
     correct: label,
-    weight: WEIGHT[labelSource] * labelWeight,
+    weight: WEIGHT[labelSource] * labelWeight * standsFor,
     source: labelSource,
   }
 }

@@ -27,6 +27,8 @@ export interface Skipped {
 export interface Pruned {
   /** Number of near-duplicate episodes that were excluded from retrieval. */
   readonly retired: number
+  /** Number of thoughts that were deleted, of episodes of which the reward model has learned. */
+  readonly thinned: number
 }
 
 const STEP_NAMES: readonly StepName[] = STEPS.map(({ name }) => name)

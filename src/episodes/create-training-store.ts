@@ -11,6 +11,7 @@ import { latentPairs } from './sql/latent-pairs.ts'
 import { listModels } from './sql/list-models.ts'
 import { servedOutcomes } from './sql/served-outcomes.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
+import { thinThoughts } from './sql/thin-thoughts.ts'
 import { uncertainQuestions } from './sql/uncertain-questions.ts'
 import type { TrainingKey, TrainingStore } from './training-store.ts'
 
@@ -50,6 +51,12 @@ export function createTrainingStore({
       let excluded = 0
       for (const tenantId of tenants) excluded += await excludeDominated(database, tenantId, fingerprint)
       return excluded
+    },
+
+    async thinThoughts(fingerprint, episodes) {
+      let deleted = 0
+      for (const page of pages(episodes)) deleted += await thinThoughts(database, fingerprint, page)
+      return deleted
     },
 
     countSince: (fingerprint, since) => countSince(database, fingerprint, since),

@@ -82,6 +82,11 @@ export interface StoredThought extends TrainingKey {
   readonly labelSource: LabelSource
   /** Share of the samples that agree, for a majority; 1 for other sources. */
   readonly labelWeight: number
+  /**
+   * Number of thoughts of the same label and episode that this one stands for: above 1 once the others were
+   * deleted.
+   */
+  readonly standsFor: number
 }
 
 /** The latents of one retrievable episode, before and after its search. */
@@ -192,6 +197,12 @@ export interface TrainingStore {
    * @returns the number of episodes excluded
    */
   excludeDominated(fingerprint: string, tenants: readonly string[]): Promise<number>
+  /**
+   * Deletes the thoughts of these episodes beyond four of right and four of wrong answers; see
+   * sql/thin-thoughts.ts. The sum of `standsFor` of each episode and label stays.
+   * @returns the number of deleted thoughts
+   */
+  thinThoughts(fingerprint: string, episodes: readonly TrainingKey[]): Promise<number>
   /**
    * Returns the number of episodes of requests of the model, in any state, that are newer than `since`; null counts all.
    */

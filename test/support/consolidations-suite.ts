@@ -185,6 +185,32 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(await active()).toBe(made?.status === 'promoted' ? 'lrm-2' : 'lrm-1')
     })
 
+    it('thins the thoughts of an episode only once a version has learned from all of them', async () => {
+      const [id] = await remember({ questions: 1, sampled: 8 })
+      const thoughts = async () => {
+        const sql = 'select count(*)::integer as n from candidate_thoughts where episode_id = $1'
+        return (await test.database.pool.query(sql, [id])).rows[0].n
+      }
+      const [untrained] = (await runConsolidation(true)).artifacts
+      expect([untrained?.status, await thoughts()]).toEqual(['skipped', 8])
+      await remember({ questions: 100 })
+      const training = createTrainingStore({ database: test.database })
+      let read = 0
+      await runConsolidation(true, {
+        training: {
+          ...training,
+          async *labelledThoughts(...wanted) {
+            for await (const stored of training.labelledThoughts(...wanted)) {
+              if (stored.episodeId === id) read += 1
+              yield stored
+            }
+          },
+        },
+      })
+      expect(read).toBeGreaterThanOrEqual(8)
+      expect(await thoughts()).toBe(4)
+    })
+
     it('does nothing for a consolidation that has ended', async () => {
       await remember({ questions: 100 })
       const done = await runConsolidation()

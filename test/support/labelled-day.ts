@@ -16,6 +16,8 @@ export interface Day {
   /** Labels of the two answers to each question. */
   readonly correct?: readonly [boolean, boolean]
   readonly labelled?: boolean
+  /** Number of right answers to each question without a reference, in place of `correct`. */
+  readonly sampled?: number
 }
 
 let asked = 0
@@ -23,13 +25,14 @@ let asked = 0
 /** Stores and labels episodes of new questions, of model-1 and tenant-a. @returns their ids */
 export async function rememberDay(
   episodes: EpisodeStore,
-  { questions, correct = [true, false], labelled = true }: Day,
+  { questions, correct = [true, false], labelled = true, sampled }: Day,
 ): Promise<string[]> {
   const ids: string[] = []
   for (let count = 0; count < questions; count++) {
     asked += 1
     const id = randomUUID()
-    const candidates = correct.map((isRight, index) =>
+    const answers = sampled === undefined ? correct : Array<boolean>(sampled).fill(true)
+    const candidates = answers.map((isRight, index) =>
       newCandidate({
         kind: 'sample',
         chosen: index === 0,
@@ -42,7 +45,7 @@ export async function rememberDay(
         id,
         question: `What is ${asked} x 1?`,
         embedding: unitVector(asked, 8),
-        reference: '12',
+        reference: sampled === undefined ? '12' : null,
         candidates,
         admitted: false,
         latents: null,

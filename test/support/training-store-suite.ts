@@ -188,6 +188,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           question: 'What is 2 x 6?',
           labelSource: 'reference',
           labelWeight: 1,
+          standsFor: 1,
           verifier: -0.125,
         }
         const kept = (seed: number) => {
@@ -247,6 +248,90 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         await addAll([episode])
         await store.label('tenant-a', episode.id, { correct: false })
         expect(await thoughtsOf([keyOf(episode)])).toMatchObject([{ label: false, labelSource: 'feedback' }])
+      })
+    })
+
+    describe('thinning of thoughts', () => {
+      /** An episode of samples with these answers; the last one is returned. */
+      const sampled = (answers: readonly string[], over: Partial<NewEpisode> = {}) =>
+        newEpisode({
+          question: `${answers.join()}?`,
+          answer: answers.at(-1) ?? null,
+          candidates: answers.map((answer, index) =>
+            newCandidate({
+              kind: 'sample',
+              answer,
+              chosen: index === answers.length - 1,
+              reward: -index / 100,
+              thought: thoughtOf(index),
+            }),
+          ),
+          ...over,
+        })
+      const read = async (...episodes: readonly NewEpisode[]) =>
+        Array.fromAsync(training.labelledThoughts('model-1', episodes.map(keyOf)))
+      const weigh = (thoughts: Awaited<ReturnType<typeof read>>) =>
+        [true, false].map((label) =>
+          thoughts.filter((one) => one.label === label).reduce((sum, { standsFor }) => sum + standsFor, 0),
+        )
+      const times = (answer: string, count: number) => Array<string>(count).fill(answer)
+
+      it('keeps four right and four wrong ones, with the weight of all', async () => {
+        const mixed = sampled([...times('7', 6), '8', '9', ...times('12', 10)])
+        const right = sampled(times('12', 8))
+        const few = sampled(['7', '8', '9', '12', '12', '12'])
+        await addAll([mixed, right, few])
+        const before = await read(mixed, right, few)
+        expect(await training.thinThoughts('model-1', [mixed, right, few].map(keyOf))).toBe(6 + 4 + 4)
+        const after = await read(mixed, right, few)
+        expect(after.filter(({ episodeId }) => episodeId === mixed.id)).toMatchObject([
+          { position: 0, answer: '7', label: false, standsFor: 2 },
+          { position: 1, answer: '7', label: false, standsFor: 2 },
+          { position: 6, answer: '8', label: false, standsFor: 2 },
+          { position: 7, answer: '9', label: false, standsFor: 2 },
+          { position: 8, answer: '12', label: true, standsFor: 2.5 },
+          { position: 9, answer: '12', label: true, standsFor: 2.5 },
+          { position: 10, answer: '12', label: true, standsFor: 2.5 },
+          // The returned answer, of the lowest reward.
+          { position: 17, answer: '12', label: true, standsFor: 2.5 },
+        ])
+        for (const { id } of [mixed, right, few]) {
+          const of = (thoughts: typeof before) => weigh(thoughts.filter(({ episodeId }) => episodeId === id))
+          expect(of(after)).toEqual(of(before))
+        }
+        expect(await training.thinThoughts('model-1', [mixed, right, few].map(keyOf))).toBe(0)
+        expect(await read(mixed, right, few)).toEqual(after)
+        expect((await training.snapshot(ask)).episodes).toHaveLength(3)
+      })
+
+      it('leaves alone what a caller has labelled, other models, other tenants and other episodes', async () => {
+        const answers = times('12', 6)
+        const referenced = sampled(answers, { reference: '12' })
+        const [confirmed, refuted] = [sampled(answers), sampled(answers)]
+        const others = [
+          sampled(answers, { fingerprint: 'model-2' }),
+          sampled(answers, { tenantId: 'tenant-b' }),
+          sampled(answers),
+        ]
+        await addAll([referenced, confirmed, refuted, ...others])
+        await store.label('tenant-a', confirmed.id, { correct: true })
+        await store.label('tenant-a', refuted.id, { correct: false })
+        const keys = [referenced, confirmed, refuted, others[0]!].map(keyOf)
+        keys.push({ tenantId: 'tenant-a', episodeId: others[1]!.id })
+        expect(await training.thinThoughts('model-1', keys)).toBe(0)
+      })
+
+      it('keeps a thought for the answer that feedback confirms later', async () => {
+        const episode = sampled([...times('12', 9), ...times('7', 5), '8', '12'])
+        await addAll([episode])
+        expect(await training.thinThoughts('model-1', [keyOf(episode)])).toBe(8)
+        for (const answer of ['12', '7', '8']) {
+          await store.label('tenant-a', episode.id, { answer })
+          const thoughts = await read(episode)
+          expect(thoughts.some((one) => one.label && one.answer === answer)).toBe(true)
+          expect(thoughts.map(({ position }) => position)).toContain(15)
+          expect((await training.snapshot(ask)).episodes).toHaveLength(1)
+        }
       })
     })
 

@@ -18,12 +18,13 @@ interface Row {
   readonly label: boolean
   readonly label_source: LabelSource
   readonly label_weight: number
+  readonly stands_for: number
 }
 
 const SQL = `
   select tenant_id, episode_id, position, episodes.question, candidates.answer,
     (reward_terms ->> 'verifier')::double precision as verifier, layers, width, thought, label, label_source,
-    label_weight
+    label_weight, stands_for
   from ${WANTED_EPISODES}
   join candidates using (tenant_id, episode_id)
   join candidate_thoughts using (tenant_id, episode_id, position)
@@ -53,5 +54,6 @@ export async function labelledThoughts(
     label: row.label,
     labelSource: row.label_source,
     labelWeight: row.label_weight,
+    standsFor: row.stands_for,
   }))
 }

@@ -3,7 +3,7 @@ import type { StoredThought } from '#episodes'
 import { readRewardModelExamples } from '../../../src/consolidation/reward-model-examples.ts'
 import { thoughtOf } from '../../support/episodes.ts'
 
-test('weighs a label by its source and by the agreement of the samples', async () => {
+test('weighs a label by its source, by the agreement of the samples and by the answers it stands for', async () => {
   const stored = (over: Partial<StoredThought>): StoredThought => ({
     tenantId: 'tenant-a',
     episodeId: 'episode-1',
@@ -15,6 +15,7 @@ test('weighs a label by its source and by the agreement of the samples', async (
     label: true,
     labelSource: 'majority',
     labelWeight: 1,
+    standsFor: 1,
     ...over,
   })
   const training = {
@@ -23,9 +24,10 @@ test('weighs a label by its source and by the agreement of the samples', async (
       yield stored({ labelWeight: 0.75 })
       yield stored({ labelSource: 'feedback' })
       yield stored({ labelSource: 'self' })
+      yield stored({ labelWeight: 0.5, standsFor: 3 })
     },
   }
   const { signal } = new AbortController()
   const { examples } = await readRewardModelExamples(training, 'model-1', [], { signal })
-  expect(examples.map(({ weight }) => weight)).toEqual([0.25, 0.375, 1, 0.25])
+  expect(examples.map(({ weight }) => weight)).toEqual([0.25, 0.375, 1, 0.25, 0.75])
 })
