@@ -2,7 +2,7 @@
 
 import type { Logger } from 'pino'
 import { createArtifactStore, createConsolidationStore, createLearningStore } from '#artifacts'
-import type { ConsolidationDeps } from '#consolidation'
+import { type ConsolidationDeps, TRAINING_PROGRAM } from '#consolidation'
 import type { Database } from '#database'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createTrainingStore } from '#episodes'
@@ -31,7 +31,7 @@ export function consolidationDeps(deps: {
     artifacts: createArtifactStore({ database }),
     learning: createLearningStore({ database }),
     training: createTrainingStore({ database }),
-    startTrainer: () => createTrainer({ executionProvider, cudaDevice, logger }),
+    startTrainer: () => createTrainer({ executionProvider, cudaDevice, logger, program: TRAINING_PROGRAM }),
     openReplayEngine,
     isReviewed: promote === 'review',
     episodes: createEpisodeStore({ database }),

@@ -1,6 +1,7 @@
 /** @file One night: the service's own consolidation of the weaver, run in this process. */
 
 import { createArtifactStore, createConsolidationStore, createLearningStore } from '#artifacts'
+import { TRAINING_PROGRAM } from '#consolidation'
 import { createTrainer } from '#engine'
 import { createTrainingStore } from '#episodes'
 import { consolidate } from '../../src/consolidation/consolidate.ts'
@@ -28,7 +29,12 @@ export async function holdNight({ engine, database, episodes, logger }: Workbenc
   const { fingerprint } = engine.model
   let trainerMiB: number | null = null
   const startTrainer = async () => {
-    const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
+    const trainer = await createTrainer({
+      executionProvider: 'cpu',
+      cudaDevice: 0,
+      logger,
+      program: TRAINING_PROGRAM,
+    })
     const close = async () => {
       trainerMiB = (await trainer.peakMemoryBytes()) / MIB
       await trainer.close()

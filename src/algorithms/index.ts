@@ -2,7 +2,12 @@ export { deriveSeed } from './derive-seed.ts'
 export { gateWeaver, type TrialQuestion } from './latent-evolve/gate-weaver.ts'
 export { identityWeaver, type OpenWeaver, openWeaver } from './latent-evolve/open-weaver.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'
-export { type TrainedWeaver, trainWeaver, type WeaverOptions } from './latent-evolve/train-weaver.ts'
+export {
+  reasonToSkipWeaver,
+  type TrainedWeaver,
+  trainWeaver,
+  type WeaverOptions,
+} from './latent-evolve/train-weaver.ts'
 export {
   type Momentum,
   transferMomentum,
@@ -22,15 +27,20 @@ export {
   seekLatents,
 } from './latent-seek/seek-latents.ts'
 export { widenMargin } from './latent-seek/widen-margin.ts'
-export { fitFloat16, takeLatents } from './latents.ts'
+export { fitFloat16, takeLatents, unpackLatents, unpackThought } from './latents.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export { type GateAnswer, gateRewardModel, measureChoice } from './lto/gate-reward-model.ts'
 export { majorityVote, weightedMajority } from './lto/majority.ts'
 export { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
 export { type OpenRewardModel, openRewardModel } from './lto/open-reward-model.ts'
-export type { LabelKind, LabelledThought, TrainedRewardModel } from './lto/reward-model-types.ts'
-export { type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
+export type {
+  DescribedThought,
+  LabelKind,
+  LabelledThought,
+  TrainedRewardModel,
+} from './lto/reward-model-types.ts'
+export { assignAnswers, type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,

@@ -1,7 +1,7 @@
-/** @file Cuts latents to a length, and rounds them to half precision as the store does. */
+/** @file Cuts latents to a length, rounds them to half precision as the store does, and reads the stored form. */
 
-import type { Latents } from '#ports'
-import { fromFloat16, isFinite32, toFloat16 } from '#tensor'
+import type { Latents, LatentThought, PackedRows } from '#ports'
+import { fitsFloat16, fromFloat16, fromFloat16Bytes, toFloat16 } from '#tensor'
 
 /** Copies the first `length` positions, or all when there are fewer: `[S, D]` to `[min(S, length), D]`. */
 export function takeLatents(latents: Latents, length: number): Latents {
@@ -13,10 +13,20 @@ export function takeLatents(latents: Latents, length: number): Latents {
  * True when half precision can hold the latents: no value becomes infinite (beyond 65,504), and none is NaN.
  */
 export function fitFloat16(latents: Latents): boolean {
-  return isFinite32(throughFloat16(latents).data)
+  return fitsFloat16(latents.data)
 }
 
 /** Returns the latents as they are after storage in half precision. */
 export function throughFloat16(latents: Latents): Latents {
   return { ...latents, data: fromFloat16(toFloat16(latents.data)) }
+}
+
+/** Returns stored latents as numbers. */
+export function unpackLatents({ bytes, rows, width }: PackedRows): Latents {
+  return { data: fromFloat16Bytes(bytes), length: rows, width }
+}
+
+/** Returns a stored latent thought as numbers. */
+export function unpackThought({ bytes, rows, width }: PackedRows): LatentThought {
+  return { data: fromFloat16Bytes(bytes), layers: rows, width }
 }

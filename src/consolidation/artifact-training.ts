@@ -3,7 +3,7 @@
 import type { Figure, GateVerdict } from '#algorithms'
 import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
 import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
-import type { GraphRunner } from '#ports'
+import type { GraphRunner, TaskRunner } from '#ports'
 import type { ConsolidationLogger, OpenReplayEngine } from './context.ts'
 import type { SplitLookup } from './split-night.ts'
 import type { Skipped } from './steps.ts'
@@ -24,7 +24,7 @@ export interface TrainingContext {
   /** Part and cluster of each episode. */
   readonly split: SplitLookup
   /** Training process; starts on its first use. */
-  readonly runner: GraphRunner
+  readonly runner: GraphRunner & TaskRunner
   /** Seed of all randomness; the same in every attempt. */
   readonly seed: number
   readonly signal: AbortSignal

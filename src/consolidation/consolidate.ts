@@ -161,13 +161,17 @@ async function pruneMemory(
   return { retired, thinned }
 }
 
-/** Starts the training process when the first graph is loaded. `close` ends the process if it was started. */
+/** Starts the training process when the first task is opened or graph is loaded. `close` ends the process if it was started. */
 function createLazyTrainer(start: () => Promise<TrainingProcess>): LazyTrainer {
   let started: Promise<TrainingProcess> | null = null
   return {
     async load(model, options) {
       started ??= start()
       return (await started).load(model, options)
+    },
+    async openTask(name) {
+      started ??= start()
+      return (await started).openTask(name)
     },
     peakMemoryBytes: async () => (started === null ? null : (await started).peakMemoryBytes()),
     async close() {

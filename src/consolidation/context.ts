@@ -4,7 +4,7 @@ import type { RewardModelOptions, WeaverOptions } from '#algorithms'
 import type { ArtifactStore, Consolidation, ConsolidationStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import type { EpisodeStore, TrainingStore } from '#episodes'
-import type { GraphRunner } from '#ports'
+import type { GraphRunner, TaskRunner } from '#ports'
 import type { Tracer } from '#tracing'
 
 /** The part of a pino logger that consolidations use. */
@@ -23,15 +23,15 @@ export type OpenReplayEngine = () => Promise<{
   close(): Promise<void>
 }>
 
-/** Process that runs the training graphs. */
-export interface TrainingProcess extends GraphRunner {
+/** Process that runs the tasks of `training-program.ts`, and graphs. */
+export interface TrainingProcess extends GraphRunner, TaskRunner {
   /** Peak memory of the process so far, in bytes. */
   peakMemoryBytes(): Promise<number>
   close(): Promise<void>
 }
 
 /** Training process that starts on its first use. */
-export interface LazyTrainer extends GraphRunner {
+export interface LazyTrainer extends GraphRunner, TaskRunner {
   /** Peak memory of the process so far, in bytes; null when it was never started. */
   peakMemoryBytes(): Promise<number | null>
   close(): Promise<void>

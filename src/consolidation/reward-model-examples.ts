@@ -1,8 +1,9 @@
 /** @file Training examples of the latent reward model: the labelled answers of a snapshot. */
 
-import type { LabelledThought } from '#algorithms'
+import type { DescribedThought } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { LabelSource, StoredThought, TrainingStore } from '#episodes'
+import type { PackedRows } from '#ports'
 import type { HeldOutAnswer } from './artifact-training.ts'
 import { nameOf, type SplitLookup } from './split-night.ts'
 
@@ -17,15 +18,20 @@ const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const
   number
 >
 
-/** Upper bound, in bytes, on the thoughts in memory; the training process holds a second copy. */
+/** Upper bound, in bytes of fp32, on the thoughts in the memory of the training process. */
 const MAX_BYTES = 2 ** 30
 
-export interface RewardModelExamples {
-  readonly examples: readonly LabelledThought[]
-  /** Place of each example: its episode and its position there. */
-  readonly places: readonly HeldOutAnswer[]
-  /** What the gate compares an example's score with. */
-  readonly judged: readonly Pick<StoredThought, 'answer' | 'verifier'>[]
+/** One labelled answer. Its thought stays as it was stored: numbers are read in the training process alone. */
+export interface RewardModelExample {
+  readonly described: DescribedThought
+  readonly packed: PackedRows
+  /** Place of the answer: its episode and its position there. */
+  readonly place: HeldOutAnswer
+  /** What the gate compares a score of the answer with. */
+  readonly judged: Pick<StoredThought, 'answer' | 'verifier'>
+}
+
+export interface ReadAnswers {
   /** Episodes of the examples to train and to calibrate on, each once. */
   readonly episodes: readonly EpisodeKey[]
   /** Number of episodes that were read. */
@@ -41,23 +47,24 @@ interface ReadOptions {
   readonly signal: AbortSignal
 }
 
-/** Reads the labelled answers of episodes, in the order of the episodes, as many as fit into memory. */
+/**
+ * Reads the labelled answers of episodes, in the order of the episodes, as many as fit into memory, and hands
+ * each to `take` before it reads on.
+ */
 export async function readRewardModelExamples(
   training: Pick<TrainingStore, 'labelledThoughts'>,
   fingerprint: string,
   episodes: readonly EpisodeKey[],
   { split, maxBytes = MAX_BYTES, signal }: ReadOptions,
-): Promise<RewardModelExamples> {
-  const examples: LabelledThought[] = []
-  const places: HeldOutAnswer[] = []
-  const judged: Pick<StoredThought, 'answer' | 'verifier'>[] = []
+  take: (example: RewardModelExample) => Promise<void>,
+): Promise<ReadAnswers> {
   const learned = new Map<string, EpisodeKey>()
   const read = new Set<string>()
   let bytes = 0
   let unused = 0
   for await (const stored of training.labelledThoughts(fingerprint, episodes)) {
     signal.throwIfAborted()
-    const { tenantId, episodeId, position, question } = stored
+    const { tenantId, episodeId, position, question, thought, answer, verifier } = stored
     const key = { tenantId, episodeId }
     const { part, cluster } = split?.placeOf(key, question) ?? { part: 'heldOut', cluster: question }
     read.add(nameOf(key))
@@ -65,26 +72,23 @@ export async function readRewardModelExamples(
       unused += 1
       continue
     }
-    bytes += stored.thought.data.byteLength
+    bytes += 2 * thought.bytes.length
     if (bytes > maxBytes) break
-    examples.push(toExample(stored, { part, cluster }))
-    places.push({ ...key, position, cluster })
-    judged.push({ answer: stored.answer, verifier: stored.verifier })
+    await take({
+      described: {
+        question,
+        cluster,
+        part,
+        thought: { layers: thought.rows, width: thought.width },
+        correct: stored.label,
+        weight: WEIGHT[stored.labelSource] * stored.labelWeight * stored.standsFor,
+        source: stored.labelSource,
+      },
+      packed: thought,
+      place: { ...key, position, cluster },
+      judged: { answer, verifier },
+    })
     if (part === 'train' || part === 'calibration') learned.set(nameOf(key), key)
   }
-  return { examples, places, judged, episodes: [...learned.values()], read: read.size, unused }
-}
-
-function toExample(
-  { question, thought, label, labelSource, labelWeight, standsFor }: StoredThought,
-  place: Pick<LabelledThought, 'part' | 'cluster'>,
-): LabelledThought {
-  return {
-    question,
-    ...place,
-    thought,
-    correct: label,
-    weight: WEIGHT[labelSource] * labelWeight * standsFor,
-    source: labelSource,
-  }
+  return { episodes: [...learned.values()], read: read.size, unused }
 }

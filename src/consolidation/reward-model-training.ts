@@ -1,17 +1,15 @@
-/** @file Training and judging of the latent reward model. */
+/** @file Training and judging of the latent reward model, in the training process. */
 
 import {
-  type GateAnswer,
-  gateRewardModel,
-  measureChoice,
+  assignAnswers,
+  type DescribedThought,
   type RewardModelOptions,
-  trainRewardModel,
+  type TrainedRewardModel,
+  type Training,
 } from '#algorithms'
-import type { EpisodeKey, Metrics } from '#artifacts'
-import type { GraphRunner, LatentThought } from '#ports'
-import { openRewardModelArtifact } from '#serving'
+import type { EpisodeKey } from '#artifacts'
+import { openRewardModelArtifact, rewardModelSizes } from '#serving'
 import {
-  type ArtifactBytes,
   type ArtifactTraining,
   finiteMetrics,
   type HeldOutAnswer,
@@ -24,6 +22,17 @@ import {
 } from './artifact-training.ts'
 import { readRewardModelExamples } from './reward-model-examples.ts'
 import type { Skipped } from './steps.ts'
+import { createTaskRows, inPieces, type TaskRows } from './task-rows.ts'
+import type {
+  RewardModelTask,
+  RewardModelTrialTask,
+  RewardModelTrialValue,
+  Rival,
+  TaskName,
+  ThoughtRow,
+  TrialRow,
+  UnscoredAnswer,
+} from './training-program.ts'
 
 export function createRewardModelTraining(options: Partial<RewardModelOptions>): ArtifactTraining {
   return {
@@ -39,18 +48,44 @@ async function train(
   episodes: readonly EpisodeKey[],
   overrides: Partial<RewardModelOptions>,
 ): Promise<Trained | Skipped> {
-  const read = await readRewardModelExamples(training, fingerprint, episodes, { split, signal })
-  const run = { seed, signal, onProgress: report }
-  const result = await trainRewardModel(runner, read.examples, run, overrides)
-  if ('skipped' in result) return result
-  return {
-    ...toTrained(result.trained, {
-      episodes: read.episodes,
-      heldOut: result.trained.heldOut.flatMap((index) => read.places[index] ?? []),
-      locked: result.trained.locked.flatMap((index) => read.places[index] ?? []),
-    }),
-    losses: {},
-    rejected: { notRead: episodes.length - read.read, unused: read.unused },
+  const task = createTaskRows(runner, 'trainRewardModel' satisfies TaskName)
+  try {
+    const examples: DescribedThought[] = []
+    const places: HeldOutAnswer[] = []
+    const read = await readRewardModelExamples(
+      training,
+      fingerprint,
+      episodes,
+      { split, signal },
+      async ({ described, packed, place }) => {
+        examples.push(described)
+        places.push(place)
+        await task.add({ ...described, thought: packed } satisfies ThoughtRow, packed.bytes.length)
+      },
+    )
+    const assigned = assignAnswers(examples, [...examples.keys()])
+    if ('skipped' in assigned) return assigned
+    const { value, bytes } = await task.run({ seed, overrides } satisfies RewardModelTask, {
+      signal,
+      onProgress: report,
+    })
+    const result = value as Training<Omit<TrainedRewardModel, 'model'>>
+    if ('skipped' in result) return result
+    const placesOf = (indices: readonly number[]) => indices.flatMap((index) => places[index] ?? [])
+    return {
+      ...toTrained(
+        { ...result.trained, model: bytes ?? new Uint8Array() },
+        {
+          episodes: read.episodes,
+          heldOut: placesOf(result.trained.heldOut),
+          locked: placesOf(result.trained.locked),
+        },
+      ),
+      losses: {},
+      rejected: { notRead: episodes.length - read.read, unused: read.unused },
+    }
+  } finally {
+    await task.close()
   }
 }
 
@@ -62,82 +97,68 @@ async function judge({
   locked,
   ...context
 }: TrialOptions): Promise<TrialVerdict> {
-  const { answers, thoughts } = await readAnswers(context, heldOut)
-  const scored = async (version: ArtifactBytes | null) =>
-    version === null ? null : await scoresOf(context.runner, version, thoughts)
-  const verdict = gateRewardModel({
-    answers: withScores(answers, await scoresOf(context.runner, candidate, thoughts)),
-    active: await scored(incumbent),
-    anchor: await scored(anchor),
-    replacesStale: incumbent?.artifact.stale ?? false,
-    seed: context.seed,
-  })
-  const { metrics, ...decided } = toTrialVerdict(candidate, verdict)
-  return { ...decided, metrics: { ...metrics, ...(await lockedFigures(context, candidate, locked)) } }
-}
-
-type ReadContext = Pick<TrialOptions, 'training' | 'fingerprint' | 'runner' | 'signal' | 'seed'>
-
-/** Figures on the locked questions, which no gate reads: they show whether the gate has been fooled. */
-async function lockedFigures(
-  context: ReadContext,
-  candidate: ArtifactBytes,
-  locked: readonly HeldOutAnswer[],
-): Promise<Metrics> {
-  const { answers, thoughts } = await readAnswers(context, locked)
-  if (answers.length === 0) return {}
-  const scores = await scoresOf(context.runner, candidate, thoughts)
-  const figures = finiteMetrics(measureChoice(withScores(answers, scores)))
-  return Object.fromEntries(Object.entries(figures).map(([name, figure]) => [`locked.${name}`, figure]))
-}
-
-type UnscoredAnswer = Omit<GateAnswer, 'score'>
-
-function withScores(answers: readonly UnscoredAnswer[], scores: readonly number[]): readonly GateAnswer[] {
-  return answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN }))
+  const { runner, signal, seed, report } = context
+  const task = createTaskRows(runner, 'judgeRewardModel' satisfies TaskName)
+  try {
+    const rivals = { candidate, active: incumbent, anchor }
+    const models: Partial<Record<Rival, ReturnType<typeof rewardModelSizes>>> = {}
+    for (const rival of ['candidate', 'active', 'anchor'] as const) {
+      const version = rivals[rival]
+      if (version === null) continue
+      models[rival] = rewardModelSizes(version.artifact)
+      for (const bytes of inPieces(version.bytes))
+        await task.add({ model: rival, bytes } satisfies TrialRow, bytes.length)
+    }
+    await addAnswers(context, heldOut, false, task)
+    await addAnswers(context, locked, true, task)
+    const options = { seed, models, replacesStale: incumbent?.artifact.stale ?? false }
+    const result = await task.run(options satisfies RewardModelTrialTask, { signal, onProgress: report })
+    const value = result.value as RewardModelTrialValue
+    const { metrics, ...decided } = toTrialVerdict(candidate, value.verdict)
+    const figures = Object.entries(finiteMetrics(value.locked ?? {}))
+    const lockedMetrics = Object.fromEntries(figures.map(([name, figure]) => [`locked.${name}`, figure]))
+    return { ...decided, metrics: { ...metrics, ...lockedMetrics } }
+  } finally {
+    await task.close()
+  }
 }
 
 /**
- * Reads answers again: since training, labels may have changed, and answers may have been deleted. Leaves out
- * answers that only the model itself has labelled.
+ * Reads answers again and sends them: since training, labels may have changed, and answers may have been
+ * deleted. Leaves out answers that only the model itself has labelled.
  */
-async function readAnswers(
-  { training, fingerprint, signal }: ReadContext,
+async function addAnswers(
+  { training, fingerprint, signal }: Pick<TrialOptions, 'training' | 'fingerprint' | 'signal'>,
   wanted: readonly HeldOutAnswer[],
-): Promise<{ readonly answers: readonly UnscoredAnswer[]; readonly thoughts: readonly LatentThought[] }> {
+  isLocked: boolean,
+  task: TaskRows,
+): Promise<void> {
   const clusters = new Map(wanted.map((place) => [nameOf(place), place.cluster]))
   const episodes = new Map(
     wanted.map(({ tenantId, episodeId }) => [`${tenantId} ${episodeId}`, { tenantId, episodeId }]),
   )
-  const read = await readRewardModelExamples(training, fingerprint, [...episodes.values()], { signal })
-  const answers: UnscoredAnswer[] = []
-  const thoughts: LatentThought[] = []
-  for (const [index, { question, correct, source, thought }] of read.examples.entries()) {
-    const [place, judged] = [read.places[index], read.judged[index]]
-    if (place === undefined || judged === undefined) continue
-    if (source === 'self' || !clusters.has(nameOf(place))) continue
-    const { tenantId, episodeId } = place
-    const byMajority = source === 'majority'
-    const cluster = clusters.get(nameOf(place)) ?? question
-    answers.push({ question, cluster, tenantId, episodeId, correct, byMajority, ...judged })
-    thoughts.push(thought)
-  }
-  return { answers, thoughts }
+  await readRewardModelExamples(
+    training,
+    fingerprint,
+    [...episodes.values()],
+    { signal },
+    async ({ described: { question, correct, source }, packed, place, judged }) => {
+      if (source === 'self' || !clusters.has(nameOf(place))) return
+      const { tenantId, episodeId } = place
+      const answer: UnscoredAnswer = {
+        question,
+        cluster: clusters.get(nameOf(place)) ?? question,
+        tenantId,
+        episodeId,
+        correct,
+        byMajority: source === 'majority',
+        ...judged,
+      }
+      await task.add({ answer, isLocked, thought: packed } satisfies TrialRow, packed.bytes.length)
+    },
+  )
 }
 
 function nameOf({ tenantId, episodeId, position }: HeldOutAnswer): string {
   return `${tenantId} ${episodeId} ${position}`
-}
-
-async function scoresOf(
-  runner: GraphRunner,
-  { artifact, bytes }: ArtifactBytes,
-  thoughts: readonly LatentThought[],
-): Promise<readonly number[]> {
-  const model = await openRewardModelArtifact(runner, artifact, bytes)
-  try {
-    return await model.score(thoughts)
-  } finally {
-    await model.close()
-  }
 }

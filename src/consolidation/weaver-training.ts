@@ -1,14 +1,15 @@
-/** @file Training and judging of the weaver. */
+/** @file Training of the weaver, in the training process, and judging. */
 
 import {
   gateWeaver,
   identityWeaver,
   MAX_LOOKS,
   type OpenWeaver,
+  reasonToSkipWeaver,
   type SequentialVerdict,
+  type TrainedWeaver,
+  type Training,
   type TrialQuestion,
-  trainWeaver,
-  type WeaverExample,
   type WeaverOptions,
 } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
@@ -28,7 +29,9 @@ import {
 import { openModelEngine } from './open-replay-engine.ts'
 import { type ReplayDeps, replay } from './replay.ts'
 import type { Skipped } from './steps.ts'
-import { readWeaverExamples } from './weaver-examples.ts'
+import { createTaskRows, inPieces } from './task-rows.ts'
+import type { TaskName, WeaverRow, WeaverTask } from './training-program.ts'
+import { type DescribedPair, readWeaverExamples } from './weaver-examples.ts'
 
 /** Number of questions between two looks of the gate. */
 const LOOK_QUESTIONS = 50
@@ -54,30 +57,42 @@ async function train(
   episodes: readonly EpisodeKey[],
   overrides: Partial<WeaverOptions>,
 ): Promise<Trained | Skipped> {
-  const read = await readWeaverExamples(training, fingerprint, episodes, { split, signal })
-  const run = { seed, signal, onProgress: report }
-  const known = active?.artifact.features['latents']
-  const longest = read.examples.reduce((most, { zBase }) => Math.max(most, zBase.length), 0)
-  const result = await trainWeaver(runner, read.examples, run, {
-    latents: Math.max(longest, typeof known === 'number' ? known : 0),
-    ...(active !== null && { warmStart: active.bytes }),
-    ...overrides,
-  })
-  if ('skipped' in result) return result
-  return {
-    ...toTrained(result.trained, {
-      episodes: read.episodes.filter((_, index) => isLearned(read.examples[index])),
-      // All that were asked, admitted or not: a weaver must be able to show that it solves new questions.
-      heldOut: split.episodesOf('heldOut'),
-      locked: split.episodesOf('locked'),
-    }),
-    losses: lossesOf(result.trained.options['validationLoss']),
-    rejected: read.rejected,
+  const task = createTaskRows(runner, 'trainWeaver' satisfies TaskName)
+  try {
+    const read = await readWeaverExamples(training, fingerprint, episodes, { split, signal }, (row, bytes) =>
+      task.add(row satisfies WeaverRow, bytes),
+    )
+    const skipped = reasonToSkipWeaver(read.examples, [...read.examples.keys()])
+    if (skipped !== null) return { skipped }
+    for (const warmStart of inPieces(active?.bytes ?? new Uint8Array()))
+      await task.add({ warmStart } satisfies WeaverRow, warmStart.length)
+    const known = active?.artifact.features['latents']
+    const longest = read.examples.reduce((most, { zBase }) => Math.max(most, zBase.length), 0)
+    const latents = Math.max(longest, typeof known === 'number' ? known : 0)
+    const options = { seed, options: { latents, ...overrides } } satisfies WeaverTask
+    const { value, bytes } = await task.run(options, { signal, onProgress: report })
+    const result = value as Training<Omit<TrainedWeaver, 'model'>>
+    if ('skipped' in result) return result
+    return {
+      ...toTrained(
+        { ...result.trained, model: bytes ?? new Uint8Array() },
+        {
+          episodes: read.episodes.filter((_, index) => isLearned(read.examples[index])),
+          // All that were asked, admitted or not: a weaver must be able to show that it solves new questions.
+          heldOut: split.episodesOf('heldOut'),
+          locked: split.episodesOf('locked'),
+        },
+      ),
+      losses: lossesOf(result.trained.options['validationLoss']),
+      rejected: read.rejected,
+    }
+  } finally {
+    await task.close()
   }
 }
 
 /** Returns whether a version depends on an example: by its steps, or by where they stop. */
-function isLearned(example: WeaverExample | undefined): boolean {
+function isLearned(example: DescribedPair | undefined): boolean {
   return example?.part === 'train' || example?.part === 'calibration'
 }
 

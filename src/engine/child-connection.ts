@@ -75,6 +75,8 @@ export interface ConnectOptions {
    * calls fail with ENGINE_CRASHED.
    */
   readonly heartbeatLimitMs: number
+  /** Called with the progress of a task of the process. */
+  readonly onProgress?: (task: number, share: number) => void
 }
 
 /** Engine processes that run. The operating system does not end them with this process. */
@@ -92,7 +94,7 @@ process.on('exit', () => {
 export async function connectChild<Role extends RoleName>(
   role: Role,
   options: Roles[Role]['options'],
-  { logger, signal, heartbeatLimitMs }: ConnectOptions,
+  { logger, signal, heartbeatLimitMs, onProgress }: ConnectOptions,
 ): Promise<ChildConnection<Role>> {
   const { child, log } = forkChild(role, logger)
   const post = (message: MessageToChild) => send(child, message)
@@ -130,6 +132,9 @@ export async function connectChild<Role extends RoleName>(
       case 'result':
       case 'error':
         calls.answer(message)
+        break
+      case 'progress':
+        onProgress?.(message.task, message.share)
         break
       case 'load':
         load = message.load

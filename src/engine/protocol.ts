@@ -18,11 +18,17 @@ import type { EngineCounters } from './counters.ts'
 import type { ModelConfig } from './model-config.ts'
 
 /** Options of every engine process. */
-export interface ProcessOptions {
+interface ProcessOptions {
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
   readonly cudaDevice: number
   /** Threads inside one operator; null: the engine chooses. */
   readonly threads: number | null
+}
+
+/** Options of a training process. */
+export interface TrainOptions extends ProcessOptions {
+  /** URL of the module whose default export is the `TaskProgram`; null for a process that only runs graphs. */
+  readonly program: string | null
 }
 
 /** Options of an engine process that serves a model. */
@@ -91,7 +97,25 @@ interface ServeOperations extends GraphOperations {
   }
 }
 
-interface TrainOperations extends GraphOperations {
+/** Operations on tasks of the training program; the caller chooses their numbers. */
+interface TaskOperations {
+  openTask: { params: { readonly task: number; readonly name: string }; result: undefined }
+  addRows: { params: { readonly task: number; readonly rows: readonly unknown[] }; result: undefined }
+  /** `byteLength`: size of the model that the task has made, which `readResult` returns in pieces. */
+  runTask: {
+    params: { readonly task: number; readonly options: unknown }
+    result: { readonly value: unknown; readonly byteLength: number | null }
+  }
+  readResult: {
+    params: { readonly task: number; readonly from: number; readonly length: number }
+    result: Uint8Array
+  }
+  /** Stops the task when it runs. Does nothing when there is no such task. */
+  closeTask: { params: { readonly task: number }; result: undefined }
+}
+export type TaskOperationName = keyof TaskOperations
+
+interface TrainOperations extends GraphOperations, TaskOperations {
   /** Returns the peak memory of the process so far, in bytes. */
   peakMemory: { params: undefined; result: number }
 }
@@ -99,7 +123,7 @@ interface TrainOperations extends GraphOperations {
 /** Roles of an engine process. Each process has one role for life. */
 export interface Roles {
   serve: { readonly options: ServeOptions; readonly operations: ServeOperations }
-  train: { readonly options: ProcessOptions; readonly operations: TrainOperations }
+  train: { readonly options: TrainOptions; readonly operations: TrainOperations }
 }
 export type RoleName = keyof Roles
 export type OperationOf<Role extends RoleName> = keyof Roles[Role]['operations'] & OperationName
@@ -199,6 +223,8 @@ export type MessageFromChild =
   | { readonly type: 'busy'; readonly expectedMs: number }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
   | { readonly type: 'error'; readonly id: number; readonly error: WireError }
+  /** Share of a task's work that is done, in [0, 1]. */
+  | { readonly type: 'progress'; readonly task: number; readonly share: number }
   | { readonly type: 'load'; readonly load: ChildLoad; readonly totals: EngineCounters }
   | {
       readonly type: 'log'

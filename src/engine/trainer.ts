@@ -1,10 +1,14 @@
-/** @file A process for training, separate from the serving processes and at a lower priority. */
+/**
+ * @file A process for training, separate from the serving processes and at a lower priority: runs graphs, and
+ * the tasks of a program.
+ */
 
 import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
-import type { GraphRunner } from '#ports'
+import type { GraphRunner, TaskRunner } from '#ports'
 import { connectChild } from './child-connection.ts'
 import { openRemoteGraph } from './remote-graph.ts'
+import { openRemoteTask } from './remote-task.ts'
 
 export interface TrainerOptions {
   /** `auto` takes CUDA where it works, else the CPU, and logs the reason. */
@@ -13,9 +17,11 @@ export interface TrainerOptions {
   readonly logger: Logger
   /** Threads inside one operator; one per core by default. */
   readonly threads?: number
+  /** Module whose default export is the `TaskProgram` of the process; without it, there are no tasks. */
+  readonly program?: URL
 }
 
-export interface Trainer extends GraphRunner {
+export interface Trainer extends GraphRunner, TaskRunner {
   status(): {
     readonly state: 'ready' | 'crashed' | 'closed'
     readonly provider: 'cpu' | 'cuda'
@@ -44,15 +50,22 @@ const HEARTBEAT_LIMIT_MS = 120_000
  * @throws ServiceError PROVIDER_UNAVAILABLE, ENGINE_CRASHED
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { executionProvider, cudaDevice, logger, threads = null } = options
+  const { executionProvider, cudaDevice, logger, threads = null, program } = options
+  const listeners = new Map<number, (share: number) => void>()
   const connection = await connectChild(
     'train',
-    { executionProvider, cudaDevice, threads },
-    { logger, signal: new AbortController().signal, heartbeatLimitMs: HEARTBEAT_LIMIT_MS },
+    { executionProvider, cudaDevice, threads, program: program?.href ?? null },
+    {
+      logger,
+      signal: new AbortController().signal,
+      heartbeatLimitMs: HEARTBEAT_LIMIT_MS,
+      onProgress: (task, share) => listeners.get(task)?.(share),
+    },
   )
   let state: 'ready' | 'crashed' | 'closed' = 'ready'
   let hasEnded = false
   let graphsLoaded = 0
+  let tasksOpened = 0
   let closing: Promise<void> | null = null
   void connection.exited.then((reason) => {
     hasEnded = true
@@ -72,6 +85,18 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
       const id = ++graphsLoaded
       await use((process) => process.call('loadGraph', { graph: id, model, state: initial, carry }))
       return openRemoteGraph({ id, use, holders: () => (hasEnded ? [] : [connection]) })
+    },
+    async openTask(name) {
+      const id = ++tasksOpened
+      await use((process) => process.call('openTask', { task: id, name }))
+      return openRemoteTask({
+        id,
+        process: { call: (operation, params) => use((process) => process.call(operation, params)) },
+        onProgress(listen) {
+          listeners.set(id, listen)
+          return () => listeners.delete(id)
+        },
+      })
     },
     peakMemoryBytes: () => use((process) => process.call('peakMemory', undefined)),
     async close() {

@@ -13,10 +13,15 @@ import { servedOutcomes } from './sql/served-outcomes.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
 import { thinThoughts } from './sql/thin-thoughts.ts'
 import { uncertainQuestions } from './sql/uncertain-questions.ts'
-import type { TrainingKey, TrainingStore } from './training-store.ts'
+import type { StoredQuestion, TrainingKey, TrainingStore } from './training-store.ts'
 
-/** Number of episodes whose latents or thoughts are read at once: tens of megabytes for a 7B model. */
-const PAGE_EPISODES = 32
+/** Upper bound on the episodes of a page. */
+const MAX_PAGE_EPISODES = 32
+/**
+ * Bytes that a page of latents or thoughts aims at. The driver decodes a page in stretches of the event loop, and
+ * other clients of the embedded database wait while it is read: 4 MiB take some 60 ms.
+ */
+const PAGE_BYTES = 2 ** 22
 
 export function createTrainingStore({
   database,
@@ -27,15 +32,23 @@ export function createTrainingStore({
     snapshot: (request) => snapshotEpisodes(database, request),
 
     async *askedQuestions(fingerprint, episodes) {
-      for (const page of pages(episodes)) yield* await askedQuestions(database, fingerprint, page)
+      yield* inPages(episodes, (page) => askedQuestions(database, fingerprint, page), embeddingBytes)
     },
 
     async *labelledThoughts(fingerprint, episodes) {
-      for (const page of pages(episodes)) yield* await labelledThoughts(database, fingerprint, page)
+      yield* inPages(
+        episodes,
+        (page) => labelledThoughts(database, fingerprint, page),
+        ({ thought }) => thought.bytes.length,
+      )
     },
 
     async *latentPairs(fingerprint, episodes) {
-      for (const page of pages(episodes)) yield* await latentPairs(database, fingerprint, page)
+      yield* inPages(
+        episodes,
+        (page) => latentPairs(database, fingerprint, page),
+        (pair) => embeddingBytes(pair) + pair.zBase.bytes.length + pair.zStar.bytes.length,
+      )
     },
 
     heldOutQuestions: (fingerprint, episodes, limit) =>
@@ -55,7 +68,10 @@ export function createTrainingStore({
 
     async thinThoughts(fingerprint, episodes) {
       let deleted = 0
-      for (const page of pages(episodes)) deleted += await thinThoughts(database, fingerprint, page)
+      for (let start = 0; start < episodes.length; start += MAX_PAGE_EPISODES) {
+        const page = episodes.slice(start, start + MAX_PAGE_EPISODES)
+        deleted += await thinThoughts(database, fingerprint, page)
+      }
       return deleted
     },
 
@@ -63,7 +79,25 @@ export function createTrainingStore({
   }
 }
 
-function* pages(episodes: readonly TrainingKey[]): Iterable<readonly TrainingKey[]> {
-  for (let start = 0; start < episodes.length; start += PAGE_EPISODES)
-    yield episodes.slice(start, start + PAGE_EPISODES)
+/** Reads episodes in pages: first one episode, then as many as the bytes of the last page allow. */
+async function* inPages<Row>(
+  episodes: readonly TrainingKey[],
+  read: (page: readonly TrainingKey[]) => Promise<readonly Row[]>,
+  bytesOf: (row: Row) => number,
+): AsyncIterable<Row> {
+  let size = 1
+  for (let start = 0; start < episodes.length; ) {
+    const page = episodes.slice(start, start + size)
+    const rows = await read(page)
+    start += page.length
+    const bytes = rows.reduce((sum, row) => sum + bytesOf(row), 0)
+    const fitting = Math.floor((PAGE_BYTES * page.length) / Math.max(1, bytes))
+    size = Math.max(1, Math.min(MAX_PAGE_EPISODES, 2 * size, fitting))
+    yield* rows
+  }
+}
+
+/** Bytes of latents that take as long to read as an embedding, which comes as text. */
+function embeddingBytes({ embedding }: Pick<StoredQuestion, 'embedding'>): number {
+  return 100 * embedding.length
 }

@@ -3,7 +3,7 @@
  * material.
  */
 
-import type { Latents, LatentThought } from '#ports'
+import type { PackedRows } from '#ports'
 import type { LabelSource } from './episode.ts'
 
 export interface TrainingKey {
@@ -77,7 +77,7 @@ export interface StoredThought extends TrainingKey {
   readonly answer: string | null
   /** Verifier's reward of the answer, in [-1, 0]; null when it was not asked. */
   readonly verifier: number | null
-  readonly thought: LatentThought
+  readonly thought: PackedRows
   readonly label: boolean
   readonly labelSource: LabelSource
   /** Share of the samples that agree, for a majority; 1 for other sources. */
@@ -94,8 +94,8 @@ export interface StoredLatents extends TrainingKey {
   readonly question: string
   /** Centred and normalised, `[D]`. */
   readonly embedding: Float32Array
-  readonly zBase: Latents
-  readonly zStar: Latents
+  readonly zBase: PackedRows
+  readonly zStar: PackedRows
   /** Label of the returned candidate. */
   readonly label: boolean | null
   readonly labelSource: LabelSource | null
@@ -156,7 +156,7 @@ export interface TrainingStore {
   askedQuestions(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredQuestion>
   /**
    * Returns the labelled candidates of these episodes that have a thought, in the order of `episodes` and
-   * then of positions; read in pages. Skips episodes that have been deleted meanwhile or belong to another
+   * then of positions; read in pages of a few megabytes, and not converted. Skips episodes that have been deleted meanwhile or belong to another
    * model.
    */
   labelledThoughts(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredThought>

@@ -14,6 +14,16 @@ export interface Latents {
 }
 
 /**
+ * Latents `[S, D]` or a latent thought `[L + 1, D]` in their stored form: fp16 bits, little-endian, row-major,
+ * `2 * rows * width` bytes.
+ */
+export interface PackedRows {
+  readonly bytes: Uint8Array
+  readonly rows: number
+  readonly width: number
+}
+
+/**
  * Latent thought of an answer, row-major `[layers, width]` = `[L + 1, D]`: the states of layers 0 to L (0 =
  * embeddings, L after the final norm), each averaged over the positions that predict the answer's tokens
  * (LTO, arXiv 2509.26314, section 3).

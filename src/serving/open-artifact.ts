@@ -19,8 +19,20 @@ export async function openRewardModelArtifact(
   artifact: Manifested,
   bytes: Uint8Array,
 ): Promise<OpenRewardModel> {
-  const [layers, width] = [size(artifact, 'layers'), size(artifact, 'width')]
-  return openRewardModel(runner, bytes, { version: artifact.version, layers, width })
+  return openRewardModel(runner, bytes, rewardModelSizes(artifact))
+}
+
+/**
+ * Returns the version of a latent reward model and the shape of its thoughts.
+ *
+ * @throws ServiceError ARTIFACT_INVALID when its manifest does not state the shape
+ */
+export function rewardModelSizes(artifact: Manifested): {
+  readonly version: string
+  readonly layers: number
+  readonly width: number
+} {
+  return { version: artifact.version, layers: size(artifact, 'layers'), width: size(artifact, 'width') }
 }
 
 /**

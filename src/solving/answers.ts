@@ -8,6 +8,7 @@ import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
+import { isFinite32 } from '#tensor'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
 import { generateBounded } from './bound-thoughts.ts'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
@@ -298,7 +299,7 @@ class JudgedAnswers implements Answers {
 
 /** The thought, or null when it holds NaN or infinity: one of those in a batch would spoil the scores of all. */
 function finiteThought(thought: LatentThought | null): LatentThought | null {
-  return thought?.data.every(Number.isFinite) ? thought : null
+  return thought !== null && isFinite32(thought.data) ? thought : null
 }
 
 export function describeCandidate({ kind, evaluation }: JudgedCandidate): SolutionCandidate {

@@ -11,11 +11,11 @@ export interface Ending {
   readonly totalMs: number
 }
 
-export function describeSolution(
+export async function describeSolution(
   { engine: { model }, answerFormat }: Pick<SolverParts, 'engine' | 'answerFormat'>,
   attempt: Attempt,
   ending: Ending,
-): Solution {
+): Promise<Solution> {
   const { request, outcome, models, state } = attempt
   const { chosen, base } = outcome
   const { meter } = state
@@ -57,12 +57,12 @@ export function describeSolution(
       totalMs: inMilliseconds(ending.totalMs),
     },
     degraded: [...state.degraded],
-    ...(request.explain && explanation(attempt)),
+    ...(request.explain && (await explanation(attempt))),
   }
 }
 
-function explanation({ state, outcome: { trajectory } }: Attempt) {
-  const places = projectLatents(trajectory.map(({ latents }) => latents.data))
+async function explanation({ state, outcome: { trajectory } }: Attempt) {
+  const places = await projectLatents(trajectory.map(({ latents }) => latents.data))
   return {
     candidates: state.candidates.map(describeCandidate),
     latents: trajectory.map(({ step, reward }, index) => ({ step, reward, ...places[index]! })),

@@ -6,6 +6,7 @@
 import { createConsolidationStore } from '#artifacts'
 import type { ConsolidationDeps } from '#consolidation'
 import { openDatabase } from '#database'
+import { TRAINING_PROGRAM } from '#consolidation'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { connectQueues } from '#jobs'
@@ -30,7 +31,7 @@ const consolidation: ConsolidationDeps = {
     },
   },
   async startTrainer() {
-    const trainer = await createTrainer({ ...onCpu, logger: silent })
+    const trainer = await createTrainer({ ...onCpu, logger: silent, program: TRAINING_PROGRAM })
     console.log(`trainer ${trainer.status().pid}`)
     return trainer
   },

@@ -64,6 +64,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           trainers.started += 1
           return {
             load: runner.load,
+            openTask: runner.openTask,
             peakMemoryBytes: async () => 2 ** 20,
             close: async () => {
               trainers.closed += 1
@@ -532,7 +533,8 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
           parts({
             startTrainer: async () => {
               stopping.abort()
-              return { load: runner.load, peakMemoryBytes: async () => 2 ** 20, close: async () => {} }
+              const { load, openTask } = runner
+              return { load, openTask, peakMemoryBytes: async () => 2 ** 20, close: async () => {} }
             },
           }),
           onWorker(stopping.signal),
@@ -592,9 +594,12 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
         const worker = work({
           startTrainer: async () => {
             started()
+            // A training that ends only with the worker.
+            const ends = () =>
+              new Promise<never>((_resolve, reject) => setTimeout(reject, 500, new Error('closed')))
             return {
-              // A training that ends only with the worker.
-              load: () => new Promise((_resolve, reject) => setTimeout(reject, 500, new Error('closed'))),
+              load: ends,
+              openTask: ends,
               peakMemoryBytes: async () => 2 ** 20,
               close: async () => {},
             }

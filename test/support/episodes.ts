@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto'
 import type { Candidate, NewEpisode } from '#episodes'
-import type { LatentThought } from '#ports'
-import { createRandom, norm } from '#tensor'
+import type { LatentThought, PackedRows } from '#ports'
+import { createRandom, norm, toFloat16 } from '#tensor'
 
 /** Returns a unit vector `[D]`. */
 export function unitVector(seed: number, width: number, stream = 0): Float32Array {
@@ -16,6 +16,12 @@ export function unitVector(seed: number, width: number, stream = 0): Float32Arra
 /** Returns a thought of 3 states, 8 wide. */
 export function thoughtOf(seed: number): LatentThought {
   return { data: unitVector(seed, 24, 3), layers: 3, width: 8 }
+}
+
+/** Returns numbers in the stored form. */
+export function packed(data: Float32Array, rows: number): PackedRows {
+  const { buffer } = toFloat16(data)
+  return { bytes: new Uint8Array(buffer), rows, width: data.length / rows }
 }
 
 export function newCandidate(over: Partial<Candidate> = {}): Candidate {

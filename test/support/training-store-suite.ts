@@ -1,6 +1,7 @@
 /** @file The tests of the training store, run on the embedded database and on a server. */
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { unpackLatents, unpackThought } from '#algorithms'
 import {
   type Candidate,
   createEpisodeStore,
@@ -195,7 +196,8 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           const { data, ...shape } = thoughtOf(seed)
           return { ...shape, data: fromFloat16(toFloat16(data)) }
         }
-        expect(await thoughtsOf([keyOf(episode)])).toEqual([
+        const found = await thoughtsOf([keyOf(episode)])
+        expect(found.map((one) => ({ ...one, thought: unpackThought(one.thought) }))).toEqual([
           { ...same, position: 0, answer: '12', verifier: -0.125, thought: kept(1), label: true },
           { ...same, position: 2, answer: '13', verifier: -0.125, thought: kept(3), label: false },
         ])
@@ -225,7 +227,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect((await store.get('tenant-a', episode.id)).candidates).toHaveLength(8)
         const found = await thoughtsOf([keyOf(episode)])
         expect(found.map(({ position }) => position)).toEqual([4, 5, 6, 7])
-        expect(found.map(({ thought }) => thought.data[1])).toEqual([0, -65_504, 65_504, 0])
+        expect(found.map(({ thought }) => unpackThought(thought).data[1])).toEqual([0, -65_504, 65_504, 0])
       })
 
       it('leave out other models, other tenants, unlabelled candidates and unknown ids', async () => {
@@ -344,7 +346,14 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         await addAll([retrievable, silent, unadmitted, other])
         const keys = [silent, other, retrievable, unadmitted].map(keyOf)
         const { zBase, zStar } = retrievable.latents!
-        expect(await Array.fromAsync(training.latentPairs('model-1', keys))).toEqual([
+        const pairs = await Array.fromAsync(training.latentPairs('model-1', keys))
+        expect(
+          pairs.map((pair) => ({
+            ...pair,
+            zBase: unpackLatents(pair.zBase),
+            zStar: unpackLatents(pair.zStar),
+          })),
+        ).toEqual([
           {
             ...keyOf(retrievable),
             question: 'What is 2 x 6?',

@@ -106,18 +106,15 @@ export async function trainWeaver(
 ): Promise<Training<TrainedWeaver>> {
   const { warmStart, ...options } = { ...DEFAULTS, ...given }
   const usable = await usableOf(examples)
-  if (usable.length === 0) return { skipped: `no episodes to learn from (${examples.length} unusable)` }
-  const widths = new Set(usable.map((index) => examples[index]!.zBase.width))
-  if (widths.size > 1) return { skipped: `latents of different widths: ${[...widths].join(', ')}` }
-  const tooFew = tooFewClusters(usable.map((index) => examples[index]!))
-  if (tooFew !== null) return { skipped: tooFew }
+  const skipped = reasonToSkipWeaver(examples, usable)
+  if (skipped !== null) return { skipped }
   const partOf = (part: Part): Examples => {
     const own = usable.map((index) => examples[index]!).filter((example) => example.part === part)
     return { examples: own, targets: own.map((example) => clippedTarget(example, options.maxShift)) }
   }
   const [train, validation] = [partOf('train'), partOf('calibration')]
 
-  const architecture = { ...options, width: [...widths][0]! }
+  const architecture = { ...options, width: examples[usable[0]!]!.zBase.width }
   const cold: Start = {
     name: 'cold',
     architecture,
@@ -164,6 +161,25 @@ export async function trainWeaver(
       heldOut: usable.filter((index) => examples[index]!.part === 'heldOut'),
     },
   }
+}
+
+/** Weaver example of which only the shape is known. */
+export interface DescribedPair extends Pick<WeaverExample, 'cluster' | 'part'> {
+  readonly zBase: Pick<Latents, 'width'>
+}
+
+/**
+ * Returns, in words, why the usable examples cannot be trained on; null when they can. Reads no latents, so
+ * that a caller can ask before it sends them anywhere.
+ */
+export function reasonToSkipWeaver(
+  examples: readonly DescribedPair[],
+  usable: readonly number[],
+): string | null {
+  if (usable.length === 0) return `no episodes to learn from (${examples.length} unusable)`
+  const widths = new Set(usable.map((index) => examples[index]!.zBase.width))
+  if (widths.size > 1) return `latents of different widths: ${[...widths].join(', ')}`
+  return tooFewClusters(usable.map((index) => examples[index]!))
 }
 
 /** Examples of one part of the split, with the clipped target of each. */

@@ -97,7 +97,10 @@ export async function transferMomentum(
 /** Delta_j, at most its first `maxValues` values. */
 function shiftOf({ zStar }: Neighbour, from: Latents, maxValues: number): Float64Array {
   const shared = Math.min(maxValues, zStar.data.length, from.data.length)
-  return Float64Array.from({ length: shared }, (_, i) => zStar.data[i]! - from.data[i]!)
+  const shift = new Float64Array(shared)
+  // A loop, because `from` with a function takes ten times as long.
+  for (let i = 0; i < shared; i++) shift[i] = zStar.data[i]! - from.data[i]!
+  return shift
 }
 
 function asRow({ neighbour }: WeighedNeighbour): WeaverRow {

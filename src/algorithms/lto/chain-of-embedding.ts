@@ -8,7 +8,6 @@
  */
 
 import type { LatentThought } from '#ports'
-import { dot, norm } from '#tensor'
 
 /** CoE-R, the real-space combination: mean over layers of M_l - A_l. */
 export function coeReal(thought: LatentThought): number {
@@ -41,9 +40,18 @@ function stepsOf({ data, layers, width }: LatentThought): readonly Step[] {
 }
 
 function step(from: Float32Array, to: Float32Array): Step {
-  const cosine = ratio(dot(from, to), norm(from) * norm(to))
+  // One pass over the states: the thoughts of a request hold a million values for a large model.
+  let [product, fromSquared, toSquared, distanceSquared] = [0, 0, 0, 0]
+  for (let i = 0; i < from.length; i++) {
+    const [a, b] = [from[i]!, to[i]!]
+    product += a * b
+    fromSquared += a * a
+    toSquared += b * b
+    distanceSquared += (b - a) * (b - a)
+  }
+  const cosine = ratio(product, Math.sqrt(fromSquared) * Math.sqrt(toSquared))
   return {
-    magnitude: norm(to.map((value, i) => value - from[i]!)),
+    magnitude: Math.sqrt(distanceSquared),
     // Rounding takes the cosine of parallel states past 1.
     angle: Math.acos(Math.min(1, Math.max(-1, cosine))),
   }

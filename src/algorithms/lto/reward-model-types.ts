@@ -22,6 +22,11 @@ export interface LabelledThought {
   readonly source: LabelKind
 }
 
+/** Labelled thought of which only the shape is known: enough to decide whether training is possible. */
+export interface DescribedThought extends Omit<LabelledThought, 'thought'> {
+  readonly thought: Pick<LatentThought, 'layers' | 'width'>
+}
+
 export interface TrainedRewardModel {
   /**
    * ONNX graph from `thoughts`, float32 [N, L + 1, D], to `probability`, float32 [N], standardisation and

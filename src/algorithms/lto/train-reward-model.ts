@@ -12,7 +12,7 @@ import { chooseNetwork } from './choose-network.ts'
 import { measureAnswers } from './gate-reward-model.ts'
 import { auc } from './metrics.ts'
 import { compileRewardModel } from './reward-graphs.ts'
-import type { LabelledThought, TrainedRewardModel } from './reward-model-types.ts'
+import type { DescribedThought, LabelledThought, TrainedRewardModel } from './reward-model-types.ts'
 import type { RewardArchitecture } from './reward-network.ts'
 import { scoreThoughts } from './score-thoughts.ts'
 import { stackThoughts, standardisation } from './standardise.ts'
@@ -91,9 +91,10 @@ export async function trainRewardModel(
   run: TrainingRun,
   overrides: Partial<RewardModelOptions> = {},
 ): Promise<Training<TrainedRewardModel>> {
-  const prepared = await prepare(examples)
-  if ('skipped' in prepared) return prepared
-  const { usable, parts, layers, width } = prepared
+  const usable = await usableOf(examples)
+  const assigned = assignAnswers(examples, usable)
+  if ('skipped' in assigned) return assigned
+  const { parts, layers, width } = assigned
   const options = { ...defaultOptions(width, parts.train.length), ...overrides }
   const groupOf = numberQuestions(examples)
   const answers = (indices: readonly number[]): Answers => ({
@@ -170,7 +171,7 @@ export async function trainRewardModel(
         calibration,
         calibratedOn: countSources(parts.calibration.map((index) => examples[index]!)),
         answers: { train: parts.train.length, calibration: parts.calibration.length },
-        dropped: examples.length - usable,
+        dropped: examples.length - usable.length,
       },
       metrics: {
         ...measureAnswers(heldOut[kind], resampling),
@@ -184,24 +185,33 @@ export async function trainRewardModel(
   }
 }
 
-interface Prepared {
-  /** Number of examples that can be used. */
-  readonly usable: number
+export interface AssignedAnswers {
   /** Indices of the usable examples of each part; without `self` labels where figures are measured. */
   readonly parts: Readonly<Record<Part, readonly number[]>>
   readonly layers: number
   readonly width: number
 }
 
-async function prepare(
-  examples: readonly LabelledThought[],
-): Promise<Prepared | { readonly skipped: string }> {
+async function usableOf(examples: readonly LabelledThought[]): Promise<readonly number[]> {
   const pause = createYielding()
   const usable: number[] = []
   for (const [index, example] of examples.entries()) {
     await pause()
     if (isUsable(example)) usable.push(index)
   }
+  return usable
+}
+
+/**
+ * Assigns the usable answers to the parts of the split; or returns, in words, why they cannot be trained on.
+ * Reads no number of a thought, so that a caller can ask before it sends the thoughts anywhere.
+ *
+ * @param usable indices of the examples to use
+ */
+export function assignAnswers(
+  examples: readonly DescribedThought[],
+  usable: readonly number[],
+): AssignedAnswers | { readonly skipped: string } {
   if (usable.length === 0) return { skipped: `no labelled answers (${examples.length} unusable)` }
   const at = (indices: readonly number[]) => indices.map((index) => examples[index]!)
   const widths = new Set(at(usable).map(({ thought }) => thought.width))
@@ -229,7 +239,7 @@ async function prepare(
     }
   }
   const layers = usable.reduce((most, index) => Math.max(most, examples[index]!.thought.layers), 0)
-  return { usable: usable.length, parts, layers, width: [...widths][0]! }
+  return { parts, layers, width: [...widths][0]! }
 }
 
 /** True when the thought is finite, fills its stated shape, and has a weight above 0. */
@@ -238,13 +248,13 @@ function isUsable({ thought: { data, layers, width }, weight }: LabelledThought)
 }
 
 /** Class of all examples; null when both classes occur. */
-function oneClass(examples: readonly LabelledThought[]): 'right' | 'wrong' | null {
+function oneClass(examples: readonly DescribedThought[]): 'right' | 'wrong' | null {
   if (examples.every(({ correct }) => correct)) return 'right'
   return examples.some(({ correct }) => correct) ? null : 'wrong'
 }
 
 /** Returns whether answers suffice to calibrate on: enough questions for an interval, and both classes. */
-function isEnough(answers: readonly LabelledThought[]): boolean {
+function isEnough(answers: readonly DescribedThought[]): boolean {
   const clusters = new Set(answers.map(({ cluster }) => cluster)).size
   return clusters >= MIN_QUESTIONS_FOR_INTERVAL && oneClass(answers) === null
 }

@@ -1,6 +1,5 @@
 import { type Database, query } from '#database'
 import type { LabelSource } from '../episode.ts'
-import { decodeThought } from '../latent-bytes.ts'
 import type { StoredThought, TrainingKey } from '../training-store.ts'
 import { KEPT } from './kept-episodes.ts'
 import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
@@ -50,7 +49,7 @@ export async function labelledThoughts(
     question: row.question,
     answer: row.answer,
     verifier: row.verifier,
-    thought: decodeThought(row.thought, row.layers, row.width),
+    thought: { bytes: row.thought, rows: row.layers, width: row.width },
     label: row.label,
     labelSource: row.label_source,
     labelWeight: row.label_weight,

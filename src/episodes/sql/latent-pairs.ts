@@ -1,6 +1,5 @@
 import { type Database, query } from '#database'
 import type { LabelSource } from '../episode.ts'
-import { decodeLatents } from '../latent-bytes.ts'
 import type { StoredLatents, TrainingKey } from '../training-store.ts'
 import { KEPT } from './kept-episodes.ts'
 import { WANTED_EPISODES, wantedValues } from './wanted-episodes.ts'
@@ -39,8 +38,8 @@ export async function latentPairs(
     episodeId: row.episode_id,
     question: row.question,
     embedding: Float32Array.from(JSON.parse(row.embedding) as number[]),
-    zBase: decodeLatents(row.z_base, row.length, row.width),
-    zStar: decodeLatents(row.z_star, row.length, row.width),
+    zBase: { bytes: row.z_base, rows: row.length, width: row.width },
+    zStar: { bytes: row.z_star, rows: row.length, width: row.width },
     label: row.label,
     labelSource: row.label_source,
   }))

@@ -72,7 +72,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     seed: 7,
     signal: new AbortController().signal,
     report: (share) => shares.push(share),
-    runner: { load: unused },
+    runner: { load: unused, openTask: unused },
     logger: { info() {}, warn: (details) => void warnings.push(details) },
     training: {
       labelledThoughts: unused,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { StoredThought } from '#episodes'
 import { readRewardModelExamples } from '../../../src/consolidation/reward-model-examples.ts'
-import { thoughtOf } from '../../support/episodes.ts'
+import { packed, thoughtOf } from '../../support/episodes.ts'
 
 test('weighs a label by its source, by the agreement of the samples and by the answers it stands for', async () => {
   const stored = (over: Partial<StoredThought>): StoredThought => ({
@@ -11,7 +11,7 @@ test('weighs a label by its source, by the agreement of the samples and by the a
     question: 'What is 3 x 4?',
     answer: '12',
     verifier: -0.1,
-    thought: thoughtOf(1),
+    thought: packed(thoughtOf(1).data, 3),
     label: true,
     labelSource: 'majority',
     labelWeight: 1,
@@ -28,6 +28,9 @@ test('weighs a label by its source, by the agreement of the samples and by the a
     },
   }
   const { signal } = new AbortController()
-  const { examples } = await readRewardModelExamples(training, 'model-1', [], { signal })
-  expect(examples.map(({ weight }) => weight)).toEqual([0.25, 0.375, 1, 0.25, 0.75])
+  const weights: number[] = []
+  await readRewardModelExamples(training, 'model-1', [], { signal }, async ({ described }) => {
+    weights.push(described.weight)
+  })
+  expect(weights).toEqual([0.25, 0.375, 1, 0.25, 0.75])
 })

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { StoredLatents } from '#episodes'
 import { openSplit } from '../../../src/consolidation/split-night.ts'
-import { readWeaverExamples } from '../../../src/consolidation/weaver-examples.ts'
-import { unitVector } from '../../support/episodes.ts'
+import { type PackedPair, readWeaverExamples } from '../../../src/consolidation/weaver-examples.ts'
+import { packed, unitVector } from '../../support/episodes.ts'
 
 const { signal } = new AbortController()
 const split = openSplit({
@@ -15,7 +15,7 @@ let stored = 0
 
 function pair(over: Partial<StoredLatents> = {}): StoredLatents {
   stored += 1
-  const z = { data: new Float32Array(6), length: 2, width: 3 }
+  const z = packed(new Float32Array(6), 2)
   return {
     tenantId: 'tenant-a',
     episodeId: `episode-${stored}`,
@@ -29,19 +29,32 @@ function pair(over: Partial<StoredLatents> = {}): StoredLatents {
   }
 }
 
-function read(pairs: readonly StoredLatents[], options: { maxBytes?: number; signal?: AbortSignal } = {}) {
+async function read(
+  pairs: readonly StoredLatents[],
+  options: { maxBytes?: number; signal?: AbortSignal } = {},
+) {
   const training = {
     async *latentPairs() {
       yield* pairs
     },
   }
-  return readWeaverExamples(training, 'model-1', [], { split, signal, ...options })
+  const taken: PackedPair[] = []
+  const result = await readWeaverExamples(
+    training,
+    'model-1',
+    [],
+    { split, signal, ...options },
+    async (row) => {
+      taken.push(row)
+    },
+  )
+  return { ...result, taken }
 }
 
 test('returns each example with its episode', async () => {
   const pairs = [pair(), pair({ tenantId: 'tenant-b' })]
-  const { examples, episodes, rejected } = await read(pairs)
-  expect(examples.map(({ question }) => question)).toEqual(pairs.map(({ question }) => question))
+  const { taken, examples, episodes, rejected } = await read(pairs)
+  expect(taken.map(({ question }) => question)).toEqual(pairs.map(({ question }) => question))
   expect(episodes).toEqual(pairs.map(({ tenantId, episodeId }) => ({ tenantId, episodeId })))
   expect(rejected).toEqual({ calledWrong: 0, nearDuplicate: 0, overMemory: 0, unused: 0 })
   expect(examples.map(({ part }) => part)).toEqual(['train', 'heldOut'])

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRandom, fromFloat16, toFloat16 } from '#tensor'
+import { createRandom, fromFloat16, fromFloat16Bytes, toFloat16 } from '#tensor'
 
 test('every half is unchanged by conversion to fp32 and back', () => {
   const halves = Uint16Array.from({ length: 65536 }, (_, i) => i).filter(
@@ -35,4 +35,14 @@ test('rounds as the Float16Array of V8 does', () => {
 
 test('NaN stays NaN', () => {
   expect(fromFloat16(toFloat16(Float32Array.of(Number.NaN)))[0]).toBeNaN()
+})
+
+test('reads stored halves at any address, from arrays and from buffers, whose slices are views', () => {
+  const halves = toFloat16(Float32Array.of(0.5, -2, 65_504))
+  const whole = new Uint8Array(1 + halves.byteLength)
+  whole.set(new Uint8Array(halves.buffer), 1)
+  const expected = Float32Array.of(0.5, -2, 65_504)
+  expect(fromFloat16Bytes(new Uint8Array(halves.buffer))).toEqual(expected)
+  expect(fromFloat16Bytes(whole.subarray(1))).toEqual(expected)
+  expect(fromFloat16Bytes(Buffer.from(whole.buffer, 1))).toEqual(expected)
 })
