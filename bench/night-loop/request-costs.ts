@@ -52,6 +52,7 @@ export async function measureRequestCosts(database: Database): Promise<readonly 
     id: randomUUID(),
     tenantId: 'bench',
     fingerprint: 'artificial-7b',
+    judgeFingerprint: 'bench',
     modelId: 'artificial-7b',
     strategy: 'lto',
     question: 'What is 1 + 1?',
@@ -113,6 +114,7 @@ export async function measureRequestCosts(database: Database): Promise<readonly 
       store.nearest({
         tenantId: 'bench',
         fingerprint: 'artificial-7b',
+        judgeFingerprint: 'bench',
         embedding,
         topK: NEIGHBOURS,
         minSimilarity: 0,

@@ -43,6 +43,7 @@ export async function rememberWideDay(database: Database, answers: number): Prom
       id,
       tenantId: 'bench',
       fingerprint: WIDE_MODEL,
+      judgeFingerprint: 'bench',
       modelId: WIDE_MODEL,
       strategy: 'majority',
       question: `What is ${episode} x ${episode + 1}?`,

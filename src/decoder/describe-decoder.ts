@@ -7,6 +7,7 @@ import { ServiceError } from '#errors'
 import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes, type Value } from '#onnx'
 import { findLayerStates } from './layer-states.ts'
 import { findLmHead, type LmHead } from './lm-head.ts'
+import { findMaxWidth, type Padding, paddingOf } from './positions.ts'
 
 export interface KeyValueNames {
   readonly key: string
@@ -18,9 +19,7 @@ export interface DecoderDescription {
   readonly inputs: {
     readonly inputIds: string
     readonly attentionMask: string
-    /**
-     * Null when the graph derives positions from the mask (GroupQueryAttention with rotary positions inside).
-     */
+    /** Null when the graph derives positions itself: from the mask, or from the length of the caches. */
     readonly positionIds: string | null
     /** Input with the number of last positions that get logits; fed 0 (= all). Null in most exports. */
     readonly logitsToKeep: string | null
@@ -36,13 +35,12 @@ export interface DecoderDescription {
   readonly headSize: number
   /** Element type of the caches. */
   readonly dtype: 'float32' | 'float16'
+  readonly padding: Padding
   /**
-   * Permitted padding of the rows of one batch. `any`: the mask decides; left padding and holes are allowed.
-   * `right` (GroupQueryAttention reads only the length of each row from the mask): the cached positions of a
-   * row of length P_i are [0, P_i), later positions are never read, and the next token is cached at P_i.
-   * Several tokens may be fed to several rows only while no row has a past.
+   * Upper bound on the positions of a run, padding included; beyond it the graph computes the positions of all
+   * rows in another way (long-context rope). Null: no bound.
    */
-  readonly padding: 'any' | 'right'
+  readonly maxWidth: number | null
   readonly head: LmHead
   /**
    * The states of a latent thought, L + 1 values `[B, S, D]`: the input of every layer, and the input of the
@@ -55,9 +53,12 @@ export interface DecoderDescription {
   readonly hiddenSize: number
 }
 
-/** `config.json`; only numbers that can be checked against the graph are read. */
+/** `config.json`; read for sizes that the graph leaves open. */
 export type DecoderConfig = Readonly<Record<string, unknown>>
 
+/** Advice that ends the message of a refusal. */
+const EXPORT_AGAIN =
+  'export it again with `optimum-cli export onnx --task text-generation-with-past --model MODEL FOLDER`'
 const MIN_OPSET = 13
 const KNOWN_INPUTS = [
   'input_ids',
@@ -89,35 +90,29 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
     throw unsupported(`expected ${past.length} layers of present caches, got ${present.length}`)
   }
   refuseUnknown(inputs, past)
-  const padding = allGraphs(graph).some(({ nodes }) =>
-    nodes.some(({ opType }) => opType === 'GroupQueryAttention'),
-  )
-    ? 'right'
-    : 'any'
-  const positionIds = inputs.find(({ name }) => name === 'position_ids')
-  if (!positionIds && padding === 'any') {
-    throw unsupported(`expected an input "position_ids"${listed('position_ids', inputs)}`)
+  refuseDynamicQuantization(graph)
+  const logits = required(graph.outputs, 'logits', 'output')
+  const { head, vocabularySize, hiddenSize, isPruned } = findLmHead(graph, logits.name)
+  if (logits.type?.shape?.[1] === 1 && !isPruned) {
+    throw unsupported(
+      `expected logits of every position, got those of one; ${EXPORT_AGAIN} without pruning the LM head`,
+    )
   }
-  const { head, vocabularySize, hiddenSize } = findLmHead(
-    graph,
-    required(graph.outputs, 'logits', 'output').name,
-  )
-  checkConfig(config, 'num_hidden_layers', past.length)
-  checkConfig(config, 'vocab_size', vocabularySize)
-  checkConfig(config, 'hidden_size', hiddenSize)
+  const maxWidth = findMaxWidth(graph)
   const inputIds = required(inputs, 'input_ids', 'input').name
   return {
     inputs: {
       inputIds,
       attentionMask: required(inputs, 'attention_mask', 'input').name,
-      positionIds: positionIds?.name ?? null,
+      positionIds: inputs.find(({ name }) => name === 'position_ids')?.name ?? null,
       logitsToKeep: inputs.find(({ name }) => name.endsWith('logits_to_keep'))?.name ?? null,
       past,
     },
     outputs: { logits: 'logits', present },
     layers: past.length,
     ...cacheLayout(inputs, past, config),
-    padding,
+    padding: paddingOf(graph, maxWidth),
+    maxWidth,
     head,
     layerStates: findLayerStates(sortNodes.apply(model).graph, {
       inputIds,
@@ -147,6 +142,12 @@ function keyValues(values: readonly Value[], stem: string, kind: 'input' | 'outp
 function refuseUnknown(inputs: readonly Value[], past: readonly KeyValueNames[]): void {
   const known = new Set([...KNOWN_INPUTS, ...past.flatMap(({ key, value }) => [key, value])])
   const stranger = inputs.find(({ name }) => !known.has(name))
+  if (stranger?.name === 'use_cache_branch') {
+    throw unsupported(
+      'expected one graph with caches, got a merged decoder, which chooses between two graphs by ' +
+        `"use_cache_branch"; ${EXPORT_AGAIN}`,
+    )
+  }
   if (stranger) {
     throw unsupported(`expected no inputs other than ${KNOWN_INPUTS.join(', ')}, got "${stranger.name}"`)
   }
@@ -180,34 +181,33 @@ function cacheLayout(
     throw unsupported(`expected caches in float32 or float16, got ${dataTypeName(dataType)}`)
   }
   const queryHeads = number(config['num_attention_heads'])
-  const expectedHeads = number(config['num_key_value_heads']) ?? queryHeads
+  const configHeads = number(config['num_key_value_heads']) ?? queryHeads
   const width = number(config['hidden_size'])
-  const expectedSize = number(config['head_dim']) ?? (width && queryHeads ? width / queryHeads : undefined)
+  const configSize = number(config['head_dim']) ?? (width && queryHeads ? width / queryHeads : undefined)
   return {
-    keyValueHeads: agreed('key/value heads (axis 1 of the caches)', heads, expectedHeads),
-    headSize: agreed('head size (axis 3 of the caches)', size, expectedSize),
+    keyValueHeads: sizeOf('key/value heads (axis 1 of the caches)', heads, configHeads),
+    headSize: sizeOf('head size (axis 3 of the caches)', size, configSize),
     dtype: dataType === DATA_TYPES.float32 ? 'float32' : 'float16',
   }
 }
 
-/**
- * Returns a size from the graph, or from the config if the graph leaves it open. Throws when the two differ.
- */
-function agreed(what: string, inGraph: unknown, inConfig: number | undefined): number {
-  const found = number(inGraph)
-  if (found !== undefined && inConfig !== undefined && found !== inConfig) {
-    throw unsupported(`expected ${what} ${inConfig} as in config.json, got ${found}`)
-  }
-  const size = found ?? inConfig
+/** Returns a size from the graph, or from the config if the graph leaves it open. */
+function sizeOf(what: string, inGraph: unknown, inConfig: number | undefined): number {
+  const size = number(inGraph) ?? inConfig
   if (size === undefined) throw unsupported(`expected ${what} in the graph or config.json, got neither`)
   return size
 }
 
-function checkConfig(config: DecoderConfig, key: string, found: number): void {
-  const expected = number(config[key])
-  if (expected !== undefined && expected !== found) {
-    throw unsupported(`expected ${key} ${expected} as in config.json, got ${found} in the graph`)
-  }
+/** Throws for ops that quantise activations with one scale for the whole batch. */
+function refuseDynamicQuantization(graph: Graph): void {
+  const node = allGraphs(graph)
+    .flatMap(({ nodes }) => nodes)
+    .find(({ opType }) => opType.startsWith('DynamicQuantize'))
+  if (!node) return
+  throw unsupported(
+    `expected rows that do not change each other, got ${node.opType} "${node.name}" (dynamic int8), whose scale ` +
+      `covers the whole batch; take the q4, fp16 or fp32 variant of the model, or ${EXPORT_AGAIN}`,
+  )
 }
 
 const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)

@@ -7,4 +7,6 @@ export {
   describeDecoder,
   type KeyValueNames,
 } from './describe-decoder.ts'
+export { fuseHead } from './fuse-head.ts'
 export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProjection } from './lm-head.ts'
+export type { Padding } from './positions.ts'

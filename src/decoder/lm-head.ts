@@ -69,6 +69,8 @@ export interface FoundHead {
   readonly head: LmHead
   readonly vocabularySize: number
   readonly hiddenSize: number
+  /** Whether the graph computes the logits of the last position only; `head.hidden` holds all positions. */
+  readonly isPruned: boolean
 }
 
 /** Ops that change the shape or the type of logits, never their values or order. */
@@ -111,7 +113,13 @@ export function findLmHead(graph: Graph, logits: string): FoundHead {
     if (found) {
       const { bias, ...rest } = found
       if (bias) elementwise.unshift({ kind: 'add', constant: bias })
-      return { ...rest, head: { hidden: node.inputs[0]!, projection: found.projection, elementwise } }
+      const unpruned = beforePruning(node.inputs[0]!, byOutput, constants)
+      const hidden = unpruned ?? node.inputs[0]!
+      return {
+        ...rest,
+        head: { hidden, projection: found.projection, elementwise },
+        isPruned: unpruned !== null,
+      }
     }
     if (TRANSPARENT.has(node.opType)) {
       name = node.inputs[0]!
@@ -122,6 +130,22 @@ export function findLmHead(graph: Graph, logits: string): FoundHead {
     elementwise.unshift(step.elementwise)
     name = step.input
   }
+}
+
+/**
+ * Returns the value before the Gather of the last position (`prune_lm_head` of onnxruntime-genai): states of
+ * every position. Null where nothing is pruned.
+ */
+function beforePruning(
+  hidden: string,
+  byOutput: ReadonlyMap<string, Node>,
+  constants: Constants,
+): string | null {
+  let node: Node | undefined = byOutput.get(hidden)
+  while (node?.opType === 'Unsqueeze' || node?.opType === 'Identity') node = byOutput.get(node.inputs[0]!)
+  if (node?.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 1) return null
+  const index = constants.get(node.inputs[1]!)
+  return index && Number(loadTensor(index).data[0]) === -1 ? node.inputs[0]! : null
 }
 
 function elementwiseOf(
@@ -143,11 +167,12 @@ function elementwiseOf(
   return { elementwise: { kind: 'scale', factor: node.opType === 'Mul' ? factor : 1 / factor }, input }
 }
 
-type Found = Omit<FoundHead, 'head'> & { projection: Projection; bias?: string }
+type Found = Omit<FoundHead, 'head' | 'isPruned'> & { projection: Projection; bias?: string }
 
 function projectionOf(node: Node, byOutput: ReadonlyMap<string, Node>, constants: Constants): Found | null {
   if (node.opType === 'MatMulNBits') return quantizedOf(node, constants)
   if (node.domain !== '' || (node.opType !== 'MatMul' && node.opType !== 'Gemm')) return null
+  refuseDequantized(node, byOutput)
   const weight = resolve(node.inputs[1]!, byOutput, constants)
   if (weight?.stored.dims.length !== 2) {
     throw unsupported(`${node.opType} "${node.name}" whose matrix is not a two-dimensional constant`)
@@ -177,6 +202,18 @@ function projectionOf(node: Node, byOutput: ReadonlyMap<string, Node>, constants
     hiddenSize: rowsAreTokens ? columns : rows,
     ...(bias && { bias: bias.name }),
   }
+}
+
+/** Throws for a matrix behind a DequantizeLinear that `fuseHead` does not rewrite. */
+function refuseDequantized(node: Node, byOutput: ReadonlyMap<string, Node>): void {
+  let source = byOutput.get(node.inputs[1]!)
+  while (source?.opType === 'Transpose' || source?.opType === 'Cast') source = byOutput.get(source.inputs[0]!)
+  if (source?.opType !== 'DequantizeLinear') return
+  throw unsupported(
+    `${node.opType} "${node.name}" with the matrix of DequantizeLinear "${source.name}"; build the model without ` +
+      'use_qdq (onnxruntime-genai: `python -m onnxruntime_genai.models.builder -m MODEL -o FOLDER -p int4 -e cpu`), or ' +
+      'take the q4, fp16 or fp32 variant',
+  )
 }
 
 function quantizedOf(node: Node, constants: Constants): Found {

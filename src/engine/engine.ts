@@ -55,8 +55,9 @@ const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { logger, inBackground = false } = options
   const directory = await loadModelDirectory(options.directory)
-  const { sizes, info, warning } = directory
+  const { sizes, info, warning, notes } = directory
   if (warning !== null) logger.warn({ directory: info.directory, profile: info.profile }, warning)
+  for (const note of notes) logger.info(note)
   const replicas = await startReplicas(
     {
       graphFile: directory.graphFile,

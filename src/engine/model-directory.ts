@@ -4,14 +4,11 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { coerceError } from '#errors'
-import { decodeModel, externalDataLocations } from '#onnx'
 import { SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
 import { defaultProfile, defaultVariables, describeDefaultProfile } from './default-profile.ts'
-import { type ModelConfig, readModelConfig } from './model-config.ts'
+import { type ModelConfig, readConfigFiles, readModelConfig } from './model-config.ts'
 import {
   fileInside,
-  findGraph,
   type JsonObject,
   modelInvalid,
   openDirectory,
@@ -19,6 +16,7 @@ import {
   readJsonIfThere,
   readTextIfThere,
 } from './model-files.ts'
+import { chooseGraph, type ModelGraph } from './model-graph.ts'
 import { checkVerdictWords, readModelProfile } from './model-profile.ts'
 import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
 import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
@@ -29,35 +27,37 @@ export interface ModelDirectory {
   readonly info: ModelInfo
   readonly codec: PromptCodec
   readonly sizes: ModelConfig
-  /** `config.json`, unchanged. */
+  /** Fields of the text model in `config.json`, or in `genai_config.json` under the same names. */
   readonly config: JsonObject
   /** Path of the ONNX step graph. */
   readonly graphFile: string
-  /** What was assumed because a file is missing, for the log; null: nothing. */
+  /** What was assumed because `circadian.json` is missing, for the log; null: nothing. */
   readonly warning: string | null
+  /** Sentences for the log: what was chosen or limited for this model, and why. */
+  readonly notes: readonly string[]
 }
 
 /**
  * Checks a model directory and reads its data for serving. Opens no ONNX Runtime session; reads all weights
  * once, for the fingerprint.
  *
- * Files: `config.json`, `tokenizer.json`, `tokenizer_config.json` with a chat template (or
- * `chat_template.jinja`, or `chat_template.json`), optionally `generation_config.json`, one graph `onnx/model*.onnx` whose external
- * data stays inside the directory, optionally `circadian.json` (else `defaultProfile`), and the embedding mean
- * that it names.
+ * Files: `config.json` (or `genai_config.json`), `tokenizer.json`, `tokenizer_config.json` with a chat template
+ * (or `chat_template.jinja`, or `chat_template.json`), optionally `generation_config.json`, graphs
+ * `onnx/model*.onnx` or `model*.onnx` whose external data stays inside the directory, optionally `circadian.json`
+ * (else `defaultProfile`), and the embedding mean that it names.
  *
- * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice
+ * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice;
+ * MODEL_UNSUPPORTED when no graph can be served
  */
 export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
   const root = await openDirectory(directory)
-  const config = await readJson(root, 'config.json', "copy it from the model's repository")
-  const sizes = readModelConfig(config, await readJsonIfThere(root, 'generation_config.json'))
+  const configFiles = await readConfigFiles(root)
+  const graph = await chooseGraph(root, configFiles.config)
   const tokenizerFiles = await readTokenizerFiles(root)
+  const sizes = readModelConfig(configFiles, graph.description, tokenizerFiles.config)
   const { profile, codec, warning } = await readProfile(root, tokenizerFiles, sizes)
   checkVerdictWords(profile, codec)
   checkChatTemplate(codec, profile)
-  const graphFile = await findGraph(root)
-  const weightFiles = await externalData(root, graphFile)
   const meanFile =
     profile.embedding.mean === null
       ? null
@@ -65,18 +65,22 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   return {
     codec,
     sizes,
-    config,
-    graphFile,
+    config: configFiles.config,
+    graphFile: graph.file,
     warning,
+    notes: notesOn(graph, sizes),
     info: {
       id: basename(root),
       directory: root,
       profile,
       embeddingMean: meanFile === null ? null : await readMean(meanFile, sizes.hiddenSize),
       fingerprint: await fingerprint([
-        { role: 'graph', file: graphFile },
-        ...weightFiles.map((file) => ({ role: `weights ${relative(dirname(graphFile), file)}`, file })),
-        { role: 'config', file: join(root, 'config.json') },
+        { role: 'graph', file: graph.file },
+        ...graph.weightFiles.map((file) => ({
+          role: `weights ${relative(dirname(graph.file), file)}`,
+          file,
+        })),
+        { role: 'config', file: join(root, configFiles.name) },
         ...(meanFile === null ? [] : [{ role: 'embedding mean', file: meanFile }]),
         { role: 'prompts', text: canonicalJson(promptParts(tokenizerFiles, profile)) },
       ]),
@@ -138,24 +142,17 @@ function defaultTemplate(value: unknown): string | null {
   return typeof named?.template === 'string' ? named.template : null
 }
 
-/** Returns the paths of the graph's external data, each checked to be a file inside the directory. */
-async function externalData(root: string, graphFile: string): Promise<string[]> {
-  let locations: readonly string[]
-  try {
-    locations = externalDataLocations(decodeModel(await readFile(graphFile)))
-  } catch (thrown) {
-    throw modelInvalid(
-      `an ONNX model in ${graphFile}`,
-      coerceError(thrown).message,
-      'export the model again (a file of a few hundred bytes is a Git LFS pointer: fetch it with git lfs pull)',
-      thrown,
-    )
-  }
-  const files: string[] = []
-  for (const location of locations) {
-    files.push(await fileInside(root, dirname(graphFile), location, `the external data of ${graphFile}`))
-  }
-  return files
+function notesOn({ choice, description }: ModelGraph, { contextLength }: ModelConfig): string[] {
+  const isCut = description.maxWidth === contextLength
+  return [
+    ...(choice === null ? [] : [choice]),
+    ...(isCut
+      ? [
+          `the context is at most ${contextLength} tokens: beyond them this graph computes other positions for all ` +
+            'rows of a batch (long-context rope)',
+        ]
+      : []),
+  ]
 }
 
 /** Reads `D` little-endian fp32 numbers. */

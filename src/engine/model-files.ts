@@ -4,25 +4,10 @@
  */
 
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { coerceError, ServiceError } from '#errors'
 
 export type JsonObject = Readonly<Record<string, unknown>>
-
-/**
- * Graph names in order of preference: full precision first, then the names that ONNX exporters give their
- * smaller variants.
- */
-const GRAPH_NAMES = [
-  'model.onnx',
-  'model_fp16.onnx',
-  'model_q4f16.onnx',
-  'model_q4.onnx',
-  'model_int8.onnx',
-  'model_quantized.onnx',
-  'model_uint8.onnx',
-  'model_bnb4.onnx',
-]
 
 /** Creates the error of a faulty model directory: what was expected, what was found instead, and advice. */
 export function modelInvalid(expected: string, found: string, advice: string, cause?: unknown): ServiceError {
@@ -93,32 +78,22 @@ export async function readJson(directory: string, name: string, advice: string):
 }
 
 /**
- * Returns the path of the ONNX step graph under `onnx/`. @throws ServiceError MODEL_INVALID when there is
- * none, or the choice is ambiguous
+ * Returns the names of the files in a folder, sorted; none when there is no such folder.
+ * @throws ServiceError MODEL_INVALID when it cannot be read
  */
-export async function findGraph(directory: string): Promise<string> {
-  const folder = join(directory, 'onnx')
+export async function namesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((thrown: unknown): string[] => {
     if (errnoCode(thrown) === 'ENOENT' || errnoCode(thrown) === 'ENOTDIR') return []
     throw modelInvalid(`to read the folder ${folder}`, described(thrown), 'check its permissions', thrown)
   })
-  const known = GRAPH_NAMES.find((name) => names.includes(name))
-  if (known) return join(folder, known)
-  const candidates = names.filter((name) => /^model.*\.onnx$/.test(name)).sort()
-  if (candidates.length === 1) return join(folder, candidates[0]!)
-  throw modelInvalid(
-    `one ONNX graph with a KV cache at ${join(folder, 'model.onnx')}`,
-    candidates.length === 0 ? await listing(folder) : candidates.join(', '),
-    candidates.length === 0
-      ? 'export the model for text generation with past (optimum-cli export onnx --task text-generation-with-past)'
-      : 'leave exactly one of them, or name one model.onnx',
-  )
+  return names.sort()
 }
 
 /**
  * Returns the path of a file that the model itself names. Rejects every file that does not really lie under
  * `directory`: an absolute path, a path with `..`, or a symbolic link (of the file or of a folder on the way)
- * that leads out.
+ * that leads out. In the cache of Hugging Face (`models--ORG--NAME/snapshots/REVISION`) links may lead to the
+ * model's own `blobs`.
  *
  * @throws ServiceError MODEL_INVALID, with `what` as the name of the file
  */
@@ -144,15 +119,28 @@ export async function fileInside(
       throw modelInvalid(`${what} at ${path}`, described(thrown), 'copy the file there', thrown)
     }),
   ])
-  const fromRoot = relative(root, real)
-  if (isAbsolute(fromRoot) || fromRoot.split(sep)[0] === '..') {
+  if (!isUnder(root, real) && !isUnder(await blobsOf(root), real)) {
     throw modelInvalid(expected, `a symbolic link to ${real}`, advice)
   }
   if (!(await stat(real)).isFile()) throw modelInvalid(`${what} at ${path} to be a file`, 'a folder', advice)
   return path
 }
 
-async function listing(directory: string): Promise<string> {
+function isUnder(folder: string | null, path: string): boolean {
+  if (folder === null) return false
+  const way = relative(folder, path)
+  return !isAbsolute(way) && way.split(sep)[0] !== '..'
+}
+
+/** Returns the folder with the files of a snapshot in the cache of Hugging Face; null for other directories. */
+async function blobsOf(root: string): Promise<string | null> {
+  const snapshots = dirname(root)
+  if (basename(snapshots) !== 'snapshots') return null
+  const blobs = join(dirname(snapshots), 'blobs')
+  return (await realpath(blobs).catch(() => null)) === blobs ? blobs : null
+}
+
+export async function listing(directory: string): Promise<string> {
   const names = await readdir(directory).catch(() => null)
   if (names === null) return 'no such folder'
   if (names.length === 0) return 'an empty folder'

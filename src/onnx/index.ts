@@ -28,6 +28,7 @@ export {
   externalDataLocations,
   producers,
   reads,
+  relocateExternalData,
   renameAll,
   replaceAllUsesWith,
   uses,

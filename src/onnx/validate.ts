@@ -34,7 +34,10 @@ function graphFaults(graph: Graph, outer: ReadonlySet<string>): string[] {
         faults.push(`${node.opType} "${node.name}" reads "${input}", which is not defined`)
       }
     }
-    for (const nested of subgraphs(node)) faults.push(...graphFaults(nested, scope))
+    // The branches of an If may name their results as the If does (merged decoders): they cannot read its own.
+    const own = new Set(node.outputs)
+    const visible = subgraphs(node).length > 0 ? new Set([...scope].filter((name) => !own.has(name))) : scope
+    for (const nested of subgraphs(node)) faults.push(...graphFaults(nested, visible))
   }
   for (const { name } of graph.outputs) {
     if (!scope.has(name)) faults.push(`graph "${graph.name}" returns "${name}", which is not defined`)

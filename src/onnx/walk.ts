@@ -114,6 +114,31 @@ export function externalDataLocations(model: Model): readonly string[] {
   return [...new Set(locations)].sort()
 }
 
+/** Returns the model with the locations of all external data changed, in nested graphs too. */
+export function relocateExternalData(model: Model, locate: (location: string) => string): Model {
+  const inTensor = (tensor: StoredTensor): StoredTensor => {
+    const location = tensor.external?.get('location')
+    if (location === undefined) return tensor
+    return { ...tensor, external: new Map([...tensor.external!, ['location', locate(location)]]) }
+  }
+  const inAttribute = (attribute: Attribute): Attribute => {
+    if (attribute.type === 'tensor') return { ...attribute, value: inTensor(attribute.value) }
+    return attribute.type === 'tensors' ? { ...attribute, value: attribute.value.map(inTensor) } : attribute
+  }
+  const inGraph = (graph: Graph): Graph => ({
+    ...graph,
+    initializers: new Map([...graph.initializers].map(([name, tensor]) => [name, inTensor(tensor)])),
+    nodes: graph.nodes.map((node) => {
+      const { attributes, ...rest } = mapSubgraphs(node, inGraph)
+      return {
+        ...rest,
+        attributes: new Map([...attributes].map(([name, attribute]) => [name, inAttribute(attribute)])),
+      }
+    }),
+  })
+  return { ...model, graph: inGraph(model.graph) }
+}
+
 function tensorsOf(attribute: Attribute): readonly StoredTensor[] {
   if (attribute.type === 'tensor') return [attribute.value]
   return attribute.type === 'tensors' ? attribute.value : []

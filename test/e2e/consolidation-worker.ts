@@ -5,8 +5,8 @@
 
 import { createConsolidationStore } from '#artifacts'
 import type { ConsolidationDeps } from '#consolidation'
-import { openDatabase } from '#database'
 import { TRAINING_PROGRAM } from '#consolidation'
+import { openDatabase } from '#database'
 import { createTrainer } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { connectQueues } from '#jobs'

@@ -86,6 +86,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       type: description.dtype,
     },
     padding: description.padding,
+    maxWidth: description.maxWidth,
     hiddenSize,
     thoughtLayers: description.layerStates?.length ?? 0,
     eosTokenIds: [EOS],

@@ -42,7 +42,7 @@ export function createBatchRunner(deps: {
 
   async function run(rows: readonly Row[], maxSteps: number): Promise<void> {
     if (rows.length === 0) return
-    const steps = Math.min(maxSteps, Math.max(...rows.map(({ remaining }) => remaining)))
+    const steps = Math.min(maxSteps, Math.max(...rows.map(({ remaining }) => remaining)), roomFor(rows))
     const stepRows = rows.map((row) => row.stepRow(steps))
     runs += 1
     for (const row of rows) {
@@ -63,6 +63,14 @@ export function createBatchRunner(deps: {
     rows.forEach((row, index) => {
       advance(row, stepRows[index]!.input.length, outcomes[index]!)
     })
+  }
+
+  /** Returns how many steps fit into the width of the graph, which the longest row of each kind fills. */
+  function roomFor(rows: readonly Row[]): number {
+    if (graph.maxWidth === null) return Number.POSITIVE_INFINITY
+    const sizes = rows.map(({ size }) => size)
+    const longest = (part: 'covered' | 'input') => Math.max(...sizes.map((size) => size[part]))
+    return Math.max(1, graph.maxWidth - longest('covered') - longest('input') + 1)
   }
 
   async function runSteps(

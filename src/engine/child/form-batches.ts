@@ -1,5 +1,7 @@
 /** @file Divides rows into batches that run together. */
 
+import type { Padding } from '#decoder'
+
 export interface RowSize {
   /** Positions already cached. */
   readonly covered: number
@@ -10,8 +12,9 @@ export interface RowSize {
 export interface BatchLimits {
   /**
    * `right`: the graph takes several tokens after a past only for one row at a time (GroupQueryAttention).
+   * `equal`: the graph takes rows of equal pasts and equal inputs only.
    */
-  readonly padding: 'any' | 'right'
+  readonly padding: Padding
   readonly maxRows: number
   /**
    * Upper bound on the tokens fed by one run, padding included; it bounds how long a run delays the rows of
@@ -52,6 +55,9 @@ export function formBatches<Row>(
 function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): boolean {
   if (sizes.length >= limits.maxRows) return false
   const all = [...sizes, size]
+  const [first] = all as [RowSize]
+  const isEven = size.covered === first.covered && size.input === first.input
+  if (limits.padding === 'equal' && !isEven) return false
   const isSingle = all.every((row) => row.input === 1)
   if (limits.padding === 'right' && !isSingle && all.some((row) => row.covered > 0)) return false
   const input = area(all.map((row) => row.input))

@@ -3,6 +3,7 @@
  * outputs of a run into fetches.
  */
 
+import type { Padding } from '#decoder'
 import { createTensor, int64, type Tensor } from '#tensor'
 import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
 import type { Feeds, Session } from './onnx-runtime.ts'
@@ -13,7 +14,9 @@ export function createGenerationGraph(
   session: Session,
   model: {
     readonly layout: KvLayout
-    readonly padding: 'any' | 'right'
+    readonly padding: Padding
+    /** See `DecoderDescription`. */
+    readonly maxWidth: number | null
     readonly hiddenSize: number
     /** 0 for a graph without thoughts. */
     readonly thoughtLayers: number
@@ -21,13 +24,14 @@ export function createGenerationGraph(
     readonly padTokenId: number
   },
 ): StepRunner {
-  const { layout, padding, hiddenSize, thoughtLayers } = model
+  const { layout, padding, maxWidth, hiddenSize, thoughtLayers } = model
   const pastNames = cacheNames('past_key_values', layout)
   const presentNames = cacheNames('present', layout)
   const constants: Feeds = { eos_token_ids: int64(model.eosTokenIds), pad_token_id: int64(model.padTokenId) }
   return {
     layout,
     padding,
+    maxWidth,
     hiddenSize,
     thoughtLayers,
     async run(feeds, fetch) {

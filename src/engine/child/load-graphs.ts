@@ -3,18 +3,19 @@
  * sessions.
  */
 
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
-import { ServiceError } from '#errors'
-import { decodeModel, externalDataLocations, type Model, type StoredTensor } from '#onnx'
+import { externalDataLocations, type Model, relocateExternalData, type StoredTensor } from '#onnx'
 import type { ServeOptions } from '../protocol.ts'
+import { readStepGraph, withReadableHead } from '../read-graph.ts'
 import { createGenerationGraph } from './generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from './head-graph.ts'
 import type { KvLayout } from './key-values.ts'
 import { createSession } from './onnx-runtime.ts'
 import type { StepRunner } from './step-batch.ts'
+import { tryGraphs } from './try-graphs.ts'
 
 export interface Graphs {
   readonly generation: StepRunner
@@ -37,8 +38,9 @@ const SMALL_TENSOR_BYTES = 64 * 2 ** 10
  * an iteration of seconds) for 100 to 150 MiB more. Generation is prepacked: without it 420, but steps of 8
  * rows take 1.4 to 1.6 times as long.
  *
- * @throws ServiceError ONNX_INVALID, MODEL_UNSUPPORTED, MODEL_INVALID when graph and config.json disagree,
- * SESSION_FAILED
+ * Runs every graph once, so that a model that loads and cannot run is refused here.
+ *
+ * @throws ServiceError ONNX_INVALID, MODEL_UNSUPPORTED, SESSION_FAILED
  */
 export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'): Promise<Graphs> {
   const { sizes, cudaDevice } = options
@@ -55,34 +57,31 @@ export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'
   // A quantised product must be prepacked, as in generation, or it picks other tokens (`compileHeadLogits`).
   const prepacking = compiled.isHeadQuantized
   const logits = await createSession(compiled.logits, { ...sessionOptions, prepacking })
-  return {
+  const graphs = {
     head: createHeadGraph({ step, logits }, sizes.hiddenSize),
     generation: createGenerationGraph(generation, {
       layout: compiled.layout,
       padding: compiled.padding,
+      maxWidth: compiled.maxWidth,
       hiddenSize: sizes.hiddenSize,
       thoughtLayers: compiled.thoughtLayers,
       eosTokenIds: sizes.eosTokenIds,
       padTokenId: sizes.padTokenId,
     }),
   }
+  await tryGraphs(graphs, options)
+  return graphs
 }
 
-async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
-  const file = await readFile(graphFile)
-  const stored = decodeModel(file)
-  const externalFiles = externalDataLocations(stored).map((name) => join(dirname(graphFile), name))
-  // A model with external data has no large weights in its own file.
-  const home = externalFiles.length > 0 ? graphFile : await realpath(graphFile)
-  const model = externalFiles.length > 0 ? stored : externalizeInitializers(stored, file, basename(home))
+async function compileGraphs({ graphFile, config }: ServeOptions) {
+  const { model: exported, bytes: file } = await readStepGraph(graphFile)
+  const stored = withReadableHead(exported, graphFile)
+  const locations = externalDataLocations(stored)
+  const { model, dataFolder, dataFiles } =
+    locations.length > 0
+      ? await realExternalData(stored, dirname(graphFile), locations)
+      : await ownFileAsData(stored, file, graphFile)
   const description = describeDecoder(model, config)
-  if (description.hiddenSize !== sizes.hiddenSize || description.vocabularySize < sizes.vocabularySize) {
-    throw new ServiceError(
-      'MODEL_INVALID',
-      `load model: expected the sizes of config.json (hidden_size ${sizes.hiddenSize}, vocab_size ${sizes.vocabularySize}) in ` +
-        `${graphFile}, got ${description.hiddenSize} and ${description.vocabularySize}; use the config.json of this export`,
-    )
-  }
   const layout: KvLayout = {
     layers: description.layers,
     heads: description.keyValueHeads,
@@ -96,10 +95,53 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     isHeadQuantized: description.head.projection.kind === 'quantized',
     layout,
     padding: description.padding,
+    maxWidth: description.maxWidth,
     thoughtLayers: description.layerStates?.length ?? 0,
-    dataFolder: dirname(home),
-    isSmall: (await totalBytes([graphFile, ...externalFiles])) < SMALL_MODEL_BYTES,
+    dataFolder,
+    isSmall: (await totalBytes([graphFile, ...dataFiles])) < SMALL_MODEL_BYTES,
   }
+}
+
+/** A model whose large weights are external data in `dataFolder`. */
+interface Located {
+  readonly model: Model
+  readonly dataFolder: string
+  readonly dataFiles: readonly string[]
+}
+
+/** Refers to the weights in the model's own file: without external data they are all there. */
+async function ownFileAsData(stored: Model, file: Uint8Array, graphFile: string): Promise<Located> {
+  const home = await realpath(graphFile)
+  return {
+    model: externalizeInitializers(stored, file, basename(home)),
+    dataFolder: dirname(home),
+    dataFiles: [],
+  }
+}
+
+/**
+ * Refers to external data by real paths. ONNX Runtime refuses links that leave the folder of the data, and in
+ * the cache of Hugging Face every file is a link to `../../blobs`.
+ */
+async function realExternalData(
+  stored: Model,
+  folder: string,
+  locations: readonly string[],
+): Promise<Located> {
+  const dataFiles = await Promise.all(locations.map((location) => realpath(join(folder, location))))
+  const dataFolder = commonFolder(dataFiles)
+  const places = new Map(
+    locations.map((location, index) => [location, relative(dataFolder, dataFiles[index]!)]),
+  )
+  const model = relocateExternalData(stored, (location) => places.get(location)!)
+  return { model, dataFolder, dataFiles }
+}
+
+/** Returns the innermost folder that holds all files. */
+function commonFolder(files: readonly string[]): string {
+  let folder = dirname(files[0]!)
+  while (files.some((file) => relative(folder, file).startsWith('..'))) folder = dirname(folder)
+  return folder
 }
 
 /**

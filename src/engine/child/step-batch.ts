@@ -6,6 +6,7 @@
  * of the input; with padding on the right, both are at the beginning. Padding takes no position id.
  */
 
+import type { Padding } from '#decoder'
 import {
   type Allocate,
   gather,
@@ -72,7 +73,9 @@ export interface StepFetches {
 /** The generation graph. */
 export interface StepRunner {
   readonly layout: KvLayout
-  readonly padding: 'any' | 'right'
+  readonly padding: Padding
+  /** Upper bound on the positions of a run, past, input and decoded tokens together; null: none. */
+  readonly maxWidth: number | null
   readonly hiddenSize: number
   /** L + 1; 0 when the graph gives no thoughts, and fetching them is an error. */
   readonly thoughtLayers: number

@@ -68,6 +68,7 @@ test('a Llama export is described by its names and sizes', () => {
     headSize: 8,
     dtype: 'float32',
     padding: 'any',
+    maxWidth: null,
     vocabularySize: 64,
     hiddenSize: 16,
   })
@@ -131,15 +132,6 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     /output "logits", got 4 others, nearest/,
   ],
   [
-    'no positions in a plain graph',
-    withGraph(({ inputs, initializers }) => ({
-      inputs: inputs.filter(({ name }) => name !== 'position_ids'),
-      initializers: new Map([...initializers, ['position_ids', storeTensor(int64([0], [1, 1]))]]),
-    })),
-    {},
-    /input "position_ids"/,
-  ],
-  [
     'int32 tokens',
     withGraph(({ inputs }) => ({
       inputs: inputs.map((input) => (input.name === 'input_ids' ? value('input_ids', 'int32') : input)),
@@ -173,19 +165,6 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     {},
     /operator set 13 or newer, got 11/,
   ],
-  [
-    'a config of another depth',
-    model,
-    { num_hidden_layers: 3 },
-    /num_hidden_layers 3 as in config.json, got 2/,
-  ],
-  ['a config of another vocabulary', model, { vocab_size: 65 }, /vocab_size 65 as in config.json, got 64/],
-  [
-    'a config of another head count',
-    model,
-    { num_attention_heads: 4, hidden_size: 16 },
-    /heads .* 4 as in config.json, got 2/,
-  ],
   ['an unknown step in the head', withTail('Relu', (raw) => [raw]), {}, /got Relu "tail"/],
   ['a scale that is computed', withTail('Mul', (raw) => [raw, raw]), {}, /got Mul "tail"/],
   [
@@ -200,6 +179,26 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     /got Mul "tail"/,
   ],
   [
+    'a graph that quantises activations with one scale for the batch',
+    withTail('DynamicQuantizeLinear', (raw) => [raw]),
+    {},
+    /got DynamicQuantizeLinear "tail" \(dynamic int8\).*take the q4, fp16 or fp32 variant/,
+  ],
+  [
+    'logits of one position without a Gather',
+    withGraph(({ outputs }) => ({
+      outputs: [value('logits', 'float32', [null, 1, 64]), ...outputs.slice(1)],
+    })),
+    {},
+    /logits of every position, got those of one; export it again with `optimum-cli/,
+  ],
+  [
+    'a merged decoder',
+    withGraph(({ inputs }) => ({ inputs: [...inputs, value('use_cache_branch', 'bool', [1])] })),
+    {},
+    /merged decoder.*"use_cache_branch"; export it again with `optimum-cli/,
+  ],
+  [
     'a projection whose matrix is computed',
     withTail('MatMul', (raw) => [raw, raw]),
     {},
@@ -209,6 +208,83 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
   expect(() => describeDecoder(broken, overrides)).toThrow(
     expect.objectContaining({ code: 'MODEL_UNSUPPORTED', message: expect.stringMatching(pattern) }),
   )
+})
+
+test('the graph is believed above config.json, which counts where the graph leaves a size open', () => {
+  const wrong = { num_hidden_layers: 3, vocab_size: 65, num_attention_heads: 4, hidden_size: 24, head_dim: 3 }
+  expect(describeDecoder(model, wrong)).toMatchObject({
+    layers: 2,
+    keyValueHeads: 2,
+    headSize: 8,
+    vocabularySize: 64,
+    hiddenSize: 16,
+  })
+  const open = withGraph(({ inputs }) => ({
+    inputs: inputs.map((input) =>
+      input.name.startsWith('past') ? value(input.name, 'float32', [null, null, null, null]) : input,
+    ),
+  }))
+  expect(describeDecoder(open, { num_key_value_heads: 5, head_dim: 7 })).toMatchObject({
+    keyValueHeads: 5,
+    headSize: 7,
+  })
+  expect(() => describeDecoder(open)).toThrow(/key\/value heads .* got neither/)
+})
+
+/** The decoder with positions computed in the graph by `nodes`, the last of which gives `position_ids`. */
+const withoutPositions = (nodes: readonly Partial<Node>[]) =>
+  withGraph((graph) => ({
+    inputs: graph.inputs.filter(({ name }) => name !== 'position_ids'),
+    nodes: [
+      ...nodes.map((node) => ({ domain: '', name: node.opType!, attributes: new Map(), ...node }) as Node),
+      ...graph.nodes,
+    ],
+    initializers: new Map([...graph.initializers, ['axis', storeTensor(int64(1))]]),
+  }))
+
+test('positions that the graph counts in the mask permit padding; positions in the caches do not', () => {
+  const counted = withoutPositions([
+    { opType: 'CumSum', inputs: ['attention_mask', 'axis'], outputs: ['position_ids'] },
+  ])
+  expect(describeDecoder(counted)).toMatchObject({ padding: 'any', inputs: { positionIds: null } })
+  const byPlace = withoutPositions([
+    { opType: 'Shape', inputs: ['attention_mask'], outputs: ['shape'] },
+    { opType: 'ConstantOfShape', inputs: ['shape'], outputs: ['position_ids'] },
+  ])
+  expect(describeDecoder(byPlace)).toMatchObject({ padding: 'equal', inputs: { positionIds: null } })
+})
+
+test.each([
+  ['Greater', 4096, 4096],
+  ['GreaterOrEqual', 4096, 4095],
+  ['Greater', 1, null],
+])('an If on the width of the mask, %s %i, bounds the width at %s', (opType, limit, maxWidth) => {
+  const branch = (name: string) => {
+    const tape = createTape([])
+    return tape.graph({
+      name,
+      outputs: [value(tape.outputs([`${name}_out`], 'Identity', ['axis'])[0]!, 'int64')],
+    })
+  }
+  const attributes = new Map([
+    ['then_branch', { type: 'graph' as const, value: branch('long') }],
+    ['else_branch', { type: 'graph' as const, value: branch('short') }],
+  ])
+  const nodes = [
+    { opType: 'Shape', inputs: ['attention_mask'], outputs: ['shape'] },
+    { opType: 'Gather', inputs: ['shape', 'axis'], outputs: ['width'] },
+    { opType, inputs: ['width', 'limit'], outputs: ['isLong'] },
+    { opType: 'If', inputs: ['isLong'], outputs: ['factors'], attributes },
+  ].map((node) => ({ domain: '', name: node.opType, attributes: new Map(), ...node }) as Node)
+  const choosing = withGraph((graph) => ({
+    nodes: [...nodes, ...graph.nodes],
+    initializers: new Map([
+      ...graph.initializers,
+      ['axis', storeTensor(int64(1))],
+      ['limit', storeTensor(int64(limit))],
+    ]),
+  }))
+  expect(describeDecoder(choosing)).toMatchObject({ maxWidth, padding: maxWidth === null ? 'any' : 'equal' })
 })
 
 test('num_logits_to_keep is fed 0, so that all positions have states', async () => {

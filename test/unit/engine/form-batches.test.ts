@@ -99,4 +99,16 @@ suite('formBatches()', () => {
     expect(batches(rows)).toEqual(first)
     expect(first.flat().sort((a, b) => a - b)).toEqual([...rows.keys()])
   })
+
+  test('joins rows of equal lengths only, where padding would shift positions', () => {
+    const rows = [
+      [10, 1],
+      [11, 1],
+      [10, 1],
+      [10, 2],
+      [0, 2],
+      [0, 2],
+    ] as const
+    expect(batches(rows, { padding: 'equal' })).toEqual([[0, 2], [1], [3], [4, 5]])
+  })
 })

@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { afterEach, beforeEach, expect, suite, test } from 'vitest'
 import { loadModelDirectory } from '#engine'
 import { decodeModel, encodeModel } from '#onnx'
@@ -80,6 +80,20 @@ function graphWithExternalData(location: string): Uint8Array {
     ]),
   })
   return encodeModel({ ...decoded, graph: { ...decoded.graph, initializers } })
+}
+
+/** Copies a model into the layout of the hub's cache; returns its snapshot, which holds links only. */
+async function hubCache(from: string, cache: string): Promise<string> {
+  const snapshot = join(cache, 'snapshots/4f3d')
+  await mkdir(join(cache, 'blobs'), { recursive: true })
+  for (const name of await readdir(from, { recursive: true })) {
+    if (!(await stat(join(from, name))).isFile()) continue
+    const blob = join(cache, 'blobs', name.replaceAll('/', '+'))
+    await copyFile(join(from, name), blob)
+    await mkdir(dirname(join(snapshot, name)), { recursive: true })
+    await symlink(relative(dirname(join(snapshot, name)), blob), join(snapshot, name))
+  }
+  return snapshot
 }
 
 suite('loadModelDirectory()', () => {
@@ -228,6 +242,83 @@ suite('loadModelDirectory()', () => {
     expect((await loadModelDirectory(model.path)).graphFile).toMatch(/model_mine\.onnx$/)
   })
 
+  test('finds the graph where exporters write it, beside the tokenizer', async () => {
+    await model.write('onnx', null)
+    await model.write('model.onnx', tinyDecoder({ vocabulary: 64 }).bytes)
+    const { graphFile, notes } = await loadModelDirectory(model.path)
+    expect(graphFile).toBe(join(model.path, 'model.onnx'))
+    expect(notes).toEqual([])
+  })
+
+  test('takes the first of several graphs that can be served, and gives the reasons', async () => {
+    await model.write('onnx/model_fp16.onnx', tinyDecoder({ vocabulary: 64 }).bytes)
+    const preferred = await loadModelDirectory(model.path)
+    expect(preferred.graphFile).toBe(join(model.path, 'onnx/model.onnx'))
+    expect(preferred.notes).toEqual([
+      'serving onnx/model.onnx, one of 2 graphs: the first in the order of preference',
+    ])
+
+    await model.write('onnx/model.onnx', graphWithExternalData('missing.onnx_data'))
+    const { graphFile, notes } = await loadModelDirectory(model.path)
+    expect(graphFile).toBe(join(model.path, 'onnx/model_fp16.onnx'))
+    expect(notes[0]).toMatch(
+      /^serving onnx\/model_fp16.onnx, one of 2 graphs: onnx\/model.onnx was refused \(.*missing.onnx_data/,
+    )
+  })
+
+  test('reads genai_config.json where there is no config.json', async () => {
+    const before = await loadModelDirectory(model.path)
+    await model.write('config.json', null)
+    await model.write('generation_config.json', null)
+    const sizes = { head_size: 8, num_attention_heads: 2, num_key_value_heads: 2, filename: 'model.onnx' }
+    await model.write('genai_config.json', {
+      model: { context_length: 80, eos_token_id: [2, 3], pad_token_id: 0, decoder: sizes },
+    })
+    const after = await loadModelDirectory(model.path)
+    expect(after.sizes).toEqual({ ...before.sizes, contextLength: 80, eosTokenIds: [2, 3] })
+    expect(after.config).toMatchObject({ head_dim: 8, num_key_value_heads: 2 })
+  })
+
+  test.each([
+    ['GPT-2', { n_embd: 16, n_positions: 70 }],
+    ['MPT', { d_model: 16, max_seq_len: 70 }],
+    ['a multimodal model', { vision_config: {}, text_config: { max_position_embeddings: 70 } }],
+  ])('reads the sizes of %s: widths of the graph, the context by its own name', async (_, config) => {
+    await model.write('config.json', config)
+    expect((await loadModelDirectory(model.path)).sizes).toEqual({
+      hiddenSize: 16,
+      vocabularySize: 64,
+      contextLength: 70,
+      eosTokenIds: [2],
+      padTokenId: 0,
+    })
+  })
+
+  test('takes the context from the tokenizer where config.json has none, unless it is unbounded', async () => {
+    await model.write('config.json', {})
+    const tokenizer = tinyModelFiles()['tokenizer_config.json'] as object
+    await model.write('tokenizer_config.json', { ...tokenizer, model_max_length: 72 })
+    expect((await loadModelDirectory(model.path)).sizes.contextLength).toBe(72)
+    await model.write('tokenizer_config.json', { ...tokenizer, model_max_length: 1e30 })
+    expect(await faultOf()).toMatch(/the context length in config.json .*got null/)
+  })
+
+  test('accepts a snapshot of the cache of Hugging Face, whose files are links to its blobs', async () => {
+    await model.write('onnx/model.onnx', graphWithExternalData('model.onnx_data'))
+    await model.write('onnx/model.onnx_data', new Uint8Array(4096))
+    const snapshot = await hubCache(model.path, join(outside, 'models--o--n'))
+    const direct = await loadModelDirectory(model.path)
+    const linked = await loadModelDirectory(snapshot)
+    expect(linked.info.fingerprint).toBe(direct.info.fingerprint)
+
+    // Another model's blobs are outside.
+    await rm(join(snapshot, 'onnx/model.onnx_data'))
+    await mkdir(join(outside, 'models--o--m/blobs'), { recursive: true })
+    await writeFile(join(outside, 'models--o--m/blobs/w'), new Uint8Array(4096))
+    await symlink('../../../../models--o--m/blobs/w', join(snapshot, 'onnx/model.onnx_data'))
+    expect(await faultOf(snapshot)).toMatch(/inside .*got a symbolic link to .*models--o--m/)
+  })
+
   test('accepts external data inside the directory, and its fingerprint follows the weights', async () => {
     await model.write('onnx/model.onnx', graphWithExternalData('model.onnx_data'))
     await model.write('onnx/model.onnx_data', new Uint8Array(4096))
@@ -299,17 +390,18 @@ suite('a faulty model directory', () => {
   test('without a graph', async () => {
     await model.write('onnx/model.onnx', null)
     expect(await faultOf()).toMatch(
-      /expected one ONNX graph with a KV cache at .*got an empty folder; export/,
+      /expected an ONNX graph with a KV cache, model.onnx in .*; in onnx: an empty folder; export/,
     )
     await model.write('onnx', null)
-    expect(await faultOf()).toMatch(/got no such folder; export/)
+    expect(await faultOf()).toMatch(/in onnx: no such folder; export/)
   })
 
-  test('with several graphs of unknown names', async () => {
+  test('with several graphs, all damaged', async () => {
     await model.write('onnx/model_a.onnx', new Uint8Array())
-    await model.write('onnx/model_b.onnx', new Uint8Array())
-    await model.write('onnx/model.onnx', null)
-    expect(await faultOf()).toMatch(/got model_a.onnx, model_b.onnx; leave exactly one/)
+    await model.write('onnx/model.onnx', 'version https://git-lfs.github.com/spec/v1')
+    expect(await faultOf()).toMatch(
+      /one of 2 graphs to be servable, got onnx\/model.onnx was refused .*; onnx\/model_a.onnx was refused/,
+    )
   })
 
   test.each([
@@ -363,16 +455,20 @@ suite('a faulty model directory', () => {
     },
   )
 
-  test('with a config.json of another kind of model', async () => {
-    await model.write('config.json', { vision_config: {} })
-    expect(await faultOf()).toMatch(/expected hidden_size in config.json to be a positive integer, got null/)
+  test('with a config.json that has no context length', async () => {
+    await model.write('config.json', { eos_token_id: 2 })
+    expect(await faultOf()).toMatch(
+      /expected the context length in config.json \(max_position_embeddings, .* got null; set max_position_emb/,
+    )
+    await model.write('config.json', { eos_token_id: 2, n_positions: '96' })
+    expect(await faultOf()).toMatch(/to be a positive integer, got "96"/)
   })
 
   test('without an end of sequence', async () => {
     await model.write('generation_config.json', { eos_token_id: [] })
     expect(await faultOf()).toMatch(/expected eos_token_id .* got \[\]; set it/)
     await model.write('generation_config.json', { eos_token_id: 64 })
-    expect(await faultOf()).toMatch(/below vocab_size 64, got 64/)
+    expect(await faultOf()).toMatch(/below the vocabulary's size 64, got 64/)
   })
 
   test('without a chat template, or with one that cannot be used', async () => {

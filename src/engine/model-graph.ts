@@ -1,0 +1,112 @@
+/** @file Chooses the ONNX graph of a model directory: the first of its variants that the engine can serve. */
+
+import { dirname, join, relative } from 'node:path'
+import { type DecoderDescription, describeDecoder } from '#decoder'
+import { coerceError, ServiceError } from '#errors'
+import { externalDataLocations, type Model } from '#onnx'
+import { fileInside, type JsonObject, listing, modelInvalid, namesIn } from './model-files.ts'
+import { readStepGraph, withReadableHead } from './read-graph.ts'
+
+/** A step graph that the engine understands. */
+export interface ModelGraph {
+  readonly file: string
+  /** Files with its external data. */
+  readonly weightFiles: readonly string[]
+  readonly description: DecoderDescription
+  /** Sentence for the log: which of several graphs was chosen, and why. Null when there is only one. */
+  readonly choice: string | null
+}
+
+/** Variants in order of preference, full precision first; others follow by name. */
+const PREFERRED = ['model.onnx', 'model_fp16.onnx', 'model_q4f16.onnx', 'model_q4.onnx']
+
+/**
+ * Returns the first graph that the engine can serve. Graphs are `model*.onnx` in `onnx/` (layout of the hub) and
+ * in the directory itself (output of optimum-cli and of onnxruntime-genai); `onnx/` comes first.
+ *
+ * @param config sizes that a graph may leave open, from `config.json`
+ * @throws ServiceError MODEL_INVALID when there is no graph, or all are damaged; MODEL_UNSUPPORTED when one is
+ * intact and none can be served
+ */
+export async function chooseGraph(root: string, config: JsonObject): Promise<ModelGraph> {
+  const files = await candidates(root)
+  if (files.length === 0) throw await withoutGraph(root)
+  const refused: { readonly name: string; readonly error: ServiceError }[] = []
+  for (const file of files) {
+    try {
+      const graph = await describeFile(root, file, config)
+      return { ...graph, choice: choiceOf(relative(root, file), files.length, refused) }
+    } catch (thrown) {
+      if (!(thrown instanceof ServiceError)) throw thrown
+      refused.push({ name: relative(root, file), error: thrown })
+    }
+  }
+  const [first, ...others] = refused as [(typeof refused)[number]]
+  if (others.length === 0) throw first.error
+  const { code } = refused.find(({ error }) => error.code === 'MODEL_UNSUPPORTED')?.error ?? first.error
+  throw new ServiceError(
+    code,
+    `load model: expected one of ${files.length} graphs to be servable, got ${refusals(refused)}`,
+    { cause: first.error },
+  )
+}
+
+async function candidates(root: string): Promise<string[]> {
+  const folders = [join(root, 'onnx'), root]
+  const files: string[] = []
+  for (const folder of folders) {
+    const names = (await namesIn(folder)).filter((name) =>
+      /^(model|decoder_model_merged).*\.onnx$/.test(name),
+    )
+    const preferred = PREFERRED.filter((name) => names.includes(name))
+    files.push(...new Set([...preferred, ...names].map((name) => join(folder, name))))
+  }
+  return files
+}
+
+async function withoutGraph(root: string): Promise<ServiceError> {
+  return modelInvalid(
+    `an ONNX graph with a KV cache, model.onnx in ${root} or in its folder onnx`,
+    `${await listing(root)}; in onnx: ${await listing(join(root, 'onnx'))}`,
+    'export the model for text generation with past (optimum-cli export onnx --task text-generation-with-past)',
+  )
+}
+
+async function describeFile(
+  root: string,
+  file: string,
+  config: JsonObject,
+): Promise<Omit<ModelGraph, 'choice'>> {
+  let model: Model
+  let locations: readonly string[]
+  try {
+    ;({ model } = await readStepGraph(file))
+    locations = externalDataLocations(model)
+  } catch (thrown) {
+    throw modelInvalid(
+      `an ONNX model in ${file}`,
+      coerceError(thrown).message,
+      'export the model again (a file of a few hundred bytes is a Git LFS pointer: fetch it with git lfs pull)',
+      thrown,
+    )
+  }
+  const weightFiles: string[] = []
+  for (const location of locations) {
+    weightFiles.push(await fileInside(root, dirname(file), location, `the external data of ${file}`))
+  }
+  return { file, weightFiles, description: describeDecoder(withReadableHead(model, file), config) }
+}
+
+function choiceOf(
+  name: string,
+  count: number,
+  refused: readonly { readonly name: string; readonly error: Error }[],
+): string | null {
+  if (count === 1) return null
+  const reason = refused.length === 0 ? 'the first in the order of preference' : refusals(refused)
+  return `serving ${name}, one of ${count} graphs: ${reason}`
+}
+
+function refusals(refused: readonly { readonly name: string; readonly error: Error }[]): string {
+  return refused.map(({ name, error }) => `${name} was refused (${error.message})`).join('; ')
+}

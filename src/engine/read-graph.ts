@@ -1,0 +1,46 @@
+/** @file Reads a step graph from its file, in the form that the decoder room describes and compiles. */
+
+import { closeSync, openSync, readSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fuseHead } from '#decoder'
+import { ServiceError } from '#errors'
+import { decodeModel, type Model, type StoredTensor } from '#onnx'
+
+/** A decoded graph; its inline weights are views into `bytes`. */
+export interface StepGraph {
+  readonly model: Model
+  readonly bytes: Uint8Array
+}
+
+/** @throws ServiceError ONNX_INVALID */
+export async function readStepGraph(file: string): Promise<StepGraph> {
+  const bytes = await readFile(file)
+  return { model: decodeModel(bytes), bytes }
+}
+
+/**
+ * Returns the model with a quantised head in the form that the decoder room reads. Reads the head's weights
+ * where they must be repacked, from external data too, whose locations must have been checked.
+ *
+ * @throws ServiceError MODEL_INVALID when external data is shorter than the graph declares
+ */
+export function withReadableHead(model: Model, file: string): Model {
+  return fuseHead(model, (tensor) => (tensor.external ? readExternal(tensor, dirname(file)) : tensor.bytes))
+}
+
+function readExternal({ external }: StoredTensor, folder: string): Uint8Array {
+  const location = external!.get('location')!
+  const bytes = new Uint8Array(Number(external!.get('length')))
+  const descriptor = openSync(join(folder, location), 'r')
+  try {
+    const read = readSync(descriptor, bytes, 0, bytes.length, Number(external!.get('offset') ?? 0))
+    if (read === bytes.length) return bytes
+    throw new ServiceError(
+      'MODEL_INVALID',
+      `load model: expected ${bytes.length} bytes of weights in ${location}, got ${read}; copy the file again`,
+    )
+  } finally {
+    closeSync(descriptor)
+  }
+}
