@@ -52,6 +52,8 @@ export interface TinySessionsOptions {
   readonly half?: boolean
   /** False: the description has no layer states. */
   readonly thoughts?: boolean
+  /** Bound on the positions of a run, as in graphs that switch their rope beyond it. */
+  readonly maxWidth?: number
   readonly provider?: 'cpu' | 'cuda'
   /** File prefix for a profile of the generation graph. */
   readonly profile?: string
@@ -86,7 +88,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       type: description.dtype,
     },
     padding: description.padding,
-    maxWidth: description.maxWidth,
+    maxWidth: options.maxWidth ?? description.maxWidth,
     hiddenSize,
     thoughtLayers: description.layerStates?.length ?? 0,
     eosTokenIds: [EOS],

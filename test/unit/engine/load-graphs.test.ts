@@ -1,13 +1,16 @@
 /** @file Weights left in the model's own file as external data, also behind a symbolic link. */
 
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, suite, test } from 'vitest'
+import { describeDecoder } from '#decoder'
 import { loadModelDirectory } from '#engine'
-import { decodeModel } from '#onnx'
+import { decodeModel, encodeModel, type Model, type Node, replaceAllUsesWith, storeTensor } from '#onnx'
+import { float32, int64, type Tensor } from '#tensor'
 import { externalizeInitializers, loadGraphs } from '../../../src/engine/child/load-graphs.ts'
 import { createScheduler } from '../../../src/engine/child/scheduler.ts'
+import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
 import { tinySessions } from '../../support/tiny-sessions.ts'
 
@@ -73,4 +76,71 @@ suite('weights left in the file', () => {
     }
     await rm(linked, { recursive: true })
   })
+})
+
+suite('a graph that loads and does not serve', () => {
+  /** The tiny decoder with a node between the hidden states and the LM head. */
+  function withNode(opType: string, constant: Tensor): Model {
+    const { model } = tinyDecoder({ vocabulary: 64 })
+    const { hidden } = describeDecoder(model).head
+    const node: Node = {
+      opType,
+      domain: '',
+      name: 'last',
+      inputs: [hidden, 'constant'],
+      outputs: ['changed'],
+      attributes: new Map(),
+    }
+    const { nodes, initializers, ...rest } = replaceAllUsesWith(model.graph, hidden, 'changed')
+    return {
+      ...model,
+      graph: {
+        ...rest,
+        nodes: [...nodes, node],
+        initializers: new Map([...initializers, ['constant', storeTensor(constant)]]),
+      },
+    }
+  }
+
+  test.each([
+    [
+      'fails in a decode step',
+      withNode('Reshape', int64([1, 1, 16])),
+      /one decode step of .*model.onnx to run, got: .*eshape/,
+    ],
+    ['computes NaN', withNode('Mul', float32(Number.NaN)), /got: states that are NaN or infinite/],
+  ])('is refused at load when it %s', async (_, model, message) => {
+    await using directory = await tinyModelDirectory()
+    await directory.write('onnx/model.onnx', encodeModel(model))
+    const { config, sizes, graphFile } = await loadModelDirectory(directory.path)
+    const process = { executionProvider: 'cpu', cudaDevice: 0, threads: 1, replicas: 1 } as const
+    await expect(loadGraphs({ graphFile, config, sizes, ...process }, 'cpu')).rejects.toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(message),
+    })
+  })
+})
+
+test("external data behind links of the hub's cache is read", async () => {
+  await using directory = await tinyModelDirectory(DECODER)
+  const file = await readFile(join(directory.path, 'onnx/model.onnx'))
+  // The weights lie in a copy of the file itself, under the name of a blob.
+  const model = externalizeInitializers(decodeModel(file), file, 'model.onnx_data')
+  const cache = await mkdtemp(join(tmpdir(), 'circadian-hub-'))
+  try {
+    const snapshot = join(cache, 'snapshots/4f3d')
+    await mkdir(join(cache, 'blobs'))
+    await cp(directory.path, snapshot, { recursive: true })
+    await writeFile(join(cache, 'blobs/graph'), encodeModel(model))
+    await writeFile(join(cache, 'blobs/weights'), file)
+    await rm(join(snapshot, 'onnx/model.onnx'))
+    await symlink('../../../blobs/graph', join(snapshot, 'onnx/model.onnx'))
+    await symlink('../../../blobs/weights', join(snapshot, 'onnx/model.onnx_data'))
+    const { config, sizes, graphFile } = await loadModelDirectory(snapshot)
+    const process = { executionProvider: 'cpu', cudaDevice: 0, threads: 1, replicas: 1 } as const
+    const { generation } = await loadGraphs({ graphFile, config, sizes, ...process }, 'cpu')
+    expect(generation.hiddenSize).toBe(128)
+  } finally {
+    await rm(cache, { recursive: true })
+  }
 })
