@@ -114,7 +114,6 @@ export async function measureRequestCosts(database: Database): Promise<readonly 
       store.nearest({
         tenantId: 'bench',
         fingerprint: 'artificial-7b',
-        judgeFingerprint: 'bench',
         embedding,
         topK: NEIGHBOURS,
         minSimilarity: 0,

@@ -174,7 +174,7 @@ function artifactRoutes(app: App, { artifacts, fingerprint }: AdminRouteDeps): v
         operationId: 'activateArtifact',
         summary: 'Activate a version: roll back, or forward again',
         description:
-          'Every process uses the version within seconds. No request fails because of the change. A version that waits for a review is promoted by it.',
+          'Every process uses the version within seconds. No request fails because of the change. A version that waits for a review is promoted by it. Any other version that is activated by hand, the active one included, is not rolled back by itself.',
         tags: ['nights'],
         params: ArtifactParams,
         body: ActivationRequest,
