@@ -368,9 +368,14 @@ export function describeHealth(name: string, createDatabase: () => Promise<TestD
         expect(warnings).toEqual([])
       })
 
-      it('no version that is watched before it was promoted', async () => {
+      it('a candidate that was forced, before its verdict or in its review', async () => {
         const candidate = await addVersion()
         await artifacts.activate(candidate.id, MODEL, { force: true })
+        expect(await artifacts.watched()).toEqual([])
+        const waiting = await addVersion()
+        await artifacts.settle(waiting.id, { promoted: true, isReviewed: true, reason: null })
+        await artifacts.activate(waiting.id, MODEL, { force: true })
+        expect(await find(waiting.id)).toMatchObject({ status: 'promoted', activatedBy: 'operator' })
         expect(await artifacts.watched()).toEqual([])
       })
     })
