@@ -225,7 +225,8 @@ async function watchReplacement({ name }: Fault, hold: Promise<unknown>): Promis
 async function judge(clients: Clients, counts: Readonly<Record<Fault['kind'], number>>): Promise<void> {
   const episodeIds = clients.answers.flatMap(({ episodeId }) => episodeId ?? [])
   const result = await audit(databaseUrl, episodeIds)
-  const declared = (status: number | string) => typeof status === 'string' || status === 200 || status === 503
+  // 422: an engine killed under a request, and again while the request ran alone.
+  const declared = (status: number | string) => typeof status === 'string' || [200, 422, 503].includes(status)
   const undeclared = clients.answers.filter(({ status }) => !declared(status))
   const silent = clients.answers.filter(({ status, retryAfter }) => status === 503 && retryAfter === null)
   for (const [what, count] of Object.entries({
