@@ -1,4 +1,4 @@
-/** @file Merges the added tokens of `tokenizer_config.json` into those of `tokenizer.json`, as transformers does. */
+/** @file Merges the added tokens of `tokenizer_config.json` into those of `tokenizer.json`. */
 
 import { type JsonObject, modelInvalid } from './model-files.ts'
 
@@ -68,7 +68,7 @@ function vocabularyOf(tokenizer: JsonObject): Map<string, number> {
 
 function conflict({ id, content }: AddedToken, found: string) {
   return modelInvalid(
-    `the token '${content}' of added_tokens_decoder in tokenizer_config.json to have the id ${id} in tokenizer.json`,
+    `the token '${content}' (added_tokens_decoder of tokenizer_config.json) to have the id ${id} in tokenizer.json`,
     found,
     "copy both files from one version of the model's repository",
   )

@@ -9,6 +9,9 @@ import type { TokenizerFiles } from './types.ts'
  */
 export const BOUNDARY = '\uFDD0'
 
+/** Marks the end of a turn in a conversation that is rendered, like `BOUNDARY`. */
+export const TURN_END = '\uFDD1'
+
 export interface ControlTokens {
   /** Texts of the tokens that the tokenizer calls special. */
   readonly special: readonly string[]
@@ -80,7 +83,7 @@ export function createBreaker(controls: readonly string[], tokenizer: Tokenizer)
 }
 
 function withoutBoundaries(text: string): string {
-  return text.replaceAll(BOUNDARY, '')
+  return text.replaceAll(BOUNDARY, '').replaceAll(TURN_END, '')
 }
 
 function breakToken(control: string): string {

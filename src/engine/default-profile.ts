@@ -57,7 +57,7 @@ export function defaultProfile(
       template: '{question}\n\nReason step by step, and put your final answer within \\boxed{}.',
     },
     judge: {
-      mode: 'chat',
+      mode: 'turn',
       criteria: [
         {
           name: 'correctness',

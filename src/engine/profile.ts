@@ -12,7 +12,7 @@ const Criterion = Type.Object(
     /** `correctness` is special: stopping and admission also require P(correctness) >= 0.5. */
     name: Type.String({ minLength: 1 }),
     /**
-     * Continuation judge: text appended to the answer. Chat judge: the user turn, with {question} and
+     * Continuation judge: text appended to the answer. Other judges: the user turn, with {question} and
      * {answer}.
      */
     prompt: Type.String({ minLength: 1 }),
@@ -126,7 +126,11 @@ export const ModelProfile = Type.Object(
     ),
     judge: Type.Object(
       {
-        mode: Type.Union([Type.Literal('continuation'), Type.Literal('chat')]),
+        /**
+         * continuation: the prompt is appended to the answer. chat: a conversation with the answer's text.
+         * turn: the next turn after the answer's tokens, whose cache it shares.
+         */
+        mode: Type.Union([Type.Literal('continuation'), Type.Literal('chat'), Type.Literal('turn')]),
         /**
          * logit: P(true) from the logits after the prompt. generate: the judge reasons, then writes a verdict
          * word after `marker`. score: as generate, with a number in [0, 1]. A text without marker, verdict or
@@ -135,7 +139,7 @@ export const ModelProfile = Type.Object(
         verdict: Type.Union([Type.Literal('logit'), Type.Literal('generate'), Type.Literal('score')], {
           default: 'logit',
         }),
-        /** Chat judge: beginning of the assistant's turn, which the judge continues. */
+        /** chat, turn: beginning of the assistant's turn, which the judge continues. */
         prefill: Type.Optional(Type.String({ minLength: 1 })),
         /** generate, score: text directly before the verdict; the last marker in the judge's text counts. */
         marker: Type.Optional(Type.String({ minLength: 1 })),

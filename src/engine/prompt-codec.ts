@@ -4,7 +4,14 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { coerceError, ServiceError } from '#errors'
 import { mergeAddedTokens } from './added-tokens.ts'
 import { createChatTemplate } from './chat-template.ts'
-import { BOUNDARY, controlTokens, createBreaker, SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
+import {
+  BOUNDARY,
+  controlTokens,
+  createBreaker,
+  SPECIAL_TOKENS,
+  TURN_END,
+  tokenText,
+} from './control-tokens.ts'
 import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
 import { endsInThought, findThinkingTags, splitThought } from './thinking.ts'
 import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
@@ -61,16 +68,26 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
   const { special, turns } = controlTokens(files, visible)
   const breakSpecial = createBreaker(special, tokenizer)
   const quote = createBreaker([...special, ...turns], tokenizer)
+  const quoteAnswers = (messages: readonly ChatMessage[]) =>
+    messages.map((message) =>
+      message.role === 'assistant' ? { ...message, content: breakSpecial(message.content) } : message,
+    )
   let generationPrompt: string | undefined
   return {
     encode,
     quote,
     thoughtEnd: tags === null ? null : encode(`\n${tags.close}\n\n`),
-    encodeChat(messages, prefill = '') {
-      const quoted = messages.map((message) =>
-        message.role === 'assistant' ? { ...message, content: breakSpecial(message.content) } : message,
+    encodeChat: (messages, prefill = '') => encode(template.render(quoteAnswers(messages)) + prefill),
+    encodeAfterAnswer(messages, prefill = '') {
+      const last = messages.findLastIndex(({ role }) => role === 'assistant')
+      const marked: ChatMessage = { role: 'assistant', content: `answer${TURN_END}` }
+      const rendered = template.render(quoteAnswers(messages).with(last, marked))
+      const end = rendered.lastIndexOf(TURN_END)
+      if (end !== -1) return encode(rendered.slice(end + TURN_END.length) + prefill)
+      throw new ServiceError(
+        'MODEL_UNSUPPORTED',
+        'judge: expected a chat template that repeats the turn before the judge, got a conversation without it',
       )
-      return encode(template.render(quoted) + prefill)
     },
     decode: (tokens) =>
       tokens.length === 0
@@ -86,14 +103,14 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
 
 /**
  * Renders and encodes the turns that a profile sends: its prompt, and the judge's prompts after an answer when
- * the judge is asked in a chat.
+ * the judge is asked in a turn of its own.
  *
  * @throws ServiceError MODEL_INVALID when the chat template takes no such turns
  */
 export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelProfile): void {
   const system: ChatMessage[] = solver.system === '' ? [] : [{ role: 'system', content: solver.system }]
   const prompt: ChatMessage[] = [...system, { role: 'user', content: solver.template }]
-  const prompts = judge.mode === 'chat' ? judge.criteria.map((criterion) => criterion.prompt) : []
+  const prompts = judge.mode !== 'continuation' ? judge.criteria.map((criterion) => criterion.prompt) : []
   const judged = prompts.map((content): ChatMessage[] => [
     ...prompt,
     { role: 'assistant', content: 'answer' },
@@ -102,6 +119,7 @@ export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelPr
   for (const turns of [prompt, ...judged]) {
     const roles = turns.map(({ role }) => role).join(', ')
     understand(`the chat template with the turns ${roles}`, () => codec.encodeChat(turns, judge.prefill))
+    if (judge.mode === 'turn' && turns !== prompt) codec.encodeAfterAnswer(turns)
   }
   understand('the chat template with the turn user', () => codec.splitThought(''))
 }

@@ -34,6 +34,12 @@ export interface PromptCodec {
    * `prefill`, the beginning of the assistant's turn; nothing unless given.
    */
   encodeChat(messages: readonly ChatMessage[], prefill?: string): number[]
+  /**
+   * Returns the tokens of that conversation after the text of its last assistant turn, whatever the text is.
+   *
+   * @throws ServiceError MODEL_UNSUPPORTED when the template does not repeat the turn
+   */
+  encodeAfterAnswer(messages: readonly ChatMessage[], prefill?: string): number[]
   /** Returns the tokens of the text alone, without special tokens. */
   encode(text: string): number[]
   /**

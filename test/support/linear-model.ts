@@ -168,6 +168,10 @@ export function createLinearModel(world: World): LinearModel {
       encode,
       decode,
       encodeChat,
+      encodeAfterAnswer: (messages) => {
+        const last = messages.findLastIndex(({ role }) => role === 'assistant')
+        return [END, ...encodeChat(messages.slice(last + 1))]
+      },
       quote: (text) => text,
       thoughtEnd: null,
       splitThought: (text) => ({ reasoning: text, final: text }),

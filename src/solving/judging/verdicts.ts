@@ -28,8 +28,7 @@ export interface Verdicts {
  */
 export function createVerdicts({ codec, model }: Pick<Engine, 'codec' | 'model'>): Verdicts {
   const { judge } = model.profile
-  const compile = judge.mode === 'continuation' ? continuationRows : chatRows
-  const rows = compile(judge, codec)
+  const rows = ROWS[judge.mode](judge, codec)
   return {
     criteriaFor: (context) =>
       judge.criteria.map((criterion, index) => ({
@@ -45,6 +44,14 @@ export function createVerdicts({ codec, model }: Pick<Engine, 'codec' | 'model'>
 interface Rows {
   rowFor(criterion: number, context: VerdictContext): VerdictCriterion['rowFor']
   room: Verdicts['room']
+}
+
+const ROWS: Readonly<
+  Record<ModelProfile['judge']['mode'], (judge: ModelProfile['judge'], codec: PromptCodec) => Rows>
+> = {
+  continuation: continuationRows,
+  chat: chatRows,
+  turn: turnRows,
 }
 
 /** Upper bound on the tokens that the judge itself writes about one criterion. */
@@ -65,51 +72,92 @@ function continuationRows(judge: ModelProfile['judge'], codec: PromptCodec): Row
   }
 }
 
-/** A chat judge asks in a new turn after the answer; the engine reuses the part of that conversation that it has cached. */
-function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
-  type Asked = Omit<VerdictContext, 'promptSequence'>
-  /** Returns the tokens of a conversation in which the assistant said `said` and is asked about `answer`. */
-  const conversation = (
-    criterion: number,
-    { question, messages }: Asked,
-    { said, answer }: Record<'said' | 'answer', string>,
-  ) => {
-    const prompt = fillTemplate(judge.criteria[criterion]!.prompt, {
+type Asked = Omit<VerdictContext, 'promptSequence'>
+
+/** The conversations in which a judge is asked about an answer, as tokens. */
+interface Conversations {
+  /** Returns the conversation in which the assistant said `answer`. */
+  whole(criterion: number, asked: Asked, answer: string): readonly number[]
+  /** Returns its end, from the end of the assistant's text on. */
+  turn(criterion: number, asked: Asked, answer: string): readonly number[]
+  /** Whether a criterion's prompt contains the answer. */
+  quotes(criterion: number): boolean
+}
+
+function createConversations(
+  { criteria, prefill }: ModelProfile['judge'],
+  codec: PromptCodec,
+): Conversations {
+  function conversation(criterion: number, { question, messages }: Asked, answer: string): ChatMessage[] {
+    const prompt = fillTemplate(criteria[criterion]!.prompt, {
       question: codec.quote(question),
       // The judge of a model that thinks reads the text after its thought.
       answer: codec.quote(codec.splitThought(answer).final ?? ''),
     })
-    const asked: ChatMessage[] = [
-      ...messages,
-      { role: 'assistant', content: said },
-      { role: 'user', content: prompt },
-    ]
-    return codec.encodeChat(asked, judge.prefill)
+    return [...messages, { role: 'assistant', content: answer }, { role: 'user', content: prompt }]
   }
-  /** Returns the tokens after the assistant's text, which are those that do not depend on it. */
-  const turn = (criterion: number, asked: Asked, answer: string) =>
-    commonEnd(
-      conversation(criterion, asked, { said: 'a', answer }),
-      conversation(criterion, asked, { said: 'b', answer }),
-    )
-  // A judge's prompt that quotes the answer puts it into the context twice.
-  const quotes = judge.criteria.some((criterion) => criterion.prompt.includes('{answer}'))
   return {
-    rowFor: (criterion, context) => (answer) => {
-      const whole = conversation(criterion, context, { said: answer.text, answer: answer.text })
-      return (
-        shareCache(whole, context, answer) ?? continueAnswer(turn(criterion, context, answer.text), answer)
-      )
-    },
+    whole: (...asked) => codec.encodeChat(conversation(...asked), prefill),
+    turn: (...asked) => codec.encodeAfterAnswer(conversation(...asked), prefill),
+    quotes: (criterion) => criteria[criterion]!.prompt.includes('{answer}'),
+  }
+}
+
+/**
+ * Returns the number of tokens that an answer may have beside the `used` ones of the judge. A judge that quotes
+ * the answer has it in the context twice.
+ */
+function roomBeside(
+  judge: ModelProfile['judge'],
+  { quotes }: Conversations,
+  used: readonly number[],
+  contextLength: number,
+) {
+  const rest = contextLength - Math.max(...used) - maxVerdictTokens(judge)
+  return Math.floor(rest / (judge.criteria.some((_, index) => quotes(index)) ? 2 : 1))
+}
+
+/**
+ * A chat judge asks in a new turn after the answer; the engine reuses the part of that conversation that it has
+ * cached.
+ */
+function chatRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
+  const conversations = createConversations(judge, codec)
+  const { whole, turn } = conversations
+  return {
+    rowFor: (criterion, context) => (answer) =>
+      shareCache(whole(criterion, context, answer.text), context, answer) ??
+      continueAnswer(turn(criterion, context, answer.text), answer),
     room(asked, contextLength) {
-      const lengths = judge.criteria.map((_, index) => {
-        const whole = conversation(index, asked, { said: '', answer: '' })
-        return startsWith(whole, asked.prompt)
-          ? whole.length
+      const used = judge.criteria.map((_, index) => {
+        const empty = whole(index, asked, '')
+        return startsWith(empty, asked.prompt)
+          ? empty.length
           : asked.prompt.length + turn(index, asked, '').length
       })
-      const rest = contextLength - Math.max(...lengths) - maxVerdictTokens(judge)
-      return Math.floor(rest / (quotes ? 2 : 1))
+      return roomBeside(judge, conversations, used, contextLength)
+    },
+  }
+}
+
+/** A turn judge asks in a new turn after the answer as it was written, and always shares the answer's cache. */
+function turnRows(judge: ModelProfile['judge'], codec: PromptCodec): Rows {
+  const conversations = createConversations(judge, codec)
+  const { turn, quotes } = conversations
+  return {
+    rowFor(criterion, context) {
+      if (quotes(criterion)) {
+        return (answer) => continueAnswer(turn(criterion, context, answer.text), answer)
+      }
+      let shared: readonly number[] | undefined
+      return (answer) => {
+        shared ??= turn(criterion, context, '')
+        return continueAnswer(shared, answer)
+      }
+    },
+    room(asked, contextLength) {
+      const used = judge.criteria.map((_, index) => asked.prompt.length + turn(index, asked, '').length)
+      return roomBeside(judge, conversations, used, contextLength)
     },
   }
 }
@@ -129,22 +177,20 @@ function shareCache(
     : null
 }
 
+/** Upper bound on the tokens up to the end of an answer in a turn: white space may stand before its end token. */
+const MAX_TOKENS_TO_END = 3
+
 /**
- * Returns the row that appends the judge's turn to the answer as it was written. For templates that write an
- * earlier turn otherwise than the last one: they leave out thoughts, and the empty thought of a generation
- * prompt.
+ * Returns the row that appends the judge's turn to the answer as it was written. A chat judge needs it for
+ * templates that write an earlier turn otherwise than the last one: they leave out thoughts, and the empty
+ * thought of a generation prompt.
  */
 function continueAnswer(turn: readonly number[], { sequence, tail, tokens }: Answer) {
-  const isEnded = turn.length > 0 && turn[0] === tokens.at(-1)
-  return { sequence, suffix: [...tail, ...(isEnded ? turn.slice(1) : turn)] }
+  // An answer that ended by itself has its end token already.
+  const end = turn.slice(0, MAX_TOKENS_TO_END).indexOf(tokens.at(-1) ?? -1)
+  return { sequence, suffix: [...tail, ...turn.slice(end + 1)] }
 }
 
 function startsWith(tokens: readonly number[], beginning: readonly number[]): boolean {
   return tokens.length >= beginning.length && beginning.every((token, index) => token === tokens[index])
-}
-
-function commonEnd(a: readonly number[], b: readonly number[]): readonly number[] {
-  let length = 0
-  while (length < a.length && length < b.length && a.at(-1 - length) === b.at(-1 - length)) length++
-  return a.slice(a.length - length)
 }

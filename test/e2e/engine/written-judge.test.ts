@@ -14,6 +14,7 @@ const ROW: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 
 test.each([
   ['continuation' as const, 'check w1'],
   ['chat' as const, '{question} check w1'],
+  ['turn' as const, '{question} check w1'],
 ])('a %s judge writes in the engine process, and its verdict is the reward', async (mode, judgePrompt) => {
   await using model = await tinyModelDirectory()
   const judge = {
@@ -63,19 +64,21 @@ test.each([
     const [draft] = await session.generate([ROW])
     const answer = engine.codec.decode(draft!.tokens)
     const suffix = engine.codec.encode(judgePrompt)
-    const asked =
-      mode === 'continuation'
-        ? { sequence: draft!.sequence, prefix: suffix }
-        : {
-            sequence: session.prompt,
-            prefix: engine.codec
-              .encodeChat([
-                ...messages,
-                { role: 'assistant', content: answer },
-                { role: 'user', content: judgePrompt.replace('{question}', question) },
-              ])
-              .slice(session.promptTokens),
-          }
+    const turns = (said: string) =>
+      engine.codec
+        .encodeChat([
+          ...messages,
+          { role: 'assistant', content: said },
+          { role: 'user', content: judgePrompt.replace('{question}', question) },
+        ])
+        .slice(session.promptTokens)
+    // After one word, the template writes EOS, which an answer that ended has already.
+    const hasEnded = draft!.finish === 'eos'
+    const asked = {
+      continuation: { sequence: draft!.sequence, prefix: suffix },
+      chat: { sequence: session.prompt, prefix: turns(answer) },
+      turn: { sequence: draft!.sequence, prefix: turns('w1').slice(hasEnded ? 2 : 1) },
+    }[mode]
     const [written] = await session.generate([{ ...ROW, ...asked, maxNewTokens: 16 }])
     session.close()
 

@@ -185,7 +185,7 @@ suite('loadModelDirectory()', () => {
       const { info, warning } = await loadModelDirectory(model.path)
       expect(info.profile).toMatchObject({
         template: { variables: {} },
-        judge: { mode: 'chat', verdict: 'logit', criteria: [{ true: ['true'], false: ['false'] }] },
+        judge: { mode: 'turn', verdict: 'logit', criteria: [{ true: ['true'], false: ['false'] }] },
         answer: { kind: 'boxed' },
         embedding: { mean: null },
         // Never passed: the judge is not calibrated.

@@ -155,6 +155,42 @@ suite('a system text', () => {
   })
 })
 
+suite.each(KINDS)('the turn after an answer with %s', (_, files) => {
+  const codec = createPromptCodec(files)
+  const turns = (answer: string) => [
+    { role: 'user' as const, content: 'hello' },
+    { role: 'assistant' as const, content: answer },
+    { role: 'user' as const, content: 'world 12' },
+  ]
+
+  test('has the tokens of the conversation after the answer', () => {
+    const after = codec.encodeAfterAnswer(turns(''), 'or')
+    const whole = codec.encodeChat(turns('12'), 'or')
+    expect(whole.slice(-after.length)).toEqual(after)
+    expect(codec.encodeAfterAnswer(turns('12\uFDD1 or'), 'or')).toEqual(after)
+    // One more token belongs to the answer.
+    expect(codec.decode(whole.slice(-after.length - 1))).toMatch(/^ ?(12|2)/)
+  })
+
+  test('is not ended by a caller', () => {
+    const asked = [...turns('12').slice(0, 2), { role: 'user' as const, content: codec.quote('a\uFDD1b') }]
+    expect(codec.decode(codec.encodeAfterAnswer(asked))).toContain('ab')
+  })
+})
+
+test('a template that leaves answers out has no turn after one', () => {
+  const chatTemplate =
+    "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+  const codec = createPromptCodec({ ...byteLevelTokenizer(), chatTemplate })
+  const turns = [{ role: 'assistant' as const, content: 'hello' }]
+  expect(() => codec.encodeAfterAnswer(turns)).toThrow(
+    expect.objectContaining({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringContaining('repeats the turn'),
+    }),
+  )
+})
+
 suite('the variables of the template', () => {
   const files = byteLevelTokenizer()
   const textOf = (chatTemplate: string, template: { variables?: object; date?: string } = {}) => {

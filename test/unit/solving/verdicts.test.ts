@@ -145,6 +145,10 @@ describe('a chat judge', () => {
         ...model.codec.encodeChat(messages),
         opened,
       ],
+      encodeAfterAnswer: (messages: Parameters<typeof model.codec.encodeChat>[0]) => [
+        ...model.codec.encodeAfterAnswer(messages),
+        opened,
+      ],
     }
     const prompt = codec.encodeChat([said])
     const context = { question: '6 + 4 = ?', messages: [said], prompt, promptSequence: 0 }
@@ -190,6 +194,69 @@ describe('a chat judge', () => {
     read!.rowFor({ ...UNDECODED, text: 'a' })
     expect(seen).toEqual(['wise'])
     expect(quoted).toEqual(['?', 'b'])
+  })
+})
+
+describe('a turn judge', () => {
+  const judge: Judge = {
+    ...LOGIT,
+    mode: 'turn',
+    criteria: [criterion('correctness', '{question} ? check', 1), criterion('clarity', '{answer} wise', 1)],
+  }
+  const turn = [USER, ...encode('6 + 4 = ? ? check'), END, ASSISTANT]
+  const quoting = [USER, ...encode('a : 6 + 4 ; ans 1 wise'), END, ASSISTANT]
+
+  test('asks in the next turn, on the cache of the answer', async () => {
+    const { solve, engine } = solverOn(worldOf(judge, { check: 0.9, wise: 0.5 }))
+    const solution = await solve({ strategy: 'greedy', reward: { format: 0 } })
+    expect(engine.judged).toEqual([
+      [...PROMPT, ...ANSWER, ...turn],
+      [...PROMPT, ...ANSWER, ...quoting],
+    ])
+    expect(solution.usage.rewardTokens).toBe(turn.length + quoting.length)
+    expect(solution.reward).toBeCloseTo((-0.1 - 0.5) / 2, 6)
+  })
+
+  test('keeps the tokens of the answer, however its text would be tokenised', () => {
+    const model = createLinearModel(worldOf(judge, {}))
+    const context = {
+      question: '6 + 4 = ?',
+      messages: [{ role: 'user' as const, content: '6 + 4 = ?' }],
+      prompt: PROMPT,
+      promptSequence: 0,
+    }
+    const verdicts = createVerdicts(model)
+    const [read] = verdicts.criteriaFor(context)
+    const tokens = [tokenOf('b'), END]
+    expect(read!.rowFor({ ...UNDECODED, sequence: 5, text: 'c', tokens })).toEqual({
+      sequence: 5,
+      suffix: turn,
+    })
+    const cut = { ...UNDECODED, sequence: 5, text: 'c', tokens: [tokenOf('b')] }
+    expect(read!.rowFor(cut)).toEqual({ sequence: 5, suffix: [END, ...turn] })
+    const tail = [tokenOf('b'), END]
+    expect(read!.rowFor({ ...UNDECODED, text: 'c', tokens: tail, tail })).toEqual({
+      sequence: 0,
+      suffix: [...tail, ...turn],
+    })
+    // Prompt 8, end of the answer 1, the longest turn 9; the other criterion quotes the answer.
+    expect(verdicts.room(context, 256)).toBe(Math.floor((256 - 8 - 1 - turn.length) / 2))
+  })
+
+  test('tokenises a turn that quotes no answer once for all answers', () => {
+    let encoded = 0
+    const model = createLinearModel(worldOf({ ...judge, criteria: [judge.criteria[0]!] }, {}))
+    const codec = {
+      ...model.codec,
+      encodeAfterAnswer(...turns: Parameters<typeof model.codec.encodeChat>) {
+        encoded += 1
+        return model.codec.encodeAfterAnswer(...turns)
+      },
+    }
+    const context = { question: '?', messages: [], prompt: [], promptSequence: 0 }
+    const [read] = createVerdicts({ ...model, codec }).criteriaFor(context)
+    for (const text of ['a', 'b', 'c']) read!.rowFor({ ...UNDECODED, text })
+    expect(encoded).toBe(1)
   })
 })
 
