@@ -6,6 +6,7 @@ create or replace function superseding_episode(episode episodes) returns uuid la
     where tenant_id = episode.tenant_id and fingerprint = episode.fingerprint
       and hashtextextended(question, 0) = hashtextextended(episode.question, 0)
       and question = episode.question and verdict and id <> episode.id
+      and created_at > erased_until(episode.tenant_id)
       -- Of two confirmed answers the newer one holds.
       and (episode.verdict is not true or (created_at, id) > (episode.created_at, episode.id))
     order by created_at desc, id desc

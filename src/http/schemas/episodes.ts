@@ -31,7 +31,7 @@ const summary = {
   }),
   steering: OneOf(['steers', 'refuted', 'notAdmitted', 'noLatents', 'superseded', 'withdrawn', 'dominated'], {
     description:
-      'Whether the episode may influence other requests, or the first reason why not. `refuted`: feedback or reference contradicts its answer. `superseded`: the confirmed answer to its question differs; of two confirmed answers the newer one holds. `withdrawn`: an episode that moved the start of its answer was deleted, refuted or withdrawn. `dominated`: a near-duplicate is better.',
+      'Whether the episode may influence other requests, or the first reason why not. `refuted`: feedback or reference contradicts its answer. `superseded`: the confirmed answer to its question differs; of two confirmed answers the newer one holds. `withdrawn`: an episode that moved the start of its answer was deleted on request, refuted or withdrawn. `dominated`: a near-duplicate is better.',
   }),
   status: OneOf(['pending', 'indexed'], {
     description: '`indexed` once the worker has labelled the episode.',
