@@ -1,6 +1,7 @@
 /** @file The artifact store: checks ids and checksums, then runs one statement or transaction per method. */
 
 import { createHash } from 'node:crypto'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { type Database, isUuid, storableText } from '#database'
 import { ServiceError } from '#errors'
 import type { Artifact } from './artifact.ts'
@@ -31,7 +32,7 @@ export function createArtifactStore({
     async add(artifact) {
       const { consolidationId } = artifact
       const added = isUuid(consolidationId)
-        ? await addArtifact(database, artifact, sha256Of(artifact.bytes))
+        ? await addArtifact(database, artifact, await sha256Of(artifact.bytes))
         : null
       if (added === null) {
         throw new ServiceError(
@@ -43,15 +44,15 @@ export function createArtifactStore({
     },
 
     async bytes(id) {
+      const hash = createHash('sha256')
       const stored = expectArtifact(
         'read artifact',
         id,
-        isUuid(id) ? await artifactBytes(database, id) : null,
+        isUuid(id) ? await artifactBytes(database, id, (piece) => hash.update(piece)) : null,
       )
       if (stored.bytes === null) throw withoutBytes('read artifact', id)
-      if (sha256Of(stored.bytes) !== stored.sha256) throw damaged('read artifact', id, stored.sha256)
-      const { buffer, byteOffset, byteLength } = stored.bytes
-      return new Uint8Array(buffer, byteOffset, byteLength)
+      if (hash.digest('hex') !== stored.sha256) throw damaged('read artifact', id, stored.sha256)
+      return stored.bytes
     },
 
     manifest: async (id) =>
@@ -108,8 +109,16 @@ export function createArtifactStore({
   }
 }
 
-function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
+/** Bytes that are hashed between two turns of the event loop. */
+const HASHED_BYTES = 2 ** 22
+
+async function sha256Of(bytes: Uint8Array): Promise<string> {
+  const hash = createHash('sha256')
+  for (let start = 0; start < bytes.length; start += HASHED_BYTES) {
+    hash.update(bytes.subarray(start, start + HASHED_BYTES))
+    await yieldToEventLoop()
+  }
+  return hash.digest('hex')
 }
 
 function expectArtifact<Found>(operation: string, id: string, found: Found | null): Found {
