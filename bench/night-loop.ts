@@ -9,6 +9,7 @@
  * everything before that is the service's own path.
  */
 
+import { readFile } from 'node:fs/promises'
 import { loadavg } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -51,12 +52,15 @@ const processes = isServers ? 'two' : 'one'
 const asked = makeProblems({ split: 'heldout', count: 400, seed: LOAD_SEED })
 
 interface Night {
+  readonly arm: string
   readonly status: string
   readonly seconds: number
   readonly trainerPeakMiB: number
 }
 
 interface Row {
+  /** Arm of the bench, which names the part of its records. */
+  readonly arm: string
   readonly night: string
   readonly process: string
   readonly figures: Readonly<Record<string, number>>
@@ -66,7 +70,12 @@ interface Row {
 const rows: Row[] = []
 
 /** Sends requests at the rate while `until` is pending, and records the delays of all processes. */
-async function measure(night: string, { api, probed }: Running, until: Promise<unknown>): Promise<void> {
+async function measure(
+  arm: string,
+  night: string,
+  { api, probed }: Running,
+  until: Promise<unknown>,
+): Promise<void> {
   const latencies: number[] = []
   const open = new Set<Promise<void>>()
   let failed = 0
@@ -96,6 +105,7 @@ async function measure(night: string, { api, probed }: Running, until: Promise<u
   for (const [process, each] of Object.entries(probed)) {
     const delay = await each.eventLoopDelay()
     rows.push({
+      arm,
       night,
       process,
       requests: latencies.length,
@@ -109,6 +119,7 @@ async function measure(night: string, { api, probed }: Running, until: Promise<u
         'solve p50 ms': quantile(latencies, 0.5),
         'solve p99 ms': quantile(latencies, 0.99),
         failed,
+        'requests a second': ratePerSecond,
         'load average': loadavg()[0] ?? 0,
       },
     })
@@ -117,13 +128,12 @@ async function measure(night: string, { api, probed }: Running, until: Promise<u
 
 /** Peak memory of a process so far. */
 async function peakMiB(pid: number): Promise<number> {
-  const { readFile } = await import('node:fs/promises')
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   return (Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN) * 1024) / MIB
 }
 
 /** Waits for the end of a consolidation, at most the time of `--minutes`. */
-async function ended({ api }: Running, path: string): Promise<Night> {
+async function ended(arm: string, { api }: Running, path: string): Promise<Night> {
   const started = performance.now()
   for (;;) {
     const response = await fetch(`${api.origin}${path}`)
@@ -136,7 +146,7 @@ async function ended({ api }: Running, path: string): Promise<Night> {
         steps?: readonly { step: string; ms?: number }[]
       }
       console.log(JSON.stringify(report.steps ?? report))
-      return { status, seconds, trainerPeakMiB: (report.trainerPeakBytes ?? Number.NaN) / MIB }
+      return { arm, status, seconds, trainerPeakMiB: (report.trainerPeakBytes ?? Number.NaN) / MIB }
     }
     await setTimeout(POLL_MS)
   }
@@ -168,15 +178,15 @@ if (arms.includes('none') || arms.includes('bundled')) {
     await running.api.solve({ question, reference: answer, strategy: 'majority', samples: 8, seed })
     await running.api.solve({ question, reference: answer, strategy: 'auto', seed })
   })
-  if (arms.includes('none')) await measure('none', running, setTimeout(Number(values.seconds) * 1000))
+  if (arms.includes('none')) await measure('none', 'none', running, setTimeout(Number(values.seconds) * 1000))
   if (arms.includes('bundled')) {
     const response = await fetch(`${running.api.origin}/admin/consolidations`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '{"force":true}',
     })
-    const end = ended(running, response.headers.get('location') ?? '')
-    await measure('bundled model', running, end)
+    const end = ended('bundled', running, response.headers.get('location') ?? '')
+    await measure('bundled', 'bundled model', running, end)
     nights['bundled model'] = await end
   }
   await running.stop()
@@ -199,23 +209,24 @@ if (arms.includes('wide')) {
   })
   const running = await deployment.start()
   const name = `29 x 3584, ${answers} answers`
-  const end = ended(running, `/admin/consolidations/${id}`)
-  await measure(name, running, end)
+  const end = ended('wide', running, `/admin/consolidations/${id}`)
+  await measure('wide', name, running, end)
   nights[name] = await end
   await running.stop()
 }
 
 const figures = Object.keys(rows[0]?.figures ?? {})
 printTable(
-  `Delay of the event loops, ${ratePerSecond} requests a second, ${processes} process(es)`,
+  'Delay of the event loops',
   ['night', 'process', 'requests', ...figures],
   rows.map(({ night, process, requests, figures: own }) => [night, process, requests, ...Object.values(own)]),
 )
 printTable(
   'The nights',
-  ['night', 'status', 'seconds', 'trainer peak MiB'],
+  ['night', 'processes', 'status', 'seconds', 'trainer peak MiB'],
   Object.entries(nights).map(([name, { status, seconds, trainerPeakMiB }]) => [
     name,
+    processes,
     status,
     seconds,
     trainerPeakMiB,
@@ -230,17 +241,17 @@ if (values.json !== undefined) {
       n: repetitions,
       figures: own,
     })),
-    ...rows.map(({ night, process, requests, figures: own }) => ({
-      part: `loops, ${processes}`,
+    ...rows.map(({ arm, night, process, requests, figures: own }) => ({
+      part: `loop, ${arm}, ${processes}`,
       case: { night, process },
       n: requests,
       figures: own,
     })),
-    ...Object.entries(nights).map(([night, own]) => ({
-      part: `nights, ${processes}`,
-      case: { night },
+    ...Object.entries(nights).map(([night, { arm, ...own }]) => ({
+      part: `night, ${arm}, ${processes}`,
+      case: { night, processes },
       n: 1,
-      figures: { ...own },
+      figures: own,
     })),
   ]
   await updateRecords(values.json, { bench: 'night-loop', machine, seeds: [DAY_SEED, LOAD_SEED] }, measured)
