@@ -10,11 +10,24 @@ export type Parts = ReturnType<typeof openParts>
 
 export function openParts() {
   const stack = new AsyncDisposableStack()
-  const lateClosings: PromiseLike<unknown>[] = []
+  const lateClosings: Promise<unknown>[] = []
+  let closing: Promise<void> | undefined
 
   function expectOpen(): void {
     if (stack.disposed)
       throw new ServiceError('ABORTED', 'start: expected to go on, got the end of the process')
+  }
+
+  async function closeAll(): Promise<void> {
+    await stack.disposeAsync()
+    await Promise.all(lateClosings)
+  }
+
+  /** A part that comes after the end is closed without anybody to report an error to. */
+  function closeLate(part: Part): void {
+    const closed = Promise.resolve(part.close())
+    closed.catch(() => {})
+    lateClosings.push(closed)
   }
 
   return {
@@ -26,7 +39,7 @@ export function openParts() {
      * @throws ServiceError ABORTED when the end has begun; `part` is closed at once
      */
     keep<Kept extends Part>(part: Kept): Kept {
-      if (stack.disposed) lateClosings.push(part.close())
+      if (stack.disposed) closeLate(part)
       expectOpen()
       stack.defer(async () => {
         await part.close()
@@ -49,10 +62,10 @@ export function openParts() {
       expectOpen()
       return part
     },
-    /** Closes all parts. Idempotent. */
-    async close(): Promise<void> {
-      await stack.disposeAsync()
-      await Promise.all(lateClosings)
+    /** Closes all parts. Idempotent: every call resolves when all parts are closed. */
+    close(): Promise<void> {
+      closing ??= closeAll()
+      return closing
     },
   }
 }

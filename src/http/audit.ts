@@ -1,6 +1,7 @@
 /** @file Logs a line for every call of an operator and every deletion, whether it succeeded or not. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { callerAddress } from './caller-address.ts'
 
 /**
  * Logs `audit: true` with action, tenant, target, caller and status, after the response to every request
@@ -16,7 +17,7 @@ export function auditRequests(app: FastifyInstance): void {
         action: schema?.['operationId'] ?? `${request.method} ${url}`,
         tenant: request.tenantId,
         target: targetOf(request, reply),
-        caller: request.ip,
+        caller: callerAddress(request),
         status: reply.statusCode,
         ...(schema?.['operationId'] === 'activateArtifact' && { force: isForced(request) }),
       },

@@ -3,8 +3,8 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
-import { type ErrorCode, ServiceError } from '#errors'
-import { createThrottle } from '#throttle-log'
+import { coerceError, type ErrorCode, ServiceError } from '#errors'
+import { createThrottle, kindOf } from '#throttle-log'
 import { createRequestId } from './context.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
@@ -33,19 +33,26 @@ export function replyWithProblem(
 }
 
 /**
- * Returns the log of an app for errors of requests. Logs an error at a level that depends on its status: `error` for a bug (500), `warn` for load or life
- * cycle (other 5xx), `debug` for a fault of the caller, so that callers cannot fill the log. During an outage each request fails in the same
- * way: of each code at `warn` the first error is logged, then one a minute with the number left out.
+ * Returns the log of an app for errors of requests. Logs an error at a level that depends on its status:
+ * `error` for a bug (500), `warn` for load or life cycle (other 5xx), `debug` for a fault of the caller, so that
+ * callers cannot fill the log. During an outage each request fails in the same way: of each code and kind of
+ * cause at `warn` the first error is logged, then one a minute with the number left out.
  */
 export function createProblemLog(clock?: () => number): ProblemLog {
   const throttle = createThrottle(clock)
   return (log, error) => {
     const { status, code } = toProblem(error, '')
     const level = status === 500 ? 'error' : status > 500 ? 'warn' : 'debug'
-    const passed = level === 'warn' ? throttle(code) : {}
+    const passed = level === 'warn' ? throttle(`${code} ${kindOfCause(error)}`) : {}
     if (passed === null) return
     log[level]({ err: error, code: code === 'INTERNAL' ? codeOf(error) : code, ...passed }, 'request failed')
   }
+}
+
+/** Causes that differ hide nothing of each other: a full disk is logged although the network failed before. */
+function kindOfCause(error: unknown): string {
+  const { cause } = coerceError(error)
+  return cause === undefined ? '' : kindOf(coerceError(cause))
 }
 
 const PARSER_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {

@@ -108,17 +108,17 @@ async function run(): Promise<void> {
       report,
     }).filter(({ name }) => only.length === 0 || only.includes(name))
     const left = new Set<string>()
-    for (let round = 0; round < Number(values.rounds); round++) {
-      for (const fault of faults) {
-        for (let time = 0; time < fault.times; time++) {
-          if (performance.now() + fault.boundMs > deadline) {
-            left.add(fault.name)
-            break
-          }
-          printOutcome(await inflict(fault, deployment, clients))
-          counts[fault.kind]++
-        }
+    // Each fault once before any is repeated, so that a machine that is slow leaves out repetitions.
+    const round = faults
+      .flatMap((fault) => Array.from({ length: fault.times }, (_, time) => ({ fault, time })))
+      .sort((one, other) => one.time - other.time)
+    for (const { fault } of Array.from({ length: Number(values.rounds) }, () => round).flat()) {
+      if (performance.now() + fault.boundMs > deadline) {
+        left.add(fault.name)
+        continue
       }
+      printOutcome(await inflict(fault, deployment, clients))
+      counts[fault.kind]++
     }
     if (left.size > 0) print(`no time left for: ${[...left].join(', ')}`)
   } finally {

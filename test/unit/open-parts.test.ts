@@ -1,6 +1,6 @@
 /** @file Parts of a process: closed in reverse order, also those that open while the process ends. */
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { openParts } from '../../src/open-parts.ts'
 
 function recorder() {
@@ -44,6 +44,29 @@ test('waits at the end for a part that is still opening, and closes it before it
   await closing
   await stopped
   expect(closed).toEqual(['engine', 'database'])
+})
+
+test('every call of close waits for all parts', async () => {
+  const { closed, part } = recorder()
+  const { open, close } = openParts()
+  const engine = Promise.withResolvers<ReturnType<typeof part>>()
+  const opened = open(() => engine.promise).catch(() => {})
+  const first = close()
+  const second = close().then(() => [...closed])
+  engine.resolve(part('engine'))
+  expect(await second).toEqual(['engine'])
+  await Promise.all([first, opened])
+})
+
+test('a late part that fails to close does not end the process in another way', async () => {
+  const unhandled = vi.fn()
+  process.on('unhandledRejection', unhandled)
+  const { keep, close } = openParts()
+  await close()
+  expect(() => keep({ close: () => Promise.reject(new Error('stuck')) })).toThrow()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  process.off('unhandledRejection', unhandled)
+  expect(unhandled).not.toHaveBeenCalled()
 })
 
 test('closes the others when a part fails to open', async () => {

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
+import { callerKey } from '../caller-address.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
@@ -53,7 +54,7 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
     const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
     const options = {
       signal: disconnectSignal(reply.raw),
-      caller: request.ip,
+      caller: callerKey(request),
       logger: request.log,
       requestId: request.id,
     }

@@ -161,6 +161,15 @@ test('logs the first 503 of each code at once, while every one of them is observ
   expect(statuses).toEqual([503, 503, 503, 500, 503, 503, 503, 500])
 })
 
+test('logs a 503 of another cause at once', () => {
+  const logProblem = createProblemLog(() => 0)
+  for (const code of ['ECONNREFUSED', '53100', 'ECONNREFUSED', '53100']) {
+    const cause = Object.assign(new Error('no'), { code })
+    logProblem(logger, new ServiceError('STORE_UNAVAILABLE', 'list episodes: expected an answer', { cause }))
+  }
+  expect(written.map((line) => JSON.parse(line).err.cause?.code ?? '')).toHaveLength(2)
+})
+
 test('logs a 503 again after a minute, with the number left out', () => {
   let now = 0
   const logProblem = createProblemLog(() => now)

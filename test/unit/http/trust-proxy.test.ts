@@ -33,7 +33,10 @@ test.each<[keyof typeof apps, string, string, string]>([
   ['proxies', '10.0.0.5', CLIENT, CLIENT],
   ['proxies', '10.1.2.3', CLIENT, CLIENT],
   ['proxies', '::ffff:10.0.0.5', CLIENT, CLIENT],
-  ['proxies', 'fd00::5', '2001:db8::7', '2001:db8::7'],
+  ['proxies', '10.0.0.5', `${CLIENT}:50123`, CLIENT],
+  ['proxies', '10.0.0.5', `::ffff:${CLIENT}`, CLIENT],
+  ['proxies', '10.0.0.5', 'unknown', '10.0.0.5'],
+  ['proxies', '10.0.0.5', '', '10.0.0.5'],
   ['proxies', '10.0.0.5', `${SPOOFED}, ${CLIENT}`, CLIENT],
   ['proxies', '10.0.0.5', `${SPOOFED}, ${CLIENT}, 10.1.2.3`, CLIENT],
   ['proxies', CLIENT, SPOOFED, CLIENT],
@@ -51,6 +54,22 @@ test.each<[keyof typeof apps, string, string, string]>([
   expect((await apps[name].inject(solve)).statusCode).toBe(200)
   expect((await apps[name].inject(remove)).statusCode).toBeLessThan(300)
   expect(callers).toEqual([caller, caller])
+})
+
+test.each([
+  ['2001:db8::7', '2001:db8:0:0::/64'],
+  ['2001:db8:0:0:1:2:3:4', '2001:db8:0:0::/64'],
+  ['2001:0db8:0001:0002::7', '2001:db8:1:2::/64'],
+  ['[2001:db8:1:2::7]:443', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2:3::1.2.3.4', '2001:db8:1:2::/64'],
+  ['::1', '0:0:0:0::/64'],
+])('an IPv6 caller %s shares the engine as %s, and is whole in audit lines', async (forwarded, key) => {
+  const headers = { 'x-forwarded-for': forwarded }
+  const remoteAddress = 'fd00::5'
+  const payload = { question: QUESTION }
+  await apps.proxies.inject({ method: 'POST', url: '/solve', headers, remoteAddress, payload })
+  await apps.proxies.inject({ method: 'DELETE', url: '/episodes', headers, remoteAddress })
+  expect(callers).toEqual([key, forwarded.replace(/^\[(.*)\]:443$/, '$1')])
 })
 
 test('a trusted proxy cannot change the host that is checked', async () => {
