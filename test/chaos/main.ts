@@ -135,6 +135,7 @@ async function inflict(fault: Fault, { apis, databaseUrl }: Deployment, clients:
   const before = warnings()
   await fault.hurt()
   const hold = delay(fault.holdMs)
+  if (fault.shownAs !== null) for (const { origin } of apis) void scrape(origin).catch(() => {})
   if (fault.away === 'engine') await watchReplacement(fault, hold)
   await hold
   if (fault.shownAs !== null) await expectShown(fault.name, fault.shownAs)
@@ -180,21 +181,25 @@ async function inflict(fault: Fault, { apis, databaseUrl }: Deployment, clients:
   }
 }
 
+async function scrape(origin: string): Promise<string> {
+  const response = await fetch(`${origin}/metrics`, { signal: AbortSignal.timeout(10_000) })
+  return response.text()
+}
+
 /** Expects that each API reports the dependency as unavailable, and itself as able to answer. */
 async function expectShown(fault: string, dependency: 'database' | 'queue'): Promise<void> {
   const isUp = new RegExp(`^circadian:dependency_up\\{.*name="${dependency}".*\\} 1$`, 'm')
   for (const { name, origin } of apis) {
-    const signal = AbortSignal.timeout(10_000)
-    const response = await fetch(`${origin}/readyz`, { signal })
+    const response = await fetch(`${origin}/readyz`, { signal: AbortSignal.timeout(10_000) })
     const { checks } = (await response.json()) as { checks: Record<string, { ok: boolean }> }
     if (response.status !== 200 || checks[dependency]?.ok !== false)
       report(
         `${fault}: expected /readyz of ${name} to be 200 without ${dependency}, got ${response.status} ${JSON.stringify(checks)}`,
       )
     // A scrape returns the last answer of the queue and asks it again.
-    await (await fetch(`${origin}/metrics`, { signal })).text()
+    await scrape(origin)
     await delay(500)
-    const metrics = await (await fetch(`${origin}/metrics`, { signal })).text()
+    const metrics = await scrape(origin)
     if (isUp.test(metrics))
       report(`${fault}: expected a metric of ${name} that ${dependency} is down, got up`)
   }
