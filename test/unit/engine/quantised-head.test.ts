@@ -56,7 +56,7 @@ async function draftsOf({ scheduler, codec, width }: Awaited<ReturnType<typeof q
   )
 }
 
-test('the latents of a draft decode to the draft, at every position', async () => {
+test('the latents of a draft decode to the draft, at every position', { timeout: 30_000 }, async () => {
   const engine = await quantised()
   const drafts = await draftsOf(engine)
   const positions = drafts.reduce((sum, { tokens }) => sum + tokens.length, 0)
@@ -69,7 +69,9 @@ test('the latents of a draft decode to the draft, at every position', async () =
   expect(differing).toBe(0)
 })
 
-test('an ascent that moves nothing changes no token; its tokens are those that its latents decode to', async () => {
+test('an ascent that moves nothing changes no token; its tokens are those that its latents decode to', {
+  timeout: 30_000,
+}, async () => {
   const engine = await quantised()
   for (const { tokens, latents } of await draftsOf(engine)) {
     const request = {
