@@ -19,6 +19,7 @@ export function measureSelection(sampled: readonly Sampled<ScoredSample>[], opti
   const of = (rule: rules.Rule) => rules.outcomes(sampled, rule, count)
   const majority = of(rules.majority)
   const weighted = of(rules.weighted('lrm'))
+  const byVerifier = of(rules.best('verifier'))
   const arms: Readonly<Record<string, rules.Outcomes>> = {
     greedy,
     'one sample': of(rules.first),
@@ -27,7 +28,7 @@ export function measureSelection(sampled: readonly Sampled<ScoredSample>[], opti
     [`**lto**, beta ${beta}, through the solver`]: solved,
     'lto, over all its draws': of(rules.lto('lrm', beta)),
     'best by LRM': of(rules.best('lrm')),
-    'best by verifier': of(rules.best('verifier')),
+    'best by verifier': byVerifier,
     'verifier-weighted majority': of(rules.weighted('verifier')),
     'best by CoE-R': of(rules.best('CoE-R')),
     'best by CoE-C': of(rules.best('CoE-C')),
@@ -37,6 +38,9 @@ export function measureSelection(sampled: readonly Sampled<ScoredSample>[], opti
     'lto - greedy': rules.difference(solved, greedy),
     'lto - majority': rules.difference(solved, majority),
     'LRM-weighted majority - majority': rules.difference(weighted, majority),
+    // The verifier judges the samples of every strategy, so these cost the same tokens.
+    'lto - best by verifier': rules.difference(solved, byVerifier),
+    'LRM-weighted majority - best by verifier': rules.difference(weighted, byVerifier),
   }
   const estimates = Object.fromEntries(
     Object.entries(arms).map(([name, values]) => [name, rules.estimate(values)]),
