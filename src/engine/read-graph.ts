@@ -31,7 +31,14 @@ export function withReadableHead(model: Model, file: string): Model {
 
 function readExternal({ external }: StoredTensor, folder: string): Uint8Array {
   const location = external!.get('location')!
-  const bytes = new Uint8Array(Number(external!.get('length')))
+  const length = Number(external!.get('length'))
+  if (!(length > 0)) {
+    throw new ServiceError(
+      'MODEL_INVALID',
+      `load model: expected a length of the weights in ${location}, got none; export the model again`,
+    )
+  }
+  const bytes = new Uint8Array(length)
   const descriptor = openSync(join(folder, location), 'r')
   try {
     const read = readSync(descriptor, bytes, 0, bytes.length, Number(external!.get('offset') ?? 0))

@@ -73,6 +73,8 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
           // idle threads would take the cores of the API process.
           intra_op: { allow_spinning: '1' },
           force_spinning_stop: '1',
+          // The fusion of DequantizeLinear and MatMul fails inside a Loop, whose weights lie outside it.
+          disable_quant_qdq: '1',
           ...(options.dataFolder === null
             ? {}
             : { model_external_initializers_file_folder_path: options.dataFolder }),
