@@ -13,6 +13,7 @@ import { readStepGraph, withReadableHead } from '../read-graph.ts'
 import { createGenerationGraph } from './generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from './head-graph.ts'
 import type { KvLayout } from './key-values.ts'
+import { checkMemory, memoryLimit } from './memory.ts'
 import { createSession } from './onnx-runtime.ts'
 import type { StepRunner } from './step-batch.ts'
 import { tryGraphs } from './try-graphs.ts'
@@ -38,13 +39,22 @@ const SMALL_TENSOR_BYTES = 64 * 2 ** 10
  * an iteration of seconds) for 100 to 150 MiB more. Generation is prepacked: without it 420, but steps of 8
  * rows take 1.4 to 1.6 times as long.
  *
+ * A model whose weights do not fit into memory is refused before a session loads them.
+ *
  * Runs every graph once, so that a model that loads and cannot run is refused here.
  *
+ * @param memory upper bound on the memory of all processes of the model, in bytes
  * @throws ServiceError ONNX_INVALID, MODEL_UNSUPPORTED, SESSION_FAILED
  */
-export async function loadGraphs(options: ServeOptions, provider: 'cpu' | 'cuda'): Promise<Graphs> {
+export async function loadGraphs(
+  options: ServeOptions,
+  provider: 'cpu' | 'cuda',
+  memory = memoryLimit(),
+): Promise<Graphs> {
   const { sizes, cudaDevice } = options
   const compiled = await compileGraphs(options)
+  // On CUDA the weights pass through mapped files, and the memory of the device is not known here.
+  if (provider === 'cpu') checkMemory(compiled.memory, options.replicas, memory)
   // The bytes of the model file, as large as the weights, are garbage now: free them before the weights are
   // loaded.
   globalThis.gc?.()
@@ -82,6 +92,9 @@ async function compileGraphs({ graphFile, config }: ServeOptions) {
       ? await realExternalData(stored, dirname(graphFile), locations)
       : await ownFileAsData(stored, file, graphFile)
   const description = describeDecoder(model, config)
+  const { vocabularySize, hiddenSize, head } = description
+  const isHeadQuantized = head.projection.kind === 'quantized'
+  const weights = await totalBytes([graphFile, ...dataFiles])
   const layout: KvLayout = {
     layers: description.layers,
     heads: description.keyValueHeads,
@@ -92,13 +105,14 @@ async function compileGraphs({ graphFile, config }: ServeOptions) {
     generation: compileGeneration(model, description),
     step: compileHead(model, description),
     logits: compileHeadLogits(model, description),
-    isHeadQuantized: description.head.projection.kind === 'quantized',
+    isHeadQuantized,
+    memory: { weights, denseHead: isHeadQuantized ? 4 * vocabularySize * hiddenSize : 0 },
     layout,
     padding: description.padding,
     maxWidth: description.maxWidth,
     thoughtLayers: description.layerStates?.length ?? 0,
     dataFolder,
-    isSmall: (await totalBytes([graphFile, ...dataFiles])) < SMALL_MODEL_BYTES,
+    isSmall: weights < SMALL_MODEL_BYTES,
   }
 }
 

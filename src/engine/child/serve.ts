@@ -1,11 +1,11 @@
 /** @file The role `serve`: loads a model and answers the messages of its sessions. */
 
-import { constants, setPriority, totalmem } from 'node:os'
-import { constrainedMemory } from 'node:process'
+import { constants, setPriority } from 'node:os'
 import { MAX_ASCENT_MS } from '../ascend-in-slices.ts'
 import type { MessageFromChild, ServeOptions, StartedRole } from '../protocol.ts'
 import { createGraphs } from './graphs.ts'
 import { loadGraphs } from './load-graphs.ts'
+import { memoryLimit } from './memory.ts'
 import type { PrefixLimits } from './prefix-cache.ts'
 import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
@@ -80,9 +80,7 @@ export async function serve(
     layout: generation.layout,
     ...options.sizes,
     thoughtLayers,
-    cacheBytes:
-      (CACHE_SHARE / options.replicas) *
-      Math.min(totalmem(), constrainedMemory() || Number.POSITIVE_INFINITY),
+    cacheBytes: (CACHE_SHARE / options.replicas) * memoryLimit(),
     prefixes: PREFIXES,
     headLogits: head.logits,
   })

@@ -1,6 +1,6 @@
 /** @file Weights left in the model's own file as external data, also behind a symbolic link. */
 
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, suite, test } from 'vitest'
@@ -120,6 +120,41 @@ suite('a graph that loads and does not serve', () => {
     })
   })
 })
+
+test.each([
+  [
+    'plain',
+    1,
+    /at most 0.00 GiB .* got 0.00 GiB: weights of 0.00 GiB, without caches; take a smaller or quant/,
+  ],
+  [
+    'quantized',
+    2,
+    /and a dense LM head of .*, in each of 2 processes, without caches; .* or fewer ENGINE_REPLICAS/,
+  ],
+] as const)(
+  'a model of a %s head that does not fit into memory is refused with the sum',
+  async (head, replicas, message) => {
+    await using directory = await tinyModelDirectory({ ...DECODER, head })
+    const { config, sizes, graphFile } = await loadModelDirectory(directory.path)
+    const options = {
+      graphFile,
+      config,
+      sizes,
+      executionProvider: 'cpu',
+      cudaDevice: 0,
+      threads: 1,
+      replicas,
+    } as const
+    const { size } = await stat(graphFile)
+    const least = replicas * (size + (head === 'plain' ? 0 : 4 * 64 * 128))
+    await expect(loadGraphs(options, 'cpu', least - 1)).rejects.toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(message),
+    })
+    await expect(loadGraphs(options, 'cpu', least)).resolves.toBeDefined()
+  },
+)
 
 test("external data behind links of the hub's cache is read", async () => {
   await using directory = await tinyModelDirectory(DECODER)
