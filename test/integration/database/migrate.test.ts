@@ -137,11 +137,13 @@ describe.skipIf(servers === null)('the schema', () => {
         ['candidates', 'tenant_id'],
         ['consolidation_steps', 'consolidation_id'],
         ['consolidations', 'id'],
+        ['deletions', 'tenant_id'],
         ['deployment', 'id'],
         ['episode_latents', 'tenant_id'],
         ['episodes', 'tenant_id'],
         ['learning', 'only_row'],
         ['outbox', 'tenant_id'],
+        ['tenant_cutoffs', 'tenant_id'],
       ].map(([table, first]) => ({ table, first })),
     )
   })
