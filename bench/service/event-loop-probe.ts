@@ -4,6 +4,7 @@
  */
 
 import { createHistogram, monitorEventLoopDelay, type RecordableHistogram } from 'node:perf_hooks'
+import { isMainThread } from 'node:worker_threads'
 
 export interface EventLoopDelay {
   readonly p50Ms: number
@@ -24,11 +25,13 @@ delay.enable()
 /** In microseconds. */
 const work: RecordableHistogram = createHistogram()
 let last = process.threadCpuUsage()
-setInterval(() => {
+const recordWork = () => {
   const { user, system } = process.threadCpuUsage(last)
   last = process.threadCpuUsage()
   work.record(Math.max(1, user + system))
-}, RESOLUTION_MS).unref()
+}
+// The threads of the process preload this file as well.
+if (isMainThread) setInterval(recordWork, RESOLUTION_MS).unref()
 
 /** Answers every message with the delays since the last one. */
 process.on('message', () => {

@@ -215,6 +215,25 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         expect(pairs.map(({ tenantId, episodeId }) => ({ tenantId, episodeId }))).toEqual(keys)
       })
 
+      it('are read a few megabytes at a time', async () => {
+        const thought = { data: new Float32Array(2 ** 18).fill(1), layers: 64, width: 2 ** 12 }
+        const candidates = [0, 1].map((index) =>
+          newCandidate({ kind: 'sample', chosen: index === 0, thought }),
+        )
+        const episodes = Array.from({ length: 12 }, (_, seed) => thinking({ seed, candidates }))
+        await addAll(episodes)
+        let statements = 0
+        const count = () => {
+          statements += 1
+        }
+        test.database.pool.on('acquire', count)
+        const found = await thoughtsOf(episodes.map(keyOf))
+        test.database.pool.off('acquire', count)
+        expect(found).toHaveLength(24)
+        // 12 MiB in pages of 4 MiB at most: 1, 2, 4, 4 and 1 episodes.
+        expect(statements).toBe(5)
+      })
+
       it('leave out thoughts beyond the range of fp16, without losing the episode', async () => {
         const broken = [Number.NaN, Number.POSITIVE_INFINITY, -70_000, 65_520]
         const fine = [0, -65_504, 65_519, 1e-9]
