@@ -40,16 +40,19 @@ export async function clusterQuestions(
   questions: readonly EmbeddedQuestion[],
   signal?: AbortSignal,
 ): Promise<readonly number[]> {
+  const pause = createYielding(signal)
   const texts = new Map<string, number>()
   const embeddings: Float32Array[] = []
-  const textOf = questions.map(({ question, embedding }) => {
+  const textOf: number[] = []
+  for (const { question, embedding } of questions) {
+    await pause()
     const text = foldQuestion(question)
-    const known = texts.get(text)
-    if (known !== undefined) return known
-    texts.set(text, texts.size)
+    const known = texts.get(text) ?? texts.size
+    textOf.push(known)
+    if (known < texts.size) continue
+    texts.set(text, known)
     embeddings.push(embedding)
-    return texts.size - 1
-  })
+  }
   const root = await joinNeighbours(embeddings, signal)
   const numbers = new Map<number | undefined, number>()
   return textOf.map((text) => {

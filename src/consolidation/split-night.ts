@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import type { Part } from '#algorithms'
+import { createYielding, type Part } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import { clusterQuestions, type EmbeddedQuestion, foldQuestion } from './cluster-questions.ts'
 
@@ -89,15 +89,17 @@ export async function splitNight(
   { salt, hasActive, signal }: SplitOptions,
 ): Promise<NightSplit> {
   const clusterOf = await clusterQuestions(episodes, signal)
-  const clusters = [...Map.groupBy(episodes.entries(), ([index]) => clusterOf[index]).values()]
-    .map((members) =>
-      toCluster(
-        members.map(([, episode]) => episode),
-        salt,
-      ),
+  const pause = createYielding(signal)
+  const clusters: Cluster[] = []
+  for (const members of Map.groupBy(episodes.entries(), ([index]) => clusterOf[index]).values()) {
+    await pause()
+    const cluster = toCluster(
+      members.map(([, episode]) => episode),
+      salt,
     )
-    .filter(({ names }) => names.length > 0)
-    .sort((a, b) => a.draw - b.draw)
+    if (cluster.names.length > 0) clusters.push(cluster)
+  }
+  clusters.sort((a, b) => a.draw - b.draw)
   const isLocked = ({ place }: Cluster) => place < LOCKED_SHARE
   const open = clusters.filter((cluster) => !isLocked(cluster))
   const fresh = open.filter(({ isFresh }) => isFresh)
