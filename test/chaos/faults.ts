@@ -41,9 +41,9 @@ export function createFaults(deployment: Deployment, options: FaultOptions): rea
   return [
     ...createKills(deployment, hands),
     ...createFreezes(deployment, hands),
+    ...createShortages(deployment),
     ...createStops(deployment, hands),
     stopWithFrozenEngine(deployment, hands),
-    ...createShortages(deployment),
   ]
 }
 
