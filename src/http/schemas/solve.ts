@@ -147,7 +147,7 @@ export const SolveRequest = sameAs<Body>()(
       seed: Type.Optional({
         ...Seed,
         description:
-          'Seed of the random numbers. On the CPU, the same seed, versions and episodes give the same tokens. Default: a random seed, returned in the response.',
+          'Seed of the random numbers. On the CPU, the same seed, versions and episodes give the same tokens, except with int4 models of `accuracy_level` 4, where near ties may fall differently while other requests run. Default: a random seed, returned in the response.',
       }),
       explain: Type.Optional(
         Type.Boolean({
