@@ -87,6 +87,9 @@ describe('consolidations', () => {
   }
 
   async function consolidate(force = true): Promise<Ended> {
+    // On a busy machine, labelling takes longer than a consolidation waits for it.
+    const pending = "select from episodes where status = 'pending' limit 1"
+    while ((await database.pool.query(pending)).rowCount !== 0) await setTimeout(100)
     const asked = await app.inject({ method: 'POST', url: '/admin/consolidations', payload: { force } })
     expect(asked.statusCode).toBe(202)
     for (;;) {
