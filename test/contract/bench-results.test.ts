@@ -153,6 +153,7 @@ const SECTIONS = {
   'npm run bench:training -- --python PATH`': 'training',
   'npm run bench:service`': 'service',
   'npm run bench:retrieval`': 'retrieval',
+  'npm run bench:night-loop`': 'night-loop',
 }
 
 test('every file of results has its section in docs/benchmarks.md', () => {
