@@ -31,8 +31,11 @@ export function readVerdictWord(text: string, marker: string, words: VerdictWord
   return longestFirst.find(({ word }) => startsWithWord(verdict, word))?.value ?? 0
 }
 
-/** Number that is complete: not followed by a fraction, percentage, "out of" or unit. */
-const NUMBER = /^(?:\d+(?:\.\d+)?|\.\d+)(?![\d\p{L}_]|[.,]\d|\s*[/%]|\s*out of)/iu
+/**
+ * Number that is complete: not followed by a fraction, percentage, "out of" or unit. Of at most 99 digits on a side,
+ * so that no text takes more than linear time.
+ */
+const NUMBER = /^(?:\d{1,99}(?:\.\d{1,99})?|\.\d{1,99})(?![\d\p{L}_]|[.,]\d|\s*[/%]|\s*out of)/iu
 
 /**
  * Returns the number in [0, 1] after the last marker; 0 when there is none, or it is part of a longer term
