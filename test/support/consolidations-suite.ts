@@ -265,7 +265,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
     })
 
     it('trains again without deleted episodes, even when no episode is new', async () => {
-      await remember({ questions: 200 })
+      await remember({ questions: 320 })
       await runConsolidation()
       const { lrm: first } = await artifacts.active(MODEL)
       const [deleted] = (await artifacts.manifest(first!.id)).episodes
@@ -293,7 +293,7 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       const { episodes: learned } = await artifacts.manifest(lrm!.id)
       expect(learned.map(({ episodeId }) => episodeId)).not.toContain(deleted!.episodeId)
       expect(await due('schedule')).toEqual([])
-    })
+    }, 60_000)
 
     it('in review, ends as awaiting-review, and the version that passed is active once it is activated', async () => {
       await remember({ questions: 260 })
