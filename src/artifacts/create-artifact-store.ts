@@ -63,11 +63,15 @@ export function createArtifactStore({
     active: (fingerprint) => markedByKind('active', fingerprint),
     anchors: (fingerprint) => markedByKind('anchor', fingerprint),
 
-    async settle(id, { promoted, isAnchor = false, isReviewed = false, reason, metrics, baseline }) {
+    async settle(
+      id,
+      { promoted, isAnchor = false, isReviewed = false, comparedWith, reason, metrics, baseline },
+    ) {
       const verdict = {
         passed: promoted,
         isAnchor,
         isReviewed,
+        comparedWith,
         metrics,
         baseline,
         reason: reason === null ? null : storableText(reason),

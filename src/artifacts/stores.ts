@@ -68,8 +68,9 @@ export interface ArtifactStore {
   anchors(fingerprint: string): Promise<Readonly<Partial<Record<ArtifactKind, Artifact>>>>
   /**
    * Records the gate's verdict on a candidate; promotion activates it in the same transaction. A candidate
-   * that passed earlier and still waits for its activation is rejected when a newer one passes. The first
-   * verdict stays: a later call changes nothing, also when an operator has rolled back in between.
+   * that passed earlier and still waits for its activation is rejected when a newer one passes. A candidate
+   * waits too when another version is active than the one that it was compared with. The first verdict stays: a
+   * later call changes nothing, also when an operator has rolled back in between.
    * @throws ServiceError ARTIFACT_NOT_FOUND
    */
   settle(
@@ -83,6 +84,11 @@ export interface ArtifactStore {
        * given.
        */
       readonly isReviewed?: boolean
+      /**
+       * Id of the version that the gate compared with as the active one; null for none. Not checked unless
+       * given.
+       */
+      readonly comparedWith?: string | null
       readonly reason: string | null
       /** Metrics measured by the gate; they replace those with which the artifact was added. */
       readonly metrics?: Metrics

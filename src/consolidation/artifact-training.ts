@@ -60,6 +60,8 @@ export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> 
   readonly incumbent: ArtifactBytes | null
   /** Anchor of the kind, when it is another version than the incumbent; else null. */
   readonly anchor: ArtifactBytes | null
+  /** Whether the kind has an anchor, which may be the incumbent, or be damaged. */
+  readonly hasAnchor: boolean
   readonly heldOut: readonly HeldOutAnswer[]
   /** Locked examples, for figures in the report. */
   readonly locked: readonly HeldOutAnswer[]

@@ -11,6 +11,10 @@ export interface Rivals {
   readonly incumbent: ArtifactBytes | null
   /** Anchor, when it is another version than the incumbent; null when there is none, or it cannot be loaded. */
   readonly anchor: ArtifactBytes | null
+  /** Whether the kind has an anchor, whether it can be compared with or not. */
+  readonly hasAnchor: boolean
+  /** Id of the active version, whether it can be compared with or not; null for none. */
+  readonly activeId: string | null
   /** Which versions are not compared with, and why, to append to the verdict's reason; empty for none. */
   readonly remark: string
 }
@@ -46,6 +50,8 @@ export async function findRivals(context: ConsolidationContext, kind: ArtifactKi
   return {
     incumbent: incumbent.version,
     anchor: other.version,
+    hasAnchor: anchor !== undefined,
+    activeId: active?.id ?? null,
     remark: `${incumbent.remark}${other.remark}`,
   }
 }

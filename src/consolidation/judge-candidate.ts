@@ -9,6 +9,11 @@ import { recordName, type Skipped } from './steps.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './training-by-kind.ts'
 
+/** Verdict with the id of the version that was active; null for none. */
+export interface ComparedVerdict extends TrialVerdict {
+  readonly comparedWith: string | null
+}
+
 /**
  * Judges a candidate against the active version and the anchor (see `findRivals`). Rejects a candidate whose
  * own bytes are damaged or do not load.
@@ -17,13 +22,13 @@ export async function judgeCandidate(
   context: ConsolidationContext,
   candidate: Candidate | Skipped,
   report: (share: number) => void,
-): Promise<TrialVerdict | Skipped> {
+): Promise<ComparedVerdict | Skipped> {
   if ('skipped' in candidate) return candidate
   const { artifact, heldOut, locked } = candidate
   const { kind } = artifact
   const { consolidations, consolidation } = context
   const { id, fingerprint } = consolidation
-  const { remark, ...rivals } = await findRivals(context, kind)
+  const { remark, activeId: comparedWith, ...rivals } = await findRivals(context, kind)
   try {
     const verdict = await trainingOf(context, kind).judge({
       ...context,
@@ -36,10 +41,10 @@ export async function judgeCandidate(
         recordOnce(consolidations, { id, record: `${recordName('gate', kind)}.${part}` }, work),
       report,
     })
-    return { ...verdict, reason: `${verdict.reason}${remark}` }
+    return { ...verdict, comparedWith, reason: `${verdict.reason}${remark}` }
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
     const reason = coerceError(thrown).message
-    return { promoted: false, isAnchor: false, reason, metrics: artifact.metrics, baseline: {} }
+    return { promoted: false, isAnchor: false, comparedWith, reason, metrics: artifact.metrics, baseline: {} }
   }
 }

@@ -1,5 +1,6 @@
 /** @file Training of the weaver, in the training process, and judging. */
 
+import { isDeepStrictEqual } from 'node:util'
 import {
   gateWeaver,
   identityWeaver,
@@ -109,6 +110,7 @@ async function judge({
   candidate,
   incumbent,
   anchor,
+  hasAnchor,
   heldOut,
   ...context
 }: TrialOptions): Promise<TrialVerdict> {
@@ -122,6 +124,9 @@ async function judge({
   const replaying = await openModelEngine(context, 'this worker cannot judge the weaver: candidate rejected')
   if ('missing' in replaying) return rejected(`cannot be judged: ${replaying.missing}`)
   const { engine } = replaying
+  // Until a version becomes the anchor, the identity is it: small losses of versions that only save work would add
+  // up. Without an active version, the identity is the incumbent already.
+  const unmarked = hasAnchor || incumbent === null ? null : identityWeaver
   const opened: OpenWeaver[] = []
   const open = async ({ artifact, bytes }: ArtifactBytes): Promise<OpenWeaver> => {
     const weaver = await openWeaverArtifact(engine.graphs, artifact, bytes)
@@ -134,7 +139,8 @@ async function judge({
       engine,
       candidate: await open(candidate),
       incumbent: incumbent === null ? null : await open(incumbent),
-      anchor: anchor === null ? null : await open(anchor),
+      anchor: anchor === null ? unmarked : await open(anchor),
+      rivals: [incumbent, anchor].map((version) => version?.artifact.id ?? null),
       replacesStale: incumbent?.artifact.stale ?? false,
       questions,
     })
@@ -165,8 +171,10 @@ interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'signal' | '
   readonly candidate: Weaver
   /** null: the identity, which is active before the first consolidation. */
   readonly incumbent: Weaver | null
-  /** null: the incumbent is the anchor. */
+  /** null: the incumbent is the anchor, or the anchor is damaged. */
   readonly anchor: Weaver | null
+  /** Ids of the incumbent and the anchor. */
+  readonly rivals: readonly (string | null)[]
   readonly replacesStale: boolean
   readonly questions: readonly GateQuestion[]
 }
@@ -229,7 +237,7 @@ interface LookRange {
 }
 
 async function replayLook(
-  { engine, episodes, logger, signal, recorded, questions, ...weavers }: WeaverTrialOptions,
+  { engine, episodes, logger, signal, recorded, questions, rivals, ...weavers }: WeaverTrialOptions,
   { index, from, until }: LookRange,
 ): Promise<Arms<TrialQuestion>> {
   const asked = questions.slice(from, until)
@@ -251,6 +259,7 @@ async function replayLook(
   const active = weavers.incumbent ?? identityWeaver
   const replayAll = async () => ({
     episodes: asked.map(({ episodeIds }) => episodeIds[0] ?? null),
+    rivals,
     candidate: await solveBy(candidate, false),
     active: await solveBy(active, false),
     anchor: anchor === null ? [] : await solveBy(anchor, false),
@@ -258,8 +267,11 @@ async function replayLook(
     activeGuard: await solveBy(active, true),
   })
   const known = await recorded(`look-${index}`, replayAll)
-  // Questions that were deleted since an earlier attempt recorded its replays shift the others.
-  const isSame = asked.every(({ episodeIds }, place) => known.episodes[place] === (episodeIds[0] ?? null))
+  // Questions that were deleted since an earlier attempt recorded its replays shift the others. The active version
+  // may be another one by then.
+  const isSame =
+    asked.every(({ episodeIds }, place) => known.episodes[place] === (episodeIds[0] ?? null)) &&
+    isDeepStrictEqual(known.rivals, rivals)
   const figures = isSame && known.episodes.length === asked.length ? known : await replayAll()
   const named = (results: readonly ReplayedFigures[]): readonly TrialQuestion[] =>
     asked.flatMap(({ question, cluster, tenantId }, place) => {

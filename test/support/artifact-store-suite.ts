@@ -294,6 +294,34 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await artifacts.activate(waiting.id, 'model-1')
       })
 
+      it.each(['another version', 'no version'])(
+        'comes for a candidate when %s is active than it was compared with, also when none was asked for',
+        async (which) => {
+          const [first, second] = [await addArtifact(), await addArtifact()]
+          for (const { id } of [first, second]) await artifacts.settle(id, { promoted: true, reason: null })
+          // An operator or a rollback changes the active version between the gate and the promotion.
+          if (which === 'another version') await artifacts.activate(first.id, 'model-1')
+          else await test.database.pool.query('update artifacts set active = false')
+          const verdict = { promoted: true, isAnchor: true, reason: 'auc +0.02' }
+          const late = await addArtifact()
+          expect(await artifacts.settle(late.id, { ...verdict, comparedWith: second.id })).toMatchObject({
+            status: 'candidate',
+            passed: true,
+            active: false,
+            reason: `auc +0.02; waits for its activation by an operator: ${which === 'no version' ? which : 'lrm-1'} is active now, and the gate compared with another`,
+          })
+          expect(await activeVersions()).toEqual(which === 'no version' ? [] : ['lrm-1'])
+          expect(await artifacts.anchors('model-1')).toEqual({})
+          expect(await artifacts.activate(late.id, 'model-1')).toMatchObject({ status: 'promoted' })
+          const next = await addArtifact()
+          expect(await artifacts.settle(next.id, { ...verdict, comparedWith: late.id })).toMatchObject({
+            status: 'promoted',
+            active: true,
+            reason: 'auc +0.02',
+          })
+        },
+      )
+
       it('leaves the anchor when the verdict named none', async () => {
         const [first, waiting] = [await addArtifact(), await addArtifact()]
         await artifacts.settle(first.id, { promoted: true, isAnchor: true, reason: null })

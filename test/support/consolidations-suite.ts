@@ -317,6 +317,24 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       expect(await active()).toBe('lrm-1')
     }, 60_000)
 
+    it('does not promote a version over one that became active after its gate', async () => {
+      await remember({ questions: 100 })
+      await runConsolidation()
+      await remember({ questions: 30 })
+      const id = await request()
+      // The gate passes, and the version that it compared with is rolled back before the promotion.
+      const settle: ArtifactStore['settle'] = async (candidate, verdict) => {
+        await test.database.pool.query('update artifacts set active = false')
+        return artifacts.settle(candidate, { ...verdict, promoted: true })
+      }
+      await consolidate(parts({ artifacts: { ...artifacts, settle } }), id, never)
+      expect(await consolidations.get(id)).toMatchObject({
+        status: 'awaiting-review',
+        artifacts: [{ version: 'lrm-2', reason: expect.stringContaining('no version is active now') }],
+      })
+      expect(await active()).toBe(null)
+    })
+
     describe('while learning is frozen', () => {
       it('ends as rejected without training; the next one after the freeze trains', async () => {
         await remember({ questions: 100 })

@@ -65,6 +65,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     candidate: right,
     incumbent: null,
     anchor: null,
+    hasAnchor: over.anchor !== undefined,
     heldOut: [],
     locked: [],
     recorded: (_part, work) => work(),
@@ -201,6 +202,31 @@ test('goes on after the looks that an earlier attempt has recorded, and ignores 
   const others = judging({ recorded }, QUESTIONS.slice(1))
   await others.verdict
   expect(others.engine.opened.length).toBeGreaterThan(0)
+})
+
+test('ignores the looks that were recorded with another active version', async () => {
+  let first: object | undefined
+  const recorded: TrialOptions['recorded'] = async <Result extends object>(
+    _part: string,
+    work: () => Promise<Result>,
+  ) => {
+    first ??= await work()
+    return first as Result
+  }
+  const questions = QUESTIONS.slice(0, 50)
+  await judging({ recorded }, questions).verdict
+  // Rolled back or activated by hand before another worker continued.
+  const other = judging({ recorded, incumbent: right, hasAnchor: true }, questions)
+  expect(await other.verdict).toMatchObject({ promoted: false, baseline: { firstPass: { value: 1 } } })
+})
+
+test.each([
+  ['the identity until a version is the anchor', { incumbent: wrong, hasAnchor: false }, true],
+  ['no anchor when the active version is it', { incumbent: wrong, hasAnchor: true }, false],
+  ['no anchor when the identity is active', { incumbent: null, hasAnchor: false }, false],
+])('replays with %s', async (_which, rivals, hasArm) => {
+  const { metrics } = await judging({ candidate: right, ...rivals }, QUESTIONS.slice(0, 50)).verdict
+  expect('anchor.firstPass.difference' in metrics).toBe(hasArm)
 })
 
 test('replays with the anchor too, when it is another version than the active one', async () => {
