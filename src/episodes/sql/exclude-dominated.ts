@@ -1,5 +1,6 @@
-import { type Database, query } from '#database'
+import { type Database, transaction } from '#database'
 import { KEPT_OF_TENANT } from './kept-episodes.ts'
+import { lockSteering } from './relabel-candidates.ts'
 
 /**
  * Compares one batch (positions `$4` to `$5` by age) with all of the tenant's newest `$3` retrievable
@@ -68,8 +69,11 @@ export async function excludeDominated(
       until,
       NEAR_DUPLICATE_DISTANCE,
     ]
-    const { rowCount } = await query(database, 'exclude dominated episodes', SQL, values)
-    excluded += rowCount ?? 0
+    // Without the lock, an episode that is refuted or deleted meanwhile would exclude others for ever.
+    excluded += await transaction(database, 'exclude dominated episodes', async (client) => {
+      await lockSteering(client, tenantId)
+      return (await client.query(SQL, values)).rowCount ?? 0
+    })
   }
   return excluded
 }

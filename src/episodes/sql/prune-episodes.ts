@@ -1,11 +1,17 @@
-import { type Database, transaction } from '#database'
-import { KEPT } from './kept-episodes.ts'
+import { type Database, query, transaction } from '#database'
+import { KEPT, KEPT_OF_TENANT } from './kept-episodes.ts'
+import { lockSteering } from './relabel-candidates.ts'
 
-/** Deletes one batch, so that no statement locks many rows for long. Hidden episodes are erased, not expired. */
+/** Hidden episodes are erased, not expired. */
+const OLDEST = `
+  select tenant_id from episodes where created_at < $1 and ${KEPT} order by created_at limit 1`
+
+/** Deletes one batch of a tenant, so that no statement locks many rows for long. */
 const SQL = `
   delete from episodes
-  where (tenant_id, id) in (
-    select tenant_id, id from episodes where created_at < $1 and ${KEPT} order by created_at limit $2
+  where tenant_id = $1 and id in (
+    select id from episodes where tenant_id = $1 and created_at < $2 and ${KEPT_OF_TENANT}
+    order by created_at limit $3
   )`
 
 const BATCH_EPISODES = 500
@@ -17,22 +23,26 @@ const BATCH_EPISODES = 500
 export async function pruneEpisodes(database: Pick<Database, 'pool'>, before: Date): Promise<number> {
   let pruned = 0
   for (;;) {
-    const deleted = await deleteExpired(database, SQL, [before, BATCH_EPISODES])
-    pruned += deleted
-    if (deleted < BATCH_EPISODES) return pruned
+    const { rows } = await query<{ tenant_id: string }>(database, 'find old episodes', OLDEST, [before])
+    if (rows[0] === undefined) return pruned
+    pruned += await deleteExpired(database, SQL, [rows[0].tenant_id, before, BATCH_EPISODES])
   }
 }
 
 /** Setting that the trigger on `episodes` reads: deletions by age make no artifact stale. */
 const EXPIRED = "set local circadian.deletion = 'expired'"
 
-/** Runs a statement whose deleted episodes count as expired. @returns the number of deleted episodes */
+/**
+ * Runs a statement whose deleted episodes, all of the tenant `$1`, count as expired.
+ * @returns the number of deleted episodes
+ */
 export function deleteExpired(
   database: Pick<Database, 'pool'>,
   sql: string,
-  values: readonly unknown[],
+  values: readonly [tenantId: string, ...others: unknown[]],
 ): Promise<number> {
   return transaction(database, 'prune episodes', async (client) => {
+    await lockSteering(client, values[0])
     await client.query(EXPIRED)
     return (await client.query(sql, [...values])).rowCount ?? 0
   })

@@ -44,7 +44,7 @@ export async function pruneExcessEpisodes(
   let pruned = 0
   for (const { tenant_id: tenantId, fingerprint, excess } of rows) {
     for (let left = excess; left > 0; left -= BATCH_EPISODES) {
-      const values = [tenantId, fingerprint, Math.min(left, BATCH_EPISODES), capacity]
+      const values = [tenantId, fingerprint, Math.min(left, BATCH_EPISODES), capacity] as const
       pruned += await deleteExpired(database, SQL, values)
     }
   }

@@ -33,8 +33,8 @@ const UPDATE = `
 const LOCK = "select pg_advisory_xact_lock(hashtextextended('steering ' || $1, 0))"
 
 /**
- * Serialises the transactions that label episodes of one tenant. Each of them updates other episodes too
- * (question, descendants), so it must take this lock before it locks an episode's row.
+ * Serialises the transactions that label, delete or exclude episodes of one tenant. Each of them updates other
+ * episodes too (question, descendants, near-duplicates), so it must take this lock before it locks an episode's row.
  */
 export async function lockSteering(client: PoolClient, tenantId: string): Promise<void> {
   await client.query(LOCK, [tenantId])

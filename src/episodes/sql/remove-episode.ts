@@ -1,5 +1,6 @@
-import { type Database, query } from '#database'
+import { type Database, transaction } from '#database'
 import { KEPT_OF_TENANT } from './kept-episodes.ts'
+import { lockSteering } from './relabel-candidates.ts'
 
 /** Candidates and latents are deleted by cascade. A job that is still queued finds no episode and ends. */
 const SQL = `delete from episodes where tenant_id = $1 and id = $2 and ${KEPT_OF_TENANT}`
@@ -10,6 +11,8 @@ export async function removeEpisode(
   tenantId: string,
   id: string,
 ): Promise<boolean> {
-  const { rowCount } = await query(database, 'remove episode', SQL, [tenantId, id])
-  return rowCount === 1
+  return transaction(database, 'remove episode', async (client) => {
+    await lockSteering(client, tenantId)
+    return (await client.query(SQL, [tenantId, id])).rowCount === 1
+  })
 }
