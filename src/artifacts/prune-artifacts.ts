@@ -2,7 +2,10 @@
 
 import { type Database, query } from '#database'
 
-/** Versions of each kind and model that an operator can go back to, besides the active one and the anchor. */
+/**
+ * Promoted versions of each kind and model that an operator can go back to, those that were rolled back included,
+ * besides the active one and the anchor.
+ */
 const KEPT_PROMOTED = 5
 /** Artifacts of one statement: each has up to 20,000 rows in `artifact_episodes`. */
 const BATCH_ARTIFACTS = 5
@@ -16,14 +19,19 @@ const FORGET = `
   with forgotten as (
     select artifacts.id from artifacts
     where bytes is not null and not active and not anchor
-      and consolidation_id in (
-        select id from consolidations where status in ('promoted', 'rejected', 'failed') and finished_at is not null
-      )
-      and not (status = 'promoted' and number in (
+      and not (status = 'candidate' and coalesce(passed, false))
+      and consolidation_id in (select id from consolidations where finished_at is not null)
+      and number not in (
         select kept.number from artifacts as kept
-        where kept.fingerprint = artifacts.fingerprint and kept.kind = artifacts.kind and kept.status = 'promoted'
+        where kept.fingerprint = artifacts.fingerprint and kept.kind = artifacts.kind
+          and (kept.status = 'promoted' or kept.rolled_back_at is not null)
         order by kept.number desc limit $1
-      ))
+      )
+      and number is distinct from (
+        select max(judged.number) from artifacts as judged
+        where judged.fingerprint = artifacts.fingerprint and judged.kind = artifacts.kind
+          and judged.passed is not null
+      )
     order by artifacts.id limit $2
     for update of artifacts
   ),
@@ -33,9 +41,10 @@ const FORGET = `
   update artifacts set bytes = null where id in (select id from forgotten)`
 
 /**
- * Deletes the bytes and the lists of episodes of the versions that are neither active nor anchor nor among
- * the last five promoted ones of their kind and model, once their consolidation has ended. Their manifests,
- * metrics and reasons stay.
+ * Deletes the bytes and the lists of episodes of the versions that are neither active nor anchor, do not wait for
+ * their activation, and are neither among the last five promoted ones of their kind and model nor the one that was
+ * judged last (which an operator may force), once their consolidation has ended. Their manifests, metrics and reasons
+ * stay.
  * @returns the number of versions
  */
 export async function pruneArtifacts(database: Pick<Database, 'pool'>): Promise<number> {
@@ -54,7 +63,6 @@ export async function pruneArtifacts(database: Pick<Database, 'pool'>): Promise<
 const PRUNE_STEPS = `
   delete from consolidation_steps using consolidations
   where consolidations.id = consolidation_id and consolidation_steps.step <> 'report'
-    and status in ('promoted', 'rejected', 'failed')
     and consolidations.finished_at < now() - $1 * interval '1 millisecond'
     and not exists (
       select from artifacts

@@ -478,7 +478,7 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
       const available = async () =>
         (await artifacts.list({ limit: 99 })).filter((one) => one.available).map(({ version }) => version)
 
-      it('keeps the bytes of the active version, the anchor and the last five promoted ones', async () => {
+      it('keeps the bytes of the active version, the anchor, the last five promoted ones and the one judged last', async () => {
         const episode = newEpisode()
         await episodes.add(episode)
         const listed = [{ tenantId: 'tenant-a', episodeId: episode.id }]
@@ -493,10 +493,11 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await artifacts.settle(other.id, { promoted: true, reason: null })
         await artifacts.activate(versions[0]!.id, 'model-1')
         // The candidate lrm-10 has no verdict, but its consolidation has ended.
-        expect(await pruneArtifacts(test.database)).toBe(3)
+        expect(await pruneArtifacts(test.database)).toBe(2)
         expect(await pruneArtifacts(test.database)).toBe(0)
         expect(await available()).toEqual([
           'weaver-1',
+          'lrm-9',
           'lrm-8',
           'lrm-7',
           'lrm-6',
@@ -524,7 +525,37 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         await artifacts.settle(candidate, { promoted: false, reason: 'worse' })
         expect(await pruneArtifacts(test.database)).toBe(0)
         await consolidations.finish(id, { status: 'rejected', artifacts: [], episodes: 0 })
+        // The version that was judged last keeps its bytes, so that an operator may force it.
+        expect(await pruneArtifacts(test.database)).toBe(0)
+        await artifacts.settle((await addArtifact()).id, { promoted: false, reason: 'worse' })
         expect(await pruneArtifacts(test.database)).toBe(1)
+      })
+
+      it('keeps the bytes of a version that waits, and not of one whose review has ended', async () => {
+        const settle = async (promoted: boolean) => {
+          const { id } = await request()
+          const added = await artifacts.add(newArtifact(id))
+          await artifacts.settle(added.id, { promoted, isReviewed: true, reason: null })
+          await consolidations.finish(id, { status: 'awaiting-review', artifacts: [], episodes: 0 })
+          return added.version
+        }
+        await settle(true)
+        await settle(true)
+        await settle(false)
+        await settle(false)
+        expect(await pruneArtifacts(test.database)).toBe(2)
+        expect(await available()).toEqual(['lrm-4', 'lrm-2'])
+      })
+
+      it('keeps the bytes of a version that was rolled back', async () => {
+        const bad = await addArtifact()
+        await artifacts.settle(bad.id, { promoted: true, reason: null })
+        const figure = { value: 0.2, n: 40, low: 0.1, high: 0.3 }
+        const fall = { reason: 'fell', before: figure, since: figure }
+        expect(await artifacts.recordLook(bad.id, { look: 1, outcomes: 40, fall })).toEqual({ to: null })
+        await artifacts.settle((await addArtifact()).id, { promoted: true, reason: null })
+        expect(await pruneArtifacts(test.database)).toBe(0)
+        expect(await artifacts.activate(bad.id, 'model-1', { force: true })).toMatchObject({ active: true })
       })
 
       it('deletes the step records of a week ago, except reports and those of the last version', async () => {
@@ -536,7 +567,8 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
           if (age >= 9) await artifacts.add(newArtifact(id))
           ids.push(id)
           if (age === 0) break
-          await consolidations.finish(id, { status: 'rejected', artifacts: [], episodes: 0 })
+          const status = age === 30 ? 'awaiting-review' : 'rejected'
+          await consolidations.finish(id, { status, artifacts: [], episodes: 0 })
           await test.database.pool.query(
             "update consolidations set finished_at = now() - $2 * interval '1 day' where id = $1",
             [id, age],
