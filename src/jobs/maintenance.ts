@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ConsolidationStore, pruneArtifacts, pruneSteps } from '#artifacts'
-import { type Database, query } from '#database'
+import { type Database, query, vacuumEmbedded } from '#database'
 import { type Outbox, pruneDeletions, pruneEpisodes, pruneExcessEpisodes } from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from '#throttle-log'
@@ -20,7 +20,7 @@ const OUTBOX_TTL_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
 
 export interface MaintenanceParts {
-  readonly database: Pick<Database, 'pool'>
+  readonly database: Pick<Database, 'pool' | 'kind'>
   readonly outbox: Pick<Outbox, 'relayAgain' | 'recover' | 'prune'>
   readonly consolidations?: Pick<ConsolidationStore, 'recover'> | undefined
   /** Requests the consolidations that are due. */
@@ -38,8 +38,8 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, rolls back versions
- * whose live outcomes have fallen, requests consolidations that are due.
+ * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, vacuums the embedded
+ * database, rolls back versions whose live outcomes have fallen, requests consolidations that are due.
  */
 export function startMaintenance({
   database,
@@ -91,6 +91,10 @@ export function startMaintenance({
     },
     async 'deletion of old records of deletions'() {
       await pruneDeletions(database)
+    },
+    async vacuum() {
+      const tables = await vacuumEmbedded(database)
+      if (tables > 0) logger.debug({ tables }, 'tables of the embedded database vacuumed')
     },
     async 'watch of live outcomes'() {
       await watchHealth?.()

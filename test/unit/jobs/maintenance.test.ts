@@ -14,14 +14,14 @@ async function tidyAt(clock: number) {
     release() {},
     query: async (sql: string, values: unknown[]) => {
       if (sql.includes('now()')) return { rows: [{ now: NOW }] }
-      if (sql.includes('delete from episodes')) deleted.push(values[0])
+      if (sql.includes('from episodes where created_at < $1')) deleted.push(values[0])
       return { rowCount: 0, rows: [] }
     },
   })
   const pool = { connect: async () => client }
   const tidied = vi.fn(async () => {})
   const maintenance = startMaintenance({
-    database: { pool: pool as never },
+    database: { kind: 'server', pool: pool as never },
     outbox: { relayAgain: async () => 0, recover: async () => 0, prune: async () => 0 },
     requestConsolidations: tidied,
     episodeTtlDays: 30,
@@ -60,7 +60,7 @@ test('runs every task although each one fails, and warns of each', async () => {
   }
   const requested = vi.fn(fail('request'))
   const maintenance = startMaintenance({
-    database: { pool: { connect: fail('database') } as never },
+    database: { kind: 'embedded', pool: { connect: fail('database') } as never },
     outbox: { recover: fail('recover'), relayAgain: fail('relay again'), prune: fail('prune') },
     consolidations: { recover: fail('recover consolidations') },
     watchHealth: fail('watch health'),
@@ -76,7 +76,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'relay again',
     'recover consolidations',
     'prune',
-    ...Array(5).fill('database'),
+    ...Array(6).fill('database'),
     'watch health',
     'request',
   ])
@@ -90,6 +90,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
     'maintenance: deletion of old records of deletions failed',
+    'maintenance: vacuum failed',
     'maintenance: watch of live outcomes failed',
     'maintenance: requests of due consolidations failed',
   ])
