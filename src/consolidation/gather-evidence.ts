@@ -7,6 +7,7 @@ import { createSolver } from '#solving'
 import { foldQuestion } from './cluster-questions.ts'
 import type { ConsolidationContext, EvidenceLimits } from './context.ts'
 import { inBackground, openModelEngine } from './open-replay-engine.ts'
+import { expectLearning } from './record-steps.ts'
 import { MAX_TENANT_SHARE } from './take-snapshot.ts'
 
 /** Number of answers sampled to one question. */
@@ -31,7 +32,8 @@ export interface Evidence {
  * Samples answers to the questions asked since the consolidation before, the uncertain ones first, and stores
  * them as episodes of `majority` with origin `night`. The id of such an episode is derived from consolidation
  * and question, so another attempt continues with the questions that have none. The time limit is per attempt.
- * Without an engine of the model, or when the engine fails, the step ends and the consolidation continues.
+ * Without an engine of the model, or when the engine fails, the step ends and the consolidation continues. A freeze
+ * of learning ends it too: no episode is stored from then on.
  *
  * @throws ServiceError STORE_UNAVAILABLE; the signal's reason when it has fired
  */
@@ -123,19 +125,23 @@ async function chooseQuestions(
  */
 function samplingOn(
   engine: Parameters<typeof inBackground>[0],
-  { episodes, consolidation, logger }: ConsolidationContext,
+  { episodes, learning, consolidation, logger }: ConsolidationContext,
   signal: AbortSignal,
 ): (question: UncertainQuestion) => Promise<number | null> {
   const background = inBackground(engine)
   return async ({ tenantId, question }) => {
     const { id, seed } = identityOf(consolidation.id, tenantId, question)
     signal.throwIfAborted()
+    await expectLearning(learning)
     if (await isStored(episodes, tenantId, id)) return 0
     const solver = createSolver({
       engine: background,
       episodes: {
         ...episodes,
-        add: (episode, timeout) => episodes.add({ ...episode, id, origin: 'night' }, timeout),
+        async add(episode, timeout) {
+          await expectLearning(learning)
+          await episodes.add({ ...episode, id, origin: 'night' }, timeout)
+        },
       },
       logger,
     })

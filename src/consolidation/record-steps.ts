@@ -25,6 +25,12 @@ export class LearningFrozenError extends Error {
   }
 }
 
+/** @throws LearningFrozenError; ServiceError STORE_UNAVAILABLE */
+export async function expectLearning(learning: Pick<LearningStore, 'state'>): Promise<void> {
+  const state = await learning.state()
+  if (state.frozenSince !== null) throw new LearningFrozenError(state)
+}
+
 export interface RecordedSteps {
   /**
    * Runs a step for each kind, in order, and records each result. A result is JSON: ids and figures, never a
@@ -73,8 +79,7 @@ export function recordSteps({
 
   async function checkMayGoOn(): Promise<void> {
     signal.throwIfAborted()
-    const state = await learning.state()
-    if (state.frozenSince !== null) throw new LearningFrozenError(state)
+    await expectLearning(learning)
   }
 
   async function enter(step: StepName): Promise<void> {

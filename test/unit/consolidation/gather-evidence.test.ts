@@ -15,7 +15,9 @@ const ask = (tenantId: string, ...questions: readonly string[]): readonly Uncert
 
 function gathering(
   questions: readonly UncertainQuestion[],
-  over: Partial<Pick<ConsolidationContext, 'openReplayEngine' | 'signal'>> & { readonly model?: string } = {},
+  over: Partial<Pick<ConsolidationContext, 'openReplayEngine' | 'signal' | 'learning'>> & {
+    readonly model?: string
+  } = {},
   memory = createEpisodesInMemory(),
 ) {
   const engine = createLinearModel(TWO_FLIPS)
@@ -24,7 +26,14 @@ function gathering(
   const { model = engine.model.fingerprint, ...rest } = over
   const context: Pick<
     ConsolidationContext,
-    'training' | 'consolidations' | 'consolidation' | 'episodes' | 'openReplayEngine' | 'logger' | 'signal'
+    | 'training'
+    | 'learning'
+    | 'consolidations'
+    | 'consolidation'
+    | 'episodes'
+    | 'openReplayEngine'
+    | 'logger'
+    | 'signal'
   > = {
     consolidation: { ...CONSOLIDATION, id: 'now', fingerprint: model },
     consolidations: {
@@ -47,6 +56,7 @@ function gathering(
         return known as never
       },
     },
+    learning: learningFrozenAfter(Number.POSITIVE_INFINITY),
     logger: { info() {}, warn() {} },
     signal: new AbortController().signal,
     async openReplayEngine() {
@@ -69,7 +79,31 @@ function gathering(
   }
 }
 
+/** Learning is frozen from the given read of its state on. */
+function learningFrozenAfter(reads: number): ConsolidationContext['learning'] {
+  let read = 0
+  const state = async () => ({
+    frozenSince: ++read > reads ? '2026-03-02T03:04:05.678Z' : null,
+    reason: 'odd answers',
+  })
+  return { state, freeze: state, unfreeze: state }
+}
+
 describe('the step `evidence`', () => {
+  test.each([
+    ['the first question', 0],
+    ['an answer is stored', 1],
+  ])('stores nothing when learning is frozen before %s', async (_when, reads) => {
+    const { evidence, memory, counts } = gathering(ask('a', '6 + 4 = ?'), {
+      learning: learningFrozenAfter(reads),
+    })
+    expect(await evidence).toMatchObject({ questions: 1, sampled: 0 })
+    expect(memory.added).toEqual([])
+    expect(counts).toEqual({ opened: 1, closed: 1 })
+    if (reads === 0)
+      expect((await evidence).stopped).toBe('learning is frozen since 2026-03-02T03:04:05.678Z: odd answers')
+  })
+
   test('stores eight samples of each question as an episode of the night, at background priority', async () => {
     const { evidence, engine, memory, asked, counts } = gathering(ask('a', '6 + 4 = ?', '7 + 4 = ?'))
     expect(await evidence).toEqual({
