@@ -18,6 +18,7 @@ import { measureExperiments } from './engine/experiments.ts'
 import { measureFairness } from './engine/fairness.ts'
 import { measureOfferedLoad } from './engine/offered-load.ts'
 import { measureSaturation, measureStages } from './engine/overhead.ts'
+import { measureSampling } from './engine/sampling.ts'
 import { measureScaling } from './engine/scaling.ts'
 import { soak } from './engine/soak.ts'
 import { describeMachine } from './report/machine.ts'
@@ -58,6 +59,7 @@ const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
       warmUp: quick ? 100 : 400,
       disconnects: 0.05,
     }),
+  sampling: () => measureSampling({ repeats: quick ? 10 : 200 }),
   experiments: () => measureExperiments({ repeats: quick ? 1 : 4 }),
 }
 

@@ -33,9 +33,11 @@ import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums
  * Inputs: `steps` int64 [] (>= 1), `input_ids` int64 [B, S], `attention_mask` int64 [B, P+S], `position_ids`
  * int64 [B, S], `past_key_values.{i}.key|value` [B, K, P, h] (the model's type; P may be 0), `last_index`
  * int64 [B] (index of each row's last real token within S), `uniforms` float32 [N, B] in [0, 1), N >= steps,
- * `temperature` float32 [B] (0 = argmax), `finished` bool [B], `remaining` int64 [B] (tokens a row may still
- * emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [], and, if the description has `layerStates`,
- * `thought_weights` float32 [B, S] (weights of the states of each fed position in a thought).
+ * `temperature` float32 [B] (0 = argmax), `top_k` int64 [B], `top_p`, `min_p`, `repetition_penalty` float32 [B]
+ * and `seen_tokens` int64 [B, N] (`emitNextToken`; the loop adds the tokens that it picks), `finished` bool [B],
+ * `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [], and,
+ * if the description has `layerStates`, `thought_weights` float32 [B, S] (weights of the states of each fed
+ * position in a thought).
  *
  * For a model that pads on the right, the mask of a row is ones for its past and its input, then zeros.
  *
@@ -66,6 +68,8 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   const isSpent = tape.op('LessOrEqual', ['remaining', tape.constant(int64(0))])
   const finished = tape.op('Or', ['finished', isSpent])
   const anySampled = emitAny(tape, isSampled)
+  const isUnpenalised = tape.op('Equal', ['repetition_penalty', tape.constant(float32(1))])
+  const anyPenalised = emitAny(tape, tape.op('Not', [isUnpenalised]))
   const state = [
     'input_ids',
     'attention_mask',
@@ -73,10 +77,11 @@ export function compileGeneration(model: Model, description: DecoderDescription)
     'last_index',
     finished,
     'remaining',
+    'seen_tokens',
     ...(withThoughts ? ['thought_weights', emitNoThoughts(tape, 'remaining', description)] : []),
     ...caches,
   ]
-  const body = loopBody(tape.nested(), { step, description, inScope, anySampled })
+  const body = loopBody(tape.nested(), { step, description, inScope, anySampled, anyPenalised })
   tape.outputs(
     [
       // The loop's next inputs are not outputs of the graph: the caller feeds the next run.
@@ -86,6 +91,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
       'loop/next_last_index',
       'finished_next',
       'remaining_next',
+      'loop/next_seen',
       ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : []),
       ...presents,
       'tokens',
@@ -118,6 +124,11 @@ function contract(description: DecoderDescription) {
     value('last_index', 'int64', ['B']),
     value('uniforms', 'float32', ['N', 'B']),
     value('temperature', 'float32', ['B']),
+    value('top_k', 'int64', ['B']),
+    value('top_p', 'float32', ['B']),
+    value('min_p', 'float32', ['B']),
+    value('repetition_penalty', 'float32', ['B']),
+    value('seen_tokens', 'int64', ['B', 'seen']),
     value('finished', 'bool', ['B']),
     value('remaining', 'int64', ['B']),
     value('eos_token_ids', 'int64', ['E']),
@@ -142,13 +153,15 @@ interface BodyScope {
   readonly inScope: (name: string) => string
   /** Name of a bool scalar of the outer graph: true when some row samples. */
   readonly anySampled: string
+  /** Name of a bool scalar of the outer graph: true when some row has a repetition penalty. */
+  readonly anyPenalised: string
 }
 
 /**
  * Builds one iteration: the step graph, one token per row from the hidden states, and the state of the next
  * iteration. Loop-carried shapes grow, so the values have no fixed shapes.
  */
-function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodyScope): Graph {
+function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenalised }: BodyScope): Graph {
   const { inputs, outputs, head, layerStates, padding, keyValueHeads, headSize, dtype } = description
   const ids = inScope(inputs.inputIds)
   const mask = inScope(inputs.attentionMask)
@@ -163,7 +176,18 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
   const hidden = tape.op('Cast', [atLast(tape, hiddenStates)], { to: int(DATA_TYPES.float32) })
   const logits = emitModelLogits(tape, head, hidden, inScope)
   const uniforms = tape.op('Gather', ['uniforms', 'loop/iteration'], { axis: int(0) }) // [B]
-  const picked = emitNextToken(tape, logits, { temperature: 'temperature', uniforms, anySampled })
+  const picked = emitNextToken(tape, logits, {
+    vocabularySize: description.vocabularySize,
+    temperature: 'temperature',
+    topK: 'top_k',
+    topP: 'top_p',
+    minP: 'min_p',
+    repetitionPenalty: 'repetition_penalty',
+    seenTokens: 'loop/seen_tokens',
+    uniforms,
+    anySampled,
+    anyPenalised,
+  })
 
   const token = tape.op('Where', ['loop/finished', 'pad_token_id', picked])
   const active = tape.op('Not', ['loop/finished'])
@@ -175,6 +199,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
   const goOn = emitAny(tape, tape.op('Not', [finished]))
 
   const nextIds = tape.op('Unsqueeze', [token, tape.constant(int64([1]))]) // [B, 1]
+  const nextSeen = tape.op('Concat', ['loop/seen_tokens', nextIds], { axis: int(1) }) // [B, N+1]
   const nextMask = padding === 'right' ? emitLongerPrefix(tape, mask) : emitOneMore(tape, mask, nextIds)
   const lastPosition = tape.op('Unsqueeze', [atLast(tape, positions), tape.constant(int64([1]))])
   const nextPositions = tape.op('Add', [lastPosition, tape.constant(int64(1))])
@@ -198,6 +223,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
       value('loop/last_index', 'int64', [null]),
       value('loop/finished', 'bool', [null]),
       value('loop/remaining', 'int64', [null]),
+      value('loop/seen_tokens', 'int64', [null, null]),
       ...(thought ? [value('loop/thought_weights', 'float32', [null, null])] : []),
       ...(thought ? [value('loop/thought_sums', 'float32', [null, null, null])] : []),
       ...caches.map((name) => value(name, dtype, [null, keyValueHeads, null, headSize])),
@@ -210,6 +236,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled }: BodySc
       value(nextLastIndex, 'int64'),
       value(finished, 'bool'),
       value(remaining, 'int64'),
+      value(nextSeen, 'int64'),
       ...(thought ? [value(thought.nextWeights, 'float32'), value(thought.sums, 'float32')] : []),
       ...presents.map((name) => value(name, dtype)),
       value(token, 'int64'),

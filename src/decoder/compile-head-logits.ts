@@ -4,7 +4,7 @@ import { createTape, DATA_TYPES, encodeModel, graph, int, type Model, type Tape,
 import { int64 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
 import { createHeadModel, emitModelLogits, headScope } from './emit-head.ts'
-import { emitArgmax, emitInverseCdf } from './sample-tokens.ts'
+import { emitArgmax, emitSamples } from './sample-tokens.ts'
 
 /**
  * Compiles the reads of the head; unlike `compileHead`, they compute neither a gradient nor an Adam step. The
@@ -16,7 +16,7 @@ import { emitArgmax, emitInverseCdf } from './sample-tokens.ts'
  * [M, R] in [0, 1); all must be fed, M = 0 skips the sampling.
  *
  * Outputs: `logits` float32 [R, C] = head(z) at `token_ids`, `tokens` int64 [R] = argmax head(z), `samples`
- * int64 [M, R] by inverse CDF from softmax(head(z) / temperature).
+ * int64 [M, R] by inverse CDF from softmax(head(z) / temperature), over at most `MAX_CANDIDATES` tokens.
  *
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
@@ -27,7 +27,7 @@ export function compileHeadLogits(model: Model, description: DecoderDescription)
   const logits = emitModelLogits(tape, head, 'z', rename)
   tape.outputs(['logits'], 'Gather', [logits, 'token_ids'], { axis: int(1) })
   tape.outputs(['tokens'], 'Identity', [emitArgmax(tape, logits)])
-  emitSamples(tape, logits)
+  emitRollouts(tape, logits, description.vocabularySize)
   return encodeModel(
     createHeadModel(
       tape.graph({
@@ -49,14 +49,21 @@ export function compileHeadLogits(model: Model, description: DecoderDescription)
   )
 }
 
-function emitSamples(tape: Tape, logits: string): void {
+function emitRollouts(tape: Tape, logits: string, vocabularySize: number): void {
   const wanted = tape.op('Greater', [tape.op('Size', ['uniforms']), tape.constant(int64(0))])
   const sampling = tape.nested()
-  const drawn = emitInverseCdf(sampling, logits, 'temperature', 'uniforms')
+  const drawn = emitSamples(sampling, logits, {
+    vocabularySize,
+    temperature: 'temperature',
+    uniforms: sampling.op('Transpose', ['uniforms']),
+    truncation: null,
+    repetition: null,
+  })
+  const samples = sampling.op('Transpose', [drawn])
   const nothing = tape.nested()
   const empty = nothing.op('Cast', ['uniforms'], { to: int(DATA_TYPES.int64) })
   tape.outputs(['samples'], 'If', [wanted], {
-    then_branch: graph(sampling.graph({ name: 'sampled', outputs: [value(drawn, 'int64')] })),
+    then_branch: graph(sampling.graph({ name: 'sampled', outputs: [value(samples, 'int64')] })),
     else_branch: graph(nothing.graph({ name: 'nothing', outputs: [value(empty, 'int64')] })),
   })
 }

@@ -10,3 +10,4 @@ export {
 export { fuseHead } from './fuse-head.ts'
 export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProjection } from './lm-head.ts'
 export type { Padding } from './positions.ts'
+export { MAX_CANDIDATES } from './sample-tokens.ts'

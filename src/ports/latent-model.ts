@@ -34,6 +34,24 @@ export interface Continuation {
   readonly generatedTokens: number
 }
 
+/** Rules of sampling beside the temperature; each is without effect unless given. */
+export interface SamplingRules {
+  /**
+   * Number of most likely tokens that a sample is drawn from. 0: as many as the engine's bound allows, which is
+   * the whole vocabulary if it is small.
+   */
+  readonly topK?: number
+  /** In (0, 1]: a sample is drawn from the most likely tokens whose probabilities first sum up to it. */
+  readonly topP?: number
+  /** In [0, 1]: least probability of a token, as a share of the greatest one. */
+  readonly minP?: number
+  /**
+   * Above 0: positive logits of tokens that stand in the sequence, prompt included, are divided by it, and
+   * negative ones multiplied.
+   */
+  readonly repetitionPenalty?: number
+}
+
 export interface GenerationRow {
   /**
    * Sequence to continue; the prompt unless given. EOS inside the sequence or `prefix` does not end the
@@ -44,6 +62,8 @@ export interface GenerationRow {
   readonly prefix: readonly number[]
   /** 0 takes the most likely token; above 0 samples by inverse CDF from `seed`. */
   readonly temperature: number
+  /** Rules of sampling; they do not change the choice at temperature 0. None unless given. */
+  readonly sampling?: SamplingRules
   /** Seed of this row's uniforms; the same seed gives the same tokens in any batch. */
   readonly seed: number
   /** Upper bound on the number of decoded tokens; the prefix is not counted. */

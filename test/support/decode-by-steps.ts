@@ -3,7 +3,9 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import type { DecoderDescription } from '#decoder'
 import { encodeModel, type Model, value } from '#onnx'
-import { argmax, softmax } from '#tensor'
+import type { SamplingRules } from '#ports'
+import { argmax } from '#tensor'
+import { drawFrom, weightsByRules } from './sample-by-rules.ts'
 
 /** Caches of one row, `[1, K, T, h]` each, in the order key, value, key, ... */
 type Caches = readonly Tensor[]
@@ -25,6 +27,8 @@ export interface StepDecoder {
       readonly caches?: Caches
       readonly eos?: readonly number[]
       readonly temperature?: number
+      /** A repetition penalty applies to `tokens` and all chosen ones. */
+      readonly sampling?: SamplingRules
       readonly uniforms?: readonly number[]
     },
   ): Promise<StepRun>
@@ -42,7 +46,7 @@ export async function createStepDecoder(model: Model, description: DecoderDescri
   const empty = pastNames.map(() => new Tensor('float32', new Float32Array(), [1, K, 0, h]))
 
   return {
-    async decode(tokens, { steps, caches = empty, eos = [], temperature = 0, uniforms = [] }) {
+    async decode(tokens, { steps, caches = empty, eos = [], temperature = 0, sampling, uniforms = [] }) {
       const run = { tokens: [] as number[], hiddenStates: [] as Float32Array[], logits: [] as Float32Array[] }
       let present: Caches = caches
       let next = tokens
@@ -61,7 +65,10 @@ export async function createStepDecoder(model: Model, description: DecoderDescri
         const logits = (results[outputs.logits]!.data as Float32Array).slice(-V)
         const picked =
           temperature > 0
-            ? inverseCdf(softmax(logits, temperature), uniforms[run.tokens.length]!)
+            ? drawFrom(
+                weightsByRules(logits, temperature, sampling, [...tokens, ...run.tokens]),
+                uniforms[run.tokens.length]!,
+              )
             : argmax(logits)
         run.tokens.push(picked)
         run.logits.push(logits)

@@ -1,7 +1,8 @@
 /** @file Runs compiled generation graphs: feeds from rows, results by row. */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import type { DecoderDescription } from '#decoder'
+import { type DecoderDescription, MAX_CANDIDATES } from '#decoder'
+import type { SamplingRules } from '#ports'
 
 export interface GenerationBatch {
   /** Tokens to feed per row, padded to the longest. */
@@ -12,6 +13,10 @@ export interface GenerationBatch {
   readonly past?: { readonly caches: readonly Tensor[]; readonly mask: readonly (readonly number[])[] }
   readonly steps: number
   readonly temperature?: readonly number[]
+  /** Rules of each row; none by default. */
+  readonly sampling?: readonly SamplingRules[]
+  /** Tokens that a row's repetition penalty applies to, as many for every row; none by default. */
+  readonly seenTokens?: readonly (readonly number[])[]
   /** `[N][B]`. */
   readonly uniforms?: readonly (readonly number[])[]
   readonly finished?: readonly boolean[]
@@ -80,6 +85,23 @@ export function generationFeeds(
     ),
     uniforms: floats(uniforms.flat(), [uniforms.length, B]),
     temperature: floats(batch.temperature ?? rows.map(() => 0), [B]),
+    top_k: ints(
+      rows.map((_, b) => batch.sampling?.[b]?.topK || MAX_CANDIDATES),
+      [B],
+    ),
+    top_p: floats(
+      rows.map((_, b) => batch.sampling?.[b]?.topP ?? 1),
+      [B],
+    ),
+    min_p: floats(
+      rows.map((_, b) => batch.sampling?.[b]?.minP ?? 0),
+      [B],
+    ),
+    repetition_penalty: floats(
+      rows.map((_, b) => batch.sampling?.[b]?.repetitionPenalty ?? 1),
+      [B],
+    ),
+    seen_tokens: ints(batch.seenTokens?.flat() ?? [], [B, batch.seenTokens?.[0]?.length ?? 0]),
     finished: new Tensor('bool', Uint8Array.from(batch.finished ?? rows.map(() => false), Number), [B]),
     remaining: ints(batch.remaining ?? rows.map(() => 1_000_000), [B]),
     eos_token_ids: ints(eos, [eos.length]),

@@ -6,7 +6,7 @@
  */
 
 import { ServiceError } from '#errors'
-import type { Priority } from '#ports'
+import type { Priority, SamplingRules } from '#ports'
 import { createRandom, type Random } from '#tensor'
 import type { RowSize } from './form-batches.ts'
 import { compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
@@ -20,6 +20,10 @@ export interface RowRequest {
   /** Null: the input is fed and nothing is decoded. */
   readonly decode: {
     readonly temperature: number
+    /** None by default. */
+    readonly sampling?: SamplingRules
+    /** Tokens of the sequence, cached ones included: a repetition penalty applies to them. */
+    readonly seenTokens?: readonly number[]
     readonly seed: number
     /** At least one. */
     readonly maxNewTokens: number
@@ -99,6 +103,8 @@ export class Row {
   readonly #request: RowRequest
   readonly #sizes: RowSizes
   readonly #uniforms: StepUniforms | null
+  /** Distinct tokens of the sequence; null: the row has no repetition penalty. */
+  readonly #seenTokens: Set<number> | null
   #past: KvView | null
   /** Tokens not cached yet. */
   #input: readonly number[]
@@ -123,6 +129,7 @@ export class Row {
     this.#request = request
     this.#sizes = sizes
     this.#uniforms = decode && decode.temperature > 0 ? new StepUniforms(createRandom(decode.seed)) : null
+    this.#seenTokens = decode && isPenalised(decode) ? new Set(decode.seenTokens) : null
     this.#past = request.past
     this.#input = request.input
     this.#thoughtFrom = request.thoughtFrom ?? null
@@ -181,6 +188,8 @@ export class Row {
       past: this.#past,
       input,
       temperature: samples ? decode.temperature : 0,
+      ...(samples && decode.sampling && { sampling: decode.sampling }),
+      ...(samples && this.#seenTokens && { seenTokens: [...this.#seenTokens] }),
       remaining: samples ? this.remaining : 1,
       uniforms: samples && this.#uniforms ? this.#uniforms.peek(steps) : null,
       thoughtFrom: this.#thoughtFrom === null ? null : Math.min(this.#thoughtFrom, input.length),
@@ -200,6 +209,7 @@ export class Row {
     this.#collectStates(outcome)
     if (this.decodes) {
       this.#tokens.push(...outcome.tokens)
+      for (const token of outcome.tokens) this.#seenTokens?.add(token)
       this.#uniforms?.consume(outcome.tokens.length)
       if (!outcome.endedByEos && this.remaining > 0) {
         this.#input = outcome.tokens.slice(-1)
@@ -319,4 +329,8 @@ function concatenate(parts: readonly Float32Array[], size: number): Float32Array
     offset += part.length
   }
   return out
+}
+
+function isPenalised({ temperature, sampling }: NonNullable<RowRequest['decode']>): boolean {
+  return temperature > 0 && (sampling?.repetitionPenalty ?? 1) !== 1
 }

@@ -170,6 +170,7 @@ export class Session {
       thoughtFrom,
       decode: {
         temperature: row.temperature,
+        ...(row.sampling && { sampling: row.sampling, seenTokens: start }),
         seed: row.seed,
         maxNewTokens: room,
         latents: row.latents,

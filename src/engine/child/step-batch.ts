@@ -6,7 +6,8 @@
  * of the input; with padding on the right, both are at the beginning. Padding takes no position id.
  */
 
-import type { Padding } from '#decoder'
+import { MAX_CANDIDATES, type Padding } from '#decoder'
+import type { SamplingRules } from '#ports'
 import {
   type Allocate,
   gather,
@@ -27,6 +28,10 @@ export interface StepRow {
   readonly input: readonly number[]
   /** 0: argmax. */
   readonly temperature: number
+  /** None by default. */
+  readonly sampling?: SamplingRules
+  /** Distinct tokens that a repetition penalty applies to at the beginning of the run; none by default. */
+  readonly seenTokens?: readonly number[]
   /** Tokens this row may still emit, at least one. */
   readonly remaining: number
   /** One number in [0, 1) per token of the run; null where the row does not sample. */
@@ -52,6 +57,11 @@ export interface StepFeeds {
   readonly lastIndex: BigInt64Array<ArrayBuffer>
   readonly uniforms: Float32Array<ArrayBuffer>
   readonly temperature: Float32Array<ArrayBuffer>
+  readonly topK: BigInt64Array<ArrayBuffer>
+  readonly topP: Float32Array<ArrayBuffer>
+  readonly minP: Float32Array<ArrayBuffer>
+  readonly repetitionPenalty: Float32Array<ArrayBuffer>
+  readonly seenTokens: BigInt64Array<ArrayBuffer>
   readonly finished: Uint8Array<ArrayBuffer>
   readonly remaining: BigInt64Array<ArrayBuffer>
   readonly thoughtWeights: Float32Array<ArrayBuffer>
@@ -130,6 +140,11 @@ export function composeFeeds(
     lastIndex: BigInt64Array.from(rows, ({ input }) => BigInt(inputOffset(input.length) + input.length - 1)),
     uniforms: new Float32Array(steps * rows.length),
     temperature: Float32Array.from(rows, ({ temperature }) => temperature),
+    topK: BigInt64Array.from(rows, ({ sampling }) => BigInt(sampling?.topK || MAX_CANDIDATES)),
+    topP: Float32Array.from(rows, ({ sampling }) => sampling?.topP ?? 1),
+    minP: Float32Array.from(rows, ({ sampling }) => sampling?.minP ?? 0),
+    repetitionPenalty: Float32Array.from(rows, ({ sampling }) => sampling?.repetitionPenalty ?? 1),
+    seenTokens: composeSeenTokens(rows),
     finished: new Uint8Array(rows.length),
     remaining: BigInt64Array.from(rows, ({ remaining }) => BigInt(remaining)),
     thoughtWeights: new Float32Array(rows.length * inputLength),
@@ -155,6 +170,19 @@ export function composeFeeds(
     }
   }
   return feeds
+}
+
+/**
+ * Returns `[rows, N]`, N the number of the row with the most. Other rows repeat a token, which changes nothing; a
+ * row without seen tokens has no penalty, so its token does not matter.
+ */
+function composeSeenTokens(rows: readonly StepRow[]): BigInt64Array<ArrayBuffer> {
+  const width = Math.max(...rows.map(({ seenTokens = [] }) => seenTokens.length))
+  const all = new BigInt64Array(rows.length * width)
+  for (const [index, { seenTokens = [] }] of rows.entries()) {
+    for (let i = 0; i < width; i++) all[index * width + i] = BigInt(seenTokens[i] ?? seenTokens[0] ?? 0)
+  }
+  return all
 }
 
 /** Splits the outputs of a run into its rows. The views share the block of the run. */

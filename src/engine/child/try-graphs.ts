@@ -6,8 +6,11 @@ import { allocateFresh } from './key-values.ts'
 import type { Graphs } from './load-graphs.ts'
 import { composeFeeds, type StepOutcome, type StepRow, splitFetches } from './step-batch.ts'
 
+/** Of the tried rows: every rule has an effect. */
+const SAMPLING = { topK: 8, topP: 0.9, minP: 0.01, repetitionPenalty: 1.1 } as const
+
 /**
- * Decodes two tokens of two rows, resumes both from their caches, and reads and ascends the head. The numbers
+ * Decodes two tokens of two rows, samples two more on their caches, and reads and ascends the head. The numbers
  * are not compared with anything, but they must be finite.
  *
  * @throws ServiceError MODEL_UNSUPPORTED when a graph does not run or computes NaN or infinity
@@ -24,13 +27,21 @@ async function tryOut({ generation, head }: Graphs, sizes: ServeOptions['sizes']
   const { layout, padding, hiddenSize, thoughtLayers } = generation
   const noEnd = new Set<number>()
   const [token] = sizes.eosTokenIds as [number]
-  const row = (input: readonly number[], past: StepRow['past'] = null): StepRow => ({
-    past,
+  const row = (input: readonly number[]): StepRow => ({
+    past: null,
     input,
     temperature: 0,
     remaining: 2,
     uniforms: null,
     thoughtFrom: 0,
+  })
+  const sampled = (input: readonly number[], past: StepRow['past']): StepRow => ({
+    ...row(input),
+    past,
+    temperature: 1,
+    sampling: SAMPLING,
+    seenTokens: input,
+    uniforms: Float32Array.of(0.1, 0.9),
   })
   const run = async (rows: readonly StepRow[]): Promise<StepOutcome[]> => {
     const side = padding === 'right' ? 'right' : 'left'
@@ -40,7 +51,7 @@ async function tryOut({ generation, head }: Graphs, sizes: ServeOptions['sizes']
   }
   const second = padding === 'equal' ? [0, token] : [token]
   const first = await run([row([token, 0]), row(second)])
-  const resumed = await run(first.map(({ tokens, cached }) => row(tokens.slice(-1), cached)))
+  const resumed = await run(first.map(({ tokens, cached }) => sampled(tokens.slice(-1), cached)))
   const states = resumed[0]!.hiddenStates!
 
   const latents = { data: states.slice(0, hiddenSize), length: 1, width: hiddenSize }

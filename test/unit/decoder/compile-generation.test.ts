@@ -189,6 +189,55 @@ test('sampled rows agree with inverse CDF in fp64, alone and beside greedy rows'
   expect(batch.tokens[0]).not.toEqual((await generate({ rows: [PROMPTS[0]!], steps: 16 })).tokens[0])
 })
 
+test('rows of unlike rules agree with the plain rules, alone, together and in resumed chunks', async () => {
+  const { generate, reference } = await setUp({ vocabulary: 300, scale: 2 })
+  const temperature = PROMPTS.map(() => 1)
+  const sampling = [
+    { repetitionPenalty: 1.5 },
+    { topK: 5, repetitionPenalty: 0.8 },
+    { topP: 0.5 },
+    { topK: 60, topP: 0.9, minP: 0.05, repetitionPenalty: 1.2 },
+  ]
+  const uniforms = PROMPTS.map((_, b) => {
+    const random = createRandom(7, b)
+    return Array.from({ length: 24 }, () => random.uniform())
+  })
+  const byTime = Array.from({ length: 24 }, (_, i) => uniforms.map((row) => row[i]!))
+  // Rows of other lengths repeat a token of theirs.
+  const seenWith = (more: readonly (readonly number[])[]) => {
+    const seen = PROMPTS.map((prompt, b) => [...prompt, ...(more[b] ?? [])])
+    const width = Math.max(...seen.map((row) => row.length))
+    return seen.map((row) => [...row, ...new Array<number>(width - row.length).fill(row[0]!)])
+  }
+  const batch = { rows: PROMPTS, temperature, sampling }
+  const whole = await generate({ ...batch, steps: 24, uniforms: byTime, seenTokens: seenWith([]) })
+  const first = await generate({ ...batch, steps: 10, uniforms: byTime, seenTokens: seenWith([]) })
+  const second = await generate({
+    ...batch,
+    rows: first.tokens.map((row) => [row.at(-1)!]),
+    steps: 14,
+    past: first,
+    uniforms: byTime.slice(10),
+    seenTokens: seenWith(first.tokens),
+  })
+  for (const [b, prompt] of PROMPTS.entries()) {
+    const options = { steps: 24, temperature: 1, sampling: sampling[b]!, uniforms: uniforms[b]! }
+    const { tokens } = await reference.decode(prompt, options)
+    expect(whole.tokens[b]).toEqual(tokens)
+    expect([...first.tokens[b]!, ...second.tokens[b]!]).toEqual(tokens)
+    const alone = await generate({
+      rows: [prompt],
+      steps: 24,
+      temperature: [1],
+      sampling: [sampling[b]!],
+      uniforms: uniforms[b]!.map((u) => [u]),
+      seenTokens: [prompt],
+    })
+    expect(alone.tokens[0]).toEqual(tokens)
+    expect(tokens).not.toEqual((await reference.decode(prompt, { ...options, sampling: {} })).tokens)
+  }
+})
+
 test('the largest uniform and a temperature near 0 pick valid tokens', async () => {
   const { generate } = await setUp()
   const greedy = await generate({ rows: PROMPTS, steps: 4 })

@@ -1,8 +1,10 @@
 import { expect, suite, test } from 'vitest'
+import { describeDecoder } from '#decoder'
 import type { Continuation, GenerationRow } from '#ports'
 import { createRandom } from '#tensor'
 import type { TinyDecoderOptions } from '../../fixtures/tiny-decoder.ts'
-import { EOS, type TinySessions, tinySessions } from '../../support/tiny-sessions.ts'
+import { createStepDecoder } from '../../support/decode-by-steps.ts'
+import { EOS, type TinySessions, tinyModel, tinySessions } from '../../support/tiny-sessions.ts'
 
 const greedy: GenerationRow = { prefix: [], temperature: 0, seed: 0, maxNewTokens: 20, latents: 3 }
 
@@ -107,7 +109,13 @@ suite('sessions', () => {
     const together = await tinySessions({ decoder, limits: { maxRunningRows: 8 } })
     const jobs = Array.from({ length: 16 }, (_, index) => ({
       prompt: promptOf(index),
-      row: { ...greedy, temperature: index % 2 ? 0.9 : 0, seed: 77 + index, maxNewTokens: 5 + 2 * index },
+      row: {
+        ...greedy,
+        temperature: index % 2 ? 0.9 : 0,
+        seed: 77 + index,
+        maxNewTokens: 5 + 2 * index,
+        ...(index % 4 > 1 && { sampling: { topK: 2 + index, topP: 0.9, repetitionPenalty: 1 + index / 16 } }),
+      },
     }))
     const expected = []
     for (const { prompt, row } of jobs) expected.push(await generateAlone(alone, prompt, row))
@@ -146,6 +154,30 @@ suite('sessions', () => {
     for (const tokens of answers) expect(tokens).toEqual(answers[0])
     const other = await generateAlone(await tinySessions(), promptOf(6), { ...row, seed: 6 })
     expect(other.tokens).not.toEqual(answers[0])
+  })
+
+  test('rules of sampling act as the plain rules do, for all lengths of runs and with a prefix', async () => {
+    const { model, config } = tinyModel()
+    const reference = await createStepDecoder(model, describeDecoder(model, config))
+    const sampling = { topK: 40, topP: 0.95, minP: 0.01, repetitionPenalty: 1.8 }
+    const row = { ...greedy, temperature: 1.2, seed: 5, maxNewTokens: 30, sampling }
+    const random = createRandom(5)
+    const uniforms = Array.from({ length: 30 }, () => random.uniform())
+    const prefix = [9, 10, 11]
+    const options = { steps: 30, eos: [EOS], temperature: 1.2, uniforms }
+    const expected = await reference.decode([...promptOf(6), ...prefix], { ...options, sampling })
+    for (const chunk of [1, 3, 8, 64]) {
+      const engine = await tinySessions({ limits: { chunkTokens: [chunk, chunk], maxInputTokens: 5 } })
+      const { tokens } = await generateAlone(engine, promptOf(6), { ...row, prefix })
+      expect(tokens).toEqual([...prefix, ...expected.tokens])
+    }
+    const { repetitionPenalty: _, ...others } = sampling
+    const unpenalised = await reference.decode([...promptOf(6), ...prefix], { ...options, sampling: others })
+    expect(unpenalised.tokens).not.toEqual(expected.tokens)
+    const engine = await tinySessions()
+    const cold = await generateAlone(engine, promptOf(6), { ...row, temperature: 0 })
+    const plain = await generateAlone(engine, promptOf(6), { ...greedy, maxNewTokens: 30 })
+    expect(cold.tokens).toEqual(plain.tokens)
   })
 
   test('a long prompt fed in pieces gives the same answer', async () => {
