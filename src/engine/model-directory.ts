@@ -18,8 +18,9 @@ import {
 } from './model-files.ts'
 import { chooseGraph, type ModelGraph } from './model-graph.ts'
 import { checkVerdictWords, readModelProfile } from './model-profile.ts'
-import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
+import { DEFAULT_DATE, type ModelProfile, type Sampling } from './profile.ts'
 import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
+import { readSampling } from './sampling-defaults.ts'
 import type { ModelInfo, PromptCodec, TokenizerFiles } from './types.ts'
 
 /** A checked model directory: everything for the engine except the weights. */
@@ -55,7 +56,9 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
   const graph = await chooseGraph(root, configFiles.config)
   const tokenizerFiles = await readTokenizerFiles(root)
   const sizes = readModelConfig(configFiles, graph.description, tokenizerFiles.config)
-  const { profile, codec, warning } = await readProfile(root, tokenizerFiles, sizes)
+  const { profile: own, codec, warning } = await readProfile(root, tokenizerFiles, sizes)
+  const recommended = readSampling(configFiles.generation)
+  const profile = withSampling(own, recommended.sampling)
   checkVerdictWords(profile, codec)
   checkChatTemplate(codec, profile)
   const meanFile =
@@ -68,7 +71,7 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
     config: configFiles.config,
     graphFile: graph.file,
     warning,
-    notes: notesOn(graph, sizes),
+    notes: [...notesOn(graph, sizes), ...recommended.notes],
     info: {
       id: basename(root),
       directory: root,
@@ -87,6 +90,12 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
       judgeFingerprint: await fingerprint([{ role: 'judge', text: canonicalJson(judgeParts(profile)) }]),
     },
   }
+}
+
+/** Returns the profile with the recommended sampling where it has none of its own. */
+function withSampling(profile: ModelProfile, recommended: Sampling): ModelProfile {
+  const { defaults } = profile
+  return { ...profile, defaults: { ...defaults, sampling: { ...recommended, ...defaults.sampling } } }
 }
 
 interface Prompting extends Pick<ModelDirectory, 'codec' | 'warning'> {

@@ -4,6 +4,7 @@
  */
 
 import { type Static, Type } from 'typebox'
+import { MAX_CANDIDATES } from '#decoder'
 
 const closed = { additionalProperties: false } as const
 
@@ -37,6 +38,23 @@ const RewardWeights = Type.Object(
 )
 
 /**
+ * Sampling of `majority` and `lto`. A field that is not given is the one of `generation_config.json`, else
+ * without effect: temperature 1, no rules.
+ */
+export const Sampling = Type.Object(
+  {
+    temperature: Type.Optional(Type.Number({ minimum: 0.01, maximum: 4 })),
+    /** 0: no rule, but the sampler's own bound of as many tokens. */
+    topK: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_CANDIDATES })),
+    topP: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+    minP: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    /** As in transformers, prompt included. */
+    repetitionPenalty: Type.Optional(Type.Number({ minimum: 0.1, maximum: 10 })),
+  },
+  { ...closed, default: {} },
+)
+
+/**
  * Defaults of a request; every field has one. Latents, learning rates and thresholds are measured per model.
  */
 const Defaults = Type.Object(
@@ -55,7 +73,7 @@ const Defaults = Type.Object(
     /** Minimum confidence of an answer that may steer others, if a latent reward model is active. */
     admitConfidence: Type.Number({ minimum: 0, maximum: 1, default: 0.25 }),
     samples: Type.Integer({ minimum: 1, maximum: 64, default: 8 }),
-    temperature: Type.Number({ exclusiveMinimum: 0, maximum: 4, default: 1 }),
+    sampling: Sampling,
     beta: Type.Number({ exclusiveMinimum: 0, default: 0.01 }),
     topK: Type.Integer({ minimum: 0, maximum: 64, default: 3 }),
     minSimilarity: Type.Number({ minimum: -1, maximum: 1, default: 0.5 }),
@@ -215,6 +233,7 @@ export const ModelProfile = Type.Object(
   closed,
 )
 
+export type Sampling = Static<typeof Sampling>
 export type ModelProfile = Static<typeof ModelProfile>
 export type Criterion = Static<typeof Criterion>
 export type SolveDefaults = Static<typeof Defaults>

@@ -56,8 +56,8 @@ export interface LatentHead {
   /** Returns the argmax tokens of the LM head, `S` of them. */
   decode(latents: Latents, signal: AbortSignal): Promise<readonly number[]>
   /**
-   * Returns `M` token actions sampled from softmax(head(z)/temperature), `[M][S]`. The same seed gives the
-   * same tokens.
+   * Returns `M` token actions sampled from softmax(head(z)/temperature) over the most likely tokens, as many as
+   * the engine's bound allows, `[M][S]`. The same seed gives the same tokens.
    */
   sample(
     latents: Latents,

@@ -79,7 +79,7 @@ export interface AnswersDeps {
   readonly codec: Pick<PromptCodec, 'decode' | 'splitThought' | 'thoughtEnd'>
   readonly answerFormat: Pick<AnswerFormat, 'extract' | 'split'>
   readonly eosTokenIds: readonly number[]
-  readonly settings: Pick<Settings, 'answerTokens' | 'totalTokens' | 'thoughtTokens' | 'temperature'>
+  readonly settings: Pick<Settings, 'answerTokens' | 'totalTokens' | 'thoughtTokens' | 'sampling'>
   readonly seed: number
   /** Whether answers come with their latent thoughts. */
   readonly withThoughts: boolean
@@ -155,11 +155,13 @@ class JudgedAnswers implements Answers {
   async sample(count: number): Promise<readonly Evaluation[]> {
     const { settings, seed, state } = this.#deps
     const rows = Math.min(count, settings.totalTokens)
+    const { temperature, ...sampling } = settings.sampling
     const decoded = await state.meter.time('draftMs', (span) =>
       this.#decode(
         Array.from({ length: rows }, (_, row) => ({
           prefix: [],
-          temperature: settings.temperature,
+          temperature,
+          sampling,
           seed: deriveSeed(seed, row),
           maxNewTokens: this.#allowance(rows, 0),
           latents: 0,

@@ -22,6 +22,14 @@ export interface SolveRequest {
   readonly strategy: Strategy
   /** Number of samples of `majority` and `lto`; the model profile's unless given. */
   readonly samples?: number
+  /** Sampling of `majority` and `lto`; the model profile's unless given, field by field. */
+  readonly sampling?: {
+    readonly temperature?: number
+    readonly topK?: number
+    readonly topP?: number
+    readonly minP?: number
+    readonly repetitionPenalty?: number
+  }
   readonly budget?: {
     readonly maxIterations?: number
     readonly maxNewTokens?: number

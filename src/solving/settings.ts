@@ -3,12 +3,13 @@
 import type { Momentum } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
+import type { SamplingRules } from '#ports'
 import type { SolveRequest } from './contract.ts'
 
 export interface Settings {
   readonly samples: number
-  /** Sampling temperature of `majority` and `lto`. */
-  readonly temperature: number
+  /** Sampling of `majority` and `lto`. */
+  readonly sampling: Required<SamplingRules> & { readonly temperature: number }
   /** Upper bound on the tokens of one answer; an attempt lowers it to the room that the model's context leaves. */
   readonly answerTokens: number
   /** Upper bound on the tokens of a thought, after which it is closed; infinite unless the profile sets one. */
@@ -48,6 +49,9 @@ export interface Settings {
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
 }
 
+/** Draws from the model's own distribution. */
+const PLAIN_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 } as const
+
 /**
  * Resolves a validated request against the profile, field by field.
  *
@@ -66,7 +70,7 @@ export function resolveSettings(
   const { budget = {} } = request
   return {
     samples: request.samples ?? defaults.samples,
-    temperature: defaults.temperature,
+    sampling: { ...PLAIN_SAMPLING, ...defaults.sampling, ...request.sampling },
     answerTokens: budget.maxNewTokens ?? defaults.maxNewTokens,
     thoughtTokens: defaults.maxThoughtTokens ?? Number.POSITIVE_INFINITY,
     totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,

@@ -21,6 +21,7 @@ import type {
 import { argmax, createRandom, dot, softmax } from '#tensor'
 import { zeroCounters } from '../../src/engine/counters.ts'
 import { graphRunner } from './graph-runner.ts'
+import { drawFrom, weightsByRules } from './sample-by-rules.ts'
 
 const WORDS = (
   '<end> <system> <user> <assistant> <unk> a b c d e : ; ans + - * = ? check true false wise foolish ' +
@@ -117,7 +118,7 @@ export const TEST_PROFILE: ModelProfile = {
     admitReward: -0.5,
     admitConfidence: 0.25,
     samples: 8,
-    temperature: 1,
+    sampling: {},
     beta: 0.01,
     topK: 3,
     minSimilarity: 0.5,
@@ -389,7 +390,10 @@ function grow(
   const logits = firstLogits(world)
   const sampled =
     row.temperature > 0
-      ? draw(softmax(logits, row.temperature), createRandom(row.seed).uniform())
+      ? drawFrom(
+          weightsByRules(logits, row.temperature, row.sampling, row.prefix),
+          createRandom(row.seed).uniform(),
+        )
       : argmax(logits)
   const first = row.prefix[0] ?? sampled
   const whole = [...row.prefix, ...routeTokens(world, first).slice(row.prefix.length)]

@@ -7,7 +7,8 @@
  * Deviates: returns the answer of highest reward, never one below the draft (the published code returns the
  * last); reuses the answer and reward of any prefix seen in this request; stops after `patience` evaluations
  * without a rise. With one rollout the actions are the argmax tokens, as in the published code, although the
- * expectation calls for samples. Latents after an EOS are still updated towards their own tokens, so that
+ * expectation calls for samples. Sampled actions are drawn from the 128 most likely tokens of each position,
+ * while the gradient is that of the whole softmax. Latents after an EOS are still updated towards their own tokens, so that
  * the answer can become longer again, although Eq. 4 ends with the answer.
  */
 

@@ -46,6 +46,57 @@ export const SolveRequest = sameAs<Body>()(
           description: 'Number of samples of `majority` and `lto`. Default: from the model profile.',
         }),
       ),
+      sampling: Type.Optional(
+        Type.Object(
+          {
+            temperature: Type.Optional(
+              Type.Number({
+                minimum: 0.01,
+                maximum: 4,
+                description: 'Temperature: below 1, likely tokens become more likely.',
+              }),
+            ),
+            topK: Type.Optional(
+              Type.Integer({
+                minimum: 0,
+                maximum: 128,
+                description:
+                  'Number of most likely tokens that each token is drawn from. 0: no rule; a vocabulary of more than 128 tokens is still cut to the 128 most likely.',
+              }),
+            ),
+            topP: Type.Optional(
+              Type.Number({
+                exclusiveMinimum: 0,
+                maximum: 1,
+                description:
+                  'Each token is drawn from the most likely ones whose probabilities first sum up to this number. 1: no rule.',
+              }),
+            ),
+            minP: Type.Optional(
+              Type.Number({
+                minimum: 0,
+                maximum: 1,
+                description:
+                  'Least probability of a token, as a share of that of the most likely token. 0: no rule.',
+              }),
+            ),
+            repetitionPenalty: Type.Optional(
+              Type.Number({
+                minimum: 0.1,
+                maximum: 10,
+                description:
+                  'Positive logits of tokens that stand in the prompt or the answer are divided by this number, and negative ones multiplied. 1: no rule.',
+              }),
+            ),
+          },
+          {
+            ...closed,
+            title: 'SamplingOptions',
+            description:
+              'Sampling of `majority` and `lto`, with the rules of transformers in its order: repetition penalty, temperature, top-k, top-p, min-p. The same seed and sampling give the same samples. Default of each field: from the model profile, else from the `generation_config.json` of the model, else no rule and temperature 1.',
+          },
+        ),
+      ),
       budget: Type.Optional(
         Type.Object(
           {

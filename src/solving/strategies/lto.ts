@@ -1,6 +1,11 @@
 /**
  * @file `lto`: one of N samples, drawn with probability softmax(P(correct) / beta) under the latent reward model (Latent Thinking
  * Optimization, arXiv 2509.26314, Theorem 1).
+ *
+ * Deviates: Theorem 1 is about samples of the reference model pi_ref. Where `sampling` leaves tokens out (top-k,
+ * top-p, min-p, and in vocabularies of more than 128 tokens the bound of the sampler) or changes logits
+ * (temperature other than 1, repetition penalty), pi_ref is the distribution after these rules, and answers that
+ * they exclude have probability 0.
  */
 
 import { chooseByReward, coeComplex, type Evaluation } from '#algorithms'

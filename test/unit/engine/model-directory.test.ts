@@ -128,6 +128,63 @@ suite('loadModelDirectory()', () => {
     expect((await loadModelDirectory(model.path)).sizes).toMatchObject({ eosTokenIds: [2], padTokenId: 2 })
   })
 
+  test('takes the sampling of generation_config.json, field by field after that of the profile', async () => {
+    const recommended = { do_sample: false, temperature: 0.7, top_k: 20, top_p: 0.8, repetition_penalty: 1.1 }
+    const before = await loadModelDirectory(model.path)
+    expect(before.info.profile.defaults.sampling).toEqual({})
+    await model.write('generation_config.json', { eos_token_id: 2, ...recommended, min_p: null })
+    const { info, notes } = await loadModelDirectory(model.path)
+    const expected = { temperature: 0.7, topK: 20, topP: 0.8, repetitionPenalty: 1.1 }
+    expect(info.profile.defaults.sampling).toEqual(expected)
+    expect(notes).toEqual([
+      `majority and lto sample as generation_config.json recommends: ${JSON.stringify(expected)}`,
+    ])
+    // Sampling changes neither the meaning of latents nor that of a reward.
+    expect(info.fingerprint).toBe(before.info.fingerprint)
+    expect(info.judgeFingerprint).toBe(before.info.judgeFingerprint)
+    await changeProfile({ defaults: { sampling: { temperature: 1, minP: 0.1 } } })(model)
+    const own = (await loadModelDirectory(model.path)).info.profile.defaults.sampling
+    expect(own).toEqual({ ...expected, temperature: 1, minP: 0.1 })
+  })
+
+  test('takes the sampling of generation_config.json without a profile', async () => {
+    await model.write('circadian.json', null)
+    await model.write('generation_config.json', { eos_token_id: 2, top_k: 50 })
+    expect((await loadModelDirectory(model.path)).info.profile.defaults.sampling).toEqual({ topK: 50 })
+  })
+
+  test('reduces a greater top_k, and ignores sampling that is out of bounds', async () => {
+    await model.write('generation_config.json', {
+      ...{ eos_token_id: 2, temperature: 0, top_k: 1000, top_p: '0.9', min_p: 0.05, repetition_penalty: -1 },
+    })
+    const { info, notes } = await loadModelDirectory(model.path)
+    expect(info.profile.defaults.sampling).toEqual({ topK: 128, minP: 0.05 })
+    expect(notes).toEqual([
+      'generation_config.json: temperature 0 is ignored, out of bounds',
+      'generation_config.json: top_k 1000 is reduced to 128',
+      'generation_config.json: top_p "0.9" is ignored, out of bounds',
+      'generation_config.json: repetition_penalty -1 is ignored, out of bounds',
+      'majority and lto sample as generation_config.json recommends: {"topK":128,"minP":0.05}',
+    ])
+  })
+
+  test.each([
+    ['temperature', 0, '/defaults/sampling/temperature'],
+    ['topK', 129, '/defaults/sampling/topK'],
+    ['topP', 0, '/defaults/sampling/topP'],
+    ['minP', 1.1, '/defaults/sampling/minP'],
+    ['repetitionPenalty', 0, '/defaults/sampling/repetitionPenalty'],
+    ['typicalP', 0.5, '/defaults/sampling/typicalP'],
+  ])('refuses a profile with %s %d', async (name, number, pointer) => {
+    await changeProfile({ defaults: { sampling: { [name]: number } } })(model)
+    expect(await faultOf()).toContain(pointer)
+  })
+
+  test('names the field of earlier profiles that is gone', async () => {
+    await changeProfile({ defaults: { temperature: 1 } })(model)
+    expect(await faultOf()).toContain('/defaults/temperature is not a field of the profile')
+  })
+
   test('prefers chat_template.jinja to the template of tokenizer_config.json', async () => {
     await model.write('chat_template.jinja', "{{ '<bos> w1' }}")
     const { codec } = await loadModelDirectory(model.path)

@@ -5,6 +5,7 @@
 
 import type { InjectOptions } from 'fastify'
 import { afterAll, expect, test } from 'vitest'
+import { MAX_CANDIDATES } from '#decoder'
 import {
   ARTIFACT,
   CONSOLIDATION,
@@ -91,6 +92,21 @@ const bodies: [string, unknown, string[]][] = [
   ['samples as true', { ...q, samples: true }, ['/samples']],
   ['samples in a list', { ...q, samples: [4] }, ['/samples']],
   ['samples beyond any number', '{"question":"x","samples":1e999}', ['/samples']],
+  ['sampling that is a number', { ...q, sampling: 0.7 }, ['/sampling']],
+  ['sampling: null', { ...q, sampling: null }, ['/sampling']],
+  ['a temperature of 0', { ...q, sampling: { temperature: 0 } }, ['/sampling/temperature']],
+  ['a temperature above 4', { ...q, sampling: { temperature: 4.1 } }, ['/sampling/temperature']],
+  ['an infinite temperature', '{"question":"x","sampling":{"temperature":1e999}}', ['/sampling/temperature']],
+  ['a negative top-k', { ...q, sampling: { topK: -1 } }, ['/sampling/topK']],
+  ['half a token of top-k', { ...q, sampling: { topK: 2.5 } }, ['/sampling/topK']],
+  ['a top-k above the bound', { ...q, sampling: { topK: MAX_CANDIDATES + 1 } }, ['/sampling/topK']],
+  ['a top-p of 0', { ...q, sampling: { topP: 0 } }, ['/sampling/topP']],
+  ['a top-p above 1', { ...q, sampling: { topP: 1.01 } }, ['/sampling/topP']],
+  ['a negative min-p', { ...q, sampling: { minP: -0.1 } }, ['/sampling/minP']],
+  ['min-p as text', { ...q, sampling: { minP: '0.1' } }, ['/sampling/minP']],
+  ['no penalty factor', { ...q, sampling: { repetitionPenalty: 0 } }, ['/sampling/repetitionPenalty']],
+  ['a penalty of 11', { ...q, sampling: { repetitionPenalty: 11 } }, ['/sampling/repetitionPenalty']],
+  ['sampling in snake case', { ...q, sampling: { top_k: 5 } }, ['/sampling/top_k']],
   ['a budget that is a number', { ...q, budget: 5 }, ['/budget']],
   ['negative iterations', { ...q, budget: { maxIterations: -1 } }, ['/budget/maxIterations']],
   ['257 iterations', { ...q, budget: { maxIterations: 257 } }, ['/budget/maxIterations']],

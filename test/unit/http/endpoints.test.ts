@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { afterEach, expect, test } from 'vitest'
+import { MAX_CANDIDATES } from '#decoder'
 import { ServiceError } from '#errors'
 import {
   DELETION,
@@ -45,6 +46,7 @@ test('POST /solve passes every field to the solver unchanged', async () => {
     question: 'Zoë:\t1\r\n+ 1 = 👍?',
     strategy: 'majority',
     samples: 64,
+    sampling: { temperature: 4, topK: MAX_CANDIDATES, topP: 1, minP: 0, repetitionPenalty: 10 },
     budget: { maxIterations: 0, maxNewTokens: 32_768, maxMs: 600_000 },
     retrieval: { topK: 0, minSimilarity: -1 },
     weaver: false,
