@@ -51,6 +51,17 @@ describe.skipIf(provider !== 'cuda')('on CUDA', () => {
       expect(agreement.alike).toBeGreaterThan(16)
     })
 
+    test('samples by rules: the most likely token alone is the greedy one', async () => {
+      const gpu = await tinySessions({ ...options, limits: WHOLE, provider })
+      const sampled: GenerationRow = { ...ROW, temperature: 1, sampling: { topK: 1, topP: 0.9, minP: 0.1 } }
+      const [greedy, drawn] = [await decode(gpu), await decode(gpu, sampled)]
+      const same = drawn.filter(({ tokens }, row) => String(tokens) === String(greedy[row]!.tokens)).length
+      // In half precision, two tokens may share the greatest logit.
+      expect(same).toBeGreaterThanOrEqual(options.half ? 1 : PROMPTS.length)
+      const penalised = await decode(gpu, { ...sampled, sampling: { topK: 1, repetitionPenalty: 10 } })
+      for (const { tokens } of penalised) expect(new Set(tokens).size).toBeGreaterThan(tokens.length / 2)
+    })
+
     test('moves latents as the CPU does, in single precision', async () => {
       const [cpu, gpu] = [await tinySessions(options), await tinySessions({ ...options, provider })]
       const [draft] = await decode(cpu)
@@ -158,11 +169,11 @@ const PROMPTS = Array.from({ length: 4 }, (_, row) =>
   Array.from({ length: 24 - row }, (_, i) => 3 + ((7 * i + 11 * row) % 60)),
 )
 
-async function decode({ sessions }: TinySessions): Promise<readonly Continuation[]> {
+async function decode({ sessions }: TinySessions, row = ROW): Promise<readonly Continuation[]> {
   return await Promise.all(
     PROMPTS.map(async (prompt, index) => {
       sessions.open(index, prompt)
-      const [continuation] = await sessions.generate(index, [ROW])
+      const [continuation] = await sessions.generate(index, [row])
       sessions.close(index)
       return continuation!
     }),

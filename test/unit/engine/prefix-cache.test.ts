@@ -151,7 +151,7 @@ suite('prompts kept for later sessions', () => {
     const outcomes = await Promise.all(
       Array.from({ length: 200 }, async (_, index) => {
         const session = ++lastSession
-        const stayMs = below(120)
+        const stayMs = below(240)
         const prompt = [...SYSTEM, ...words(100 + below(12), 1 + below(6))]
         for (let wait = below(60); wait > 0; wait--) await new Promise(setImmediate)
         engine.sessions.open(session, prompt)
