@@ -18,7 +18,7 @@ COPY package.json openapi.yaml .npmrc ./
 COPY src ./src
 COPY migrations ./migrations
 # The commands that need production dependencies only.
-COPY scripts/migrate.ts scripts/backup.ts scripts/restore.ts ./scripts/
+COPY scripts/backup.ts scripts/restore.ts ./scripts/
 COPY scripts/backup ./scripts/backup
 COPY models/order-of-operations ./models/order-of-operations
 

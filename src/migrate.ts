@@ -1,14 +1,14 @@
 /**
  * @file Migrates the database of `DATABASE_URL` (or the embedded one in `DATA_DIR`) to this release's
- * schema: `npm run migrate`.
+ * schema: `npm run migrate`, `circadian migrate`.
  */
 
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
-import { loadConfig } from '../src/config.ts'
-import { exitWithReason } from '../src/exit-with-reason.ts'
-import { loggerOptions } from '../src/logger.ts'
+import { loadConfig } from './config.ts'
+import { exitWithReason } from './exit-with-reason.ts'
+import { loggerOptions } from './logger.ts'
 
 try {
   const config = loadConfig(process.env)
