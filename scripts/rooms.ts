@@ -37,6 +37,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       'the only room with onnxruntime-node: model directory, tokenizer, processes, scheduler, graph runners',
     mayImport: ['ports', 'decoder', 'onnx', 'tensor'],
   },
+  models: {
+    holds: 'model directories: their check, with a report; the command `circadian model`',
+    mayImport: ['engine', 'decoder', 'onnx'],
+  },
   algorithms: {
     holds: 'the papers, over `ports/`: LatentSeek, LatentEvolve, LTO, rewards, and the networks they train',
     mayImport: ['ports', 'autodiff', 'onnx', 'tensor'],

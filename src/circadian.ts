@@ -9,8 +9,10 @@
 
 import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
+import { loadConfig } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 
+const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
 const PARENT_CHECK_MS = 500
 
@@ -84,6 +86,24 @@ program
   .action(async (options) => {
     set(SERVE_SETTINGS, options)
     await import('./migrate.ts')
+  })
+
+const model = program.command('model').description('Checks model directories.')
+
+model
+  .command('check')
+  .description(
+    'Reports how a model directory would be served, and runs the model once; exit code 1 if it cannot be.',
+  )
+  .argument('<directory>', 'model directory')
+  .option('--json', 'prints the report as JSON')
+  .option('--provider <name>', 'auto, cuda or cpu (EXECUTION_PROVIDER)')
+  .action(async (directory: string, options) => {
+    set(SERVE_SETTINGS, options)
+    const { checkModel, formatReport } = await import('#models')
+    const report = await checkModel(directory, loadConfig(process.env).engine)
+    process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : formatReport(report)}\n`)
+    if (!report.servable) process.exitCode = EXIT_FAILURE
   })
 
 try {

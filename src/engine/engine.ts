@@ -5,7 +5,7 @@ import { ServiceError } from '#errors'
 import type { LatentHead } from '#ports'
 import { createAdmission } from './admission.ts'
 import { ascendInSlices } from './ascend-in-slices.ts'
-import { loadModelDirectory } from './model-directory.ts'
+import { loadModelDirectory, type ModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 import { createQuarantine } from './quarantine.ts'
 import { openRemoteSession } from './remote-session.ts'
@@ -14,8 +14,11 @@ import { createServedGraphs } from './served-graphs.ts'
 import type { Engine, ReplicaStatus } from './types.ts'
 
 export interface EngineOptions {
-  /** Model directory in Hugging Face layout, with a `circadian.json` unless its default profile is enough. */
-  readonly directory: string
+  /**
+   * Model directory in Hugging Face layout, with a `circadian.json` unless its default profile is enough; or what
+   * `loadModelDirectory` read of one.
+   */
+  readonly directory: string | ModelDirectory
   /** `auto` takes CUDA where it works, else the CPU, and logs the reason. */
   readonly executionProvider: 'auto' | 'cpu' | 'cuda'
   readonly cudaDevice: number
@@ -54,7 +57,8 @@ const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { logger, inBackground = false } = options
-  const directory = await loadModelDirectory(options.directory)
+  const directory =
+    typeof options.directory === 'string' ? await loadModelDirectory(options.directory) : options.directory
   const { sizes, info, warning, notes } = directory
   if (warning !== null) logger.warn({ directory: info.directory, profile: info.profile }, warning)
   for (const note of notes) logger.info(note)

@@ -4,9 +4,11 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
+import type { DecoderDescription } from '#decoder'
+import { ServiceError } from '#errors'
 import { SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
 import { defaultProfile, defaultVariables, describeDefaultProfile } from './default-profile.ts'
-import { type ModelConfig, readConfigFiles, readModelConfig } from './model-config.ts'
+import { type ConfigFiles, type ModelConfig, readConfigFiles, readModelConfig } from './model-config.ts'
 import {
   fileInside,
   type JsonObject,
@@ -32,6 +34,9 @@ export interface ModelDirectory {
   readonly config: JsonObject
   /** Path of the ONNX step graph. */
   readonly graphFile: string
+  /** Paths of the files with the graph's external data. */
+  readonly weightFiles: readonly string[]
+  readonly description: DecoderDescription
   /** What was assumed because `circadian.json` is missing, for the log; null: nothing. */
   readonly warning: string | null
   /** Sentences for the log: what was chosen or limited for this model, and why. */
@@ -51,10 +56,53 @@ export interface ModelDirectory {
  * MODEL_UNSUPPORTED when no graph can be served
  */
 export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
-  const root = await openDirectory(directory)
-  const configFiles = await readConfigFiles(root)
-  const graph = await chooseGraph(root, configFiles.config)
-  const tokenizerFiles = await readTokenizerFiles(root)
+  const inspected = await inspectModelDirectory(directory)
+  if (Array.isArray(inspected)) throw inspected[0]
+  return inspected
+}
+
+/**
+ * Does as `loadModelDirectory`, and returns the faults instead of throwing the first: those of the graph and of the
+ * tokenizer do not hide each other.
+ *
+ * @returns the directory, or its faults, at least one
+ */
+export async function inspectModelDirectory(
+  directory: string,
+): Promise<ModelDirectory | [ServiceError, ...ServiceError[]]> {
+  try {
+    const root = await openDirectory(directory)
+    const reads = [
+      readConfigFiles(root).then(async (configFiles) => ({
+        configFiles,
+        graph: await chooseGraph(root, configFiles.config),
+      })),
+      readTokenizerFiles(root),
+    ] as const
+    const outcomes = await Promise.allSettled(reads)
+    const [first, ...others] = outcomes.flatMap((outcome) =>
+      outcome.status === 'rejected' ? [faultOf(outcome.reason)] : [],
+    )
+    if (first) return [first, ...others]
+    const [{ configFiles, graph }, tokenizerFiles] = await Promise.all(reads)
+    return await assemble(root, configFiles, graph, tokenizerFiles)
+  } catch (thrown) {
+    return [faultOf(thrown)]
+  }
+}
+
+/** @throws the value itself unless it is an error of the model directory */
+function faultOf(thrown: unknown): ServiceError {
+  if (thrown instanceof ServiceError) return thrown
+  throw thrown
+}
+
+async function assemble(
+  root: string,
+  configFiles: ConfigFiles,
+  graph: ModelGraph,
+  tokenizerFiles: TokenizerFiles,
+): Promise<ModelDirectory> {
   const sizes = readModelConfig(configFiles, graph.description, tokenizerFiles.config)
   const { profile: own, codec, warning } = await readProfile(root, tokenizerFiles, sizes)
   const recommended = readSampling(configFiles.generation)
@@ -70,6 +118,8 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
     sizes,
     config: configFiles.config,
     graphFile: graph.file,
+    weightFiles: graph.weightFiles,
+    description: graph.description,
     warning,
     notes: [...notesOn(graph, sizes), ...recommended.notes],
     info: {

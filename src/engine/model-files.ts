@@ -7,6 +7,18 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { coerceError, ServiceError } from '#errors'
 
+/** Files beside the graphs that a model directory may have; `loadModelDirectory` describes them. */
+export const SIDE_FILES = [
+  'config.json',
+  'genai_config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'circadian.json',
+]
+
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /** Creates the error of a faulty model directory: what was expected, what was found instead, and advice. */

@@ -89,6 +89,7 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
         'judge: expected a chat template that repeats the turn before the judge, got a conversation without it',
       )
     },
+    renderChat: (messages) => template.render(messages),
     decode: (tokens) =>
       tokens.length === 0
         ? ''

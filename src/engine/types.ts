@@ -40,6 +40,8 @@ export interface PromptCodec {
    * @throws ServiceError MODEL_UNSUPPORTED when the template does not repeat the turn
    */
   encodeAfterAnswer(messages: readonly ChatMessage[], prefill?: string): number[]
+  /** Returns the text of the chat template over `messages`, whose tokens `encodeChat` returns. */
+  renderChat(messages: readonly ChatMessage[]): string
   /** Returns the tokens of the text alone, without special tokens. */
   encode(text: string): number[]
   /**

@@ -173,6 +173,7 @@ export function createLinearModel(world: World): LinearModel {
         const last = messages.findLastIndex(({ role }) => role === 'assistant')
         return [END, ...encodeChat(messages.slice(last + 1))]
       },
+      renderChat: (messages) => messages.map(({ content }) => content).join(' '),
       quote: (text) => text,
       thoughtEnd: null,
       splitThought: (text) => ({ reasoning: text, final: text }),
