@@ -38,7 +38,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     mayImport: ['ports', 'decoder', 'onnx', 'tensor'],
   },
   models: {
-    holds: 'model directories: their check, with a report; the command `circadian model`',
+    holds:
+      'the only room with @huggingface/hub: checks, adds and lists model directories for the command `circadian model`',
     mayImport: ['engine', 'decoder', 'onnx'],
   },
   algorithms: {
@@ -92,6 +93,7 @@ export const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http'],
   '@fastify/': ['http'],
   'prom-client': ['metrics'],
+  '@huggingface/hub': ['models'],
   '@opentelemetry/': ['tracing'],
 }
 

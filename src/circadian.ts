@@ -7,11 +7,13 @@
  * 78 (EX_CONFIG) for settings that are not valid.
  */
 
+import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
-import { loadConfig } from './config.ts'
+import { BUNDLED_MODEL, loadConfig } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 
+const HUB = 'https://huggingface.co'
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
 const PARENT_CHECK_MS = 500
@@ -88,7 +90,7 @@ program
     await import('./migrate.ts')
   })
 
-const model = program.command('model').description('Checks model directories.')
+const model = program.command('model').description('Checks, adds and lists model directories.')
 
 model
   .command('check')
@@ -104,6 +106,56 @@ model
     const report = await checkModel(directory, loadConfig(process.env).engine)
     process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : formatReport(report)}\n`)
     if (!report.servable) process.exitCode = EXIT_FAILURE
+  })
+
+model
+  .command('add')
+  .description('Adds a model, from the Hugging Face hub or from a directory, and checks it.')
+  .argument('<source>', 'hf:ORG/NAME, hf:ORG/NAME@REVISION, or a directory')
+  .option('--to <directory>', 'directory of the model; by default its name in the folder models of DATA_DIR')
+  .option('--only <pattern>', 'graph to take, a glob such as model_q4*')
+  .option('--data-dir <folder>', 'folder of the folder models (DATA_DIR)')
+  .option('--provider <name>', 'provider of the check: auto, cuda or cpu (EXECUTION_PROVIDER)')
+  .addHelpText('after', '\nHF_ENDPOINT names another hub, HF_TOKEN gives access to gated models.')
+  .action(async (from: string, options) => {
+    set(SERVE_SETTINGS, options)
+    const { engine, dataDir } = loadConfig(process.env)
+    const { addModel, createProgress, directorySource, formatReport, hubSource } = await import('#models')
+    const { HF_ENDPOINT: endpoint = '', HF_TOKEN: token = '' } = process.env
+    const hub = { endpoint: endpoint === '' ? HUB : endpoint, token: token === '' ? null : token }
+    const source = from.startsWith('hf:') ? hubSource(from, hub) : directorySource(from)
+    const target: string = options.to ?? join(dataDir, 'models', source.directoryName)
+    const { outcome, manifest, report, otherGraphs } = await addModel({
+      source,
+      target,
+      only: options.only ?? null,
+      check: engine,
+      progress: createProgress(process.stderr),
+    })
+    process.stdout.write(`${formatReport(report)}\n\n`)
+    const name = manifest.version === '' ? manifest.source : `${manifest.source} (commit ${manifest.version})`
+    if (outcome === 'added') process.stdout.write(`added ${name}; serve it with --model ${target}\n`)
+    if (outcome === 'present') {
+      process.stdout.write(`${name} is there: ${manifest.files.length} files verified by sha256\n`)
+    }
+    if (outcome === 'refused') {
+      const others =
+        otherGraphs.length === 0 ? '' : `; take another graph with --only: ${otherGraphs.join(', ')}`
+      process.stdout.write(`not added: ${name}${others}\n`)
+    }
+    if (!report.servable) process.exitCode = EXIT_FAILURE
+  })
+
+model
+  .command('list')
+  .description('Lists the bundled model and those in the folder models of DATA_DIR.')
+  .option('--data-dir <folder>', 'folder of the folder models (DATA_DIR)')
+  .option('--json', 'prints the list as JSON')
+  .action(async (options) => {
+    set(SERVE_SETTINGS, options)
+    const { formatList, listModels } = await import('#models')
+    const models = await listModels(BUNDLED_MODEL, join(loadConfig(process.env).dataDir, 'models'))
+    process.stdout.write(`${options.json ? JSON.stringify(models, null, 2) : formatList(models)}\n`)
   })
 
 try {

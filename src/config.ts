@@ -7,7 +7,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { type Fault, ServiceError } from '#errors'
 
-const BUNDLED_MODEL = resolve(import.meta.dirname, '../models/order-of-operations')
+export const BUNDLED_MODEL = resolve(import.meta.dirname, '../models/order-of-operations')
 
 /**
  * Environment variables with their bounds, defaults and meaning. A test compares docs/configuration.md and

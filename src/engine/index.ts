@@ -3,6 +3,7 @@ export { BATCH_ROWS_BOUNDS, type EngineCounters, type Histogram, QUEUE_MS_BOUNDS
 export { createEngine, type EngineOptions } from './engine.ts'
 export { inspectModelDirectory, loadModelDirectory, type ModelDirectory } from './model-directory.ts'
 export { SIDE_FILES } from './model-files.ts'
+export { graphCandidates } from './model-graph.ts'
 export type { Criterion, ModelProfile, SolveDefaults } from './profile.ts'
 export { createTrainer, type Trainer, type TrainerOptions } from './trainer.ts'
 export type * from './types.ts'

@@ -52,16 +52,25 @@ export async function chooseGraph(root: string, config: JsonObject): Promise<Mod
 }
 
 async function candidates(root: string): Promise<string[]> {
-  const folders = [join(root, 'onnx'), root]
-  const files: string[] = []
-  for (const folder of folders) {
-    const names = (await namesIn(folder)).filter((name) =>
-      /^(model|decoder_model_merged).*\.onnx$/.test(name),
-    )
+  const hubNames = (await namesIn(join(root, 'onnx'))).map((name) => `onnx/${name}`)
+  return graphCandidates([...hubNames, ...(await namesIn(root))]).map((path) => join(root, path))
+}
+
+/**
+ * Returns the graphs among the files of a model, in the order in which `chooseGraph` tries them.
+ *
+ * @param paths relative to the model directory, with `/`
+ */
+export function graphCandidates(paths: readonly string[]): string[] {
+  return ['onnx/', ''].flatMap((folder) => {
+    const names = paths
+      .filter((path) => path.startsWith(folder))
+      .map((path) => path.slice(folder.length))
+      .filter((name) => /^(model|decoder_model_merged)[^/]*\.onnx$/.test(name))
+      .sort()
     const preferred = PREFERRED.filter((name) => names.includes(name))
-    files.push(...new Set([...preferred, ...names].map((name) => join(folder, name))))
-  }
-  return files
+    return [...new Set([...preferred, ...names])].map((name) => folder + name)
+  })
 }
 
 async function withoutGraph(root: string): Promise<ServiceError> {

@@ -14,6 +14,7 @@ const RETRYABLE = {
   SCHEMA_TOO_NEW: false,
   MODEL_INVALID: false,
   MODEL_UNSUPPORTED: false,
+  HUB_UNAVAILABLE: false,
   ONNX_INVALID: false,
   GRAPH_PRECONDITION: false,
   GRAPH_POSTCONDITION: false,

@@ -40,7 +40,8 @@ export async function checkModel(directory: string, options: CheckOptions): Prom
   }
 }
 
-async function readFacts(directory: ModelDirectory): Promise<ModelFacts> {
+/** Returns the facts that its files give about a model. */
+export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> {
   const { info, sizes, codec, description, graphFile, weightFiles, warning, notes } = directory
   const { inputs, outputs, head, layers, keyValueHeads, headSize, dtype } = description
   const nameOf = (file: string) => relative(info.directory, file)

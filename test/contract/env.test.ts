@@ -39,8 +39,8 @@ test('the values in .env.example are the defaults', () => {
   expect(loadConfig(uncommented)).toEqual(loadConfig({}))
 })
 
-test('only main.ts and worker.ts read process.env', () => {
-  const roots = new Set(['src/main.ts', 'src/worker.ts'])
+test('only the programs read process.env', () => {
+  const roots = new Set(['circadian', 'main', 'migrate', 'worker'].map((name) => `src/${name}.ts`))
   const readers = globSync('src/**/*.ts', { cwd: ROOT }).filter((path) => /process\.env\b/.test(read(path)))
   expect(readers.filter((path) => !roots.has(path))).toEqual([])
 })

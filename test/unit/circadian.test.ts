@@ -1,8 +1,10 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { circadian } from '../support/circadian-command.ts'
 
 const manifest = JSON.parse(readFileSync('package.json', 'utf8'))
+vi.setConfig({ testTimeout: 60_000 })
+
 /** Lines of a stack trace. */
 const STACK = /^\s+at .+:\d+:\d+/m
 
@@ -17,6 +19,10 @@ describe('help', () => {
     { args: ['--help'], shows: ['serve', 'worker', 'migrate'] },
     { args: ['serve', '--help'], shows: ['--model', '--port', 'MODEL_DIR'] },
     { args: ['worker', '--help'], shows: ['WORKER_PORT'] },
+    { args: ['model', '--help'], shows: ['check', 'add', 'list'] },
+    { args: ['model', 'check', '--help'], shows: ['--json'] },
+    { args: ['model', 'add', '--help'], shows: ['hf:ORG/NAME', '--to', '--only', 'HF_ENDPOINT', 'HF_TOKEN'] },
+    { args: ['model', 'list', '--help'], shows: ['--json'] },
     { args: ['migrate', '--help'], shows: ['--data-dir', 'DATA_DIR'] },
   ])('circadian $args', async ({ args, shows }) => {
     const { code, stdout, stderr } = await circadian(args)
@@ -35,6 +41,9 @@ describe('a wrong command line ends with exit code 2 and a sentence', () => {
     { args: ['serve', '--prot', '1'], says: "unknown option '--prot'" },
     { args: ['serve', 'now'], says: "too many arguments for 'serve'" },
     { args: ['serve', '--port'], says: "option '--port <number>' argument missing" },
+    { args: ['model', 'profile'], says: "unknown command 'profile'" },
+    { args: ['model', 'check'], says: "missing required argument 'directory'" },
+    { args: ['model'], says: 'Usage: circadian model' },
     { args: [], says: 'Usage: circadian' },
   ])('circadian $args', async ({ args, says }) => {
     const { code, stdout, stderr } = await circadian(args)

@@ -109,7 +109,7 @@ describe('checkModel()', () => {
 })
 
 describe('circadian model check', () => {
-  test('prints the report and ends with 0', async () => {
+  test('prints the report and ends with 0', { timeout: 60_000 }, async () => {
     const { code, stdout, stderr } = await circadian(['model', 'check', model.path])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain('<bos><|user|> {question} <|assistant|>')
@@ -117,7 +117,7 @@ describe('circadian model check', () => {
     expect(stdout).toMatch(/\ncan be served\n$/)
   })
 
-  test('prints faults as JSON and ends with 1', async () => {
+  test('prints faults as JSON and ends with 1', { timeout: 60_000 }, async () => {
     await rm(join(model.path, 'config.json'))
     const { code, stdout, stderr } = await circadian(['model', 'check', model.path, '--json'])
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
