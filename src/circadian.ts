@@ -7,7 +7,7 @@
  * 78 (EX_CONFIG) for settings that are not valid.
  */
 
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { BUNDLED_MODEL, loadConfig } from './config.ts'
@@ -133,7 +133,7 @@ model
       progress: createProgress(process.stderr),
     })
     process.stdout.write(`${formatReport(report)}\n\n`)
-    const name = manifest.version === '' ? manifest.source : `${manifest.source} (commit ${manifest.version})`
+    const name = manifest.version === '' ? from : `${from} (commit ${manifest.version})`
     if (outcome === 'added') process.stdout.write(`added ${name}; serve it with --model ${target}\n`)
     if (outcome === 'present') {
       process.stdout.write(`${name} is there: ${manifest.files.length} files verified by sha256\n`)
@@ -154,7 +154,8 @@ model
   .action(async (options) => {
     set(SERVE_SETTINGS, options)
     const { formatList, listModels } = await import('#models')
-    const models = await listModels(BUNDLED_MODEL, join(loadConfig(process.env).dataDir, 'models'))
+    const bundled = relative(process.cwd(), BUNDLED_MODEL)
+    const models = await listModels(bundled, join(loadConfig(process.env).dataDir, 'models'))
     process.stdout.write(`${options.json ? JSON.stringify(models, null, 2) : formatList(models)}\n`)
   })
 

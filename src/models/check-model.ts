@@ -12,6 +12,7 @@ import {
   SIDE_FILES,
 } from '#engine'
 import { ServiceError } from '#errors'
+import { dataTypeName } from '#onnx'
 import type { ModelFacts, ModelReport, ModelRun } from './model-report.ts'
 
 export type CheckOptions = Pick<EngineOptions, 'executionProvider' | 'cudaDevice'>
@@ -69,7 +70,10 @@ export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> 
     outputs: [outputs.logits, ...namesOf(outputs.present)],
     head: {
       kind: head.projection.kind,
-      bits: head.projection.kind === 'quantized' ? head.projection.bits : null,
+      dtype:
+        head.projection.kind === 'quantized'
+          ? `int${head.projection.bits}`
+          : dataTypeName(head.projection.storedAs),
       vocabularySize: description.vocabularySize,
       hiddenSize: description.hiddenSize,
     },

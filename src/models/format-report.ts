@@ -35,10 +35,7 @@ function rowsOf(model: ModelFacts): (readonly [string, string])[] {
     ['external data', externalData.length === 0 ? 'none' : externalData.join(', ')],
     ['inputs', shortened(model.inputs)],
     ['outputs', shortened(model.outputs)],
-    [
-      'LM head',
-      `${head.bits === null ? head.kind : `${head.kind}, ${head.bits} bits`}, ${head.hiddenSize} x ${head.vocabularySize}`,
-    ],
+    ['LM head', `${head.kind}, ${head.dtype}, ${head.hiddenSize} x ${head.vocabularySize}`],
     ['layer states', states],
     ['cache', `${layers} layers x ${cache.heads} heads x ${cache.headSize} x 2, ${cache.dtype}`],
     ['padding', PADDINGS[model.padding]],

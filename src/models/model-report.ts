@@ -31,8 +31,8 @@ export interface ModelFacts {
   readonly outputs: readonly string[]
   readonly head: {
     readonly kind: 'dense' | 'quantized'
-    /** Bits of a weight of a quantised head. */
-    readonly bits: number | null
+    /** Type of its weights as stored, such as `float16` or `int4`. */
+    readonly dtype: string
     readonly vocabularySize: number
     readonly hiddenSize: number
   }

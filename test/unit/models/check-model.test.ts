@@ -38,7 +38,12 @@ describe('checkModel()', () => {
       externalData: [],
       inputs: expect.arrayContaining(['input_ids', 'past_key_values.1.value']),
       outputs: expect.arrayContaining(['logits', 'present.1.value']),
-      head: { kind: 'dense', bits: null, vocabularySize: TINY_WORDS.length, hiddenSize: sizes.hiddenSize },
+      head: {
+        kind: 'dense',
+        dtype: 'float32',
+        vocabularySize: TINY_WORDS.length,
+        hiddenSize: sizes.hiddenSize,
+      },
       layers: LAYERS,
       layerStates: LAYERS + 1,
       padding: description.padding,
@@ -58,6 +63,13 @@ describe('checkModel()', () => {
     ])
     expect(report.run).toMatchObject({ provider: 'cpu', tokens: expect.any(Number) })
     expect(report.run!.tokens).toBeGreaterThan(0)
+  })
+
+  test('reports the types of a quantised head', async () => {
+    await using quantised = await tinyModelDirectory({ width: 32, heads: 2, head: 'quantized' })
+    const { model: facts, faults } = await checkModel(quantised.path, ON_CPU)
+    expect(faults).toEqual([])
+    expect(facts).toMatchObject({ head: { kind: 'quantized', dtype: 'int4' }, cache: { dtype: 'float32' } })
   })
 
   test('estimates memory as weights + B x (P + T) x bytes of a cache position', async () => {
