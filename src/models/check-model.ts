@@ -117,10 +117,18 @@ function estimateMemory(
   )
 }
 
-async function runModel(directory: ModelDirectory, options: CheckOptions): Promise<ModelRun> {
+async function runModel(
+  directory: ModelDirectory,
+  { executionProvider, cudaDevice }: CheckOptions,
+): Promise<ModelRun> {
   const messages: string[] = []
   const start = performance.now()
-  const engine = await createEngine({ ...options, directory, logger: collectMessages(messages) })
+  const engine = await createEngine({
+    directory,
+    executionProvider,
+    cudaDevice,
+    logger: collectMessages(messages),
+  })
   try {
     const loadMs = performance.now() - start
     const prompt = engine.codec.encodeChat(promptOf(directory.info.profile))
