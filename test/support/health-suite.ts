@@ -225,6 +225,16 @@ export function describeHealth(name: string, createDatabase: () => Promise<TestD
         expect((await artifacts.anchors(MODEL)).weaver?.version).toBe('weaver-1')
       })
 
+      it('to no anchor when there was none before, though another version becomes active', async () => {
+        await promote()
+        await serveBefore('weaver-1', { right: 32, wrong: 8 })
+        await promote({ isAnchor: true })
+        await serve('weaver-2', { right: 10, wrong: 25 })
+        await watch()
+        expect(await active()).toBe('weaver-1')
+        expect(await artifacts.anchors(MODEL)).toEqual({})
+      })
+
       it('once, when several workers look at the same time', async () => {
         await fall()
         await Promise.all([watch(), watch(), watch()])

@@ -38,8 +38,8 @@ const REJECT = `
 
 /**
  * Records the look; when the outcomes have fallen, rejects the version and activates the one before it, in one
- * transaction. An anchor that is rejected is followed by the anchor before it or, when that one has no bytes
- * any more, by the version that becomes active.
+ * transaction. An anchor that is rejected is followed by the anchor before it (by none when there was none) or,
+ * when that one has no bytes any more, by the newest older version.
  *
  * @returns null when the look is not recorded: the version is no longer watched, or another worker recorded
  *   it; else the version that became active, null for none and when nothing was rolled back
@@ -56,9 +56,8 @@ export async function recordLook(
     if (looked === undefined) return null
     if (fall === null) return { to: null }
     const target = looked.active_before === null ? null : await find(client, looked, looked.active_before)
-    const anchor = looked.anchor
-      ? await find(client, looked, looked.anchor_before ?? target?.id ?? null)
-      : null
+    const anchor =
+      looked.anchor && looked.anchor_before !== null ? await find(client, looked, looked.anchor_before) : null
     const to = target && `${looked.kind}-${target.number}`
     if (target !== null) await activateVersion(client, target.id, 'rollback')
     if (anchor !== null) await moveMark(client, anchor.id, 'anchor')
