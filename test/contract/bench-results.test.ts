@@ -154,6 +154,7 @@ const SECTIONS = {
   'npm run bench:service`': 'service',
   'npm run bench:retrieval`': 'retrieval',
   'npm run bench:night-loop`': 'night-loop',
+  'npm run bench:gate`': 'gate',
 }
 
 test('every file of results has its section in docs/benchmarks.md', () => {
