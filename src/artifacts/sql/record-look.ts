@@ -25,7 +25,7 @@ const TARGET = `
   select id, number from artifacts
   where fingerprint = $1 and kind = $2 and number < $3 and status = 'promoted'
     and encode(sha256(bytes), 'hex') = sha256
-  order by id = $4 desc nulls last, number desc
+  order by id = $4 desc, number desc
   limit 1`
 
 const REJECT = `
@@ -70,7 +70,7 @@ export async function recordLook(
 async function find(
   client: PoolClient,
   { fingerprint, kind, number }: Looked,
-  preferred: string | null,
+  preferred: string,
 ): Promise<{ readonly id: string; readonly number: number } | null> {
   const { rows } = await client.query<{ id: string; number: number }>(TARGET, [
     fingerprint,
