@@ -11,17 +11,11 @@ import { externalDataLocations, type Model, relocateExternalData, type StoredTen
 import type { ServeOptions } from '../protocol.ts'
 import { readStepGraph, withReadableHead } from '../read-graph.ts'
 import { createGenerationGraph } from './generation-graph.ts'
-import { createHeadGraph, type HeadGraph } from './head-graph.ts'
+import { createHeadGraph } from './head-graph.ts'
 import type { KvLayout } from './key-values.ts'
 import { checkMemory, memoryLimit } from './memory.ts'
 import { createSession } from './onnx-runtime.ts'
-import type { StepRunner } from './step-batch.ts'
-import { tryGraphs } from './try-graphs.ts'
-
-export interface Graphs {
-  readonly generation: StepRunner
-  readonly head: HeadGraph
-}
+import { type Graphs, tryGraphs } from './try-graphs.ts'
 
 /** Size of a model below which each operator finishes before a second thread has started. */
 const SMALL_MODEL_BYTES = 32 * 2 ** 20

@@ -2,11 +2,17 @@
 
 import { coerceError, ServiceError } from '#errors'
 import type { ServeOptions } from '../protocol.ts'
+import type { HeadGraph } from './head-graph.ts'
 import { allocateFresh } from './key-values.ts'
-import type { Graphs } from './load-graphs.ts'
-import { composeFeeds, type StepOutcome, type StepRow, splitFetches } from './step-batch.ts'
+import { composeFeeds, type StepOutcome, type StepRow, type StepRunner, splitFetches } from './step-batch.ts'
 
-/** Of the tried rows: every rule has an effect. */
+/** The compiled graphs of a model, loaded. */
+export interface Graphs {
+  readonly generation: StepRunner
+  readonly head: HeadGraph
+}
+
+/** Sampling of the tried rows, in which every rule has an effect. */
 const SAMPLING = { topK: 8, topP: 0.9, minP: 0.01, repetitionPenalty: 1.1 } as const
 
 /**
