@@ -27,7 +27,7 @@ export interface RewardModelExample {
   readonly packed: PackedRows
   /** Place of the answer: its episode and its position there. */
   readonly place: HeldOutAnswer
-  /** What the gate compares a score of the answer with. */
+  /** Answer and verifier reward that the gate compares a score with. */
   readonly judged: Pick<StoredThought, 'answer' | 'verifier'>
 }
 

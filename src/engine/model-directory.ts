@@ -37,7 +37,7 @@ export interface ModelDirectory {
   /** Paths of the files with the graph's external data. */
   readonly weightFiles: readonly string[]
   readonly description: DecoderDescription
-  /** What was assumed because `circadian.json` is missing, for the log; null: nothing. */
+  /** Assumptions made because `circadian.json` is missing, for the log; null when there are none. */
   readonly warning: string | null
   /** Sentences for the log: what was chosen or limited for this model, and why. */
   readonly notes: readonly string[]

@@ -74,7 +74,7 @@ async function ask<Result>(what: string, call: () => Promise<Result>): Promise<R
     return await call()
   } catch (thrown) {
     const error = coerceError(thrown)
-    // Of the file system, such as a full disk; errors of the network are causes of others.
+    // Errors of the file system, such as a full disk; errors of the network are causes of others.
     if ('errno' in error) throw error
     // `fetch` hides the reason in the cause: "fetch failed".
     const { cause } = error

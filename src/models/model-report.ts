@@ -65,7 +65,7 @@ export interface ModelFacts {
   readonly notes: readonly string[]
 }
 
-/** What the model did in ONNX Runtime. */
+/** Outcome of running the model in ONNX Runtime. */
 export interface ModelRun {
   readonly provider: 'cpu' | 'cuda'
   /** Sentence of the engine on its choice of a provider. */
