@@ -18,6 +18,7 @@ export type { WeaverExample } from './latent-evolve/weaver-examples.ts'
 export { type AnswerMemo, createAnswerMemo } from './latent-seek/answer-memo.ts'
 export { MAX_UPDATE_LENGTH, untilEos, updateLength } from './latent-seek/prefix.ts'
 export {
+  type Direction,
   higherReward,
   type SearchPoint,
   type SeekOptions,

@@ -61,6 +61,10 @@ const Defaults = Type.Object(
   {
     latents: Type.Integer({ minimum: 1, maximum: 300, default: 15 }),
     rho: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 0.1 }),
+    /**
+     * Direction of every update: that of the gradient, or a random one, the control of a measurement.
+     */
+    direction: Type.Union([Type.Literal('gradient'), Type.Literal('random')], { default: 'gradient' }),
     lr: Type.Number({ exclusiveMinimum: 0, default: 0.03 }),
     beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9 }),
     maxIterations: Type.Integer({ minimum: 0, maximum: 256, default: 10 }),

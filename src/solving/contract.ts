@@ -1,5 +1,7 @@
 /** @file The request, the solution and the events of a solve, as callers see them. Field names are those of the HTTP contract. */
 
+import type { Direction } from '#algorithms'
+
 /** The part of a pino logger that solving uses. */
 export interface SolverLogger {
   info(details: object, message: string): void
@@ -37,6 +39,8 @@ export interface SolveRequest {
   }
   readonly retrieval?: { readonly topK?: number; readonly minSimilarity?: number } | false
   readonly weaver?: boolean
+  /** Direction of every update of the search; the model profile's unless given. */
+  readonly direction?: Direction
   readonly reward?: { readonly verifier?: number; readonly lrm?: number; readonly format?: number }
   /** A known answer: becomes the episode's label; never shown to the model, never used to choose. */
   readonly reference?: string

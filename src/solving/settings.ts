@@ -1,6 +1,6 @@
 /** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
-import type { Momentum } from '#algorithms'
+import type { Direction, Momentum } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import type { SamplingRules } from '#ports'
@@ -23,6 +23,7 @@ export interface Settings {
   readonly stopReward: number
   readonly admitReward: number
   readonly admitConfidence: number
+  readonly direction: Direction
   readonly lr: number
   readonly beta1: number
   readonly rho: number
@@ -80,6 +81,7 @@ export function resolveSettings(
     stopReward: defaults.stopReward,
     admitReward: defaults.admitReward,
     admitConfidence: defaults.admitConfidence,
+    direction: request.direction ?? defaults.direction,
     lr: defaults.lr,
     beta1: defaults.beta1,
     rho: defaults.rho,

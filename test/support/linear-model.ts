@@ -110,6 +110,7 @@ export const TEST_PROFILE: ModelProfile = {
   defaults: {
     latents: 4,
     rho: 0.1,
+    direction: 'gradient',
     lr: 0.1,
     beta1: 0.9,
     maxIterations: 50,

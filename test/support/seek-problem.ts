@@ -14,6 +14,7 @@ import type { AscentRequest, Latents } from '#ports'
 import { identity, linearHead } from './linear-model.ts'
 
 export const SEEK_OPTIONS: SeekOptions = {
+  direction: 'gradient',
   lr: 0.1,
   beta1: 0.9,
   temperature: 1,

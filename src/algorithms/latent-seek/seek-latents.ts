@@ -20,9 +20,14 @@ import { type Evaluation, hasPassed } from '../rewards/judgement.ts'
 import type { AnswerMemo } from './answer-memo.ts'
 import { ADAM, argmaxAdvantage, freshAdam, sampledAdvantages } from './ascent.ts'
 import { sameTokens, untilEos } from './prefix.ts'
+import { wander } from './wander.ts'
+
+/** Directions in which a search moves the latents: that of the policy gradient, or its control, a random one. */
+export type Direction = 'gradient' | 'random'
 
 export interface SeekOptions {
-  /** Adam's learning rate. */
+  readonly direction: Direction
+  /** Adam's learning rate; the length of a step per coordinate. */
   readonly lr: number
   readonly beta1: number
   /** Temperature of the head's softmax; 1 in the paper. */
@@ -227,7 +232,11 @@ async function ascend(search: Search, request: AscentStep): Promise<void> {
   const { task, options, signal } = search
   const { lr, beta1, temperature } = options
   const { latents, adam } = search
-  const moved = await task.head.ascend({ latents, adam, lr, beta1, temperature, ...ADAM, ...request }, signal)
+  const ascent = { latents, adam, lr, beta1, temperature, ...ADAM, ...request }
+  const moved =
+    options.direction === 'random'
+      ? await wander(task.head, ascent, deriveSeed(deriveSeed(options.seed, search.steps), 1), signal)
+      : await task.head.ascend(ascent, signal)
   if (moved.steps < 1) {
     throw new ServiceError('INTERNAL', `seek latents: expected at least one update, got ${moved.steps}`)
   }

@@ -166,6 +166,12 @@ export const SolveRequest = sameAs<Body>()(
           description: 'Whether to use the active latent weaver, if there is one. Used by `auto`.',
         }),
       ),
+      direction: Type.Optional(
+        OneOf(['gradient', 'random'], {
+          description:
+            'Direction of every update of the search of `latentseek` and `auto`. `random` is the control of a measurement: steps of the same length in a random direction, with the same choice of answers and the same stop. Default: from the model profile.',
+        }),
+      ),
       reward: Type.Optional(
         Type.Object(
           {

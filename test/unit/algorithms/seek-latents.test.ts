@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type SearchPoint, type SeekUpdate, seekLatents } from '#algorithms'
+import { type SearchPoint, type SeekOptions, type SeekUpdate, seekLatents } from '#algorithms'
 import { ServiceError } from '#errors'
 import type { AscentRequest, LatentHead } from '#ports'
 import { createRandom } from '#tensor'
@@ -115,6 +115,47 @@ describe('argmax search', () => {
     expect(ascents.length).toBeGreaterThan(2)
     for (const { advantages } of ascents) expect(advantages[0]).toBeLessThan(0)
     expect(ascents.map(({ untilChanged }) => untilChanged)).not.toContain(false)
+  })
+})
+
+describe('a random direction', () => {
+  const problem = { logits: [[2, 1.95, 1.9, 1.85]], reward: byFirst([-0.9, -0.8, -0.1, -0.7]) }
+  const random = { ...SEEK_OPTIONS, direction: 'random' as const }
+
+  test('moves every coordinate by lr, one way until the answer changes, without a gradient', async () => {
+    const { task, ascents } = seekProblem(problem)
+    const points: SearchPoint[] = []
+
+    const result = await seekLatents(
+      { ...task, onUpdate: ({ found }) => points.push(found) },
+      { ...random, seed: 3, maxIterations: 12 },
+      NEVER,
+    )
+
+    expect(ascents).toEqual([])
+    expect(result.best.evaluation.judgement.reward).toBeGreaterThan(-0.9)
+    const [changed] = points.filter(({ prefix }) => prefix[0] !== 0)
+    for (const [index, value] of changed!.latents.data.entries()) {
+      const moved = Math.abs(value - problem.logits[0]![index]!)
+      expect(moved).toBeCloseTo(random.lr * changed!.step, 5)
+    }
+  })
+
+  test('is drawn anew for each answer, and by the seed alone', async () => {
+    const path = async (seed: number, options: SeekOptions = random) => {
+      const { task } = seekProblem({ ...problem, reward: () => -0.9 })
+      const latents: number[][] = []
+      await seekLatents(
+        { ...task, onUpdate: ({ found }) => latents.push([...found.latents.data]) },
+        { ...options, seed, maxIterations: 8 },
+        NEVER,
+      )
+      return latents
+    }
+
+    expect(await path(3)).toEqual(await path(3))
+    expect(await path(3)).not.toEqual(await path(4))
+    expect(await path(3)).not.toEqual(await path(3, { ...random, direction: 'gradient' }))
   })
 })
 
