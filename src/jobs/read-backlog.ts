@@ -16,6 +16,8 @@ export interface Backlog {
   readonly consolidationsFailed: number
   /** Versions that were rolled back because their live outcomes had fallen. */
   readonly rollbacks: number
+  /** Longest time, in seconds, since an unfinished deletion was requested or last erased rows; 0 without one. */
+  readonly deletionIdleSeconds: number
 }
 
 const SQL = `
@@ -30,7 +32,9 @@ const SQL = `
       from consolidations where finished_at is not null
       order by sequence desc limit 1) as "lastDurationSeconds",
     (select count(*)::float8 from consolidations where status = 'failed') as "consolidationsFailed",
-    (select count(*)::float8 from artifacts where rolled_back_at is not null) as "rollbacks"`
+    (select count(*)::float8 from artifacts where rolled_back_at is not null) as "rollbacks",
+    (select coalesce(extract(epoch from max(now() - coalesce(last_bite_at, requested_at))), 0)::float8
+      from deletions where finished_at is null) as "deletionIdleSeconds"`
 
 /** @throws ServiceError STORE_UNAVAILABLE */
 export async function readBacklog(database: Pick<Database, 'pool'>): Promise<Backlog> {

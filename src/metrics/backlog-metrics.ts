@@ -74,6 +74,12 @@ export function registerBacklogMetrics(
     'Versions that were rolled back by themselves, because their live outcomes had fallen.',
     (b) => b.rollbacks,
   )
+  register(
+    'gauge',
+    'deletion_idle_seconds',
+    'Longest time since an unfinished deletion was requested or last erased rows; 0 without one.',
+    (b) => b.deletionIdleSeconds,
+  )
 }
 
 /** Registers the jobs of this process. @returns function that counts one */

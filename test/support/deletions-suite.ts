@@ -14,6 +14,7 @@ import {
   pruneExcessEpisodes,
   type TrainingStore,
 } from '#episodes'
+import { readBacklog } from '#jobs'
 import { startDeletions } from '../../src/jobs/run-deletions.ts'
 import { newArtifact } from './artifacts.ts'
 import { newCandidate, newEpisode, thoughtOf } from './episodes.ts'
@@ -206,6 +207,21 @@ export function describeDeletions(name: string, createDatabase: () => Promise<Te
         status: 'finished',
         deleted: { episodes: 3, candidates: 6, thoughts: 6, latents: 3, jobs: 3 },
       })
+    })
+
+    it('reports how long it has erased nothing', async () => {
+      await addAll([1, 2, 3].map((seed) => thinking({ seed })))
+      const idle = async () => (await readBacklog(test.database)).deletionIdleSeconds
+      expect(await idle()).toBe(0)
+      await store.removeAll('tenant-a')
+      await test.database.pool.query("update deletions set requested_at = now() - interval '400 seconds'")
+      expect(await idle()).toBeCloseTo(400, -1)
+      await eraseBite(test.database, 2)
+      expect(await idle()).toBeLessThan(60)
+      await test.database.pool.query("update deletions set last_bite_at = now() - interval '300 seconds'")
+      expect(await idle()).toBeCloseTo(300, -1)
+      await eraseAll(test.database, 2)
+      expect(await idle()).toBe(0)
     })
 
     it('is done once by several workers', async () => {

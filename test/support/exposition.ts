@@ -121,6 +121,7 @@ export const noTrainedModels = {
 export const noBacklog = async (): Promise<Backlog> => ({
   outboxRows: 0,
   outboxAgeSeconds: 0,
+  deletionIdleSeconds: 0,
   episodesPending: 0,
   lastSuccessSeconds: 1_790_000_000,
   lastDurationSeconds: 25,

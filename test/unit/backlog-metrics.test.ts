@@ -22,6 +22,7 @@ test('exposes the figures of the database and the jobs of the process', async ()
     episodesPending: 7,
     consolidationsFailed: 2,
     rollbacks: 1,
+    deletionIdleSeconds: 90,
   }))
   observeJob({ name: 'episode.index', outcome: 'retried' })
   const metrics = await read()
@@ -32,6 +33,8 @@ test('exposes the figures of the database and the jobs of the process', async ()
     ['consolidation_last_success_timestamp_seconds', 1_790_000_000],
     ['consolidation_last_duration_seconds', 25],
     ['consolidations_failed_total', 2],
+    ['rollbacks_total', 1],
+    ['deletion_idle_seconds', 90],
     ['jobs_total', 1],
     ['dependency_up', 0],
   ] as const)
