@@ -8,7 +8,10 @@ import { addCounters, type EngineCounters, zeroCounters } from './counters.ts'
 import type { ServeOptions } from './protocol.ts'
 import type { EngineStatus } from './types.ts'
 
-/** Time that a request waits for a restart before it fails with ENGINE_UNAVAILABLE. */
+/**
+ * Time that a request waits for a restart, beyond the time that the last start took, before it fails with
+ * ENGINE_UNAVAILABLE.
+ */
 const RESTART_WAIT_MS = 5000
 const MIN_BACK_OFF_MS = 100
 const MAX_BACK_OFF_MS = 30_000
@@ -48,7 +51,14 @@ export async function superviseEngine(
   { logger, heartbeatLimitMs }: SuperviseOptions,
 ): Promise<Supervisor> {
   const closing = new AbortController()
-  const connect = () => connectChild('serve', options, { logger, heartbeatLimitMs, signal: closing.signal })
+  /** Time, in ms, that the last start took; seconds to minutes for large models. */
+  let startMs = 0
+  const connect = async () => {
+    const from = performance.now()
+    const child = await connectChild('serve', options, { logger, heartbeatLimitMs, signal: closing.signal })
+    startMs = performance.now() - from
+    return child
+  }
   let connection: ChildConnection | null = await connect()
   let { provider } = connection
   const { thoughtLayers } = connection
@@ -125,11 +135,13 @@ export async function superviseEngine(
     async connection() {
       if (connection === null && restarting !== null) {
         const timer = new AbortController()
-        await Promise.race([restarting, setTimeout(RESTART_WAIT_MS, undefined, { signal: timer.signal })])
+        const wait = setTimeout(RESTART_WAIT_MS + startMs, undefined, { signal: timer.signal })
+        await Promise.race([restarting, wait])
         timer.abort()
       }
       if (closing.signal.aborted) throw unavailable('a closed engine', 1)
-      if (connection === null) throw unavailable('one that is restarting', Math.ceil(backOffMs / 1000))
+      if (connection === null)
+        throw unavailable('one that is restarting', Math.ceil(Math.max(backOffMs, startMs) / 1000))
       return connection
     },
     async close() {
