@@ -44,16 +44,25 @@ export async function openDirectory(directory: string): Promise<string> {
   return await realpath(path)
 }
 
+/** Removes a byte order mark; throws a TypeError for other encodings. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
+
 /**
- * Returns the text of a file, or null when there is no such file.
- * @throws ServiceError MODEL_INVALID when it cannot be read
+ * Returns the text of a file, or null when there is no such file. Line breaks of Windows become line feeds, as in
+ * transformers: in a chat template they would be other tokens in every prompt.
+ *
+ * @throws ServiceError MODEL_INVALID when it cannot be read, or is not in UTF-8
  */
 export async function readTextIfThere(directory: string, name: string): Promise<string | null> {
-  try {
-    return await readFile(join(directory, name), 'utf8')
-  } catch (thrown) {
+  const bytes = await readFile(join(directory, name)).catch((thrown: unknown) => {
     if (errnoCode(thrown) === 'ENOENT') return null
     throw modelInvalid(`to read ${name} in ${directory}`, described(thrown), 'check its permissions', thrown)
+  })
+  if (bytes === null) return null
+  try {
+    return UTF8.decode(bytes).replaceAll('\r\n', '\n')
+  } catch (thrown) {
+    throw modelInvalid(`${name} to be UTF-8 text`, 'another encoding', 'save it as UTF-8', thrown)
   }
 }
 
@@ -64,7 +73,10 @@ export async function readTextIfThere(directory: string, name: string): Promise<
 export async function readJsonIfThere(directory: string, name: string): Promise<JsonObject | null> {
   const text = await readTextIfThere(directory, name)
   if (text === null) return null
-  const advice = `copy ${name} from the model's repository again`
+  const advice =
+    name === 'circadian.json'
+      ? 'correct it (docs/models.md)'
+      : `copy ${name} from the model's repository again`
   let value: unknown
   try {
     value = JSON.parse(text)

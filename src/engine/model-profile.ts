@@ -22,21 +22,33 @@ const MAX_FAULTS = 8
 export function readModelProfile(source: JsonObject): ModelProfile {
   const profile = Value.Default(ModelProfile, Value.Clone(source))
   if (!Value.Check(ModelProfile, profile)) {
-    const faults = Value.Errors(ModelProfile, profile)
-      // An unknown field is reported twice; the error with the field's own pointer names it.
-      .filter(({ keyword }) => keyword !== 'additionalProperties')
-      .map(({ keyword, instancePath, message }) =>
-        `${instancePath || '/'} ${keyword === 'boolean' ? 'is not a field of the profile' : message}`.trim(),
-      )
-    throw modelInvalid('circadian.json to fit its schema', summary(faults), ADVICE)
+    throw modelInvalid('circadian.json to fit its schema', summary(schemaFaults(profile)), ADVICE)
   }
   throwFaults([
     ...patternFaults(profile),
+    ...weightFaults(profile),
     ...templateFaults(profile),
     ...criterionFaults(profile),
     ...embeddingFaults(profile),
   ])
   return profile
+}
+
+/** Returns the violations of the schema, one for each field. */
+function schemaFaults(profile: unknown): string[] {
+  const errors = Value.Errors(ModelProfile, profile)
+  const fields = Map.groupBy(errors, ({ instancePath }) => instancePath)
+  return [...fields].flatMap(([pointer, faults]) => {
+    const values = faults.flatMap(({ keyword, params }) =>
+      keyword === 'const' ? JSON.stringify(Object(params).allowedValue) : [],
+    )
+    const texts = faults
+      // An unknown field is reported twice, by its object too; a choice of values by each value and as a whole.
+      .filter(({ keyword }) => !['additionalProperties', 'const', 'anyOf'].includes(keyword))
+      .map(({ keyword, message }) => (keyword === 'boolean' ? 'is not a field of the profile' : message))
+    if (values.length > 0) texts.push(`must be ${values.join(' or ')}`)
+    return texts.length === 0 ? [] : `${pointer || '/'} ${texts.join(' or ')}`.trim()
+  })
 }
 
 /** @throws ServiceError MODEL_INVALID naming every verdict word that is missing or ambiguous, by JSON pointer */
@@ -72,6 +84,12 @@ function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   if ((answer.pattern === undefined) === (answer.kind === undefined)) {
     yield "/answer must have exactly one of 'pattern' and 'kind'"
   }
+}
+
+/** Yields a fault for weights that are all 0: every request would be refused. */
+function* weightFaults({ defaults }: ModelProfile): Generator<string> {
+  const { verifier = 0, lrm = 0, format = 0 } = defaults.rewardWeights
+  if (verifier + lrm + format === 0) yield '/defaults/rewardWeights must have a weight above 0'
 }
 
 /** Yields a fault for each variable that the service sets itself, and for a prefill without a turn to begin. */

@@ -50,7 +50,13 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
     added_tokens: merged.added_tokens.map((token) => (isShown(token) ? { ...token, special: false } : token)),
   }
   const files = { ...source, tokenizer: tokenizerJson }
-  const tokenizer = understand('tokenizer.json', () => new Tokenizer(tokenizerJson, config))
+  const tokenizer = understand('tokenizer.json', () => {
+    const made = new Tokenizer(tokenizerJson, config)
+    // The library finds some faults only in use.
+    const { ids } = made.encode('1 a', { add_special_tokens: false })
+    if (ids.length > 0) made.decode(ids, { skip_special_tokens: true })
+    return made
+  })
   const specialTokens = Object.fromEntries(
     SPECIAL_TOKENS.flatMap((name) => {
       const text = tokenText(config[name])

@@ -6,7 +6,7 @@
 
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, matchesGlob, posix, resolve } from 'node:path'
-import { graphCandidates, SIDE_FILES } from '#engine'
+import { graphCandidates, readJsonIfThere, SIDE_FILES } from '#engine'
 import { ServiceError } from '#errors'
 import { decodeModel, externalDataLocations } from '#onnx'
 import { type CheckOptions, checkModel } from './check-model.ts'
@@ -184,7 +184,8 @@ async function sizeOf(file: string): Promise<number | null> {
 /** Returns the file with the embedding mean that a fetched profile names; null when it names none. */
 async function readMeanName(folder: string): Promise<string | null> {
   try {
-    const mean = JSON.parse(await readFile(join(folder, 'circadian.json'), 'utf8')).embedding?.mean
+    const profile = await readJsonIfThere(folder, 'circadian.json')
+    const { mean = null } = Object(profile?.['embedding'])
     return typeof mean === 'string' ? mean : null
   } catch {
     // The check reports the profile.

@@ -191,6 +191,25 @@ suite('loadModelDirectory()', () => {
     expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11])
   })
 
+  test('reads files of Windows: byte order marks and line breaks change nothing', async () => {
+    const template = "{% if true %}\n{{ '<bos> w1' }}\nw2{% endif %}"
+    await model.write('chat_template.jinja', template)
+    const before = await loadModelDirectory(model.path)
+    const ofWindows = (text: string) => `\uFEFF${text.replaceAll('\n', '\r\n')}`
+    await model.write('chat_template.jinja', ofWindows(template))
+    for (const name of [
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'generation_config.json',
+      'circadian.json',
+    ]) {
+      await model.write(name, ofWindows(JSON.stringify(tinyModelFiles()[name], null, 2)))
+    }
+    const after = await loadModelDirectory(model.path)
+    expect(after.codec.renderChat([])).toBe(before.codec.renderChat([]))
+    expect(after.info).toEqual(before.info)
+  })
+
   test('takes the template named default of several', async () => {
     const config = tinyModelFiles()['tokenizer_config.json'] as object
     const chat_template = [
@@ -512,6 +531,34 @@ suite('a faulty model directory', () => {
     },
   )
 
+  test('with a circadian.json that is no JSON is to be corrected, not copied again', async () => {
+    await model.write('circadian.json', '{"solver": }')
+    expect(await faultOf()).toMatch(
+      /expected circadian\.json to be JSON, got .*; correct it \(docs\/models\.md\)$/,
+    )
+  })
+
+  test.each([
+    ['UTF-16', 'utf16le'],
+    ['Latin-1', 'latin1'],
+  ] as const)('with files in %s', async (_, encoding) => {
+    for (const name of ['circadian.json', 'tokenizer_config.json', 'chat_template.jinja']) {
+      await model.write(name, new Uint8Array(Buffer.from('\uFEFF{"é": 1}', encoding)))
+      expect(await faultOf()).toContain(
+        `expected ${name} to be UTF-8 text, got another encoding; save it as UTF-8`,
+      )
+      await model.write(name, tinyModelFiles()[name] ?? null)
+    }
+  })
+
+  test('with a tokenizer.json whose fault shows in use only', async () => {
+    await model.write(
+      'tokenizer.json',
+      tokenizerWith({ post_processor: { type: 'TemplateProcessing', single: ['x'] } }),
+    )
+    expect(await faultOf()).toMatch(/expected tokenizer\.json to be readable by Hugging Face tokenizers/)
+  })
+
   test('with a config.json that has no context length', async () => {
     await model.write('config.json', { eos_token_id: 2 })
     expect(await faultOf()).toMatch(
@@ -556,6 +603,26 @@ suite('a faulty model directory', () => {
   test.each<[string, (p: Record<string, never>) => void, RegExp]>([
     ['an unknown field', (p) => Object.assign(p, { latents: 4 }), /\/latents is not a field of the profile/],
     ['a wrong type', (p) => Object.assign(p, { defaults: { lr: 'fast' } }), /\/defaults\/lr must be number/],
+    [
+      'a value that is none of several',
+      (p) => Object.assign(p, { answer: { kind: 'box' } }),
+      /got \/answer\/kind must be "boxed" or "json" or "number";/,
+    ],
+    [
+      'a step that does not exist',
+      (p) => Object.assign(p, { answer: { kind: 'boxed', normalise: ['trim', 'round'] } }),
+      /got \/answer\/normalise\/1 must be "trim" or [^;]* or "choice";/,
+    ],
+    [
+      'a value of neither type',
+      (p) => Object.assign(p, { embedding: { mean: 3 } }),
+      /got \/embedding\/mean must be string or must be null;/,
+    ],
+    [
+      'no weight above 0',
+      (p) => Object.assign(p, { defaults: { rewardWeights: { verifier: 0, format: 0 } } }),
+      /\/defaults\/rewardWeights must have a weight above 0/,
+    ],
     ['a number out of range', (p) => Object.assign(p, { defaults: { rho: 2 } }), /\/defaults\/rho/],
     [
       'a variable of its own',
