@@ -11,6 +11,12 @@ const VERDICT_WORDS = [
   ['true', 'false'],
 ] as const
 
+/** Place of an answer, without the answer. */
+const BOX = '\\boxed{}'
+
+/** Three quarters of the default `maxNewTokens`. */
+const MAX_THOUGHT_TOKENS = 768
+
 /**
  * Returns the template variables of a model without a profile. Thinking is switched off where the template can:
  * a judge that thinks gives no verdict in its first token, and the default of 1,024 tokens cuts long thoughts.
@@ -28,12 +34,23 @@ export function defaultVariables(chatTemplate: string): Record<string, unknown> 
  * - `minSimilarity` .98: without a measured mean, the embeddings of unrelated questions have cosines of .9 and
  *   more, and would be neighbours.
  *
- * @throws ServiceError MODEL_INVALID when the tokenizer has no pair of verdict words that are one token each
+ * A model whose template opens a thought in every turn gets a bound on thoughts, so that tokens are left for the
+ * answer, and its judge begins after an empty thought, so that its first token is a verdict.
+ *
+ * @throws ServiceError MODEL_INVALID when the tokenizer cannot write the box of an answer, or has no pair of verdict
+ * words that are one token each
  */
 export function defaultProfile(
-  codec: Pick<PromptCodec, 'encode' | 'decode'>,
+  codec: Pick<PromptCodec, 'encode' | 'decode' | 'splitThought' | 'thoughtEnd'>,
   variables: Record<string, unknown>,
 ): JsonObject {
+  if (codec.decode(codec.encode(BOX)).trim() !== BOX) {
+    throw modelInvalid(
+      `circadian.json, or a tokenizer that can write ${BOX}, in which the default profile expects answers`,
+      'neither',
+      'write a profile (docs/models.md)',
+    )
+  }
   const tokenOf = (word: string) => {
     const tokens = codec.encode(word)
     return tokens.length === 1 && codec.decode(tokens).trim() === word ? tokens[0] : undefined
@@ -50,6 +67,7 @@ export function defaultProfile(
     )
   }
   const [right, wrong] = words
+  const alwaysThinks = codec.splitThought('').final === null
   return {
     template: { variables },
     solver: {
@@ -58,6 +76,7 @@ export function defaultProfile(
     },
     judge: {
       mode: 'turn',
+      ...(alwaysThinks && { prefill: codec.decode(codec.thoughtEnd ?? []) }),
       criteria: [
         {
           name: 'correctness',
@@ -69,21 +88,31 @@ export function defaultProfile(
       ],
     },
     answer: { kind: 'boxed', normalise: ['latex', 'lowercase', 'percent', 'fraction'] },
-    defaults: { stopReward: 0, minSimilarity: 0.98 },
+    defaults: {
+      stopReward: 0,
+      minSimilarity: 0.98,
+      ...(alwaysThinks && { maxThoughtTokens: MAX_THOUGHT_TOKENS }),
+    },
   }
 }
 
 /** Describes the assumptions of `defaultProfile`, for the log. */
 export function describeDefaultProfile(profile: JsonObject): string {
-  const { judge, template } = profile as {
+  const { judge, template, defaults } = profile as {
     judge: { criteria: [{ true: string[]; false: string[] }] }
     template: { variables: object }
+    defaults: { maxThoughtTokens?: number }
   }
   const [{ true: right, false: wrong }] = judge.criteria
-  const thinking = Object.keys(template.variables).length === 0 ? '' : ', thinking is switched off'
+  const { maxThoughtTokens } = defaults
+  const switchedOff = Object.keys(template.variables).length === 0 ? '' : ', thinking is switched off'
+  const bounded =
+    maxThoughtTokens === undefined
+      ? ''
+      : `, thoughts are closed after ${maxThoughtTokens} tokens, and the judge does not think`
   return (
     'no circadian.json in the model directory: serving on a default profile, in which nothing was measured: ' +
     `answers stand in \\boxed{}, the model judges with ${right[0]} and ${wrong[0]}, no verdict ends a search` +
-    `${thinking}; write circadian.json to change this (docs/models.md)`
+    `${switchedOff}${bounded}; write circadian.json to change this (docs/models.md)`
   )
 }

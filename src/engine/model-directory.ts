@@ -121,7 +121,7 @@ async function assemble(
     weightFiles: graph.weightFiles,
     description: graph.description,
     warning,
-    notes: [...notesOn(graph, sizes), ...recommended.notes],
+    notes: [...notesOn(graph, sizes), ...recommended.notes, ...endNotes(codec, sizes)],
     info: {
       id: basename(root),
       directory: root,
@@ -211,6 +211,34 @@ function notesOn({ choice, description }: ModelGraph, { contextLength }: ModelCo
             'rows of a batch (long-context rope)',
         ]
       : []),
+  ]
+}
+
+/** Tokens after an answer among which its end token stands: white space may stand before it. */
+const MAX_TOKENS_TO_END = 3
+
+/**
+ * Returns a sentence when the chat template ends answers with a special token that ends no answer. The model has
+ * learned to write that token, and would then write on until its limit.
+ */
+function endNotes(codec: PromptCodec, { eosTokenIds }: ModelConfig): string[] {
+  let after: number[]
+  try {
+    after = codec.encodeAfterAnswer([
+      { role: 'user', content: 'question' },
+      { role: 'assistant', content: 'answer' },
+      { role: 'user', content: '' },
+    ])
+  } catch {
+    // Some templates take a single turn.
+    return []
+  }
+  const ends = after.slice(0, MAX_TOKENS_TO_END)
+  const special = ends.find((token) => codec.decode([token]) === '')
+  if (special === undefined || ends.some((token) => eosTokenIds.includes(token))) return []
+  return [
+    `answers may run to their limit: the chat template ends them with token ${special}, and eos_token_id is ` +
+      `${eosTokenIds.join(', ')}; add it to eos_token_id of generation_config.json if answers do not end`,
   ]
 }
 

@@ -65,6 +65,17 @@ function tokenizerWith(fields: object): object {
   return { ...(tinyModelFiles()['tokenizer.json'] as object), ...fields }
 }
 
+const BOX = '\\boxed{}'
+
+/** Writes a tokenizer of the tiny words and others. */
+async function writeWords(words: Readonly<Record<string, number>>): Promise<void> {
+  const vocab = { ...Object.fromEntries(TINY_WORDS.map((word, id) => [word, id])), ...words }
+  await model.write(
+    'tokenizer.json',
+    tokenizerWith({ model: { type: 'WordLevel', unk_token: '<unk>', vocab } }),
+  )
+}
+
 /** The tiny decoder with one weight moved to external data at `location`. */
 function graphWithExternalData(location: string): Uint8Array {
   const decoded = decodeModel(tinyDecoder({ vocabulary: TINY_WORDS.length }).bytes)
@@ -128,6 +139,21 @@ suite('loadModelDirectory()', () => {
     expect((await loadModelDirectory(model.path)).sizes).toMatchObject({ eosTokenIds: [2], padTokenId: 2 })
   })
 
+  test('warns when the chat template ends answers with another special token', async () => {
+    await model.write('generation_config.json', { eos_token_id: 7 })
+    expect((await loadModelDirectory(model.path)).notes).toEqual([
+      'answers may run to their limit: the chat template ends them with token 2, and eos_token_id is 7; ' +
+        'add it to eos_token_id of generation_config.json if answers do not end',
+    ])
+    await model.write('generation_config.json', { eos_token_id: [7, 2] })
+    expect((await loadModelDirectory(model.path)).notes).toEqual([])
+    // Templates without end tokens, and of a single turn.
+    for (const template of ["{% for m in messages %}{{ m['content'] }} w1{% endfor %}", ONE_TURN]) {
+      await model.write('chat_template.jinja', template)
+      expect((await loadModelDirectory(model.path)).notes).toEqual([])
+    }
+  })
+
   test('takes the sampling of generation_config.json, field by field after that of the profile', async () => {
     const recommended = { do_sample: false, temperature: 0.7, top_k: 20, top_p: 0.8, repetition_penalty: 1.1 }
     const before = await loadModelDirectory(model.path)
@@ -148,6 +174,7 @@ suite('loadModelDirectory()', () => {
   })
 
   test('takes the sampling of generation_config.json without a profile', async () => {
+    await writeWords({ [BOX]: 63 })
     await model.write('circadian.json', null)
     await model.write('generation_config.json', { eos_token_id: 2, top_k: 50 })
     expect((await loadModelDirectory(model.path)).info.profile.defaults.sampling).toEqual({ topK: 50 })
@@ -255,7 +282,10 @@ suite('loadModelDirectory()', () => {
   })
 
   suite('without circadian.json', () => {
-    beforeEach(() => model.write('circadian.json', null))
+    beforeEach(async () => {
+      await model.write('circadian.json', null)
+      await writeWords({ [BOX]: 63 })
+    })
 
     test('serves on a default profile, with a warning', async () => {
       const { info, warning } = await loadModelDirectory(model.path)
@@ -281,12 +311,7 @@ suite('loadModelDirectory()', () => {
     })
 
     test('takes the first words that are one token each', async () => {
-      const vocab = Object.fromEntries(TINY_WORDS.map((word, id) => [word, id]))
-      const words = { ...vocab, Yes: 60, True: 61, False: 62 }
-      await model.write(
-        'tokenizer.json',
-        tokenizerWith({ model: { type: 'WordLevel', unk_token: '<unk>', vocab: words } }),
-      )
+      await writeWords({ Yes: 60, True: 61, False: 62, [BOX]: 63 })
       const { info } = await loadModelDirectory(model.path)
       expect(info.profile.judge.criteria[0]).toMatchObject({ true: ['True'], false: ['False'] })
       expect(info.profile.judge.criteria[0]!.prompt).toContain('True or False')
@@ -299,8 +324,23 @@ suite('loadModelDirectory()', () => {
       expect(warning).toContain('thinking is switched off')
     })
 
+    test('bounds the thoughts of a model that always thinks, and its judge does not think', async () => {
+      await writeWords({ '<think>': 60, '</think>': 61, [BOX]: 63 })
+      await model.write('chat_template.jinja', `${TURNS}{{ ' <|assistant|> <think> ' }}{# </think> #}`)
+      const { info, codec, warning } = await loadModelDirectory(model.path)
+      expect(info.profile.defaults).toMatchObject({ maxThoughtTokens: 768, maxNewTokens: 1024 })
+      expect(warning).toContain('thoughts are closed after 768 tokens, and the judge does not think')
+      const asked = codec.encodeChat([{ role: 'user', content: 'w1' }], info.profile.judge.prefill)
+      expect(asked.slice(-3)).toEqual([5, 60, 61])
+    })
+
+    test('is refused when the tokenizer cannot write an answer: every answer would be null', async () => {
+      await writeWords({})
+      expect(await faultOf()).toContain('expected circadian.json, or a tokenizer that can write \\boxed{}')
+    })
+
     test('is refused when the tokenizer has no verdict words', async () => {
-      const vocab = Object.fromEntries(TINY_WORDS.slice(0, 6).map((word, id) => [word, id]))
+      const vocab = Object.fromEntries([...TINY_WORDS.slice(0, 6), BOX].map((word, id) => [word, id]))
       const wordLevel = { type: 'WordLevel', unk_token: '<unk>', vocab }
       await model.write('tokenizer.json', tokenizerWith({ model: wordLevel }))
       expect(await faultOf()).toMatch(

@@ -142,7 +142,7 @@ describe('circadian model check', () => {
 
 /** The tokenizer with the words Yes and No in place of two others. */
 function tokenizerWithVerdicts(): object {
-  const words = TINY_WORDS.with(20, 'Yes').with(21, 'No')
+  const words = TINY_WORDS.with(20, 'Yes').with(21, 'No').with(22, '\\boxed{}')
   return {
     version: '1.0',
     added_tokens: [],
