@@ -150,7 +150,8 @@ async function fetchFile(
     const right = digest === null || digests[digest.algorithm] === digest.hex
     return right ? digests.sha256 : null
   }
-  if ((await sizeOf(target)) === bytes) {
+  // A file without a digest may have changed at its source since an earlier run.
+  if (digest !== null && (await sizeOf(target)) === bytes) {
     const sha256 = await isRight(target)
     if (sha256 !== null) return { path, bytes, sha256 }
   }

@@ -226,6 +226,18 @@ describe('from a directory', () => {
     expect(readFileSync(join(model.path, 'circadian.json'), 'utf8')).not.toBe('{}')
   })
 
+  test('takes a file again that was corrected after a refusal, at the same size', async () => {
+    const source = directorySource(model.path)
+    const config = await readFile(join(model.path, 'config.json'), 'utf8')
+    await model.write(
+      'config.json',
+      config.replace('"max_position_embeddings":96', '"max_position_embeddings":-9'),
+    )
+    expect(await add({ source })).toMatchObject({ outcome: 'refused' })
+    await model.write('config.json', config)
+    expect(await add({ source })).toMatchObject({ outcome: 'added' })
+  })
+
   test("follows the links of the hub's cache, and names the model after its repository", async () => {
     const cache = join(folder.path, 'models--org--tiny')
     const snapshot = join(cache, 'snapshots/4f3d')
