@@ -126,10 +126,24 @@ export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelPr
   for (const turns of [prompt, ...judged]) {
     const roles = turns.map(({ role }) => role).join(', ')
     understand(`the chat template with the turns ${roles}`, () => codec.encodeChat(turns, judge.prefill))
+    checkRepeats(codec.renderChat(turns), turns.at(-1)!.content.trim(), roles)
     if (judge.mode === 'turn' && turns !== prompt) codec.encodeAfterAnswer(turns)
   }
   understand('the chat template with the turn user', () => codec.splitThought(''))
 }
+
+/** Templates for lists of parts write nothing for a turn of text: the model would never see the question. */
+function checkRepeats(rendered: string, content: string, roles: string): void {
+  if (rendered.includes(content)) return
+  throw new ServiceError(
+    'MODEL_INVALID',
+    `load model: expected the chat template with the turns ${roles} to repeat the last turn, ` +
+      `got ${JSON.stringify(rendered.slice(0, MAX_SHOWN))}; use a template for turns of text`,
+  )
+}
+
+/** Upper bound on the characters of a rendered prompt in an error. */
+const MAX_SHOWN = 200
 
 function understand<Result>(what: string, read: () => Result): Result {
   try {

@@ -26,6 +26,7 @@ afterEach(async () => {
 })
 
 const TURNS = "{% for message in messages %}{{ '<|user|> ' + message['content'] }}{% endfor %}"
+const CONTENTS = "{% for message in messages %}{{ ' ' + message['content'] }}{% endfor %}"
 const NO_SYSTEM = `{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}${TURNS}`
 const ALTERNATING = `{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}{% endfor %}${TURNS}`
 const ONE_TURN = `{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}${TURNS}`
@@ -213,13 +214,13 @@ suite('loadModelDirectory()', () => {
   })
 
   test('prefers chat_template.jinja to the template of tokenizer_config.json', async () => {
-    await model.write('chat_template.jinja', "{{ '<bos> w1' }}")
+    await model.write('chat_template.jinja', `<bos> w1${CONTENTS}`)
     const { codec } = await loadModelDirectory(model.path)
-    expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11])
+    expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11, 12])
   })
 
   test('reads files of Windows: byte order marks and line breaks change nothing', async () => {
-    const template = "{% if true %}\n{{ '<bos> w1' }}\nw2{% endif %}"
+    const template = `{% if true %}\n{{ '<bos> w1' }}\nw2${CONTENTS}{% endif %}`
     await model.write('chat_template.jinja', template)
     const before = await loadModelDirectory(model.path)
     const ofWindows = (text: string) => `\uFEFF${text.replaceAll('\n', '\r\n')}`
@@ -240,8 +241,8 @@ suite('loadModelDirectory()', () => {
   test('takes the template named default of several', async () => {
     const config = tinyModelFiles()['tokenizer_config.json'] as object
     const chat_template = [
-      { name: 'tool_use', template: "{{ 'w1' }}" },
-      { name: 'default', template: "{{ 'w2' }}" },
+      { name: 'tool_use', template: `w1${CONTENTS}` },
+      { name: 'default', template: `w2${CONTENTS}` },
     ]
     await model.write('tokenizer_config.json', { ...config, chat_template })
     const { codec } = await loadModelDirectory(model.path)
@@ -249,10 +250,10 @@ suite('loadModelDirectory()', () => {
   })
 
   test('takes the template of chat_template.json before that of tokenizer_config.json', async () => {
-    await model.write('chat_template.json', { chat_template: "{{ '<bos> w1' }}" })
+    await model.write('chat_template.json', { chat_template: `<bos> w1${CONTENTS}` })
     const { codec } = await loadModelDirectory(model.path)
-    expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11])
-    await model.write('chat_template.jinja', "{{ '<bos> w2' }}")
+    expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11, 12])
+    await model.write('chat_template.jinja', `<bos> w2${CONTENTS}`)
     expect((await loadModelDirectory(model.path)).codec.encodeChat([])).toEqual([1, 12])
   })
 
@@ -271,7 +272,7 @@ suite('loadModelDirectory()', () => {
   })
 
   test('renders with the variables and the date of the profile', async () => {
-    await model.write('chat_template.jinja', "{{ effort + ' ' + strftime_now('w%d') }}")
+    await model.write('chat_template.jinja', `{{ effort + ' ' + strftime_now('w%d') }}${CONTENTS}`)
     const template = { variables: { effort: 'w1' }, date: '2026-01-12' }
     await model.write(
       'circadian.json',
@@ -633,6 +634,14 @@ suite('a faulty model directory', () => {
     await loadModelDirectory(model.path)
     await model.write('circadian.json', profileWith('judge', { mode: 'chat' }))
     expect(await faultOf()).toMatch(/the turns user, assistant, user .*got: .*one turn only/)
+  })
+
+  test('with a chat template that leaves the question out', async () => {
+    const forParts = "{% for message in messages %}w1 {{ message['content']['text'] }}{% endfor %}"
+    await model.write('chat_template.jinja', forParts)
+    expect(await faultOf()).toContain(
+      'expected the chat template with the turns user to repeat the last turn, got "w1 "; use a template for turns',
+    )
   })
 
   test('with a tokenizer of an unknown kind', async () => {
