@@ -111,7 +111,8 @@ export const SolveRequest = sameAs<Body>()(
               Type.Integer({
                 minimum: 1,
                 maximum: 32_768,
-                description: 'Maximum number of tokens of one answer.',
+                description:
+                  'Maximum number of tokens that are decoded for the request, and so of one answer. Samples share it evenly: 8 samples of 100 tokens need 800. Default: no maximum for the request; that of one answer from the model profile.',
               }),
             ),
             maxMs: Type.Optional(
