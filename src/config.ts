@@ -91,7 +91,7 @@ export const Environment = Type.Object({
     Type.String({
       minLength: 1,
       description:
-        'Model directory (Hugging Face layout plus `circadian.json`), relative to the working directory. If unset, the bundled model is used.',
+        'Model directory (docs/models.md), relative to the working directory. If unset, the bundled model is used.',
     }),
   ),
   EXECUTION_PROVIDER: Type.Enum(['auto', 'cuda', 'cpu'], {
