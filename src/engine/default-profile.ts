@@ -87,7 +87,7 @@ export function defaultProfile(
         },
       ],
     },
-    answer: { kind: 'boxed', normalise: ['latex', 'lowercase', 'percent', 'fraction'] },
+    answer: { kind: 'boxed', compare: 'maths' },
     defaults: {
       stopReward: 0,
       minSimilarity: 0.98,

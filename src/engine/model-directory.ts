@@ -20,7 +20,7 @@ import {
 } from './model-files.ts'
 import { chooseGraph, type ModelGraph } from './model-graph.ts'
 import { checkVerdictWords, readModelProfile } from './model-profile.ts'
-import { DEFAULT_DATE, type ModelProfile, type Sampling } from './profile.ts'
+import { ANSWER_RULES, DEFAULT_DATE, type ModelProfile, type Sampling } from './profile.ts'
 import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
 import { readSampling } from './sampling-defaults.ts'
 import type { ModelInfo, PromptCodec, TokenizerFiles } from './types.ts'
@@ -267,9 +267,13 @@ function promptParts({ tokenizer, config, chatTemplate }: TokenizerFiles, profil
   return { tokenizer, addedTokens, specialTokens, chatTemplate, template, solver }
 }
 
-/** Returns the parts of a profile from which a reward follows; equal answers do not change one. */
+/**
+ * Returns the parts of a profile from which a reward follows, and the rules of `answer.compare`, so that stored
+ * answers of other rules are known. The steps of `answer.normalise` change no reward, and have no version.
+ */
 function judgeParts({ judge, format, answer: { normalise: _, ...answer }, defaults }: ModelProfile) {
-  return { judge, format, answer, weights: defaults.rewardWeights }
+  const compared = answer.compare === undefined ? answer : { ...answer, rules: ANSWER_RULES }
+  return { judge, format, answer: compared, weights: defaults.rewardWeights }
 }
 
 /** Returns JSON that does not depend on the order of keys. */

@@ -84,6 +84,9 @@ function* patternFaults({ answer, format }: ModelProfile): Generator<string> {
   if ((answer.pattern === undefined) === (answer.kind === undefined)) {
     yield "/answer must have exactly one of 'pattern' and 'kind'"
   }
+  if (answer.compare !== undefined && answer.normalise.join() !== 'trim') {
+    yield "/answer must have at most one of 'compare' and 'normalise'"
+  }
 }
 
 /** Yields a fault for weights that are all 0: every request would be refused. */

@@ -187,6 +187,18 @@ export const ModelProfile = Type.Object(
          */
         after: Type.Optional(Type.String({ minLength: 1 })),
         /**
+         * Which answers are the same, by what they are (docs/models.md). With `compare`, there are no steps of
+         * `normalise`.
+         */
+        compare: Type.Optional(
+          Type.Union([
+            Type.Literal('maths'),
+            Type.Literal('choice'),
+            Type.Literal('json'),
+            Type.Literal('text'),
+          ]),
+        ),
+        /**
          * Steps that make equal answers equal strings, in order. All answers are in Unicode's form NFC,
          * without invisible characters, whatever the steps.
          */
@@ -236,6 +248,12 @@ export const ModelProfile = Type.Object(
   },
   closed,
 )
+
+/**
+ * Version of the rules of `answer.compare`. It is part of the judge fingerprint, so an episode names the rules of
+ * its answers. A change of the rules that changes the form of an answer raises it.
+ */
+export const ANSWER_RULES = 1
 
 export type Sampling = Static<typeof Sampling>
 export type ModelProfile = Static<typeof ModelProfile>

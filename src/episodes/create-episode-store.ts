@@ -63,8 +63,8 @@ export function createEpisodeStore({
       return { episodes: page, nextCursor }
     },
 
-    async label(tenantId, id, feedback) {
-      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback))
+    async label(tenantId, id, feedback, keyOf = (answer) => answer) {
+      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback, keyOf))
       if (!found) throw notFound('label episode', id)
       return detail('label episode', tenantId, id)
     },

@@ -167,8 +167,16 @@ export interface EpisodeStore extends EpisodeMemory {
   /**
    * Relabels candidates by the caller's feedback (source `feedback`); `answer` must already be normalised.
    * Also derives anew which episodes steer: this one, those of the same question, and its descendants.
+   *
+   * @param keyOf normalises a stored answer, which may have the form of an older profile; the stored answers of
+   *   the episode are replaced by the result. Without it, stored answers stay.
    */
-  label(tenantId: string, id: string, feedback: Feedback): Promise<EpisodeDetail>
+  label(
+    tenantId: string,
+    id: string,
+    feedback: Feedback,
+    keyOf?: (answer: string) => string | null,
+  ): Promise<EpisodeDetail>
   remove(tenantId: string, id: string): Promise<void>
   /**
    * Hides all episodes that the tenant has, in no more than a few milliseconds; a worker then erases them in

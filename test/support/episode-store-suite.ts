@@ -320,6 +320,21 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         }
       })
 
+      it('compares feedback with answers of an older form, which it brings to the form of today', async () => {
+        const answers = ['1/2', '0.50', '1/2', '3']
+        const candidates = samples.map((sample, index) => ({ ...sample, answer: answers[index] ?? null }))
+        const episode = newEpisode({ answer: '1/2', reference: '1/2', candidates })
+        await store.add(episode)
+        await store.index('tenant-a', episode.id)
+        const keyOf = (answer: string) => (answer === '1/2' || answer === '0.50' ? '0.5' : answer)
+
+        const detail = await store.label('tenant-a', episode.id, { answer: '0.5' }, keyOf)
+        expect(detail).toMatchObject({ answer: '0.5', reference: '0.5', label: true })
+        expect((await labelsOf(episode.id)).map(([label]) => label)).toEqual([true, true, true, false])
+        const again = await store.label('tenant-a', episode.id, { correct: false }, keyOf)
+        expect(again).toMatchObject({ answer: '0.5', label: false })
+      })
+
       it('relabels only the candidates that share a refuted answer', async () => {
         const episode = newEpisode({ candidates: samples })
         await store.add(episode)

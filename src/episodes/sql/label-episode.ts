@@ -1,6 +1,7 @@
 import { type Database, transaction } from '#database'
 import type { Feedback } from '../episode.ts'
 import { KEPT_OF_TENANT } from './kept-episodes.ts'
+import { rekeyAnswers } from './rekey-answers.ts'
 import { LABEL_BASIS, type LabelBasis, lockSteering, relabelCandidates } from './relabel-candidates.ts'
 
 const SQL = `
@@ -9,21 +10,25 @@ const SQL = `
   returning ${LABEL_BASIS}`
 
 /**
- * Stores the caller's feedback in place of earlier feedback, and relabels. @returns false when there is no
- * such episode
+ * Stores the caller's feedback in place of earlier feedback, brings the answers of the episode to the form of
+ * today (`keyOf`), and relabels. @returns false when there is no such episode
  */
 export async function labelEpisode(
   database: Pick<Database, 'pool'>,
   episode: { readonly tenantId: string; readonly id: string },
   feedback: Feedback,
+  keyOf: (answer: string) => string | null,
 ): Promise<boolean> {
   const correct = 'correct' in feedback ? feedback.correct : null
   const answer = 'answer' in feedback ? feedback.answer : null
   return transaction(database, 'label episode', async (client) => {
     await lockSteering(client, episode.tenantId)
     const { rows } = await client.query<LabelBasis>(SQL, [episode.tenantId, episode.id, correct, answer])
-    if (rows[0] === undefined) return false
-    await relabelCandidates(client, episode, rows[0])
+    const [basis] = rows
+    if (basis === undefined) return false
+    await rekeyAnswers(client, episode, keyOf)
+    const reference = basis.reference && (keyOf(basis.reference) ?? basis.reference)
+    await relabelCandidates(client, episode, { ...basis, reference })
     return true
   })
 }

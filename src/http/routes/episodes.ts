@@ -76,7 +76,12 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       },
     },
     ({ params, body, tenantId }) =>
-      episodes.label(tenantId, params.id, 'answer' in body ? answerOf(body, normaliseAnswer) : body),
+      episodes.label(
+        tenantId,
+        params.id,
+        'answer' in body ? answerOf(body, normaliseAnswer) : body,
+        normaliseAnswer,
+      ),
   )
 
   app.delete(

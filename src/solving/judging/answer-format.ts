@@ -1,11 +1,11 @@
 /** @file Finds the answer in a text, and reads callers' answers so that equal answers are equal strings. */
 
 import type { ModelProfile, PromptCodec, SplitText } from '#engine'
+import { answerKey } from '../comparing/answer-key.ts'
 import { compilePattern } from './compile-pattern.ts'
 import { findBoxed } from './find-boxed.ts'
 import { findJsonAnswer } from './find-json-answer.ts'
 import { findNumber } from './find-number.ts'
-import { normaliseAnswer } from './normalise-answer.ts'
 
 export interface AnswerFormat {
   /** Returns the normalised answer of a text; null when it has none, or ends inside a thought. */
@@ -39,7 +39,7 @@ export function createAnswerFormat(
 ): AnswerFormat {
   const { inText, inAnswer } = findersOf(answer)
   const split = (text: string) => splitAfter(text, codec.splitThought(text), answer.after)
-  const normalise = (found: string | null) => (found && normaliseAnswer(found, answer.normalise)) || null
+  const normalise = (found: string | null) => (found && answerKey(found, answer)) || null
   return {
     split,
     extract(text) {
@@ -66,22 +66,27 @@ function splitAfter(text: string, own: SplitText, after: string | undefined): Sp
 }
 
 /** Returns the profile's pattern, else its kind; with neither, the whole text is the answer. */
-function findersOf({ pattern, kind, normalise }: ModelProfile['answer']): Finders {
+function findersOf(answer: ModelProfile['answer']): Finders {
+  const { pattern, kind } = answer
   if (pattern !== undefined) {
     // Only a text that is the notation as a whole: `(\d)` finds 2 in the answer 12.
     const whole = compilePattern(`^\\s*(?:${pattern})\\s*$`, 'answer.pattern')
     return { inText: compilePattern(pattern, 'answer.pattern').last, inAnswer: whole.last }
   }
-  const find = kind === undefined ? (text: string) => text : FINDERS[kind](normalise)
+  const find = kind === undefined ? (text: string) => text : FINDERS[kind](answer)
   return { inText: find, inAnswer: find }
 }
 
-type Normalisers = ModelProfile['answer']['normalise']
-
 const FINDERS: Readonly<
-  Record<NonNullable<ModelProfile['answer']['kind']>, (normalise: Normalisers) => Finder>
+  Record<NonNullable<ModelProfile['answer']['kind']>, (answer: ModelProfile['answer']) => Finder>
 > = {
   boxed: () => findBoxed,
-  json: () => findJsonAnswer,
-  number: (normalise) => (text) => findNumber(text, normalise.includes('percent')),
+  json:
+    ({ compare }) =>
+    (text) =>
+      findJsonAnswer(text, compare === 'json'),
+  number:
+    ({ compare, normalise }) =>
+    (text) =>
+      findNumber(text, compare === 'maths' || normalise.includes('percent')),
 }

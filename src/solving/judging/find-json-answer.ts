@@ -1,6 +1,6 @@
 /** @file Finds the answer field of the JSON object that a text ends with, as models write JSON. */
 
-import { canonicalDecimal } from './decimal.ts'
+import { ExactNumber, parseJson, writeJson } from '../comparing/json-key.ts'
 import { LATEX_COMMANDS } from './latex-commands.ts'
 
 /** Upper bound on the characters, from the end of a text, in which an object is looked for. */
@@ -14,8 +14,10 @@ const JSON_KEYS = ['final answer', 'final_answer', 'finalanswer', 'answer']
 /**
  * Returns the answer field of the object that ends last in the text and has one that is not empty; of objects
  * inside each other, the outer one's. Null when there is none.
+ *
+ * @param acceptsValues whether an answer may be an object or an array, which is returned as JSON
  */
-export function findJsonAnswer(text: string): string | null {
+export function findJsonAnswer(text: string, acceptsValues = false): string | null {
   const tail = text.slice(-MAX_TEXT)
   let found: { answer: string; end: number } | null = null
   let readable = MAX_READ
@@ -23,7 +25,7 @@ export function findJsonAnswer(text: string): string | null {
     if (!opensObject(tail, start)) continue
     const object = readObject(tail, start)
     readable -= object.end - start
-    const answer = object.json === null ? null : answerField(object.json)
+    const answer = object.json === null ? null : answerField(object.json, acceptsValues)
     if (answer !== null && object.end >= (found?.end ?? 0)) found = { answer, end: object.end }
   }
   return found?.answer ?? null
@@ -107,10 +109,10 @@ function closesNext(text: string, at: number): boolean {
   return text[next] === '}' || text[next] === ']'
 }
 
-function answerField(json: string): string | null {
+function answerField(json: string, acceptsValues: boolean): string | null {
   let parsed: unknown
   try {
-    parsed = JSON.parse(json, exactNumber)
+    parsed = parseJson(json)
   } catch {
     // No object starts here: the caller tries the next brace to the left.
     return null
@@ -120,12 +122,9 @@ function answerField(json: string): string | null {
   for (const key of JSON_KEYS) {
     const value: unknown = fields.findLast(([name]) => name.trim().toLowerCase() === key)?.[1]
     if (typeof value === 'string' && value.trim() !== '') return value
+    if (value instanceof ExactNumber) return value.text
     if (typeof value === 'boolean') return String(value)
+    if (acceptsValues && typeof value === 'object' && value !== null) return writeJson(value)
   }
   return null
-}
-
-/** Keeps every digit of a number, as text: `JSON.parse` alone would round it. */
-function exactNumber(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  return typeof value === 'number' ? (canonicalDecimal(context?.source ?? String(value)) ?? value) : value
 }

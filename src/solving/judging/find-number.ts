@@ -55,12 +55,12 @@ function canonical({ text, percent }: WrittenNumber): WholeNumber {
   return { text: parts.join(''), percent }
 }
 
-const VULGAR_FRACTIONS = /[\u00BC-\u00BE\u2150-\u215E\u2189]/g
+export const VULGAR_FRACTIONS = /[\u00BC-\u00BE\u2150-\u215E\u2189]/g
 const SUPERSCRIPT_POWER = /(?<=\d)[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}/g
 const FRACTION = { command: /\\[dt]?frac(?![A-Za-z])/g, count: 2 }
 /** Narrow and fixed spaces, and the commas and spaces of LaTeX, between two groups of thousands. */
 const GROUP_SEPARATOR = /(?<=\d)(?:\{,\}|\\[,;: ]|~|[\u00A0\u2007-\u2009\u202F])(?=\d{3}(?!\d))/g
-const MINUS_SIGNS = /[\u2010-\u2013\u2212\uFE63]/g
+export const MINUS_SIGNS = /[\u2010-\u2013\u2212\uFE63]/g
 
 /** Returns the text with other digits, signs and LaTeX replaced by their plain writing. */
 function simplify(text: string): string {
@@ -83,7 +83,7 @@ function plainFraction([top = '', bottom = '']: readonly string[], before: strin
 }
 
 /** Returns the text with the decimal digits of every script as 0 to 9, and Arabic separators as `.` and `,`. */
-function withAsciiDigits(text: string): string {
+export function withAsciiDigits(text: string): string {
   return text
     .replace(/[^\P{Nd}0-9]/gu, asciiDigit)
     .replaceAll('\u066B', '.')
@@ -186,8 +186,16 @@ function readNumber(text: string, at: number, run: string, last: WrittenNumber |
   return { end: Math.max(number.end, at + run.length), number }
 }
 
-/** Returns digits with points and commas as a numeral; the last of a list such as `1,2,3`; null for `1.2.3`. */
+/** 1.234,56 and 1.234.567, whose points group thousands. */
+const POINT_GROUPS = /^[1-9]\d{0,2}(?:(?:\.\d{3}){2,}|(?:\.\d{3})+,\d+)$/
+const OTHER_MARK: Readonly<Record<string, string>> = { '.': ',', ',': '.' }
+
+/**
+ * Returns digits with points and commas as a numeral, in which commas group thousands; the last of a list such as
+ * `1,2,3`; null for `1.2.3`.
+ */
 function lastNumeral(run: string): string | null {
+  if (POINT_GROUPS.test(run)) return run.replace(/[.,]/g, (mark) => OTHER_MARK[mark] ?? mark)
   const [whole = '', decimals, ...more] = run.split('.')
   if (more.length === 0 && !decimals?.includes(',') && groupsThousands(whole)) return run
   const items = run.split(',')

@@ -293,7 +293,7 @@ suite('loadModelDirectory()', () => {
       expect(info.profile).toMatchObject({
         template: { variables: {} },
         judge: { mode: 'turn', verdict: 'logit', criteria: [{ true: ['true'], false: ['false'] }] },
-        answer: { kind: 'boxed' },
+        answer: { kind: 'boxed', compare: 'maths' },
         embedding: { mean: null },
         // Never passed: the judge is not calibrated.
         defaults: { stopReward: 0, minSimilarity: 0.98 },
@@ -477,6 +477,7 @@ test.each([
   ['format rules', { format: { mustEnd: false } }, true],
   ['weights', { defaults: { latents: 3, maxNewTokens: 24, rewardWeights: { format: 1 } } }, true],
   ['answers', { answer: { kind: 'number' } }, true],
+  ['comparison', { answer: { pattern: 'ans (\\w+)', compare: 'maths' } }, true],
   ['normalisation', { answer: { pattern: 'ans (\\w+)', normalise: ['number'] } }, false],
   ['latents', { defaults: { latents: 4 } }, false],
   ['solver', { solver: { system: 'w1' } }, false],
@@ -699,6 +700,16 @@ suite('a faulty model directory', () => {
       'no way to find an answer',
       (p) => Object.assign(p, { answer: {} }),
       /exactly one of 'pattern' and 'kind'/,
+    ],
+    [
+      'two ways to compare answers',
+      (p) => Object.assign(p, { answer: { kind: 'boxed', compare: 'maths', normalise: ['latex'] } }),
+      /at most one of 'compare' and 'normalise'/,
+    ],
+    [
+      'an unknown way to compare answers',
+      (p) => Object.assign(p, { answer: { kind: 'boxed', compare: 'sums' } }),
+      /\/answer\/compare/,
     ],
     [
       'a restatement rule without a group',

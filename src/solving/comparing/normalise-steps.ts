@@ -1,10 +1,13 @@
 /** @file The steps of `answer.normalise`: what makes equal answers equal strings. */
 
 import type { ModelProfile } from '#engine'
-import { canonicalDecimal } from './decimal.ts'
-import { wholeNumber } from './find-number.ts'
+import { canonicalDecimal } from '../judging/decimal.ts'
+import { wholeNumber } from '../judging/find-number.ts'
+import { plainText } from '../judging/plain-text.ts'
+import { choiceOf } from './choice-key.ts'
 import { normaliseLatex } from './normalise-latex.ts'
-import { plainText, trimEndOf } from './plain-text.ts'
+import { lowestTerms, writeRatio } from './ratio.ts'
+import { foldCase } from './text-key.ts'
 
 type Normaliser = ModelProfile['answer']['normalise'][number]
 
@@ -21,11 +24,6 @@ const STEPS: Readonly<Record<Normaliser, (text: string) => string>> = {
 /** Runs the steps of a profile in their order, between two passes that make the text plain (`plainText`). */
 export function normaliseAnswer(answer: string, steps: readonly Normaliser[]): string {
   return plainText(steps.reduce((text, step) => STEPS[step](text), plainText(answer)))
-}
-
-/** Lower case in which `ß` equals `SS` and `İ` equals `I`, whose plain lower case differs. */
-function foldCase(text: string): string {
-  return text.toLowerCase().replaceAll('ß', 'ss').replaceAll('i\u0307', 'i')
 }
 
 /** "1,234.50" and "$1234.5" are the same answer; text that is no number stays as it is. */
@@ -56,34 +54,8 @@ function normaliseFraction(text: string): string {
   const [numerator, denominator] = [scaled(top, scale), scaled(bottom, scale)]
   if (denominator === 0n) return text
   const sum = BigInt(whole) * denominator + numerator
-  const written = writeRatio(sum, denominator)
+  const written = writeRatio(lowestTerms(sum, denominator))
   return `${sum === 0n ? '' : sign}${written}${number.percent ? '%' : ''}`
-}
-
-/** Writes a positive ratio as a decimal that ends, or in lowest terms. */
-function writeRatio(numerator: bigint, denominator: bigint): string {
-  const divisor = greatestDivisor(numerator, denominator)
-  const [top, bottom] = [numerator / divisor, denominator / divisor]
-  const places = decimalPlaces(bottom)
-  if (places === null) return `${top}/${bottom}`
-  return shiftPoint(String((top * 10n ** BigInt(places)) / bottom), -places) ?? `${top}/${bottom}`
-}
-
-/** Returns the decimal places of 1 / denominator; null when its decimals never end. */
-function decimalPlaces(denominator: bigint): number | null {
-  let rest = denominator
-  let places = 0
-  for (; rest % 10n === 0n; places++) rest /= 10n
-  let [twos, fives] = [0, 0]
-  for (; rest % 2n === 0n; twos++) rest /= 2n
-  for (; rest % 5n === 0n; fives++) rest /= 5n
-  return rest === 1n ? places + Math.max(twos, fives) : null
-}
-
-function greatestDivisor(a: bigint, b: bigint): bigint {
-  let [larger, smaller] = [a, b]
-  while (smaller !== 0n) [larger, smaller] = [smaller, larger % smaller]
-  return larger
 }
 
 function decimalsOf(decimal: string): number {
@@ -103,10 +75,5 @@ function shiftPoint(decimal: string, places: number): string | null {
 
 /** (A), A., [A], "option A" and "A) Paris" are the choice A; other text stays as it is. */
 function normaliseChoice(text: string): string {
-  const plain = trimEndOf(text.replace(/[*`$]|\\text(?=\s?\{)|[{}]/g, '').trim(), '., \t\r\n')
-  const [, bracketed, bare] = CHOICE.exec(plain) ?? []
-  return (bracketed ?? bare)?.toUpperCase() ?? text
+  return choiceOf(text) ?? text
 }
-
-const CHOICE =
-  /^(?:(?:option|choice|answer)[ :]{1,3})?(?:[([]([A-Za-z])[)\]]|([A-Za-z])(?:[.):]|$))(?=\s|[.:]|$)/i

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ModelProfile } from '#engine'
-import { createAnswerFormat } from '../../../src/solving/judging/answer-format.ts'
-import { threadTime } from '../../support/thread-time.ts'
+import { createAnswerFormat } from '../../../../src/solving/judging/answer-format.ts'
+import { threadTime } from '../../../support/thread-time.ts'
 
 type Steps = ModelProfile['answer']['normalise']
 

@@ -1,6 +1,6 @@
 /** @file The step `latex` of `answer.normalise`: writes LaTeX of the same meaning in one form, as graders of MATH do. */
 
-import { closingBrace, readArgument, replaceCommand } from './latex-arguments.ts'
+import { closingBrace, readArgument, replaceCommand } from '../judging/latex-arguments.ts'
 
 /** Commands that change how a formula looks and not what it is. */
 const LAYOUT =
