@@ -39,7 +39,9 @@ function settledMaths(text: string): string {
 }
 
 /** Returns the key as mathematics, else as text. In a text with digits, brackets and exclamation marks keep their meaning. */
-function mathsOrText(text: string): string {
+function mathsOrText(answer: string): string {
+  // The dots of 0.333... are no full stops.
+  const text = answer.replaceAll('...', '…')
   const key = mathsKey(text)
   if (key !== null) return key
   const plain = /[\\${]/.test(text) ? withoutLatex(text) : text

@@ -19,9 +19,11 @@ import {
   writeSum,
 } from './sum.ts'
 
-/** An item of an answer: its key; its sum, if it is an expression; its bounds, if it is an interval. */
+/** An item of an answer: its key; its sum, if it is an expression; the lower bound, if it is an interval. */
 interface Item {
   readonly key: string
+  /** The name on the left of `x = 3`. */
+  readonly name?: string
   readonly sum?: Sum
   readonly isInterval?: boolean
 }
@@ -117,20 +119,27 @@ class AnswerReader extends ExpressionReader {
   }
 
   private item(): Item {
-    if (this.peek(1)?.text === '∈' && this.peek()?.kind === 'name') this.at += 2
+    const isMember = this.peek(1)?.text === '∈' && this.peek()?.kind === 'name'
+    const name = isMember ? { name: this.peek()!.text } : {}
+    if (isMember) this.at += 2
     if (this.peek()?.text === '∅') {
       this.at += 1
-      return { key: '{}' }
+      return { key: '{}', ...name }
     }
     if (this.peek()?.text === 'begin matrix') return this.matrix()
     if (!this.brackets.sequences.has(this.at)) return this.relation()
     const pieces = [this.sequence()]
+    // (x,y) = (1,2)
+    if (this.peek()?.text === '=' && this.brackets.sequences.has(this.at + 1)) {
+      this.at += 1
+      return { name: pieces[0]!.key, ...this.sequence() }
+    }
     while (this.peek()?.text === '∪') {
       this.at += 1
       if (!this.brackets.sequences.has(this.at)) throw new NotMaths('a union of something else')
       pieces.push(this.sequence())
     }
-    return pieces.length === 1 ? pieces[0]! : union(pieces)
+    return { ...(pieces.length === 1 ? pieces[0]! : union(pieces)), ...name }
   }
 
   /** Reads a set, a tuple or an interval. */
@@ -176,18 +185,21 @@ class AnswerReader extends ExpressionReader {
       (kind, offset) => this.peek(offset)?.kind === kind,
     )
     const named = isNamedCall && `${this.peek(1)?.text}${this.peek(3)?.text}${this.peek(4)?.text}` === '()='
+    const call = named ? { name: `${this.peek()?.text}(${this.peek(2)?.text})` } : {}
     if (named) this.at += 5
     const parts = [this.value()]
     const relations: string[] = []
     while (RELATIONS.has(this.peek()?.text ?? '')) {
       relations.push(this.tokens[this.at]!.text)
       this.at += 1
-      if (this.brackets.sequences.has(this.at) && relations.length === 1 && isName(parts[0]!))
-        return this.sequence()
+      if (this.brackets.sequences.has(this.at) && relations.join() === '=' && isName(parts[0]!)) {
+        return { ...this.sequence(), name: writeSum(parts[0]!) }
+      }
       parts.push(this.value())
     }
-    if (relations.length === 0) return valueItem(parts[0]!)
-    return relations.every((relation) => relation === '=') ? equation(parts) : inequality(parts, relations)
+    if (relations.length === 0) return { ...valueItem(parts[0]!), ...call }
+    const isEquation = relations.every((relation) => relation === '=')
+    return { ...(isEquation ? equation(parts) : inequality(parts, relations)), ...call }
   }
 }
 
@@ -201,9 +213,10 @@ function valueItem(sum: Sum): Item {
 
 function equation(parts: readonly Sum[]): Item {
   const [first, last] = [parts[0]!, parts.at(-1)!]
-  if (isName(first) || parts.every(isConstant)) return valueItem(last)
-  if (parts.length === 2 && isName(last)) return valueItem(first)
-  if (isConstant(last) && isCall(first)) return valueItem(last)
+  if (parts.every(isConstant)) return valueItem(last)
+  if (isName(first) || (isConstant(last) && isCall(first)))
+    return { ...valueItem(last), name: writeSum(first) }
+  if (parts.length === 2 && isName(last)) return { ...valueItem(first), name: writeSum(last) }
   if (parts.length > 2) throw new NotMaths('a chain of equations')
   const difference = primitive(addSums(first, negateSum(last)), true)
   return { key: `${writeSum(difference)}=0` }
@@ -221,14 +234,19 @@ function inequality(parts: readonly Sum[], relations: readonly string[]): Item {
   const closes = (sign: string | undefined) => sign === '<='
   const [low, middle, high] = values.length === 3 ? values : [null, values[0], values[1]]
   if (low != null && isConstant(low) && isName(middle!) && isConstant(high!)) {
-    return interval(closes(signs[0]) ? '[' : '(', low, high!, closes(signs[1]) ? ']' : ')')
+    const bounds = interval(closes(signs[0]) ? '[' : '(', low, high!, closes(signs[1]) ? ']' : ')')
+    return { ...bounds, name: writeSum(middle!) }
   }
   if (values.length !== 2) throw new NotMaths('a chain of inequalities')
   const [less, greater] = [values[0]!, values[1]!]
   const infinite = symbol(INFINITY)
-  if (isName(less) && isConstant(greater))
-    return interval('(', negateSum(infinite), greater, closes(signs[0]) ? ']' : ')')
-  if (isConstant(less) && isName(greater)) return interval(closes(signs[0]) ? '[' : '(', less, infinite, ')')
+  if (isName(less) && isConstant(greater)) {
+    const bounds = interval('(', negateSum(infinite), greater, closes(signs[0]) ? ']' : ')')
+    return { ...bounds, name: writeSum(less) }
+  }
+  if (isConstant(less) && isName(greater)) {
+    return { ...interval(closes(signs[0]) ? '[' : '(', less, infinite, ')'), name: writeSum(greater) }
+  }
   const difference = primitive(addSums(greater, negateSum(less)), false)
   return { key: `${writeSum(difference)}${closes(signs[0]) ? '>=' : '>'}0` }
 }
@@ -241,9 +259,16 @@ function interval(opening: string, low: Sum, high: Sum, closing: string): Item {
   }
 }
 
-/** A set without order and repetition; a set of one item is the item. */
+/**
+ * A set without order and repetition; a set of one item is the item. Items of several names keep them: x = 3, y = 4
+ * is not x = 4, y = 3.
+ */
 function setOf(items: readonly Item[]): Item {
-  const sorted = sortedOnce(items)
+  const names = new Set(items.map(({ name }) => name).filter((name) => name !== undefined))
+  const named = items.map((item) =>
+    names.size > 1 && item.name !== undefined ? { key: `${item.name}=${item.key}` } : item,
+  )
+  const sorted = sortedOnce(named)
   return sorted.length === 1 ? sorted[0]! : { key: `{${sorted.map(({ key }) => key).join(',')}}` }
 }
 

@@ -26,7 +26,7 @@ const POINT = '\uE001'
 const CERTAIN_GROUP =
   /(?<=\d)(?:\{,\}|,\\!|\\[,;: ]|~|[\u00A0\u2007-\u2009\u202F'\u2019 ])(?=\d{3}(?![\d/]))/g
 const CERTAIN_POINT = /(?<=\d)\{,\}(?=\d)/g
-const DEGREES = /\^ ?\{? ?(?:\\circ|°) ?\}?|\\degree(?![A-Za-z])|°/g
+const DEGREES = /\^ ?\{? ?(?:\\circ|°) ?\}?|\\degree(?![A-Za-z])|° ?[CF](?![A-Za-z])|°/g
 const SUPERSCRIPTS = /[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}/g
 
 const RUN = /[\d.,\uE000\uE001]+/y
@@ -39,7 +39,7 @@ const MATRIX = /\{[pb]?matrix\}/y
 const LETTERS = /[A-Za-z]+/y
 /** What only a number has behind it, never a list: a percent sign, a currency, a unit. */
 const UNIT_NEXT =
-  /\s?(?:\\?%|(?!\$)\p{Sc}|\\(?:text|textrm|mathrm)(?![A-Za-z]))|\s(?!and\b|or\b)[A-Za-z]{2}/uy
+  /\s?(?:\\?%|(?!\$)\p{Sc}|\\(?:text|textrm|mathrm)(?![A-Za-z])(?! ?\{ ?(?:and|or)\b))|\s(?!and\b|or\b)[A-Za-z]/uy
 const CURRENCY_BEFORE = /(?:(?!\$)\p{Sc}|\\\$)\s?$/u
 
 const LAYOUT = new Set(
@@ -107,8 +107,9 @@ const UNICODE: Readonly<Record<string, string>> = {
 }
 /** Units that may stand directly behind a number. */
 const UNITS = new Set(
-  'mm cm km kg mg ml mL mph kmh kWh GB MB KB Hz kHz ft lb lbs oz hr hrs min sec ms am pm usd'.split(' '),
+  'mm cm km kg mg ml mL mph kmh kWh GB MB KB Hz kHz ft lb lbs oz hr hrs min sec ms usd'.split(' '),
 )
+const ORDINALS = new Set(['st', 'nd', 'rd', 'th'])
 const SEPARATORS = new Set(['and', 'or'])
 const MARKS = new Set('+ - * / ^ _ ( ) [ ] { } = < > ! % ± ∓ ∪ ∈ ∅ &'.split(' '))
 
@@ -280,6 +281,7 @@ class Tokeniser {
     const last = this.tokens.at(-1)
     if (this.textDepth > 0) return run.length > 1 || last?.kind !== 'mark' || this.isBehindValue()
     if (run.length === 1) return last?.kind === 'word' && this.gap
+    if (ORDINALS.has(run) && last?.kind === 'number' && !this.gap) throw new NotMaths('an ordinal number')
     if (run.length > 3) return true
     const isBehindNumber = last?.kind === 'number' || last?.text === '}'
     if (isBehindNumber) return this.gap || UNITS.has(run)

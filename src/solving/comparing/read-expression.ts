@@ -32,9 +32,11 @@ const SCALES: Readonly<Record<string, bigint>> = {
 }
 /** Words that make another statement of a number: they are no unit. */
 const NO_UNITS = new Set(
-  'not no more less than to of between is are at most least from by about dozen squared cubed each plus minus times'.split(
-    ' ',
-  ),
+  (
+    'not no more less than to of between is are at most least from by about dozen squared cubed each plus minus times ' +
+    'over under above below mod modulo choose percent am pm bc ad bce ce north south east west left right ' +
+    'january february march april may june july august september october november december'
+  ).split(' '),
 )
 
 /** A reader that stands at a token. Its methods read from there, and throw NotMaths for what no mathematics is. */

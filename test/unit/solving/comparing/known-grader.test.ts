@@ -3,8 +3,10 @@
  * difference is listed with its reason.
  */
 
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { ANSWER_RULES } from '../../../../src/engine/profile.ts'
 import { answerKey } from '../../../../src/solving/comparing/answer-key.ts'
 
 interface Pair {
@@ -111,4 +113,14 @@ test('every pair that we call the same and math-verify does not is listed', () =
 test('every pair that math-verify calls the same and we do not is listed', () => {
   const found = pairs.filter((pair) => !isSame(pair) && pair.same)
   expect(found.map(({ one, other }) => nameOf(one, other)).sort()).toEqual(namesOf(STRICTER).sort())
+})
+
+test('the keys of all answers are those of this ANSWER_RULES: a change raises it, for stored answers have old keys', () => {
+  const keys = pairs.flatMap(({ one, other }) => [key(one), key(other)])
+  const digest = createHash('sha256').update(JSON.stringify(keys)).digest('hex').slice(0, 16)
+  expect({ [ANSWER_RULES]: digest }).toMatchInlineSnapshot(`
+    {
+      "1": "cd2d402a39c9ae39",
+    }
+  `)
 })
