@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { answerKey } from '../../../../src/solving/comparing/answer-key.ts'
 import { createAnswerFormat } from '../../../../src/solving/judging/answer-format.ts'
@@ -273,5 +274,34 @@ describe('answers of the model, references and feedback are read by one rule', (
     expect(number.extract('It is 1,234.50 in all.')).toBe('1234.5')
     expect(number.extract('It is 50%.')).toBe('0.5')
     expect(number.normalise('1/2')).toBe('0.5')
+  })
+})
+
+describe('the table of docs/models.md', () => {
+  const page = readFileSync(new URL('../../../../docs/models.md', import.meta.url), 'utf8')
+  const table = page.split('| `compare` | the same | key |')[1]?.split('\n\n')[0] ?? ''
+  const cells = table.split('\n').map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '')))
+  const codes = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!)
+  let compare: Comparison = 'maths'
+  const rows = cells.flatMap(([kind = '', answers = '', expected = '']) => {
+    compare = (codes(kind)[0] as Comparison | undefined) ?? compare
+    const [same, different] = answers.split('; not ')
+    return codes(expected).map((wanted) => ({
+      compare,
+      wanted,
+      same: codes(same),
+      different: codes(different),
+    }))
+  })
+
+  test('has rows of every kind', () => {
+    expect(new Set(rows.map(({ compare }) => compare))).toEqual(new Set(Object.keys(SAME)))
+    expect(rows.length).toBeGreaterThan(14)
+  })
+
+  test.each(rows)('$compare $wanted', ({ compare, wanted, same, different }) => {
+    expect(same.length).toBeGreaterThan(0)
+    for (const answer of same) expect(key(compare, answer), answer).toBe(wanted)
+    for (const answer of different) expect(key(compare, answer), answer).not.toBe(wanted)
   })
 })
