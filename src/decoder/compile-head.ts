@@ -1,17 +1,31 @@
 /** @file Compiles one policy-gradient step of LatentSeek on the LM head into a graph. */
 
-import { createTape, DATA_TYPES, encodeModel, int, type Model, string, type Tape, value } from '#onnx'
+import {
+  createTape,
+  DATA_TYPES,
+  encodeModel,
+  int,
+  type Model,
+  type StoredTensor,
+  string,
+  type Tape,
+  value,
+} from '#onnx'
 import { float32 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
 import {
+  cast,
   createHeadModel,
   type EmittedLogits,
   emitElementwise,
   emitLatentGradient,
   emitProduct,
+  emitProductGradient,
   emitWeight,
   headScope,
 } from './emit-head.ts'
+import type { Projection, QuantizedProjection } from './lm-head.ts'
+import { divideRows, emitMatMulNBits, emitProductWithRows } from './quantized-weight.ts'
 import { emitArgmax } from './sample-tokens.ts'
 
 /**
@@ -35,8 +49,9 @@ import { emitArgmax } from './sample-tokens.ts'
  * error of 1 - p, as in PyTorch's fp32; Adam still makes steps of up to `lr` from it.
  *
  * Deviates: the published code differentiates by autograd in the model's bf16. Here latents, moments and
- * softmax are fp32; the two products with W run in the type of W in the model. A quantised W is dequantised
- * to fp32, once, for both products.
+ * softmax are fp32; the two products with W run in the type of W in the model. With a quantised W both products
+ * compute in fp32: the first as MatMulNBits with unrounded latents, the second with a few rows of the dense W at a
+ * time (`emitProductWithRows`). Its session must pack constants and fold none.
  *
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
@@ -44,33 +59,72 @@ export function compileHead(model: Model, description: DecoderDescription): Uint
   const { head, hiddenSize: D } = description
   const { initializers, rename } = headScope(model.graph, head)
   const tape = createTape([...initializers.keys(), ...HYPERPARAMETERS, ...STATE, 'actions', 'advantages'])
-  const weight = emitWeight(tape, head.projection, rename)
-  const logitsOf = (z: string) => emitElementwise(tape, head, emitProduct(tape, weight, z), rename)
+  const products = emitProducts(tape, head.projection, initializers, rename)
+  const logitsOf = (z: string) => emitElementwise(tape, head, products.forward(z), rename)
 
   const before = logitsOf('z')
-  const gradient = emitLatentGradient(tape, weight, before, emitPolicyGradient(tape, before))
-  emitAdamAscent(tape, gradient)
+  const atProduct = emitProductGradient(tape, before, emitPolicyGradient(tape, before))
+  emitAdamAscent(tape, products.backward(atProduct))
   const isDense = head.projection.kind === 'dense'
   if (isDense) tape.outputs(['tokens'], 'Identity', [emitArgmax(tape, logitsOf('z_next').logits)])
 
-  return encodeModel(
-    createHeadModel(
-      tape.graph({
-        name: 'head_step',
-        inputs: [
-          ...STATE.map((name) => value(name, 'float32', ['S', D])),
-          value('actions', 'int64', ['M', 'S']),
-          value('advantages', 'float32', ['M']),
-          ...HYPERPARAMETERS.map((name) => value(name, 'float32', [])),
-        ],
-        outputs: [
-          ...STATE.map((name) => value(`${name}_next`, 'float32', ['S', D])),
-          ...(isDense ? [value('tokens', 'int64', ['S'])] : []),
-        ],
-        initializers,
-      }),
-    ),
-  )
+  const compiled = tape.graph({
+    name: 'head_step',
+    inputs: [
+      ...STATE.map((name) => value(name, 'float32', ['S', D])),
+      value('actions', 'int64', ['M', 'S']),
+      value('advantages', 'float32', ['M']),
+      ...HYPERPARAMETERS.map((name) => value(name, 'float32', [])),
+    ],
+    outputs: [
+      ...STATE.map((name) => value(`${name}_next`, 'float32', ['S', D])),
+      ...(isDense ? [value('tokens', 'int64', ['S'])] : []),
+    ],
+    initializers: products.initializers,
+  })
+  return encodeModel(createHeadModel(compiled, products.opset))
+}
+
+interface Products {
+  readonly initializers: ReadonlyMap<string, StoredTensor>
+  readonly opset: number | undefined
+  /** Emits x = W z `[S, V]`, float32. */
+  forward(z: string): string
+  /** Emits `gradient` W `[S, D]`, float32. */
+  backward(gradient: string): string
+}
+
+function emitProducts(
+  tape: Tape,
+  projection: Projection,
+  initializers: ReadonlyMap<string, StoredTensor>,
+  rename: (name: string) => string,
+): Products {
+  if (projection.kind === 'dense') {
+    const weight = emitWeight(tape, projection, rename)
+    return {
+      initializers,
+      opset: undefined,
+      forward: (z) => emitProduct(tape, weight, z),
+      backward: (gradient) => emitLatentGradient(tape, weight, gradient),
+    }
+  }
+  const { weight, scales, zeroPoints } = projection
+  const renamed: QuantizedProjection = {
+    ...projection,
+    weight: rename(weight),
+    scales: rename(scales),
+    zeroPoints: zeroPoints && rename(zeroPoints),
+    accuracyLevel: null,
+  }
+  const rows = divideRows(renamed, initializers, rename(''))
+  const float = cast(tape, renamed.scales, DATA_TYPES.float32)
+  return {
+    initializers: new Map([...initializers, ...rows.initializers]),
+    opset: 21,
+    forward: (z) => emitMatMulNBits(tape, { ...renamed, scales: float }, z, (name) => name),
+    backward: (gradient) => emitProductWithRows(tape, renamed, rows, gradient),
+  }
 }
 
 const STATE = ['z', 'm', 'v'] as const

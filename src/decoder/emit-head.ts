@@ -17,10 +17,10 @@ import {
   type Tape,
 } from '#onnx'
 import { float32 } from '#tensor'
-import { constantsOf, type LmHead, type Projection } from './lm-head.ts'
-import { emitDequantized, emitMatMulNBits } from './quantized-weight.ts'
+import { constantsOf, type DenseProjection, type LmHead } from './lm-head.ts'
+import { emitMatMulNBits } from './quantized-weight.ts'
 
-/** Operator set of graphs over the head alone: 18 has BitwiseAnd, and scatters that add on every provider. */
+/** Operator set of graphs over the head alone, which has scatters that add on every provider. */
 const OPSET = 18
 
 /** Maps the name of a constant in the step graph to its name in the emitted graph. */
@@ -56,15 +56,8 @@ export function emitModelLogits(tape: Tape, head: LmHead, z: string, rename: Ren
   return emitElementwise(tape, head, cast(tape, x, DATA_TYPES.float32), rename).logits
 }
 
-/** Brings W into scope as a dense matrix: as stored, cast, or dequantised to float32 `[V, D]`. */
-export function emitWeight(tape: Tape, projection: Projection, rename: Rename): EmittedWeight {
-  if (projection.kind === 'quantized') {
-    return {
-      name: emitDequantized(tape, projection, rename),
-      rowsAreTokens: true,
-      dataType: DATA_TYPES.float32,
-    }
-  }
+/** Brings a dense W into scope, as stored or cast. */
+export function emitWeight(tape: Tape, projection: DenseProjection, rename: Rename): EmittedWeight {
   const { weight, storedAs, dataType, rowsAreTokens } = projection
   const name = rename(weight)
   return {
@@ -107,19 +100,15 @@ export function emitElementwise(tape: Tape, head: LmHead, x: string, rename: Ren
   return { logits, factor, slopes }
 }
 
-/**
- * Emits the gradient at the latents `[R, D]`, float32, from the one at the logits `[R, V]`: (g'(x) *
- * gradient) W.
- */
-export function emitLatentGradient(
-  tape: Tape,
-  weight: EmittedWeight,
-  { factor, slopes }: EmittedLogits,
-  gradient: string,
-): string {
+/** Emits the gradient at the product `[R, V]`, float32, from the one at the logits: g'(x) * gradient. */
+export function emitProductGradient(tape: Tape, { factor, slopes }: EmittedLogits, gradient: string): string {
   const scaled = factor === 1 ? gradient : tape.op('Mul', [gradient, tape.constant(float32(factor))])
-  const atProduct = slopes.reduce((product, slope) => tape.op('Mul', [product, slope]), scaled)
-  const typed = cast(tape, atProduct, weight.dataType)
+  return slopes.reduce((product, slope) => tape.op('Mul', [product, slope]), scaled)
+}
+
+/** Emits the gradient at the latents `[R, D]`, float32, from the one at the product `[R, V]`: gradient W. */
+export function emitLatentGradient(tape: Tape, weight: EmittedWeight, gradient: string): string {
+  const typed = cast(tape, gradient, weight.dataType)
   const atLatents = weight.rowsAreTokens
     ? tape.op('MatMul', [typed, weight.name])
     : tape.op('Gemm', [typed, weight.name], { transB: int(1) })
@@ -143,10 +132,10 @@ export function headScope(
  * Creates a model from a graph over the head.
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION
  */
-export function createHeadModel(graph: Graph): Model {
+export function createHeadModel(graph: Graph, opset = OPSET): Model {
   return runPasses(
     [hoistInitializers, removeUnused, sortNodes],
-    createModel(graph, { '': OPSET, 'com.microsoft': 1 }),
+    createModel(graph, { '': opset, 'com.microsoft': 1 }),
   ).model
 }
 
@@ -167,6 +156,6 @@ function headConstants(graph: Graph, head: LmHead): ReadonlyMap<string, StoredTe
 }
 
 /** Emits a Cast even to the same type: ONNX Runtime removes casts that change nothing. */
-function cast(tape: Tape, value: string, dataType: number): string {
+export function cast(tape: Tape, value: string, dataType: number): string {
   return tape.op('Cast', [value], { to: int(dataType) })
 }

@@ -57,9 +57,10 @@ export async function loadGraphs(
   const sessionOptions = { provider, cudaDevice, threads, dataFolder: compiled.dataFolder }
   // Sequential, because each load holds a second copy of the weights while it packs them.
   const generation = await createSession(compiled.generation, sessionOptions)
-  const step = await createSession(compiled.step, { ...sessionOptions, prepacking: false })
-  // A quantised product must be prepacked, as in generation, or it picks other tokens (`compileHeadLogits`).
+  // A quantised product must be prepacked: unpacked, it is dequantised in each run, and it picks other tokens than
+  // that of generation (`compileHeadLogits`). A dense W of folded constants is 8 times as large as one in int4.
   const prepacking = compiled.isHeadQuantized
+  const step = await createSession(compiled.step, { ...sessionOptions, prepacking, folding: !prepacking })
   const logits = await createSession(compiled.logits, { ...sessionOptions, prepacking })
   const graphs = {
     head: createHeadGraph({ step, logits }, sizes.hiddenSize),

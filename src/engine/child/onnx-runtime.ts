@@ -27,6 +27,11 @@ export interface SessionOptions {
    */
   readonly prepacking?: boolean
   /**
+   * Whether results of constants are computed once, at load, and kept; true by default. False for a graph whose
+   * constants are larger once they are dequantised.
+   */
+  readonly folding?: boolean
+  /**
    * Whether memory that a run frees is kept for the next run; false by default. It makes training steps
    * faster. Where shapes grow, as caches do by one position per step, memory of every size would be kept:
    * twice the memory, no faster.
@@ -66,6 +71,9 @@ export async function createSession(graph: Uint8Array, options: SessionOptions):
       logSeverityLevel: 3,
       ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
       extra: {
+        ...(options.folding === false
+          ? { optimization: { disable_specified_optimizers: 'ConstantFolding' } }
+          : {}),
         session: {
           ...(options.prepacking === false ? { disable_prepacking: '1' } : {}),
           ...(options.noFallback ? { disable_cpu_ep_fallback: '1' } : {}),
