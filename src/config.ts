@@ -111,6 +111,14 @@ export const Environment = Type.Object({
     description:
       'Number of engine processes of the model. On CUDA, each has its own device, starting at `CUDA_DEVICE`; on the CPU, they share the cores.',
   }),
+  ENGINE_MEMORY_BYTES: Type.Optional(
+    Type.Integer({
+      minimum: 64 * 2 ** 20,
+      maximum: 2 ** 46,
+      description:
+        'Memory, in bytes, that the engine processes may take together, weights included; on CUDA, memory of the devices. Answers for which there is no room wait; one that can never fit is refused. If unset, three quarters of the memory of the machine or container, or nine tenths of the devices.',
+    }),
+  ),
   SOLVE_MAX_MS: Type.Integer({
     minimum: 0,
     maximum: 600_000,
@@ -345,6 +353,8 @@ function group(env: Environment) {
       executionProvider: env.EXECUTION_PROVIDER,
       cudaDevice: env.CUDA_DEVICE,
       replicas: env.ENGINE_REPLICAS,
+      /** Null: the engine chooses. */
+      memoryBytes: env.ENGINE_MEMORY_BYTES ?? null,
     },
     /** Null: no limit. */
     solving: { maxMs: env.SOLVE_MAX_MS === 0 ? null : env.SOLVE_MAX_MS },

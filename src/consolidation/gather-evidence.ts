@@ -64,7 +64,7 @@ export async function gatherEvidence(
         } catch (thrown) {
           signal.throwIfAborted()
           if (hasCode(thrown, 'STORE_UNAVAILABLE')) throw thrown
-          if (hasCode(thrown, 'PROMPT_TOO_LONG')) counts.failed += 1
+          if (hasCode(thrown, 'PROMPT_TOO_LONG') || hasCode(thrown, 'MEMORY_EXCEEDED')) counts.failed += 1
           else
             stopped ??= deadline.aborted
               ? `time limit of ${limits.minutes} min reached`

@@ -224,9 +224,12 @@ async function endProcess(child: ChildProcess, ended: Promise<unknown>): Promise
 function forkChild(role: RoleName, logger: Logger): { child: ChildProcess; log: Logger } {
   const child = fork(PROGRAM, [role], {
     // The program is TypeScript: it needs the Node version of this process, and none of its debugging flags.
-    // The child calls `gc` once, to free the bytes of the model file before it loads the weights.
+    // The child calls `gc` to free the bytes of the model file before it loads the weights, and large caches.
     execPath: process.execPath,
     execArgv: ['--expose-gc'],
+    // Runs take turns on the threads of libuv. With an arena of glibc's for each, what one run frees is not used by
+    // the next: the peak of four rows of 4,096 positions is 6.8 times their caches instead of 4.1.
+    env: { MALLOC_ARENA_MAX: '1', ...process.env },
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })

@@ -24,6 +24,8 @@ export interface EngineCounters {
    */
   generationMs: number
   headMs: number
+  /** Runs of the generation graph that failed for want of memory. */
+  outOfMemoryRuns: number
   /** Number of rows of each run of the generation graph. */
   readonly batchRows: Histogram
   /** Milliseconds that each row waited for its first run. */
@@ -45,6 +47,7 @@ export function zeroCounters(): EngineCounters {
     prefixTokensReused: 0,
     generationMs: 0,
     headMs: 0,
+    outOfMemoryRuns: 0,
     batchRows: emptyHistogram(BATCH_ROWS_BOUNDS),
     queueMs: emptyHistogram(QUEUE_MS_BOUNDS),
   }
@@ -58,6 +61,7 @@ export function addCounters(a: EngineCounters, b: EngineCounters): EngineCounter
     prefixTokensReused: a.prefixTokensReused + b.prefixTokensReused,
     generationMs: a.generationMs + b.generationMs,
     headMs: a.headMs + b.headMs,
+    outOfMemoryRuns: a.outOfMemoryRuns + b.outOfMemoryRuns,
     batchRows: addHistograms(a.batchRows, b.batchRows),
     queueMs: addHistograms(a.queueMs, b.queueMs),
   }

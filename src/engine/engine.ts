@@ -28,6 +28,11 @@ export interface EngineOptions {
    * on; on the CPU they share the cores.
    */
   readonly replicas?: number
+  /**
+   * Memory that the processes may take together, in bytes: of the machine, or on CUDA of the devices. By default
+   * three quarters of the memory of the machine (or the container), or nine tenths of the devices.
+   */
+  readonly memoryBytes?: number | null
   /** Number of waiting rows from which on new sessions are refused; 256 by default. */
   readonly maxWaitingRows?: number
   /** Threads inside one operator; one per core by default. */
@@ -71,6 +76,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       cudaDevice: options.cudaDevice,
       threads: options.threads ?? null,
       replicas: options.replicas ?? 1,
+      memoryBytes: options.memoryBytes ?? null,
       inBackground,
     },
     {

@@ -40,6 +40,11 @@ export interface ServeOptions extends ProcessOptions {
   readonly sizes: ModelConfig
   /** Number of engine processes that share the cores and memory of this machine, this one included. */
   readonly replicas: number
+  /**
+   * Memory that the engine processes of the model may take together, in bytes: of the machine, or on CUDA of the
+   * devices; null: the engine chooses. Null by default.
+   */
+  readonly memoryBytes?: number | null
   /** Whether the process runs at the lowest priority of the operating system. */
   readonly inBackground?: boolean
 }

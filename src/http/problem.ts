@@ -31,6 +31,8 @@ export const STATUS = {
   ENGINE_OVERLOADED: 503,
   ENGINE_UNAVAILABLE: 503,
   PROMPT_TOO_LONG: 422,
+  // Not 503: the same request can never fit.
+  MEMORY_EXCEEDED: 422,
   // nginx's "client closed request": the caller never reads it, logs and metrics do.
   ABORTED: 499,
   REQUEST_INVALID: 400,
@@ -68,6 +70,7 @@ export const TITLES: Record<PublicCode, string> = {
   ENGINE_OVERLOADED: 'Too many requests are waiting.',
   ENGINE_UNAVAILABLE: 'The model is not ready.',
   PROMPT_TOO_LONG: 'The question does not fit the context of the model.',
+  MEMORY_EXCEEDED: 'There is not enough memory for a question and an answer of this length.',
   ABORTED: 'The request was cancelled.',
   REQUEST_INVALID: 'The request is not valid.',
   REQUEST_TIMEOUT: 'The request did not arrive in time.',

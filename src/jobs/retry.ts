@@ -27,6 +27,7 @@ const RETRYABLE = {
   ENGINE_OVERLOADED: true,
   ENGINE_UNAVAILABLE: true,
   PROMPT_TOO_LONG: false,
+  MEMORY_EXCEEDED: false,
   // A shutdown interrupted the job: the next worker finishes it.
   ABORTED: true,
   REQUEST_INVALID: false,

@@ -80,6 +80,11 @@ export function registerEngineMetrics(registry: Registry, engine: Pick<Engine, '
     'Time spent in runs of the head graphs: updates of latents, verdict logits.',
     ({ totals }) => totals.headMs / 1000,
   )
+  counter(
+    'engine_out_of_memory_total',
+    'Runs of the generation graph that failed for want of memory, and were tried again in smaller batches.',
+    ({ totals }) => totals.outOfMemoryRuns,
+  )
   registerHistograms(registry, engine)
 }
 

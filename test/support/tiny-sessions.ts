@@ -4,6 +4,8 @@ import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } fr
 import { DATA_TYPES, int, type Model, type Node, type Value } from '#onnx'
 import { createGenerationGraph } from '../../src/engine/child/generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from '../../src/engine/child/head-graph.ts'
+import { bytesPerPosition } from '../../src/engine/child/key-values.ts'
+import { createMemoryBudget } from '../../src/engine/child/memory-budget.ts'
 import { createSession } from '../../src/engine/child/onnx-runtime.ts'
 import type { PrefixLimits } from '../../src/engine/child/prefix-cache.ts'
 import { createScheduler, type Scheduler, type SchedulerLimits } from '../../src/engine/child/scheduler.ts'
@@ -35,14 +37,18 @@ export interface TinySessions {
   readonly expectedMs: number[]
   /** Writes the profile requested by `profile`. */
   endProfiling(): void
-  /** Makes later runs with at least this many rows fail; 0 = no run fails. */
-  failFrom(rows: number): void
+  /** Makes later runs with at least this many rows fail with the message; 0 = no run fails. */
+  failFrom(rows: number, message?: string): void
+  /** Budgets that were reported after a run had failed for want of memory. */
+  readonly budgets: number[]
 }
 
 export interface TinySessionsOptions {
   readonly decoder?: TinyDecoderOptions
   readonly limits?: Partial<SchedulerLimits>
   readonly cacheBytes?: number
+  /** Memory of the runs; without bound by default. */
+  readonly memoryBytes?: number
   /** Limits of the prompt cache; by default no prompt is kept for later sessions. */
   readonly prefixes?: PrefixLimits
   readonly contextLength?: number
@@ -104,13 +110,15 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   const runs: RunRecord[] = []
   const expectedMs: number[] = []
   const running: (readonly number[])[] = []
+  const budgets: number[] = []
   let failing = 0
+  let failure = ''
   const runner: StepRunner = {
     ...graph,
     async run(feeds, fetch) {
       const { rows, steps, inputLength, past } = feeds
       runs.push({ rows, steps, inputLength, pastLength: past.length, present: fetch.present })
-      if (failing > 0 && rows >= failing) throw new Error('out of memory')
+      if (failing > 0 && rows >= failing) throw new Error(failure)
       return await graph.run(feeds, fetch)
     },
   }
@@ -124,6 +132,11 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       maxInputTokens: 64,
       ...options.limits,
     },
+    memory: createMemoryBudget({
+      bytes: options.memoryBytes ?? Number.POSITIVE_INFINITY,
+      positionBytes: bytesPerPosition(runner.layout),
+    }),
+    onOutOfMemory: (bytes) => void budgets.push(bytes),
     onRun: (ms) => void expectedMs.push(ms),
     onSessions: (ids) => void running.push(ids),
   })
@@ -146,8 +159,10 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     running,
     expectedMs,
     endProfiling: generation.endProfiling,
-    failFrom(rows) {
+    budgets,
+    failFrom(rows, message = 'a broken kernel') {
       failing = rows
+      failure = message
     },
   }
 }

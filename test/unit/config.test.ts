@@ -26,7 +26,7 @@ test('an empty environment gives the embedded service on loopback', () => {
     database: null,
     redis: null,
     worker: { host: '127.0.0.1', port: null, allowAnonymous: false },
-    engine: { executionProvider: 'auto', cudaDevice: 0, replicas: 1 },
+    engine: { executionProvider: 'auto', cudaDevice: 0, replicas: 1, memoryBytes: null },
     solving: { maxMs: 120_000 },
     nights: {
       cron: null,
@@ -61,6 +61,7 @@ test('reads every variable', () => {
     EXECUTION_PROVIDER: 'cuda',
     CUDA_DEVICE: '3',
     ENGINE_REPLICAS: '4',
+    ENGINE_MEMORY_BYTES: '8589934592',
     SOLVE_MAX_MS: '0',
     NIGHT_CRON: '*/5 3 * * 1-5',
     NIGHT_EVERY_EPISODES: '0',
@@ -84,7 +85,13 @@ test('reads every variable', () => {
     database: { url: 'postgresql://u:p@db/circadian' },
     redis: { url: 'rediss://cache:6380', prefix: 'shop' },
     worker: { host: '0.0.0.0', port: 9090, allowAnonymous: true },
-    engine: { directory: './models/mine', executionProvider: 'cuda', cudaDevice: 3, replicas: 4 },
+    engine: {
+      directory: './models/mine',
+      executionProvider: 'cuda',
+      cudaDevice: 3,
+      replicas: 4,
+      memoryBytes: 8589934592,
+    },
     solving: { maxMs: null },
     nights: {
       cron: '*/5 3 * * 1-5',

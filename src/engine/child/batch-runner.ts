@@ -5,14 +5,18 @@
 
 import { coerceError, ServiceError } from '#errors'
 import { BATCH_ROWS_BOUNDS, type EngineCounters, observe, QUEUE_MS_BOUNDS } from '../counters.ts'
-import { allocateAgain } from './key-values.ts'
+import { bytesPerPosition, createFeedMemory, type KvLayout } from './key-values.ts'
+import { isOutOfMemory } from './memory.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import type { Row } from './row.ts'
 import { composeFeeds, type StepOutcome, type StepRow, type StepRunner, splitFetches } from './step-batch.ts'
 
 export interface BatchRunner {
   /**
-   * Runs the rows for at most `maxSteps` tokens. If the run fails, runs each row alone, so that one faulty
-   * row does not fail the others; a row that fails alone is rejected with SESSION_FAILED.
+   * Runs the rows for at most `maxSteps` tokens. If the run fails for want of memory, halves the budget and runs the
+   * rows in smaller batches; a row that fails alone is rejected with MEMORY_EXCEEDED. If it fails for another reason,
+   * runs each row alone, so that one faulty row does not fail the others; a row that fails alone is rejected with
+   * SESSION_FAILED.
    */
   run(rows: readonly Row[], maxSteps: number): Promise<void>
   /** Number of runs so far. */
@@ -30,12 +34,16 @@ export function createBatchRunner(deps: {
   readonly graph: StepRunner
   readonly eosTokenIds: readonly number[]
   readonly counters: EngineCounters
+  readonly memory: MemoryBudget
+  /** Called after the first run that failed for want of memory, with the budget in bytes from now on. */
+  readonly onOutOfMemory: (budget: number, error: Error) => void
   /** Called just before each run with its rows and its expected duration in ms. */
   readonly onRun: (rows: readonly Row[], expectedMs: number) => void
 }): BatchRunner {
-  const { graph, counters } = deps
+  const { graph, counters, memory } = deps
   const eosTokenIds = new Set(deps.eosTokenIds)
-  const allocate = allocateAgain(graph.layout)
+  const feedMemory = createFeedMemory(graph.layout)
+  const collectGarbage = createCollector(graph.layout, memory)
   const side = graph.padding === 'right' ? 'right' : 'left'
   let runs = 0
   const durations = createDurations()
@@ -57,7 +65,7 @@ export function createBatchRunner(deps: {
     try {
       outcomes = await runSteps(rows, stepRows, size)
     } catch (thrown) {
-      await runAlone(rows, maxSteps, coerceError(thrown))
+      await recover(rows, maxSteps, coerceError(thrown))
       return
     }
     rows.forEach((row, index) => {
@@ -79,7 +87,9 @@ export function createBatchRunner(deps: {
     size: RunSize,
   ): Promise<StepOutcome[]> {
     const startedAt = performance.now()
-    const feeds = composeFeeds(graph.layout, side, stepRows, size.steps, allocate)
+    collectGarbage.before(rows)
+    using feedArrays = feedMemory.take()
+    const feeds = composeFeeds(graph.layout, side, stepRows, size.steps, feedArrays.allocate)
     const composedAt = performance.now()
     const fetches = await graph.run(feeds, {
       hiddenStates: rows.some(({ wantsStates }) => wantsStates),
@@ -93,7 +103,11 @@ export function createBatchRunner(deps: {
     return splitFetches(stepRows, feeds, fetches, eosTokenIds)
   }
 
-  async function runAlone(rows: readonly Row[], maxSteps: number, error: Error): Promise<void> {
+  async function recover(rows: readonly Row[], maxSteps: number, error: Error): Promise<void> {
+    if (isOutOfMemory(error)) {
+      await runInLessMemory(rows, maxSteps, error)
+      return
+    }
     if (rows.length > 1) {
       for (const row of rows) await run([row], maxSteps)
       return
@@ -105,6 +119,36 @@ export function createBatchRunner(deps: {
     )
   }
 
+  async function runInLessMemory(rows: readonly Row[], maxSteps: number, error: Error): Promise<void> {
+    const sizes = rows.map(({ size }) => size)
+    const budget = memory.halve(sizes)
+    counters.outOfMemoryRuns += 1
+    if (counters.outOfMemoryRuns === 1) deps.onOutOfMemory(budget, error)
+    collectGarbage.now()
+    if (rows.length > 1) {
+      // A part may fail too, which halves the budget again.
+      for (let rest = rows; rest.length > 0; ) {
+        const part = firstThatFit(rest, Math.ceil(rows.length / 2))
+        await run(part, maxSteps)
+        rest = rest.slice(part.length)
+      }
+      return
+    }
+    rows[0]!.fail(
+      new ServiceError(
+        'MEMORY_EXCEEDED',
+        `engine: expected memory for a run of one row, ${memory.describe(sizes[0]!)}, got: ${error.message}`,
+        { cause: error },
+      ),
+    )
+  }
+
+  function firstThatFit(rows: readonly Row[], maxRows: number): readonly Row[] {
+    let count = Math.min(maxRows, rows.length)
+    while (!memory.fits(rows.slice(0, count).map(({ size }) => size))) count = Math.ceil(count / 2)
+    return rows.slice(0, count)
+  }
+
   function advance(row: Row, fed: number, outcome: StepOutcome): void {
     if (!row.isDecoding) counters.prefillTokens += fed
     const decodedBefore = row.decodedTokens
@@ -114,6 +158,30 @@ export function createBatchRunner(deps: {
 
   return { run, runs: () => runs, msPerStep: durations.msPerStep, msPerToken: durations.msPerToken }
 }
+
+/**
+ * Creates the collection of caches that are no longer used. JavaScript does not see that memory is short, because
+ * the caches lie outside its heap; collecting takes some 20 ms.
+ */
+function createCollector(layout: KvLayout, memory: MemoryBudget) {
+  let bytes = 0
+  const now = () => {
+    bytes = 0
+    globalThis.gc?.()
+  }
+  return {
+    now,
+    /** Collects when as many bytes of caches were made as are worth a collection. */
+    before(rows: readonly Row[]): void {
+      bytes += rows.reduce((sum, { size }) => sum + (size.covered + size.input), 0) * bytesPerPosition(layout)
+      if (bytes >= Math.max(MIN_GARBAGE, Math.min(memory.bytes(), MAX_GARBAGE) / 8)) now()
+    },
+  }
+}
+
+/** Bounds, in bytes, on caches that were made since the last collection: 64 MiB, and an eighth of 8 GiB. */
+const MIN_GARBAGE = 2 ** 26
+const MAX_GARBAGE = 2 ** 33
 
 interface RunSize {
   readonly rows: number

@@ -7,6 +7,8 @@ export interface RowSize {
   readonly covered: number
   /** Tokens to feed. */
   readonly input: number
+  /** Positions at the end of the row, its prompt and the whole of its answer. */
+  readonly positions: number
 }
 
 export interface BatchLimits {
@@ -21,6 +23,8 @@ export interface BatchLimits {
    * others.
    */
   readonly maxInputTokens: number
+  /** Whether there is memory for a run of the rows; always by default. */
+  readonly fitsMemory?: (rows: readonly RowSize[]) => boolean
 }
 
 /** Amounts below which padding is cheaper than another run of the graph. */
@@ -61,7 +65,7 @@ function fits(sizes: readonly RowSize[], size: RowSize, limits: BatchLimits): bo
   const isSingle = all.every((row) => row.input === 1)
   if (limits.padding === 'right' && !isSingle && all.some((row) => row.covered > 0)) return false
   const input = area(all.map((row) => row.input))
-  if (input.fed > limits.maxInputTokens) return false
+  if (input.fed > limits.maxInputTokens || limits.fitsMemory?.(all) === false) return false
   const past = area(all.map((row) => row.covered))
   return (
     input.fed <= Math.max(FREE_INPUT_PADDING, MAX_FED_PER_USED * input.used) &&

@@ -99,18 +99,41 @@ export function allocateFresh(layout: KvLayout): Allocate {
   return (_, size) => (layout.type === 'float16' ? new Uint16Array(size) : new Float32Array(size))
 }
 
+/** Memory of one run's feeds, which is given back when it is disposed of: feeds are not read after their run. */
+export interface FeedArrays extends Disposable {
+  readonly allocate: Allocate
+}
+
+/** Largest tensor, in bytes, whose memory is kept for the next run. */
+const MAX_KEPT_BYTES = 2 ** 20
+
 /**
- * Returns an allocator that reuses its memory for each block, for feeds, which are not read after their run.
- * New memory would cost more than the copy into it (a page fault per 4 KiB).
+ * Creates memory for feeds. Small tensors reuse it, because new memory would cost more than the copy into it (a page
+ * fault per 4 KiB); large ones free it after their run at once, as the next collection of garbage may be far.
  */
-export function allocateAgain(layout: KvLayout): Allocate {
+export function createFeedMemory(layout: KvLayout): { take(): FeedArrays } {
   const fresh = allocateFresh(layout)
   const kept: KvArray[] = []
-  return (tensor, size) => {
-    const known = kept[tensor]
-    if (known && known.length >= size) return known.subarray(0, size)
-    kept[tensor] = fresh(tensor, Math.ceil(size * 1.5))
-    return kept[tensor].subarray(0, size)
+  return {
+    take() {
+      const large: KvArray[] = []
+      return {
+        allocate(tensor, size) {
+          const known = kept[tensor]
+          if (known && known.length >= size) return known.subarray(0, size)
+          const array = fresh(tensor, size)
+          if (1.5 * array.byteLength > MAX_KEPT_BYTES) {
+            large.push(array)
+            return array
+          }
+          kept[tensor] = fresh(tensor, Math.ceil(size * 1.5))
+          return kept[tensor].subarray(0, size)
+        },
+        [Symbol.dispose]() {
+          for (const { buffer } of large) buffer.transfer(0)
+        },
+      }
+    },
   }
 }
 

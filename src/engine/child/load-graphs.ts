@@ -44,11 +44,11 @@ export async function loadGraphs(
   options: ServeOptions,
   provider: 'cpu' | 'cuda',
   memory = memoryLimit(),
-): Promise<Graphs> {
+): Promise<LoadedGraphs> {
   const { sizes, cudaDevice } = options
   const compiled = await compileGraphs(options)
   // On CUDA the weights pass through mapped files, and the memory of the device is not known here.
-  if (provider === 'cpu') checkMemory(compiled.memory, options.replicas, memory)
+  if (provider === 'cpu') checkMemory(compiled.weights, options.replicas, memory)
   // The bytes of the model file, as large as the weights, are garbage now: free them before the weights are
   // loaded.
   globalThis.gc?.()
@@ -62,7 +62,9 @@ export async function loadGraphs(
   const prepacking = compiled.isHeadQuantized
   const step = await createSession(compiled.step, { ...sessionOptions, prepacking, folding: !prepacking })
   const logits = await createSession(compiled.logits, { ...sessionOptions, prepacking })
-  const graphs = {
+  const graphs: LoadedGraphs = {
+    weights: compiled.weights,
+    queryHeads: compiled.queryHeads,
     head: createHeadGraph({ step, logits }, sizes.hiddenSize),
     generation: createGenerationGraph(generation, {
       layout: compiled.layout,
@@ -87,8 +89,7 @@ async function compileGraphs({ graphFile, config }: ServeOptions) {
       ? await realExternalData(stored, dirname(graphFile), locations)
       : await ownFileAsData(stored, file, graphFile)
   const description = describeDecoder(model, config)
-  const { vocabularySize, hiddenSize, head } = description
-  const isHeadQuantized = head.projection.kind === 'quantized'
+  const isHeadQuantized = description.head.projection.kind === 'quantized'
   const weights = await totalBytes([graphFile, ...dataFiles])
   const layout: KvLayout = {
     layers: description.layers,
@@ -101,7 +102,8 @@ async function compileGraphs({ graphFile, config }: ServeOptions) {
     step: compileHead(model, description),
     logits: compileHeadLogits(model, description),
     isHeadQuantized,
-    memory: { weights, denseHead: isHeadQuantized ? 4 * vocabularySize * hiddenSize : 0 },
+    weights,
+    queryHeads: Number(config['num_attention_heads'] ?? config['n_head'] ?? layout.heads),
     layout,
     padding: description.padding,
     maxWidth: description.maxWidth,
@@ -109,6 +111,13 @@ async function compileGraphs({ graphFile, config }: ServeOptions) {
     dataFolder,
     isSmall: weights < SMALL_MODEL_BYTES,
   }
+}
+
+export interface LoadedGraphs extends Graphs {
+  /** Bytes of the graph and its external data. */
+  readonly weights: number
+  /** Heads of the attention's queries, each of which has scores; those of keys where `config.json` has none. */
+  readonly queryHeads: number
 }
 
 /** A model whose large weights are external data in `dataFolder`. */

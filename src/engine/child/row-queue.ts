@@ -4,10 +4,11 @@
  * Callers take turns: the first row of each comes before the second row of any. The rows of one caller come
  * in the order of their deadlines. A caller is heavy when it has more rows than its share of the places in a
  * run. While there are others, heavy callers have runs of their own, so that the runs of the others are as
- * fast as if they were alone.
+ * fast as if they were alone. Rows for which there is no memory yet wait for their turn.
  */
 
 import type { Priority } from '#ports'
+import type { MemoryBudget } from './memory-budget.ts'
 import type { Row } from './row.ts'
 
 export interface QueueLoad {
@@ -59,7 +60,7 @@ interface CallerRows {
   addedAt: number
 }
 
-export function createRowQueue(maxRunningRows: number): RowQueue {
+export function createRowQueue(maxRunningRows: number, memory: MemoryBudget): RowQueue {
   /** Rows by caller. */
   const queues: Readonly<Record<Priority, Map<string, CallerRows>>> = {
     interactive: new Map(),
@@ -72,6 +73,14 @@ export function createRowQueue(maxRunningRows: number): RowQueue {
     (callers: number) =>
     ({ rows }: CallerRows) =>
       rows.length > shareOf(callers)
+
+  /** Returns the rows for which there is memory. Rows that have begun in the other priority hold their caches. */
+  function withinMemory(rows: readonly Row[], priority: Priority): Row[] {
+    const other = priority === 'interactive' ? 'background' : 'interactive'
+    const idle = callersOf(other).flatMap((own) => own.rows.filter(({ isWaiting }) => !isWaiting))
+    const held = idle.reduce((sum, { size }) => sum + memory.heldBy(size), 0)
+    return memory.admit(rows, held)
+  }
 
   function dropSettled(): void {
     for (const callers of Object.values(queues)) {
@@ -98,7 +107,8 @@ export function createRowQueue(maxRunningRows: number): RowQueue {
     },
     admitted(priority) {
       let decoding = 0
-      return inTurns(callersOf(priority)).filter((row) => !row.decodes || ++decoding <= maxRunningRows)
+      const rows = inTurns(callersOf(priority)).filter((row) => !row.decodes || ++decoding <= maxRunningRows)
+      return withinMemory(rows, priority)
     },
     isHeavy(caller) {
       const own = queues.interactive.get(caller)
@@ -114,9 +124,11 @@ export function createRowQueue(maxRunningRows: number): RowQueue {
       const callers = callersOf('interactive')
       const isHeavy = isHeavyOf(callers.length)
       const heavy = callers.filter(isHeavy)
+      const light = inTurns(callers.filter((caller) => !isHeavy(caller)))
+      const admitted = new Set(withinMemory([...light, ...inTurns(heavy)], 'interactive'))
       return {
-        light: inTurns(callers.filter((caller) => !isHeavy(caller))),
-        heavy: inTurns(heavy),
+        light: light.filter((row) => admitted.has(row)),
+        heavy: inTurns(heavy).filter((row) => admitted.has(row)),
         heavyPlaces: heavy.length * shareOf(callers.length),
       }
     },

@@ -160,7 +160,9 @@ export class Row {
   }
 
   get size(): RowSize {
-    return { covered: viewLength(this.#past), input: this.#nextInput().length }
+    const covered = viewLength(this.#past)
+    const positions = covered + this.#input.length + this.remaining - 1
+    return { covered, input: this.#nextInput().length, positions }
   }
 
   get wantsStates(): boolean {

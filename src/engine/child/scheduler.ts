@@ -12,6 +12,8 @@ import { setImmediate } from 'node:timers/promises'
 import type { Priority } from '#ports'
 import { type EngineCounters, zeroCounters } from '../counters.ts'
 import { createBatchRunner } from './batch-runner.ts'
+import { bytesPerPosition } from './key-values.ts'
+import { createMemoryBudget, type MemoryBudget } from './memory-budget.ts'
 import { Row, type RowRequest, type RowResult } from './row.ts'
 import { createRowQueue, type QueueLoad, type RowQueue } from './row-queue.ts'
 import { createSharedTurns, type SharedLimits } from './shared-turns.ts'
@@ -47,7 +49,7 @@ const MAX_SHARED_BETWEEN_BATCHES_MS = 10
 export interface Scheduler {
   /**
    * @throws ServiceError ABORTED when the row's signal fires, SESSION_FAILED when the graph fails on this row
-   * alone.
+   * alone, MEMORY_EXCEEDED when there can never be memory for it.
    */
   submit(request: RowRequest): Promise<RowResult>
   /**
@@ -64,6 +66,10 @@ interface SchedulerDeps {
   readonly runner: StepRunner
   readonly eosTokenIds: readonly number[]
   readonly limits: SchedulerLimits
+  /** Memory of the runs; without bound by default. */
+  readonly memory?: MemoryBudget
+  /** Called once, when a run has failed for want of memory, with the budget in bytes from now on. */
+  readonly onOutOfMemory?: (budget: number, error: Error) => void
   /** Called when the numbers of `load()` may have changed. */
   readonly onLoad?: (load: QueueLoad) => void
   /** Called just before each run of the generation graph with its expected duration in ms. */
@@ -80,7 +86,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { layout, hiddenSize, padding } = runner
   const { maxInputTokens, shared = limits } = limits
   const rowSizes = { layout, hiddenSize, maxInputTokens }
-  const queue = createRowQueue(limits.maxRunningRows)
+  const unbounded = { bytes: Number.POSITIVE_INFINITY, positionBytes: bytesPerPosition(layout) }
+  const memory = deps.memory ?? createMemoryBudget(unbounded)
+  const queue = createRowQueue(limits.maxRunningRows, memory)
   const tasks = createTaskList()
   const totals = zeroCounters()
   // The load is reported before each run, because a run blocks this process.
@@ -89,6 +97,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     graph: runner,
     eosTokenIds,
     counters: totals,
+    memory,
+    onOutOfMemory: deps.onOutOfMemory ?? (() => undefined),
     onRun(rows, expectedMs) {
       reportLoad()
       onSessions?.([...new Set(rows.map(({ session }) => session))])
@@ -97,7 +107,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   })
   let working = false
   const priorities = createPriorities(queue, limits.backgroundWaitMs ?? BACKGROUND_WAIT_MS)
-  const batchLimits = { padding, maxRows: limits.maxRunningRows, maxInputTokens }
+  const batchLimits = {
+    padding,
+    maxRows: limits.maxRunningRows,
+    maxInputTokens,
+    fitsMemory: memory.fits,
+  }
   const turnRuns = createTurnRuns(batches, queue, batchLimits)
   const sharedTurns = createSharedTurns({
     limits: shared,
@@ -163,11 +178,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   return {
     load: queue.load,
     totals: () => totals,
-    submit(request) {
+    async submit(request) {
       const row = new Row(request, rowSizes, batches.runs())
+      memory.check(row.size)
       queue.add(row)
       arrive(row.caller)
-      return row.result
+      return await row.result
     },
     runBetweenBatches(task, caller = '') {
       const result = tasks.add(task, caller)

@@ -1,11 +1,14 @@
 /** @file The role `serve`: loads a model and answers the messages of its sessions. */
 
 import { constants, setPriority } from 'node:os'
+import { ServiceError } from '#errors'
 import { MAX_ASCENT_MS } from '../ascend-in-slices.ts'
 import type { MessageFromChild, ServeOptions, StartedRole } from '../protocol.ts'
 import { createGraphs } from './graphs.ts'
-import { loadGraphs } from './load-graphs.ts'
-import { memoryLimit } from './memory.ts'
+import { bytesPerPosition } from './key-values.ts'
+import { type LoadedGraphs, loadGraphs } from './load-graphs.ts'
+import { deviceMemory, inGiB, memoryLimit } from './memory.ts'
+import { createMemoryBudget, type MemoryBudget } from './memory-budget.ts'
 import type { PrefixLimits } from './prefix-cache.ts'
 import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
@@ -34,8 +37,14 @@ const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
   },
 }
 
-/** Share of the memory of the machine (or the container) for the kept caches of all replicas. */
+/** Share of the memory of the machine (or the container) that all engine processes may take, by default. */
+const MACHINE_SHARE = 0.75
+/** Share of the memory of a device that its process may take, by default. */
+const DEVICE_SHARE = 0.9
+/** Share of that memory for caches kept between runs. */
 const CACHE_SHARE = 0.25
+/** Buffers for the attention scores of a run: the scores, and their softmax in graphs that do not fuse the two. */
+const SCORE_BUFFERS = 2
 
 /**
  * Limits of the prefix cache. A token that need not be fed saves 0.02 ms on the bundled model (a prompt of 17
@@ -59,8 +68,14 @@ export async function serve(
 ): Promise<StartedRole<'serve'>> {
   // Must precede ONNX Runtime's threads, which inherit the priority.
   if (options.inBackground) setPriority(constants.priority.PRIORITY_LOW)
-  const { generation, head } = await loadGraphs(options, provider)
+  const machine = memoryLimit()
+  const graphs = await loadGraphs(options, provider, options.memoryBytes ?? machine)
+  const { generation, head } = graphs
   const { thoughtLayers } = generation
+  // The caches that are kept between runs are in the memory of the machine, on CUDA too.
+  const hostBytes = provider === 'cuda' ? machine : (options.memoryBytes ?? MACHINE_SHARE * machine)
+  const cacheBytes = (CACHE_SHARE / options.replicas) * hostBytes
+  const memory = await budgetOfRuns(options, provider, graphs, cacheBytes)
   if (thoughtLayers === 0) {
     const message = `latent thoughts are off: the layers of ${options.graphFile} could not be identified`
     send({ type: 'log', level: 'warn', message, fields: {} })
@@ -69,6 +84,11 @@ export async function serve(
     runner: generation,
     eosTokenIds: options.sizes.eosTokenIds,
     limits: LIMITS[provider],
+    memory,
+    onOutOfMemory(bytes, { message }) {
+      const text = `a run failed for want of memory: runs are limited to ${inGiB(bytes)} from now on`
+      send({ type: 'log', level: 'warn', message: text, fields: { budgetBytes: bytes, error: message } })
+    },
     onLoad: reportLoad,
     onSessions: reportSessions,
     onRun(expectedMs) {
@@ -80,7 +100,7 @@ export async function serve(
     layout: generation.layout,
     ...options.sizes,
     thoughtLayers,
-    cacheBytes: (CACHE_SHARE / options.replicas) * memoryLimit(),
+    cacheBytes,
     prefixes: PREFIXES,
     headLogits: head.logits,
   })
@@ -138,4 +158,34 @@ export async function serve(
       reportLoad()
     },
   }
+}
+
+/**
+ * Returns the memory of the runs of this process: its share of what all may take, without the loaded model and the
+ * caches kept between runs. Without bound on a device whose memory is not known.
+ *
+ * @throws ServiceError MODEL_UNSUPPORTED when the model leaves nothing
+ */
+async function budgetOfRuns(
+  { memoryBytes, replicas, cudaDevice }: ServeOptions,
+  provider: 'cpu' | 'cuda',
+  { weights, queryHeads, generation: { layout } }: LoadedGraphs,
+  cacheBytes: number,
+): Promise<MemoryBudget> {
+  const cost = { positionBytes: bytesPerPosition(layout), scoreBytes: SCORE_BUFFERS * 4 * queryHeads }
+  if (provider === 'cuda') {
+    const device = (await deviceMemory(cudaDevice)) ?? Number.POSITIVE_INFINITY
+    const share = memoryBytes == null ? DEVICE_SHARE * device : memoryBytes / replicas
+    return createMemoryBudget({ ...cost, bytes: share - weights })
+  }
+  const share = (memoryBytes ?? MACHINE_SHARE * memoryLimit()) / replicas
+  // Mapped weights are resident once they are used.
+  const model = Math.max(weights, process.memoryUsage.rss())
+  const bytes = share - model - cacheBytes
+  if (bytes > 0) return createMemoryBudget({ ...cost, bytes })
+  throw new ServiceError(
+    'MODEL_UNSUPPORTED',
+    `load model: expected memory for runs, got ${inGiB(share)} for each process, of which the loaded model takes ` +
+      `${inGiB(model)} and kept caches ${inGiB(cacheBytes)}; raise ENGINE_MEMORY_BYTES`,
+  )
 }

@@ -7,7 +7,10 @@ function batches(
   rows: readonly (readonly [covered: number, input: number])[],
   change: Partial<BatchLimits> = {},
 ) {
-  const sizeOf = (index: number): RowSize => ({ covered: rows[index]![0], input: rows[index]![1] })
+  const sizeOf = (index: number): RowSize => {
+    const [covered, input] = rows[index]!
+    return { covered, input, positions: covered + input }
+  }
   return formBatches([...rows.keys()], sizeOf, { ...limits, ...change })
 }
 

@@ -1,9 +1,9 @@
 import { expect, suite, test } from 'vitest'
 import {
-  allocateAgain,
   allocateFresh,
   bytesPerPosition,
   compact,
+  createFeedMemory,
   gather,
   isWholeBlock,
   joinSpans,
@@ -79,15 +79,28 @@ suite('key/value views', () => {
   })
 
   test('gather into reused memory, whatever it contained', () => {
-    const allocate = allocateAgain(layout)
+    const feeds = createFeedMemory(layout)
     const long: KvView = { block: block(1, 6), row: 0, spans: [[0, 6]] }
-    const first = gather(layout, [long, long], 'left', allocate)
+    const before = feeds.take()
+    const first = gather(layout, [long, long], 'left', before.allocate)
+    before[Symbol.dispose]()
+    const { allocate } = feeds.take()
     const short: KvView = { block: block(1, 2), row: 0, spans: [[0, 2]] }
     const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
     const second = gather(layout, [short, one], 'left', allocate)
     expect(second.arrays[0]!.buffer).toBe(first.arrays[0]!.buffer)
     expect([...second.arrays[0]!]).toEqual([0, 1, 10, 11, 0, 1, 0, 11])
     expect(gather(layout, [long, long, long, long], 'left', allocate).arrays[0]).toHaveLength(48)
+  })
+
+  test('gather large tensors into memory that is freed after their run', () => {
+    const wide: KvLayout = { ...layout, headSize: 2 ** 17 }
+    const feeds = createFeedMemory(wide)
+    const run = feeds.take()
+    const arrays = [0, 1].map((tensor) => run.allocate(tensor, 2 ** 19))
+    expect(arrays.map(({ byteLength }) => byteLength)).toEqual([2 ** 21, 2 ** 21])
+    run[Symbol.dispose]()
+    expect(arrays.map(({ byteLength }) => byteLength)).toEqual([0, 0])
   })
 
   test('are a whole block only if they are all its rows, in order, up to its end', () => {
@@ -103,7 +116,7 @@ suite('key/value views', () => {
   })
 
   test('gather with padding on the right, whatever the memory contained', () => {
-    const allocate = allocateAgain(layout)
+    const { allocate } = createFeedMemory(layout).take()
     const long: KvView = { block: block(2, 4), row: 1, spans: [[0, 3]] }
     gather(layout, [long, long], 'left', allocate).arrays[0]!.fill(7)
     const one: KvView = { block: block(1, 2), row: 0, spans: [[1, 2]] }
