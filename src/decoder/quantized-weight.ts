@@ -103,8 +103,9 @@ export function divideRows(
  * multiplied and freed, so that no more than 16 MiB of the dense W exist. Needs operator set 21 (DequantizeLinear
  * of blocks), and a session that folds no constants: ONNX Runtime would hold all of W.
  *
- * Three times the processor time of a product with a dense W that stays in memory (15 latents, two threads), for
- * 4 V D bytes less.
+ * Saves 4 V D bytes. With 15 latents, V = 65,536, D = 896 and two threads it takes 250 ms of processor time; a
+ * product with a dense W that stays in memory takes 45 ms, and one with arithmetic on bytes in place of
+ * DequantizeLinear 700 ms.
  */
 export function emitProductWithRows(
   tape: Tape,

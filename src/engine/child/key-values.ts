@@ -34,11 +34,23 @@ export interface KvView {
   readonly block: KvBlock
   readonly row: number
   readonly spans: readonly Span[]
+  /** Positions before those of the spans, which other views share; none by default. */
+  readonly prefix?: KvView
 }
 
 /** Returns the number of cached positions. */
 export function viewLength(view: KvView | null): number {
-  return view === null ? 0 : view.spans.reduce((sum, [start, end]) => sum + end - start, 0)
+  return partsOf(view).reduce((sum, { spans }) => sum + lengthOf(spans), 0)
+}
+
+/** Returns a view and its prefixes in the order of their positions. */
+export function partsOf(view: KvView | null): readonly KvView[] {
+  if (view === null) return []
+  return view.prefix === undefined ? [view] : [...partsOf(view.prefix), view]
+}
+
+function lengthOf(spans: readonly Span[]): number {
+  return spans.reduce((sum, [start, end]) => sum + end - start, 0)
 }
 
 /**
@@ -46,8 +58,10 @@ export function viewLength(view: KvView | null): number {
  */
 export function truncate(view: KvView | null, length: number): KvView | null {
   if (view === null || length <= 0) return null
+  const before = viewLength(view.prefix ?? null)
+  if (length <= before) return truncate(view.prefix!, length)
   const spans: Span[] = []
-  let rest = length
+  let rest = length - before
   for (const [start, end] of view.spans) {
     if (rest <= 0) break
     spans.push([start, Math.min(end, start + rest)])
@@ -84,7 +98,9 @@ export type PaddingSide = 'left' | 'right'
 export function isWholeBlock(views: readonly (KvView | null)[], side: PaddingSide): boolean {
   const block = views[0]?.block
   if (block === undefined || block.rows !== views.length) return false
-  if (!views.every((view, row) => view?.block === block && view.row === row)) return false
+  const isRow = (view: KvView | null, row: number) =>
+    view?.block === block && view.row === row && view.prefix === undefined
+  if (!views.every(isRow)) return false
   const ends = views.map((view) => view!.spans.at(-1)![1])
   if (side === 'left') return ends.every((end) => end === block.length)
   // A graph that pads on the right cannot mask holes.
@@ -161,11 +177,13 @@ export function gather(
         target.fill(0, padding * headSize, (padding + pad) * headSize)
         if (view === null) continue
         let to = side === 'left' ? edge + pad : edge
-        const from = (view.row * heads + head) * view.block.length
-        const source = view.block.arrays[tensor]!
-        for (const [start, end] of view.spans) {
-          target.set(source.subarray((from + start) * headSize, (from + end) * headSize), to * headSize)
-          to += end - start
+        for (const part of partsOf(view)) {
+          const from = (part.row * heads + head) * part.block.length
+          const source = part.block.arrays[tensor]!
+          for (const [start, end] of part.spans) {
+            target.set(source.subarray((from + start) * headSize, (from + end) * headSize), to * headSize)
+            to += end - start
+          }
         }
       }
     }
@@ -179,6 +197,24 @@ export function gather(
  */
 export function compact(layout: KvLayout, view: KvView): KvView {
   const length = viewLength(view)
-  if (view.block.rows === 1 && view.block.length === length) return view
+  if (view.block.rows === 1 && view.block.length === length && view.prefix === undefined) return view
   return { block: gather(layout, [view], 'left', allocateFresh(layout)), row: 0, spans: [[0, length]] }
+}
+
+/**
+ * Copies the positions of a view after its first ones into a block of their own.
+ *
+ * @param prefix view of those first positions, which the result shares
+ */
+export function compactAfter(layout: KvLayout, view: KvView, prefix: KvView): KvView {
+  let rest = viewLength(prefix)
+  const spans: Span[] = []
+  for (const [start, end] of view.spans) {
+    const skipped = Math.min(rest, end - start)
+    rest -= skipped
+    if (start + skipped < end) spans.push([start + skipped, end])
+  }
+  if (spans.length === 0) return prefix
+  const { block } = compact(layout, { block: view.block, row: view.row, spans })
+  return { block, row: 0, spans: [[0, block.length]], prefix }
 }

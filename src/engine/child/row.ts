@@ -9,7 +9,14 @@ import { ServiceError } from '#errors'
 import type { Priority, SamplingRules } from '#ports'
 import { createRandom, type Random } from '#tensor'
 import type { RowSize } from './form-batches.ts'
-import { compact, type KvLayout, type KvView, viewLength } from './key-values.ts'
+import {
+  bytesPerPosition,
+  compact,
+  compactAfter,
+  type KvLayout,
+  type KvView,
+  viewLength,
+} from './key-values.ts'
 import type { StepOutcome, StepRow } from './step-batch.ts'
 
 export interface RowRequest {
@@ -72,7 +79,8 @@ export interface RowResult {
    */
   readonly thoughtSum: Float32Array | null
   /**
-   * Cache of past, input and all decoded tokens but the last, in its own memory; null without `keepCache`.
+   * Cache of past, input and all decoded tokens but the last; null without `keepCache`. It shares the memory of a
+   * long past, so that the samples of a prompt hold it once; the rest is in its own memory.
    */
   readonly cached: KvView | null
 }
@@ -83,6 +91,8 @@ export interface RowSizes {
   readonly hiddenSize: number
   /** Upper bound on the tokens of one row that one run feeds. */
   readonly maxInputTokens: number
+  /** Least bytes of a past that the caches of the rows that decode on it share. */
+  readonly minSharedBytes: number
 }
 
 export class Row {
@@ -246,12 +256,19 @@ export class Row {
   }
 
   #finish({ endedByEos }: StepOutcome): void {
-    const { layout } = this.#sizes
     this.#settle({
       endedByEos: this.decodes && endedByEos,
       isStopped: false,
-      cached: this.#request.keepCache && this.#past ? compact(layout, this.#past) : null,
+      cached: this.#request.keepCache && this.#past ? this.#kept(this.#past) : null,
     })
+  }
+
+  #kept(cached: KvView): KvView {
+    const { layout, minSharedBytes } = this.#sizes
+    const { past } = this.#request
+    const isLong = viewLength(past) * bytesPerPosition(layout) >= minSharedBytes
+    // The cache of a prompt may outlive the prompt that it begins like: it shares nothing.
+    return past && isLong && this.decodes ? compactAfter(layout, cached, past) : compact(layout, cached)
   }
 
   /** Between two runs a row is in the state in which it would be had it reached its last token. */

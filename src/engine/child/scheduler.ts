@@ -36,11 +36,17 @@ export interface SchedulerLimits {
   readonly shared?: SharedLimits
   /** Upper bound on the tokens fed by one run, padding included; longer prompts take several runs. */
   readonly maxInputTokens: number
+  /**
+   * Least bytes of a prompt's cache that its answers share; 4 MiB by default. A shared cache must be copied when an
+   * answer is continued or judged alone.
+   */
+  readonly minSharedBytes?: number
   /** Time for which background rows give way to interactive ones before they take a turn; 1 s by default. */
   readonly backgroundWaitMs?: number
 }
 
 const BACKGROUND_WAIT_MS = 1000
+const MIN_SHARED_BYTES = 4 * 2 ** 20
 /** Upper bound, in ms, on the tasks run between two batches. */
 const MAX_BETWEEN_BATCHES_MS = 100
 /** The same bound while heavy callers and others are served. */
@@ -85,7 +91,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { runner, eosTokenIds, limits, onLoad, onSessions } = deps
   const { layout, hiddenSize, padding } = runner
   const { maxInputTokens, shared = limits } = limits
-  const rowSizes = { layout, hiddenSize, maxInputTokens }
+  const { minSharedBytes = MIN_SHARED_BYTES } = limits
+  const rowSizes = { layout, hiddenSize, maxInputTokens, minSharedBytes }
   const unbounded = { bytes: Number.POSITIVE_INFINITY, positionBytes: bytesPerPosition(layout) }
   const memory = deps.memory ?? createMemoryBudget(unbounded)
   const queue = createRowQueue(limits.maxRunningRows, memory)

@@ -7,7 +7,7 @@
 
 import { ServiceError } from '#errors'
 import type { Continuation, GenerationRow, ScoreRow } from '#ports'
-import { bytesPerPosition, type KvBlock, type KvLayout } from './key-values.ts'
+import { bytesPerPosition, type KvBlock, type KvLayout, partsOf } from './key-values.ts'
 import { createPrefixCache, type PrefixLimits } from './prefix-cache.ts'
 import { Session, type SessionContext, type SessionOrder } from './session.ts'
 
@@ -73,7 +73,12 @@ export function createSessions(
 
   const openSequences = () => [...sessions.values()].flatMap(({ sequences }) => sequences)
   const caches = () => [...openSequences().flatMap(({ cache }) => cache ?? []), ...prefixes.caches()]
-  const blocks = (): Set<KvBlock> => new Set(caches().map(({ block }) => block))
+  const blocks = (): Set<KvBlock> =>
+    new Set(
+      caches()
+        .flatMap(partsOf)
+        .map(({ block }) => block),
+    )
   const bytes = () => [...blocks()].reduce((sum, { rows, length }) => sum + rows * length, 0) * positionBytes
 
   function dropBeyondBudget(): void {

@@ -3,6 +3,7 @@ import {
   allocateFresh,
   bytesPerPosition,
   compact,
+  compactAfter,
   createFeedMemory,
   gather,
   isWholeBlock,
@@ -101,6 +102,33 @@ suite('key/value views', () => {
     expect(arrays.map(({ byteLength }) => byteLength)).toEqual([2 ** 21, 2 ** 21])
     run[Symbol.dispose]()
     expect(arrays.map(({ byteLength }) => byteLength)).toEqual([0, 0])
+  })
+
+  test('share the positions of a prefix, and copy their own', () => {
+    const prompt: KvView = { block: block(1, 3), row: 0, spans: [[0, 2]] }
+    const run = block(2, 6)
+    // Positions 0 and 2 are the prompt's, in the block of the run; 3 and 5 are the answer's.
+    const answer: KvView = {
+      block: run,
+      row: 1,
+      spans: [
+        [0, 1],
+        [2, 4],
+        [5, 6],
+      ],
+    }
+    const kept = compactAfter(layout, answer, prompt)
+    expect(kept).toMatchObject({ row: 0, spans: [[0, 2]], prefix: prompt })
+    expect([...kept.block.arrays[0]!]).toEqual([103, 105, 113, 115])
+    expect(viewLength(kept)).toBe(4)
+    const gathered = gather(layout, [kept, prompt], 'left', allocateFresh(layout))
+    expect([...gathered.arrays[0]!].slice(0, 8)).toEqual([0, 1, 103, 105, 10, 11, 113, 115])
+    expect(truncate(kept, 3)).toEqual({ ...kept, spans: [[0, 1]] })
+    expect(truncate(kept, 2)).toEqual(prompt)
+    expect(truncate(kept, 1)).toEqual({ ...prompt, spans: [[0, 1]] })
+    expect(isWholeBlock([kept], 'left')).toBe(false)
+    expect(compact(layout, kept).block).toMatchObject({ rows: 1, length: 4 })
+    expect(compactAfter(layout, { ...answer, spans: [[0, 2]] }, prompt)).toBe(prompt)
   })
 
   test('are a whole block only if they are all its rows, in order, up to its end', () => {

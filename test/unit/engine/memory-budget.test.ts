@@ -116,6 +116,27 @@ suite('a run that fails for want of memory', () => {
   })
 })
 
+test('the kept caches of samples share that of their prompt, and give the same verdicts', async () => {
+  const position = 2 * 2 * 2 * 8 * 4
+  const verdicts: Float32Array[][] = []
+  const bytes: number[] = []
+  for (const minSharedBytes of [Number.POSITIVE_INFINITY, 0]) {
+    const engine = await tinySessions({ limits: { minSharedBytes } })
+    engine.sessions.open(1, PROMPT)
+    const samples = await engine.sessions.generate(1, ROWS)
+    bytes.push(engine.sessions.load().cacheBytes)
+    const suffixed = samples.map(({ sequence }) => ({ sequence, suffix: [7, 9] }))
+    verdicts.push(await engine.sessions.score(1, suffixed, [8, 9]))
+    const continued = await engine.sessions.generate(1, [{ ...ROWS[0]!, sequence: samples[0]!.sequence }])
+    expect(continued[0]!.generatedTokens).toBeGreaterThan(0)
+    engine.sessions.close(1)
+  }
+  // Eight copies of the prompt without its last token, which is fed again with each answer.
+  expect(bytes[0]! - bytes[1]!).toBe(8 * (PROMPT.length - 1) * position)
+  for (const [row, logits] of verdicts[0]!.entries())
+    for (const [index, logit] of logits.entries()) expect(verdicts[1]![row]![index]).toBeCloseTo(logit, 4)
+})
+
 suite('rows that wait for memory', () => {
   const budget = createMemoryBudget({ bytes: 400, positionBytes: 1 })
   const row = (positions: number, isWaiting = true) => ({
