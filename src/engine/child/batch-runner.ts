@@ -26,7 +26,10 @@ export interface BatchRunner {
    * last such run of any size; infinite before the first such run.
    */
   msPerStep(rows: number): number
-  /** Duration per token fed in the last run that fed rows; infinite before the first such run. */
+  /**
+   * Returns the duration per token fed in the last run of at least `MIN_TIMED_TOKENS`, else in the last run that
+   * fed rows; infinite before the first such run.
+   */
   msPerToken(): number
 }
 
@@ -59,7 +62,7 @@ export function createBatchRunner(deps: {
       row.lastRun = runs
     }
     const inputTokens = rows.length * Math.max(...stepRows.map(({ input }) => input.length))
-    const size = { rows: rows.length, inputTokens, steps, isFeeding: maxSteps === 1 }
+    const size = { rows: rows.length, inputTokens, steps, isFeeding: inputTokens > rows.length }
     deps.onRun(rows, durations.expected(size))
     let outcomes: StepOutcome[]
     try {
@@ -189,16 +192,20 @@ interface RunSize {
   readonly inputTokens: number
   /** Upper bound on the tokens that a row may emit. */
   readonly steps: number
-  /** Whether the run feeds its rows; else they decode. */
+  /** Whether the run feeds tokens that are not cached; else all its rows decode. */
   readonly isFeeding: boolean
 }
 
 /** Expected duration of the first run of a kind, which loads what later runs find loaded. */
 const FIRST_RUN_MS = 20_000
 
+/** Tokens fed by a run from which on its duration shows the cost of a token; shorter runs cost what any run costs. */
+const MIN_TIMED_TOKENS = 32
+
 /** Creates a forecast of the duration of a run from the last run of its kind. */
 function createDurations() {
   let msPerToken = Number.POSITIVE_INFINITY
+  let isTimed = false
   let last = { rows: 1, msPerStep: Number.POSITIVE_INFINITY }
   /** The last decoding run by the magnitude of its rows: runs of one row and of many alternate. */
   const byMagnitude = new Map<number, typeof last>()
@@ -217,7 +224,9 @@ function createDurations() {
     },
     add({ rows, inputTokens, isFeeding }: RunSize, ms: number, emitted: number): void {
       if (isFeeding) {
+        if (isTimed && inputTokens < MIN_TIMED_TOKENS) return
         msPerToken = ms / inputTokens
+        isTimed = inputTokens >= MIN_TIMED_TOKENS
       } else {
         last = { rows, msPerStep: ms / emitted }
         byMagnitude.set(magnitude(rows), last)

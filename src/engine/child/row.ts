@@ -89,7 +89,7 @@ export interface RowResult {
 export interface RowSizes {
   readonly layout: KvLayout
   readonly hiddenSize: number
-  /** Upper bound on the tokens of one row that one run feeds. */
+  /** Upper bound on the tokens of one row that the next run feeds; it changes only when a run has ended. */
   readonly maxInputTokens: number
   /** Least bytes of a past that the caches of the rows that decode on it share. */
   readonly minSharedBytes: number
@@ -157,6 +157,16 @@ export class Row {
   /** Whether everything but the last token is cached, so that the next run decodes. */
   get isDecoding(): boolean {
     return this.decodes && this.#input.length === 1
+  }
+
+  /** Whether the next run decodes the row's first token. */
+  get isFirstToken(): boolean {
+    return this.isDecoding && this.#tokens.length === 0
+  }
+
+  /** Whether the next run feeds all tokens that are not cached. */
+  get endsFeeding(): boolean {
+    return this.#nextInput().length === this.#input.length
   }
 
   get decodedTokens(): number {

@@ -1,11 +1,11 @@
 /**
  * @file Continuous batching: cuts time into runs of the generation graph, which rows of all sessions share.
  *
- * Rows that must be fed (prefills, verdicts, changed prefixes) take one short run; then the decoding rows
- * take one chunk of tokens together. Rows leave when they finish and join when a run ends; between runs the
- * process handles its messages. Callers take turns; the rows of one caller run in the order of their
- * deadlines. Background rows run when there are no interactive rows, and take a short turn now and then so
- * that they do not starve.
+ * Each turn feeds rows (prefills, verdicts, changed prefixes) or decodes a chunk of tokens of the decoding rows
+ * together, for about `runMs`. Rows leave when they finish and join when a run ends; between turns the process
+ * handles its messages. Callers take turns; the rows of one caller run in the order of their deadlines.
+ * Background rows run when there are no interactive rows, and take a turn now and then so that they do not
+ * starve.
  */
 
 import { setImmediate } from 'node:timers/promises'
@@ -23,11 +23,12 @@ import { createTurnRuns } from './turn-runs.ts'
 export interface SchedulerLimits {
   /** Upper bound on the rows of a run, and on the rows that decode at the same time. */
   readonly maxRunningRows: number
-  /**
-   * Bounds on the tokens of a decoding run. Between them a run takes as many tokens as fit into `runMs`,
-   * which is how long a new row or a cancellation waits. The lengths of the runs never change a token.
-   */
+  /** Bounds on the tokens of a decoding run. The lengths of the runs never change a token. */
   readonly chunkTokens: readonly [min: number, max: number]
+  /**
+   * Time, in ms, that a run aims at, and so the time for which a new row or a cancellation waits. Between their
+   * bounds, runs decode and feed as many tokens as fit into it, by the durations of earlier runs.
+   */
   readonly runMs: number
   /**
    * The same bounds on the runs of a heavy caller while other callers are served. Each call of the others
@@ -41,6 +42,8 @@ export interface SchedulerLimits {
    * answer is continued or judged alone.
    */
   readonly minSharedBytes?: number
+  /** Lower bound on the same number, which `runMs` does not go below; `maxInputTokens` by default. */
+  readonly minInputTokens?: number
   /** Time for which background rows give way to interactive ones before they take a turn; 1 s by default. */
   readonly backgroundWaitMs?: number
 }
@@ -90,9 +93,7 @@ interface SchedulerDeps {
 export function createScheduler(deps: SchedulerDeps): Scheduler {
   const { runner, eosTokenIds, limits, onLoad, onSessions } = deps
   const { layout, hiddenSize, padding } = runner
-  const { maxInputTokens, shared = limits } = limits
-  const { minSharedBytes = MIN_SHARED_BYTES } = limits
-  const rowSizes = { layout, hiddenSize, maxInputTokens, minSharedBytes }
+  const { shared = limits, minSharedBytes = MIN_SHARED_BYTES } = limits
   const unbounded = { bytes: Number.POSITIVE_INFINITY, positionBytes: bytesPerPosition(layout) }
   const memory = deps.memory ?? createMemoryBudget(unbounded)
   const queue = createRowQueue(limits.maxRunningRows, memory)
@@ -114,11 +115,21 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   })
   let working = false
   const priorities = createPriorities(queue, limits.backgroundWaitMs ?? BACKGROUND_WAIT_MS)
+  const rowSizes = {
+    layout,
+    hiddenSize,
+    minSharedBytes,
+    get maxInputTokens() {
+      return fedTokens(limits, batches.msPerToken())
+    },
+  }
   const batchLimits = {
     padding,
     maxRows: limits.maxRunningRows,
-    maxInputTokens,
     fitsMemory: memory.fits,
+    get maxInputTokens() {
+      return rowSizes.maxInputTokens
+    },
   }
   const turnRuns = createTurnRuns(batches, queue, batchLimits)
   const sharedTurns = createSharedTurns({
@@ -155,25 +166,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     totals.headMs += await tasks.run(isShared ? MAX_SHARED_BETWEEN_BATCHES_MS : MAX_BETWEEN_BATCHES_MS)
   }
 
-  /**
-   * Feeds the rows that must be fed, then decodes a chunk. Background turns are short: an interactive row may
-   * come.
-   */
   async function takeTurn(priority: Priority): Promise<void> {
-    const isBackground = priority === 'background'
-    const feeding = turnRuns.batchesOf(queue.admitted(priority).filter((row) => !row.isDecoding))
-    for (const rows of isBackground ? feeding.slice(0, 1) : feeding) {
-      await turnRuns.run(rows, 1)
-      await pauseBetweenBatches()
-      // Another caller has come: its rows need not wait until all of these are fed.
-      if (!isBackground && queue.isShared()) return
-    }
-    const [min] = limits.chunkTokens
-    const chunk = isBackground ? { chunkTokens: [min, min] as const, runMs: 0 } : limits
-    await turnRuns.decode(
-      queue.admitted(priority).filter((row) => row.isDecoding),
-      chunk,
-    )
+    await turnRuns.take(queue.admitted(priority), limits)
     priorities.ran(priority)
   }
 
@@ -198,6 +192,15 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       return result
     },
   }
+}
+
+/**
+ * Returns the tokens that one run may feed: the greatest power of two that fits into `runMs`, within the bounds.
+ * Powers of two, so that noise in the timing changes neither the shapes of the runs nor the sums that round.
+ */
+function fedTokens({ runMs, maxInputTokens, minInputTokens }: SchedulerLimits, msPerToken: number): number {
+  const fitting = 2 ** Math.floor(Math.log2(runMs / msPerToken))
+  return Math.max(minInputTokens ?? maxInputTokens, Math.min(maxInputTokens, fitting))
 }
 
 /** Creates the choice between interactive and background rows. */

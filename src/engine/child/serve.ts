@@ -14,25 +14,27 @@ import { createScheduler, type SchedulerLimits } from './scheduler.ts'
 import { createSessions } from './sessions.ts'
 
 /**
- * Limits per provider. On the CPU a run takes at most 150 ms: in long runs short answers end together (a mix
- * of draft, ascent and verdicts in 32 lanes took 10 ms a request with up to 64 tokens per run, 14 to 17 ms
- * with 8 to 32). On CUDA every run copies the caches to the host and back, so a run is a whole answer of the
- * usual length; new rows and cancellations wait for its end. Not yet run on a GPU. Runs that are shared are
- * short, because every call of another caller waits for one.
+ * Limits per provider. A run aims at 100 ms: new rows and cancellations wait for its end. On the CPU it takes at
+ * most 64 tokens: in long runs short answers end together (a mix of draft, ascent and verdicts in 32 lanes took 10
+ * ms a request with up to 64 tokens per run, 14 to 17 ms with 8 to 32). On CUDA every run copies the caches to the
+ * host and back, so it takes 16 tokens at least, however long they take. Not yet run on a GPU. Runs that are shared
+ * are shorter, because every call of another caller waits for one.
  */
-const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
+export const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
   cpu: {
     maxRunningRows: 32,
-    chunkTokens: [8, 64],
-    runMs: 150,
-    shared: { chunkTokens: [2, 64], runMs: 10 },
+    chunkTokens: [1, 64],
+    runMs: 100,
+    shared: { chunkTokens: [1, 64], runMs: 10 },
+    minInputTokens: 32,
     maxInputTokens: 512,
   },
   cuda: {
     maxRunningRows: 64,
-    chunkTokens: [1024, 1024],
-    runMs: 0,
-    shared: { chunkTokens: [64, 64], runMs: 100 },
+    chunkTokens: [16, 1024],
+    runMs: 100,
+    shared: { chunkTokens: [16, 64], runMs: 50 },
+    minInputTokens: 256,
     maxInputTokens: 8192,
   },
 }

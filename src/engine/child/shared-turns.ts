@@ -32,7 +32,7 @@ const MIN_INPUT_TOKENS = 32
 export function createSharedTurns(deps: {
   readonly runs: TurnRuns
   readonly limits: SharedLimits
-  /** Bounds on the runs of the light callers. */
+  /** Bounds on the turns of the light callers. */
   readonly usual: ChunkLimits
   /** Returns the milliseconds per token fed in the last run. */
   readonly msPerToken: () => number
@@ -50,11 +50,7 @@ export function createSharedTurns(deps: {
   async function takeLight(rows: readonly Row[]): Promise<void> {
     hadLightTurn = true
     mayLinger = true
-    await runs.feed(rows.filter((row) => !row.isDecoding))
-    await runs.decode(
-      rows.filter((row) => row.isDecoding && !row.isSettled),
-      deps.usual,
-    )
+    await runs.take(rows, deps.usual)
   }
 
   async function linger(): Promise<void> {

@@ -1,4 +1,11 @@
-/** @file The runs of a turn: divides rows into batches, runs them, and chooses how many tokens to decode. */
+/**
+ * @file The runs of a turn: divides rows into batches, chooses which of them run, and how many tokens they decode.
+ *
+ * Quick rows come first: those that one run brings to the end of their feeding (verdicts, short prompts, the last
+ * pieces of long ones) or to their first token. Whenever they have had two runs and `runMs`, the others have one: a
+ * chunk of decoding, or a piece of a long prompt. A short request that arrives therefore waits for the run in
+ * progress, and for one run more when other quick rows came before it.
+ */
 
 import type { BatchRunner } from './batch-runner.ts'
 import { type BatchLimits, formBatches } from './form-batches.ts'
@@ -8,14 +15,13 @@ import type { RowQueue } from './row-queue.ts'
 /** Bounds on the tokens of a decoding run, which takes as many as fit into `runMs`. */
 export interface ChunkLimits {
   readonly chunkTokens: readonly [min: number, max: number]
+  /** Time, in ms, that a run aims at. */
   readonly runMs: number
 }
 
 export interface TurnRuns {
-  batchesOf(rows: readonly Row[]): Row[][]
-  run(rows: readonly Row[], maxSteps: number): Promise<void>
-  /** Feeds all rows, in one or several runs. */
-  feed(rows: readonly Row[]): Promise<void>
+  /** Takes one turn: one run. */
+  take(rows: readonly Row[], limits: ChunkLimits): Promise<void>
   /** Feeds rows in one run of at most `maxTokens` where the first row allows it; the others wait. */
   feedSome(rows: readonly Row[], maxTokens: number): Promise<void>
   /**
@@ -26,6 +32,10 @@ export interface TurnRuns {
 }
 
 export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: BatchLimits): TurnRuns {
+  /** Runs of quick rows since the last run of others. */
+  let quick = { runs: 0, ms: 0 }
+  let hasFed = false
+
   const batchesOf = (rows: readonly Row[], maxInputTokens = limits.maxInputTokens) => {
     const groups = Map.groupBy(rows, ({ isolated, session }) => (isolated ? session : null))
     return [...groups.values()].flatMap((group) =>
@@ -41,21 +51,48 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
     queue.dropSettled()
   }
 
+  async function runQuick(rows: readonly Row[]): Promise<void> {
+    const startedAt = performance.now()
+    await run(batchesOf(rows)[0]!, 1)
+    quick = { runs: quick.runs + 1, ms: quick.ms + performance.now() - startedAt }
+  }
+
+  /** Returns the tokens of a chunk of `rows` rows. */
+  function chunkSteps(rows: number, { chunkTokens: [min, max], runMs }: ChunkLimits): number {
+    return Math.min(max, Math.max(min, Math.floor(runMs / batches.msPerStep(rows))))
+  }
+
+  async function decode(candidates: readonly Row[], chunk: ChunkLimits): Promise<void> {
+    const rows = leastRecent(batchesOf(candidates))
+    const msPerStep = batches.msPerStep(rows.length)
+    const steps = chunkSteps(rows.length, chunk)
+    const leftMs = Math.min(...rows.map(({ stopAt }) => stopAt)) - performance.now()
+    const isBounded = Number.isFinite(leftMs) && Number.isFinite(msPerStep)
+    await run(rows, isBounded ? Math.min(steps, Math.max(1, Math.floor(leftMs / msPerStep))) : steps)
+  }
+
   return {
-    batchesOf,
-    run,
-    async feed(rows) {
-      for (const batch of batchesOf(rows)) await run(batch, 1)
+    async take(rows, chunk) {
+      const decoding = rows.filter((row) => row.isDecoding)
+      // A run for the first tokens alone pays only while others would make them wait for a long chunk.
+      const isLongChunk =
+        chunkSteps(decoding.length, chunk) * batches.msPerStep(decoding.length) > chunk.runMs / 2 &&
+        decoding.some((row) => !row.isFirstToken)
+      const isQuick = (row: Row) => (row.isDecoding ? row.isFirstToken && isLongChunk : row.endsFeeding)
+      const others = rows.filter((row) => !isQuick(row))
+      const comesFirst = quick.runs < 2 || quick.ms < chunk.runMs || others.length === 0
+      if (others.length < rows.length && comesFirst) {
+        await runQuick(rows.filter(isQuick))
+        return
+      }
+      quick = { runs: 0, ms: 0 }
+      const feeding = others.filter((row) => !row.isDecoding)
+      hasFed = feeding.length > 0 && (decoding.length === 0 || !hasFed)
+      if (hasFed) await run(batchesOf(feeding)[0]!, 1)
+      else if (decoding.length > 0) await decode(decoding, chunk)
     },
     feedSome: (rows, maxTokens) => run(batchesOf(rows, Math.min(limits.maxInputTokens, maxTokens))[0]!, 1),
-    async decode(candidates, { chunkTokens: [min, max], runMs }) {
-      const rows = leastRecent(batchesOf(candidates))
-      const msPerStep = batches.msPerStep(rows.length)
-      const steps = Math.min(max, Math.max(min, Math.floor(runMs / msPerStep)))
-      const leftMs = Math.min(...rows.map(({ stopAt }) => stopAt)) - performance.now()
-      const isBounded = Number.isFinite(leftMs) && Number.isFinite(msPerStep)
-      await run(rows, isBounded ? Math.min(steps, Math.max(1, Math.floor(leftMs / msPerStep))) : steps)
-    },
+    decode,
   }
 }
 

@@ -106,7 +106,7 @@ suite('sessions', () => {
     ['fused attention with a mask of its own', { fused: true, attentionBias: true, width: 32 }],
   ])('16 at once, %s: exactly the tokens that each gives alone, greedy and sampled', async (_, decoder) => {
     const alone = await tinySessions({ decoder })
-    const together = await tinySessions({ decoder, limits: { maxRunningRows: 8 } })
+    const together = await tinySessions({ decoder, limits: { maxRunningRows: 8, runMs: 60_000 } })
     const jobs = Array.from({ length: 16 }, (_, index) => ({
       prompt: promptOf(index),
       row: {

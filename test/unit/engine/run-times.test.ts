@@ -1,0 +1,129 @@
+/** @file Runs aim at a duration: decoding, feeding of long prompts, and the wait of a short request. */
+
+import { expect, suite, test } from 'vitest'
+import { LIMITS } from '../../../src/engine/child/serve.ts'
+import { type RunCosts, type TimedScheduler, timedScheduler } from '../../support/timed-runner.ts'
+
+/** About the costs of an int4 model of half a billion weights on two cores. */
+const ON_CPU: RunCosts = { run: 4, perToken: 3, perStep: (rows) => 20 + 5 * rows }
+/** A model of 7 billion weights on a GPU, whose caches are copied around each run. */
+const ON_CUDA: RunCosts = { run: 40, perToken: 0.1, perStep: (rows) => 12 + 0.1 * rows }
+
+/** Upper bound on a run of each provider, unless one step or the least piece of a prompt takes longer. */
+const RUN_MS = 100
+
+function p95(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(0.95 * values.length) - 1]!
+}
+
+/** Submits `count` rows that decode until the test ends. */
+function decodeLong({ submit }: TimedScheduler, count: number, signal: AbortSignal) {
+  for (let index = 0; index < count; index++) {
+    submit({ cached: 200 + index, maxNewTokens: 100_000, signal }).done.catch(() => {})
+  }
+}
+
+async function untilRuns({ runs }: TimedScheduler, count: number): Promise<void> {
+  while (runs.length < count) await new Promise(setImmediate)
+}
+
+suite.each([
+  { provider: 'cpu', costs: ON_CPU, rowCounts: [1, 32] },
+  { provider: 'cuda', costs: ON_CUDA, rowCounts: [1, 64] },
+] as const)('on $provider', ({ provider, costs, rowCounts }) => {
+  test.each(rowCounts)('a run of %d decoding rows takes about 100 ms', async (rows) => {
+    const engine = timedScheduler(costs, LIMITS[provider])
+    const stop = new AbortController()
+    decodeLong(engine, rows, stop.signal)
+    await untilRuns(engine, 12)
+    stop.abort()
+    const later = engine.runs.slice(4)
+    const longest = Math.max(RUN_MS, costs.run + 16 * costs.perStep(rows) * Number(provider === 'cuda'))
+    for (const { ms } of later) {
+      expect(ms).toBeLessThanOrEqual(Math.max(longest, costs.run + costs.perStep(rows)))
+      expect(ms).toBeGreaterThan(0.6 * RUN_MS)
+    }
+  })
+
+  test('a prompt of 4,000 tokens is fed in pieces of about 100 ms', async () => {
+    const engine = timedScheduler(costs, LIMITS[provider])
+    const { minInputTokens } = LIMITS[provider]
+    await engine.submit({ prompt: 4000 }).done
+    const longest = Math.max(RUN_MS, costs.run + minInputTokens! * costs.perToken)
+    for (const { ms } of engine.runs) expect(ms).toBeLessThanOrEqual(longest)
+    // Not in smaller pieces than that takes: each has a fixed cost.
+    const pieces = engine.runs.slice(2, -1)
+    for (const { ms } of pieces) expect(ms).toBeGreaterThan(0.4 * RUN_MS)
+  })
+})
+
+suite('a short request', () => {
+  /** Times to the first token of requests of 20 tokens that arrive at all moments while `background` runs. */
+  async function firstTokens(background: (engine: TimedScheduler, signal: AbortSignal) => void) {
+    const engine = timedScheduler(ON_CPU, LIMITS.cpu)
+    const stop = new AbortController()
+    background(engine, stop.signal)
+    await untilRuns(engine, 10)
+    const times: Promise<number>[] = []
+    engine.onRun = (run) => {
+      if (run % 7 !== 0 || times.length === 60) return
+      // Arrives when the run has just begun: the longest wait.
+      const feed = engine.submit({ prompt: 19 })
+      const first = async () => {
+        const { ms } = await feed.done
+        return ms + (await engine.submit({ cached: 19, maxNewTokens: 1 }).done).ms
+      }
+      times.push(first())
+    }
+    while (times.length < 60) await new Promise(setImmediate)
+    const all = await Promise.all(times)
+    const decoding = engine.runs.filter(({ inputLength, rows }) => inputLength === 1 && rows > 1)
+    stop.abort()
+    return { times: all, chunkMs: Math.max(...decoding.map(({ ms }) => ms)), runs: engine.runs }
+  }
+
+  test('has its first token within two chunks while 16 long ones decode', async () => {
+    const { times, chunkMs } = await firstTokens((engine, signal) => decodeLong(engine, 16, signal))
+    expect(p95(times)).toBeLessThanOrEqual(2 * chunkMs)
+  })
+
+  test('has its first token within three chunks while 16 prompts of 4,000 tokens are fed', async () => {
+    const { times, chunkMs, runs } = await firstTokens((engine, signal) => {
+      decodeLong(engine, 4, signal)
+      for (let index = 0; index < 200; index++) {
+        engine.submit({ prompt: 4000 + index, signal }).done.catch(() => {})
+      }
+    })
+    expect(p95(times)).toBeLessThanOrEqual(3 * Math.max(RUN_MS, chunkMs))
+    // Those that decode go on: every other turn is theirs.
+    const decoding = runs.filter(({ rows, inputLength }) => rows === 4 && inputLength === 1)
+    expect(decoding.length).toBeGreaterThan(runs.length / 5)
+  })
+})
+
+test('any number of short requests leave long ones about a third of the time', async () => {
+  const engine = timedScheduler(ON_CPU, LIMITS.cpu)
+  const long = engine.submit({ cached: 50, maxNewTokens: 40 })
+  const stop = new AbortController()
+  const flood = () => {
+    engine.submit({ prompt: 30, signal: stop.signal }).done.then(flood, () => {})
+  }
+  for (let index = 0; index < 8; index++) flood()
+  const { tokens, ms } = await long.done
+  stop.abort()
+  expect(tokens).toHaveLength(40)
+  // Alone it takes 40 x 25 ms.
+  expect(ms).toBeLessThan(4 * 40 * 25)
+})
+
+test('a row whose prompt is being fed leaves when the piece in progress ends', async () => {
+  const engine = timedScheduler(ON_CPU, LIMITS.cpu)
+  const stop = new AbortController()
+  const { done } = engine.submit({ prompt: 4000, signal: stop.signal })
+  engine.onRun = (run) => {
+    if (run === 5) stop.abort()
+  }
+  await expect(done).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(engine.runs).toHaveLength(6)
+  expect(engine.scheduler.load()).toMatchObject({ runningRows: 0, waitingRows: 0 })
+})
