@@ -3,8 +3,9 @@
 import type { Logger } from 'pino'
 import { ServiceError } from '#errors'
 import type { LatentHead } from '#ports'
+import { createRandom } from '#tensor'
 import { createAdmission } from './admission.ts'
-import { ascendInSlices } from './ascend-in-slices.ts'
+import { ascendInSlices, readInSlices } from './head-in-slices.ts'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 import { createQuarantine } from './quarantine.ts'
@@ -198,9 +199,20 @@ function createRemoteHead(replicas: Replicas): LatentHead {
 
   return {
     ascend: (request, signal) => ascendInSlices(request, (slice) => callHead('ascend', slice, signal)),
-    decode: (latents, signal) => callHead('decode', latents, signal),
-    sample: (latents, { rollouts, temperature, seed }, signal) =>
-      callHead('sample', { latents, rollouts, temperature, seed }, signal),
+    decode: (latents, signal) => readInSlices(latents, (rest) => callHead('decode', rest, signal)),
+    async sample(latents, { rollouts, temperature, seed }, signal) {
+      const random = createRandom(seed)
+      const drawn = Array.from({ length: rollouts }, () =>
+        Float32Array.from({ length: latents.length }, () => random.uniform()),
+      )
+      const uniforms = drawn[0]
+        ? Array.from(drawn[0], (_, position) => Float32Array.from(drawn, (row) => row[position]!))
+        : []
+      const tokens = await readInSlices(latents, (rest, from) =>
+        callHead('sample', { latents: rest, uniforms: uniforms.slice(from), temperature }, signal),
+      )
+      return drawn.map((_, rollout) => tokens.map((atPosition) => atPosition[rollout]!))
+    },
   }
 }
 

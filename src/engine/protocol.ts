@@ -88,15 +88,19 @@ interface ServeOperations extends GraphOperations {
     }
     result: Float32Array[]
   }
-  /** The result may have fewer updates than the request asks for: a call is bounded in time. */
+  /**
+   * A call of the head is bounded in time. The result may have fewer updates than the request asks for, or one
+   * update of its first positions.
+   */
   ascend: { params: AscentRequest; result: AscentResult }
+  /** The result may have the tokens of the first positions only. */
   decode: { params: Latents; result: number[] }
+  /** `uniforms` `[S][M]`; the result `[S][M]` may have the first positions only. */
   sample: {
     params: {
       readonly latents: Latents
-      readonly rollouts: number
+      readonly uniforms: readonly Float32Array[]
       readonly temperature: number
-      readonly seed: number
     }
     result: number[][]
   }

@@ -35,6 +35,8 @@ export interface TinySessions {
   readonly running: (readonly number[])[]
   /** Expected duration of each of them, as announced just before it. */
   readonly expectedMs: number[]
+  /** Rows of each read of verdict logits. */
+  readonly readRows: readonly number[]
   /** Writes the profile requested by `profile`. */
   endProfiling(): void
   /** Makes later runs with at least this many rows fail with the message; 0 = no run fails. */
@@ -60,6 +62,8 @@ export interface TinySessionsOptions {
   readonly thoughts?: boolean
   /** Bound on the positions of a run, as in graphs that switch their rope beyond it. */
   readonly maxWidth?: number
+  /** Upper bound, in ms, on the reads of the head for one batch of verdicts; none by default. */
+  readonly headMs?: number
   readonly provider?: 'cpu' | 'cuda'
   /** File prefix for a profile of the generation graph. */
   readonly profile?: string
@@ -109,6 +113,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
   )
   const runs: RunRecord[] = []
   const expectedMs: number[] = []
+  const readRows: number[] = []
   const running: (readonly number[])[] = []
   const budgets: number[] = []
   let failing = 0
@@ -149,7 +154,11 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     eosTokenIds: [EOS],
     cacheBytes: options.cacheBytes ?? 2 ** 30,
     prefixes: options.prefixes ?? { minTokens: Number.POSITIVE_INFINITY, maxPrompts: 0 },
-    headLogits: head.logits,
+    headLogits: async (states, tokens) => {
+      const logits = await head.logits(states, tokens, options.headMs)
+      readRows.push(logits.length)
+      return logits
+    },
   })
   return {
     sessions,
@@ -158,6 +167,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     runs,
     running,
     expectedMs,
+    readRows,
     endProfiling: generation.endProfiling,
     budgets,
     failFrom(rows, message = 'a broken kernel') {

@@ -4,22 +4,31 @@
  */
 
 import type { AdamState, AscentRequest, AscentResult, Latents } from '#ports'
-import { createRandom, createTensor, float32, int64 } from '#tensor'
-import { hasChanged } from '../ascend-in-slices.ts'
+import { createTensor, float32, int64, type Tensor } from '#tensor'
+import { hasChanged, MIN_HEAD_POSITIONS, partialUpdate } from '../head-in-slices.ts'
 import type { Session } from './onnx-runtime.ts'
 
+/**
+ * The head on `S` positions. With `maxMs`, a call serves only as many of the first positions as are expected to
+ * take that long by the duration of earlier calls, and at least `MIN_HEAD_POSITIONS`.
+ */
 export interface HeadGraph {
   /**
    * Ascends until the request is fulfilled, or until another update is expected to end after `maxMs`; at least
-   * one update.
+   * one update. Where `maxMs` is too short for all positions, does one update of the first ones.
    */
   ascend(request: AscentRequest, maxMs?: number): Promise<AscentResult>
   /** Returns the argmax tokens, one per latent. */
-  decode(latents: Latents): Promise<number[]>
-  /** Returns `[rollouts][S]` tokens drawn by inverse CDF. */
-  sample(latents: Latents, rollouts: number, temperature: number, seed: number): Promise<number[][]>
-  /** Returns the logits at `tokens`, one array per row of `states` `[R, D]`. */
-  logits(states: Float32Array, tokens: readonly number[]): Promise<Float32Array[]>
+  decode(latents: Latents, maxMs?: number): Promise<number[]>
+  /** Returns `[S][M]` tokens drawn by inverse CDF from `uniforms` `[S][M]` in [0, 1). */
+  sample(
+    latents: Latents,
+    uniforms: readonly Float32Array[],
+    temperature: number,
+    maxMs?: number,
+  ): Promise<number[][]>
+  /** Returns the logits at `tokens`, one array per row of `states` `[S, D]`. */
+  logits(states: Float32Array, tokens: readonly number[], maxMs?: number): Promise<Float32Array[]>
 }
 
 const STATE = ['z_next', 'm_next', 'v_next'] as const
@@ -37,12 +46,28 @@ export function createHeadGraph(
     : STATE
   const latentsTensor = (data: Float32Array) =>
     createTensor('float32', [data.length / hiddenSize, hiddenSize], data)
+  const updates = createPositionTimes()
+  const reads = createPositionTimes()
+
+  /** Reads the head at as many of the first positions of `data` `[S, D]` as `maxMs` allows. */
+  async function read(
+    data: Float32Array,
+    maxMs: number | undefined,
+    task: (first: Float32Array, count: number) => Promise<Readonly<Record<string, Tensor>>>,
+  ) {
+    const count = reads.fitting(data.length / hiddenSize, maxMs)
+    const startedAt = performance.now()
+    const outputs = await task(data.subarray(0, count * hiddenSize), count)
+    reads.add(count, performance.now() - startedAt)
+    return { outputs, count }
+  }
 
   return {
-    async ascend(request, maxMs = Number.POSITIVE_INFINITY) {
+    async ascend(whole, maxMs = Number.POSITIVE_INFINITY) {
       const startedAt = performance.now()
+      const length = updates.fitting(whole.latents.length, maxMs)
+      const request = length === whole.latents.length ? whole : partialUpdate(whole, 0, length)
       const { actions, maxSteps } = request
-      const length = request.latents.length
       const constants = {
         actions: createTensor('int64', [actions.length, length], BigInt64Array.from(actions.flat(), BigInt)),
         advantages: float32(request.advantages),
@@ -80,6 +105,7 @@ export function createHeadGraph(
           : await this.decode({ ...request.latents, data: z })
         steps += 1
         elapsedMs = performance.now() - startedAt
+        updates.add(length, elapsedMs / steps)
       }
       return {
         latents: { ...request.latents, data: z },
@@ -88,26 +114,34 @@ export function createHeadGraph(
         tokens: tokens ?? (await this.decode(request.latents)),
       }
     },
-    async decode(latents) {
-      const { tokens } = await sessions.logits.run(logitsFeeds(latents.data, [0]), ['tokens'])
-      return Array.from(tokens.data as BigInt64Array, Number)
-    },
-    async sample(latents, rollouts, temperature, seed) {
-      const random = createRandom(seed)
-      const uniforms = Float32Array.from({ length: rollouts * latents.length }, () => random.uniform())
-      const { samples } = await sessions.logits.run(
-        logitsFeeds(latents.data, [0], { temperature, uniforms }),
-        ['samples'],
+    async decode(latents, maxMs) {
+      const { outputs } = await read(latents.data, maxMs, (first) =>
+        sessions.logits.run(logitsFeeds(first, [0]), ['tokens']),
       )
-      const drawn = Array.from(samples.data as BigInt64Array, Number)
-      return Array.from({ length: rollouts }, (_, rollout) =>
-        drawn.slice(rollout * latents.length, (rollout + 1) * latents.length),
+      return Array.from(outputs['tokens']!.data as BigInt64Array, Number)
+    },
+    async sample(latents, uniforms, temperature, maxMs) {
+      const { outputs, count } = await read(latents.data, maxMs, (first, positions) => {
+        const rollouts = uniforms[0]?.length ?? 0
+        const byRollout = Float32Array.from(
+          { length: rollouts * positions },
+          (_, index) => uniforms[index % positions]![Math.floor(index / positions)]!,
+        )
+        return sessions.logits.run(logitsFeeds(first, [0], { temperature, uniforms: byRollout }), ['samples'])
+      })
+      const samples = outputs['samples']!.data as BigInt64Array
+      return Array.from({ length: count }, (_, position) =>
+        Array.from({ length: samples.length / count }, (_, rollout) =>
+          Number(samples[rollout * count + position]),
+        ),
       )
     },
-    async logits(states, tokens) {
-      const { logits } = await sessions.logits.run(logitsFeeds(states, tokens), ['logits'])
-      const values = logits.data as Float32Array
-      return Array.from({ length: states.length / hiddenSize }, (_, row) =>
+    async logits(states, tokens, maxMs) {
+      const { outputs, count } = await read(states, maxMs, (first) =>
+        sessions.logits.run(logitsFeeds(first, tokens), ['logits']),
+      )
+      const values = outputs['logits']!.data as Float32Array
+      return Array.from({ length: count }, (_, row) =>
         values.slice(row * tokens.length, (row + 1) * tokens.length),
       )
     },
@@ -129,5 +163,19 @@ export function createHeadGraph(
       temperature: float32(temperature),
       uniforms: createTensor('float32', [uniforms.length / rows, rows], uniforms),
     }
+  }
+}
+
+/** Creates a forecast of how many positions fit into a time, from the last call of at least `MIN_HEAD_POSITIONS`. */
+function createPositionTimes() {
+  let msPerPosition = Number.POSITIVE_INFINITY
+  return {
+    fitting: (positions: number, maxMs = Number.POSITIVE_INFINITY) =>
+      maxMs === Number.POSITIVE_INFINITY
+        ? positions
+        : Math.min(positions, Math.max(MIN_HEAD_POSITIONS, Math.floor(maxMs / msPerPosition))),
+    add(positions: number, ms: number): void {
+      if (positions >= MIN_HEAD_POSITIONS) msPerPosition = ms / positions
+    },
   }
 }

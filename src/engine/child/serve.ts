@@ -2,7 +2,7 @@
 
 import { constants, setPriority } from 'node:os'
 import { ServiceError } from '#errors'
-import { MAX_ASCENT_MS } from '../ascend-in-slices.ts'
+import { MAX_HEAD_MS } from '../head-in-slices.ts'
 import type { MessageFromChild, ServeOptions, StartedRole } from '../protocol.ts'
 import { createGraphs } from './graphs.ts'
 import { bytesPerPosition } from './key-values.ts'
@@ -104,7 +104,7 @@ export async function serve(
     thoughtLayers,
     cacheBytes,
     prefixes: PREFIXES,
-    headLogits: head.logits,
+    headLogits: (states, tokens) => head.logits(states, tokens, MAX_HEAD_MS),
   })
 
   let reported = ''
@@ -133,10 +133,10 @@ export async function serve(
       embed: ({ session }) => sessions.embed(session),
       generate: ({ session, rows }) => sessions.generate(session, rows),
       score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
-      ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request, MAX_ASCENT_MS)),
-      decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents)),
-      sample: ({ latents, rollouts, temperature, seed }) =>
-        scheduler.runBetweenBatches(() => head.sample(latents, rollouts, temperature, seed)),
+      ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request, MAX_HEAD_MS)),
+      decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents, MAX_HEAD_MS)),
+      sample: ({ latents, uniforms, temperature }) =>
+        scheduler.runBetweenBatches(() => head.sample(latents, uniforms, temperature, MAX_HEAD_MS)),
       // These graphs are small: a second thread each would occupy a core and not make them faster.
       ...createGraphs({
         provider,

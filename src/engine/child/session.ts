@@ -33,7 +33,10 @@ export interface SessionContext {
   readonly thoughtLayers: number
   readonly contextLength: number
   readonly eosTokenIds: ReadonlySet<number>
-  /** Returns the logits of the LM head at `tokens`, one array per row of `states` `[R, D]`. */
+  /**
+   * Returns the logits of the LM head at `tokens`, one array per row of `states` `[R, D]`; a call may return
+   * those of the first rows only, because it is bounded in time.
+   */
   readonly headLogits: (states: Float32Array, tokens: readonly number[]) => Promise<Float32Array[]>
   /** Called when a sequence has a new cache. */
   readonly onCached: () => void
@@ -90,7 +93,13 @@ export class Session {
     results.forEach(({ hiddenStates }, index) => {
       states.set(hiddenStates, index * hiddenSize)
     })
-    return await scheduler.runBetweenBatches(() => headLogits(states, tokens), this.#order.caller)
+    const logits: Float32Array[] = []
+    while (logits.length < rows.length) {
+      this.#order.signal.throwIfAborted()
+      const rest = states.subarray(logits.length * hiddenSize)
+      logits.push(...(await scheduler.runBetweenBatches(() => headLogits(rest, tokens), this.#order.caller)))
+    }
+    return logits
   }
 
   /** Ends the session's rows: those that decode return what they have, all others fail with ABORTED. */

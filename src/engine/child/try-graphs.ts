@@ -62,7 +62,7 @@ async function tryOut({ generation, head }: Graphs, sizes: ServeOptions['sizes']
 
   const latents = { data: states.slice(0, hiddenSize), length: 1, width: hiddenSize }
   const tokens = await head.decode(latents)
-  await head.sample(latents, 1, 1, 0)
+  await head.sample(latents, [Float32Array.of(0.5)], 1)
   await head.logits(latents.data, tokens)
   const { latents: ascended } = await head.ascend({
     latents,
