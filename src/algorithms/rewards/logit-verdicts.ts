@@ -19,7 +19,7 @@ export interface LogitVerdictsOptions {
   readonly session: Pick<LatentSession, 'score'>
   /** Verdict tokens of each criterion, by index. */
   readonly words: readonly VerdictTokens[]
-  /** Called with the number of tokens that judging fed to the model. */
+  /** Called with the number of tokens of all questions; a beginning that the engine feeds once counts in each. */
   onTokens(count: number): void
 }
 

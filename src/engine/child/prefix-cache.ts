@@ -72,7 +72,8 @@ export function createPrefixCache({ minTokens, maxPrompts }: PrefixLimits): Pref
   }
 }
 
-function sharedLength(a: readonly number[], b: readonly number[]): number {
+/** Returns the number of tokens with which both lists begin. */
+export function sharedLength(a: readonly number[], b: readonly number[]): number {
   const most = Math.min(a.length, b.length)
   let length = 0
   while (length < most && a[length] === b[length]) length += 1

@@ -7,7 +7,7 @@
 import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
-import type { PrefixCache } from './prefix-cache.ts'
+import { type PrefixCache, sharedLength } from './prefix-cache.ts'
 import type { RowResult } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 import { type RowOrder, Sequence } from './sequence.ts'
@@ -41,6 +41,12 @@ export interface SessionContext {
   /** Called when a sequence has a new cache. */
   readonly onCached: () => void
 }
+
+/**
+ * Length from which on the beginning that suffixes of one sequence share is fed once: the others wait for the run of
+ * the first one, which shorter beginnings are not worth.
+ */
+const MIN_SHARED_SUFFIX = 16
 
 const DEFAULT_DEADLINE_MS = 30_000
 const PROMPT: SequenceId = 0
@@ -88,7 +94,7 @@ export class Session {
   async score(rows: readonly ScoreRow[], tokens: readonly number[]): Promise<Float32Array[]> {
     if (rows.length === 0) return []
     const { scheduler, hiddenSize, headLogits } = this.#context
-    const results = await Promise.all(rows.map((row) => this.#feedSuffix(row)))
+    const results = await this.#feedSuffixes(rows)
     const states = new Float32Array(rows.length * hiddenSize)
     results.forEach(({ hiddenStates }, index) => {
       states.set(hiddenStates, index * hiddenSize)
@@ -237,7 +243,38 @@ export class Session {
     return { data: sum.map((value) => value / count), layers: thoughtLayers, width: hiddenSize }
   }
 
-  async #feedSuffix(row: ScoreRow): Promise<RowResult> {
+  /**
+   * Feeds the suffixes of the rows. Those of one sequence (the criteria of an answer) that begin like the first of them
+   * go on from its cache.
+   */
+  async #feedSuffixes(rows: readonly ScoreRow[]): Promise<RowResult[]> {
+    const firsts = new Map<SequenceId, { readonly row: ScoreRow; readonly fed: Promise<RowResult> }>()
+    const sharesWith = (first: ScoreRow) => (row: ScoreRow) =>
+      row !== first &&
+      row.sequence === first.sequence &&
+      sharedLength(first.suffix, row.suffix) >= MIN_SHARED_SUFFIX
+    return await Promise.all(
+      rows.map(async (row) => {
+        const first = firsts.get(row.sequence)
+        if (first === undefined) {
+          const fed = this.#feedSuffix(row, null, rows.some(sharesWith(row)))
+          firsts.set(row.sequence, { row, fed })
+          return await fed
+        }
+        if (!sharesWith(first.row)(row)) return await this.#feedSuffix(row, null, false)
+        const { cached } = await first.fed
+        const shared = sharedLength(first.row.suffix, row.suffix)
+        return await this.#feedSuffix(row, { cached: cached!, shared }, false)
+      }),
+    )
+  }
+
+  /** @param known cache of the sequence and of at least the first `shared` tokens of the suffix */
+  async #feedSuffix(
+    row: ScoreRow,
+    known: { readonly cached: KvView; readonly shared: number } | null,
+    keepCache: boolean,
+  ): Promise<RowResult> {
     const { scheduler, contextLength } = this.#context
     const sequence = this.#sequence(row.sequence)
     const tokens = [...sequence.tokens, ...row.suffix]
@@ -248,12 +285,14 @@ export class Session {
       )
     }
     // The last token is fed even when it is cached, because its state is the result.
-    const past = truncate(await sequence.cacheBeforeLast(), tokens.length - 1)
+    const past = known
+      ? truncate(known.cached, Math.min(sequence.tokens.length + known.shared, tokens.length - 1))
+      : truncate(await sequence.cacheBeforeLast(), tokens.length - 1)
     return await scheduler.submit({
       past,
       input: tokens.slice(viewLength(past)),
       decode: null,
-      keepCache: false,
+      keepCache,
       ...this.#order,
     })
   }
