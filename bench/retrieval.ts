@@ -6,6 +6,10 @@
  * [--json FILE]`, on the embedded database; on PostgreSQL and Redis where `DATABASE_URL` (an empty database)
  * and `REDIS_URL` are set.
  *
+ * `--widths 128,896,3584` measures search and disk space by the width of the model; it requires `DATABASE_URL`.
+ * `--recall [--model DIR]` measures the recall of projections on synthetic clusters and on the questions of a model;
+ * it needs no database.
+ *
  * `--scale 1000,10000,100000` measures the exact scan and the indexes instead, with one tenant of each size
  * in one table; it requires `DATABASE_URL`. `--force-index` also builds indexes on a pgvector below 0.8.4.
  */
@@ -24,8 +28,10 @@ import { describeMachine } from './report/machine.ts'
 import { type Measurement, updateRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'
 import { printTable } from './report/table.ts'
+import { measureRecall } from './retrieval/recall.ts'
 import { measureScale } from './retrieval/scale.ts'
 import { FINGERPRINT, randomVector, syntheticEpisode } from './retrieval/synthetic.ts'
+import { measureWidths } from './retrieval/widths.ts'
 
 const { values } = parseArgs({
   options: {
@@ -36,6 +42,9 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
     scale: { type: 'string' },
+    widths: { type: 'string' },
+    recall: { type: 'boolean', default: false },
+    model: { type: 'string' },
     'force-index': { type: 'boolean', default: false },
   },
 })
@@ -46,8 +55,6 @@ const positions = Number(values.latents)
 const { DATABASE_URL: url, REDIS_URL: redisUrl } = process.env
 const logger = pino({ level: 'error' })
 const random = createRandom(Number(values.seed))
-const dataDir = await mkdtemp(join(tmpdir(), 'circadian-bench-'))
-
 async function time<T>(task: () => Promise<T>): Promise<{ readonly ms: number; readonly result: T }> {
   const started = performance.now()
   const result = await task()
@@ -61,6 +68,11 @@ const run = { bench: 'retrieval', machine, seeds: [Number(values.seed)] }
 const record = async (measurements: readonly Measurement[]) => {
   if (values.json !== undefined) await updateRecords(values.json, run, measurements)
 }
+if (values.recall) {
+  await record(await measureRecall({ seed: Number(values.seed), model: values.model ?? null }))
+  process.exit()
+}
+const dataDir = await mkdtemp(join(tmpdir(), 'circadian-bench-'))
 console.log(`# The memory (${kind}, D ${width}, ${positions} latents)\n\n${JSON.stringify(machine)}`)
 
 async function open() {
@@ -92,6 +104,15 @@ if (values.scale !== undefined) {
     positions,
     seed: Number(values.seed),
   })
+  await record(firstRow === undefined ? [] : [{ ...firstRow, settings: { server } }, ...others])
+  await database.close()
+  await rm(dataDir, { recursive: true })
+  process.exit()
+}
+if (values.widths !== undefined) {
+  if (url === undefined) throw new Error('--widths: expected DATABASE_URL')
+  const widths = values.widths.split(',').map(Number)
+  const [firstRow, ...others] = await measureWidths(database, { widths, seed: Number(values.seed) })
   await record(firstRow === undefined ? [] : [{ ...firstRow, settings: { server } }, ...others])
   await database.close()
   await rm(dataDir, { recursive: true })

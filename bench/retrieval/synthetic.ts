@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { fromSql } from 'pgvector'
 import type { Database } from '#database'
-import type { NewEpisode } from '#episodes'
+import { createEmbeddingProjections, type NewEpisode, projectBite } from '#episodes'
 import { norm, type Random } from '#tensor'
 
 export const FINGERPRINT = 'bench'
@@ -105,12 +105,12 @@ export const tenantOf = (episodes: number): string => `tenant-${episodes}`
  * latent.
  */
 export async function addClustered(
-  { pool }: Pick<Database, 'pool'>,
+  database: Pick<Database, 'pool'>,
   sizes: readonly number[],
   width: number,
 ): Promise<void> {
   const total = sizes.reduce((sum, size) => sum + size, 0)
-  const client = await pool.connect()
+  const client = await database.pool.connect()
   // Longer than the pool's bound on a statement.
   const run = (text: string, values: unknown[] = []) => {
     const config = { text, values, query_timeout: 3_600_000 }
@@ -134,7 +134,9 @@ export async function addClustered(
     select tenant_id, id, 1, ${width}, decode(repeat('00', ${2 * width}), 'hex'), decode(repeat('00', ${2 * width}), 'hex')
     from episodes`)
   await run('drop table owners')
-  await run('vacuum analyze episodes')
+  const projections = createEmbeddingProjections(database)
+  while ((await projectBite(database, projections)) > 0);
+  await run('vacuum full analyze episodes')
   await run('vacuum analyze episode_latents')
   client.release(true)
 }

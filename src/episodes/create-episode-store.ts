@@ -3,6 +3,7 @@
 import { type Database, isUuid } from '#database'
 import { ServiceError } from '#errors'
 import { decodeCursor, encodeCursor, START } from './cursor.ts'
+import { createEmbeddingProjections } from './embedding-projections.ts'
 import type { EpisodeDetail, EpisodeStore } from './episode.ts'
 import { addEpisode } from './sql/add-episode.ts'
 import { getDeletion, requestDeletion } from './sql/deletions.ts'
@@ -36,6 +37,8 @@ export function createEpisodeStore({
   clock,
   vectorIndexes = createVectorIndexes({ database }),
 }: EpisodeStoreOptions): EpisodeStore {
+  const projections = createEmbeddingProjections(database)
+
   async function detail(operation: string, tenantId: string, id: string): Promise<EpisodeDetail> {
     const episode = isUuid(id) ? await getEpisode(database, tenantId, id) : null
     if (episode === null) throw notFound(operation, id)
@@ -43,12 +46,21 @@ export function createEpisodeStore({
   }
 
   return {
-    add: (episode, signal) =>
-      addEpisode(database, episode, { createdAt: clock === undefined ? null : new Date(clock()), signal }),
+    async add(episode, signal) {
+      const { fingerprint, embedding } = episode
+      const project = await projections.findOrRecord(fingerprint, embedding.length, signal)
+      const projection = project(embedding)
+      const createdAt = clock === undefined ? null : new Date(clock())
+      await addEpisode(database, episode, { projection, createdAt, signal })
+    },
 
-    nearest(neighbours, signal) {
-      const indexed = vectorIndexes.has(neighbours.tenantId, neighbours.fingerprint)
-      return nearestEpisodes(database, neighbours, { indexed, signal })
+    async nearest(neighbours, signal) {
+      const { tenantId, fingerprint, embedding, topK } = neighbours
+      if (topK === 0) return []
+      const project = await projections.find(fingerprint, embedding.length, signal)
+      const projection = project === null ? null : project(embedding)
+      const indexed = vectorIndexes.has(tenantId, fingerprint)
+      return nearestEpisodes(database, neighbours, { projection, indexed, signal })
     },
 
     get: (tenantId, id) => detail('get episode', tenantId, id),

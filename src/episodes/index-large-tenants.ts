@@ -12,8 +12,6 @@ import { type IndexState, readIndexState, vectorIndexName } from './vector-index
  * dropped below half of it.
  */
 const MIN_INDEXED_EPISODES = 10_000
-/** Most dimensions of an HNSW index over halfvec. */
-const MAX_INDEXED_WIDTH = 4_000
 const INTERVAL_MS = 10 * 60_000
 /** Upper bound on one build, in ms; it replaces the pool's bound on a statement. */
 const BUILD_TIMEOUT_MS = 12 * 3_600_000
@@ -22,15 +20,15 @@ export interface LargeTenant {
   readonly tenantId: string
   readonly fingerprint: string
   readonly episodes: number
-  readonly width: number
+  /** Whether every episode has its projection. An index that is built earlier slows down filling them in. */
+  readonly isProjected: boolean
 }
 
 const LARGE_TENANTS_SQL = `
-  select large.*, (
-    select vector_dims(embedding) from episodes
-    where tenant_id = "tenantId" and fingerprint = large.fingerprint and steers
-    limit 1
-  ) as width
+  select large.*, not exists (
+    select from episodes
+    where tenant_id = "tenantId" and fingerprint = large.fingerprint and projection is null
+  ) as "isProjected"
   from (
     select tenant_id as "tenantId", fingerprint, count(*)::integer as episodes
     from episodes where steers
@@ -52,10 +50,8 @@ export function planIndexes(
   const kept = new Set(tenants.map((tenant) => vectorIndexName(tenant.tenantId, tenant.fingerprint)))
   return {
     build: tenants.filter(
-      ({ tenantId, fingerprint, episodes, width }) =>
-        episodes >= minEpisodes &&
-        width <= MAX_INDEXED_WIDTH &&
-        !names.has(vectorIndexName(tenantId, fingerprint)),
+      ({ tenantId, fingerprint, episodes, isProjected }) =>
+        episodes >= minEpisodes && isProjected && !names.has(vectorIndexName(tenantId, fingerprint)),
     ),
     drop: indexes
       .filter(({ name, valid, building }) => !building && !(valid && kept.has(name)))
@@ -74,10 +70,13 @@ const EF_CONSTRUCTION = 128
 const LOCK_SQL = "select pg_try_advisory_lock(hashtextextended('circadian episode indexes', 0)) as locked"
 
 /** Statement that builds one index without blocking writes; not allowed inside a transaction. */
-export function createIndexSql({ tenantId, fingerprint, width }: Omit<LargeTenant, 'episodes'>): string {
+export function createIndexSql({
+  tenantId,
+  fingerprint,
+}: Pick<LargeTenant, 'tenantId' | 'fingerprint'>): string {
   return `
     create index concurrently if not exists ${vectorIndexName(tenantId, fingerprint)} on episodes
-    using hnsw ((embedding::halfvec(${width})) halfvec_cosine_ops) with (ef_construction = ${EF_CONSTRUCTION})
+    using hnsw (projection halfvec_cosine_ops) with (ef_construction = ${EF_CONSTRUCTION})
     where tenant_id = ${escapeLiteral(tenantId)} and fingerprint = ${escapeLiteral(fingerprint)} and steers`
 }
 

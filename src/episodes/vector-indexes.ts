@@ -9,9 +9,12 @@ const NAME_PATTERN = 'episodes\\_hnsw\\_%'
 /** Time, in ms, after which a new or dropped index is noticed. */
 const REFRESH_MS = 30_000
 
-/** Name of the index of one tenant and model. Postgres stores no NUL, so two pairs never share a text. */
+/**
+ * Name of the index of one tenant and model over the projections. Postgres stores no NUL, so two pairs never share a
+ * text. Indexes of earlier releases, over the embeddings, have other names.
+ */
 export function vectorIndexName(tenantId: string, fingerprint: string): string {
-  const digest = createHash('sha256').update(`${tenantId}\0${fingerprint}`).digest('hex')
+  const digest = createHash('sha256').update(`${tenantId}\0${fingerprint}\0projection`).digest('hex')
   return `${NAME_PREFIX}${digest.slice(0, 32)}`
 }
 

@@ -4,7 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type ConsolidationStore, pruneArtifacts, pruneSteps } from '#artifacts'
 import { type Database, query, vacuumEmbedded } from '#database'
-import { type Outbox, pruneDeletions, pruneEpisodes, pruneExcessEpisodes } from '#episodes'
+import {
+  createEmbeddingProjections,
+  type Outbox,
+  projectBite,
+  pruneDeletions,
+  pruneEpisodes,
+  pruneExcessEpisodes,
+} from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from '#throttle-log'
 
@@ -18,6 +25,10 @@ const LOST_AFTER_MS = 15 * 60_000
 const MAX_CLOCK_DIFFERENCE_MS = 3_600_000
 const OUTBOX_TTL_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
+/** Time in a round for the projections of old episodes. */
+const PROJECTING_MS = 20_000
+/** Shortest pause after a bite of them. */
+const MIN_PAUSE_MS = 10
 
 export interface MaintenanceParts {
   readonly database: Pick<Database, 'pool' | 'kind'>
@@ -38,8 +49,8 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, vacuums the embedded
- * database, rolls back versions whose live outcomes have fallen, requests consolidations that are due.
+ * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, fills in the projections
+ * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have fallen, requests consolidations that are due.
  */
 export function startMaintenance({
   database,
@@ -54,6 +65,7 @@ export function startMaintenance({
 }: MaintenanceParts): { close(): Promise<void> } {
   const stopping = new AbortController()
   const log = throttleLog(logger)
+  const projections = createEmbeddingProjections(database)
 
   const tasks: Readonly<Record<string, () => Promise<void>>> = {
     async 'recovery of jobs'() {
@@ -92,6 +104,7 @@ export function startMaintenance({
     async 'deletion of old records of deletions'() {
       await pruneDeletions(database)
     },
+    'projection of old episodes': projectOld,
     async vacuum() {
       const tables = await vacuumEmbedded(database)
       if (tables > 0) logger.debug({ tables }, 'tables of the embedded database vacuumed')
@@ -133,10 +146,26 @@ export function startMaintenance({
     if (pruned > 0) logger.info({ pruned, episodeTtlDays }, 'old episodes deleted')
   }
 
+  /** Pauses for as long as each bite took, so that it takes at most half of the time of one connection. */
+  async function projectOld(): Promise<void> {
+    const started = performance.now()
+    let projected = 0
+    while (!stopping.signal.aborted && performance.now() - started < PROJECTING_MS) {
+      const from = performance.now()
+      const episodes = await projectBite(database, projections)
+      if (episodes === 0) break
+      projected += episodes
+      await pause(Math.max(MIN_PAUSE_MS, performance.now() - from))
+    }
+    if (projected > 0) logger.info({ projected }, 'episodes of an earlier release: projections filled in')
+  }
+
+  const pause = (ms: number) => delay(ms, undefined, { signal: stopping.signal }).catch(() => {})
+
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       await tidy()
-      await delay(INTERVAL_MS, undefined, { signal: stopping.signal }).catch(() => {})
+      await pause(INTERVAL_MS)
     }
   }
 

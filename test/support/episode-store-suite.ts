@@ -3,16 +3,18 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
+  createEmbeddingProjections,
   createEpisodeStore,
   createOutbox,
   type EpisodeStore,
   type NewEpisode,
   type Outbox,
+  projectBite,
   pruneEpisodes,
   pruneExcessEpisodes,
 } from '#episodes'
-import { dot, fromFloat16, toFloat16 } from '#tensor'
-import { newCandidate, newEpisode, thoughtOf, unitVector } from './episodes.ts'
+import { createRandomProjection, dot, fromFloat16, toFloat16 } from '#tensor'
+import { clusteredVector, newCandidate, newEpisode, thoughtOf, unitVector } from './episodes.ts'
 import { eraseAll } from './erase-all.ts'
 import type { TestDatabase } from './test-database.ts'
 
@@ -219,6 +221,86 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
             expect(similarity).toBeCloseTo(expected[index]!.similarity, 6)
           }
         }
+      })
+
+      /** Embeddings wider than the projection. */
+      const wide = (index: number) => clusteredVector(index, 700)
+      const nearestOf = (episodes: readonly NewEpisode[], embedding: Float32Array, topK: number) =>
+        episodes
+          .map((episode) => ({ id: episode.id, similarity: dot(episode.embedding, embedding) }))
+          .sort((a, b) => b.similarity - a.similarity)
+          .slice(0, topK)
+          .map(({ id }) => id)
+      const idsOf = async (query: Parameters<EpisodeStore['nearest']>[0]) =>
+        (await store.nearest(query)).map(({ episodeId }) => episodeId)
+      const forgetProjections = (where: string) =>
+        test.database.pool.query(`update episodes set projection = null where ${where}`)
+
+      it('orders the candidates of the projection by their exact similarity', async () => {
+        const episodes = Array.from({ length: 120 }, (_, index) => newEpisode({ embedding: wide(index) }))
+        await addAll(episodes)
+        for (const index of [0, 20, 40, 60]) {
+          const embedding = wide(index)
+          const found = await store.nearest({ ...ask, embedding, topK: 4 })
+          expect(found.map(({ episodeId }) => episodeId)).toEqual(nearestOf(episodes, embedding, 4))
+          const best = episodes.find(({ id }) => id === found[1]!.episodeId)!
+          expect(found[1]!.similarity).toBeCloseTo(dot(best.embedding, embedding), 6)
+          expect(found[1]!.embedding).toEqual(best.embedding)
+        }
+      })
+
+      it('compares episodes of an earlier release, without a projection, by their embeddings', async () => {
+        const episodes = Array.from({ length: 60 }, (_, index) =>
+          newEpisode({ seed: index, embedding: wide(index) }),
+        )
+        await addAll([...episodes, newEpisode({ tenantId: 'tenant-b', embedding: wide(0) })])
+        for (const where of ['seed % 2 = 0', 'true']) {
+          await forgetProjections(where)
+          const expected = nearestOf(episodes, wide(0), 4)
+          expect(await idsOf({ ...ask, embedding: wide(0), topK: 4 })).toEqual(expected)
+          const [first = ''] = expected
+          const others = episodes.filter(({ id }) => id !== first)
+          const wish = { ...ask, embedding: wide(0), topK: 4, exclude: [first] }
+          expect(await idsOf(wish)).toEqual(nearestOf(others, wide(0), 4))
+        }
+        await store.removeAll('tenant-a')
+        expect(await idsOf({ ...ask, embedding: wide(0), topK: 4 })).toEqual([])
+      })
+
+      it('fills in missing projections in bites, as they are stored with new episodes', async () => {
+        const episodes = Array.from({ length: 130 }, (_, index) =>
+          newEpisode({
+            seed: index,
+            embedding: wide(index),
+            latents: index % 3 === 0 ? null : newEpisode().latents,
+          }),
+        )
+        await addAll(episodes)
+        const rows = async () =>
+          (await test.database.pool.query('select id, projection::text, steers from episodes order by id'))
+            .rows
+        const stored = await rows()
+        await forgetProjections('true')
+        const bites: number[] = []
+        do bites.push(await projectBite(test.database, createEmbeddingProjections(test.database)))
+        while (bites.at(-1) !== 0)
+        expect(bites).toEqual([100, 30, 0])
+        expect(await rows()).toEqual(stored)
+        expect(stored.every(({ projection }) => projection.split(',').length === 256)).toBe(true)
+      })
+
+      it('keeps the projection of a model that another release recorded with another seed', async () => {
+        const { pool } = test.database
+        await pool.query("insert into models (fingerprint, projection_seed) values ('recorded', 7)")
+        const episode = newEpisode({ fingerprint: 'recorded', embedding: wide(1) })
+        await store.add(episode)
+        const { rows } = await pool.query('select projection::text from episodes')
+        const projected = createRandomProjection(700, 256, 7)(episode.embedding)
+        const expected = fromFloat16(toFloat16(projected))
+        expect(Float32Array.from(JSON.parse(rows[0].projection))).toEqual(expected)
+        const other = createEpisodeStore({ database: test.database })
+        const [found] = await other.nearest({ ...ask, fingerprint: 'recorded', embedding: wide(1) })
+        expect(found?.episodeId).toBe(episode.id)
       })
 
       it('returns the latents rounded to fp16', async () => {

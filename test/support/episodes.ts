@@ -13,6 +13,14 @@ export function unitVector(seed: number, width: number, stream = 0): Float32Arra
   return vector.map((value) => value / length)
 }
 
+/** Returns a unit vector `[D]`; six vectors in a row, from a multiple of six on, have cosines of about .67. */
+export function clusteredVector(index: number, width: number): Float32Array {
+  const [centre, noise] = [unitVector(Math.floor(index / 6), width, 1), unitVector(index, width, 2)]
+  const moved = centre.map((value, at) => value + 0.7 * noise[at]!)
+  const length = norm(moved)
+  return moved.map((value) => value / length)
+}
+
 /** Returns a thought of 3 states, 8 wide. */
 export function thoughtOf(seed: number): LatentThought {
   return { data: unitVector(seed, 24, 3), layers: 3, width: 8 }

@@ -11,13 +11,13 @@ import { encodeLatents, encodeThought } from '../latent-bytes.ts'
 const SQL = `
   with episode as (
     insert into episodes (
-      tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, answer,
+      tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, projection, answer,
       reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
       has_latents, ancestors, origin, weaver_version, reward_model_version,
       judge_fingerprint
     )
     values (
-      $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+      $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $37::halfvec, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
       $21::integer is not null, $32::uuid[], $33, $34, $35, $36
     )
     on conflict do nothing
@@ -52,11 +52,18 @@ const SQL = `
   ))
   from episode`
 
-/** @param createdAt null: the time of the database, which is the same for all API processes */
+interface AddOptions {
+  /** Projection of the embedding, `[256]`. */
+  readonly projection: Float32Array
+  /** null: the time of the database, which is the same for all API processes */
+  readonly createdAt: Date | null
+  readonly signal: AbortSignal | undefined
+}
+
 export async function addEpisode(
   database: Pick<Database, 'pool'>,
   episode: NewEpisode,
-  { createdAt, signal }: { readonly createdAt: Date | null; readonly signal: AbortSignal | undefined },
+  { projection, createdAt, signal }: AddOptions,
 ): Promise<void> {
   const { latents } = episode
   const candidates = episode.candidates.map((candidate, position) => ({
@@ -113,6 +120,7 @@ export async function addEpisode(
     episode.weaverVersion ?? null,
     episode.lrmVersion ?? null,
     episode.judgeFingerprint,
+    toSql(Array.from(projection)),
   ]
   await query(database, 'add episode', SQL, values, { signal })
 }

@@ -142,6 +142,7 @@ describe.skipIf(servers === null)('the schema', () => {
         ['episode_latents', 'tenant_id'],
         ['episodes', 'tenant_id'],
         ['learning', 'only_row'],
+        ['models', 'fingerprint'],
         ['outbox', 'tenant_id'],
         ['tenant_cutoffs', 'tenant_id'],
       ].map(([table, first]) => ({ table, first })),
@@ -158,7 +159,7 @@ describe.skipIf(servers === null)('the schema', () => {
     await pool.query('analyze episodes')
     const { rows } = await pool.query(`
       explain select id from episodes where tenant_id = 'tenant-7' and fingerprint = 'f' and steers
-      order by embedding <=> '[1,2,3]' limit 8`)
+      order by projection <=> array_fill(1, array[256])::vector::halfvec limit 8`)
     expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('episodes_steering')
   })
 })

@@ -3,11 +3,11 @@ import { isOlderVersion } from '#database'
 import { createIndexSql, vectorIndexName } from '#episodes'
 import { planIndexes } from '../../../src/episodes/index-large-tenants.ts'
 
-const tenant = (tenantId: string, episodes: number, width = 256) => ({
+const tenant = (tenantId: string, episodes: number, isProjected = true) => ({
   tenantId,
   fingerprint: 'model-1',
   episodes,
-  width,
+  isProjected,
 })
 const stored = (tenantId: string, over: object = {}) => ({
   name: vectorIndexName(tenantId, 'model-1'),
@@ -30,14 +30,22 @@ test('a failed build is dropped, a running one is left alone', () => {
   expect(plan).toEqual({ build: [], drop: [vectorIndexName('a', 'model-1')] })
 })
 
-test('embeddings too wide for an index keep the exact scan', () => {
-  expect(planIndexes([tenant('a', 1_000, 4_001)], { indexes: [] }, 1_000).build).toEqual([])
+test('an index waits for the projections of old episodes, and is kept while some are missing', () => {
+  const tenants = [tenant('a', 1_000, false), tenant('b', 1_000, false)]
+  expect(planIndexes(tenants, { indexes: [stored('b')] }, 1_000)).toEqual({ build: [], drop: [] })
+})
+
+test('an index of an earlier release, over the embeddings, is dropped', () => {
+  const old = { name: 'episodes_hnsw_0cbb4c63b5d2f3c3a2b1c0d9e8f7a6b5', valid: true, building: false }
+  const { build, drop } = planIndexes([tenant('a', 1_000)], { indexes: [old] }, 1_000)
+  expect(build.map(({ tenantId }) => tenantId)).toEqual(['a'])
+  expect(drop).toEqual([old.name])
 })
 
 test('names differ by tenant and model, and values are quoted', () => {
   expect(vectorIndexName('ab', 'c')).not.toBe(vectorIndexName('a', 'bc'))
   expect(vectorIndexName('a', 'b')).toMatch(/^episodes_hnsw_[0-9a-f]{32}$/)
-  const sql = createIndexSql({ tenantId: "o'hara\\", fingerprint: "f'; drop table episodes; --", width: 8 })
+  const sql = createIndexSql({ tenantId: "o'hara\\", fingerprint: "f'; drop table episodes; --" })
   expect(sql).toContain(String.raw`tenant_id =  E'o''hara\\'`)
   expect(sql).toContain("fingerprint = 'f''; drop table episodes; --'")
 })

@@ -76,7 +76,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'relay again',
     'recover consolidations',
     'prune',
-    ...Array(6).fill('database'),
+    ...Array(7).fill('database'),
     'watch health',
     'request',
   ])
@@ -90,6 +90,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
     'maintenance: deletion of old records of deletions failed',
+    'maintenance: projection of old episodes failed',
     'maintenance: vacuum failed',
     'maintenance: watch of live outcomes failed',
     'maintenance: requests of due consolidations failed',
