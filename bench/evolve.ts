@@ -17,6 +17,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { describeMachine, drawPlots } from '#evaluation'
 import { measureCurves } from './evolve/curves.ts'
 import { observeDays, plotDays } from './evolve/days.ts'
 import { observeFar } from './evolve/far.ts'
@@ -26,8 +27,6 @@ import { measurePoisoning } from './evolve/poisoning.ts'
 import { RECORDS, type Reports } from './evolve/records.ts'
 import { FULL, PUBLISHED_SEEDS, QUICK } from './evolve/sizes.ts'
 import { openWorkbench } from './quality/workbench.ts'
-import { describeMachine } from './report/machine.ts'
-import { drawPlots } from './report/plot.ts'
 import { type Measurement, updateRecords, writeRecords } from './report/records.ts'
 
 const PARTS = ['days', 'curves', 'far', 'forgetting', 'poisoning']

@@ -9,6 +9,7 @@
  */
 
 import { parseArgs } from 'node:util'
+import { describeMachine } from '#evaluation'
 import { createRandom } from '#tensor'
 import {
   countPromoted,
@@ -19,7 +20,6 @@ import {
   type RewardModelNight,
   type WeaverNight,
 } from './gate/simulate.ts'
-import { describeMachine } from './report/machine.ts'
 import { progress } from './report/progress.ts'
 import { type Measurement, writeRecords } from './report/records.ts'
 import { printTable } from './report/table.ts'

@@ -14,11 +14,11 @@
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { describeMachine } from '#evaluation'
 import { measureLto } from './quality/lto.ts'
 import { ltoRecords, strategyRecords } from './quality/records.ts'
 import { measureStrategies } from './quality/strategies.ts'
 import { openWorkbench } from './quality/workbench.ts'
-import { describeMachine } from './report/machine.ts'
 import { type Measurement, writeRecords } from './report/records.ts'
 
 const { values } = parseArgs({

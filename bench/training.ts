@@ -10,7 +10,7 @@
 
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
-import { describeMachine } from './report/machine.ts'
+import { describeMachine } from '#evaluation'
 import { progress } from './report/progress.ts'
 import { type Measurement, writeRecords } from './report/records.ts'
 import { type Cell, printTable } from './report/table.ts'

@@ -79,6 +79,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: 'the only room with prom-client: the figures of `GET /metrics`',
     mayImport: ['serving', 'solving', 'jobs', 'engine', 'http'],
   },
+  evaluation: {
+    holds: 'accuracy and cost of strategies on problems with known answers, for the command `circadian eval`',
+    mayImport: ['solving', 'http', 'algorithms', 'models', 'tensor'],
+  },
 }
 
 /** Files below all rooms, which every room may import. */

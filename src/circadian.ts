@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 /**
  * @file The command `circadian` (`npx circadian` in a checkout). `serve`, `worker` and `migrate` run the programs
- * of `npm start`, `npm run start:worker` and `npm run migrate` in this process, so that signals reach them.
+ * of `npm start`, `npm run start:worker` and `npm run migrate` in this process, so that signals reach them; `eval` is
+ * `npm run eval`.
  *
  * Exit codes: 0; 1 for a failure, with its reason in one line; 2 for a command or an option that does not exist;
  * 78 (EX_CONFIG) for settings that are not valid.
  */
 
 import { join, relative } from 'node:path'
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { BUNDLED_MODEL, loadConfig } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
@@ -17,6 +18,9 @@ const HUB = 'https://huggingface.co'
 const EXIT_FAILURE = 1
 const EXIT_USAGE = 2
 const PARENT_CHECK_MS = 500
+
+/** Arms of an evaluation that names none. */
+const DEFAULT_ARMS = ['greedy', 'majority', 'lto', 'auto']
 
 /** Options that stand for environment variables, by command. */
 const SERVE_SETTINGS = {
@@ -46,6 +50,18 @@ function endWithNpx(): void {
   setInterval(() => {
     if (process.ppid !== shell) process.kill(process.pid, 'SIGTERM')
   }, PARENT_CHECK_MS).unref()
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value]
+}
+
+function wholeNumber(least: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value
+    throw new InvalidArgumentError(`Expected a whole number from ${least} on.`)
+  }
 }
 
 const program = new Command('circadian')
@@ -88,6 +104,56 @@ program
   .action(async (options) => {
     set(SERVE_SETTINGS, options)
     await import('./migrate.ts')
+  })
+
+program
+  .command('eval')
+  .description(
+    'Measures strategies on problems with known answers: accuracy, its intervals, tokens, seconds.',
+  )
+  .argument(
+    '<problems>',
+    'JSON lines: question, problem or prompt; answer, plain, behind #### or boxed; optional family, id',
+  )
+  .requiredOption('--out <folder>', 'folder of the answers and the report; a second call there goes on')
+  .option(
+    '--arm <settings>',
+    `strategy and its settings; repeatable (default: ${DEFAULT_ARMS.join(', ')})`,
+    collect,
+  )
+  .option('--arms <file>', 'JSON file with a list of arms: bodies of POST /solve, each with a name')
+  .option('--model <directory>', 'model directory, which is served in this process (MODEL_DIR)')
+  .option('--provider <name>', 'auto, cuda or cpu (EXECUTION_PROVIDER)')
+  .option('--data-dir <folder>', 'folder of an embedded database with episodes and trained versions')
+  .addOption(
+    new Option('--url <address>', 'address of a running server to ask instead').conflicts([
+      'model',
+      'provider',
+      'dataDir',
+    ]),
+  )
+  .option('--header <name:value>', 'header of every request to --url, such as a key; repeatable', collect)
+  .option('--profile <file>', 'circadian.json that answers of --url are compared by')
+  .option('--family <name>', 'only problems of this family; repeatable', collect)
+  .option('--limit <number>', 'number of problems, drawn by --seed', wholeNumber(1))
+  .option('--seed <number>', 'first seed', wholeNumber(0), 1)
+  .option('--seeds <number>', 'number of seeds', wholeNumber(1), 1)
+  .option('--concurrency <number>', 'requests at once', wholeNumber(1), 4)
+  .addHelpText(
+    'after',
+    `
+Arms: greedy | majority:samples=8,temperature=.8 | name=lto8:strategy=lto,samples=8
+  Settings are the fields of POST /solve; unless an arm sets them, it retrieves no episodes and stores none.
+Writes answers.jsonl, report.md, report.json and accuracy.svg. docs/eval.md describes all of it.`,
+  )
+  .action(async (problems: string, options) => {
+    set({ model: SERVE_SETTINGS.model, provider: SERVE_SETTINGS.provider }, options)
+    endWithNpx()
+    const { runEvaluation } = await import('./eval.ts')
+    process.exitCode = await runEvaluation(problems, {
+      ...options,
+      arm: options.arm ?? (options.arms === undefined ? DEFAULT_ARMS : []),
+    })
   })
 
 const model = program.command('model').description('Checks, adds and lists model directories.')

@@ -5,9 +5,9 @@
 
 import { cpus } from 'node:os'
 import { type Engine, loadModelDirectory } from '#engine'
+import { concurrently } from '#evaluation'
 import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
-import { concurrently } from '../concurrently.ts'
 import { mean } from '../report/statistics.ts'
 import { printTable } from '../report/table.ts'
 import { type BenchModel, bundledModel, largerModel, startEngine } from './models.ts'

@@ -1,7 +1,7 @@
 /** @file Greedy generation against transformers.js: the same ONNX file, prompts, tokens and threads. */
 
 import { loadModelDirectory } from '#engine'
-import { concurrently } from '../concurrently.ts'
+import { concurrently } from '#evaluation'
 import { printTable } from '../report/table.ts'
 import { type BenchModel, bundledModel, generateOnce, largerModel, promptOf, startEngine } from './models.ts'
 import { createReferenceEngine } from './reference-engine.ts'

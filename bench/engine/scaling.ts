@@ -1,9 +1,9 @@
 /** @file Tokens per second of the engine against the number of requests at once. */
 
 import { join } from 'node:path'
-import { concurrently } from '../concurrently.ts'
+import type { Plot } from '#evaluation'
+import { concurrently } from '#evaluation'
 import { writeCsv } from '../report/csv.ts'
-import type { Plot } from '../report/plot.ts'
 import { printTable } from '../report/table.ts'
 import { type BenchModel, bundledModel, generateOnce, largerModel, promptOf, startEngine } from './models.ts'
 

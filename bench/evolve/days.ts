@@ -2,8 +2,8 @@
  * @file Figures on held-out problems day by day: memory and weaver, beside the draft and the search alone.
  */
 
+import type { Plot } from '#evaluation'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
-import type { Plot } from '../report/plot.ts'
 import { quantile } from '../report/statistics.ts'
 import { printTable } from '../report/table.ts'
 import { BOTH, GREEDY, LATENT_SEEK, MEMORY, measureArm, measurePace, WEAVER, withDraft } from './arms.ts'

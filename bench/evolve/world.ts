@@ -2,10 +2,10 @@
 
 import { createArtifactStore } from '#artifacts'
 import type { Engine, SolveDefaults } from '#engine'
+import { concurrently } from '#evaluation'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver, type Solver } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
-import { concurrently } from '../concurrently.ts'
 import { type Ask, type Solved, solveAll } from '../quality/measure.ts'
 import { withDefaults } from '../quality/solvers.ts'
 import type { Workbench } from '../quality/workbench.ts'

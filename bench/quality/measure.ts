@@ -1,8 +1,8 @@
 /** @file One arm of the quality bench: solves every problem once and summarises the solutions. */
 
+import { concurrently } from '#evaluation'
 import type { Solution, SolveRequest, Solver } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
-import { concurrently } from '../concurrently.ts'
 import { mean, quantile, standardError } from '../report/statistics.ts'
 
 /** Requests at once: a number that the engine batches well. It changes the time, not the answers. */

@@ -3,7 +3,7 @@
  */
 
 import { readFile, writeFile } from 'node:fs/promises'
-import type { Machine } from './machine.ts'
+import type { Machine } from '#evaluation'
 import type { Cell } from './table.ts'
 
 /** One row of a table, with all digits. */

@@ -1,20 +1,13 @@
-/** @file Plain Markdown tables, so that the output of a bench can be pasted into docs unchanged. */
+/** @file Tables of a bench on stdout, in Markdown. */
 
-export type Cell = string | number
+import { type Cell, markdownTable } from '#evaluation'
+
+export type { Cell } from '#evaluation'
 
 export function printTable(
   title: string,
   header: readonly string[],
   rows: readonly (readonly Cell[])[],
 ): void {
-  const lines = [header, header.map(() => '---'), ...rows.map((row) => row.map(format))]
-  console.log(`\n### ${title}\n`)
-  for (const line of lines) console.log(`| ${line.join(' | ')} |`)
-}
-
-function format(cell: Cell): string {
-  if (typeof cell === 'string') return cell
-  return Number.isInteger(cell)
-    ? String(cell)
-    : cell.toFixed(Math.abs(cell) >= 100 ? 0 : Math.abs(cell) >= 10 ? 1 : 3)
+  console.log(`\n### ${title}\n\n${markdownTable(header, rows)}`)
 }

@@ -1,6 +1,7 @@
 /** @file The profile of a model directory without `circadian.json`, made from its tokenizer and chat template. */
 
 import { type JsonObject, modelInvalid } from './model-files.ts'
+import type { ModelProfile } from './profile.ts'
 import type { PromptCodec } from './types.ts'
 
 /** Words for a right and a wrong answer, most usual first. */
@@ -16,6 +17,9 @@ const BOX = '\\boxed{}'
 
 /** Three quarters of the default `maxNewTokens`. */
 const MAX_THOUGHT_TOKENS = 768
+
+/** Place and comparison of answers where no profile describes them. */
+export const DEFAULT_ANSWER = { kind: 'boxed', compare: 'maths' } as const
 
 /**
  * Returns the template variables of a model without a profile. Thinking is switched off where the template can:
@@ -87,7 +91,7 @@ export function defaultProfile(
         },
       ],
     },
-    answer: { kind: 'boxed', compare: 'maths' },
+    answer: DEFAULT_ANSWER,
     defaults: {
       stopReward: 0,
       minSimilarity: 0.98,

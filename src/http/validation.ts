@@ -3,11 +3,12 @@
 import type { FastifySchemaCompiler } from 'fastify'
 import { type TSchema, Type } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'
-import { ServiceError } from '#errors'
+import { type Fault, ServiceError } from '#errors'
 import { faultsFrom, loneSurrogates } from './faults.ts'
 import { COMPONENTS } from './schemas/index.ts'
 import { missingOf } from './schemas/path-ids.ts'
 import { referenceTo } from './schemas/ref.ts'
+import { SolveRequest } from './schemas/solve.ts'
 
 const references = Object.fromEntries(COMPONENTS.map((component) => [referenceTo(component), component]))
 
@@ -38,9 +39,20 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   }
 }
 
-function validate(validator: Validator, value: unknown, part: string) {
+const solveRequest = Compile(references, SolveRequest)
+
+/** Returns what is wrong with a body of `POST /solve`, one fault per field; an empty list if nothing is. */
+export function solveFaults(body: unknown): Fault[] {
+  return faultsOf(solveRequest, body)
+}
+
+function faultsOf(validator: Validator, value: unknown): Fault[] {
   // A value that passed is no deeper than its schema, so that the recursion ends.
-  const faults = validator.Check(value) ? loneSurrogates(value) : faultsFrom(validator.Errors(value))
+  return validator.Check(value) ? loneSurrogates(value) : faultsFrom(validator.Errors(value))
+}
+
+function validate(validator: Validator, value: unknown, part: string) {
+  const faults = faultsOf(validator, value)
   const [first] = faults
   if (first === undefined) return { value }
   return {

@@ -31,14 +31,9 @@ export function createProgress(
     const seconds = (now() - file.startMs) / 1000
     const rate = seconds > 0 ? (done - file.before) / seconds : 0
     const share = file.bytes === 0 ? 1 : done / file.bytes
-    const filled = Math.round(share * BAR_WIDTH)
     const left =
       rate > 0 ? `, ${formatBytes(Math.round(rate))}/s, ${timeLeft((file.bytes - done) / rate)} left` : ''
-    const bar = '#'.repeat(filled).padEnd(BAR_WIDTH, '.')
-    // The end of the line is erased: the line before may have been longer.
-    stream.write(
-      `\r[${bar}] ${Math.floor(share * 100)}% of ${formatBytes(file.bytes)}${left}  ${file.path}\u001b[K`,
-    )
+    drawBar(stream, share, `of ${formatBytes(file.bytes)}${left}  ${file.path}`)
   }
 
   return {
@@ -67,7 +62,15 @@ export function createProgress(
   }
 }
 
-function timeLeft(seconds: number): string {
+/** Draws a bar over the line that the stream is in; `share` of the work is done, in [0, 1]. */
+export function drawBar(stream: ProgressStream, share: number, text: string): void {
+  const bar = '#'.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, '.')
+  // The end of the line is erased: the line before may have been longer.
+  stream.write(`\r[${bar}] ${Math.floor(share * 100)}% ${text}\u001b[K`)
+}
+
+/** Writes a time that is left, rounded up: `40 s`, `12 min`, `1.5 h`. */
+export function timeLeft(seconds: number): string {
   const whole = Math.ceil(seconds)
   if (whole < 60) return `${whole} s`
   return whole < 3600 ? `${Math.ceil(whole / 60)} min` : `${(whole / 3600).toFixed(1)} h`

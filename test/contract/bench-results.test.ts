@@ -7,7 +7,7 @@ import { basename, join } from 'node:path'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { expect, onTestFinished, test } from 'vitest'
-import { describeMachine } from '../../bench/report/machine.ts'
+import { describeMachine } from '#evaluation'
 import { updateRecords, writeRecords } from '../../bench/report/records.ts'
 
 const ROOT = join(import.meta.dirname, '../..')

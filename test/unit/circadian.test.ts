@@ -23,6 +23,10 @@ describe('help', () => {
     { args: ['model', 'check', '--help'], shows: ['--json'] },
     { args: ['model', 'add', '--help'], shows: ['hf:ORG/NAME', '--to', '--only', 'HF_ENDPOINT', 'HF_TOKEN'] },
     { args: ['model', 'list', '--help'], shows: ['--json'] },
+    {
+      args: ['eval', '--help'],
+      shows: ['--arm', '--out', '--url', '--seeds', 'POST /solve', 'docs/eval.md'],
+    },
     { args: ['migrate', '--help'], shows: ['--data-dir', 'DATA_DIR'] },
   ])('circadian $args', async ({ args, shows }) => {
     const { code, stdout, stderr } = await circadian(args)
@@ -43,6 +47,9 @@ describe('a wrong command line ends with exit code 2 and a sentence', () => {
     { args: ['serve', '--port'], says: "option '--port <number>' argument missing" },
     { args: ['model', 'profile'], says: "unknown command 'profile'" },
     { args: ['model', 'check'], says: "missing required argument 'directory'" },
+    { args: ['eval', 'p.jsonl'], says: "required option '--out <folder>' not specified" },
+    { args: ['eval', 'p.jsonl', '--out', 'o', '--seeds', '0'], says: 'Expected a whole number from 1 on.' },
+    { args: ['eval', 'p.jsonl', '--out', 'o', '--url', 'u', '--model', 'm'], says: 'cannot be used with' },
     { args: ['model'], says: 'Usage: circadian model' },
     { args: [], says: 'Usage: circadian' },
   ])('circadian $args', async ({ args, says }) => {

@@ -2,10 +2,10 @@
 
 import { coeComplex, coeReal, type Evaluation } from '#algorithms'
 import type { Engine } from '#engine'
+import { concurrently } from '#evaluation'
 import type { LatentRewardModel, LatentThought } from '#ports'
 import { createSolver } from '#solving'
 import type { Problem } from '../../../models/order-of-operations/problems.ts'
-import { concurrently } from '../../concurrently.ts'
 import { chosenSample } from '../control-strategies.ts'
 
 /** Number of problems at once; each is a batch of its own. */

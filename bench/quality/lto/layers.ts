@@ -1,7 +1,7 @@
 /** @file AUC of reward models that see only the first layers of an answer's states, by number of layers. */
 
+import type { Plot } from '#evaluation'
 import type { GraphRunner } from '#ports'
-import type { Plot } from '../../report/plot.ts'
 import { printTable } from '../../report/table.ts'
 import { aucOn, cutThought, type Example, trainOn } from './training.ts'
 

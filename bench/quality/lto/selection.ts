@@ -1,7 +1,7 @@
 /** @file Accuracy of each selection rule on the same samples, as tables, and its curves over N and beta. */
 
 import { auc, ece, type ScoredAnswer } from '#algorithms'
-import type { Plot } from '../../report/plot.ts'
+import type { Plot } from '#evaluation'
 import { printTable } from '../../report/table.ts'
 import { type Sampled, SCORERS, type ScoredSample, type Scorer } from './draws.ts'
 import * as rules from './rules.ts'

@@ -1,6 +1,6 @@
 /** @file Schema of the body of `POST /solve`. */
 
-import { Type } from 'typebox'
+import { type TSchema, Type } from 'typebox'
 import type * as solving from '#solving'
 import { STRATEGIES } from '#solving'
 import { closed, OneOf, Seed, Text } from './primitives.ts'
@@ -222,6 +222,16 @@ export const SolveRequest = sameAs<Body>()(
     },
   ),
 )
+
+/** Paths of all settings of a request: `['samples']`, `['sampling', 'temperature']`. */
+export const SOLVE_SETTINGS: readonly (readonly string[])[] = Object.entries<TSchema>(
+  SolveRequest.properties,
+).flatMap(([name, schema]) => [[name], ...fieldsOf(schema).map((field) => [name, field])])
+
+function fieldsOf(schema: TSchema): string[] {
+  if (Type.IsUnion(schema)) return schema.anyOf.flatMap(fieldsOf)
+  return Type.IsObject(schema) ? Object.keys(schema.properties) : []
+}
 
 function Weight(description: string) {
   return Type.Number({ minimum: 0, maximum: 1_000_000, description })

@@ -1,10 +1,15 @@
 /**
- * @file Machine, versions, commit and date of a run: printed by every bench and stored by every `--json`.
+ * @file Machine, versions, commit and date of a run: in the report of every evaluation, printed by every bench and
+ * stored by every `--json`.
  */
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '../..')
 
 export interface Machine {
   readonly processor: string
@@ -18,10 +23,8 @@ export interface Machine {
 }
 
 export function describeMachine(): Machine {
-  const root = new URL('../..', import.meta.url)
-  const runtime = JSON.parse(
-    readFileSync(new URL('node_modules/onnxruntime-node/package.json', root), 'utf8'),
-  ) as { version: string }
+  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
+  const runtime = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
@@ -34,9 +37,14 @@ export function describeMachine(): Machine {
   }
 }
 
+/** Commit of the sources, not of the folder in which the command runs. */
 function currentCommit(): string {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim()
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
   } catch {
     return 'no git'
   }

@@ -5,7 +5,7 @@ interface Series {
   readonly points: readonly (readonly [x: number, y: number])[]
 }
 
-interface Axis {
+export interface Axis {
   readonly label: string
   /** Base of a logarithmic axis; if omitted, the axis is linear from zero. */
   readonly log?: 2 | 10
@@ -49,7 +49,7 @@ export function drawPlots(plots: readonly Plot[]): string {
   ].join('\n')
 }
 
-interface Scale {
+export interface Scale {
   readonly ticks: readonly number[]
   /** Position of a value in [0, 1]. */
   at(value: number): number
@@ -75,9 +75,9 @@ function draw({ title, x, y, series, marks = [], legend = { x: 0, y: 0 } }: Plot
   return [
     text(WIDTH / 2, 20, title, 'middle', 'font-weight="bold"'),
     ...up.ticks.map((tick) => line(left, py(tick), right, py(tick), GRID)),
-    ...up.ticks.map((tick) => text(left - 8, py(tick) + 4, label(tick), 'end')),
+    ...up.ticks.map((tick) => text(left - 8, py(tick) + 4, tickLabel(tick), 'end')),
     ...across.ticks.map((tick) => line(px(tick), bottom, px(tick), bottom + 5, INK)),
-    ...across.ticks.map((tick) => text(px(tick), bottom + 19, label(tick), 'middle')),
+    ...across.ticks.map((tick) => text(px(tick), bottom + 19, tickLabel(tick), 'middle')),
     line(left, bottom, right, bottom, INK),
     line(left, top, left, bottom, INK),
     text(left + inner / 2, HEIGHT - 10, x.label, 'middle'),
@@ -103,7 +103,8 @@ function draw({ title, x, y, series, marks = [], legend = { x: 0, y: 0 } }: Plot
   ].join('\n')
 }
 
-function scaleOf({ log }: Axis, values: readonly number[]): Scale {
+/** Scale of the values of one axis, with its ticks. */
+export function scaleOf({ log }: Axis, values: readonly number[]): Scale {
   const [low, high] = [Math.min(...values), Math.max(...values)]
   if (log) {
     const power = (value: number) => Math.log(value) / Math.log(log)
@@ -137,12 +138,17 @@ function line(x1: number, y1: number, x2: number, y2: number, stroke: string): s
 }
 
 function text(x: number, y: number, content: string, anchor: string, more = ''): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
   const place = more.includes('transform') ? '' : `x="${x}" y="${y}" `
-  return `<text ${place}text-anchor="${anchor}" ${more}>${escaped}</text>`
+  return `<text ${place}text-anchor="${anchor}" ${more}>${escapeText(content)}</text>`
+}
+
+/** Text of an SVG element. */
+export function escapeText(content: string): string {
+  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }
 
 const colour = (index: number) => COLOURS[index % COLOURS.length] ?? INK
 const round = (value: number) => Math.round(value * 10) / 10
-const label = (tick: number) =>
+/** Writes a tick with three digits, thousands as k. */
+export const tickLabel = (tick: number) =>
   tick >= 10_000 ? `${round(tick / 1000)}k` : String(Number(tick.toPrecision(3)))

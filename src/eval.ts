@@ -1,0 +1,246 @@
+/** @file The command `circadian eval`: reads problems and arms, opens what is asked, writes answers and report. */
+
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { pino } from 'pino'
+import { deriveSeed } from '#algorithms'
+import { DEFAULT_ANSWER, readModelProfile } from '#engine'
+import { coerceError, hasCode, ServiceError } from '#errors'
+import {
+  type AnswerRecord,
+  type Arm,
+  type Ask,
+  answerTasks,
+  armTable,
+  askServer,
+  askSolver,
+  checkNames,
+  createEvaluationProgress,
+  createGrade,
+  createReport,
+  describeMachine,
+  drawAccuracy,
+  listTasks,
+  type Normalise,
+  openOutputFolder,
+  type Problem,
+  parseArm,
+  readArms,
+  readProblems,
+  reportMarkdown,
+  type Settings,
+  taskKey,
+} from '#evaluation'
+import { createAnswerFormat } from '#solving'
+import manifest from '../package.json' with { type: 'json' }
+import { loadConfig } from './config.ts'
+import { loggerOptions } from './logger.ts'
+import { openParts, type Parts } from './open-parts.ts'
+import { openSolver } from './open-solver.ts'
+
+export interface EvaluationOptions {
+  readonly out: string
+  readonly arm: readonly string[]
+  readonly arms?: string
+  readonly url?: string
+  readonly header?: readonly string[]
+  readonly profile?: string
+  readonly dataDir?: string
+  readonly family?: readonly string[]
+  readonly limit?: number
+  readonly seed: number
+  readonly seeds: number
+  readonly concurrency: number
+}
+
+/** Exit code of a program that SIGINT ended. */
+const EXIT_INTERRUPTED = 130
+
+/**
+ * Evaluates until all answers are there, a signal comes, or a fault stays. The report has what there is.
+ *
+ * @returns the exit code: 0, or 130 after a signal
+ * @throws ServiceError for arms, problems and folders that cannot be used, and for a fault that stays
+ */
+export async function runEvaluation(file: string, options: EvaluationOptions): Promise<number> {
+  const text = await readText(file)
+  const problems = choose(readProblems(text, file), options)
+  const arms = await armsOf(options)
+  const stop = stopAtSignals()
+  const parts = openParts()
+  try {
+    const subject = await openSubject(parts, options)
+    const grade = createGrade(problems, subject.normalise, file)
+    const settings: Settings = {
+      version: manifest.version,
+      problems: { file: basename(file), sha256: createHash('sha256').update(text).digest('hex') },
+      model: subject.model,
+      seed: options.seed,
+      concurrency: options.concurrency,
+      arms,
+    }
+    const folder = await openOutputFolder(options.out, settings)
+    const seeds = Array.from({ length: options.seeds }, (_, index) => options.seed + index)
+    const tasks = listTasks(problems, arms, seeds)
+    const wanted = new Set(tasks.map(taskKey))
+    const keyOf = ({ problem, arm, run }: AnswerRecord) => JSON.stringify([problem, arm, run])
+    const known = new Map(folder.answers.map((record) => [keyOf(record), record]))
+    const records = [...known].filter(([key]) => wanted.has(key)).map(([, record]) => record)
+    const open = tasks.filter((task) => !known.has(taskKey(task)))
+    const progress = createEvaluationProgress(process.stderr, records, open, options.concurrency)
+    process.stderr.write(`${open.length} answers to go, ${records.length} are there\n`)
+    let failure: unknown = null
+    try {
+      await answerTasks(open, {
+        ask: subject.ask,
+        grade,
+        concurrency: options.concurrency,
+        stop,
+        fingerprint: folder.answers.find(({ model }) => model !== undefined)?.model?.fingerprint ?? null,
+        onAnswer(record) {
+          folder.add(record)
+          records.push(record)
+          progress.add(record)
+        },
+      })
+    } catch (thrown) {
+      failure = coerceError(thrown)
+    } finally {
+      progress.end()
+    }
+    const { title } = subject
+    const head = {
+      problems: { ...settings.problems, count: problems.length },
+      concurrency: options.concurrency,
+    }
+    const report = createReport(
+      { ...head, title, seeds, machine: describeMachine(), settings: arms, total: tasks.length },
+      records,
+    )
+    await folder.write('report.json', `${JSON.stringify(report, null, 2)}\n`)
+    await folder.write('report.md', reportMarkdown(report))
+    await folder.write('accuracy.svg', drawAccuracy(title, report.arms))
+    process.stdout.write(
+      `${armTable(report)}\n\n${report.answered} of ${report.total} answers: ${options.out}\n`,
+    )
+    if (failure !== null) throw failure
+    return stop.aborted ? EXIT_INTERRUPTED : 0
+  } catch (thrown) {
+    if (stop.aborted && hasCode(thrown, 'ABORTED')) return EXIT_INTERRUPTED
+    throw thrown
+  } finally {
+    await parts.close()
+  }
+}
+
+/** What answers the questions. */
+interface Subject {
+  readonly title: string
+  readonly ask: Ask
+  readonly normalise: Normalise
+  /** Everything about the model that must be equal in all calls for one folder. */
+  readonly model: Settings['model']
+}
+
+async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Subject> {
+  const { url, dataDir = null } = options
+  if (url !== undefined) {
+    const ask = askServer(url, headersOf(options.header ?? []))
+    return {
+      title: `Evaluation of ${url}`,
+      ask,
+      normalise: await serverNormalise(options.profile),
+      model: { url },
+    }
+  }
+  const config = loadConfig(process.env)
+  const logger = pino(loggerOptions({ level: 'warn', pretty: false }), pino.destination(2))
+  const { solver, model } = await openSolver(parts, { engine: config.engine, dataDir, logger })
+  const { id, fingerprint, judgeFingerprint, profile } = model
+  return {
+    title: `Evaluation of ${id}`,
+    ask: askSolver(solver),
+    normalise: solver.normaliseAnswer,
+    model: { id, fingerprint, judgeFingerprint, defaults: profile.defaults, dataDir },
+  }
+}
+
+/** A server keeps its profile to itself: answers are compared by the one of `--profile`, or by the default one. */
+async function serverNormalise(profile: string | undefined): Promise<Normalise> {
+  if (profile === undefined) {
+    const { kind, normalise } = DEFAULT_ANSWER
+    return createAnswerFormat({ kind, normalise: [...normalise] }).normalise
+  }
+  const source: unknown = parseJson(await readText(profile), profile)
+  return createAnswerFormat(readModelProfile(Object(source)).answer).normalise
+}
+
+async function armsOf({ arm, arms: file, dataDir }: EvaluationOptions): Promise<readonly Arm[]> {
+  const listed = file === undefined ? [] : readArms(await readText(file), file)
+  const arms = [...arm.map(parseArm), ...listed]
+  checkNames(arms)
+  const learning = arms.find(({ request }) => request.learn)
+  if (learning !== undefined && dataDir === undefined) {
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `arm ${JSON.stringify(learning.name)}: expected --data-dir, which keeps what an arm with learn=true stores`,
+    )
+  }
+  return arms
+}
+
+/** Problems of the wanted families in an order drawn by the seed, of which `limit` takes the first. */
+function choose(problems: readonly Problem[], { family, limit, seed }: EvaluationOptions): Problem[] {
+  const there = new Set(problems.map(({ family }) => family))
+  const missing = family?.find((name) => !there.has(name))
+  if (missing !== undefined) {
+    const names = [...there].filter((name) => name !== null).sort()
+    const known = names.length === 0 ? 'none of the problems has one' : `expected some of ${names.join(', ')}`
+    throw new ServiceError('REQUEST_INVALID', `--family: ${known}, got ${missing}`)
+  }
+  return problems
+    .filter((problem) => family === undefined || family.includes(problem.family ?? ''))
+    .map((problem) => ({ problem, place: deriveSeed(seed, problem.line) }))
+    .sort((one, other) => one.place - other.place)
+    .slice(0, limit)
+    .map(({ problem }) => problem)
+}
+
+function headersOf(lines: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*(.*)$/.exec(line) ?? []
+      if (name === undefined || value === undefined) {
+        // The header may be a key: it is not repeated.
+        throw new ServiceError('REQUEST_INVALID', '--header: expected NAME:VALUE, got another text')
+      }
+      return [name, value]
+    }),
+  )
+}
+
+/** The first signal ends the evaluation with a report, a second SIGINT ends the process. */
+function stopAtSignals(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort())
+  // Stays, because npx repeats the signal.
+  process.on('SIGTERM', () => controller.abort())
+  return controller.signal
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new ServiceError('REQUEST_INVALID', `${file}: expected a file that can be read`, { cause })
+  }
+}
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ServiceError('REQUEST_INVALID', `${file}: expected JSON`, { cause })
+  }
+}

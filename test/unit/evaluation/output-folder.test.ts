@@ -1,0 +1,75 @@
+import { appendFile, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openOutputFolder, parseArm, type Settings } from '#evaluation'
+import { recordOf } from '../../support/evaluations.ts'
+import { temporaryFolder } from '../../support/service-process.ts'
+
+const SETTINGS: Settings = {
+  version: '0.1.0',
+  problems: { file: 'p.jsonl', sha256: 'aa' },
+  model: { id: 'm', fingerprint: 'f', defaults: { samples: 8 } },
+  seed: 1,
+  concurrency: 4,
+  arms: [parseArm('greedy'), parseArm('majority:samples=8')],
+}
+
+async function newFolder() {
+  const folder = await temporaryFolder()
+  onTestFinished(() => folder[Symbol.asyncDispose]())
+  return join(folder.path, 'a/b')
+}
+
+test('answers are there at once, and again in the next call', async () => {
+  const path = await newFolder()
+  const folder = await openOutputFolder(path, SETTINGS)
+  expect(folder.answers).toEqual([])
+  folder.add(recordOf({ problem: '1' }))
+  folder.add(recordOf({ problem: '2', answer: 'a\nb' }))
+  expect((await readFile(join(path, 'answers.jsonl'), 'utf8')).split('\n')).toHaveLength(3)
+  const again = await openOutputFolder(path, SETTINGS)
+  expect(again.answers).toEqual([recordOf({ problem: '1' }), recordOf({ problem: '2', answer: 'a\nb' })])
+})
+
+test('a line that a kill cut is removed, and the next answer stands on a line of its own', async () => {
+  const path = await newFolder()
+  const folder = await openOutputFolder(path, SETTINGS)
+  folder.add(recordOf({ problem: '1' }))
+  await appendFile(join(path, 'answers.jsonl'), '{"problem":"2","ans')
+  const again = await openOutputFolder(path, SETTINGS)
+  again.add(recordOf({ problem: '3' }))
+  const { answers } = await openOutputFolder(path, SETTINGS)
+  expect(answers.map(({ problem }) => problem)).toEqual(['1', '3'])
+})
+
+test('a damaged line elsewhere is named', async () => {
+  const path = await newFolder()
+  await openOutputFolder(path, SETTINGS)
+  await appendFile(join(path, 'answers.jsonl'), '{}\n{"problem"\n{}\n')
+  await expect(openOutputFolder(path, SETTINGS)).rejects.toThrow('answers.jsonl:2: expected an answer')
+})
+
+test('arms may be added', async () => {
+  const path = await newFolder()
+  await openOutputFolder(path, SETTINGS)
+  const added = { ...SETTINGS, arms: [parseArm('lto')] }
+  await openOutputFolder(path, added)
+  const { arms }: Settings = JSON.parse(await readFile(join(path, 'settings.json'), 'utf8'))
+  expect(arms.map(({ name }) => name)).toEqual(['greedy', 'majority:samples=8', 'lto'])
+})
+
+test.each<[string, Partial<Settings>]>([
+  ['version of circadian: expected "0.1.0", got "0.2.0"', { version: '0.2.0' }],
+  ['problems (sha256): expected "aa", got "bb"', { problems: { file: 'p.jsonl', sha256: 'bb' } }],
+  ['model fingerprint: expected "f", got "g"', { model: { ...SETTINGS.model, fingerprint: 'g' } }],
+  ['model defaults', { model: { ...SETTINGS.model, defaults: { samples: 4 } } }],
+  ['model url: expected undefined, got "http://x"', { model: { url: 'http://x' } }],
+  ['seed: expected 1, got 2', { seed: 2 }],
+  ['concurrency: expected 4, got 1', { concurrency: 1 }],
+  ['arm greedy: expected', { arms: [{ ...parseArm('lto'), name: 'greedy' }] }],
+])('other settings are refused: %s', async (message, change) => {
+  const path = await newFolder()
+  await openOutputFolder(path, SETTINGS)
+  await expect(openOutputFolder(path, { ...SETTINGS, ...change })).rejects.toThrow(message)
+  expect(JSON.parse(await readFile(join(path, 'settings.json'), 'utf8'))).toEqual(SETTINGS)
+})
