@@ -169,8 +169,7 @@ async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Su
 /** A server keeps its profile to itself: answers are compared by the one of `--profile`, or by the default one. */
 async function serverNormalise(profile: string | undefined): Promise<Normalise> {
   if (profile === undefined) {
-    const { kind, normalise } = DEFAULT_ANSWER
-    return createAnswerFormat({ kind, normalise: [...normalise] }).normalise
+    return createAnswerFormat({ ...DEFAULT_ANSWER, normalise: [] }).normalise
   }
   const source: unknown = parseJson(await readText(profile), profile)
   return createAnswerFormat(readModelProfile(Object(source)).answer).normalise

@@ -1,7 +1,6 @@
 /** @file The profile of a model directory without `circadian.json`, made from its tokenizer and chat template. */
 
 import { type JsonObject, modelInvalid } from './model-files.ts'
-import type { ModelProfile } from './profile.ts'
 import type { PromptCodec } from './types.ts'
 
 /** Words for a right and a wrong answer, most usual first. */
