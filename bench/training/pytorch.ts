@@ -1,9 +1,7 @@
 /** @file PyTorch's side of the comparison: reward_model.py in a process of its own. */
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { startPython } from '../python-process.ts'
 
 export interface PyTorch {
   readonly version: string
@@ -20,38 +18,19 @@ export interface PyTorch {
  * Starts PyTorch on the files of `folder`. @returns null when `python` cannot be started or has no PyTorch
  */
 export async function startPyTorch(python: string, folder: string, threads: number): Promise<PyTorch | null> {
-  const child = spawn(python, [join(import.meta.dirname, 'reward_model.py'), folder], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) },
-  })
-  const ended = new Promise<void>((resolve) => {
-    child.once('error', () => resolve())
-    child.once('close', () => resolve())
-  })
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const answer = async () => {
-    const line = await Promise.race([lines.next(), ended.then(() => lines.next())])
-    return line.done ? null : JSON.parse(line.value)
-  }
-  await Promise.race([once(child, 'spawn').catch(() => undefined), ended])
-  if (child.pid === undefined) return null
-  const hello = await answer()
-  if (hello?.torch === undefined) return null
+  const script = join(import.meta.dirname, 'reward_model.py')
+  const env = { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) }
+  const peer = await startPython(python, [script, folder], env)
+  if (peer === null) return null
   let isPrepared = false
   return {
-    version: hello.torch,
-    pid: child.pid,
+    version: peer.hello.torch,
+    pid: peer.pid,
     async train(batches, losses) {
-      if (!isPrepared) child.stdin.write('\n')
+      if (!isPrepared) peer.send('')
       isPrepared = true
-      child.stdin.write(`${JSON.stringify({ batches, losses })}\n`)
-      const trained = await answer()
-      if (!trained) throw new Error('pytorch: expected an answer, got the end of the process')
-      return trained
+      return await peer.ask({ batches, losses })
     },
-    async close() {
-      child.stdin.end()
-      await ended
-    },
+    close: peer.close,
   }
 }
