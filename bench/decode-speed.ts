@@ -14,6 +14,7 @@
 
 import { parseArgs } from 'node:util'
 import { loadModelDirectory } from '#engine'
+import { describeMachine } from '#evaluation'
 import { GROUPS, profileSteps } from './decode-speed/profile.ts'
 import {
   type OurSide,
@@ -23,7 +24,6 @@ import {
   startOurs,
   type Tokens,
 } from './decode-speed/sides.ts'
-import { describeMachine } from './report/machine.ts'
 import { progress } from './report/progress.ts'
 import { type Measurement, writeRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { compileGeneration, describeDecoder } from '#decoder'
 import { createGenerationGraph } from '../../src/engine/child/generation-graph.ts'
-import { allocateAgain, type KvLayout } from '../../src/engine/child/key-values.ts'
+import { allocateFresh, type KvLayout } from '../../src/engine/child/key-values.ts'
 import { externalizeInitializers } from '../../src/engine/child/load-graphs.ts'
 import { createSession } from '../../src/engine/child/onnx-runtime.ts'
 import { composeFeeds, type StepRow } from '../../src/engine/child/step-batch.ts'
@@ -91,7 +91,7 @@ export async function profileSteps({
         side,
         stepRows(layout, rows, past, steps),
         steps,
-        allocateAgain(layout),
+        allocateFresh(layout),
       )
       // The first run loads the weights.
       for (let run = 0; run < RUNS; run++) {
