@@ -20,8 +20,8 @@ const BARE_ROOT = /\\sqrt ?([0-9A-Za-z])(?![A-Za-z{])/g
 const WHOLE_FRACTION = /^([-+]?)\\frac\{([-+]?\d{1,64})\}\{(\d{1,64})\}$/
 /** `x = 5` is the answer 5. */
 const VARIABLE = /^(?:[A-Za-z]|\\[A-Za-z]{1,16})(?:_\{?\w{1,8}\}?)? ?= ?(?=\S)/
-/** A space that separates no two words. */
-const SPACE_OUTSIDE_WORDS = /(?<![\p{L},;:]) | (?![\p{L}])/gu
+/** A space that separates no two words, and not the parts of 1 1/2. */
+const SPACE_OUTSIDE_WORDS = /(?!(?<=\d) \d{1,16}\/\d)(?:(?<![\p{L},;:]) | (?![\p{L}]))/gu
 const ENCLOSED = /^(?:\\(?:boxed|fbox) ?)?\{/
 const MAX_LAYERS = 8
 

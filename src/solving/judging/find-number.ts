@@ -42,7 +42,7 @@ export interface WholeNumber {
 
 /** Returns the number that a text is, whatever currency or markup stands around it; null for any other text. */
 export function wholeNumber(text: string): WholeNumber | null {
-  const written = simplify(unwrap(text.slice(0, MAX_TEXT))).trim()
+  const written = simplify(unwrap(text.slice(0, MAX_TEXT)), '?').trim()
   for (const number of writtenNumbers(written)) {
     if (number.begin > 0) break
     if (number.end === written.length) return canonical(number)
@@ -62,8 +62,12 @@ const FRACTION = { command: /\\[dt]?frac(?![A-Za-z])/g, count: 2 }
 const GROUP_SEPARATOR = /(?<=\d)(?:\{,\}|\\[,;: ]|~|[\u00A0\u2007-\u2009\u202F])(?=\d{3}(?!\d))/g
 export const MINUS_SIGNS = /[\u2010-\u2013\u2212\uFE63]/g
 
-/** Returns the text with other digits, signs and LaTeX replaced by their plain writing. */
-function simplify(text: string): string {
+/**
+ * Returns the text with other digits, signs and LaTeX replaced by their plain writing.
+ *
+ * @param unread stands for a fraction of other things than whole numbers
+ */
+function simplify(text: string, unread = ' '): string {
   const plain = withAsciiDigits(plainText(text))
     .replace(MINUS_SIGNS, '-')
     .replace(VULGAR_FRACTIONS, (fraction) => ` ${fraction.normalize('NFKC')}`)
@@ -73,12 +77,13 @@ function simplify(text: string): string {
     .replace(/\\(?=[$%])/g, '')
     .replace(/\^ ?\{? ?(?:\\circ|°) ?\}?|°/g, '')
     .replace(/\\(?:times|cdot)(?![A-Za-z])/g, '×')
-  return replaceCommand(plain, FRACTION, plainFraction).replace(GROUP_SEPARATOR, ',')
+  const fraction = (contents: readonly string[], before: string) => plainFraction(contents, before) ?? unread
+  return replaceCommand(plain, FRACTION, fraction).replace(GROUP_SEPARATOR, ',')
 }
 
-/** Writes a fraction of whole numbers as 3/4, which behind a digit is the rest of a mixed number. */
-function plainFraction([top = '', bottom = '']: readonly string[], before: string): string {
-  if (!/^[-+]?\d+$/.test(top) || !/^\d+$/.test(bottom)) return ' '
+/** Writes a fraction of whole numbers as 3/4, which behind a digit is the rest of a mixed number; null for others. */
+function plainFraction([top = '', bottom = '']: readonly string[], before: string): string | null {
+  if (!/^[-+]?\d+$/.test(top) || !/^\d+$/.test(bottom)) return null
   return `${/\d/.test(before) ? ' ' : ''}${top}/${bottom}`
 }
 

@@ -155,6 +155,19 @@ describe('the step choice', () => {
   })
 })
 
+describe('the steps of the default profile before `compare`', () => {
+  test.each([
+    // The fraction that is no number was dropped: the rest of the sum was the answer.
+    ['\\frac{x}{2} + \\frac{1}{2}', '\\frac{x}{2}+\\frac{1}{2}'],
+    ['\\frac{1}{2}\\frac{x}{3}', '\\frac{1}{2}\\frac{x}{3}'],
+    // The blank was removed: the answer was 11/2.
+    ['1 1/2', '1.5'],
+    ['1 234', '1234'],
+  ])('write %j as %j', (answer, expected) => {
+    expect(normalise(['latex', 'lowercase', 'percent', 'fraction'], answer)).toBe(expected)
+  })
+})
+
 test('one value has one writing, so that votes for it are counted together', () => {
   const format = createAnswerFormat({
     kind: 'boxed',
