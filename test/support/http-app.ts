@@ -133,10 +133,11 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
       return { episodes: all.slice(start, next), nextCursor: next < all.length ? String(next) : null }
     },
     get: async (tenantId, id) => find(tenantId, id),
-    async label(tenantId, id, feedback) {
+    async label(tenantId, id, feedback, keyOf = (answer) => answer) {
       const episode = find(tenantId, id)
       labelled.push({ tenantId, id, feedback })
-      return { ...episode, label: true, labelSource: 'feedback' }
+      const answer = episode.answer && keyOf(episode.answer)
+      return { ...episode, answer, label: true, labelSource: 'feedback' }
     },
     async remove(tenantId, id) {
       find(tenantId, id)

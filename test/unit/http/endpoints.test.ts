@@ -107,6 +107,16 @@ test.each([
   expect(labelled).toEqual([{ tenantId: 'default', id: EPISODE.id, feedback }])
 })
 
+test('POST /episodes/{id}/feedback brings answers of an older profile to the form of this one', async () => {
+  const { episodes } = memoryStore({ default: [{ ...EPISODE, answer: 'SEVEN' }] })
+  const response = await start({ episodes }).inject({
+    method: 'POST',
+    url: `/episodes/${EPISODE.id}/feedback`,
+    payload: { answer: 'seven' },
+  })
+  expect(response.json()).toMatchObject({ answer: 'seven' })
+})
+
 test('DELETE /episodes/{id} deletes one episode, DELETE /episodes the rest of the tenant', async () => {
   const theirs = [{ ...EPISODE, id: 'theirs' }]
   const { episodes } = memoryStore({ default: [EPISODE, { ...EPISODE, id: 'second' }], other: theirs })
