@@ -9,8 +9,8 @@ import type { ServeOptions } from './protocol.ts'
 import type { EngineStatus } from './types.ts'
 
 /**
- * Time that a request waits for a restart, beyond the time that the last start took, before it fails with
- * ENGINE_UNAVAILABLE.
+ * Time that a request waits for a restart, beyond twice the time that the last start took (the machine may be busier
+ * now), before it fails with ENGINE_UNAVAILABLE.
  */
 const RESTART_WAIT_MS = 5000
 const MIN_BACK_OFF_MS = 100
@@ -135,7 +135,7 @@ export async function superviseEngine(
     async connection() {
       if (connection === null && restarting !== null) {
         const timer = new AbortController()
-        const wait = setTimeout(RESTART_WAIT_MS + startMs, undefined, { signal: timer.signal })
+        const wait = setTimeout(RESTART_WAIT_MS + 2 * startMs, undefined, { signal: timer.signal })
         await Promise.race([restarting, wait])
         timer.abort()
       }
