@@ -56,8 +56,9 @@ const BACKGROUND_HEARTBEAT_LIMIT_MS = 60_000
  * Loads a model into one or several processes, and resolves when they serve.
  *
  * When an engine process dies or hangs, its calls in flight fail with ENGINE_CRASHED, or with
- * ENGINE_CRASHED_BY_REQUEST where the session was in its last run, and it is restarted with back-off; the other processes continue to serve. While there are none, new sessions wait briefly, then fail
- * with ENGINE_UNAVAILABLE.
+ * ENGINE_CRASHED_BY_REQUEST where the session was in its last run, and it is restarted with back-off; the other
+ * processes continue to serve. While there are none, new sessions wait for a restart, up to twice the time of a
+ * start, then fail with ENGINE_UNAVAILABLE.
  *
  * @throws ServiceError MODEL_INVALID, MODEL_UNSUPPORTED, ONNX_INVALID, PROVIDER_UNAVAILABLE, SESSION_FAILED
  */

@@ -22,13 +22,13 @@ export interface Replicas {
   /** States of a latent thought; 0 when the model gives none. */
   readonly thoughtLayers: number
   /**
-   * Returns a place for a session on the least loaded process; waits briefly when no process is ready. The
-   * session counts from now on.
+   * Returns a place for a session on the least loaded process; waits for a restart when no process is ready.
+   * The session counts from now on.
    * @throws ServiceError ENGINE_UNAVAILABLE
    */
   place(): Promise<Place>
   /**
-   * Sends one call to the least loaded process; waits briefly when no process is ready.
+   * Sends one call to the least loaded process; waits for a restart when no process is ready.
    * @throws ServiceError ENGINE_UNAVAILABLE
    */
   use<Result>(call: (connection: ChildConnection) => Promise<Result>): Promise<Result>

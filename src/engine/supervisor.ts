@@ -36,7 +36,7 @@ export interface Supervisor {
   totals(): EngineCounters
   /** Returns the live process, or null while there is none; a hung process is none. */
   current(): ChildConnection | null
-  /** Returns the live process; waits briefly for a restart. @throws ServiceError ENGINE_UNAVAILABLE */
+  /** Returns the live process; waits for a restart, see RESTART_WAIT_MS. @throws ServiceError ENGINE_UNAVAILABLE */
   connection(): Promise<ChildConnection>
   /** Waits briefly for calls in flight, then ends the process. Idempotent. */
   close(): Promise<void>
