@@ -55,6 +55,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: 'versions of weaver and reward model, the record of consolidations',
     mayImport: ['database'],
   },
+  keys: {
+    holds: 'API keys: their hashes in Postgres, their tenants and scopes, the check of a key',
+    mayImport: ['database'],
+  },
   serving: {
     holds: 'the trained versions that serve: loads the active ones, swaps them between two requests',
     mayImport: ['ports', 'algorithms', 'engine', 'artifacts'],
@@ -73,7 +77,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   http: {
     holds: 'the only room with fastify: routes, schemas, problem+json, server-sent events',
-    mayImport: ['solving', 'episodes', 'artifacts', 'tracing'],
+    mayImport: ['solving', 'episodes', 'artifacts', 'keys', 'tracing'],
   },
   metrics: {
     holds: 'the only room with prom-client: the figures of `GET /metrics`',

@@ -225,6 +225,46 @@ model
     process.stdout.write(`${options.json ? JSON.stringify(models, null, 2) : formatList(models)}\n`)
   })
 
+const keys = program
+  .command('keys')
+  .description('Creates, lists and revokes API keys, in the database of DATABASE_URL or DATA_DIR.')
+
+keys
+  .command('create')
+  .description('Creates a key and prints it, once: only its hash is stored.')
+  .requiredOption('--tenant <name>', 'tenant whose episodes the key reads and writes')
+  .requiredOption('--scopes <list>', 'scopes, separated by commas: solve, feedback, delete, metrics, admin')
+  .option('--name <text>', 'name of the key in lists; by default the tenant')
+  .option('--data-dir <folder>', 'folder of the embedded database (DATA_DIR)')
+  .option('--json', 'prints the key and its record as JSON')
+  .action(async ({ tenant, scopes, name = tenant, json, ...options }) => {
+    set(SERVE_SETTINGS, options)
+    const { createKey } = await import('./keys-command.ts')
+    await createKey(loadConfig(process.env), { name, tenant, scopes: scopes.split(',') }, json === true)
+  })
+
+keys
+  .command('list')
+  .description('Lists all keys, revoked ones included.')
+  .option('--data-dir <folder>', 'folder of the embedded database (DATA_DIR)')
+  .option('--json', 'prints the list as JSON')
+  .action(async ({ json, ...options }) => {
+    set(SERVE_SETTINGS, options)
+    const { listKeys } = await import('./keys-command.ts')
+    await listKeys(loadConfig(process.env), json === true)
+  })
+
+keys
+  .command('revoke')
+  .description('Revokes a key. Every process refuses it within five seconds.')
+  .argument('<id>', 'id of the key, as `circadian keys list` prints it')
+  .option('--data-dir <folder>', 'folder of the embedded database (DATA_DIR)')
+  .action(async (id: string, options) => {
+    set(SERVE_SETTINGS, options)
+    const { revokeKey } = await import('./keys-command.ts')
+    await revokeKey(loadConfig(process.env), id)
+  })
+
 try {
   await program.parseAsync()
 } catch (thrown) {

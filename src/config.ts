@@ -24,13 +24,20 @@ export const Environment = Type.Object({
     minLength: 1,
     default: '127.0.0.1',
     description:
-      'Address to listen on. Any address other than loopback opens the API, which has no authentication, to the network; it needs `ALLOW_ANONYMOUS=true`.',
+      'Address to listen on. Any address other than loopback opens the API to the network; it needs an API key (`circadian keys create`), or `ALLOW_ANONYMOUS=true`.',
   }),
   ALLOW_ANONYMOUS: Type.Enum(['true', 'false'], {
     default: 'false',
     description:
-      'Whether the API may listen on an address other than loopback although it has no authentication: `true` or `false`.',
+      'Whether callers need no API key on an address other than loopback either, as long as no key was ever created: `true` or `false`.',
   }),
+  API_KEYS_FILE: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'JSON file of API keys that were made elsewhere, such as a mounted secret; read at start. Its keys are valid as long as the file holds them. Callers then always need a key.',
+    }),
+  ),
   ALLOWED_HOSTS: Type.Optional(
     Type.String({
       description:
@@ -333,6 +340,8 @@ function group(env: Environment) {
       host: withoutBrackets(env.HOST),
       port: env.PORT,
       allowAnonymous: env.ALLOW_ANONYMOUS === 'true',
+      /** Null: there is no file. */
+      keysFile: env.API_KEYS_FILE ?? null,
       allowedHosts: listOf(env.ALLOWED_HOSTS ?? '').map(withoutBrackets),
       trustProxy: listOf(env.TRUST_PROXY ?? ''),
       drainDelayMs: env.DRAIN_DELAY_MS,

@@ -10,8 +10,9 @@ import { pino } from 'pino'
 import { startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
-import { buildApp } from '#http'
+import { buildApp, isLoopback } from '#http'
 import { connectQueues, readBacklog } from '#jobs'
+import { createAuthenticator, createKeyStore, readKeyFile } from '#keys'
 import { createMetrics } from '#metrics'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
@@ -34,7 +35,7 @@ const STORE_TIMEOUTS = {
 
 async function start(config: Config, { keep, open, close }: Parts): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
-  checkListenHost(config.http, logger)
+  const fileKeys = config.http.keysFile === null ? null : await readKeyFile(config.http.keysFile)
   routeConsole(logger)
 
   const { drainDelayMs } = config.http
@@ -59,8 +60,13 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     open(() => startDatabase({ url: config.database?.url, dataDir: config.dataDir, migrations, logger })),
     open(() => createEngine({ ...config.engine, logger })),
   ])
+  const keys = createKeyStore({ database })
   // Until then the service answers without episodes.
-  ready.catch(exitWithReason)
+  const secured = ready.then(async () => {
+    if (fileKeys !== null) await keys.syncFile(fileKeys)
+    checkListenHost(config.http, (await keys.find(null)).anyKeys, logger)
+  })
+  secured.catch(exitWithReason)
 
   const episodes = createEpisodeStore({ database })
   const consolidation = consolidationDeps({
@@ -122,6 +128,10 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,
       draining: () => draining,
+      authenticate: createAuthenticator({
+        store: keys,
+        allowAnonymous: fileKeys === null && (isLoopback(config.http.host) || config.http.allowAnonymous),
+      }),
       trustProxy: config.http.trustProxy,
       hosts: { listenHost: config.http.host, allowedHosts: config.http.allowedHosts },
       logger,

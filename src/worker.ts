@@ -32,7 +32,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     )
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
-  if (config.worker.port !== null) checkListenHost(config.worker, logger)
+  if (config.worker.port !== null) checkListenHost(config.worker, null, logger)
   routeConsole(logger)
 
   // Before the parts are opened, so that a signal during the start closes those that are open.

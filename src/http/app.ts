@@ -7,9 +7,11 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import type { EpisodeStore } from '#episodes'
+import type { Authenticate } from '#keys'
 import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
 import { auditRequests } from './audit.ts'
+import { authenticateRequests } from './authenticate.ts'
 import { useJsonBodies } from './body-parser.ts'
 import { limitConnections, refuseExpectations } from './connections.ts'
 import { createRequestId, decorateRequests } from './context.ts'
@@ -54,6 +56,8 @@ export interface AppDeps {
    * default.
    */
   readonly trustProxy?: readonly string[]
+  /** Check of API keys. Unless given, no caller needs a key. */
+  readonly authenticate?: Authenticate | undefined
   /** Hosts that mean this server; by default those of a server on 127.0.0.1. */
   readonly hosts?: OwnHosts
 }
@@ -112,6 +116,7 @@ export function buildApp(deps: AppDeps): App {
   refuseWhileDraining(app, deps.draining ?? (() => false))
   refuseUnknownRoutes(app)
   decorateRequests(app)
+  authenticateRequests(app, deps.authenticate)
 
   describeContract(app)
   app.register(async (routes: App) => {

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { callerAddress } from './caller-address.ts'
 
 /**
- * Logs `audit: true` with action, tenant, target, caller and status, after the response to every request
+ * Logs `audit: true` with action, tenant, target, caller, id of the key and status, after the response to every request
  * under `/admin` and every deletion, and `force` for an activation. The logger of the request adds its id.
  */
 export function auditRequests(app: FastifyInstance): void {
@@ -18,6 +18,7 @@ export function auditRequests(app: FastifyInstance): void {
         tenant: request.tenantId,
         target: targetOf(request, reply),
         caller: callerAddress(request),
+        key: request.keyId,
         status: reply.statusCode,
         ...(schema?.['operationId'] === 'activateArtifact' && { force: isForced(request) }),
       },

@@ -1,5 +1,5 @@
 /**
- * @file Determines the id, the tenant and the response media type of every request before its route runs.
+ * @file Determines the id and the response media type of every request before its route runs.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -10,8 +10,6 @@ import { shorten } from './shorten.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Tenant whose episodes this request reads and writes. Set only in this file. */
-    tenantId: string
     /** Media type to answer in, one of the route's `produces`; empty if the route declares none. */
     acceptedType: string
   }
@@ -21,9 +19,6 @@ declare module 'fastify' {
   }
 }
 
-/** Tenant of every request as long as there are no API keys. */
-const DEFAULT_TENANT = 'default'
-
 /** Returns the caller's `x-request-id` if it is safe to log and to echo, otherwise a new id. */
 export function createRequestId(request?: Pick<IncomingMessage, 'headers'>): string {
   const given = request?.headers['x-request-id']
@@ -31,12 +26,11 @@ export function createRequestId(request?: Pick<IncomingMessage, 'headers'>): str
 }
 
 /**
- * Adds `tenantId` and `acceptedType` to requests.
+ * Adds `acceptedType` to requests.
  *
  * @throws ServiceError NOT_ACCEPTABLE, before the body is read
  */
 export function decorateRequests(app: FastifyInstance): void {
-  app.decorateRequest('tenantId', DEFAULT_TENANT)
   app.decorateRequest('acceptedType', '')
 
   app.addHook('onRequest', async (request, reply) => {

@@ -6,6 +6,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { Document, isScalar, Scalar, stringify, visit } from 'yaml'
+import { API_KEY } from './authenticate.ts'
 import { COMPONENTS } from './schemas/index.ts'
 import { DOCS_POLICY } from './security-headers.ts'
 
@@ -14,6 +15,9 @@ const DESCRIPTION = [
   'Bodies are `application/json`. Unknown fields and wrong types are refused, never coerced. Errors are `application/problem+json` (RFC 9457) with a stable `code`; docs/errors.md lists the codes.',
   '`GET /openapi.yaml` serves this contract; `GET /docs` shows it as a page.',
 ].join('\n\n')
+
+const KEYS =
+  'An API key, created by `circadian keys create` for one tenant with some of the scopes `solve`, `feedback`, `delete`, `metrics` and `admin`. A server that listens on loopback needs none as long as no key was ever created.'
 
 /** Version of the service; equal to the version in package.json. */
 const VERSION = '0.1.0'
@@ -40,6 +44,15 @@ export function describeContract(app: FastifyInstance): void {
         version: VERSION,
         description: DESCRIPTION,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      components: {
+        securitySchemes: {
+          [API_KEY]: {
+            type: 'http',
+            scheme: 'bearer',
+            description: KEYS,
+          },
+        },
       },
       servers: [{ url: '/', description: 'This server.' }],
       tags: [

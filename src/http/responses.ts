@@ -6,7 +6,8 @@ import { ref } from './schemas/ref.ts'
 
 const DESCRIPTIONS = {
   400: 'The request is not valid; `errors` points at each fault.',
-  403: 'A web page of another site made the request.',
+  401: 'The API key is missing, unknown or revoked.',
+  403: 'A web page of another site made the request, or the API key lacks the scope.',
   404: 'No resource has this id.',
   406: 'None of the accepted media types can be served.',
   409: 'The artifact is damaged, belongs to another model, or was not promoted by the gate.',

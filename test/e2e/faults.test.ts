@@ -125,10 +125,13 @@ describe('a failed start', () => {
     expect(stderr).toMatch(/^circadian: MODEL_INVALID: .*config\.json.*\n$/)
   })
 
-  test('an address beyond loopback needs ALLOW_ANONYMOUS=true', async () => {
-    const { code, stderr } = await runToExit({ HOST: '0.0.0.0', PORT: '0' })
+  test('an address beyond loopback needs a key, or ALLOW_ANONYMOUS=true', async () => {
+    await using folder = await temporaryFolder()
+    const { code, stderr } = await runToExit({ DATA_DIR: folder.path, HOST: '0.0.0.0', PORT: '0' })
     expect(code).toBe(78)
-    expect(stderr).toMatch(/^circadian: CONFIG_INVALID: HOST: .*no authentication.*ALLOW_ANONYMOUS=true.*\n$/)
+    expect(stderr).toMatch(
+      /^circadian: CONFIG_INVALID: HOST: .*circadian keys create.*ALLOW_ANONYMOUS=true.*\n$/,
+    )
   })
 
   test('invalid settings are all named in one message', async () => {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { checkListenHost } from '../../src/listen.ts'
 
-function check(host: string, allowAnonymous: boolean) {
+function check(host: string, allowAnonymous: boolean, hasKeys: boolean | null = false) {
   const warnings: string[] = []
-  checkListenHost({ host, allowAnonymous }, { warn: (_details, message) => warnings.push(message) })
+  checkListenHost({ host, allowAnonymous }, hasKeys, { warn: (_details, message) => warnings.push(message) })
   return warnings
 }
 
@@ -13,14 +13,20 @@ test.each(['127.0.0.1', '127.8.9.10', '::1', 'localhost'])('listens on %s withou
 })
 
 test.each(['0.0.0.0', '::', '192.168.1.7', 'fd00::1', 'api.example', ''])(
-  'listens on %s only with ALLOW_ANONYMOUS=true, and warns',
+  'listens on %s only with a key, or with ALLOW_ANONYMOUS=true, and then warns',
   (host) => {
     expect(() => check(host, false)).toThrow(
       expect.objectContaining({
         code: 'CONFIG_INVALID',
-        message: expect.stringMatching(/no authentication.*ALLOW_ANONYMOUS=true/),
+        message: expect.stringMatching(/circadian keys create.*ALLOW_ANONYMOUS=true/),
       }),
     )
-    expect(check(host, true)).toEqual([expect.stringContaining('without a key')])
+    expect(check(host, true)).toEqual([expect.stringContaining('needs no key')])
+    expect(check(host, false, true)).toEqual([])
   },
 )
+
+test('the port of the worker knows no keys', () => {
+  expect(() => check('0.0.0.0', false, null)).toThrow(/needs no key. Set ALLOW_ANONYMOUS=true/)
+  expect(check('127.0.0.1', false, null)).toEqual([])
+})

@@ -30,7 +30,7 @@ import type { App } from '../type-provider.ts'
 const LIST_SIZE = 20
 const JSON_TYPE = 'application/json'
 const MARKDOWN_TYPE = 'text/markdown'
-const config = { produces: [JSON_TYPE] }
+const config = { produces: [JSON_TYPE], scope: 'admin' } as const
 
 const reported = json('The steps, durations and decisions of the consolidation.', ConsolidationReport)
 
@@ -125,7 +125,7 @@ function consolidationRoutes(
   app.get(
     '/admin/consolidations/:id/report',
     {
-      config: { produces: [JSON_TYPE, MARKDOWN_TYPE] },
+      config: { produces: [JSON_TYPE, MARKDOWN_TYPE], scope: 'admin' },
       schema: {
         operationId: 'getNightReport',
         summary: 'Read the report of a consolidation',

@@ -18,7 +18,7 @@ import { ref } from '../schemas/ref.ts'
 import type { App } from '../type-provider.ts'
 
 const PAGE_SIZE = 20
-const config = { produces: ['application/json'] }
+const produces = ['application/json']
 
 export interface EpisodeRouteDeps {
   readonly episodes: EpisodeStore
@@ -29,7 +29,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
   app.get(
     '/episodes',
     {
-      config,
+      config: { produces, scope: 'solve' },
       schema: {
         operationId: 'listEpisodes',
         summary: 'List episodes, newest first',
@@ -45,7 +45,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
   app.get(
     '/episodes/:id',
     {
-      config,
+      config: { produces, scope: 'solve' },
       schema: {
         operationId: 'getEpisode',
         summary: 'Read an episode with all its judged answers',
@@ -60,7 +60,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
   app.post(
     '/episodes/:id/feedback',
     {
-      config,
+      config: { produces, scope: 'feedback' },
       schema: {
         operationId: 'giveFeedback',
         summary: 'Label an episode: whether its answer is correct, or the correct answer',
@@ -87,6 +87,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
   app.delete(
     '/episodes/:id',
     {
+      config: { scope: 'delete' },
       schema: {
         operationId: 'deleteEpisode',
         summary: 'Delete an episode',
@@ -107,7 +108,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
   app.delete(
     '/episodes',
     {
-      config,
+      config: { produces, scope: 'delete' },
       schema: {
         operationId: 'deleteEpisodes',
         summary: 'Delete every episode of the caller’s tenant',
@@ -131,7 +132,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
   app.get(
     '/deletions/:id',
     {
-      config,
+      config: { produces, scope: 'solve' },
       schema: {
         operationId: 'getDeletion',
         summary: 'Watch a deletion',

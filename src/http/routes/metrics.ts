@@ -15,6 +15,7 @@ export function metricsRoute(app: App, expose: () => Promise<Exposition>): void 
   app.get(
     '/metrics',
     {
+      config: { scope: 'metrics' },
       schema: {
         operationId: 'getMetrics',
         summary: 'Read the metrics of the service, for Prometheus',

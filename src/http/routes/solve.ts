@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
+import { expectScope } from '../authenticate.ts'
 import { callerKey } from '../caller-address.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
@@ -50,20 +51,26 @@ interface SolveRouteDeps {
 }
 
 export function solveRoute(app: App, deps: SolveRouteDeps): void {
-  app.post('/solve', { config: { produces: [JSON_TYPE, STREAM_TYPE] }, schema }, async (request, reply) => {
-    const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
-    const options = {
-      signal: disconnectSignal(reply.raw),
-      caller: callerKey(request),
-      logger: request.log,
-      requestId: request.id,
-    }
-    if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
-    const solution = await deps.solver.solve(question, options)
-    logSolution(request.log, solution)
-    if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
-    return reply.type(JSON_TYPE).send(solution)
-  })
+  app.post(
+    '/solve',
+    { config: { produces: [JSON_TYPE, STREAM_TYPE], scope: 'solve' }, schema },
+    async (request, reply) => {
+      if (request.body.reference !== undefined) expectScope(request, 'feedback', 'reference')
+      const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
+      const options = {
+        signal: disconnectSignal(reply.raw),
+        // Callers of a tenant share its part of the engine, wherever they are.
+        caller: request.keyId === null ? callerKey(request) : `tenant ${request.tenantId}`,
+        logger: request.log,
+        requestId: request.id,
+      }
+      if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
+      const solution = await deps.solver.solve(question, options)
+      logSolution(request.log, solution)
+      if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
+      return reply.type(JSON_TYPE).send(solution)
+    },
+  )
 }
 
 /** Solves and streams the events. The status is fixed once the first event or heartbeat is sent. */

@@ -1,0 +1,81 @@
+/** @file Determines the caller of every request, and with it the tenant, before the body is read. */
+
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { ServiceError } from '#errors'
+import { type Authenticate, type Caller, SCOPES, type Scope } from '#keys'
+import { problems } from './responses.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Tenant whose episodes this request reads and writes. Set only in this file. */
+    tenantId: string
+    /** Id of the API key; null for a request without one. Set only in this file. */
+    keyId: string | null
+    /** Scopes of the caller; none on a route that is open to all. Set only in this file. */
+    scopes: readonly Scope[]
+  }
+  interface FastifyContextConfig {
+    /** Scope that the route needs. Routes without one are open to all. */
+    scope?: Scope
+  }
+}
+
+/** Name of the security scheme in the contract. */
+export const API_KEY = 'apiKey'
+
+/** Caller of a service that was built without keys. */
+const ANYBODY: Caller = { keyId: null, tenantId: 'default', scopes: SCOPES }
+
+/**
+ * Adds `tenantId`, `keyId` and `scopes` to requests, and security, 401 and 403 to the contract of every route with a
+ * scope.
+ *
+ * @param authenticate unless given, every caller belongs to the tenant `default` and has all scopes
+ * @throws ServiceError KEY_INVALID, SCOPE_MISSING, STORE_UNAVAILABLE, before the body is read
+ */
+export function authenticateRequests(
+  app: FastifyInstance,
+  authenticate: Authenticate = async () => ANYBODY,
+): void {
+  app.decorateRequest('tenantId', ANYBODY.tenantId)
+  app.decorateRequest('keyId', null)
+  app.decorateRequest('scopes')
+
+  app.addHook('onRoute', ({ config, schema }) => {
+    if (config?.scope === undefined || schema === undefined) return
+    // Without keys, callers need none.
+    schema.security = [{ [API_KEY]: [config.scope] }, {}]
+    schema.response = { ...problems(401, 403), ...(schema.response as object) }
+  })
+
+  app.addHook('onRequest', async (request, reply) => {
+    const { scope } = request.routeOptions.config
+    request.scopes = []
+    if (scope === undefined) return
+    try {
+      const caller = await authenticate(keyOf(request), scope)
+      request.tenantId = caller.tenantId
+      request.keyId = caller.keyId
+      request.scopes = caller.scopes
+    } catch (error) {
+      // RFC 9110, section 11.6.1; RFC 6750, section 3.
+      reply.header('www-authenticate', 'Bearer')
+      throw error
+    }
+  })
+}
+
+/** Checks a scope that a field of the body needs. @throws ServiceError SCOPE_MISSING */
+export function expectScope({ scopes }: FastifyRequest, scope: Scope, field: string): void {
+  if (scopes.includes(scope)) return
+  throw new ServiceError(
+    'SCOPE_MISSING',
+    `body/${field}: expected an API key with the scope ${scope}, got ${scopes.join(', ')}`,
+  )
+}
+
+/** Returns the token of `Authorization: Bearer`; null without the header. Another scheme gives an invalid key. */
+function keyOf({ headers: { authorization } }: FastifyRequest): string | null {
+  if (authorization === undefined) return null
+  return /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? ''
+}

@@ -1,0 +1,73 @@
+/** @file The tests of the store of API keys, run on the embedded database and on a server. */
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createKeyStore } from '#keys'
+import { hashKey } from '../../src/keys/key-store.ts'
+import type { TestDatabase } from './test-database.ts'
+
+const ACME = { name: 'first', tenantId: 'acme', scopes: ['solve', 'feedback'] } as const
+
+export function describeKeyStore(name: string, createDatabase: () => Promise<TestDatabase>): void {
+  describe(`API keys on ${name}`, () => {
+    let test: TestDatabase
+    let store: ReturnType<typeof createKeyStore>
+
+    beforeAll(async () => {
+      test = await createDatabase()
+      store = createKeyStore({ database: test.database })
+    })
+    afterAll(() => test.drop())
+    beforeEach(async () => {
+      await test.database.pool.query('delete from api_keys')
+    })
+
+    const find = async (key: string) => (await store.find(hashKey(key))).found
+
+    it('has 256 random bits, of which only the hash is stored', async () => {
+      const { stored, key } = await store.create(ACME)
+      expect(key).toMatch(/^ck_[\w-]{43}$/)
+      expect(stored).toEqual({
+        ...ACME,
+        id: expect.any(String),
+        fromFile: false,
+        createdAt: expect.any(Date),
+        revokedAt: null,
+      })
+      expect(await find(key)).toEqual({ id: stored.id, tenantId: 'acme', scopes: ['solve', 'feedback'] })
+      const { rows } = await test.database.pool.query('select api_keys::text as row from api_keys')
+      expect(rows[0].row).not.toContain(key.slice(3))
+      expect((await store.create(ACME)).key).not.toBe(key)
+    })
+
+    it('tells no keys, an unknown key and a revoked one apart', async () => {
+      expect(await store.find(null)).toEqual({ found: null, anyKeys: false })
+      expect(await store.find(hashKey('unknown'))).toEqual({ found: null, anyKeys: false })
+      const { stored, key } = await store.create(ACME)
+      const revoked = await store.revoke(stored.id)
+      expect(revoked.revokedAt).toBeInstanceOf(Date)
+      expect(await store.find(hashKey(key))).toEqual({ found: null, anyKeys: true })
+      expect(await store.revoke(stored.id)).toEqual(revoked)
+      expect(await store.list()).toEqual([revoked])
+    })
+
+    it.each(['nonsense', '00000000-0000-4000-8000-000000000000'])('cannot revoke %s', async (id) => {
+      await expect(store.revoke(id)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
+    })
+
+    it('follows the file: adds, changes, revokes, and takes back; keys made here stay', async () => {
+      const { key: own } = await store.create(ACME)
+      const first = { key: 'first-of-the-file', ...ACME }
+      const second = { ...first, key: 'second-of-the-file', scopes: ['admin'] as const }
+      await store.syncFile([first, second])
+      await store.syncFile([{ ...first, tenantId: 'other' }])
+      expect(await find(first.key)).toMatchObject({ tenantId: 'other' })
+      expect(await find(second.key)).toBeNull()
+      await store.syncFile([second])
+      expect(await find(first.key)).toBeNull()
+      expect(await find(second.key)).toMatchObject({ scopes: ['admin'] })
+      await store.syncFile([])
+      expect(await find(second.key)).toBeNull()
+      expect(await find(own)).toMatchObject({ tenantId: 'acme' })
+    })
+  })
+}
