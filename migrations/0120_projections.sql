@@ -17,3 +17,6 @@ alter table episodes add column projection halfvec(256);
 alter table episodes alter column projection set storage main, alter column embedding set storage external;
 
 create index episodes_unprojected on episodes (tenant_id, fingerprint) where projection is null;
+
+-- Otherwise the planner believes that few rows have no projection, and each bite sorts all that have none.
+analyze episodes;

@@ -134,6 +134,7 @@ export async function addClustered(
     select tenant_id, id, 1, ${width}, decode(repeat('00', ${2 * width}), 'hex'), decode(repeat('00', ${2 * width}), 'hex')
     from episodes`)
   await run('drop table owners')
+  await run('analyze episodes')
   const projections = createEmbeddingProjections(database)
   while ((await projectBite(database, projections)) > 0);
   await run('vacuum full analyze episodes')

@@ -26,7 +26,7 @@ const MAX_CLOCK_DIFFERENCE_MS = 3_600_000
 const OUTBOX_TTL_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
 /** Time in a round for the projections of old episodes. */
-const PROJECTING_MS = 20_000
+const PROJECTING_MS = 50_000
 /** Shortest pause after a bite of them. */
 const MIN_PAUSE_MS = 10
 

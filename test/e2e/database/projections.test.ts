@@ -12,7 +12,7 @@ import { clusteredVector, newEpisode } from '../../support/episodes.ts'
 import { MIGRATIONS, silent } from '../../support/test-database.ts'
 
 const WIDTH = 700
-const EPISODES = 250
+const EPISODES = 130
 
 /** Opens a database with the schema before projections. */
 async function openOld() {
