@@ -8,8 +8,7 @@
  *
  * `--genai` names a folder of onnxruntime-genai's model builder with the same model.onnx, `--llama` a Python that
  * has llama-cpp-python. A side that is not named or not installed is skipped and reported. Every round measures
- * all sides in turn, in another order each time; one more round warms up. On two cores, with a model of 0.5B
- * parameters in int4, a round takes half a minute.
+ * all sides in turn, in another order each time; one more round warms up.
  */
 
 import { parseArgs } from 'node:util'
