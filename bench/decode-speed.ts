@@ -25,7 +25,7 @@ import {
 } from './decode-speed/sides.ts'
 import { progress } from './report/progress.ts'
 import { type Measurement, writeRecords } from './report/records.ts'
-import { quantile } from './report/statistics.ts'
+import { mean, quantile } from './report/statistics.ts'
 import { type Cell, printTable } from './report/table.ts'
 import { peakMemoryMiB } from './training/peak-memory.ts'
 
@@ -67,8 +67,8 @@ interface Sample {
   readonly tokensPerSecond: number
   /** Prompt tokens of all rows by the seconds until their caches were there. */
   readonly prefillPerSecond: number
-  /** Whether all rows have the same tokens as ours in this round. */
-  readonly isSame: boolean
+  /** Share of the rows with the same tokens as ours in this round. */
+  readonly sameRows: number
 }
 
 const machine = describeMachine()
@@ -98,7 +98,7 @@ async function measureSpeed(): Promise<Measurement[]> {
       const prompts = promptsOf(ours, round, rows)
       // Each side comes first, second, ... in turn.
       const order = sides.map((_, index) => sides[(index + round) % sides.length]!)
-      const found = new Map<string, Omit<Sample, 'isSame'> & { readonly tokens: readonly Tokens[] }>()
+      const found = new Map<string, Omit<Sample, 'sameRows'> & { readonly tokens: readonly Tokens[] }>()
       for (const side of order) {
         const decoded = await side.decode(prompts, tokens)
         checkLengths(side, decoded.tokens)
@@ -111,10 +111,10 @@ async function measureSpeed(): Promise<Measurement[]> {
           tokens: decoded.tokens,
         })
       }
-      const expected = JSON.stringify(found.get(ours.name)?.tokens)
+      const expected = found.get(ours.name)!.tokens
       for (const { tokens: got, ...sample } of found.values()) {
         // The first round warms up.
-        if (round > 0) samples.push({ ...sample, isSame: JSON.stringify(got) === expected })
+        if (round > 0) samples.push({ ...sample, sameRows: shareOfSame(got, expected) })
       }
     }
     progress(round === 0 ? 'warm-up' : `round ${round} of ${rounds}`)
@@ -158,6 +158,10 @@ function promptsOf({ codec }: OurSide, round: number, rows: number): Tokens[] {
   })
 }
 
+function shareOfSame(found: readonly Tokens[], expected: readonly Tokens[]): number {
+  return found.filter((row, index) => row.join() === expected[index]!.join()).length / found.length
+}
+
 function checkLengths({ name }: Side, found: readonly Tokens[]): void {
   const short = found.find((row) => row.length !== tokens)
   if (!short) return
@@ -185,7 +189,7 @@ function reportSpeed(sides: readonly Side[], samples: readonly Sample[]): Measur
         own.map(({ prefillPerSecond }) => prefillPerSecond),
         0.5,
       ),
-      sameTokens: own.filter(({ isSame }) => isSame).length / own.length,
+      sameTokens: mean(own.map(({ sameRows }) => sameRows)),
     }
   })
   const cell = (value: number | null): Cell => value ?? '-'
