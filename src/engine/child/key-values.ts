@@ -120,8 +120,8 @@ export interface FeedArrays extends Disposable {
   readonly allocate: Allocate
 }
 
-/** Largest tensor, in bytes, whose memory is kept for the next run. */
-const MAX_KEPT_BYTES = 2 ** 20
+/** Upper bound on the memory that is kept for the next run, in bytes, over all tensors. */
+const MAX_KEPT_BYTES = 2 ** 26
 
 /**
  * Creates memory for feeds. Small tensors reuse it, because new memory would cost more than the copy into it (a page
@@ -138,7 +138,7 @@ export function createFeedMemory(layout: KvLayout): { take(): FeedArrays } {
           const known = kept[tensor]
           if (known && known.length >= size) return known.subarray(0, size)
           const array = fresh(tensor, size)
-          if (1.5 * array.byteLength > MAX_KEPT_BYTES) {
+          if (1.5 * array.byteLength * 2 * layout.layers > MAX_KEPT_BYTES) {
             large.push(array)
             return array
           }

@@ -98,8 +98,8 @@ suite('key/value views', () => {
     const wide: KvLayout = { ...layout, headSize: 2 ** 17 }
     const feeds = createFeedMemory(wide)
     const run = feeds.take()
-    const arrays = [0, 1].map((tensor) => run.allocate(tensor, 2 ** 19))
-    expect(arrays.map(({ byteLength }) => byteLength)).toEqual([2 ** 21, 2 ** 21])
+    const arrays = [0, 1].map((tensor) => run.allocate(tensor, 2 ** 23))
+    expect(arrays.map(({ byteLength }) => byteLength)).toEqual([2 ** 25, 2 ** 25])
     run[Symbol.dispose]()
     expect(arrays.map(({ byteLength }) => byteLength)).toEqual([0, 0])
   })
