@@ -29,6 +29,7 @@ export interface TinySessions {
   readonly sessions: Sessions
   readonly scheduler: Scheduler
   readonly head: HeadGraph
+  readonly graph: StepRunner
   /** All runs of the generation graph. */
   readonly runs: RunRecord[]
   /** Sessions of the rows in a run, as announced before it; empty where other work was announced. */
@@ -164,6 +165,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     sessions,
     scheduler,
     head,
+    graph,
     runs,
     running,
     expectedMs,

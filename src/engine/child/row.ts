@@ -164,9 +164,9 @@ export class Row {
     return this.isDecoding && this.#tokens.length === 0
   }
 
-  /** Whether the next run feeds all tokens that are not cached. */
-  get endsFeeding(): boolean {
-    return this.#nextInput().length === this.#input.length
+  /** Whether at most two runs feed all tokens that are not cached. */
+  get isShort(): boolean {
+    return this.#input.length <= 2 * this.#sizes.maxInputTokens
   }
 
   get decodedTokens(): number {

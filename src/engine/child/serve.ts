@@ -54,7 +54,7 @@ const SCORE_BUFFERS = 2
  * weights (eight prompts of 320 tokens that differ in the last: 3.6 s or 0.2 s). Below 16 tokens the gain is
  * lost in the noise of a request, and rows of many lengths share fewer runs.
  */
-const PREFIXES: PrefixLimits = { minTokens: 16, maxPrompts: 64 }
+export const PREFIXES: PrefixLimits = { minTokens: 16, maxPrompts: 64 }
 
 /** Upper bound, in ms, on the age of the counters reported to the API process during runs. */
 const MAX_TOTALS_AGE_MS = 250

@@ -1,16 +1,19 @@
 /**
  * @file The runs of a turn: divides rows into batches, chooses which of them run, and how many tokens they decode.
  *
- * Quick rows come first: those that one run brings to the end of their feeding (verdicts, short prompts, the last
- * pieces of long ones) or to their first token. Whenever they have had two runs and `runMs`, the others have one: a
- * chunk of decoding, or a piece of a long prompt. A short request that arrives therefore waits for the run in
- * progress, and for one run more when other quick rows came before it.
+ * Quick rows come first: those that two runs bring to the end of their feeding (verdicts, short prompts, the last
+ * pieces of long ones) or one run to their first token. Whenever they have had `MAX_QUICK_RUNS` and `runMs`, the
+ * others have one: a chunk of decoding, or a piece of a long prompt. A short request that arrives therefore waits for
+ * the run in progress, and for one run more when other quick rows came before it.
  */
 
 import type { BatchRunner } from './batch-runner.ts'
 import { type BatchLimits, formBatches } from './form-batches.ts'
 import type { Row } from './row.ts'
 import type { RowQueue } from './row-queue.ts'
+
+/** Two pieces of a short prompt, and its first token. */
+const MAX_QUICK_RUNS = 3
 
 /** Bounds on the tokens of a decoding run, which takes as many as fit into `runMs`. */
 export interface ChunkLimits {
@@ -78,9 +81,9 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
       const isLongChunk =
         chunkSteps(decoding.length, chunk) * batches.msPerStep(decoding.length) > chunk.runMs / 2 &&
         decoding.some((row) => !row.isFirstToken)
-      const isQuick = (row: Row) => (row.isDecoding ? row.isFirstToken && isLongChunk : row.endsFeeding)
+      const isQuick = (row: Row) => (row.isDecoding ? row.isFirstToken && isLongChunk : row.isShort)
       const others = rows.filter((row) => !isQuick(row))
-      const comesFirst = quick.runs < 2 || quick.ms < chunk.runMs || others.length === 0
+      const comesFirst = quick.runs < MAX_QUICK_RUNS || quick.ms < chunk.runMs || others.length === 0
       if (others.length < rows.length && comesFirst) {
         await runQuick(rows.filter(isQuick))
         return

@@ -1,5 +1,8 @@
 import { expect, suite, test } from 'vitest'
 import { type BatchLimits, formBatches, type RowSize } from '../../../src/engine/child/form-batches.ts'
+import { allocateFresh, type KvView } from '../../../src/engine/child/key-values.ts'
+import { composeFeeds, type StepRow, splitFetches } from '../../../src/engine/child/step-batch.ts'
+import { tinySessions } from '../../support/tiny-sessions.ts'
 
 const limits: BatchLimits = { padding: 'any', maxRows: 4, maxInputTokens: 512 }
 
@@ -94,6 +97,44 @@ suite('formBatches()', () => {
         { padding: 'right' },
       ),
     ).toEqual([[0], [1]])
+  })
+
+  test('the rule is that of ONNX Runtime: it refuses a batch of several tokens on a past, whatever its layout', async () => {
+    // When this fails, ONNX Runtime has changed, and such rows may share runs.
+    const engine = await tinySessions({ decoder: { fused: true, width: 32 }, limits: { maxInputTokens: 64 } })
+    const { layout } = engine.graph
+    const row = (past: KvView | null, input: readonly number[]): StepRow => ({
+      past,
+      input,
+      temperature: 0,
+      remaining: 1,
+      uniforms: null,
+      thoughtFrom: null,
+    })
+    const run = async (rows: readonly StepRow[]) => {
+      const feeds = composeFeeds(layout, 'right', rows, 1, allocateFresh(layout))
+      const fetched = { hiddenStates: false, thoughtSums: false, present: true }
+      return splitFetches(rows, feeds, await engine.graph.run(feeds, fetched), new Set())
+    }
+    const [long, short] = await run([row(null, [5, 6, 7, 8]), row(null, [9, 10])])
+    const inputs: (readonly [readonly number[], readonly number[]])[] = [
+      [
+        [11, 12],
+        [13, 14],
+      ],
+      [[11, 12], [13]],
+      // Equal lengths of past and input together.
+      [
+        [11, 12],
+        [13, 14, 15, 16],
+      ],
+    ]
+    for (const [first, second] of inputs) {
+      await expect(run([row(long!.cached, first), row(short!.cached, second)])).rejects.toThrow(
+        'batch_size must be 1 when sequence_length > 1 and past context is given',
+      )
+    }
+    await expect(run([row(long!.cached, [11]), row(short!.cached, [13])])).resolves.toHaveLength(2)
   })
 
   test('gives the same batches for an unchanged list', () => {
