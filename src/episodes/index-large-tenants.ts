@@ -7,9 +7,8 @@ import { type Database, query } from '#database'
 import { type IndexState, readIndexState, vectorIndexName } from './vector-indexes.ts'
 
 /**
- * Number of retrievable episodes of one tenant and model from which an index is built. Below it, the exact
- * scan takes about as long as the index and has perfect recall (`npm run bench:retrieval`). The index is
- * dropped below half of it.
+ * Number of retrievable episodes of one tenant and model from which an index is built. Below it, the scan takes
+ * about as long as the index (`npm run bench:retrieval`). The index is dropped below half of it.
  */
 const MIN_INDEXED_EPISODES = 10_000
 const INTERVAL_MS = 10 * 60_000
@@ -117,7 +116,7 @@ export function startIndexingLargeTenants({
       if (build.length > 0 && !hasWarned)
         logger.warn(
           { version, tenants: build.length },
-          'large tenants without an index: pgvector is too old for indexes, retrieval stays an exact scan',
+          'large tenants without an index: pgvector is too old for indexes, retrieval stays a scan',
         )
       hasWarned ||= build.length > 0
       return
