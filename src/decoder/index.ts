@@ -9,5 +9,6 @@ export {
 } from './describe-decoder.ts'
 export { fuseHead } from './fuse-head.ts'
 export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProjection } from './lm-head.ts'
+export { maskTokens, type TokenRange } from './mask-tokens.ts'
 export type { Padding } from './positions.ts'
 export { MAX_CANDIDATES } from './sample-tokens.ts'

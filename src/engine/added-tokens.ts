@@ -58,6 +58,32 @@ function isAddedToken(token: unknown): token is AddedToken {
   )
 }
 
+/**
+ * Returns the ids of all tokens of a tokenizer.
+ *
+ * @param merged `tokenizer.json` after `mergeAddedTokens` with the same `vocabularySize`
+ * @param source `tokenizer.json`
+ * @throws ServiceError MODEL_INVALID when its vocabulary does not fit into that of the model
+ */
+export function idsOfTokens(
+  merged: { readonly added_tokens: readonly AddedToken[] },
+  source: JsonObject,
+  vocabularySize = Number.POSITIVE_INFINITY,
+): Set<number> {
+  const vocabulary = [...vocabularyOf(source)]
+  // Added tokens may have no embedding, and stand in the vocabulary as well.
+  const added = new Set(addedTokens(source).map(({ content }) => content))
+  const stranger = vocabulary.find(([text, id]) => id >= vocabularySize && !added.has(text))
+  if (stranger !== undefined) {
+    throw modelInvalid(
+      `ids below ${vocabularySize}, the number of logits of the graph, in tokenizer.json`,
+      `'${stranger[0]}' with the id ${stranger[1]}`,
+      'copy graph and tokenizer from one model',
+    )
+  }
+  return new Set([...vocabulary.map(([, id]) => id), ...merged.added_tokens.map(({ id }) => id)])
+}
+
 /** Returns ids by text: BPE, WordPiece and WordLevel keep an object, Unigram a list of `[text, score]`. */
 function vocabularyOf(tokenizer: JsonObject): Map<string, number> {
   const model = tokenizer['model']

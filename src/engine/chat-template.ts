@@ -1,5 +1,6 @@
 /** @file Renders conversations with the model's chat template, the variables of the profile and a fixed date. */
 
+import { createContext, Script } from 'node:vm'
 import { Template } from '@huggingface/jinja'
 import type { ModelProfile } from './profile.ts'
 import type { ChatMessage } from './types.ts'
@@ -9,9 +10,11 @@ export interface ChatTemplate {
    * Returns the text of a conversation, with the generation prompt appended. A template that takes no system
    * turn, or ignores it, receives its text at the beginning of the first user turn.
    *
-   * @throws Error when the template refuses the turns
+   * @throws Error when the template refuses the turns, or has not ended within `RENDER_LIMIT_MS`
    */
   render(messages: readonly ChatMessage[]): string
+  /** Returns the text of a conversation that is over, without a generation prompt. @throws Error, as `render` */
+  renderEnded(messages: readonly ChatMessage[]): string
 }
 
 export interface ChatTemplateOptions {
@@ -22,6 +25,9 @@ export interface ChatTemplateOptions {
   readonly specialTokens: Readonly<Record<string, string>>
 }
 
+/** Upper bound, in ms, on the time of a template, which may loop. Templates of published models take less than 10. */
+const RENDER_LIMIT_MS = 2000
+
 /** Text that a template which takes system turns repeats. */
 const PROBE = 'circadian system probe'
 
@@ -31,14 +37,17 @@ export function createChatTemplate(source: string, options: ChatTemplateOptions)
   // The interpreter refuses variables with the names of its globals, so the template replaces the clock.
   const template = new Template(`{% set strftime_now = circadian_date %}\n${source}`)
   const date = new Date(`${options.date}T00:00:00Z`)
-  const render = (messages: readonly ChatMessage[]) =>
-    template.render({
-      ...specialTokens,
-      ...variables,
-      circadian_date: (format: string) => formatDate(date, format),
-      messages,
-      add_generation_prompt: true,
-    })
+  const renderWith = (messages: readonly ChatMessage[], generationPrompt: boolean) =>
+    withinLimit(() =>
+      template.render({
+        ...specialTokens,
+        ...variables,
+        circadian_date: (format: string) => formatDate(date, format),
+        messages,
+        add_generation_prompt: generationPrompt,
+      }),
+    )
+  const render = (messages: readonly ChatMessage[]) => renderWith(messages, true)
   let takesSystem: boolean | undefined
   return {
     render(messages) {
@@ -46,6 +55,24 @@ export function createChatTemplate(source: string, options: ChatTemplateOptions)
       takesSystem ??= repeatsSystem(render)
       return render(takesSystem ? messages : foldSystem(messages))
     },
+    renderEnded: (messages) => renderWith(messages, false),
+  }
+}
+
+const limited: { task: () => string } = { task: () => '' }
+const context = createContext(limited)
+const runTask = new Script('task()')
+
+/** Runs a task that V8 stops when the limit is over, whatever the task calls. */
+function withinLimit(task: () => string): string {
+  limited.task = task
+  try {
+    return runTask.runInContext(context, { timeout: RENDER_LIMIT_MS })
+  } catch (thrown) {
+    // The error of a time-out is of the other context.
+    const isOver = (thrown as { readonly code?: unknown }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
+    if (!isOver) throw thrown
+    throw new Error(`no end after ${RENDER_LIMIT_MS / 1000} s: the template loops`, { cause: thrown })
   }
 }
 

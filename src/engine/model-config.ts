@@ -3,7 +3,7 @@
  * `genai_config.json`.
  */
 
-import type { DecoderDescription } from '#decoder'
+import type { DecoderDescription, TokenRange } from '#decoder'
 import { type JsonObject, modelInvalid, readJsonIfThere } from './model-files.ts'
 
 export interface ModelConfig {
@@ -15,8 +15,25 @@ export interface ModelConfig {
   readonly contextLength: number
   /** Never empty. */
   readonly eosTokenIds: readonly number[]
+  /** Ids without a token in the tokenizer, in order: they are never chosen. */
+  readonly unusedTokens: readonly TokenRange[]
   /** Fills finished rows; its outputs are never read. */
   readonly padTokenId: number
+}
+
+/** What tokenizer and chat template say about the tokens of a model. */
+export interface TokenizerTokens {
+  /** Ids of all tokens. */
+  readonly ids: Iterable<number>
+  /** Id of `eos_token` in `tokenizer_config.json`; none when there is no such token. */
+  readonly eos: readonly number[]
+  /** Id of the token that the chat template writes after an answer; none when it writes a text. */
+  readonly turnEnd: readonly number[]
+  /**
+   * `model_max_length` of `tokenizer_config.json`, the last source of the context length: configs of models
+   * without position embeddings have none (Bloom).
+   */
+  readonly maxLength: unknown
 }
 
 /** Files of a directory that describe its model. */
@@ -60,35 +77,36 @@ export async function readConfigFiles(root: string): Promise<ConfigFiles> {
 
 /**
  * Reads the sizes and the special tokens for serving. The widths are those of the graph. End-of-sequence ids
- * come from `generation_config.json` if it has any (chat models end a turn with another token than a text),
- * else from `config.json`.
+ * come from `generation_config.json` if it has any (chat models end a turn with another token than a text), else
+ * from `config.json` and `tokenizer_config.json`; the token with which the chat template ends a turn is always
+ * one of them.
  *
- * @param tokenizerConfig `tokenizer_config.json`, whose `model_max_length` is the last source of the context
- * length: configs of models without position embeddings have none (Bloom)
  * @throws ServiceError MODEL_INVALID when a field is missing or out of range
  */
 export function readModelConfig(
   { name, config, generation }: ConfigFiles,
   description: DecoderDescription,
-  tokenizerConfig: JsonObject | null,
+  tokens: TokenizerTokens,
 ): ModelConfig {
   const { vocabularySize, hiddenSize, maxWidth } = description
-  const eos = generation?.['eos_token_id'] ?? config['eos_token_id']
-  const eosTokenIds = tokenIds(eos)
+  const generated = tokenIds(generation?.['eos_token_id'])
+  const own = generated.length > 0 ? generated : [...tokenIds(config['eos_token_id']), ...tokens.eos]
+  const eosTokenIds = [...new Set([...own, ...tokens.turnEnd])]
   if (eosTokenIds.length === 0 || eosTokenIds.some((id) => id >= vocabularySize)) {
     throw modelInvalid(
-      `eos_token_id in generation_config.json or ${name} to be one or several ids below the vocabulary's size ` +
-        `${vocabularySize}`,
-      JSON.stringify(eos ?? null),
-      'set it: without it an answer never ends',
+      `eos_token_id in generation_config.json or ${name}, eos_token in tokenizer_config.json, or the end of a turn ` +
+        `in the chat template to be one or several ids below the vocabulary's size ${vocabularySize}`,
+      JSON.stringify(generation?.['eos_token_id'] ?? config['eos_token_id'] ?? null),
+      'set eos_token_id: without it an answer never ends',
     )
   }
   const [padTokenId] = tokenIds(generation?.['pad_token_id'] ?? config['pad_token_id'])
   return {
     hiddenSize,
     vocabularySize,
+    unusedTokens: rangesWithout([...tokens.ids, ...eosTokenIds], vocabularySize),
     contextLength: Math.min(
-      contextLength(name, config, tokenizerConfig),
+      contextLength(name, config, tokens.maxLength),
       maxWidth ?? Number.POSITIVE_INFINITY,
     ),
     eosTokenIds,
@@ -99,9 +117,8 @@ export function readModelConfig(
 /** Greatest plausible `model_max_length`: tokenizers without a limit write 1e30. */
 const MAX_CONTEXT = 2 ** 24
 
-function contextLength(name: string, config: JsonObject, tokenizerConfig: JsonObject | null): number {
+function contextLength(name: string, config: JsonObject, limit: unknown): number {
   const found = CONTEXT_NAMES.map((key) => config[key]).find((value) => value !== undefined)
-  const limit = tokenizerConfig?.['model_max_length']
   const value = found ?? (Number(limit) <= MAX_CONTEXT ? limit : undefined)
   if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
   throw modelInvalid(
@@ -110,6 +127,19 @@ function contextLength(name: string, config: JsonObject, tokenizerConfig: JsonOb
     JSON.stringify(value ?? null),
     `set max_position_embeddings in ${name}`,
   )
+}
+
+/** Returns the ranges of ids in [0, size) that are not in `ids`. */
+function rangesWithout(ids: Iterable<number>, size: number): TokenRange[] {
+  const used = new Set(ids)
+  const ranges: [number, number][] = []
+  for (let id = 0; id < size; id++) {
+    if (used.has(id)) continue
+    const last = ranges.at(-1)
+    if (last?.[1] === id) last[1] = id + 1
+    else ranges.push([id, id + 1])
+  }
+  return ranges
 }
 
 function objectOf(value: unknown): JsonObject {

@@ -21,14 +21,14 @@ import {
 import { chooseGraph, type ModelGraph } from './model-graph.ts'
 import { checkVerdictWords, readModelProfile } from './model-profile.ts'
 import { ANSWER_RULES, DEFAULT_DATE, type ModelProfile, type Sampling } from './profile.ts'
-import { checkChatTemplate, createPromptCodec } from './prompt-codec.ts'
+import { checkChatTemplate, createPromptCodec, type ModelCodec } from './prompt-codec.ts'
 import { readSampling } from './sampling-defaults.ts'
-import type { ModelInfo, PromptCodec, TokenizerFiles } from './types.ts'
+import type { ModelInfo, TokenizerFiles } from './types.ts'
 
 /** A checked model directory: everything for the engine except the weights. */
 export interface ModelDirectory {
   readonly info: ModelInfo
-  readonly codec: PromptCodec
+  readonly codec: ModelCodec
   readonly sizes: ModelConfig
   /** Fields of the text model in `config.json`, or in `genai_config.json` under the same names. */
   readonly config: JsonObject
@@ -103,8 +103,8 @@ async function assemble(
   graph: ModelGraph,
   tokenizerFiles: TokenizerFiles,
 ): Promise<ModelDirectory> {
-  const sizes = readModelConfig(configFiles, graph.description, tokenizerFiles.config)
-  const { profile: own, codec, warning } = await readProfile(root, tokenizerFiles, sizes)
+  const { profile: own, codec, warning } = await readProfile(root, tokenizerFiles, graph.description)
+  const sizes = readModelConfig(configFiles, graph.description, codec.tokens)
   const recommended = readSampling(configFiles.generation)
   const profile = withSampling(own, recommended.sampling)
   checkVerdictWords(profile, codec)
@@ -121,7 +121,7 @@ async function assemble(
     weightFiles: graph.weightFiles,
     description: graph.description,
     warning,
-    notes: [...notesOn(graph, sizes), ...recommended.notes, ...endNotes(codec, sizes)],
+    notes: [...notesOn(graph, sizes, configFiles), ...recommended.notes],
     info: {
       id: basename(root),
       directory: root,
@@ -156,7 +156,7 @@ interface Prompting extends Pick<ModelDirectory, 'codec' | 'warning'> {
 async function readProfile(
   root: string,
   files: TokenizerFiles,
-  { vocabularySize }: ModelConfig,
+  { vocabularySize }: DecoderDescription,
 ): Promise<Prompting> {
   const source = await readJsonIfThere(root, 'circadian.json')
   if (source === null) {
@@ -201,44 +201,32 @@ function defaultTemplate(value: unknown): string | null {
   return typeof named?.template === 'string' ? named.template : null
 }
 
-function notesOn({ choice, description }: ModelGraph, { contextLength }: ModelConfig): string[] {
+function notesOn(
+  { choice, description }: ModelGraph,
+  { contextLength, eosTokenIds, unusedTokens, vocabularySize }: ModelConfig,
+  { generation, config, name }: ConfigFiles,
+): string[] {
   const isCut = description.maxWidth === contextLength
+  const unused = unusedTokens.reduce((sum, [from, to]) => sum + to - from, 0)
+  const declared = [generation?.['eos_token_id'], config['eos_token_id']].flat()
+  const undeclared = eosTokenIds.filter((id) => !declared.includes(id))
   return [
     ...(choice === null ? [] : [choice]),
+    ...(unused === 0
+      ? []
+      : [`${unused} of ${vocabularySize} token ids are not in the tokenizer: they are never chosen`]),
+    ...(undeclared.length === 0
+      ? []
+      : [
+          `answers also end at the token ${undeclared.join(', ')} of tokenizer_config.json or the chat template, which ` +
+            `generation_config.json and ${name} do not name`,
+        ]),
     ...(isCut
       ? [
           `the context is at most ${contextLength} tokens: beyond them this graph computes other positions for all ` +
             'rows of a batch (long-context rope)',
         ]
       : []),
-  ]
-}
-
-/** Tokens after an answer among which its end token stands: white space may stand before it. */
-const MAX_TOKENS_TO_END = 3
-
-/**
- * Returns a sentence when the chat template ends answers with a special token that ends no answer. The model has
- * learned to write that token, and would then write on until its limit.
- */
-function endNotes(codec: PromptCodec, { eosTokenIds }: ModelConfig): string[] {
-  let after: number[]
-  try {
-    after = codec.encodeAfterAnswer([
-      { role: 'user', content: 'question' },
-      { role: 'assistant', content: 'answer' },
-      { role: 'user', content: '' },
-    ])
-  } catch {
-    // Some templates take a single turn.
-    return []
-  }
-  const ends = after.slice(0, MAX_TOKENS_TO_END)
-  const special = ends.find((token) => codec.decode([token]) === '')
-  if (special === undefined || ends.some((token) => eosTokenIds.includes(token))) return []
-  return [
-    `answers may run to their limit: the chat template ends them with token ${special}, and eos_token_id is ` +
-      `${eosTokenIds.join(', ')}; add it to eos_token_id of generation_config.json if answers do not end`,
   ]
 }
 

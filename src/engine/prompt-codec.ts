@@ -2,8 +2,8 @@
 
 import { Tokenizer } from '@huggingface/tokenizers'
 import { coerceError, ServiceError } from '#errors'
-import { mergeAddedTokens } from './added-tokens.ts'
-import { createChatTemplate } from './chat-template.ts'
+import { idsOfTokens, mergeAddedTokens } from './added-tokens.ts'
+import { type ChatTemplate, createChatTemplate } from './chat-template.ts'
 import {
   BOUNDARY,
   controlTokens,
@@ -12,6 +12,8 @@ import {
   TURN_END,
   tokenText,
 } from './control-tokens.ts'
+import type { TokenizerTokens } from './model-config.ts'
+import { modelInvalid } from './model-files.ts'
 import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
 import { endsInThought, findThinkingTags, splitThought } from './thinking.ts'
 import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
@@ -25,16 +27,22 @@ export interface PromptCodecOptions {
   readonly vocabularySize?: number
 }
 
+/** The codec of a model directory. */
+export interface ModelCodec extends PromptCodec {
+  /** Tokens by which the model's sizes and the end of its answers are known. */
+  readonly tokens: TokenizerTokens
+}
+
 /**
  * Builds the codec of a model.
  *
  * A chat template writes the special tokens itself, so its output is encoded without adding any: a template
  * that starts with BOS gives one BOS, not two.
  *
- * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed, or the two files of
- * the tokenizer disagree about a token
+ * @throws ServiceError MODEL_INVALID when the tokenizer or the template cannot be parsed, the two files of the
+ * tokenizer disagree about a token, or its vocabulary does not fit into the model's
  */
-export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOptions = {}): PromptCodec {
+export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOptions = {}): ModelCodec {
   const { shown = '', template: settings = { variables: {}, date: DEFAULT_DATE }, vocabularySize } = options
   const { config, chatTemplate } = source
   const merged = mergeAddedTokens(source.tokenizer, config, vocabularySize)
@@ -80,6 +88,12 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
     )
   let generationPrompt: string | undefined
   return {
+    tokens: {
+      ids: idsOfTokens(merged, source.tokenizer, vocabularySize),
+      eos: [tokenizer.token_to_id(tokenText(config['eos_token']) ?? '')].filter((id) => id !== undefined),
+      turnEnd: findTurnEnd(template, encode, new Set(merged.added_tokens.map(({ id }) => id))),
+      maxLength: config['model_max_length'],
+    },
     encode,
     quote,
     thoughtEnd: tags === null ? null : encode(`\n${tags.close}\n\n`),
@@ -108,11 +122,35 @@ export function createPromptCodec(source: TokenizerFiles, options: PromptCodecOp
   }
 }
 
+/** Returns the control token that a template writes after an answer; none when it writes a text. */
+function findTurnEnd(
+  template: ChatTemplate,
+  encode: (text: string) => readonly number[],
+  added: ReadonlySet<number>,
+): number[] {
+  const turns: ChatMessage[] = [
+    { role: 'user', content: 'question' },
+    { role: 'assistant', content: `answer${TURN_END}` },
+  ]
+  try {
+    const rendered = template.renderEnded(turns)
+    const end = rendered.lastIndexOf(TURN_END)
+    const [id] = end === -1 ? [] : encode(rendered.slice(end + TURN_END.length).trimStart())
+    return id !== undefined && added.has(id) ? [id] : []
+  } catch {
+    // A template that takes no answers is refused only where the profile needs them.
+    return []
+  }
+}
+
+/** Question that a rendered prompt must contain. */
+const PROBE = 'circadian question probe'
+
 /**
  * Renders and encodes the turns that a profile sends: its prompt, and the judge's prompts after an answer when
  * the judge is asked in a turn of its own.
  *
- * @throws ServiceError MODEL_INVALID when the chat template takes no such turns
+ * @throws ServiceError MODEL_INVALID when the chat template takes no such turns, or leaves the question out
  */
 export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelProfile): void {
   const system: ChatMessage[] = solver.system === '' ? [] : [{ role: 'system', content: solver.system }]
@@ -130,6 +168,14 @@ export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelPr
     if (judge.mode === 'turn' && turns !== prompt) codec.encodeAfterAnswer(turns)
   }
   understand('the chat template with the turn user', () => codec.splitThought(''))
+  const rendered = codec.renderChat([...system, { role: 'user', content: PROBE }])
+  if (!rendered.includes(PROBE)) {
+    throw modelInvalid(
+      'a chat template that writes the question',
+      JSON.stringify(rendered.slice(0, 80)),
+      "copy the template from the model's repository again",
+    )
+  }
 }
 
 /** Templates for lists of parts write nothing for a turn of text: the model would never see the question. */

@@ -6,7 +6,7 @@
 import { realpath, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
-import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
+import { compileGeneration, compileHead, compileHeadLogits, describeDecoder, maskTokens } from '#decoder'
 import { externalDataLocations, type Model, relocateExternalData, type StoredTensor } from '#onnx'
 import type { ServeOptions } from '../protocol.ts'
 import { readStepGraph, withReadableHead } from '../read-graph.ts'
@@ -80,15 +80,18 @@ export async function loadGraphs(
   return graphs
 }
 
-async function compileGraphs({ graphFile, config }: ServeOptions) {
+async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
   const { model: exported, bytes: file } = await readStepGraph(graphFile)
   const stored = withReadableHead(exported, graphFile)
   const locations = externalDataLocations(stored)
-  const { model, dataFolder, dataFiles } =
-    locations.length > 0
-      ? await realExternalData(stored, dirname(graphFile), locations)
-      : await ownFileAsData(stored, file, graphFile)
-  const description = describeDecoder(model, config)
+  const {
+    model: located,
+    dataFolder,
+    dataFiles,
+  } = locations.length > 0
+    ? await realExternalData(stored, dirname(graphFile), locations)
+    : await ownFileAsData(stored, file, graphFile)
+  const { model, description } = maskTokens(located, describeDecoder(located, config), sizes.unusedTokens)
   const isHeadQuantized = description.head.projection.kind === 'quantized'
   const weights = await totalBytes([graphFile, ...dataFiles])
   const layout: KvLayout = {

@@ -25,6 +25,7 @@ afterEach(async () => {
   await rm(outside, { recursive: true })
 })
 
+const QUESTION = "{{ messages[-1]['content'] }}"
 const TURNS = "{% for message in messages %}{{ '<|user|> ' + message['content'] }}{% endfor %}"
 const CONTENTS = "{% for message in messages %}{{ ' ' + message['content'] }}{% endfor %}"
 const NO_SYSTEM = `{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}${TURNS}`
@@ -117,6 +118,7 @@ suite('loadModelDirectory()', () => {
       contextLength: 96,
       eosTokenIds: [2],
       padTokenId: 0,
+      unusedTokens: [],
     })
     expect(info.profile.defaults).toMatchObject({ latents: 3, maxNewTokens: 24, rho: 0.1, samples: 8 })
     expect(info.profile.solver.template).toBe('{question}')
@@ -133,26 +135,12 @@ suite('loadModelDirectory()', () => {
 
   test('takes end-of-sequence ids from generation_config.json first, a number or a list', async () => {
     await model.write('generation_config.json', { eos_token_id: 7 })
-    expect((await loadModelDirectory(model.path)).sizes.eosTokenIds).toEqual([7])
+    // The chat template ends answers with <eos>.
+    expect((await loadModelDirectory(model.path)).sizes.eosTokenIds).toEqual([7, 2])
     await model.write('generation_config.json', { eos_token_id: [7, 2] })
     expect((await loadModelDirectory(model.path)).sizes.eosTokenIds).toEqual([7, 2])
     await model.write('generation_config.json', null)
     expect((await loadModelDirectory(model.path)).sizes).toMatchObject({ eosTokenIds: [2], padTokenId: 2 })
-  })
-
-  test('warns when the chat template ends answers with another special token', async () => {
-    await model.write('generation_config.json', { eos_token_id: 7 })
-    expect((await loadModelDirectory(model.path)).notes).toEqual([
-      'answers may run to their limit: the chat template ends them with token 2, and eos_token_id is 7; ' +
-        'add it to eos_token_id of generation_config.json if answers do not end',
-    ])
-    await model.write('generation_config.json', { eos_token_id: [7, 2] })
-    expect((await loadModelDirectory(model.path)).notes).toEqual([])
-    // Templates without end tokens, and of a single turn.
-    for (const template of ["{% for m in messages %}{{ m['content'] }} w1{% endfor %}", ONE_TURN]) {
-      await model.write('chat_template.jinja', template)
-      expect((await loadModelDirectory(model.path)).notes).toEqual([])
-    }
   })
 
   test('takes the sampling of generation_config.json, field by field after that of the profile', async () => {
@@ -250,11 +238,12 @@ suite('loadModelDirectory()', () => {
   })
 
   test('takes the template of chat_template.json before that of tokenizer_config.json', async () => {
-    await model.write('chat_template.json', { chat_template: `<bos> w1${CONTENTS}` })
+    await model.write('chat_template.json', { chat_template: `<bos> w1 ${QUESTION}` })
     const { codec } = await loadModelDirectory(model.path)
     expect(codec.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 11, 12])
-    await model.write('chat_template.jinja', `<bos> w2${CONTENTS}`)
-    expect((await loadModelDirectory(model.path)).codec.encodeChat([])).toEqual([1, 12])
+    await model.write('chat_template.jinja', `<bos> w2 ${QUESTION}`)
+    const preferred = (await loadModelDirectory(model.path)).codec
+    expect(preferred.encodeChat([{ role: 'user', content: 'w2' }])).toEqual([1, 12, 12])
   })
 
   test.each([
@@ -279,7 +268,8 @@ suite('loadModelDirectory()', () => {
       profile((p) => Object.assign(p, { template })),
     )
     const { codec } = await loadModelDirectory(model.path)
-    expect(codec.encodeChat([]).map((token) => TINY_WORDS[token])).toEqual(['w1', 'w12'])
+    const tokens = codec.encodeChat([{ role: 'user', content: 'w2' }])
+    expect(tokens.map((token) => TINY_WORDS[token])).toEqual(['w1', 'w12', 'w2'])
   })
 
   suite('without circadian.json', () => {
@@ -408,6 +398,7 @@ suite('loadModelDirectory()', () => {
       contextLength: 70,
       eosTokenIds: [2],
       padTokenId: 0,
+      unusedTokens: [],
     })
   })
 
@@ -611,8 +602,12 @@ suite('a faulty model directory', () => {
   })
 
   test('without an end of sequence', async () => {
+    await model.write('chat_template.jinja', TURNS)
+    await model.write('config.json', { max_position_embeddings: 96 })
+    const tokenizer = tinyModelFiles()['tokenizer_config.json'] as object
+    await model.write('tokenizer_config.json', { ...tokenizer, eos_token: '</s>' })
     await model.write('generation_config.json', { eos_token_id: [] })
-    expect(await faultOf()).toMatch(/expected eos_token_id .* got \[\]; set it/)
+    expect(await faultOf()).toMatch(/expected eos_token_id .* got \[\]; set eos_token_id/)
     await model.write('generation_config.json', { eos_token_id: 64 })
     expect(await faultOf()).toMatch(/below the vocabulary's size 64, got 64/)
   })
@@ -629,6 +624,31 @@ suite('a faulty model directory', () => {
     await model.write('chat_template.jinja', "{{ raise_exception('no system role, please') }}")
     expect(await faultOf()).toMatch(/got: .*no system role, please/)
   })
+
+  test.each([
+    [
+      'a loop without a visible end',
+      `{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}`,
+    ],
+    ['a list that fills the memory', `{% for i in range(99999999999) %}{{ i }}{% endfor %}`],
+  ])('with a template that loops: %s', { timeout: 60_000 }, async (_, loop) => {
+    await model.write('chat_template.jinja', `${loop}${QUESTION}`)
+    const start = performance.now()
+    expect(await faultOf()).toMatch(
+      /expected the chat template .*, got: no end after 2 s: the template loops/,
+    )
+    expect(performance.now() - start).toBeLessThan(30_000)
+  })
+
+  test.each(['', 'hello', "{{ messages[0]['role'] }}"])(
+    'with the template %j, which leaves the question out',
+    async (template) => {
+      await model.write('chat_template.jinja', template)
+      expect(await faultOf()).toMatch(
+        /expected a chat template that writes the question, got ".*"; copy the template/,
+      )
+    },
+  )
 
   test('with a template that refuses the turns of its chat judge', async () => {
     await model.write('chat_template.jinja', ONE_TURN)
