@@ -6,7 +6,7 @@
 import { ServiceError } from '#errors'
 import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes, type Value } from '#onnx'
 import { findLayerStates } from './layer-states.ts'
-import { findLmHead, type LmHead } from './lm-head.ts'
+import { EXPORT_AGAIN, findLmHead, type LmHead } from './lm-head.ts'
 import { findMaxWidth, type Padding, paddingOf } from './positions.ts'
 
 export interface KeyValueNames {
@@ -56,10 +56,13 @@ export interface DecoderDescription {
 /** `config.json`; read for sizes that the graph leaves open. */
 export type DecoderConfig = Readonly<Record<string, unknown>>
 
-/** Advice that ends the message of a refusal. */
-const EXPORT_AGAIN =
-  'export it again with `optimum-cli export onnx --task text-generation-with-past --model MODEL FOLDER`'
 const MIN_OPSET = 13
+/** Newest operator set of ai.onnx in ONNX Runtime 1.30, which refuses newer ones. */
+export const MAX_OPSET = 26
+/** Domains of the operators in ONNX Runtime. */
+const KNOWN_DOMAINS = /^(|ai\.onnx\.ml|com\.microsoft(\..*)?)$/
+/** Field of ModelProto with the functions of a model, which define operators of other domains. */
+const FUNCTIONS_FIELD = 25
 const KNOWN_INPUTS = [
   'input_ids',
   'attention_mask',
@@ -80,9 +83,12 @@ const KNOWN_INPUTS = [
 export function describeDecoder(model: Model, config: DecoderConfig = {}): DecoderDescription {
   const { graph } = model
   const opset = model.opsetImports.get('') ?? 0
-  if (opset < MIN_OPSET) {
-    throw unsupported(`expected operator set ${MIN_OPSET} or newer, got ${opset}`)
+  if (opset < MIN_OPSET || opset > MAX_OPSET) {
+    throw unsupported(
+      `expected an operator set of ${MIN_OPSET} to ${MAX_OPSET}, got ${opset}; ${EXPORT_AGAIN} and --opset 18`,
+    )
   }
+  refuseCustomOperators(model)
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name))
   const past = keyValues(inputs, 'past_key_values', 'input')
   const present = keyValues(graph.outputs, 'present', 'output')
@@ -196,6 +202,18 @@ function sizeOf(what: string, inGraph: unknown, inConfig: number | undefined): n
   const size = number(inGraph) ?? inConfig
   if (size === undefined) throw unsupported(`expected ${what} in the graph or config.json, got neither`)
   return size
+}
+
+/** Throws for operators that neither ONNX Runtime nor the model defines. */
+function refuseCustomOperators({ graph, extra = [] }: Model): void {
+  if (extra.some((field) => (field as { readonly no: number }).no === FUNCTIONS_FIELD)) return
+  const node = allGraphs(graph)
+    .flatMap(({ nodes }) => nodes)
+    .find(({ domain }) => !KNOWN_DOMAINS.test(domain))
+  if (!node) return
+  throw unsupported(
+    `expected operators of ONNX and of com.microsoft, got ${node.opType} "${node.name}" of ${node.domain}; ${EXPORT_AGAIN}`,
+  )
 }
 
 /** Throws for ops that quantise activations with one scale for the whole batch. */

@@ -73,6 +73,10 @@ export interface FoundHead {
   readonly isPruned: boolean
 }
 
+/** Advice that ends the message of a refusal. */
+export const EXPORT_AGAIN =
+  'export it again with `optimum-cli export onnx --task text-generation-with-past --model MODEL FOLDER`'
+
 /** Ops that change the shape or the type of logits, never their values or order. */
 const TRANSPARENT = new Set(['Identity', 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten'])
 
@@ -211,8 +215,7 @@ function refuseDequantized(node: Node, byOutput: ReadonlyMap<string, Node>): voi
   if (source?.opType !== 'DequantizeLinear') return
   throw unsupported(
     `${node.opType} "${node.name}" with the matrix of DequantizeLinear "${source.name}"; build the model without ` +
-      'use_qdq (onnxruntime-genai: `python -m onnxruntime_genai.models.builder -m MODEL -o FOLDER -p int4 -e cpu`), or ' +
-      'take the q4, fp16 or fp32 variant',
+      'use_qdq (onnxruntime-genai: `python -m onnxruntime_genai.models.builder -m MODEL -o FOLDER -p int4 -e cpu`)',
   )
 }
 
@@ -283,6 +286,7 @@ function unsupported(found: string): ServiceError {
   return new ServiceError(
     'MODEL_UNSUPPORTED',
     'find LM head: expected a path back from "logits" through reshapes, casts, constant Add, scalar Mul and Div, and ' +
-      `Tanh to a MatMul, Gemm or MatMulNBits with constant weights, got ${found}`,
+      `Tanh to a MatMul, Gemm or MatMulNBits with constant weights, got ${found}; take the q4, fp16 or fp32 variant of ` +
+      `the model, or ${EXPORT_AGAIN}`,
   )
 }

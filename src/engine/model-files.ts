@@ -48,15 +48,30 @@ export async function openDirectory(directory: string): Promise<string> {
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
+ * Reads a whole file. Refuses devices and pipes, which may have no end.
+ * @throws Error when it is no file, or cannot be read
+ */
+export async function readRegular(path: string): Promise<Buffer> {
+  const entry = await stat(path)
+  if (entry.isFile()) return await readFile(path)
+  throw new Error(entry.isDirectory() ? 'a folder' : 'a device or a pipe')
+}
+
+/**
  * Returns the text of a file, or null when there is no such file. Line breaks of Windows become line feeds, as in
  * transformers: in a chat template they would be other tokens in every prompt.
  *
  * @throws ServiceError MODEL_INVALID when it cannot be read, or is not in UTF-8
  */
 export async function readTextIfThere(directory: string, name: string): Promise<string | null> {
-  const bytes = await readFile(join(directory, name)).catch((thrown: unknown) => {
+  const bytes = await readRegular(join(directory, name)).catch((thrown: unknown) => {
     if (errnoCode(thrown) === 'ENOENT') return null
-    throw modelInvalid(`to read ${name} in ${directory}`, described(thrown), 'check its permissions', thrown)
+    throw modelInvalid(
+      `to read ${name} in ${directory}`,
+      described(thrown),
+      'put a copy of the file there',
+      thrown,
+    )
   })
   if (bytes === null) return null
   try {

@@ -1,9 +1,10 @@
 /** @file Chooses the ONNX graph of a model directory: the first of its variants that the engine can serve. */
 
+import { stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { type DecoderDescription, describeDecoder } from '#decoder'
 import { coerceError, ServiceError } from '#errors'
-import { externalDataLocations, type Model } from '#onnx'
+import { externalDataSizes, type Model } from '#onnx'
 import { fileInside, type JsonObject, listing, modelInvalid, namesIn } from './model-files.ts'
 import { readStepGraph, withReadableHead } from './read-graph.ts'
 
@@ -87,21 +88,33 @@ async function describeFile(
   config: JsonObject,
 ): Promise<Omit<ModelGraph, 'choice'>> {
   let model: Model
-  let locations: readonly string[]
+  let sizes: ReadonlyMap<string, number>
   try {
     ;({ model } = await readStepGraph(file))
-    locations = externalDataLocations(model)
+    sizes = externalDataSizes(model)
   } catch (thrown) {
     throw modelInvalid(
       `an ONNX model in ${file}`,
       coerceError(thrown).message,
-      'export the model again (a file of a few hundred bytes is a Git LFS pointer: fetch it with git lfs pull)',
+      'export the model again with `optimum-cli export onnx --task text-generation-with-past --model MODEL FOLDER` ' +
+        '(a file of a few hundred bytes is a Git LFS pointer: fetch it with git lfs pull)',
       thrown,
     )
   }
   const weightFiles: string[] = []
-  for (const location of locations) {
-    weightFiles.push(await fileInside(root, dirname(file), location, `the external data of ${file}`))
+  for (const [location, needed] of [...sizes].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    const weights = await fileInside(root, dirname(file), location, `the external data of ${file}`)
+    const { size } = await stat(weights)
+    if (!(size >= needed)) {
+      throw modelInvalid(
+        Number.isNaN(needed)
+          ? `weights of ${file} in places of ${location}`
+          : `${needed} bytes or more in ${weights}`,
+        Number.isNaN(needed) ? 'an offset or a length that cannot be' : `${size} bytes`,
+        'copy the graph and its data again, both from one export',
+      )
+    }
+    weightFiles.push(weights)
   }
   return { file, weightFiles, description: describeDecoder(withReadableHead(model, file), config) }
 }

@@ -1,11 +1,11 @@
 /** @file Reads a step graph from its file, in the form that the decoder room describes and compiles. */
 
 import { closeSync, openSync, readSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fuseHead } from '#decoder'
 import { ServiceError } from '#errors'
 import { decodeModel, type Model, type StoredTensor } from '#onnx'
+import { readRegular } from './model-files.ts'
 
 /** A decoded graph; its inline weights are views into `bytes`. */
 export interface StepGraph {
@@ -15,7 +15,7 @@ export interface StepGraph {
 
 /** @throws ServiceError ONNX_INVALID */
 export async function readStepGraph(file: string): Promise<StepGraph> {
-  const bytes = await readFile(file)
+  const bytes = await readRegular(file)
   return { model: decodeModel(bytes), bytes }
 }
 

@@ -26,6 +26,7 @@ export {
   allGraphs,
   allNames,
   externalDataLocations,
+  externalDataSizes,
   producers,
   reads,
   relocateExternalData,

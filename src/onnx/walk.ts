@@ -2,6 +2,7 @@
 
 import { mapSubgraphs, subgraphs } from './attributes.ts'
 import type { Attribute, Graph, Model, Node, StoredTensor, Value } from './model.ts'
+import { byteLengthOf } from './stored-tensor.ts'
 
 /** Maps the name of every value to the node that produces it, in this graph only. */
 export function producers(graph: Graph): ReadonlyMap<string, Node> {
@@ -104,14 +105,30 @@ export function replaceAllUsesWith(graph: Graph, from: string, to: string, excep
  * Returns the distinct locations of external data, as written in the model, sorted. Opens and checks no file.
  */
 export function externalDataLocations(model: Model): readonly string[] {
-  const locations = allGraphs(model.graph)
-    .flatMap((graph) => [
-      ...graph.initializers.values(),
-      ...graph.nodes.flatMap((node) => [...node.attributes.values()].flatMap(tensorsOf)),
-    ])
-    .map((tensor) => tensor.external?.get('location'))
-    .filter((location) => location !== undefined)
-  return [...new Set(locations)].sort()
+  return [...externalDataSizes(model).keys()].sort()
+}
+
+/**
+ * Returns the least size in bytes that each file of external data must have, by location. Opens no file.
+ * NaN where the offset or the length of a tensor is no size, or not that of its shape.
+ */
+export function externalDataSizes(model: Model): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>()
+  const tensors = allGraphs(model.graph).flatMap((graph) => [
+    ...graph.initializers.values(),
+    ...graph.nodes.flatMap((node) => [...node.attributes.values()].flatMap(tensorsOf)),
+  ])
+  for (const { external, dataType, dims } of tensors) {
+    const location = external?.get('location')
+    if (location === undefined) continue
+    const declared = external?.get('length')
+    const length = byteLengthOf(dataType, dims) ?? Number(declared ?? 0)
+    const offset = Number(external?.get('offset') ?? 0)
+    const isRight = offset >= 0 && (declared === undefined || Number(declared) === length)
+    const end = isRight ? offset + length : Number.NaN
+    sizes.set(location, Math.max(sizes.get(location) ?? 0, end))
+  }
+  return sizes
 }
 
 /** Returns the model with the locations of all external data changed, in nested graphs too. */

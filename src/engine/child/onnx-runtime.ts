@@ -216,6 +216,8 @@ async function attempt<Result>(what: string, task: () => Promise<Result>): Promi
     return await task()
   } catch (thrown) {
     const cause = coerceError(thrown)
-    throw new ServiceError('SESSION_FAILED', `${what}: ONNX Runtime refused: ${cause.message}`, { cause })
+    // Messages may begin with a place in the source and the signature of a C++ function.
+    const reason = cause.message.replace(/^\/\S+\.(cc|h):\d+ .*?\) (?=[A-Z])/s, '').trimEnd()
+    throw new ServiceError('SESSION_FAILED', `${what}: ONNX Runtime refused: ${reason}`, { cause })
   }
 }

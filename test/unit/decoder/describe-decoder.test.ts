@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
 import {
   allNames,
+  createModel,
   createTape,
   decodeModel,
   encodeModel,
@@ -17,6 +18,7 @@ import {
   value,
 } from '#onnx'
 import { float32, int64 } from '#tensor'
+import { MAX_OPSET } from '../../../src/decoder/describe-decoder.ts'
 import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import { runGeneration } from '../../support/run-generation.ts'
 
@@ -96,6 +98,26 @@ test('the head is read from the graph, with bias, scale and soft-cap in order', 
   ])
 })
 
+test('the newest operator set is the newest of ONNX Runtime', async () => {
+  const create = (opset: number) => {
+    const tape = createTape(['x'])
+    tape.outputs(['y'], 'Identity', ['x'])
+    const border = { inputs: [value('x', 'float32', [1])], outputs: [value('y', 'float32', [1])] }
+    return InferenceSession.create(
+      encodeModel(createModel(tape.graph({ name: 'g', ...border }), { '': opset })),
+    )
+  }
+  await expect(create(MAX_OPSET)).resolves.toBeDefined()
+  await expect(create(MAX_OPSET + 1)).rejects.toThrow(/official support for domain ai.onnx is till opset/)
+})
+
+test('a model may define the operators of another domain in functions', () => {
+  const functions = { no: 25, wireType: 2, data: new Uint8Array() }
+  const { nodes } = model.graph
+  const graph = { ...model.graph, nodes: [{ ...nodes[0]!, domain: 'pkg.torch' }, ...nodes.slice(1)] }
+  expect(describeDecoder({ ...model, graph, extra: [functions] })).toMatchObject({ layers: 2 })
+})
+
 test.each<[string, Model, Record<string, unknown>, RegExp]>([
   ['another name for tokens', renameInput('input_ids', 'tokens'), {}, /got "tokens"/],
   [
@@ -163,7 +185,31 @@ test.each<[string, Model, Record<string, unknown>, RegExp]>([
     'an old operator set',
     { ...model, opsetImports: new Map([['', 11]]) },
     {},
-    /operator set 13 or newer, got 11/,
+    /operator set of 13 to 26, got 11; export it again with `optimum-cli .*` and --opset 18/,
+  ],
+  [
+    'a new operator set',
+    { ...model, opsetImports: new Map([['', MAX_OPSET + 1]]) },
+    {},
+    /operator set of 13 to 26, got 27/,
+  ],
+  [
+    'an operator of another domain',
+    withGraph(({ nodes }) => ({ nodes: [{ ...nodes[0]!, domain: 'acme', name: 'n' }, ...nodes.slice(1)] })),
+    {},
+    /operators of ONNX and of com\.microsoft, got \w+ "n" of acme; export it again/,
+  ],
+  [
+    'a head in a quantisation of four-bit floats',
+    withGraph(({ nodes }) => ({
+      nodes: nodes.map((node) =>
+        node.outputs[0] === 'logits'
+          ? { ...node, opType: 'MatMulBnb4', domain: 'com.microsoft', name: 'h' }
+          : node,
+      ),
+    })),
+    {},
+    /got MatMulBnb4 "h"; take the q4, fp16 or fp32 variant of the model, or export it again/,
   ],
   ['an unknown step in the head', withTail('Relu', (raw) => [raw]), {}, /got Relu "tail"/],
   ['a scale that is computed', withTail('Mul', (raw) => [raw, raw]), {}, /got Mul "tail"/],

@@ -79,7 +79,7 @@ async function writeWords(words: Readonly<Record<string, number>>): Promise<void
 }
 
 /** The tiny decoder with one weight moved to external data at `location`. */
-function graphWithExternalData(location: string): Uint8Array {
+function graphWithExternalData(location: string, place: Record<string, string> = {}): Uint8Array {
   const decoded = decodeModel(tinyDecoder({ vocabulary: TINY_WORDS.length }).bytes)
   const initializers = new Map(decoded.graph.initializers)
   const [name, stored] = [...initializers].find(([, tensor]) => tensor.dims.length === 2)!
@@ -90,6 +90,7 @@ function graphWithExternalData(location: string): Uint8Array {
       ['location', location],
       ['offset', '0'],
       ['length', String(stored.bytes.length)],
+      ...Object.entries(place),
     ]),
   })
   return encodeModel({ ...decoded, graph: { ...decoded.graph, initializers } })
@@ -535,6 +536,24 @@ suite('a faulty model directory', () => {
     expect(await faultOf()).toMatch(expected)
   })
 
+  test.each<[string, Record<string, string>, number, RegExp]>([
+    [
+      'shorter than the graph says',
+      {},
+      4095,
+      /expected 4096 bytes or more in .*w\.bin, got 4095 bytes; copy the graph/,
+    ],
+    ['empty', {}, 0, /expected 4096 bytes or more .* got 0 bytes/],
+    ['that ends before an offset', { offset: '64' }, 4096, /expected 4160 bytes or more .* got 4096 bytes/],
+    ['with an offset before it', { offset: '-64' }, 4096, /got an offset or a length that cannot be/],
+    ['with a length of another shape', { length: '64' }, 4096, /got an offset or a length that cannot be/],
+    ['with a length that is no number', { length: 'all' }, 4096, /got an offset or a length that cannot be/],
+  ])('with external data %s', async (_, place, size, expected) => {
+    await model.write('onnx/model.onnx', graphWithExternalData('w.bin', place))
+    await model.write('onnx/w.bin', new Uint8Array(size))
+    expect(await faultOf()).toMatch(expected)
+  })
+
   test('with external data behind a link that leaves the directory, file or folder', async () => {
     await writeFile(join(outside, 'weights.bin'), 'secret')
     await model.write('onnx/model.onnx', graphWithExternalData('weights.bin'))
@@ -544,6 +563,24 @@ suite('a faulty model directory', () => {
     await model.write('onnx/model.onnx', graphWithExternalData('folder/weights.bin'))
     await symlink(outside, join(model.path, 'onnx/folder'))
     expect(await faultOf()).toMatch(/symbolic link to .*weights\.bin/)
+  })
+
+  test.each([
+    ['onnx/model.onnx', '/dev/zero', /expected an ONNX model in .*, got a device or a pipe; export/],
+    ['onnx/model.onnx', 'nowhere', /expected an ONNX model in .*, got ENOENT/],
+    ['onnx/model.onnx', 'model.onnx', /expected an ONNX model in .*, got ELOOP/],
+    ['onnx/model.onnx', '.', /expected an ONNX model in .*, got a folder/],
+    [
+      'tokenizer.json',
+      '/dev/zero',
+      /expected to read tokenizer.json in .*, got a device or a pipe; put a copy/,
+    ],
+    ['config.json', '.', /expected to read config.json in .*, got a folder/],
+    ['config.json', '/etc/hostname', /expected config.json to be JSON/],
+  ])('whose %s is a link to %s', async (name, target, expected) => {
+    await model.write(name, null)
+    await symlink(target, join(model.path, name))
+    expect(await faultOf()).toMatch(expected)
   })
 
   test('accepts a link that stays inside', async () => {

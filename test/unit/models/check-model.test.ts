@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadModelDirectory } from '#engine'
 import { checkModel, formatReport } from '#models'
-import { decodeModel, encodeModel } from '#onnx'
+import { decodeModel, encodeModel, type Model, type Node } from '#onnx'
 import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import {
   TINY_WORDS,
   type TinyModelDirectory,
   tinyModelDirectory,
+  tinyModelFiles,
 } from '../../fixtures/tiny-model-directory.ts'
 import { circadian } from '../../support/circadian-command.ts'
 
@@ -117,6 +118,86 @@ describe('checkModel()', () => {
       run: null,
     })
     expect(formatReport(report)).toMatch(/cannot be served:\n- try model: /)
+  })
+})
+
+describe('a damaged directory', () => {
+  const { bytes } = tinyDecoder({ vocabulary: TINY_WORDS.length, layers: LAYERS })
+  const changed = (change: (model: Model) => Model) => encodeModel(change(decodeModel(bytes)))
+  const withOperator = (fields: Partial<Node>) =>
+    changed((decoded) => {
+      const nodes = decoded.graph.nodes.map((node) =>
+        node.opType === 'Sigmoid' ? { ...node, ...fields } : node,
+      )
+      return { ...decoded, graph: { ...decoded.graph, nodes } }
+    })
+  const tokenizer = tinyModelFiles()['tokenizer.json'] as object
+
+  test.each<[string, string, unknown, RegExp]>([
+    [
+      'a graph without its last byte',
+      'onnx/model.onnx',
+      bytes.subarray(0, -1),
+      /expected an ONNX model .*premature EOF/,
+    ],
+    ['a graph of noise', 'onnx/model.onnx', bytes.map((byte, at) => byte ^ at), /expected an ONNX model in/],
+    [
+      'a new operator set',
+      'onnx/model.onnx',
+      changed((decoded) => ({ ...decoded, opsetImports: new Map([['', 99]]) })),
+      /expected an operator set of 13 to 26, got 99/,
+    ],
+    [
+      'a new version of the format',
+      'onnx/model.onnx',
+      changed((decoded) => ({ ...decoded, irVersion: 99 })),
+      /^load a graph: ONNX Runtime refused: Unsupported model IR version: 99, max supported IR version: \d+$/,
+    ],
+    [
+      'an operator of another domain',
+      'onnx/model.onnx',
+      withOperator({ domain: 'acme' }),
+      /got Sigmoid ".*" of acme/,
+    ],
+    [
+      'an unknown operator',
+      'onnx/model.onnx',
+      withOperator({ opType: 'Sigmoids' }),
+      /ONNX Runtime refused: .*Sigmoids/s,
+    ],
+    ['no tokenizer', 'tokenizer.json', null, /expected the file tokenizer.json in/],
+    ['an empty tokenizer', 'tokenizer.json', {}, /expected tokenizer.json to be readable/],
+    [
+      'a tokenizer with a broken pattern',
+      'tokenizer.json',
+      {
+        ...tokenizer,
+        pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated', invert: false },
+      },
+      /expected tokenizer.json to be readable .*Unterminated group/,
+    ],
+    [
+      'a template that throws',
+      'chat_template.jinja',
+      "{{ raise_exception('no') }}",
+      /expected the chat template .* got: no$/,
+    ],
+    [
+      'a template that calls nothing',
+      'chat_template.jinja',
+      '{{ x.y.z() }}',
+      /expected the chat template .* not a function/,
+    ],
+    [
+      'a template that writes gigabytes',
+      'chat_template.jinja',
+      "{% set ns = namespace(s='x') %}{% for i in range(40) %}{% set ns.s = ns.s + ns.s %}{% endfor %}{{ ns.s }}",
+      /expected the chat template .* Invalid string length/,
+    ],
+  ])('%s: one clear fault, and an end', { timeout: 60_000 }, async (_, name, content, expected) => {
+    await model.write(name, content)
+    const { servable, faults } = await checkModel(model.path, ON_CPU)
+    expect({ servable, faults }).toEqual({ servable: false, faults: [expect.stringMatching(expected)] })
   })
 })
 
