@@ -40,6 +40,9 @@ export function createChatTemplate(source: string, options: ChatTemplateOptions)
   const renderWith = (messages: readonly ChatMessage[], generationPrompt: boolean) =>
     withinLimit(() =>
       template.render({
+        // As in transformers: some templates test `tools is not none`, which an undefined variable passes.
+        tools: null,
+        documents: null,
         ...specialTokens,
         ...variables,
         circadian_date: (format: string) => formatDate(date, format),

@@ -55,6 +55,12 @@ suite('a prompt codec', () => {
     const codec = tinyCodec({ chatTemplate: '{{ eos_token }} {{ pad_token }} {{ bos_token }}' })
     expect(words(codec.encodeChat([]))).toBe('<eos> <pad> <bos>')
   })
+
+  test.each(['tools', 'documents'])('gives templates no %s, as transformers does', (name) => {
+    // As in Mistral's template.
+    const chatTemplate = `{% if ${name} is not none %}w2{% for each in ${name} %}w3{% endfor %}{% endif %}w1`
+    expect(words(tinyCodec({ chatTemplate }).encodeChat([]))).toBe('w1')
+  })
 })
 
 suite('control tokens in a text of a caller or of the model', () => {
