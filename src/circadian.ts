@@ -152,6 +152,7 @@ Writes answers.jsonl, report.md, report.json and accuracy.svg. docs/eval.md desc
     const { runEvaluation } = await import('./eval.ts')
     process.exitCode = await runEvaluation(problems, {
       ...options,
+      engine: loadConfig(process.env).engine,
       arm: options.arm ?? (options.arms === undefined ? DEFAULT_ARMS : []),
     })
   })

@@ -34,7 +34,7 @@ import {
 } from '#evaluation'
 import { createAnswerFormat } from '#solving'
 import manifest from '../package.json' with { type: 'json' }
-import { loadConfig } from './config.ts'
+import type { Config } from './config.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts, type Parts } from './open-parts.ts'
 import { openSolver } from './open-solver.ts'
@@ -52,6 +52,8 @@ export interface EvaluationOptions {
   readonly seed: number
   readonly seeds: number
   readonly concurrency: number
+  /** The model and its provider, unless `url` is given. */
+  readonly engine: Config['engine']
 }
 
 /** Exit code of a program that SIGINT ended. */
@@ -154,9 +156,8 @@ async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Su
       model: { url },
     }
   }
-  const config = loadConfig(process.env)
   const logger = pino(loggerOptions({ level: 'warn', pretty: false }), pino.destination(2))
-  const { solver, model } = await openSolver(parts, { engine: config.engine, dataDir, logger })
+  const { solver, model } = await openSolver(parts, { engine: options.engine, dataDir, logger })
   const { id, fingerprint, judgeFingerprint, profile } = model
   return {
     title: `Evaluation of ${id}`,
