@@ -138,7 +138,7 @@ test('an arm that learns meets its own episodes, in the folder that keeps them',
   expect((await circadian(['eval', file, '--arm', arm, ...options])).code).toBe(0)
   const records = (await answersIn(out)) as (Answer & { retrieved: number })[]
   expect(records[0]?.retrieved).toBe(0)
-  expect(records.at(-1)?.retrieved).toBeGreaterThan(0)
+  expect(records.some(({ retrieved }) => retrieved > 0)).toBe(true)
 })
 
 test.each([
