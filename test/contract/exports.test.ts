@@ -17,13 +17,23 @@ const REFUSED: Readonly<Record<string, readonly [code: string, message: RegExp]>
     /DynamicQuantizeLinear ".*" \(dynamic int8\).*take the q4, fp16/,
   ],
   'optimum-qwen2-int8': ['MODEL_UNSUPPORTED', /DynamicQuantizeLinear ".*" \(dynamic int8\).*optimum-cli/],
+  'optimum-llama-uint8': [
+    'MODEL_UNSUPPORTED',
+    /DynamicQuantizeLinear ".*" \(dynamic int8\).*take the q4, fp16/,
+  ],
+  'optimum-llama-bnb4': [
+    'MODEL_UNSUPPORTED',
+    /got MatMulBnb4 ".*"; take the q4, fp16 or fp32 variant .*optimum-cli/,
+  ],
+  // The builder forgets the input of its rotary embedding.
+  'genai-smollm3': ['MODEL_INVALID', /reads "position_ids", which is not defined; .*optimum-cli export onnx/],
   'optimum-llama-merged': ['MODEL_UNSUPPORTED', /merged decoder.*use_cache_branch.*optimum-cli export onnx/],
 }
 
 const outcomes = new Map<string, Outcome>()
 
 suite.concurrent('exports', () => {
-  test.each(Object.keys(EXPORTS))('%s', { timeout: 60_000 }, async (name) => {
+  test.each(Object.keys(EXPORTS))('%s', { timeout: 180_000 }, async (name) => {
     const outcome = await serveExport(name)
     outcomes.set(name, outcome)
     const refused = REFUSED[name]
@@ -38,11 +48,15 @@ suite.concurrent('exports', () => {
       together: true,
       thoughts: true,
       searches: true,
+      strategies: { latentseek: [], lto: [], majority: [] },
     })
     if (outcome.refusal !== null) return
     expect(outcome.stateError ?? 0).toBeLessThan(2e-3)
     const { dtype } = EXPORTS[name]!
-    expect(outcome.batchError).toBeLessThan(dtype.startsWith('int4') ? 0.2 : dtype === 'fp16' ? 0.01 : 1e-4)
+    const bound = dtype.startsWith('int4') ? 0.2 : dtype === 'fp16' ? 0.01 : 1e-4
+    expect(outcome.batchError).toBeLessThan(bound)
+    expect(outcome.logitError).toBeLessThan(bound)
+    expect(outcome.gradientError).toBeLessThan(dtype.includes('f16') ? 1e-3 : 1e-5)
   })
 })
 

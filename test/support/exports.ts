@@ -1,6 +1,6 @@
 /**
- * @file Runs the committed exports (test/fixtures/exports) on the real engine, compares them with their
- * references, and writes the table of docs/models.md from the results.
+ * @file Runs the committed exports (test/fixtures/exports) on the real engine and solver, compares them with
+ * their references, and writes the table of docs/models.md from the results.
  */
 
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -9,7 +9,10 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { createEngine, type Engine } from '#engine'
 import { ServiceError } from '#errors'
-import type { GenerationRow } from '#ports'
+import type { AscentResult, GenerationRow, LatentHead } from '#ports'
+import { createSolver, type Strategy } from '#solving'
+import { createEpisodesInMemory } from './episodes-in-memory.ts'
+import { headErrors } from './exported-head.ts'
 
 const FOLDER = join(import.meta.dirname, '../fixtures/exports')
 
@@ -50,8 +53,23 @@ export type Outcome =
       readonly thoughts: boolean
       /** One step of ascent, a sampled answer and a verdict ran, and the head decodes the draft's latents. */
       readonly searches: boolean
+      /** Faults of the answers of each strategy; none when all is as it should be. */
+      readonly strategies: Readonly<Record<(typeof TRIED_STRATEGIES)[number], readonly string[]>>
+      /**
+       * Greatest difference of the engine's logits after a prompt from those of the file, relative to the
+       * greatest of those.
+       */
+      readonly logitError: number
+      /** Greatest difference of the ascent's gradient from the closed form, relative to the greatest entry. */
+      readonly gradientError: number
       readonly contextLength: number
     }
+
+/** Strategies that answer a request on every served export. */
+const TRIED_STRATEGIES = ['latentseek', 'lto', 'majority'] as const satisfies readonly Strategy[]
+
+/** Number of tokens of the tokenizer; some exports have logits for more ids. */
+const TOKENIZER_TOKENS = 320
 
 const never = new AbortController().signal
 const logger = pino({ level: 'silent' })
@@ -80,13 +98,13 @@ export async function serveExport(name: string): Promise<Outcome> {
     return { refusal: { code: thrown.code, message: thrown.message.replaceAll(directory.path, 'FOLDER') } }
   }
   try {
-    return await measure(engine, EXPORTS[name]!)
+    return await measure(engine, EXPORTS[name]!, directory.path)
   } finally {
     await engine.close()
   }
 }
 
-async function measure(engine: Engine, { runs, reference }: Export): Promise<Outcome> {
+async function measure(engine: Engine, { runs, reference }: Export, directory: string): Promise<Outcome> {
   // A graph may bound the context below the length of the longest prompts.
   const fitting = runs
     .filter(({ prompt }) => prompt.length < engine.contextLength)
@@ -116,6 +134,12 @@ async function measure(engine: Engine, { runs, reference }: Export): Promise<Out
     ),
     stateError: reference === 'PyTorch' ? await worstState(engine, fitting) : null,
     ...(await search(engine, fitting[1]!)),
+    strategies: {
+      latentseek: await solveBy(engine, 'latentseek'),
+      lto: await solveBy(engine, 'lto'),
+      majority: await solveBy(engine, 'majority'),
+    },
+    ...(await compareHead(engine, fitting[1]!.prompt, directory)),
     contextLength: engine.contextLength,
   }
 }
@@ -193,6 +217,88 @@ async function search(engine: Engine, { prompt, sure }: Run) {
   }
 }
 
+const SAMPLES = 3
+
+/**
+ * Solves one question twice. The weights are random, so the answers mean nothing: the faults are those of their
+ * form, of their latents, and of the second answer, which the seed makes equal to the first.
+ */
+async function solveBy(engine: Engine, strategy: Strategy): Promise<string[]> {
+  const episodes = createEpisodesInMemory()
+  const warnings: string[] = []
+  const log = { info() {}, warn: (_: object, message: string) => void warnings.push(message) }
+  const ascents: AscentResult[] = []
+  const head: LatentHead = {
+    ...engine.head,
+    async ascend(step, signal) {
+      const result = await engine.head.ascend(step, signal)
+      ascents.push(result)
+      return result
+    },
+  }
+  const solver = createSolver({ engine: { ...engine, head }, episodes, logger: log })
+  const request = {
+    tenantId: 'default',
+    question: 'seven',
+    strategy,
+    samples: SAMPLES,
+    budget: { maxIterations: 3 },
+    learn: true,
+    explain: true,
+    seed: 5,
+  }
+  const first = await solver.solve(request, { signal: never })
+  const again = await solver.solve(request, { signal: never })
+  const [episode] = episodes.added
+  const { candidates = [], degraded, iterations, rewardHistory } = first
+  const { hiddenSize, thoughtLayers } = engine
+  const isSearch = strategy === 'latentseek'
+  const thoughts = (episode?.candidates ?? []).flatMap(({ thought }) => thought ?? [])
+  const checks: readonly (readonly [fault: string, isRight: boolean])[] = [
+    [`${candidates.length} candidates`, isSearch ? candidates.length > 0 : candidates.length === SAMPLES],
+    [
+      'rewards out of [-1, 0]',
+      candidates.every(({ reward }) => reward >= -1 && reward <= 0) && first.reward >= -1,
+    ],
+    ['candidates without tokens', candidates.every(({ tokens }) => tokens > 0)],
+    [`degraded ${degraded}`, String(degraded) === (strategy === 'lto' ? 'lrm' : '')],
+    [`${iterations} iterations`, isSearch ? iterations > 0 && rewardHistory.length > 0 : iterations === 0],
+    ['no episode', episode?.embedding.length === hiddenSize],
+    [`${ascents.length} ascents`, ascents.length > 0 === isSearch],
+    [
+      'latents of another shape, or not finite',
+      ascents.every(({ latents: { data, width, length } }) => {
+        return width === hiddenSize && data.length === width * length && data.every(Number.isFinite)
+      }),
+    ],
+    [
+      'thoughts of another shape, or none',
+      thoughts.length > 0 &&
+        thoughts.every(({ layers, width }) => layers === thoughtLayers && width === hiddenSize),
+    ],
+    ['another answer with the same seed', withoutTimes(first) === withoutTimes(again)],
+    [`warnings ${warnings}`, warnings.length === 0],
+  ]
+  return checks.flatMap(([fault, isRight]) => (isRight ? [] : [fault]))
+}
+
+function withoutTimes({
+  answer,
+  reasoning,
+  candidates,
+}: Awaited<ReturnType<ReturnType<typeof createSolver>['solve']>>) {
+  return JSON.stringify({ answer, reasoning, candidates })
+}
+
+/** Compares the engine's logits after a prompt with the file's, and the graph of ascent with the closed form. */
+async function compareHead(engine: Engine, prompt: readonly number[], directory: string) {
+  const session = await engine.open(prompt.slice(0, -1), { signal: never })
+  const tokens = Array.from({ length: TOKENIZER_TOKENS }, (_, token) => token)
+  const [logits] = await session.score([{ sequence: session.prompt, suffix: prompt.slice(-1) }], tokens)
+  session.close()
+  return await headErrors(directory, prompt, logits!)
+}
+
 /** Lines that enclose the table in docs/models.md. */
 const MARKERS = ['<!-- exports: begin (npm run exports) -->', '<!-- exports: end -->'] as const
 
@@ -212,15 +318,19 @@ const HEAD = [
   'ragged batch',
   'thoughts',
   'search',
+  'latentseek, lto, majority',
   'equal to',
 ]
 
 function tableOf(outcomes: ReadonlyMap<string, Outcome>): string {
   const rows = Object.entries(EXPORTS).map(([name, { family, exporter, dtype, reference }]) => {
     const outcome = outcomes.get(name)!
-    if (outcome.refusal) return [family, exporter, dtype, `no: ${outcome.refusal.code}`, '', '', '', '', '']
+    if (outcome.refusal) {
+      return [family, exporter, dtype, `no: ${outcome.refusal.code}`, ...HEAD.slice(4).map(() => '')]
+    }
     const sign = (flag: boolean) => (flag ? '=' : '**≠**')
-    const { alone, together, thoughts, searches } = outcome
+    const { alone, together, thoughts, searches, strategies } = outcome
+    const failed = TRIED_STRATEGIES.filter((strategy) => strategies[strategy].length > 0)
     return [
       family,
       exporter,
@@ -230,6 +340,7 @@ function tableOf(outcomes: ReadonlyMap<string, Outcome>): string {
       sign(together),
       thoughts ? 'yes' : 'no',
       searches ? 'yes' : '**no**',
+      failed.length === 0 ? 'yes' : `**not ${failed.join(', ')}**`,
       reference === 'PyTorch' ? 'PyTorch, states too' : 'its file on ONNX Runtime',
     ]
   })
