@@ -22,7 +22,7 @@ const WITH_LATENTS = `
   order by nearest.distance, nearest.id`
 
 /**
- * Number of candidates for each neighbour. With 4, the candidates hold all 3 nearest embeddings of 99.9 % of real
+ * Number of candidates for each neighbour. With 4, the candidates hold 99.9 % of the 3 nearest embeddings of real
  * questions; 8 leave room for models and tenants whose questions are more alike (`npm run bench:retrieval -- --recall`).
  */
 const OVERSAMPLING = 8
