@@ -13,7 +13,6 @@ import {
   tokenText,
 } from './control-tokens.ts'
 import type { TokenizerTokens } from './model-config.ts'
-import { modelInvalid } from './model-files.ts'
 import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
 import { endsInThought, findThinkingTags, splitThought } from './thinking.ts'
 import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
@@ -143,9 +142,6 @@ function findTurnEnd(
   }
 }
 
-/** Question that a rendered prompt must contain. */
-const PROBE = 'circadian question probe'
-
 /**
  * Renders and encodes the turns that a profile sends: its prompt, and the judge's prompts after an answer when
  * the judge is asked in a turn of its own.
@@ -168,14 +164,6 @@ export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelPr
     if (judge.mode === 'turn' && turns !== prompt) codec.encodeAfterAnswer(turns)
   }
   understand('the chat template with the turn user', () => codec.splitThought(''))
-  const rendered = codec.renderChat([...system, { role: 'user', content: PROBE }])
-  if (!rendered.includes(PROBE)) {
-    throw modelInvalid(
-      'a chat template that writes the question',
-      JSON.stringify(rendered.slice(0, 80)),
-      "copy the template from the model's repository again",
-    )
-  }
 }
 
 /** Templates for lists of parts write nothing for a turn of text: the model would never see the question. */
