@@ -6,7 +6,8 @@
  * nothing,answers,prompts] [--seed 1] [--json FILE]`
  *
  * Sessions and scheduler of an engine process run in this process, with the limits of the CPU. A run blocks the
- * process, so a request counts from the time at which it was due. Only one model is measured at a time; `--json`
+ * process, so a request counts from the time at which it was due. A short request is a question of about ten
+ * characters; a longer one adds the time in which its prompt is fed. Only one model is measured at a time; `--json`
  * replaces its records and keeps those of others.
  */
 
@@ -22,7 +23,6 @@ import { loadGraphs } from '../src/engine/child/load-graphs.ts'
 import { createScheduler } from '../src/engine/child/scheduler.ts'
 import { LIMITS, PREFIXES } from '../src/engine/child/serve.ts'
 import { createSessions } from '../src/engine/child/sessions.ts'
-import { promptOf } from './engine/models.ts'
 import { updateRecords } from './report/records.ts'
 import { quantile } from './report/statistics.ts'
 import { printTable } from './report/table.ts'
@@ -195,8 +195,9 @@ function startEngine(runs: Run[]) {
     sessions.open(++sessionsOpened, prompt)
     return sessionsOpened
   }
+  /** A question as a chat, without the instructions of the profile. */
   const nextPrompt = () =>
-    promptOf({ codec: directory.codec, model: directory.info }, questions[asked++ % questions.length]!)
+    directory.codec.encodeChat([{ role: 'user', content: questions[asked++ % questions.length]! }])
 
   /** Opens sessions one after the other until the signal fires, and closes the last one then. */
   async function repeat(

@@ -210,12 +210,13 @@ function choose(problems: readonly Problem[], { family, limit, seed }: Evaluatio
 function headersOf(lines: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     lines.map((line) => {
-      const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*(.*)$/.exec(line) ?? []
-      if (name === undefined || value === undefined) {
+      const colon = line.indexOf(':')
+      const name = line.slice(0, Math.max(colon, 0))
+      if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
         // The header may be a key: it is not repeated.
         throw new ServiceError('REQUEST_INVALID', '--header: expected NAME:VALUE, got another text')
       }
-      return [name, value]
+      return [name, line.slice(colon + 1).trim()]
     }),
   )
 }

@@ -29,7 +29,7 @@ export function askSolver(solver: Pick<Solver, 'solve'>): Ask {
 
 /** @param headers further headers of every request, such as a key */
 export function askServer(url: string, headers: Readonly<Record<string, string>>): Ask {
-  const address = `${url.replace(/\/+$/, '')}/solve`
+  const address = `${url.endsWith('/') ? url.slice(0, -1) : url}/solve`
   return async ({ question, arm, seed }, signal) => {
     const { status, text, retryAfter } = await post(address, {
       headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
