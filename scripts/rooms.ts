@@ -85,7 +85,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   evaluation: {
     holds: 'accuracy and cost of strategies on problems with known answers, for the command `circadian eval`',
-    mayImport: ['solving', 'http', 'algorithms', 'models', 'tensor'],
+    mayImport: ['solving', 'http', 'algorithms', 'models'],
   },
 }
 

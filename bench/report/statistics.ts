@@ -1,8 +1,6 @@
 /** @file Statistics that the benches print. */
 
-export function mean(values: readonly number[]): number {
-  return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length
-}
+export { mean } from '#evaluation'
 
 /** Binomial standard error of a proportion over `n` independent trials. */
 export function standardError(proportion: number, n: number): number {

@@ -115,6 +115,7 @@ function busySeconds(records: readonly AnswerRecord[]): number {
   return busy
 }
 
-function mean(values: readonly number[]): number {
+/** Mean; NaN of nothing. */
+export function mean(values: readonly number[]): number {
   return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0) / values.length
 }
