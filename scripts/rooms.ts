@@ -18,7 +18,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: 'the only room with OpenTelemetry: the tracer that other rooms are given, the names of attributes',
     mayImport: [],
   },
-  tensor: { holds: 'arithmetic on typed arrays: fp16, seeded randomness', mayImport: [] },
+  tensor: { holds: 'arithmetic on typed arrays: fp16, seeded randomness, random projections', mayImport: [] },
   onnx: { holds: 'the ONNX IR: protobuf in and out, tape, passes', mayImport: ['tensor'] },
   autodiff: {
     holds: 'shape inference, one VJP rule per op, the reverse walk, AdamW as a graph',
