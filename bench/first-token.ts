@@ -53,6 +53,7 @@ interface Run {
   /** On the clock of `performance.now()`. */
   readonly endedAt: number
   readonly isBackground: boolean
+  readonly isDecoding: boolean
 }
 
 interface Wait {
@@ -87,7 +88,9 @@ const rows = []
 for (const beside of (['nothing', 'answers', 'prompts'] as const).filter((name) => cases.includes(name))) {
   const { waits, runs, tokensPerSecond } = await measure(beside)
   const firstTokens = waits.map(({ ms }) => ms)
-  const background = runs.filter(({ isBackground }) => isBackground).map(({ ms }) => ms)
+  const background = runs
+    .filter(({ isBackground, isDecoding }) => isBackground && isDecoding === (beside === 'answers'))
+    .map(({ ms }) => ms)
   const chunkMs = background.length === 0 ? null : quantile(background, 0.5)
   const p95 = quantile(firstTokens, 0.95)
   rows.push({
@@ -172,7 +175,7 @@ function startEngine(runs: Run[]) {
         const fetches = await generation.run(feeds, fetch)
         const isBackground = running.some((session) => background.has(session))
         const endedAt = performance.now()
-        runs.push({ ms: endedAt - startedAt, endedAt, isBackground })
+        runs.push({ ms: endedAt - startedAt, endedAt, isBackground, isDecoding: feeds.inputLength === 1 })
         return fetches
       },
     },
