@@ -32,7 +32,7 @@ export async function tryGraphs(graphs: Graphs, { graphFile, sizes }: ServeOptio
 async function tryOut({ generation, head }: Graphs, sizes: ServeOptions['sizes']): Promise<Float32Array> {
   const { layout, padding, hiddenSize, thoughtLayers } = generation
   const noEnd = new Set<number>()
-  const [token] = sizes.eosTokenIds as [number]
+  const token = sizes.eosTokenIds[0] ?? 1
   const row = (input: readonly number[]): StepRow => ({
     past: null,
     input,
