@@ -108,8 +108,9 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     memory,
     onOutOfMemory: deps.onOutOfMemory ?? (() => undefined),
     onRun(rows, expectedMs) {
-      reportLoad()
+      // Before the load: the parent must know whose rows run as soon as it knows that some do.
       onSessions?.([...new Set(rows.map(({ session }) => session))])
+      reportLoad()
       deps.onRun?.(expectedMs)
     },
   })

@@ -219,7 +219,8 @@ suite('an engine', () => {
     const session = await engine.open(prompt(4), { signal: never() })
     const work = session.generate(busy())
     const outcome = expect(work).rejects.toMatchObject({ code: 'ENGINE_CRASHED_BY_REQUEST' })
-    await soon(() => expect(engine.status().runningRows).toBeGreaterThan(0))
+    // More than one: the row that ran alone may still be in the last report.
+    await soon(() => expect(engine.status().runningRows).toBeGreaterThan(1))
     const { pid, restarts, totals } = engine.status()
     expect(totals.decodeTokens).toBeGreaterThanOrEqual(before.generatedTokens)
     process.kill(pid!, 'SIGKILL')

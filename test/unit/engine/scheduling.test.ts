@@ -102,8 +102,10 @@ suite('the sessions of each run', () => {
     expect(announced[0]).toEqual([first, second])
     const alone = announced.findIndex((ids) => ids.join() === `${second}`)
     expect(alone).toBeGreaterThan(0)
-    // The head's logits of the verdict, then the end.
-    expect(announced.slice(-3)).toEqual([[second], [], []])
+    // The head's logits of the verdict, and the end.
+    const last = announced.findLastIndex((ids) => ids.length > 0)
+    expect(announced[last]).toEqual([second])
+    expect(announced.length - last).toBeGreaterThan(2)
   })
 
   test('are one when that is isolated: its rows share runs with one another only', async () => {
