@@ -131,6 +131,7 @@ describe.skipIf(servers === null)('the schema', () => {
       order by c.relname`)
     expect(rows).toEqual(
       [
+        ['api_keys', 'id'],
         ['artifact_episodes', 'tenant_id'],
         ['artifacts', 'id'],
         ['candidate_thoughts', 'tenant_id'],
