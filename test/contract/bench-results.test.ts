@@ -152,6 +152,7 @@ const SECTIONS = {
   'npm run bench:evolve`': 'evolve',
   'npm run bench:training -- --python PATH`': 'training',
   'npm run bench:service`': 'service',
+  'npm run bench:decode-speed -- --model DIR`': 'decode-speed',
   'npm run bench:first-token`': 'first-token',
   'npm run bench:retrieval`': 'retrieval',
   'npm run bench:night-loop`': 'night-loop',
