@@ -1,7 +1,7 @@
 /** @file Determines the caller of every request, and with it the tenant, before the body is read. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { ServiceError } from '#errors'
+import { hasCode, ServiceError } from '#errors'
 import { type Authenticate, type Caller, SCOPES, type Scope } from '#keys'
 import { problems } from './responses.ts'
 
@@ -59,7 +59,7 @@ export function authenticateRequests(
       request.scopes = caller.scopes
     } catch (error) {
       // RFC 9110, section 11.6.1; RFC 6750, section 3.
-      reply.header('www-authenticate', 'Bearer')
+      if (hasCode(error, 'KEY_INVALID')) reply.header('www-authenticate', 'Bearer')
       throw error
     }
   })

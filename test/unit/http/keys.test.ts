@@ -184,4 +184,5 @@ test('a database that does not answer is 503, not 401', async () => {
   isDown = false
   expect(answer.statusCode).toBe(503)
   expect(answer.json()).toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  expect(answer.headers['www-authenticate']).toBeUndefined()
 })
