@@ -8,6 +8,7 @@ import { Compile } from 'typebox/compile'
 import { type Fault, ServiceError } from '#errors'
 
 export const BUNDLED_MODEL = resolve(import.meta.dirname, '../models/order-of-operations')
+export const MIGRATIONS = resolve(import.meta.dirname, '../migrations')
 
 /**
  * Environment variables with their bounds, defaults and meaning. A test compares docs/configuration.md and

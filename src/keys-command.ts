@@ -1,10 +1,9 @@
 /** @file The commands `circadian keys create`, `list` and `revoke`. */
 
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
 import { checkPurpose, createKeyStore, type StoredKey } from '#keys'
-import type { Config } from './config.ts'
+import { type Config, MIGRATIONS } from './config.ts'
 
 type Settings = Pick<Config, 'database' | 'dataDir'>
 
@@ -47,7 +46,7 @@ async function withStore<T>(
   const logger = pino({ level: 'silent' })
   const database = await openDatabase({ url: server?.url, dataDir, logger })
   try {
-    await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+    await migrate(database.pool, MIGRATIONS)
     return await work(createKeyStore({ database }))
   } finally {
     await database.close()

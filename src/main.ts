@@ -3,7 +3,6 @@
  * order at the end.
  */
 
-import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
@@ -18,7 +17,7 @@ import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
 import { openTracing } from '#tracing'
 import manifest from '../package.json' with { type: 'json' }
-import { type Config, loadConfig } from './config.ts'
+import { type Config, loadConfig, MIGRATIONS } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
@@ -55,9 +54,10 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
   const { tracer } = await open(() =>
     openTracing({ ...config.tracing, service: 'circadian-api', version, logger }),
   )
-  const migrations = join(import.meta.dirname, '../migrations')
   const [{ database, ready }, engine] = await Promise.all([
-    open(() => startDatabase({ url: config.database?.url, dataDir: config.dataDir, migrations, logger })),
+    open(() =>
+      startDatabase({ url: config.database?.url, dataDir: config.dataDir, migrations: MIGRATIONS, logger }),
+    ),
     open(() => createEngine({ ...config.engine, logger })),
   ])
   const keys = createKeyStore({ database })

@@ -3,10 +3,9 @@
  * schema: `npm run migrate`, `circadian migrate`.
  */
 
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
-import { loadConfig } from './config.ts'
+import { loadConfig, MIGRATIONS } from './config.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { loggerOptions } from './logger.ts'
 
@@ -14,7 +13,7 @@ try {
   const config = loadConfig(process.env)
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   const database = await openDatabase({ url: config.database?.url, dataDir: config.dataDir, logger })
-  const applied = await migrate(database.pool, join(import.meta.dirname, '../migrations'))
+  const applied = await migrate(database.pool, MIGRATIONS)
   logger.info({ applied, database: database.kind }, 'schema is up to date')
   await database.close()
 } catch (error) {

@@ -10,12 +10,11 @@ import { createEngine, type EngineOptions } from '#engine'
 import { createEpisodeStore } from '#episodes'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
+import { MIGRATIONS } from './config.ts'
 import type { Parts } from './open-parts.ts'
 
 /** No client waits for these answers, so a busy machine must not cost one of them. */
 const HEARTBEAT_LIMIT_MS = 120_000
-
-const MIGRATIONS = join(import.meta.dirname, '../migrations')
 
 export interface OpenSolverOptions {
   readonly engine: Omit<EngineOptions, 'logger'>

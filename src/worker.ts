@@ -4,7 +4,6 @@
  * metrics.
  */
 
-import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
 import { startDatabase } from '#database'
@@ -15,7 +14,7 @@ import { connectQueues, type Queues, readBacklog } from '#jobs'
 import { createWorkerMetrics } from '#metrics'
 import { openTracing } from '#tracing'
 import manifest from '../package.json' with { type: 'json' }
-import { type Config, loadConfig } from './config.ts'
+import { type Config, loadConfig, MIGRATIONS } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkListenHost } from './listen.ts'
@@ -47,9 +46,8 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     openTracing({ ...config.tracing, service: 'circadian-worker', version, logger }),
   )
   const { url } = config.database
-  const migrations = join(import.meta.dirname, '../migrations')
   const { database, ready } = await open(() =>
-    startDatabase({ url, dataDir: config.dataDir, migrations, logger }),
+    startDatabase({ url, dataDir: config.dataDir, migrations: MIGRATIONS, logger }),
   )
   // The port answers while the worker waits for the database.
   let queues: Queues | null = null

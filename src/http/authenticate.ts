@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasCode, ServiceError } from '#errors'
-import { type Authenticate, type Caller, SCOPES, type Scope } from '#keys'
+import { ANYBODY, type Authenticate, type Scope } from '#keys'
 import { problems } from './responses.ts'
 
 declare module 'fastify' {
@@ -22,9 +22,6 @@ declare module 'fastify' {
 
 /** Name of the security scheme in the contract. */
 export const API_KEY = 'apiKey'
-
-/** Caller of a service that was built without keys. */
-const ANYBODY: Caller = { keyId: null, tenantId: 'default', scopes: SCOPES }
 
 /**
  * Adds `tenantId`, `keyId` and `scopes` to requests, and security, 401 and 403 to the contract of every route with a

@@ -4,8 +4,6 @@ import { hasCode, ServiceError } from '#errors'
 import { hashKey, type KeyStore, type Lookup } from './key-store.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
-/** Tenant of callers without a key. */
-const DEFAULT_TENANT = 'default'
 /** Life of a cached look-up: a revocation reaches every process within five seconds. */
 const CACHE_MS = 4_000
 /** Age up to which a look-up is used while the database does not answer. */
@@ -22,6 +20,9 @@ export interface Caller {
   readonly tenantId: string
   readonly scopes: readonly Scope[]
 }
+
+/** Caller of a service without keys. */
+export const ANYBODY: Caller = { keyId: null, tenantId: 'default', scopes: SCOPES }
 
 /**
  * Returns the caller of a request, who has the scope.
@@ -98,7 +99,7 @@ export function createAuthenticator({
 
   return async (key, scope) => {
     const lookup = await lookUpOrNull(key, scope)
-    if (!isClosed) return { keyId: null, tenantId: DEFAULT_TENANT, scopes: SCOPES }
+    if (!isClosed) return ANYBODY
     if (lookup?.found == null) {
       const got = key === null ? 'none' : 'an unknown or revoked one'
       throw new ServiceError('KEY_INVALID', `authorization: expected Bearer and an API key, got ${got}`)

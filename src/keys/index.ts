@@ -1,4 +1,4 @@
-export { type Authenticate, type Caller, createAuthenticator } from './authenticator.ts'
+export { ANYBODY, type Authenticate, createAuthenticator } from './authenticator.ts'
 export { readKeyFile } from './key-file.ts'
 export { createKeyStore, type StoredKey } from './key-store.ts'
 export { checkPurpose, SCOPES, type Scope } from './scopes.ts'

@@ -12,6 +12,7 @@ import { externalizeInitializers, loadGraphs } from '../../../src/engine/child/l
 import { createScheduler } from '../../../src/engine/child/scheduler.ts'
 import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
+import { ON_CPU } from '../../support/on-cpu.ts'
 import { tinySessions } from '../../support/tiny-sessions.ts'
 
 /** Wide enough for matrices above the size at which they stay in the file. */
@@ -61,10 +62,7 @@ suite('weights left in the file', () => {
           graphFile: join(folder, 'onnx/model.onnx'),
           config,
           sizes,
-          executionProvider: 'cpu',
-          cudaDevice: 0,
-          threads: 1,
-          replicas: 1,
+          ...ON_CPU,
         },
         'cpu',
       )
@@ -113,8 +111,7 @@ suite('a graph that loads and does not serve', () => {
     await using directory = await tinyModelDirectory()
     await directory.write('onnx/model.onnx', encodeModel(model))
     const { config, sizes, graphFile } = await loadModelDirectory(directory.path)
-    const process = { executionProvider: 'cpu', cudaDevice: 0, threads: 1, replicas: 1 } as const
-    await expect(loadGraphs({ graphFile, config, sizes, ...process }, 'cpu')).rejects.toMatchObject({
+    await expect(loadGraphs({ graphFile, config, sizes, ...ON_CPU }, 'cpu')).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       message: expect.stringMatching(message),
     })
@@ -141,9 +138,7 @@ test.each([
       graphFile,
       config,
       sizes,
-      executionProvider: 'cpu',
-      cudaDevice: 0,
-      threads: 1,
+      ...ON_CPU,
       replicas,
     } as const
     const { size } = await stat(graphFile)
@@ -172,8 +167,7 @@ test("external data behind links of the hub's cache is read", async () => {
     await symlink('../../../blobs/graph', join(snapshot, 'onnx/model.onnx'))
     await symlink('../../../blobs/weights', join(snapshot, 'onnx/model.onnx_data'))
     const { config, sizes, graphFile } = await loadModelDirectory(snapshot)
-    const process = { executionProvider: 'cpu', cudaDevice: 0, threads: 1, replicas: 1 } as const
-    const { generation } = await loadGraphs({ graphFile, config, sizes, ...process }, 'cpu')
+    const { generation } = await loadGraphs({ graphFile, config, sizes, ...ON_CPU }, 'cpu')
     expect(generation.hiddenSize).toBe(128)
   } finally {
     await rm(cache, { recursive: true })

@@ -8,6 +8,7 @@ import { loadModelDirectory } from '#engine'
 import { deviceMemory } from '../../../src/engine/child/memory.ts'
 import { serve } from '../../../src/engine/child/serve.ts'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
+import { ON_CPU } from '../../support/on-cpu.ts'
 
 afterEach(() => void vi.unstubAllEnvs())
 
@@ -38,15 +39,7 @@ test('the memory of a device is not known without the program, or when it report
 test('a model that leaves no memory for runs is refused with the sum', async () => {
   await using directory = await tinyModelDirectory()
   const { config, sizes, graphFile } = await loadModelDirectory(directory.path)
-  const options = {
-    graphFile,
-    config,
-    sizes,
-    executionProvider: 'cpu',
-    cudaDevice: 0,
-    threads: 1,
-    replicas: 1,
-  } as const
+  const options = { graphFile, config, sizes, ...ON_CPU }
   const { size } = await stat(graphFile)
   const start = (memoryBytes: number) => serve({ ...options, memoryBytes }, 'cpu', () => undefined)
   await expect(start(size - 1)).rejects.toMatchObject({

@@ -15,6 +15,7 @@ import { quantizeProducts } from '../../../bench/engine/quantize-products.ts'
 import { makeProblems } from '../../../models/order-of-operations/problems.ts'
 import { loadGraphs } from '../../../src/engine/child/load-graphs.ts'
 import { createScheduler } from '../../../src/engine/child/scheduler.ts'
+import { ON_CPU } from '../../support/on-cpu.ts'
 
 const MODEL = fileURLToPath(new URL('../../../models/order-of-operations', import.meta.url))
 
@@ -27,8 +28,7 @@ async function quantised() {
   const file = await readFile(join(MODEL, 'onnx/model.onnx'))
   await writeFile(graphFile, encodeModel(quantizeProducts(decodeModel(file))))
   const { config, sizes, codec } = await loadModelDirectory(MODEL)
-  const options = { executionProvider: 'cpu', cudaDevice: 0, threads: 1, replicas: 1 } as const
-  const { generation, head } = await loadGraphs({ ...options, graphFile, config, sizes }, 'cpu')
+  const { generation, head } = await loadGraphs({ ...ON_CPU, graphFile, config, sizes }, 'cpu')
   const scheduler = createScheduler({
     runner: generation,
     eosTokenIds: sizes.eosTokenIds,
