@@ -50,7 +50,8 @@ export interface MaintenanceParts {
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
  * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, fills in the projections
- * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have fallen, requests consolidations that are due.
+ * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have
+ * fallen, requests consolidations that are due.
  */
 export function startMaintenance({
   database,

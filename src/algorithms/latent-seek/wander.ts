@@ -7,6 +7,7 @@
 
 import type { AscentRequest, AscentResult, LatentHead } from '#ports'
 import { createRandom } from '#tensor'
+import { sameTokens } from './prefix.ts'
 
 /**
  * Adds +lr or -lr, drawn once per coordinate, in every step: the length of Adam's first update. Goes on in the
@@ -25,7 +26,7 @@ export async function wander(
     const data = latents.data.map((value, index) => value + step * (direction[index] ?? 0))
     const moved = { ...latents, data }
     const tokens = await head.decode(moved, signal)
-    const isChanged = tokens.some((token, place) => token !== actions[0]?.[place])
-    if (step === maxSteps || (untilChanged && isChanged)) return { latents: moved, adam, tokens, steps: step }
+    const isChanged = untilChanged && !sameTokens(tokens, actions[0] ?? [])
+    if (step === maxSteps || isChanged) return { latents: moved, adam, tokens, steps: step }
   }
 }
