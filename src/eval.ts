@@ -162,7 +162,7 @@ async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Su
   return {
     title: `Evaluation of ${id}`,
     ask: askSolver(solver),
-    normalise: solver.normaliseAnswer,
+    normalise: solver.answerKeys.keyOf,
     model: { id, fingerprint, judgeFingerprint, defaults: profile.defaults, dataDir },
   }
 }

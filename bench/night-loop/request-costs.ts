@@ -53,6 +53,7 @@ export async function measureRequestCosts(database: Database): Promise<readonly 
     tenantId: 'bench',
     fingerprint: 'artificial-7b',
     judgeFingerprint: 'bench',
+    answerRules: '',
     modelId: 'artificial-7b',
     strategy: 'lto',
     question: 'What is 1 + 1?',

@@ -44,6 +44,7 @@ export async function rememberWideDay(database: Database, answers: number): Prom
       tenantId: 'bench',
       fingerprint: WIDE_MODEL,
       judgeFingerprint: 'bench',
+      answerRules: '',
       modelId: WIDE_MODEL,
       strategy: 'majority',
       question: `What is ${episode} x ${episode + 1}?`,

@@ -36,6 +36,7 @@ export function syntheticEpisode(random: Random, { tenantId, width, positions }:
     tenantId,
     fingerprint: FINGERPRINT,
     judgeFingerprint: '',
+    answerRules: '',
     modelId: 'bench',
     strategy: 'auto',
     question: 'what is 3 + 4 * 2?',

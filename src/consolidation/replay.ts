@@ -87,7 +87,7 @@ async function replayOne(
     },
     { signal },
   )
-  const expected = reference === null ? null : solver.normaliseAnswer(reference)
+  const expected = reference === null ? null : solver.answerKeys.keyOf(reference)
   const { reward, answer, stopped, iterations, evaluations, usage, degraded } = solution
   // Results without retrieval or without the weaver are not comparable, so the replay fails.
   if (degraded.includes('retrieval')) {

@@ -114,13 +114,9 @@ async function judge({
   heldOut,
   ...context
 }: TrialOptions): Promise<TrialVerdict> {
-  const read = await context.training.heldOutQuestions(context.fingerprint, heldOut, MAX_QUESTIONS)
-  const clusters = new Map(heldOut.map(({ episodeId, cluster }) => [episodeId, cluster]))
-  const questions = read.map((one) => ({ ...one, cluster: clusterOf(one, clusters) }))
   const rejected = (reason: string): TrialVerdict => {
     return { promoted: false, isAnchor: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
   }
-  if (questions.length === 0) return rejected('no held-out questions to judge by')
   const replaying = await openModelEngine(context, 'this worker cannot judge the weaver: candidate rejected')
   if ('missing' in replaying) return rejected(`cannot be judged: ${replaying.missing}`)
   const { engine } = replaying
@@ -134,6 +130,13 @@ async function judge({
     return weaver
   }
   try {
+    const read = await context.training.heldOutQuestions(context.fingerprint, heldOut, {
+      limit: MAX_QUESTIONS,
+      rules: engine.model,
+    })
+    if (read.length === 0) return rejected('no held-out questions to judge by')
+    const clusters = new Map(heldOut.map(({ episodeId, cluster }) => [episodeId, cluster]))
+    const questions = read.map((one) => ({ ...one, cluster: clusterOf(one, clusters) }))
     const verdict = await runTrial({
       ...context,
       engine,

@@ -138,6 +138,9 @@ async function assemble(
         { role: 'prompts', text: canonicalJson(promptParts(tokenizerFiles, profile)) },
       ]),
       judgeFingerprint: await fingerprint([{ role: 'judge', text: canonicalJson(judgeParts(profile)) }]),
+      answerRules: await fingerprint([
+        { role: 'answers', text: canonicalJson({ ...profile.answer, rules: ANSWER_RULES }) },
+      ]),
     },
   }
 }
@@ -256,8 +259,8 @@ function promptParts({ tokenizer, config, chatTemplate }: TokenizerFiles, profil
 }
 
 /**
- * Returns the parts of a profile from which a reward follows, and the rules of `answer.compare`, so that stored
- * answers of other rules are known. The steps of `answer.normalise` change no reward, and have no version.
+ * Returns the parts of a profile from which a reward follows, and the rules of `answer.compare`, which decide
+ * whether an answer is one. The steps of `answer.normalise` change no reward.
  */
 function judgeParts({ judge, format, answer: { normalise: _, ...answer }, defaults }: ModelProfile) {
   const compared = answer.compare === undefined ? answer : { ...answer, rules: ANSWER_RULES }

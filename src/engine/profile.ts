@@ -250,8 +250,8 @@ export const ModelProfile = Type.Object(
 )
 
 /**
- * Version of the rules of `answer.compare`. It is part of the judge fingerprint, so an episode names the rules of
- * its answers. A change of the rules that changes the form of an answer raises it.
+ * Version of the rules of `answer.compare` and of the steps of `answer.normalise`. It is part of the rules that each
+ * episode names, and, with `compare`, of the judge fingerprint. A change that changes the key of an answer raises it.
  */
 export const ANSWER_RULES = 1
 

@@ -69,6 +69,11 @@ export interface ModelInfo {
    * weights, and where the answer stands. Rewards of different judges are not compared.
    */
   readonly judgeFingerprint: string
+  /**
+   * sha256 over everything that determines the keys of answers: where an answer stands, and which are the same. Keys
+   * of other rules are not compared.
+   */
+  readonly answerRules: string
   readonly directory: string
   readonly profile: ModelProfile
   /** Constant that centres embeddings, `[D]`; null: not centred. */

@@ -75,8 +75,8 @@ export function createEpisodeStore({
       return { episodes: page, nextCursor }
     },
 
-    async label(tenantId, id, feedback, keyOf = (answer) => answer) {
-      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback, keyOf))
+    async label(tenantId, id, feedback, keys = null) {
+      const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback, keys))
       if (!found) throw notFound('label episode', id)
       return detail('label episode', tenantId, id)
     },

@@ -51,8 +51,8 @@ export function createTrainingStore({
       )
     },
 
-    heldOutQuestions: (fingerprint, episodes, limit) =>
-      heldOutQuestions(database, fingerprint, episodes, limit),
+    heldOutQuestions: (fingerprint, episodes, options) =>
+      heldOutQuestions(database, fingerprint, episodes, options),
 
     uncertainQuestions: (fingerprint, options) => uncertainQuestions(database, fingerprint, options),
     servedOutcomes: (request) => servedOutcomes(database, request),

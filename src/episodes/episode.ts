@@ -52,6 +52,8 @@ export interface NewEpisode {
   readonly fingerprint: string
   /** Fingerprint of the judge that gave the rewards. */
   readonly judgeFingerprint: string
+  /** Rules of the keys of all its answers (`ModelInfo.answerRules`). */
+  readonly answerRules: string
   readonly modelId: string
   readonly strategy: string
   readonly question: string
@@ -147,6 +149,16 @@ export interface EpisodePage {
   readonly nextCursor: string | null
 }
 
+/** The keys that a model profile gives to answers. */
+export interface AnswerKeys {
+  /** Names the rules (`ModelInfo.answerRules`): keys of other rules are not compared with these. */
+  readonly rules: string
+  /** Returns the key of a caller's answer, or of a key; null when nothing is left of it. */
+  keyOf(answer: string): string | null
+  /** Returns the key of the answer in a text of the model; null when there is none. */
+  keyIn(text: string): string | null
+}
+
 export type Feedback = { readonly correct: boolean } | { readonly answer: string }
 
 /**
@@ -168,15 +180,10 @@ export interface EpisodeStore extends EpisodeMemory {
    * Relabels candidates by the caller's feedback (source `feedback`); `answer` must already be normalised.
    * Also derives anew which episodes steer: this one, those of the same question, and its descendants.
    *
-   * @param keyOf normalises a stored answer, which may have the form of an older profile; the stored answers of
-   *   the episode are replaced by the result. Without it, stored answers stay.
+   * @param keys rules of today: stored answers of other rules are brought to them first. null, the default: the
+   *   stored answers stay.
    */
-  label(
-    tenantId: string,
-    id: string,
-    feedback: Feedback,
-    keyOf?: (answer: string) => string | null,
-  ): Promise<EpisodeDetail>
+  label(tenantId: string, id: string, feedback: Feedback, keys?: AnswerKeys | null): Promise<EpisodeDetail>
   remove(tenantId: string, id: string): Promise<void>
   /**
    * Hides all episodes that the tenant has, in no more than a few milliseconds; a worker then erases them in

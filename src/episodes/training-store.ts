@@ -4,7 +4,7 @@
  */
 
 import type { PackedRows } from '#ports'
-import type { LabelSource } from './episode.ts'
+import type { LabelSource, NewEpisode } from './episode.ts'
 
 export interface TrainingKey {
   readonly tenantId: string
@@ -134,7 +134,7 @@ export interface HeldOutQuestion {
   readonly question: string
   /**
    * The right answer by feedback on any of the question's episodes, else a reference answer, else the majority
-   * of at least half of one episode's samples; null when none exists.
+   * of at least half of one episode's samples; null when none exists. Only answers under the wanted rules count.
    */
   readonly reference: string | null
   /** Source of `reference`; null without one. */
@@ -167,11 +167,12 @@ export interface TrainingStore {
   latentPairs(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredLatents>
   /**
    * Returns up to `limit` questions of these episodes, each once, in their order; skips deleted episodes.
+   * @param rules of the model that answers them anew: answers of other rules do not compare with its own
    */
   heldOutQuestions(
     fingerprint: string,
     episodes: readonly TrainingKey[],
-    limit: number,
+    options: { readonly limit: number; readonly rules: Pick<NewEpisode, 'answerRules' | 'judgeFingerprint'> },
   ): Promise<readonly HeldOutQuestion[]>
   /**
    * Returns the questions that requests asked after `since` (null: ever) and that have neither feedback nor a

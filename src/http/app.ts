@@ -121,10 +121,7 @@ export function buildApp(deps: AppDeps): App {
   describeContract(app)
   app.register(async (routes: App) => {
     solveRoute(routes, { solver: deps.solver, limits, logProblem })
-    episodeRoutes(routes, {
-      episodes: deps.episodes,
-      normaliseAnswer: (answer) => deps.solver.normaliseAnswer(answer),
-    })
+    episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })
     adminRoutes(routes, deps.admin, tracer)
     healthRoutes(routes, deps.health)
     metricsRoute(routes, deps.metrics)

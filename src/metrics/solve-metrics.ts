@@ -104,7 +104,7 @@ export function registerSolveMetrics(
   }
 
   return (solver) => ({
-    normaliseAnswer: (answer) => solver.normaliseAnswer(answer),
+    answerKeys: solver.answerKeys,
     async solve(request, options) {
       inFlight += 1
       try {

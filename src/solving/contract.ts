@@ -1,6 +1,7 @@
 /** @file The request, the solution and the events of a solve, as callers see them. Field names are those of the HTTP contract. */
 
 import type { Direction } from '#algorithms'
+import type { AnswerKeys } from '#episodes'
 
 /** The part of a pino logger that solving uses. */
 export interface SolverLogger {
@@ -152,9 +153,6 @@ export interface Solver {
    * ENGINE_CRASHED (after several retries), ENGINE_CRASHED_BY_REQUEST (after a retry alone), ENGINE_UNAVAILABLE, ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>
-  /**
-   * Reads a caller's answer as the model profile reads the model's, for feedback and references; null when
-   * nothing is left of it.
-   */
-  normaliseAnswer(answer: string): string | null
+  /** Reads a caller's answer as the model profile reads the model's, for feedback and references. */
+  readonly answerKeys: AnswerKeys
 }

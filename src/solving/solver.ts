@@ -100,7 +100,11 @@ export function createSolver(deps: SolverDeps): Solver {
   const strategies = { ...STRATEGY_FUNCTIONS, ...deps.strategies }
   const activeModels = deps.activeModels ?? (() => NO_TRAINED_MODELS)
   return {
-    normaliseAnswer: answerFormat.normalise,
+    answerKeys: {
+      rules: engine.model.answerRules,
+      keyOf: answerFormat.normalise,
+      keyIn: answerFormat.extract,
+    },
     solve: (request, options) =>
       tracer.trace('solve', generationAttributes(engine.model.id), async (span) => {
         span.set(solveAttributes(request))

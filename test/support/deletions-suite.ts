@@ -133,7 +133,9 @@ export function describeDeletions(name: string, createDatabase: () => Promise<Te
         expect(episodes.map(({ episodeId }) => episodeId).sort()).toEqual(kept.toSorted())
         expect(counts).toMatchObject({ episodes: 2, kept: 2 })
       }
-      expect(await training.heldOutQuestions('model-1', keys, 9)).toMatchObject([
+      expect(
+        await training.heldOutQuestions('model-1', keys, { limit: 9, rules: newEpisode() }),
+      ).toMatchObject([
         { tenantId: 'tenant-a', question: 'new?', episodeIds: [later.id] },
         { tenantId: 'tenant-b', question: 'old?', reference: null, episodeIds: [theirs.id] },
       ])

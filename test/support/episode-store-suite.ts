@@ -66,7 +66,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           ],
         })
         await store.add(episode)
-        const { tenantId, embedding, latents, ...kept } = episode
+        const { tenantId, embedding, latents, answerRules: _, ...kept } = episode
         expect(await store.get(tenantId, episode.id)).toEqual({
           ...kept,
           createdAt: '2026-03-01T10:00:00.000Z',
@@ -408,13 +408,48 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         const episode = newEpisode({ answer: '1/2', reference: '1/2', candidates })
         await store.add(episode)
         await store.index('tenant-a', episode.id)
-        const keyOf = (answer: string) => (answer === '1/2' || answer === '0.50' ? '0.5' : answer)
+        const keys = {
+          rules: 'answers-2',
+          keyOf: (answer: string) => (answer === '1/2' || answer === '0.50' ? '0.5' : answer),
+          keyIn: () => null,
+        }
 
-        const detail = await store.label('tenant-a', episode.id, { answer: '0.5' }, keyOf)
+        const detail = await store.label('tenant-a', episode.id, { answer: '0.5' }, keys)
         expect(detail).toMatchObject({ answer: '0.5', reference: '0.5', label: true })
         expect((await labelsOf(episode.id)).map(([label]) => label)).toEqual([true, true, true, false])
-        const again = await store.label('tenant-a', episode.id, { correct: false }, keyOf)
+        const again = await store.label('tenant-a', episode.id, { correct: false }, keys)
         expect(again).toMatchObject({ answer: '0.5', label: false })
+      })
+
+      it('reads answers of other rules from their texts again, and keeps what a reference is the same as', async () => {
+        // The step `percent` made 50% and 50 equal; today they are not.
+        const texts = ['It is 50%', 'It is 40%', 'It is 50', 'unread']
+        const answers = ['50', '40', '50', null]
+        const candidates = samples.map((sample, index) => ({
+          ...sample,
+          text: texts[index]!,
+          answer: answers[index]!,
+        }))
+        const keys = {
+          rules: 'answers-2',
+          keyOf: (answer: string) => (answer.endsWith('%') ? `${answer.slice(0, -1)}/100` : answer),
+          keyIn: (text: string) => (text.startsWith('It is ') ? keys.keyOf(text.slice(6)) : null),
+        }
+        const episode = newEpisode({ answer: '50', reference: '50', candidates })
+        await store.add(episode)
+        await store.index('tenant-a', episode.id)
+        const detail = await store.label('tenant-a', episode.id, { answer: '50/100' }, keys)
+        expect(detail).toMatchObject({ answer: '50/100', reference: '50/100', label: true })
+        expect(detail.candidates.map(({ answer, label }) => [answer, label])).toEqual([
+          ['50/100', true],
+          ['40/100', false],
+          ['50', false],
+          [null, false],
+        ])
+        // Keys of today's rules are not read again.
+        const other = { ...keys, keyOf: () => 'x', keyIn: () => 'x' }
+        const again = await store.label('tenant-a', episode.id, { correct: true }, other)
+        expect(again).toMatchObject({ answer: '50/100', label: true })
       })
 
       it('relabels only the candidates that share a refuted answer', async () => {
@@ -524,6 +559,44 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await steering()).toEqual(idsOf(confirmed, same))
         await store.label('tenant-a', again.id, { correct: true })
         expect(await steering()).toEqual([again.id])
+      })
+
+      it('does not pass between answers of other rules', async () => {
+        // By the rules of before, 50% was 50.
+        const old = answering('50', { answerRules: 'answers-0' })
+        const [same, other] = [answering('50/100'), answering('40/100')]
+        await indexAll([old, same, other])
+        await store.label('tenant-a', old.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(old, same, other))
+        const late = answering('30/100')
+        await indexAll([late])
+        expect(await steering()).toEqual(idsOf(old, same, other, late))
+        await store.label('tenant-a', same.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(old, same))
+        // Once its keys are those of today, the old episode takes part.
+        const keys = { rules: 'answers-1', keyOf: (answer: string) => answer, keyIn: () => '20/100' }
+        await store.label('tenant-a', old.id, { correct: true }, keys)
+        expect(await steering()).toEqual(idsOf(same))
+      })
+
+      it('takes back what an answer of other rules had superseded, once its key changes', async () => {
+        const old = answering('12', { answerRules: 'answers-0' })
+        const confirmed = answering('50', { answerRules: 'answers-0' })
+        await indexAll([old, confirmed])
+        await store.label('tenant-a', confirmed.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(confirmed))
+        const keys = { rules: 'answers-1', keyOf: (answer: string) => answer, keyIn: () => '50/100' }
+        await store.label('tenant-a', confirmed.id, { correct: true }, keys)
+        expect(await steering()).toEqual(idsOf(old, confirmed))
+      })
+
+      it('passes to answers of an earlier release, under the same judge', async () => {
+        const [same, other] = [answering('12', { answerRules: '' }), answering('11', { answerRules: '' })]
+        const elsewhere = answering('11', { answerRules: '', judgeFingerprint: 'judge-2' })
+        const confirmed = answering('12')
+        await indexAll([same, other, elsewhere, confirmed])
+        await store.label('tenant-a', confirmed.id, { correct: true })
+        expect(await steering()).toEqual(idsOf(same, elsewhere, confirmed))
       })
 
       it('shows its reason', async () => {

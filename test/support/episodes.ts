@@ -55,6 +55,7 @@ export function newEpisode(over: Partial<NewEpisode> = {}): NewEpisode {
     tenantId: 'tenant-a',
     fingerprint: 'model-1',
     judgeFingerprint: 'judge-1',
+    answerRules: 'answers-1',
     modelId: 'order-of-operations',
     strategy: 'latentseek',
     question: 'What is 3 x 4?',

@@ -107,7 +107,11 @@ export function scriptedSolver(script: Script = async () => SOLUTION) {
       requests.push(request)
       return script(request, options)
     },
-    normaliseAnswer: (answer) => answer.trim().toLowerCase() || null,
+    answerKeys: {
+      rules: 'answers-1',
+      keyOf: (answer) => answer.trim().toLowerCase() || null,
+      keyIn: (text) => text.trim().toLowerCase() || null,
+    },
   }
   return { solver, requests }
 }
@@ -133,10 +137,10 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
       return { episodes: all.slice(start, next), nextCursor: next < all.length ? String(next) : null }
     },
     get: async (tenantId, id) => find(tenantId, id),
-    async label(tenantId, id, feedback, keyOf = (answer) => answer) {
+    async label(tenantId, id, feedback, keys = null) {
       const episode = find(tenantId, id)
       labelled.push({ tenantId, id, feedback })
-      const answer = episode.answer && keyOf(episode.answer)
+      const answer = episode.answer && keys !== null ? keys.keyOf(episode.answer) : episode.answer
       return { ...episode, answer, label: true, labelSource: 'feedback' }
     },
     async remove(tenantId, id) {

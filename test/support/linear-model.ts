@@ -162,6 +162,7 @@ export function createLinearModel(world: World): LinearModel {
       id: 'linear',
       fingerprint: 'linear-fingerprint',
       judgeFingerprint: 'linear-judge',
+      answerRules: 'linear-answers',
       directory: '/nowhere',
       profile: { ...TEST_PROFILE, ...world.profile },
       embeddingMean: null,

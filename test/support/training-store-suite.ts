@@ -396,8 +396,8 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
     })
 
     describe('held-out questions', () => {
-      const asked = async (episodes: readonly NewEpisode[], limit = 10) =>
-        await training.heldOutQuestions('model-1', episodes.map(keyOf), limit)
+      const asked = async (episodes: readonly NewEpisode[], limit = 10, rules = newEpisode()) =>
+        await training.heldOutQuestions('model-1', episodes.map(keyOf), { limit, rules })
 
       it('come once for each tenant, in order, with all their episodes', async () => {
         const [first, second] = [newEpisode({ question: 'b?' }), newEpisode({ question: 'a?' })]
@@ -483,6 +483,47 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           [null, null],
           [null, null],
         ])
+      })
+    })
+
+    describe('held-out questions whose answers have other rules', () => {
+      const byPercent = { question: 'share?', answer: '50', reference: '50', answerRules: 'answers-0' }
+      const today = { answerRules: 'answers-1', judgeFingerprint: 'judge-1' }
+      const asked = async (episodes: readonly NewEpisode[], rules = today) =>
+        (await training.heldOutQuestions('model-1', episodes.map(keyOf), { limit: 9, rules })).map(
+          ({ reference, referenceSource, episodeIds }) => [reference, referenceSource, episodeIds.length],
+        )
+      const sampled = (answer: string, over: Partial<NewEpisode> = {}) =>
+        newEpisode({
+          ...over,
+          answer,
+          candidates: [true, false].map((chosen) => newCandidate({ kind: 'sample', answer, chosen })),
+        })
+
+      it('have no right answer, until one of today is known', async () => {
+        const old = sampled('50', byPercent)
+        await addAll([old])
+        await store.label('tenant-a', old.id, { correct: true })
+        expect(await asked([old])).toEqual([[null, null, 1]])
+        expect(await asked([old], { ...today, answerRules: 'answers-0' })).toEqual([['50', 'feedback', 1]])
+        const majority = sampled('1/2', { question: 'share?' })
+        await addAll([majority])
+        expect(await asked([old])).toEqual([['1/2', 'majority', 2]])
+      })
+
+      it('refute no answer of today', async () => {
+        const old = sampled('50', byPercent)
+        const majority = sampled('50', { question: 'share?' })
+        await addAll([majority, old])
+        await store.label('tenant-a', old.id, { correct: false })
+        expect(await asked([majority])).toEqual([['50', 'majority', 2]])
+      })
+
+      it('compare when an earlier release stored them, under the same judge', async () => {
+        const old = newEpisode({ ...byPercent, answerRules: '' })
+        await addAll([old])
+        expect(await asked([old])).toEqual([['50', 'reference', 1]])
+        expect(await asked([old], { ...today, judgeFingerprint: 'judge-2' })).toEqual([[null, null, 1]])
       })
     })
 

@@ -14,11 +14,11 @@ const SQL = `
       tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, projection, answer,
       reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
       has_latents, ancestors, origin, weaver_version, reward_model_version,
-      judge_fingerprint
+      judge_fingerprint, answer_rules
     )
     values (
       $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $37::halfvec, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-      $21::integer is not null, $32::uuid[], $33, $34, $35, $36
+      $21::integer is not null, $32::uuid[], $33, $34, $35, $36, $38
     )
     on conflict do nothing
     returning tenant_id, id
@@ -121,6 +121,7 @@ export async function addEpisode(
     episode.lrmVersion ?? null,
     episode.judgeFingerprint,
     toSql(Array.from(projection)),
+    episode.answerRules,
   ]
   await query(database, 'add episode', SQL, values, { signal })
 }

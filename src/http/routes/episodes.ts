@@ -22,10 +22,10 @@ const produces = ['application/json']
 
 export interface EpisodeRouteDeps {
   readonly episodes: EpisodeStore
-  readonly normaliseAnswer: Solver['normaliseAnswer']
+  readonly answerKeys: Solver['answerKeys']
 }
 
-export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRouteDeps): void {
+export function episodeRoutes(app: App, { episodes, answerKeys }: EpisodeRouteDeps): void {
   app.get(
     '/episodes',
     {
@@ -76,12 +76,7 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
       },
     },
     ({ params, body, tenantId }) =>
-      episodes.label(
-        tenantId,
-        params.id,
-        'answer' in body ? answerOf(body, normaliseAnswer) : body,
-        normaliseAnswer,
-      ),
+      episodes.label(tenantId, params.id, 'answer' in body ? answerOf(body, answerKeys) : body, answerKeys),
   )
 
   app.delete(
@@ -148,9 +143,9 @@ export function episodeRoutes(app: App, { episodes, normaliseAnswer }: EpisodeRo
 /** @throws ServiceError REQUEST_INVALID for an answer that no answer of the model can equal */
 function answerOf(
   feedback: { readonly answer: string },
-  normaliseAnswer: Solver['normaliseAnswer'],
+  { keyOf }: Solver['answerKeys'],
 ): { readonly answer: string } {
-  const answer = normaliseAnswer(feedback.answer)
+  const answer = keyOf(feedback.answer)
   if (answer !== null) return { answer }
   const detail = 'expected an answer, got a text that the model profile normalises to nothing'
   throw new ServiceError('REQUEST_INVALID', `body/answer: ${detail}`, {

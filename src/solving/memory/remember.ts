@@ -97,6 +97,7 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
     tenantId: request.tenantId,
     fingerprint: engine.model.fingerprint,
     judgeFingerprint: engine.model.judgeFingerprint,
+    answerRules: engine.model.answerRules,
     modelId: engine.model.id,
     strategy: request.strategy,
     question: request.question,

@@ -136,13 +136,22 @@ describe('the gate of the weaver', () => {
     const heldOut = [{ tenantId: 'tenant-a', episodeId: 'episode-1' }]
     const { verdict, asked } = judging({ heldOut })
     await verdict
-    expect(asked).toEqual([['linear-fingerprint', heldOut, 200]])
+    expect(asked).toEqual([
+      [
+        'linear-fingerprint',
+        heldOut,
+        {
+          limit: 200,
+          rules: expect.objectContaining({ answerRules: 'linear-answers', judgeFingerprint: 'linear-judge' }),
+        },
+      ],
+    ])
   })
 
-  test('rejects without an engine when all held-out questions have been deleted', async () => {
+  test('rejects when all held-out questions have been deleted', async () => {
     const { verdict, counts } = judging({}, [])
     expect(await verdict).toMatchObject({ promoted: false, reason: 'no held-out questions to judge by' })
-    expect(counts.opened).toBe(0)
+    expect(counts).toEqual({ opened: 1, closed: 1 })
   })
 })
 

@@ -481,6 +481,20 @@ test.each([
   expect(after !== before).toBe(isChanged)
 })
 
+test.each([
+  ['pattern', { answer: { pattern: 'answer (\\w+)' } }, true],
+  ['comparison', { answer: { pattern: 'ans (\\w+)', compare: 'maths' } }, true],
+  ['normalisation', { answer: { pattern: 'ans (\\w+)', normalise: ['number'] } }, true],
+  ['judge', { judge: { ...JUDGE, criteria: [{ ...JUDGE.criteria[0], prompt: 'check w1' }] } }, false],
+  ['solver', { solver: { system: 'w1' } }, false],
+])('the rules of answers: change with the %s as they should', async (_, change, isChanged) => {
+  const before = (await loadModelDirectory(model.path)).info.answerRules
+  await changeProfile(change)(model)
+  const after = (await loadModelDirectory(model.path)).info.answerRules
+  expect(before).toMatch(/^[0-9a-f]{64}$/)
+  expect(after !== before).toBe(isChanged)
+})
+
 suite('a faulty model directory', () => {
   test('that does not exist, or is a file', async () => {
     expect(await faultOf(join(model.path, 'nowhere'))).toMatch(/got nothing there; set MODEL_DIR/)

@@ -21,6 +21,7 @@ test('commits the episode with everything that was judged', async () => {
     tenantId: 'default',
     fingerprint: 'linear-fingerprint',
     judgeFingerprint: 'linear-judge',
+    answerRules: 'linear-answers',
     modelId: 'linear',
     strategy: 'latentseek',
     question: '6 + 4 = ?',
