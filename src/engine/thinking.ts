@@ -37,19 +37,26 @@ export function endsInThought(tags: ThinkingTags, prompt: string, prefill: strin
 }
 
 /**
- * Splits the text of a model. The answer stands after the last closing tag. A thought that was cut off has no
- * answer, even when it contains one.
+ * Splits the text of a model. The answer stands after the thought with which the text begins, or after several that
+ * follow each other; tags that it mentions belong to it. A thought that was cut off has no answer, even when it
+ * contains one.
  *
  * @param isInside whether the text begins inside a thought
  */
 export function splitThought(text: string, tags: ThinkingTags | null, isInside: boolean): SplitText {
   if (tags === null) return { reasoning: text, final: text }
   const { open, close } = tags
-  const end = text.lastIndexOf(close)
-  const final = end === -1 ? text : text.slice(end + close.length)
-  const isOpened = final.includes(open)
-  if (end === -1 && !isInside && !isOpened) return { reasoning: text, final: text }
-  const isCut = isOpened || end === -1
-  const thought = isCut ? text : text.slice(0, end)
-  return { reasoning: thought.replace(open, '').trim(), final: isCut ? null : final }
+  const thoughts: string[] = []
+  let final = text
+  let isOpened = isInside || text.includes(open) || text.includes(close)
+  while (isOpened) {
+    const end = final.indexOf(close)
+    thoughts.push((end === -1 ? final : final.slice(0, end)).replace(open, '').trim())
+    if (end === -1) return { reasoning: thoughts.join('\n\n'), final: null }
+    final = final.slice(end + close.length)
+    isOpened = final.trimStart().startsWith(open)
+  }
+  return thoughts.length === 0
+    ? { reasoning: text, final: text }
+    : { reasoning: thoughts.join('\n\n'), final }
 }

@@ -235,7 +235,12 @@ suite('the text of a thinking model', () => {
     ['<think> 5, then 6 </think> 7', { reasoning: '5, then 6', final: ' 7' }],
     ['<think> 5 </think>', { reasoning: '5', final: '' }],
     ['<think> 5, then', { reasoning: '5, then', final: null }],
-    ['<think> 5 </think> 6 <think> 7', { reasoning: '5 </think> 6 <think> 7', final: null }],
+    ['<think> 5 </think> 6 <think> 7', { reasoning: '5', final: ' 6 <think> 7' }],
+    ['<think> 5 </think> 6 </think> 7', { reasoning: '5', final: ' 6 </think> 7' }],
+    ['<think> 5 </think> <think> 6 </think> 7', { reasoning: '5\n\n6', final: ' 7' }],
+    ['<think> 5 </think>\n<think> 6', { reasoning: '5\n\n6', final: null }],
+    ['so <think> 5 </think> 7', { reasoning: 'so  5', final: ' 7' }],
+    ['so <think> 5', { reasoning: 'so  5', final: null }],
     ['5 </think> 7', { reasoning: '5', final: ' 7' }],
     ['7', { reasoning: '7', final: '7' }],
   ])('%j', (text, expected) => {
