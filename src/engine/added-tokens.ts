@@ -1,11 +1,47 @@
-/** @file Merges the added tokens of `tokenizer_config.json` into those of `tokenizer.json`. */
+/** @file Merges what the files of a tokenizer say about its added and special tokens. */
 
+import { tokenText } from './control-tokens.ts'
 import { type JsonObject, modelInvalid } from './model-files.ts'
 
 interface AddedToken {
   readonly id: number
   readonly content: string
   readonly special?: boolean
+}
+
+/** Files that older versions of transformers write beside `tokenizer_config.json`; null: no such file. */
+interface OlderFiles {
+  /** `special_tokens_map.json`: special tokens by name. */
+  readonly special: JsonObject | null
+  /** `added_tokens.json`: ids by text. */
+  readonly added: JsonObject | null
+}
+
+/**
+ * Returns `tokenizer_config.json` with the tokens of the older files, as transformers reads them
+ * (`PreTrainedTokenizerBase._from_pretrained`, 4.57): not at all when the configuration has `added_tokens_decoder`;
+ * else special tokens of `special_tokens_map.json` replace those of the configuration, and `added_tokens.json` adds
+ * tokens that `tokenizer.json` does not have among its own.
+ */
+export function withOlderFiles(
+  config: JsonObject,
+  tokenizer: JsonObject,
+  { special, added }: OlderFiles,
+): JsonObject {
+  if (config['added_tokens_decoder'] !== undefined) return config
+  const additional = [config, special ?? {}].flatMap(({ additional_special_tokens: tokens }) =>
+    Array.isArray(tokens) ? tokens : [],
+  )
+  const named = { ...config, ...special, additional_special_tokens: additional }
+  const known = new Set(addedTokens(tokenizer).map(({ content }) => content))
+  const specialTexts = new Set([...Object.values(named), ...additional].map(tokenText))
+  const others = Object.entries(added ?? {}).filter(([content]) => !known.has(content))
+  if (others.length === 0) return named
+  const decoder = others.map(([content, id]) => {
+    const isSpecial = specialTexts.has(content)
+    return [String(id), { content, special: isSpecial, normalized: !isSpecial, lstrip: false, rstrip: false }]
+  })
+  return { ...named, added_tokens_decoder: Object.fromEntries(decoder) }
 }
 
 /**
@@ -94,7 +130,7 @@ function vocabularyOf(tokenizer: JsonObject): Map<string, number> {
 
 function conflict({ id, content }: AddedToken, found: string) {
   return modelInvalid(
-    `the token '${content}' (added_tokens_decoder of tokenizer_config.json) to have the id ${id} in tokenizer.json`,
+    `the token '${content}' (added_tokens_decoder of tokenizer_config.json, or added_tokens.json) to have the id ${id} in tokenizer.json`,
     found,
     "copy both files from one version of the model's repository",
   )

@@ -6,6 +6,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import type { DecoderDescription } from '#decoder'
 import { ServiceError } from '#errors'
+import { withOlderFiles } from './added-tokens.ts'
 import { SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
 import { defaultProfile, defaultVariables, describeDefaultProfile } from './default-profile.ts'
 import { type ConfigFiles, type ModelConfig, readConfigFiles, readModelConfig } from './model-config.ts'
@@ -48,7 +49,8 @@ export interface ModelDirectory {
  * once, for the fingerprint.
  *
  * Files: `config.json` (or `genai_config.json`), `tokenizer.json`, `tokenizer_config.json` with a chat template
- * (or `chat_template.jinja`, or `chat_template.json`), optionally `generation_config.json`, graphs
+ * (or `chat_template.jinja`, or `chat_template.json`), optionally `special_tokens_map.json` and `added_tokens.json`
+ * (read when the former has no `added_tokens_decoder`), optionally `generation_config.json`, graphs
  * `onnx/model*.onnx` or `model*.onnx` whose external data stays inside the directory, optionally `circadian.json`
  * (else `defaultProfile`), and the embedding mean that it names.
  *
@@ -178,7 +180,10 @@ async function readProfile(
 async function readTokenizerFiles(root: string): Promise<TokenizerFiles> {
   const advice = "copy it from the model's repository"
   const tokenizer = await readJson(root, 'tokenizer.json', advice)
-  const config = await readJson(root, 'tokenizer_config.json', advice)
+  const config = withOlderFiles(await readJson(root, 'tokenizer_config.json', advice), tokenizer, {
+    special: await readJsonIfThere(root, 'special_tokens_map.json'),
+    added: await readJsonIfThere(root, 'added_tokens.json'),
+  })
   const chatTemplate =
     (await readTextIfThere(root, 'chat_template.jinja')) ??
     defaultTemplate((await readJsonIfThere(root, 'chat_template.json'))?.['chat_template']) ??

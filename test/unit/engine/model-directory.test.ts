@@ -144,6 +144,57 @@ suite('loadModelDirectory()', () => {
     expect((await loadModelDirectory(model.path)).sizes).toMatchObject({ eosTokenIds: [2], padTokenId: 2 })
   })
 
+  suite('special tokens that only the files of older versions of transformers name', () => {
+    const template = "{{ bos_token }} {{ messages[0]['content'] }} {{ pad_token }}"
+    const config = (over: object) => ({ chat_template: template, unk_token: '<unk>', ...over })
+    const load = async () => {
+      await model.write('generation_config.json', null)
+      await model.write('config.json', { max_position_embeddings: 96 })
+      const { sizes, codec } = await loadModelDirectory(model.path)
+      const [bos, , pad] = codec.encodeChat([{ role: 'user', content: 'w1' }])
+      return { eos: sizes.eosTokenIds, bos, pad }
+    }
+
+    test('are those of special_tokens_map.json', async () => {
+      const map = { bos_token: '<bos>', eos_token: { content: '<eos>', lstrip: false }, pad_token: '<pad>' }
+      await model.write('special_tokens_map.json', map)
+      await model.write('tokenizer_config.json', config({ eos_token: 'w1' }))
+      expect(await load()).toEqual({ eos: [2], bos: 1, pad: 0 })
+    })
+
+    test('are not read beside added_tokens_decoder', async () => {
+      await model.write('special_tokens_map.json', { eos_token: 'w1' })
+      const tokens = { bos_token: '<bos>', eos_token: '<eos>', pad_token: '<pad>' }
+      await model.write('tokenizer_config.json', config({ ...tokens, added_tokens_decoder: {} }))
+      expect(await load()).toEqual({ eos: [2], bos: 1, pad: 0 })
+    })
+
+    test('are added by added_tokens.json, as special ones when they have a name', async () => {
+      const vocab = Object.fromEntries(TINY_WORDS.slice(0, 62).map((word, id) => [word, id]))
+      const words = { type: 'WordLevel', unk_token: '<unk>', vocab }
+      await model.write('tokenizer.json', tokenizerWith({ model: words }))
+      await model.write('added_tokens.json', { '<pad>': 40, '<|end|>': 62, '<|tool|>': 63 })
+      await model.write('special_tokens_map.json', {
+        ...{ bos_token: '<bos>', eos_token: '<|end|>', additional_special_tokens: [{ content: '<|tool|>' }] },
+      })
+      await model.write('tokenizer_config.json', config({}))
+      expect((await load()).eos).toEqual([62])
+      const { codec } = await loadModelDirectory(model.path)
+      expect(codec.encode('w1 <|end|> <|tool|>')).toEqual([11, 62, 63])
+      expect(codec.decode([11, 62, 63])).toBe('w1')
+      expect(codec.encode(codec.quote('<|end|>'))).not.toContain(62)
+      // As in transformers, tokenizer.json prevails.
+      expect(codec.encode('<pad>')).toEqual([0])
+    })
+
+    test('are refused with another id', async () => {
+      await model.write('added_tokens.json', { '<|end|>': 4 })
+      expect(await faultOf()).toMatch(/<\|end\|>.*added_tokens.json.*id 4.*'<\|user\|>' with that id/)
+      await model.write('added_tokens.json', '[]')
+      expect(await faultOf()).toMatch(/added_tokens.json to hold a JSON object/)
+    })
+  })
+
   test('takes the sampling of generation_config.json, field by field after that of the profile', async () => {
     const recommended = { do_sample: false, temperature: 0.7, top_k: 20, top_p: 0.8, repetition_penalty: 1.1 }
     const before = await loadModelDirectory(model.path)
