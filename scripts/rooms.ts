@@ -90,7 +90,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
 }
 
 /** Files below all rooms, which every room may import. */
-const OPEN_TO_ALL: readonly string[] = ['#errors', '#throttle-log']
+const OPEN_TO_ALL: readonly string[] = ['#errors', '#folder-lock', '#throttle-log']
 
 /** Packages that only the named rooms may import. A name that ends in `/` stands for a whole scope. */
 export const OWNED_PACKAGES: Readonly<Record<string, readonly string[]>> = {

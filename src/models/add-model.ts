@@ -1,13 +1,14 @@
 /**
  * @file Adds a model: fetches the files that serving needs into a temporary directory, checks the model there, and
  * renames the directory at the end. A run that was broken off leaves only the temporary directory, and the next
- * run continues it.
+ * run continues it. A run locks the temporary directory; a second one at the same time is refused.
  */
 
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, matchesGlob, posix, resolve } from 'node:path'
 import { graphCandidates, readJsonIfThere, SIDE_FILES } from '#engine'
 import { ServiceError } from '#errors'
+import { LOCK_FILES, lockFolder } from '#folder-lock'
 import { decodeModel, externalDataLocations } from '#onnx'
 import { type CheckOptions, checkModel } from './check-model.ts'
 import {
@@ -48,17 +49,63 @@ const VERSION_FILE = 'version.json'
  * @throws ServiceError MODEL_INVALID when the directory holds something else, a file of the source is missing or
  * damaged, or no graph fits `only`; HUB_UNAVAILABLE
  */
-export async function addModel({ source, only, check, progress, ...options }: AddOptions): Promise<Added> {
+export async function addModel(options: AddOptions): Promise<Added> {
   const target = resolve(options.target)
-  const present = await findPresent(target, source.name, only)
-  if (present !== null) {
-    const report = await checkModel(target, check)
-    return { outcome: 'present', manifest: present, report, otherGraphs: [] }
+  // Before the lock, which needs a folder that can be written.
+  const present = await describePresent(options, target)
+  if (present !== null) return present
+  const choice = await chooseFiles(options)
+  const folder = join(dirname(target), `.${basename(target)}.partial`)
+  await mkdir(folder, { recursive: true })
+  const lock = lockFolder(folder)
+  if ('owner' in lock) {
+    throw invalid(
+      `${target} to be added by one run at a time`,
+      `process ${lock.owner} that adds it; wait for its end`,
+    )
   }
+  try {
+    // Another run may have added it in the meantime.
+    const added = await describePresent(options, target)
+    if (added === null) return await fetchModel(options, choice, target, folder)
+    await rm(folder, { recursive: true })
+    return added
+  } finally {
+    lock.release()
+  }
+}
+
+/** Returns the outcome for a model that is in `target` already; null when there is none. */
+async function describePresent({ source, only, check }: AddOptions, target: string): Promise<Added | null> {
+  const manifest = await findPresent(target, source.name, only)
+  if (manifest === null) return null
+  return { outcome: 'present', manifest, report: await checkModel(target, check), otherGraphs: [] }
+}
+
+interface Choice {
+  readonly version: string
+  /** All files of the source. */
+  readonly files: readonly SourceFile[]
+  /** Path of the graph to take. */
+  readonly graph: string
+  readonly otherGraphs: readonly string[]
+}
+
+/** Lists the source, before anything is written for it. */
+async function chooseFiles({ source, only }: AddOptions): Promise<Choice> {
   const { version, files } = await source.list()
   const graphs = graphCandidates(files.map(({ path }) => path))
   const graph = chooseGraph(graphs, only, source.name)
-  const folder = join(dirname(target), `.${basename(target)}.partial`)
+  return { version, files, graph, otherGraphs: graphs.filter((path) => path !== graph) }
+}
+
+/** Fetches the model into `folder`, checks it, and renames the folder to `target`. */
+async function fetchModel(
+  { source, only, check, progress }: AddOptions,
+  { version, files, graph, otherGraphs }: Choice,
+  target: string,
+  folder: string,
+): Promise<Added> {
   await openPartial(folder, `${source.name} ${version}`)
 
   const fetched = new Map<string, ManifestFile>()
@@ -82,11 +129,11 @@ export async function addModel({ source, only, check, progress, ...options }: Ad
   await removeOthers(folder, fetched)
   const manifest: Manifest = { source: source.name, only, version, files: [...fetched.values()] }
   const report = await checkModel(folder, check)
-  const otherGraphs = graphs.filter((path) => path !== graph)
   if (!report.servable) return { outcome: 'refused', manifest, report, otherGraphs }
   await writeFile(join(folder, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`)
   await rm(join(folder, VERSION_FILE))
   await rename(folder, target)
+  for (const name of LOCK_FILES) await rm(join(target, name), { force: true })
   const model = report.model && { ...report.model, id: basename(target) }
   return { outcome: 'added', manifest, report: { ...report, directory: target, model }, otherGraphs }
 }
@@ -124,13 +171,14 @@ function chooseGraph(graphs: readonly string[], only: string | null, source: str
   throw invalid(`${wanted} in ${source}`, found)
 }
 
-/** Creates the temporary directory, and empties one with files of another version. */
+/** Empties a temporary directory with files of another version. */
 async function openPartial(folder: string, version: string): Promise<void> {
   const file = join(folder, VERSION_FILE)
   const text = JSON.stringify(version)
   if ((await readFile(file, 'utf8').catch(() => null)) === text) return
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(folder, { recursive: true })
+  for (const name of await readdir(folder)) {
+    if (!isOfLock(name)) await rm(join(folder, name), { recursive: true })
+  }
   await writeFile(file, text)
 }
 
@@ -204,6 +252,10 @@ async function readLocations(file: string): Promise<readonly string[]> {
   }
 }
 
+function isOfLock(name: string): boolean {
+  return (LOCK_FILES as readonly string[]).includes(name)
+}
+
 function isInside(path: string): boolean {
   return path !== '' && !path.startsWith('/') && !path.split(/[\\/]/).includes('..')
 }
@@ -212,7 +264,8 @@ function isInside(path: string): boolean {
 async function removeOthers(folder: string, kept: ReadonlyMap<string, unknown>): Promise<void> {
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = posix.join(entry.parentPath.slice(folder.length + 1), entry.name)
-    if (entry.isFile() && path !== VERSION_FILE && !kept.has(path)) await rm(join(folder, path))
+    if (entry.isFile() && path !== VERSION_FILE && !isOfLock(path) && !kept.has(path))
+      await rm(join(folder, path))
   }
 }
 

@@ -156,6 +156,18 @@ describe('from the hub', () => {
     })
   })
 
+  test('two runs at once: one adds the model, the other is refused', async () => {
+    const outcomes = await Promise.allSettled([add(), add()])
+    const refused = outcomes.filter(({ status }) => status === 'rejected')
+    expect(outcomes).toContainEqual({
+      status: 'fulfilled',
+      value: expect.objectContaining({ outcome: 'added' }),
+    })
+    expect(refused).toMatchObject([{ reason: { code: 'MODEL_INVALID' } }])
+    expect(readdirSync(join(folder.path, 'models'))).toEqual(['tiny'])
+    expect(await add()).toMatchObject({ outcome: 'present' })
+  })
+
   test('leaves a directory alone that holds something else', async () => {
     await mkdir(target, { recursive: true })
     await expect(add()).rejects.toThrow('something that was not added')
@@ -332,10 +344,33 @@ describe('circadian model', () => {
     expect(readdirSync(models)).toEqual(['org--tiny-model'])
   }, 60_000)
 
+  test('add of a model that another process adds ends with 1 and names the process', async () => {
+    hub.cut = { path: DATA, bytes: 100_000, stall: true }
+    const child = startProgram('src/circadian.ts', { args: ['model', 'add', SOURCE], env: environment() })
+    const place = join(folder.path, 'models/org--tiny-model')
+    const part = join(folder.path, 'models/.org--tiny-model.partial', `${DATA}.part`)
+    await expect
+      .poll(() => (existsSync(part) ? statSync(part).size : 0), { timeout: 20_000 })
+      .toBeGreaterThan(0)
+    const { size } = statSync(part)
+    await expect(add({ target: place })).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message:
+        `add model: expected ${place} to be added by one run at a time, ` +
+        `got process ${child.process.pid} that adds it; wait for its end`,
+    })
+    expect(statSync(part).size).toBe(size)
+    await child.kill()
+    hub.cut = null
+    expect(await add({ target: place })).toMatchObject({ outcome: 'added' })
+    expect(filesOf(place)).toEqual([...NEEDED, MANIFEST].sort())
+  }, 60_000)
+
   test('add without a network ends with 1 and a sentence', async () => {
     await hub[Symbol.asyncDispose]()
     const { code, stdout, stderr } = await circadian(['model', 'add', SOURCE], environment())
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(existsSync(join(folder.path, 'models'))).toBe(false)
     expect(stderr).toMatch(
       /^circadian: HUB_UNAVAILABLE: add model: expected the files of hf:org\/tiny-model from http:.+ECONNREFUSED.+\n$/,
     )

@@ -1,0 +1,51 @@
+/** @file A lock on a folder between processes. */
+
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { coerceError } from '#errors'
+
+/** Files of the lock in its folder; the second has the process id of the owner, for error messages. */
+export const LOCK_FILES = ['instance.lock', 'instance.pid'] as const
+
+/** `owner`: id of the process that has the lock, `unknown` if it cannot be read. */
+export type FolderLock = { readonly owner: string } | { readonly release: () => void }
+
+/**
+ * Locks a folder until `release` is called or the process ends, however it ends.
+ *
+ * The lock is SQLite's lock on an empty file, which is a record lock of the kernel; Node has no other access
+ * to one. The kernel releases it when its owner ends. A lock file left behind by `kill -9` is therefore free
+ * at once, two starting processes cannot both take it, and neither a reused process id nor containers in
+ * which every process has the id 1 can confuse it. The lock file stays: removing it would let a process that has
+ * opened it already own a lock that no other process sees.
+ *
+ * @throws Error when the folder cannot be written
+ */
+export function lockFolder(folder: string): FolderLock {
+  const [lockFile, pidFile] = LOCK_FILES.map((name) => join(folder, name)) as [string, string]
+  const lock = new DatabaseSync(lockFile, { timeout: 0 })
+  try {
+    lock.exec('begin exclusive')
+    writeFileSync(pidFile, `${process.pid}\n`)
+  } catch (thrown) {
+    lock.close()
+    if (!coerceError(thrown).message.includes('locked')) throw thrown
+    return { owner: readPid(pidFile) }
+  }
+  return {
+    release: () => {
+      if (!lock.isOpen) return
+      rmSync(pidFile, { force: true })
+      lock.close()
+    },
+  }
+}
+
+function readPid(pidFile: string): string {
+  try {
+    return readFileSync(pidFile, 'utf8').trim()
+  } catch {
+    return 'unknown'
+  }
+}
