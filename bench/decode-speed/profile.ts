@@ -95,7 +95,7 @@ export async function profileSteps({
       )
       // The first run loads the weights.
       for (let run = 0; run < RUNS; run++) {
-        await runner.run(feeds, { hiddenStates: false, thoughtSums: false, present: true })
+        await runner.run(feeds, { hiddenStates: false, thoughtSums: false, signals: false, present: true })
       }
       session.endProfiling()
       await session.release()

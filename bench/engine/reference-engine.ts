@@ -58,6 +58,7 @@ function openSession(
           tokens,
           latents: { data: joined(kept, model.hiddenSize), length: kept.length, width: model.hiddenSize },
           thought: null,
+          signals: null,
           finish: isEnded() ? ('eos' as const) : ('length' as const),
           generatedTokens: states.length,
         })

@@ -76,6 +76,8 @@ export async function measureRequestCosts(database: Database): Promise<readonly 
       answer: '2',
       reward: -0.01,
       rewardTerms: { verifier: -0.01 },
+      logProbability: -0.1,
+      selfCertainty: 12,
       chosen: position === 0,
       meetsAdmission: true,
       thought,

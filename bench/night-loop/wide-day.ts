@@ -72,6 +72,8 @@ export async function rememberWideDay(database: Database, answers: number): Prom
           answer: isRight ? '1' : '2',
           reward: isRight ? -0.01 : -0.9,
           rewardTerms: { verifier: isRight ? -0.01 : -0.9 },
+          logProbability: -0.1,
+          selfCertainty: 12,
           chosen: position === 0,
           meetsAdmission: isRight,
           thought: { data, layers: LAYERS, width: WIDTH },

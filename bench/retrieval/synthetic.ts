@@ -28,6 +28,8 @@ export function syntheticEpisode(random: Random, { tenantId, width, positions }:
     answer: '12',
     reward: -0.1,
     rewardTerms: { verifier: -0.1 },
+    logProbability: -0.1,
+    selfCertainty: 12,
     thought: null,
   }
   const latents = { length: positions, width }

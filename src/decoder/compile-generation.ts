@@ -24,6 +24,7 @@ import type { DecoderDescription } from './describe-decoder.ts'
 import { emitModelLogits } from './emit-head.ts'
 import { emitNextToken } from './sample-tokens.ts'
 import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums.ts'
+import { emitTokenSignals, TOKEN_SIGNALS } from './token-signals.ts'
 
 /**
  * Compiles the graph that decodes up to `steps` tokens per run. Iteration 0 feeds `input_ids` (S tokens on
@@ -35,14 +36,15 @@ import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums
  * int64 [B] (index of each row's last real token within S), `uniforms` float32 [N, B] in [0, 1), N >= steps,
  * `temperature` float32 [B] (0 = argmax), `top_k` int64 [B], `top_p`, `min_p`, `repetition_penalty` float32 [B]
  * and `seen_tokens` int64 [B, N] (`emitNextToken`; the loop adds the tokens that it picks), `finished` bool [B],
- * `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [], and,
- * if the description has `layerStates`, `thought_weights` float32 [B, S] (weights of the states of each fed
+ * `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [],
+ * `with_signals` bool [] (whether to compute `token_signals`), and, if the description has `layerStates`, `thought_weights` float32 [B, S] (weights of the states of each fed
  * position in a thought).
  *
  * For a model that pads on the right, the mask of a row is ones for its past and its input, then zeros.
  *
  * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm;
- * `hidden_states[i]` predicted `tokens[i]`), `finished_next` bool [B], `remaining_next` int64 [B],
+ * `hidden_states[i]` predicted `tokens[i]`), `token_signals` float32 [n, B, 3] (`emitTokenSignals`, of `tokens`;
+ * zeros unless `with_signals`), `finished_next` bool [B], `remaining_next` int64 [B],
  * `present.{i}.key|value` [B, K, P+S+n-1, h]. 1 <= n <= steps: the first iteration always runs, and the loop
  * stops early once all rows are finished. A row finishes with an EOS token or the token that uses up
  * `remaining`; after it, the row emits `pad_token_id`. The caches hold all fed tokens, hence not the last
@@ -96,6 +98,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
       ...presents,
       'tokens',
       'hidden_states',
+      'token_signals',
     ],
     'Loop',
     ['steps', tape.constant(bool(true)), ...state],
@@ -133,11 +136,13 @@ function contract(description: DecoderDescription) {
     value('remaining', 'int64', ['B']),
     value('eos_token_ids', 'int64', ['E']),
     value('pad_token_id', 'int64', []),
+    value('with_signals', 'bool', []),
     ...(layerStates ? [value('thought_weights', 'float32', ['B', 'S'])] : []),
   ]
   const outputs: Value[] = [
     value('tokens', 'int64', ['n', 'B']),
     value('hidden_states', 'float32', ['n', 'B', hiddenSize]),
+    value('token_signals', 'float32', ['n', 'B', TOKEN_SIGNALS]),
     value('finished_next', 'bool', ['B']),
     value('remaining_next', 'int64', ['B']),
     ...(layerStates ? [value('thought_sums', 'float32', ['B', layers + 1, hiddenSize])] : []),
@@ -189,6 +194,12 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenal
     anyPenalised,
   })
 
+  const signals = emitTokenSignals(tape, logits, {
+    vocabularySize: description.vocabularySize,
+    maskedTokens: description.maskedTokens,
+    picked,
+    wanted: 'with_signals',
+  })
   const token = tape.op('Where', ['loop/finished', 'pad_token_id', picked])
   const active = tape.op('Not', ['loop/finished'])
   const emitted = tape.op('Cast', [active], { to: int(DATA_TYPES.int64) })
@@ -241,6 +252,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenal
       ...presents.map((name) => value(name, dtype)),
       value(token, 'int64'),
       value(hidden, 'float32'),
+      value(signals, 'float32'),
     ],
     ...(keepAll && { initializers: new Map([[inScope(keepAll), storeTensor(int64(0))]]) }),
   })

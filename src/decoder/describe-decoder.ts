@@ -7,6 +7,7 @@ import { ServiceError } from '#errors'
 import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes, type Value } from '#onnx'
 import { findLayerStates } from './layer-states.ts'
 import { EXPORT_AGAIN, findLmHead, type LmHead } from './lm-head.ts'
+import type { TokenRange } from './mask-tokens.ts'
 import { findMaxWidth, type Padding, paddingOf } from './positions.ts'
 
 export interface KeyValueNames {
@@ -51,6 +52,8 @@ export interface DecoderDescription {
   readonly vocabularySize: number
   /** Width of the hidden states, D. */
   readonly hiddenSize: number
+  /** Tokens that the compiled graphs make impossible (`maskTokens`), in order; none in an export. */
+  readonly maskedTokens: readonly TokenRange[]
 }
 
 /** `config.json`; read for sizes that the graph leaves open. */
@@ -127,6 +130,7 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
     }),
     vocabularySize,
     hiddenSize,
+    maskedTokens: [],
   }
 }
 

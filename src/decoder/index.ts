@@ -12,3 +12,4 @@ export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProject
 export { maskTokens, type TokenRange } from './mask-tokens.ts'
 export type { Padding } from './positions.ts'
 export { MAX_CANDIDATES } from './sample-tokens.ts'
+export { TOKEN_SIGNALS } from './token-signals.ts'

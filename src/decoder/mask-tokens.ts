@@ -33,6 +33,7 @@ export function maskTokens(
     description: {
       ...description,
       head: { ...head, elementwise: [...head.elementwise, { kind: 'add', constant: MASK }] },
+      maskedTokens: [...description.maskedTokens, ...masked].toSorted(([a], [b]) => a - b),
     },
   }
 }

@@ -21,6 +21,9 @@ export interface Candidate {
   readonly reward: number
   /** Reward by term, e.g. `verifier`, `verifier.correctness`, `format`; each in [-1, 0]. */
   readonly rewardTerms: Readonly<Record<string, number>>
+  /** Mean log-probability and self-certainty of its decoded tokens, in nats; null when they are not known. */
+  readonly logProbability: number | null
+  readonly selfCertainty: number | null
   /** Whether this candidate was returned as the answer. */
   readonly chosen: boolean
   /**

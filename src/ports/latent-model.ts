@@ -4,7 +4,7 @@
  */
 
 import type { LatentHead } from './latent-head.ts'
-import type { Latents, LatentThought } from './latents.ts'
+import type { Latents, LatentThought, TokenSignals } from './latents.ts'
 
 /**
  * Id, within one session, of a token sequence (prompt, or prompt + answer) whose keys and values the engine
@@ -28,6 +28,8 @@ export interface Continuation {
    * token.
    */
   readonly thought: LatentThought | null
+  /** Signals of `tokens`; null when they were not requested. */
+  readonly signals: TokenSignals | null
   /** `aborted`: the session was stopped (`stopSignal`) before the end; the tokens decoded until then. */
   readonly finish: 'eos' | 'length' | 'aborted'
   /** Number of tokens decoded for this continuation; the prefix is not decoded. */
@@ -72,6 +74,8 @@ export interface GenerationRow {
   readonly latents: number
   /** Whether to return the latent thought as well; false unless given. */
   readonly thought?: boolean
+  /** Whether to return the signals of the tokens as well; false unless given. */
+  readonly signals?: boolean
 }
 
 export interface ScoreRow {

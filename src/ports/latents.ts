@@ -33,3 +33,17 @@ export interface LatentThought {
   readonly layers: number
   readonly width: number
 }
+
+/**
+ * Signals of the tokens of an answer under the model's own distribution (temperature 1, before the rules of sampling
+ * and the repetition penalty), in nats, one number per token, `[T]` each. NaN for a token that was given, not decoded,
+ * and where the model computes NaN.
+ */
+export interface TokenSignals {
+  /** log p(token). */
+  readonly logProbabilities: Float32Array
+  /** -sum_v p(v) log p(v). */
+  readonly entropies: Float32Array
+  /** KL(U || p) of the uniform distribution U (self-certainty, arXiv 2502.18581, Eq. 6). */
+  readonly selfCertainties: Float32Array
+}

@@ -15,6 +15,7 @@ import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import type { Settings } from './settings.ts'
+import { joinSignals, meanSignals } from './signals.ts'
 import type { JudgedCandidate, SolveState } from './solve-state.ts'
 
 /** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
@@ -202,7 +203,8 @@ class JudgedAnswers implements Answers {
     if (signal.aborted) return cut
     try {
       // Decoded from the prompt, so that thought and cache cover the whole answer; the tokens that exist are fed, not decoded.
-      return (await this.#decodeDraft({ prefix: begun.tokens, maxNewTokens, latents: 0 })) ?? begun
+      const whole = await this.#decodeDraft({ prefix: begun.tokens, maxNewTokens, latents: 0 })
+      return whole === undefined ? begun : { ...whole, signals: joinSignals(begun.signals, whole.signals) }
     } catch (error) {
       if (hasCode(error, 'ABORTED') && signal.aborted) return cut
       throw error
@@ -221,14 +223,14 @@ class JudgedAnswers implements Answers {
 
   /** Decodes rows in one batch and counts their tokens. */
   async #decode(
-    rows: readonly Omit<GenerationRow, 'thought'>[],
+    rows: readonly Omit<GenerationRow, 'thought' | 'signals'>[],
     span: Span,
   ): Promise<readonly Continuation[]> {
     const { session, withThoughts, state, codec, settings, signal } = this.#deps
     if (rows.length === 0) return []
     const decoded = await generateBounded(
       session,
-      rows.map((row) => ({ ...row, thought: withThoughts })),
+      rows.map((row) => ({ ...row, thought: withThoughts, signals: true })),
       { codec, thoughtTokens: settings.thoughtTokens, signal },
     )
     const output = decoded.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
@@ -244,15 +246,15 @@ class JudgedAnswers implements Answers {
     return Math.max(0, Math.min(settings.answerTokens - prefix, share))
   }
 
-  #read({ tokens, finish, sequence, thought }: Continuation): Answer {
-    return this.#answer({ tokens, finish, sequence, tail: [], thought: finiteThought(thought) })
+  #read({ tokens, finish, sequence, thought, signals }: Continuation): Answer {
+    return this.#answer({ tokens, finish, sequence, tail: [], thought: finiteThought(thought), signals })
   }
 
   /** An answer of the prefix alone. The engine has no sequence for it: a judge continues the prompt with the answer's tokens. */
   #readUndecoded(prefix: Prefix): Answer {
     const finish = this.#endsInEos(prefix) ? 'eos' : 'length'
     const sequence = this.#deps.session.prompt
-    return this.#answer({ tokens: prefix, finish, sequence, tail: prefix, thought: null })
+    return this.#answer({ tokens: prefix, finish, sequence, tail: prefix, thought: null, signals: null })
   }
 
   #answer(decoded: Omit<Answer, 'text' | 'answer'>): Answer {
@@ -311,6 +313,7 @@ export function describeCandidate({ kind, evaluation }: JudgedCandidate): Soluti
     answer: answer.answer,
     reward: judgement.reward,
     rewardTerms: judgement.terms,
+    ...meanSignals(answer.signals),
     tokens: answer.tokens.length,
   }
 }

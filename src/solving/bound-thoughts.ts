@@ -4,6 +4,7 @@ import { deriveSeed } from '#algorithms'
 import type { PromptCodec } from '#engine'
 import { hasCode } from '#errors'
 import type { Continuation, GenerationRow, LatentSession } from '#ports'
+import { joinSignals } from './signals.ts'
 
 export interface ThoughtBound {
   readonly codec: Pick<PromptCodec, 'decode' | 'splitThought' | 'thoughtEnd'>
@@ -55,7 +56,12 @@ export async function generateBounded(
     const last = rest && ended.get(rest)
     if (!last) return first
     const { latents, generatedTokens } = first
-    return { ...last, latents, generatedTokens: generatedTokens + last.generatedTokens }
+    return {
+      ...last,
+      latents,
+      signals: joinSignals(first.signals, last.signals),
+      generatedTokens: generatedTokens + last.generatedTokens,
+    }
   })
 }
 

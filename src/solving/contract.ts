@@ -58,6 +58,13 @@ export interface SolutionCandidate {
   readonly answer: string | null
   readonly reward: number
   readonly rewardTerms: Readonly<Record<string, number>>
+  /**
+   * Mean log-probability of its decoded tokens under the model's own distribution (temperature 1, before the rules of
+   * sampling), in nats; null when it is not known.
+   */
+  readonly logProbability: number | null
+  /** Mean self-certainty of its decoded tokens, in nats: KL divergence of the uniform distribution from the model's own. */
+  readonly selfCertainty: number | null
   readonly tokens: number
 }
 

@@ -56,7 +56,14 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           lrmVersion: null,
           reward: -1 / 3,
           candidates: [
-            newCandidate({ chosen: false, answer: null, reward: -0.1 - 0.2, rewardTerms: {} }),
+            newCandidate({
+              chosen: false,
+              answer: null,
+              reward: -0.1 - 0.2,
+              rewardTerms: {},
+              logProbability: null,
+              selfCertainty: null,
+            }),
             newCandidate({
               kind: 'regeneration',
               thought: thoughtOf(1),

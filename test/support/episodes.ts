@@ -40,6 +40,8 @@ export function newCandidate(over: Partial<Candidate> = {}): Candidate {
     answer: '12',
     reward: -0.125,
     rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 },
+    logProbability: -0.1,
+    selfCertainty: 12,
     chosen: true,
     meetsAdmission: true,
     thought: null,

@@ -32,7 +32,15 @@ export const SOLUTION: Solution = {
   timings: { queueMs: 0.2, retrieveMs: 1.9, draftMs: 31.4, optimizeMs: 42.8, rewardMs: 5.1, totalMs: 84.6 },
   degraded: ['lrm'],
   candidates: [
-    { kind: 'draft', answer: null, reward: -0.97, rewardTerms: { verifier: -0.97, format: 0 }, tokens: 41 },
+    {
+      kind: 'draft',
+      answer: null,
+      reward: -0.97,
+      rewardTerms: { verifier: -0.97, format: 0 },
+      logProbability: -0.2,
+      selfCertainty: 11.5,
+      tokens: 41,
+    },
   ],
   latents: [{ step: 0, x: 0.5, y: -1, reward: -0.97 }],
 }
@@ -70,6 +78,8 @@ export const EPISODE: EpisodeDetail = {
       answer: '1',
       reward: -0.04,
       rewardTerms: { verifier: -0.04 },
+      logProbability: -0.1,
+      selfCertainty: 12.5,
       chosen: true,
       label: true,
       labelSource: 'self',

@@ -17,6 +17,7 @@ import type {
   LatentThought,
   ScoreRow,
   SessionOptions,
+  TokenSignals,
 } from '#ports'
 import { argmax, createRandom, dot, softmax } from '#tensor'
 import { zeroCounters } from '../../src/engine/counters.ts'
@@ -52,6 +53,9 @@ export interface Route {
   /** P(true) of the judge by prompt of the criterion; the prompt is `check` when there is only one. */
   readonly verdicts: Readonly<Record<string, number>>
   readonly endless?: boolean
+  /** Log-probability and self-certainty of every decoded token; -0.5 and 5 by default. */
+  readonly logProbability?: number
+  readonly selfCertainty?: number
 }
 
 export interface World {
@@ -406,8 +410,19 @@ function grow(
     tokens,
     latents: latentsOf(world, matrix, decoded.slice(0, row.latents), row.prefix.length === 0),
     thought: row.thought && tokens.length > 0 ? (world.thought?.(tokens) ?? thoughtOf(matrix, tokens)) : null,
+    signals: row.signals ? signalsOf(world.routes[WORDS[first]!], row.prefix.length, tokens.length) : null,
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: decoded.length,
+  }
+}
+
+function signalsOf(route: Route | undefined, given: number, length: number): TokenSignals {
+  const { logProbability = -0.5, selfCertainty = 5 } = route ?? {}
+  const all = (value: number) => Float32Array.from({ length }, (_, i) => (i < given ? Number.NaN : value))
+  return {
+    logProbabilities: all(logProbability),
+    entropies: all(-logProbability),
+    selfCertainties: all(selfCertainty),
   }
 }
 
@@ -419,6 +434,7 @@ function writeVerdict(row: GenerationRow, words: readonly number[]): Continuatio
     tokens: [...row.prefix, ...tokens],
     latents: { data: new Float32Array(), length: 0, width: 0 },
     thought: null,
+    signals: null,
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: tokens.length,
   }

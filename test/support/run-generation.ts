@@ -1,7 +1,7 @@
 /** @file Runs compiled generation graphs: feeds from rows, results by row. */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { type DecoderDescription, MAX_CANDIDATES } from '#decoder'
+import { type DecoderDescription, MAX_CANDIDATES, TOKEN_SIGNALS } from '#decoder'
 import type { SamplingRules } from '#ports'
 
 export interface GenerationBatch {
@@ -25,6 +25,8 @@ export interface GenerationBatch {
   readonly pad?: number
   /** Index of each row's first token whose states count in its thought; no token counts by default. */
   readonly thoughtFrom?: readonly number[]
+  /** False: no signals of tokens are computed; true by default. */
+  readonly signals?: boolean
 }
 
 export interface GenerationResult {
@@ -32,6 +34,8 @@ export interface GenerationResult {
   readonly tokens: number[][]
   /** `[B][n]` of `[D]`. */
   readonly hiddenStates: Float32Array[][]
+  /** `[B][n]` of `[TOKEN_SIGNALS]`. */
+  readonly signals: number[][][]
   readonly finished: boolean[]
   readonly remaining: number[]
   /** `[B]` of `[L+1, D]`. */
@@ -106,6 +110,7 @@ export function generationFeeds(
     remaining: ints(batch.remaining ?? rows.map(() => 1_000_000), [B]),
     eos_token_ids: ints(eos, [eos.length]),
     pad_token_id: ints([pad], []),
+    with_signals: new Tensor('bool', Uint8Array.of(Number(batch.signals ?? true)), []),
     ...(description.layerStates && { thought_weights: floats(rows.flatMap(weights), [B, S]) }),
   }
 }
@@ -123,10 +128,13 @@ export async function runGeneration(
   const [n, B, D] = results['hidden_states']!.dims as [number, number, number]
   const size = (description.layers + 1) * D
   const sums = results['thought_sums']?.data as Float32Array | undefined
+  const signals = results['token_signals']!.data as Float32Array
+  const W = TOKEN_SIGNALS
   const times = Array.from({ length: n }, (_, i) => i)
   return {
     tokens: rows.map((_, b) => times.map((i) => tokens[i * B + b]!)),
     hiddenStates: rows.map((_, b) => times.map((i) => hidden.slice((i * B + b) * D, (i * B + b + 1) * D))),
+    signals: rows.map((_, b) => times.map((i) => [...signals.slice((i * B + b) * W, (i * B + b + 1) * W)])),
     finished: Array.from(results['finished_next']!.data as Uint8Array, Boolean),
     remaining: Array.from(results['remaining_next']!.data as BigInt64Array, Number),
     thoughtSums: rows.flatMap((_, b) => sums?.slice(b * size, (b + 1) * size) ?? []),

@@ -48,7 +48,16 @@ export function evaluationOf(
 ): Evaluation {
   const text = tokens.join(' ')
   return {
-    answer: { tokens, text, answer: text, finish: 'eos', sequence: 0, tail: [], thought: null },
+    answer: {
+      tokens,
+      text,
+      answer: text,
+      finish: 'eos',
+      sequence: 0,
+      tail: [],
+      thought: null,
+      signals: null,
+    },
     judgement: { reward, terms: { table: reward }, correctness },
   }
 }

@@ -74,6 +74,7 @@ export function timedScheduler(costs: RunCosts, limits: SchedulerLimits): TimedS
         emitted: steps,
         hiddenStates: new Float32Array(steps * rows),
         thoughtSums: null,
+        signals: null,
         present: emptyBlock(rows, past.length + inputLength + steps - 1),
       }
     },

@@ -6,7 +6,7 @@
  * [0, 1], which is -0.5 here.
  */
 
-import type { LatentThought, SequenceId } from '#ports'
+import type { LatentThought, SequenceId, TokenSignals } from '#ports'
 
 /** Answer, with everything that a judge needs. */
 export interface Answer {
@@ -24,6 +24,8 @@ export interface Answer {
   readonly tail: readonly number[]
   /** Latent thought: mean hidden state per layer, `[L + 1, D]`; null if not requested or not finite. */
   readonly thought: LatentThought | null
+  /** Signals of `tokens`; null when they are not known. */
+  readonly signals: TokenSignals | null
 }
 
 export interface Judgement {

@@ -97,6 +97,7 @@ export function createBatchRunner(deps: {
     const fetches = await graph.run(feeds, {
       hiddenStates: rows.some(({ wantsStates }) => wantsStates),
       thoughtSums: rows.some(({ wantsThought }) => wantsThought),
+      signals: rows.some(({ wantsSignals }) => wantsSignals),
       present: rows.some(({ wantsCache }) => wantsCache),
     })
     const ranAt = performance.now()

@@ -4,7 +4,7 @@
  */
 
 import type { Padding } from '#decoder'
-import { createTensor, int64, type Tensor } from '#tensor'
+import { bool, createTensor, int64, type Tensor } from '#tensor'
 import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
 import type { Feeds, Session } from './onnx-runtime.ts'
 import type { StepFeeds, StepRunner } from './step-batch.ts'
@@ -39,15 +39,20 @@ export function createGenerationGraph(
         'tokens',
         ...(fetch.hiddenStates ? ['hidden_states'] : []),
         ...(fetch.thoughtSums ? ['thought_sums'] : []),
+        ...(fetch.signals ? ['token_signals'] : []),
         ...(fetch.present ? presentNames : []),
       ]
-      const fetched = await session.run({ ...constants, ...stepFeeds(feeds, pastNames, layout) }, fetches)
+      const fetched = await session.run(
+        { ...constants, with_signals: bool(fetch.signals), ...stepFeeds(feeds, pastNames, layout) },
+        fetches,
+      )
       const tokens = fetched['tokens']!
       return {
         tokens: tokens.data as BigInt64Array,
         emitted: tokens.shape[0]!,
         hiddenStates: fetch.hiddenStates ? (fetched['hidden_states']!.data as Float32Array) : null,
         thoughtSums: fetch.thoughtSums ? (fetched['thought_sums']!.data as Float32Array) : null,
+        signals: fetch.signals ? (fetched['token_signals']!.data as Float32Array) : null,
         present: fetch.present ? blockOf(presentNames.map((name) => fetched[name]!)) : null,
       }
     },

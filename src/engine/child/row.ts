@@ -5,6 +5,7 @@
  * takes its share of the outcome, and keeps what it has collected until it is finished.
  */
 
+import { TOKEN_SIGNALS } from '#decoder'
 import { ServiceError } from '#errors'
 import type { Priority, SamplingRules } from '#ports'
 import { createRandom, type Random } from '#tensor'
@@ -36,6 +37,8 @@ export interface RowRequest {
     readonly maxNewTokens: number
     /** Number of leading states to return. */
     readonly latents: number
+    /** Whether to return the signals of the decoded tokens; false by default. */
+    readonly signals?: boolean
   } | null
   /**
    * Index in `input` of the first token whose layer states count in the thought; no thought is collected by
@@ -78,6 +81,8 @@ export interface RowResult {
    * `[L+1, D]`; null without `thoughtFrom`.
    */
   readonly thoughtSum: Float32Array | null
+  /** Signals of the decoded tokens, `[tokens, TOKEN_SIGNALS]`; null unless requested. */
+  readonly signals: Float32Array | null
   /**
    * Cache of past, input and all decoded tokens but the last; null without `keepCache`. It shares the memory of a
    * long past, so that the samples of a prompt hold it once; the rest is in its own memory.
@@ -124,6 +129,7 @@ export class Row {
   readonly #tokens: number[] = []
   readonly #states: Float32Array[] = []
   #stateCount = 0
+  readonly #signals: Float32Array[] = []
 
   constructor(request: RowRequest, sizes: RowSizes, lastRun: number) {
     const { decode, session = 0, isolated = false, stopAt = Number.POSITIVE_INFINITY } = request
@@ -193,6 +199,15 @@ export class Row {
     return this.#thoughtFrom !== null
   }
 
+  /** Whether the next run computes signals of the row's tokens. */
+  get wantsSignals(): boolean {
+    return this.#asksSignals && this.#nextInput().length === this.#input.length
+  }
+
+  get #asksSignals(): boolean {
+    return this.#request.decode?.signals ?? false
+  }
+
   /** Whether the row needs its cache after the next run. */
   get wantsCache(): boolean {
     return this.decodes || this.#request.keepCache || this.#nextInput().length < this.#input.length
@@ -230,6 +245,7 @@ export class Row {
     }
     this.#collectStates(outcome)
     if (this.decodes) {
+      if (this.#asksSignals && outcome.signals !== null) this.#signals.push(outcome.signals)
       this.#tokens.push(...outcome.tokens)
       for (const token of outcome.tokens) this.#seenTokens?.add(token)
       this.#uniforms?.consume(outcome.tokens.length)
@@ -294,6 +310,7 @@ export class Row {
       tokens: this.#tokens,
       hiddenStates: concatenate(this.#states, this.#stateCount * this.#sizes.hiddenSize),
       thoughtSum: this.#thoughtSum,
+      signals: this.#asksSignals ? concatenate(this.#signals, this.#tokens.length * TOKEN_SIGNALS) : null,
     })
   }
 

@@ -4,8 +4,17 @@
  * The prompt is prefilled once; its draft, regenerations, samples and verdicts share that cache.
  */
 
+import { TOKEN_SIGNALS } from '#decoder'
 import { hasCode, ServiceError } from '#errors'
-import type { Continuation, GenerationRow, LatentThought, Priority, ScoreRow, SequenceId } from '#ports'
+import type {
+  Continuation,
+  GenerationRow,
+  LatentThought,
+  Priority,
+  ScoreRow,
+  SequenceId,
+  TokenSignals,
+} from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import { type PrefixCache, sharedLength } from './prefix-cache.ts'
 import type { RowResult } from './row.ts'
@@ -150,6 +159,7 @@ export class Session {
         tokens: prefix,
         latents: new Float32Array(),
         thought: null,
+        signals: row.signals ? signalsAfter(prefix.length, new Float32Array()) : null,
         finish: 'aborted',
         generatedTokens: 0,
       })
@@ -175,6 +185,7 @@ export class Session {
         tokens: prefix,
         latents: new Float32Array(),
         thought: await this.#thoughtOfFed(past, start.slice(covered, -1), thoughtFrom, prefix.length),
+        signals: row.signals ? signalsAfter(prefix.length, new Float32Array()) : null,
         finish: isEnded ? 'eos' : 'length',
         generatedTokens: 0,
       })
@@ -189,6 +200,7 @@ export class Session {
         seed: row.seed,
         maxNewTokens: room,
         latents: row.latents,
+        ...(row.signals && { signals: true }),
       },
       // The text of a judge is read, and hardly ever continued.
       keepCache: row.sequence === undefined,
@@ -203,6 +215,7 @@ export class Session {
         result.tokens.length === 0
           ? null
           : this.#mean(result.thoughtSum, prefix.length + result.tokens.length),
+      signals: result.signals && signalsAfter(prefix.length, result.signals),
       finish: finishOf(result),
       generatedTokens: result.tokens.length,
     })
@@ -296,6 +309,16 @@ export class Session {
       ...this.#order,
     })
   }
+}
+
+/** Splits the signals `[tokens, TOKEN_SIGNALS]` of the tokens decoded after `given` ones. */
+function signalsAfter(given: number, signals: Float32Array): TokenSignals {
+  const length = given + signals.length / TOKEN_SIGNALS
+  const of = (signal: number) =>
+    Float32Array.from({ length }, (_, i) =>
+      i < given ? Number.NaN : signals[(i - given) * TOKEN_SIGNALS + signal]!,
+    )
+  return { logProbabilities: of(0), entropies: of(1), selfCertainties: of(2) }
 }
 
 function finishOf({ isStopped, endedByEos }: RowResult): Continuation['finish'] {

@@ -76,6 +76,8 @@ export interface StepFetches {
   readonly hiddenStates: Float32Array | null
   /** `[B, L+1, D]`, null when not fetched. */
   readonly thoughtSums: Float32Array | null
+  /** `[n, B, TOKEN_SIGNALS]`, null when not fetched. */
+  readonly signals: Float32Array | null
   /** Cache of past, input and n - 1 emitted tokens; null when not fetched. */
   readonly present: KvBlock | null
 }
@@ -91,7 +93,7 @@ export interface StepRunner {
   readonly thoughtLayers: number
   run(
     feeds: StepFeeds,
-    fetch: { hiddenStates: boolean; thoughtSums: boolean; present: boolean },
+    fetch: { hiddenStates: boolean; thoughtSums: boolean; signals: boolean; present: boolean },
   ): Promise<StepFetches>
 }
 
@@ -107,6 +109,8 @@ export interface StepOutcome {
    * `[L+1, D]`; null when `thoughtFrom` is null or the sums were not fetched.
    */
   readonly thoughtSum: Float32Array | null
+  /** Signals of `tokens`, `[tokens.length, TOKEN_SIGNALS]`; null when not fetched. */
+  readonly signals: Float32Array | null
   /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
   readonly cached: KvView | null
 }
@@ -192,7 +196,7 @@ export function splitFetches(
   fetches: StepFetches,
   eosTokenIds: ReadonlySet<number>,
 ): StepOutcome[] {
-  const { emitted, hiddenStates, thoughtSums, present } = fetches
+  const { emitted, hiddenStates, thoughtSums, signals, present } = fetches
   const thoughtSize = thoughtSums ? thoughtSums.length / rows.length : 0
   return rows.map((row, index) => {
     const tokens: number[] = []
@@ -210,6 +214,7 @@ export function splitFetches(
         thoughtSums && row.thoughtFrom !== null
           ? thoughtSums.subarray(index * thoughtSize, (index + 1) * thoughtSize)
           : null,
+      signals: signals && column(signals, index, rows.length, emitted, tokens.length),
       cached: present && { block: present, row: index, spans: presentSpans(feeds, row, tokens.length) },
     }
   })
@@ -248,7 +253,7 @@ function presentSpans(
   return joinSpans([...pastSpans(past, side, row), [end - added, end]])
 }
 
-/** Returns the first `count` steps of row `index` of `[n, B, D]`: `[count, D]`. */
+/** Returns the first `count` steps of row `index` of `[n, B, W]`: `[count, W]`. */
 function column(
   states: Float32Array,
   index: number,

@@ -52,7 +52,7 @@ async function tryOut({ generation, head }: Graphs, sizes: ServeOptions['sizes']
   const run = async (rows: readonly StepRow[]): Promise<StepOutcome[]> => {
     const side = padding === 'right' ? 'right' : 'left'
     const feeds = composeFeeds(layout, side, rows, 2, allocateFresh(layout))
-    const fetched = { hiddenStates: true, thoughtSums: thoughtLayers > 0, present: true }
+    const fetched = { hiddenStates: true, thoughtSums: thoughtLayers > 0, signals: true, present: true }
     return splitFetches(rows, feeds, await generation.run(feeds, fetched), noEnd)
   }
   const second = padding === 'equal' ? [0, token] : [token]

@@ -25,14 +25,16 @@ const SQL = `
   ),
   added_candidates as (
     insert into candidates (
-      tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible
+      tenant_id, episode_id, position, kind, tokens, text, answer, reward, reward_terms, chosen, admissible,
+      log_probability, self_certainty
     )
     select
       episode.tenant_id, episode.id, position, kind, tokens, text, answer, reward, reward_terms, chosen,
-      admissible
+      admissible, log_probability, self_certainty
     from episode, jsonb_to_recordset($20) as candidate (
       position integer, kind text, tokens integer[], text text, answer text,
-      reward double precision, reward_terms jsonb, chosen boolean, admissible boolean
+      reward double precision, reward_terms jsonb, chosen boolean, admissible boolean,
+      log_probability double precision, self_certainty double precision
     )
   ),
   thoughts as (
@@ -76,6 +78,8 @@ export async function addEpisode(
     reward_terms: candidate.rewardTerms,
     chosen: candidate.chosen,
     admissible: candidate.meetsAdmission,
+    log_probability: candidate.logProbability,
+    self_certainty: candidate.selfCertainty,
   }))
   const thoughts = episode.candidates.flatMap(({ thought }, position) => {
     const bytes = thought === null ? null : encodeThought(thought)

@@ -25,7 +25,8 @@ const SQL = `
     (
       select coalesce(json_agg(json_build_object(
         'kind', kind, 'tokens', tokens, 'text', text, 'answer', answer, 'reward', reward,
-        'rewardTerms', reward_terms, 'chosen', chosen, 'label', label, 'labelSource', label_source
+        'rewardTerms', reward_terms,
+        'logProbability', log_probability, 'selfCertainty', self_certainty, 'chosen', chosen, 'label', label, 'labelSource', label_source
       ) order by position), '[]')
       from candidates
       where candidates.tenant_id = e.tenant_id and candidates.episode_id = e.id

@@ -3,7 +3,18 @@
 import { Type } from 'typebox'
 import type * as episodes from '#episodes'
 import { missing } from './path-ids.ts'
-import { Count, closed, Id, Nullable, NumberMap, OneOf, Reward, Seed, Text } from './primitives.ts'
+import {
+  AnswerSignals,
+  Count,
+  closed,
+  Id,
+  Nullable,
+  NumberMap,
+  OneOf,
+  Reward,
+  Seed,
+  Text,
+} from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 
@@ -56,6 +67,7 @@ export const EpisodeCandidate = sameAs<episodes.StoredCandidate>()(
       answer: Nullable(Type.String()),
       reward: Reward,
       rewardTerms: NumberMap,
+      ...AnswerSignals,
       chosen: Type.Boolean({ description: 'Whether this candidate was returned.' }),
       label: Label,
       labelSource: MaybeLabelSource,

@@ -53,5 +53,21 @@ export const NumberMap = Type.Unsafe<Record<string, number>>(
   Type.Object({}, { additionalProperties: Type.Number() }),
 )
 
+/** Means over the decoded tokens of an answer, in nats, under the model's own distribution. */
+export const AnswerSignals = {
+  logProbability: Nullable(
+    Type.Number({
+      description:
+        "Mean log-probability of the answer's tokens under the model's own distribution: temperature 1, before the rules of sampling. Null when it is not known.",
+    }),
+  ),
+  selfCertainty: Nullable(
+    Type.Number({
+      description:
+        "Mean KL divergence of the uniform distribution from the model's own. Higher is more certain. Null when it is not known.",
+    }),
+  ),
+} as const
+
 /** Options of objects that callers send: an unknown field is a fault. */
 export const closed = { additionalProperties: false } as const

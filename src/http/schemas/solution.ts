@@ -2,7 +2,17 @@
 
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as solving from '#solving'
-import { Count, Id, Milliseconds, Nullable, NumberMap, OneOf, Reward, Seed } from './primitives.ts'
+import {
+  AnswerSignals,
+  Count,
+  Id,
+  Milliseconds,
+  Nullable,
+  NumberMap,
+  OneOf,
+  Reward,
+  Seed,
+} from './primitives.ts'
 import { Problem } from './problem.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
@@ -32,6 +42,7 @@ export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
       answer: Answer,
       reward: Reward,
       rewardTerms: NumberMap,
+      ...AnswerSignals,
       tokens: Count,
     },
     { $id: 'SolutionCandidate', description: 'A judged answer.' },

@@ -9,6 +9,7 @@ import type { Attempt } from '../attempt.ts'
 import type { Outcome } from '../context.ts'
 import type { SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
+import { meanSignals } from '../signals.ts'
 import type { JudgedCandidate } from '../solve-state.ts'
 import { type StoreOutages, timeoutSignal } from './store-outages.ts'
 
@@ -123,6 +124,7 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
         answer: answer.answer,
         reward: underProfile(judgement).reward,
         rewardTerms: judgement.terms,
+        ...meanSignals(answer.signals),
         chosen: evaluation === chosen,
         meetsAdmission: meetsAdmission(evaluation),
         thought: thoughts.get(candidate) ?? null,

@@ -30,6 +30,7 @@ function answer(overrides: Partial<Answer> = {}): Answer {
     sequence: 1,
     tail: [],
     thought: null,
+    signals: null,
     ...overrides,
   }
 }
@@ -345,6 +346,7 @@ describe('a written verdict', () => {
               finish,
               tokens: [...row.prefix, ...letters],
               thought: null,
+              signals: null,
               generatedTokens: letters.length,
             }
           })

@@ -66,6 +66,7 @@ test('a Llama export is described by its names and sizes', () => {
   )
   expect(sizes).toEqual({
     layers: 2,
+    maskedTokens: [],
     keyValueHeads: 1,
     headSize: 8,
     dtype: 'float32',

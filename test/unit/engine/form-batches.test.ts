@@ -113,7 +113,7 @@ suite('formBatches()', () => {
     })
     const run = async (rows: readonly StepRow[]) => {
       const feeds = composeFeeds(layout, 'right', rows, 1, allocateFresh(layout))
-      const fetched = { hiddenStates: false, thoughtSums: false, present: true }
+      const fetched = { hiddenStates: false, thoughtSums: false, signals: false, present: true }
       return splitFetches(rows, feeds, await engine.graph.run(feeds, fetched), new Set())
     }
     const [long, short] = await run([row(null, [5, 6, 7, 8]), row(null, [9, 10])])

@@ -71,6 +71,7 @@ suite('a stopped session', () => {
       tokens: [8, 9],
       latents: { data: new Float32Array(), length: 0, width: 16 },
       thought: null,
+      signals: null,
       finish: 'aborted',
       generatedTokens: 0,
     })

@@ -64,7 +64,14 @@ test('a problem has one seed in all arms, and other seeds elsewhere', async () =
 })
 
 test('an answer that the profile writes otherwise is right, no answer is wrong, candidates are graded', async () => {
-  const candidate = { kind: 'sample', reward: -0.2, rewardTerms: {}, tokens: 3 } as const
+  const candidate = {
+    kind: 'sample',
+    reward: -0.2,
+    rewardTerms: {},
+    logProbability: null,
+    selfCertainty: null,
+    tokens: 3,
+  } as const
   const candidates = [
     { ...candidate, answer: '1' },
     { ...candidate, answer: null },

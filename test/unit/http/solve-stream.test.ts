@@ -55,7 +55,15 @@ const EVENTS: SolveEvent[] = [
   { event: 'iteration', data: { step: 1, reward: -0.97, changed: false, answer: null } },
   {
     event: 'candidate',
-    data: { kind: 'regeneration', answer: '1', reward: -0.04, rewardTerms: {}, tokens: 41 },
+    data: {
+      kind: 'regeneration',
+      answer: '1',
+      reward: -0.04,
+      rewardTerms: {},
+      logProbability: -0.1,
+      selfCertainty: null,
+      tokens: 41,
+    },
   },
   { event: 'iteration', data: { step: 2, reward: -0.04, changed: true, answer: '1' } },
 ]

@@ -11,7 +11,16 @@ function broken(
   { text = 'left : 6 + 4 ; ans 0', answer = '0', finish = 'eos' }: Partial<Answer> = {},
 ): string[] {
   const rules = createFormatRules({ ...TEST_PROFILE, format })(question)
-  const given: Answer = { tokens: [], sequence: 0, tail: [], thought: null, text, answer, finish }
+  const given: Answer = {
+    tokens: [],
+    sequence: 0,
+    tail: [],
+    thought: null,
+    signals: null,
+    text,
+    answer,
+    finish,
+  }
   return rules.filter((rule) => !rule.holds(given)).map(({ name }) => name)
 }
 

@@ -74,6 +74,7 @@ suite('a bound on the tokens of a thought', () => {
             tokens: [...prefix, ...decoded],
             latents: { data: new Float32Array(latents), length: latents, width: 1 },
             thought: null,
+            signals: null,
             finish: decoded.length < all.length ? 'length' : 'eos',
             generatedTokens: decoded.length,
           }

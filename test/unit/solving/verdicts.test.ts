@@ -35,6 +35,7 @@ const UNDECODED = {
   sequence: 0,
   tail: [],
   thought: null,
+  signals: null,
   tokens: [],
 }
 const USER = tokenOf('<user>')
@@ -115,6 +116,7 @@ describe('a chat judge', () => {
       sequence: 5,
       tail: [],
       thought: null,
+      signals: null,
       tokens: ANSWER,
     }
 
@@ -161,6 +163,7 @@ describe('a chat judge', () => {
       sequence: 5,
       tail: [],
       thought: null,
+      signals: null,
       tokens: ANSWER,
     }
 

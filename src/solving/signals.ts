@@ -1,0 +1,34 @@
+/** @file Signals of the tokens of an answer, put together from the calls that decoded it, and their means. */
+
+import type { TokenSignals } from '#ports'
+
+/** Means over the tokens of an answer that were decoded, in nats; null when none has a signal. */
+export interface MeanSignals {
+  readonly logProbability: number | null
+  readonly selfCertainty: number | null
+}
+
+/** Returns the signals of `whole`, with those of `begun`, the call that decoded its beginning, where it has none. */
+export function joinSignals(begun: TokenSignals | null, whole: TokenSignals | null): TokenSignals | null {
+  if (begun === null || whole === null) return whole
+  const join = (first: Float32Array, all: Float32Array) =>
+    all.map((value, i) => (Number.isNaN(value) ? (first[i] ?? value) : value))
+  return {
+    logProbabilities: join(begun.logProbabilities, whole.logProbabilities),
+    entropies: join(begun.entropies, whole.entropies),
+    selfCertainties: join(begun.selfCertainties, whole.selfCertainties),
+  }
+}
+
+export function meanSignals(signals: TokenSignals | null): MeanSignals {
+  return {
+    logProbability: meanOf(signals?.logProbabilities),
+    selfCertainty: meanOf(signals?.selfCertainties),
+  }
+}
+
+/** A half-precision model may compute a log-probability of -infinity, which is no signal either. */
+function meanOf(values: Float32Array = new Float32Array()): number | null {
+  const known = values.filter(Number.isFinite)
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length
+}
