@@ -25,6 +25,13 @@ import { emitModelLogits } from './emit-head.ts'
 import { emitNextToken } from './sample-tokens.ts'
 import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums.ts'
 import { emitTokenSignals, TOKEN_SIGNALS } from './token-signals.ts'
+import {
+  emitNoTokens,
+  emitTokenStates,
+  TOKEN_STATE,
+  type TokenMapNames,
+  tokenContract,
+} from './token-states.ts'
 
 /**
  * Compiles the graph that decodes up to `steps` tokens per run. Iteration 0 feeds `input_ids` (S tokens on
@@ -37,8 +44,10 @@ import { emitTokenSignals, TOKEN_SIGNALS } from './token-signals.ts'
  * `temperature` float32 [B] (0 = argmax), `top_k` int64 [B], `top_p`, `min_p`, `repetition_penalty` float32 [B]
  * and `seen_tokens` int64 [B, N] (`emitNextToken`; the loop adds the tokens that it picks), `finished` bool [B],
  * `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [],
- * `with_signals` bool [] (whether to compute `token_signals`), and, if the description has `layerStates`, `thought_weights` float32 [B, S] (weights of the states of each fed
- * position in a thought).
+ * `with_signals` bool [] (whether to compute `token_signals`), and, if the description has `layerStates`,
+ * `thought_weights` float32 [B, S] (weights of the states of each fed position in a thought), `token_maps` float32
+ * [2, K*D, V] and `token_biases` float32 [2, V] (reward and gate of V versions, V >= 1, over the states of the K
+ * `scoredLayers`).
  *
  * For a model that pads on the right, the mask of a row is ones for its past and its input, then zeros.
  *
@@ -51,7 +60,10 @@ import { emitTokenSignals, TOKEN_SIGNALS } from './token-signals.ts'
  * token emitted; entries of a row after its end are meaningless. `thought_sums` float32 [B, L+1, D]: the
  * weighted sum of the layer states of the fed positions, plus the states of every later position that
  * predicted a token of its row. A sum over the positions that predict an answer, divided by its length, is
- * its latent thought (LTO, arXiv 2509.26314, section 3).
+ * its latent thought (LTO, arXiv 2509.26314, section 3). Of the same positions: `last_states` float32 [B, K*D], the
+ * scored states of the last one, 0 when none counted, and `gated_sums` float32 [B, 2, V], the sums of gate x reward
+ * and of gate (`emitTokenStates`). `token_states` float32 [B, S, K*D]: the scored states of the positions that the
+ * last iteration fed, which are all fed ones if `steps` is 1.
  *
  * Weights are shared with `model`, outside the loop body; references to external data are kept.
  *
@@ -72,6 +84,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   const anySampled = emitAny(tape, isSampled)
   const isUnpenalised = tape.op('Equal', ['repetition_penalty', tape.constant(float32(1))])
   const anyPenalised = emitAny(tape, tape.op('Not', [isUnpenalised]))
+  const tokenStates = withThoughts ? emitNoTokens(tape, 'remaining', description) : null
   const state = [
     'input_ids',
     'attention_mask',
@@ -81,9 +94,17 @@ export function compileGeneration(model: Model, description: DecoderDescription)
     'remaining',
     'seen_tokens',
     ...(withThoughts ? ['thought_weights', emitNoThoughts(tape, 'remaining', description)] : []),
+    ...(tokenStates?.initial ?? []),
     ...caches,
   ]
-  const body = loopBody(tape.nested(), { step, description, inScope, anySampled, anyPenalised })
+  const body = loopBody(tape.nested(), {
+    step,
+    description,
+    inScope,
+    anySampled,
+    anyPenalised,
+    tokenMaps: tokenStates?.maps ?? null,
+  })
   tape.outputs(
     [
       // The loop's next inputs are not outputs of the graph: the caller feeds the next run.
@@ -95,6 +116,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
       'remaining_next',
       'loop/next_seen',
       ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : []),
+      ...(withThoughts ? tokenContract(description).outputs.map(({ name }) => name) : []),
       ...presents,
       'tokens',
       'hidden_states',
@@ -118,6 +140,7 @@ function contract(description: DecoderDescription) {
     Array.from({ length: layers }, (_, i) => [`${stem}.${i}.key`, `${stem}.${i}.value`]).flat()
   const caches = names('past_key_values')
   const presents = names('present')
+  const tokens = layerStates ? tokenContract(description) : { inputs: [], outputs: [] }
   const inputs: Value[] = [
     value('steps', 'int64', []),
     value('input_ids', 'int64', ['B', 'S']),
@@ -138,6 +161,7 @@ function contract(description: DecoderDescription) {
     value('pad_token_id', 'int64', []),
     value('with_signals', 'bool', []),
     ...(layerStates ? [value('thought_weights', 'float32', ['B', 'S'])] : []),
+    ...tokens.inputs,
   ]
   const outputs: Value[] = [
     value('tokens', 'int64', ['n', 'B']),
@@ -146,6 +170,7 @@ function contract(description: DecoderDescription) {
     value('finished_next', 'bool', ['B']),
     value('remaining_next', 'int64', ['B']),
     ...(layerStates ? [value('thought_sums', 'float32', ['B', layers + 1, hiddenSize])] : []),
+    ...tokens.outputs,
     ...presents.map((name) => value(name, dtype, ['B', K, 'P+S+n-1', h])),
   ]
   return { inputs, outputs, caches, presents }
@@ -160,13 +185,18 @@ interface BodyScope {
   readonly anySampled: string
   /** Name of a bool scalar of the outer graph: true when some row has a repetition penalty. */
   readonly anyPenalised: string
+  /** Names in the outer graph; null without layer states. */
+  readonly tokenMaps: TokenMapNames | null
 }
 
 /**
  * Builds one iteration: the step graph, one token per row from the hidden states, and the state of the next
  * iteration. Loop-carried shapes grow, so the values have no fixed shapes.
  */
-function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenalised }: BodyScope): Graph {
+function loopBody(
+  tape: Tape,
+  { step, description, inScope, anySampled, anyPenalised, tokenMaps }: BodyScope,
+): Graph {
   const { inputs, outputs, head, layerStates, padding, keyValueHeads, headSize, dtype } = description
   const ids = inScope(inputs.inputIds)
   const mask = inScope(inputs.attentionMask)
@@ -220,6 +250,13 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenal
     nextWeights: emitNextWeights(tape, finished),
     sums: emitThoughtSums(tape, layerStates.map(inScope), shape, 'loop/thought_weights', 'loop/thought_sums'),
   }
+  const tokenStates =
+    layerStates && tokenMaps
+      ? emitTokenStates(tape, layerStates.map(inScope), shape, 'loop/thought_weights', {
+          maps: tokenMaps,
+          atLast: (values) => atLast(tape, values),
+        })
+      : []
 
   const presents = outputs.present.flatMap(({ key, value }) => [inScope(key), inScope(value)])
   const keepAll = inputs.logitsToKeep
@@ -237,6 +274,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenal
       value('loop/seen_tokens', 'int64', [null, null]),
       ...(thought ? [value('loop/thought_weights', 'float32', [null, null])] : []),
       ...(thought ? [value('loop/thought_sums', 'float32', [null, null, null])] : []),
+      ...(tokenMaps ? TOKEN_STATE : []),
       ...caches.map((name) => value(name, dtype, [null, keyValueHeads, null, headSize])),
     ],
     outputs: [
@@ -249,6 +287,7 @@ function loopBody(tape: Tape, { step, description, inScope, anySampled, anyPenal
       value(remaining, 'int64'),
       value(nextSeen, 'int64'),
       ...(thought ? [value(thought.nextWeights, 'float32'), value(thought.sums, 'float32')] : []),
+      ...tokenStates.map((name) => value(name, 'float32')),
       ...presents.map((name) => value(name, dtype)),
       value(token, 'int64'),
       value(hidden, 'float32'),

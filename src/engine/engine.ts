@@ -1,8 +1,9 @@
 /** @file Loads a model into engine processes and exposes it to the rest of the service. */
 
 import type { Logger } from 'pino'
+import { scoredLayers } from '#decoder'
 import { ServiceError } from '#errors'
-import type { LatentHead } from '#ports'
+import type { LatentHead, TokenMaps } from '#ports'
 import { createRandom } from '#tensor'
 import { createAdmission } from './admission.ts'
 import { ascendInSlices, readInSlices } from './head-in-slices.ts'
@@ -101,13 +102,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     codec: directory.codec,
     hiddenSize: sizes.hiddenSize,
     thoughtLayers: replicas.thoughtLayers,
+    scoredLayers: scoredLayers(replicas.thoughtLayers).length,
     contextLength: sizes.contextLength,
     eosTokenIds: sizes.eosTokenIds,
     head: createRemoteHead(replicas),
     graphs: createServedGraphs(replicas),
     async open(prompt, options) {
       const { signal, stopSignal = NEVER, priority = 'interactive', caller = '' } = options
-      const { deadlineMs = null, stopAfterMs = null, isolated = false } = options
+      const { deadlineMs = null, stopAfterMs = null, isolated = false, tokenMaps = null } = options
+      checkMaps(tokenMaps, scoredLayers(replicas.thoughtLayers).length * sizes.hiddenSize)
       checkPrompt(prompt, sizes.contextLength)
       checkIds('open session', prompt)
       const ending = AbortSignal.any([signal, stopSignal])
@@ -126,6 +129,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           deadlineMs,
           stopAfterMs,
           isolated,
+          tokenMaps,
           signal,
           stopSignal,
           checkTokens: checkIds,
@@ -169,6 +173,15 @@ function checkPrompt(prompt: readonly number[], contextLength: number): void {
       `open session: expected a prompt of 1 to ${contextLength - 1} tokens, got ${prompt.length}`,
     )
   }
+}
+
+/** Throws unless the maps have the width of the model's scored states: others would fail a whole batch. */
+function checkMaps(maps: TokenMaps | null, width: number): void {
+  if (maps === null || maps.weights.length === 2 * width) return
+  throw new ServiceError(
+    'SHAPE_MISMATCH',
+    `open session: expected token maps of ${2 * width} weights, got ${maps.weights.length}`,
+  )
 }
 
 /**

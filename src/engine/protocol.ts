@@ -12,6 +12,7 @@ import type {
   Latents,
   Priority,
   ScoreRow,
+  TokenMaps,
 } from '#ports'
 import type { Tensor } from '#tensor'
 import type { EngineCounters } from './counters.ts'
@@ -183,6 +184,8 @@ export type SessionMessage =
       readonly stopAfterMs: number | null
       /** Whether its rows share no run with those of other sessions. */
       readonly isolated: boolean
+      /** Maps that score the tokens of its answers. */
+      readonly tokenMaps: TokenMaps | null
     }
   | { readonly type: 'close'; readonly session: number }
   /** Continuations in progress are answered with the tokens that they have; other calls fail with ABORTED. */

@@ -1,7 +1,7 @@
 /** @file Client of a session: sends every call to the engine process that holds the session's caches. */
 
 import { coerceError, hasCode, ServiceError } from '#errors'
-import type { LatentSession, Priority, SequenceId } from '#ports'
+import type { LatentSession, Priority, SequenceId, TokenMaps } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 
@@ -30,6 +30,7 @@ export function openRemoteSession(deps: {
   readonly deadlineMs: number | null
   readonly stopAfterMs: number | null
   readonly isolated: boolean
+  readonly tokenMaps: TokenMaps | null
   readonly signal: AbortSignal
   /** Stops the session. */
   readonly stopSignal: AbortSignal
@@ -110,8 +111,9 @@ export function openRemoteSession(deps: {
     }
   }
 
-  const { prompt, priority, caller, deadlineMs, stopAfterMs, isolated } = deps
-  connection.post({ type: 'open', session: id, prompt, priority, caller, deadlineMs, stopAfterMs, isolated })
+  const { prompt, priority, caller, deadlineMs, stopAfterMs, isolated, tokenMaps } = deps
+  const order = { priority, caller, deadlineMs, stopAfterMs, isolated, tokenMaps }
+  connection.post({ type: 'open', session: id, prompt, ...order })
   signal.addEventListener('abort', close)
   stopSignal.addEventListener('abort', stop)
   if (signal.aborted) close()

@@ -4,7 +4,7 @@
  */
 
 import type { LatentHead } from './latent-head.ts'
-import type { Latents, LatentThought, TokenSignals } from './latents.ts'
+import type { Latents, LatentThought, TokenMaps, TokenSignals } from './latents.ts'
 
 /**
  * Id, within one session, of a token sequence (prompt, or prompt + answer) whose keys and values the engine
@@ -76,6 +76,11 @@ export interface GenerationRow {
   readonly thought?: boolean
   /** Whether to return the signals of the tokens as well; false unless given. */
   readonly signals?: boolean
+  /**
+   * Upper bound on the positions whose states come with the thought (`LatentThought.tokens`); 0 unless given.
+   * Only for a row that decodes nothing (`maxNewTokens` 0): for training, never for an answer.
+   */
+  readonly tokenStates?: number
 }
 
 export interface ScoreRow {
@@ -130,6 +135,11 @@ export interface SessionOptions {
    * same time: for a request in whose run an engine process died. `open` waits for its turn. False unless given.
    */
   readonly isolated?: boolean
+  /**
+   * Maps by which the engine scores the tokens of the session's thoughts (`LatentThought.gated`); none unless
+   * given. `open` throws SHAPE_MISMATCH for maps of another width.
+   */
+  readonly tokenMaps?: TokenMaps | null
   /** `interactive` unless given. */
   readonly priority?: Priority
   /**
@@ -144,6 +154,8 @@ export interface LatentModel {
   readonly hiddenSize: number
   /** L + 1: number of states in a latent thought; 0 when the model gives no thoughts. */
   readonly thoughtLayers: number
+  /** K: number of layers whose states of single tokens are scored; 0 when the model gives no thoughts. */
+  readonly scoredLayers: number
   /** Upper bound on the tokens of prompt and answer together. */
   readonly contextLength: number
   readonly eosTokenIds: readonly number[]

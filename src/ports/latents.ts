@@ -32,6 +32,36 @@ export interface LatentThought {
   readonly data: Float32Array
   readonly layers: number
   readonly width: number
+  /**
+   * States of the scored layers at the position that predicts the answer's last token, `[K, D]`; absent when the
+   * model gives none, or the thought was stored without them.
+   */
+  readonly last?: Float32Array
+  /** Sums over the same positions by the session's `TokenMaps`; absent without these. */
+  readonly gated?: GatedSums
+  /** Scored states of positions spread evenly over the answer, `[T, K*D]`; absent unless they were asked for. */
+  readonly tokens?: Float32Array
+}
+
+/** Gated token rewards of one answer: its score is `reward / gate`. */
+export interface GatedSums {
+  /** Sum over positions of gate x reward. */
+  readonly reward: number
+  /** Sum over positions of the gate, above 0. */
+  readonly gate: number
+}
+
+/**
+ * Two linear maps of the scored states of a token, `[K*D]`: its reward w_r . h + b_r and its gate
+ * sigmoid(w_g . h + b_g) (SWIFT, arXiv 2505.12225).
+ */
+export interface TokenMaps {
+  /** Maps of one version are the same. */
+  readonly version: string
+  /** w_r and w_g, `[2, K*D]`. */
+  readonly weights: Float32Array
+  /** b_r and b_g. */
+  readonly biases: readonly [number, number]
 }
 
 /**

@@ -155,6 +155,7 @@ export function createLinearModel(world: World): LinearModel {
     },
     hiddenSize: matrix[0]!.length,
     thoughtLayers: 2,
+    scoredLayers: 1,
     contextLength: 256,
     eosTokenIds: [END],
     async open(prompt, options) {

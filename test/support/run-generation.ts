@@ -3,6 +3,7 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import { type DecoderDescription, MAX_CANDIDATES, TOKEN_SIGNALS } from '#decoder'
 import type { SamplingRules } from '#ports'
+import { scoredWidth } from '../../src/decoder/token-states.ts'
 
 export interface GenerationBatch {
   /** Tokens to feed per row, padded to the longest. */
@@ -27,6 +28,8 @@ export interface GenerationBatch {
   readonly thoughtFrom?: readonly number[]
   /** False: no signals of tokens are computed; true by default. */
   readonly signals?: boolean
+  /** Maps of the token states, `[2, K*D, V]` and `[2, V]`; zeros of one version by default. */
+  readonly tokenMaps?: { readonly weights: Tensor; readonly biases: Tensor }
 }
 
 export interface GenerationResult {
@@ -40,6 +43,8 @@ export interface GenerationResult {
   readonly remaining: number[]
   /** `[B]` of `[L+1, D]`. */
   readonly thoughtSums: Float32Array[]
+  /** `last_states`, `gated_sums` and `token_states`, as the graph returns them. */
+  readonly tokenStates: Readonly<Record<'last' | 'gated' | 'fed', Tensor | undefined>>
   readonly caches: Tensor[]
   /** Mask over `caches` for the next run: 0 for pads, 1 for decoded tokens. */
   readonly mask: number[][]
@@ -111,8 +116,16 @@ export function generationFeeds(
     eos_token_ids: ints(eos, [eos.length]),
     pad_token_id: ints([pad], []),
     with_signals: new Tensor('bool', Uint8Array.of(Number(batch.signals ?? true)), []),
-    ...(description.layerStates && { thought_weights: floats(rows.flatMap(weights), [B, S]) }),
+    ...(description.layerStates && {
+      thought_weights: floats(rows.flatMap(weights), [B, S]),
+      token_maps: batch.tokenMaps?.weights ?? zeros([2, scoredWidth(description), 1]),
+      token_biases: batch.tokenMaps?.biases ?? zeros([2, 1]),
+    }),
   }
+}
+
+function zeros(dims: readonly number[]): Tensor {
+  return floats(new Float32Array(dims.reduce((product, dim) => product * dim, 1)), dims)
 }
 
 /** Runs one chunk. */
@@ -138,6 +151,11 @@ export async function runGeneration(
     finished: Array.from(results['finished_next']!.data as Uint8Array, Boolean),
     remaining: Array.from(results['remaining_next']!.data as BigInt64Array, Number),
     thoughtSums: rows.flatMap((_, b) => sums?.slice(b * size, (b + 1) * size) ?? []),
+    tokenStates: {
+      last: results['last_states'],
+      gated: results['gated_sums'],
+      fed: results['token_states'],
+    },
     caches: cacheNames(description, 'present').map((name) => results[name]!),
     mask: feedMask(batch).map((row) => [...row, ...new Array<number>(n - 1).fill(1)]),
   }

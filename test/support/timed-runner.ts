@@ -75,6 +75,7 @@ export function timedScheduler(costs: RunCosts, limits: SchedulerLimits): TimedS
         hiddenStates: new Float32Array(steps * rows),
         thoughtSums: null,
         signals: null,
+        traces: null,
         present: emptyBlock(rows, past.length + inputLength + steps - 1),
       }
     },

@@ -98,6 +98,7 @@ export function createBatchRunner(deps: {
       hiddenStates: rows.some(({ wantsStates }) => wantsStates),
       thoughtSums: rows.some(({ wantsThought }) => wantsThought),
       signals: rows.some(({ wantsSignals }) => wantsSignals),
+      tokenStates: rows.some(({ wantsTokenStates }) => wantsTokenStates),
       present: rows.some(({ wantsCache }) => wantsCache),
     })
     const ranAt = performance.now()

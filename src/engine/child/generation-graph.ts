@@ -3,11 +3,12 @@
  * outputs of a run into fetches.
  */
 
-import type { Padding } from '#decoder'
+import { type Padding, scoredLayers } from '#decoder'
 import { bool, createTensor, int64, type Tensor } from '#tensor'
 import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
 import type { Feeds, Session } from './onnx-runtime.ts'
 import type { StepFeeds, StepRunner } from './step-batch.ts'
+import { tokenMapFeeds } from './token-traces.ts'
 
 /** Wraps a session of a graph that was compiled by `compileGeneration`. */
 export function createGenerationGraph(
@@ -27,6 +28,7 @@ export function createGenerationGraph(
   const { layout, padding, maxWidth, hiddenSize, thoughtLayers } = model
   const pastNames = cacheNames('past_key_values', layout)
   const presentNames = cacheNames('present', layout)
+  const tokenWidth = scoredLayers(thoughtLayers).length * hiddenSize
   const constants: Feeds = { eos_token_ids: int64(model.eosTokenIds), pad_token_id: int64(model.padTokenId) }
   return {
     layout,
@@ -38,21 +40,32 @@ export function createGenerationGraph(
       const fetches = [
         'tokens',
         ...(fetch.hiddenStates ? ['hidden_states'] : []),
-        ...(fetch.thoughtSums ? ['thought_sums'] : []),
+        ...(fetch.thoughtSums ? ['thought_sums', 'last_states', 'gated_sums'] : []),
+        ...(fetch.tokenStates ? ['token_states'] : []),
         ...(fetch.signals ? ['token_signals'] : []),
         ...(fetch.present ? presentNames : []),
       ]
-      const fetched = await session.run(
-        { ...constants, with_signals: bool(fetch.signals), ...stepFeeds(feeds, pastNames, layout) },
-        fetches,
-      )
+      const own = {
+        with_signals: bool(fetch.signals),
+        ...stepFeeds(feeds, pastNames, layout),
+        ...tokenMapFeeds(feeds.tokenMaps, tokenWidth),
+      }
+      const fetched = await session.run({ ...constants, ...own }, fetches)
+      const numbers = (name: string) => fetched[name]!.data as Float32Array
       const tokens = fetched['tokens']!
       return {
         tokens: tokens.data as BigInt64Array,
         emitted: tokens.shape[0]!,
-        hiddenStates: fetch.hiddenStates ? (fetched['hidden_states']!.data as Float32Array) : null,
-        thoughtSums: fetch.thoughtSums ? (fetched['thought_sums']!.data as Float32Array) : null,
-        signals: fetch.signals ? (fetched['token_signals']!.data as Float32Array) : null,
+        hiddenStates: fetch.hiddenStates ? numbers('hidden_states') : null,
+        thoughtSums: fetch.thoughtSums ? numbers('thought_sums') : null,
+        traces: fetch.thoughtSums
+          ? {
+              lastStates: numbers('last_states'),
+              gatedSums: numbers('gated_sums'),
+              states: fetch.tokenStates ? numbers('token_states') : null,
+            }
+          : null,
+        signals: fetch.signals ? numbers('token_signals') : null,
         present: fetch.present ? blockOf(presentNames.map((name) => fetched[name]!)) : null,
       }
     },

@@ -7,7 +7,7 @@
 
 import { TOKEN_SIGNALS } from '#decoder'
 import { ServiceError } from '#errors'
-import type { Priority, SamplingRules } from '#ports'
+import type { Priority, SamplingRules, TokenMaps } from '#ports'
 import { createRandom, type Random } from '#tensor'
 import type { RowSize } from './form-batches.ts'
 import {
@@ -19,6 +19,7 @@ import {
   viewLength,
 } from './key-values.ts'
 import type { StepOutcome, StepRow } from './step-batch.ts'
+import { addTraces, type TokenTrace } from './token-traces.ts'
 
 export interface RowRequest {
   /** Positions already cached. */
@@ -45,6 +46,10 @@ export interface RowRequest {
    * default.
    */
   readonly thoughtFrom?: number | null
+  /** Whether the result has the states of the thought's tokens, for a row without decoding; false by default. */
+  readonly tokenStates?: boolean
+  /** Maps that score the tokens of the thought; none by default. */
+  readonly tokenMaps?: TokenMaps | null
   /** Whether the result contains the row's cache. */
   readonly keepCache: boolean
   /** Drops the row when the next run is formed. */
@@ -83,6 +88,8 @@ export interface RowResult {
   readonly thoughtSum: Float32Array | null
   /** Signals of the decoded tokens, `[tokens, TOKEN_SIGNALS]`; null unless requested. */
   readonly signals: Float32Array | null
+  /** Trace of the same tokens; null without `thoughtFrom`, or when the graph gives none. */
+  readonly trace: TokenTrace | null
   /**
    * Cache of past, input and all decoded tokens but the last; null without `keepCache`. It shares the memory of a
    * long past, so that the samples of a prompt hold it once; the rest is in its own memory.
@@ -126,6 +133,7 @@ export class Row {
   /** Index in `#input`, as `RowRequest.thoughtFrom`. */
   #thoughtFrom: number | null
   #thoughtSum: Float32Array | null = null
+  #trace: TokenTrace | null = null
   readonly #tokens: number[] = []
   readonly #states: Float32Array[] = []
   #stateCount = 0
@@ -208,6 +216,10 @@ export class Row {
     return this.#request.decode?.signals ?? false
   }
 
+  get wantsTokenStates(): boolean {
+    return this.wantsThought && !this.decodes && (this.#request.tokenStates ?? false)
+  }
+
   /** Whether the row needs its cache after the next run. */
   get wantsCache(): boolean {
     return this.decodes || this.#request.keepCache || this.#nextInput().length < this.#input.length
@@ -230,6 +242,7 @@ export class Row {
       remaining: samples ? this.remaining : 1,
       uniforms: samples && this.#uniforms ? this.#uniforms.peek(steps) : null,
       thoughtFrom: this.#thoughtFrom === null ? null : Math.min(this.#thoughtFrom, input.length),
+      tokenMaps: this.#request.tokenMaps ?? null,
     }
   }
 
@@ -311,6 +324,7 @@ export class Row {
       hiddenStates: concatenate(this.#states, this.#stateCount * this.#sizes.hiddenSize),
       thoughtSum: this.#thoughtSum,
       signals: this.#asksSignals ? concatenate(this.#signals, this.#tokens.length * TOKEN_SIGNALS) : null,
+      trace: this.#trace,
     })
   }
 
@@ -333,8 +347,10 @@ export class Row {
     this.#stateCount += states.length / this.#sizes.hiddenSize
   }
 
-  #collectThought(fed: number, { thoughtSum }: StepOutcome): void {
+  #collectThought(fed: number, { thoughtSum, trace }: StepOutcome): void {
     if (this.#thoughtFrom === null || thoughtSum === null) return
+    // Without a counted position the last state is none of the row.
+    if (trace !== null && this.#thoughtFrom < fed) this.#trace = addTraces(this.#trace, trace)
     this.#thoughtFrom = Math.max(0, this.#thoughtFrom - fed)
     const sum = this.#thoughtSum ?? new Float32Array(thoughtSum.length)
     this.#thoughtSum = sum.map((value, i) => value + thoughtSum[i]!)

@@ -14,7 +14,15 @@ import type { Scheduler } from './scheduler.ts'
 export type RowOrder = Required<
   Pick<
     RowRequest,
-    'signal' | 'stopSignal' | 'stopAt' | 'session' | 'isolated' | 'priority' | 'caller' | 'dueAt'
+    | 'signal'
+    | 'stopSignal'
+    | 'stopAt'
+    | 'session'
+    | 'isolated'
+    | 'priority'
+    | 'caller'
+    | 'dueAt'
+    | 'tokenMaps'
   >
 >
 

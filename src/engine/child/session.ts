@@ -13,6 +13,7 @@ import type {
   Priority,
   ScoreRow,
   SequenceId,
+  TokenMaps,
   TokenSignals,
 } from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
@@ -20,6 +21,7 @@ import { type PrefixCache, sharedLength } from './prefix-cache.ts'
 import type { RowResult } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 import { type RowOrder, Sequence } from './sequence.ts'
+import { spread } from './token-traces.ts'
 
 export interface SessionOrder {
   readonly priority: Priority
@@ -31,6 +33,8 @@ export interface SessionOrder {
   readonly stopAfterMs?: number | null
   /** Whether its rows share no run with those of other sessions; false by default. */
   readonly isolated?: boolean
+  /** Maps that score the tokens of its answers; none by default. */
+  readonly tokenMaps?: TokenMaps | null
 }
 
 /** Model and caches that all sessions share. */
@@ -69,7 +73,7 @@ export class Session {
   readonly #sequences: Sequence[] = []
 
   constructor(context: SessionContext, id: number, prompt: readonly number[], order: SessionOrder) {
-    const { priority, caller = '', deadlineMs, stopAfterMs, isolated = false } = order
+    const { priority, caller = '', deadlineMs, stopAfterMs, isolated = false, tokenMaps = null } = order
     this.#context = context
     // One deadline for all rows of a session: sessions that were opened first finish first.
     const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
@@ -82,6 +86,7 @@ export class Session {
       priority,
       caller,
       dueAt,
+      tokenMaps,
     }
     this.#add(prompt, null)
   }
@@ -184,7 +189,7 @@ export class Session {
         sequence: this.#add(start, past),
         tokens: prefix,
         latents: new Float32Array(),
-        thought: await this.#thoughtOfFed(past, start.slice(covered, -1), thoughtFrom, prefix.length),
+        thought: await this.#thoughtOfFed(past, start.slice(covered, -1), thoughtFrom, prefix.length, row),
         signals: row.signals ? signalsAfter(prefix.length, new Float32Array()) : null,
         finish: isEnded ? 'eos' : 'length',
         generatedTokens: 0,
@@ -212,9 +217,7 @@ export class Session {
       latents: result.hiddenStates,
       // Before the first token, the states of some of the prefix may be missing.
       thought:
-        result.tokens.length === 0
-          ? null
-          : this.#mean(result.thoughtSum, prefix.length + result.tokens.length),
+        result.tokens.length === 0 ? null : this.#thought(result, prefix.length + result.tokens.length),
       signals: result.signals && signalsAfter(prefix.length, result.signals),
       finish: finishOf(result),
       generatedTokens: result.tokens.length,
@@ -244,16 +247,32 @@ export class Session {
     input: readonly number[],
     thoughtFrom: number | null,
     answerLength: number,
+    { tokenStates = 0 }: GenerationRow,
   ): Promise<LatentThought | null> {
     if (thoughtFrom === null || answerLength === 0) return null
-    const row = { past, input, thoughtFrom, decode: null, keepCache: false, ...this.#order }
-    return this.#mean((await this.#context.scheduler.submit(row)).thoughtSum, answerLength)
+    const row = {
+      past,
+      input,
+      thoughtFrom,
+      tokenStates: tokenStates > 0,
+      decode: null,
+      keepCache: false,
+      ...this.#order,
+    }
+    return this.#thought(await this.#context.scheduler.submit(row), answerLength, tokenStates)
   }
 
-  #mean(sum: Float32Array | null, count: number): LatentThought | null {
-    if (sum === null) return null
+  #thought({ thoughtSum, trace }: RowResult, count: number, tokenStates = 0): LatentThought | null {
+    if (thoughtSum === null) return null
     const { thoughtLayers, hiddenSize } = this.#context
-    return { data: sum.map((value) => value / count), layers: thoughtLayers, width: hiddenSize }
+    return {
+      data: thoughtSum.map((value) => value / count),
+      layers: thoughtLayers,
+      width: hiddenSize,
+      ...(trace && { last: trace.last }),
+      ...(trace?.gated && { gated: trace.gated }),
+      ...(trace?.states && { tokens: spread(trace.states, trace.last.length, tokenStates) }),
+    }
   }
 
   /**

@@ -7,7 +7,7 @@
  */
 
 import { MAX_CANDIDATES, type Padding } from '#decoder'
-import type { SamplingRules } from '#ports'
+import type { SamplingRules, TokenMaps } from '#ports'
 import {
   type Allocate,
   gather,
@@ -19,6 +19,7 @@ import {
   type PaddingSide,
   viewLength,
 } from './key-values.ts'
+import { distinctMaps, type TokenFetches, type TokenTrace, traceOf } from './token-traces.ts'
 
 /** Part of one row in one run. */
 export interface StepRow {
@@ -41,6 +42,8 @@ export interface StepRow {
    * collected.
    */
   readonly thoughtFrom: number | null
+  /** Maps that score the tokens of the thought; none by default. */
+  readonly tokenMaps?: TokenMaps | null
 }
 
 /** Feeds of the generation graph (names and shapes: `compileGeneration` of the decoder room). */
@@ -65,6 +68,8 @@ export interface StepFeeds {
   readonly finished: Uint8Array<ArrayBuffer>
   readonly remaining: BigInt64Array<ArrayBuffer>
   readonly thoughtWeights: Float32Array<ArrayBuffer>
+  /** Maps of the rows, one of each version. */
+  readonly tokenMaps: readonly TokenMaps[]
 }
 
 /** Outputs of the generation graph. */
@@ -78,6 +83,8 @@ export interface StepFetches {
   readonly thoughtSums: Float32Array | null
   /** `[n, B, TOKEN_SIGNALS]`, null when not fetched. */
   readonly signals: Float32Array | null
+  /** Fetched with `thoughtSums`. */
+  readonly traces: TokenFetches | null
   /** Cache of past, input and n - 1 emitted tokens; null when not fetched. */
   readonly present: KvBlock | null
 }
@@ -93,7 +100,14 @@ export interface StepRunner {
   readonly thoughtLayers: number
   run(
     feeds: StepFeeds,
-    fetch: { hiddenStates: boolean; thoughtSums: boolean; signals: boolean; present: boolean },
+    fetch: {
+      readonly hiddenStates: boolean
+      readonly thoughtSums: boolean
+      /** The states of the fed tokens, with the sums; false by default. */
+      readonly tokenStates?: boolean
+      readonly signals: boolean
+      readonly present: boolean
+    },
   ): Promise<StepFetches>
 }
 
@@ -111,6 +125,8 @@ export interface StepOutcome {
   readonly thoughtSum: Float32Array | null
   /** Signals of `tokens`, `[tokens.length, TOKEN_SIGNALS]`; null when not fetched. */
   readonly signals: Float32Array | null
+  /** Null as `thoughtSum`. */
+  readonly trace: TokenTrace | null
   /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
   readonly cached: KvView | null
 }
@@ -152,6 +168,7 @@ export function composeFeeds(
     finished: new Uint8Array(rows.length),
     remaining: BigInt64Array.from(rows, ({ remaining }) => BigInt(remaining)),
     thoughtWeights: new Float32Array(rows.length * inputLength),
+    tokenMaps: distinctMaps(rows),
   }
   for (const [index, row] of rows.entries()) {
     const covered = viewLength(row.past)
@@ -215,9 +232,17 @@ export function splitFetches(
           ? thoughtSums.subarray(index * thoughtSize, (index + 1) * thoughtSize)
           : null,
       signals: signals && column(signals, index, rows.length, emitted, tokens.length),
+      trace: fetches.traces && row.thoughtFrom !== null ? rowTrace(fetches.traces, feeds, row, index) : null,
       cached: present && { block: present, row: index, spans: presentSpans(feeds, row, tokens.length) },
     }
   })
+}
+
+function rowTrace(fetched: TokenFetches, feeds: StepFeeds, row: StepRow, index: number): TokenTrace {
+  const { tokenMaps: maps, rows, side, inputLength } = feeds
+  const end = side === 'left' ? inputLength : row.input.length
+  const start = end - row.input.length + row.thoughtFrom!
+  return traceOf(fetched, { maps, row, index, rows }, [start, end])
 }
 
 /** Returns the positions of a row's cache in the past that is fed. */

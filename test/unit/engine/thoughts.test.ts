@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { describeDecoder } from '#decoder'
-import type { Continuation, GenerationRow } from '#ports'
+import { describeDecoder, scoredLayers } from '#decoder'
+import type { Continuation, GenerationRow, TokenMaps } from '#ports'
+import { createRandom } from '#tensor'
 import { thoughtReference } from '../../support/full-forward.ts'
 import {
   EOS,
@@ -25,7 +26,40 @@ async function checked(options: TinySessionsOptions, digits = 4) {
   const { model, layerStates } = tinyModel(options)
   const description = describeDecoder(model)
   const reference = await thoughtReference(model, description, layerStates)
-  return async (prompt: readonly number[], { tokens, thought }: Continuation) => {
+  const D = description.hiddenSize
+  const layers = scoredLayers(layerStates.length)
+  const stateAt = async (prompt: readonly number[], answer: readonly number[], t: number) => {
+    const states = await reference([...prompt, ...answer.slice(0, t)], [answer[t]!])
+    return layers.flatMap((layer) => [...states.subarray(layer * D, (layer + 1) * D)])
+  }
+  const expectRows = (actual: Float32Array, expected: readonly number[]) => {
+    expect(actual).toHaveLength(expected.length)
+    for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i]!, digits)
+  }
+  return async (prompt: readonly number[], { tokens, thought }: Continuation, maps?: TokenMaps) => {
+    expectRows(thought!.last!, await stateAt(prompt, tokens, tokens.length - 1))
+    const states = await Promise.all(tokens.map((_, t) => stateAt(prompt, tokens, t)))
+    if (thought!.tokens !== undefined) {
+      const count = thought!.tokens.length / states[0]!.length
+      const spread = Array.from(
+        { length: count },
+        (_, i) => Math.floor(((i + 1) * states.length) / count) - 1,
+      )
+      expectRows(
+        thought!.tokens,
+        spread.flatMap((t) => states[t]!),
+      )
+    }
+    if (maps === undefined) expect(thought!.gated).toBeUndefined()
+    else {
+      const map = (part: 0 | 1, state: readonly number[]) =>
+        state.reduce((sum, x, i) => sum + x * maps.weights[part * state.length + i]!, maps.biases[part])
+      const gates = states.map((state) => 1 / (1 + Math.exp(-map(1, state))))
+      const gate = gates.reduce((sum, each) => sum + each, 0)
+      const reward = states.reduce((sum, state, t) => sum + gates[t]! * map(0, state), 0)
+      expect(thought!.gated!.gate).toBeCloseTo(gate, digits - 2)
+      expect(thought!.gated!.reward).toBeCloseTo(reward, digits - 2)
+    }
     const expected = await reference(prompt, tokens)
     expect(thought).toMatchObject({ layers: description.layers + 1, width: description.hiddenSize })
     expect(thought!.data).toHaveLength(expected.length)
@@ -42,6 +76,12 @@ async function generate(
   engine.sessions.open(session, prompt)
   const [continuation] = await engine.sessions.generate(session, [{ ...row, ...some }])
   return continuation!
+}
+
+function randomMaps(version: string, seed: number, width: number): TokenMaps {
+  const random = createRandom(seed)
+  const weights = Float32Array.from({ length: 2 * width }, () => random.gaussian())
+  return { version, weights, biases: [random.gaussian(), random.gaussian()] }
 }
 
 describe.each<[string, TinySessionsOptions, number?]>([
@@ -76,6 +116,43 @@ describe.each<[string, TinySessionsOptions, number?]>([
     )
     for (const answer of answers) await check(prompt, answer)
   })
+})
+
+test('tokens are scored by the maps of their own session, in runs shared with others', async () => {
+  const engine = await tinySessions({ limits: { chunkTokens: [3, 3] } })
+  const check = await checked({})
+  const width = scoredLayers(engine.graph.thoughtLayers).length * engine.graph.hiddenSize
+  const maps = [randomMaps('lrm-1', 1, width), randomMaps('lrm-2', 2, width), undefined]
+  const answers = await Promise.all(
+    maps.map(async (tokenMaps, session) => {
+      engine.sessions.open(session, PROMPTS[session]!, {
+        priority: 'interactive',
+        deadlineMs: null,
+        ...(tokenMaps && { tokenMaps }),
+      })
+      return (await engine.sessions.generate(session, [row]))[0]!
+    }),
+  )
+  for (const [session, answer] of answers.entries()) await check(PROMPTS[session]!, answer, maps[session])
+  expect(Math.max(...engine.runs.map(({ rows }) => rows))).toBe(3)
+})
+
+test('fed answers have the sums of decoded ones, and states of their tokens on request', async () => {
+  const engine = await tinySessions({ limits: { maxInputTokens: 5 } })
+  const check = await checked({})
+  const [prompt] = PROMPTS as [number[]]
+  const tokenMaps = randomMaps('lrm-1', 3, scoredLayers(3).length * engine.graph.hiddenSize)
+  engine.sessions.open(1, prompt, { priority: 'background', deadlineMs: null, tokenMaps })
+  const [decoded] = await engine.sessions.generate(1, [row])
+  const fed = { ...row, prefix: decoded!.tokens, maxNewTokens: 0 }
+  const [plain, some, all] = await engine.sessions.generate(1, [
+    fed,
+    { ...fed, tokenStates: 4 },
+    { ...fed, tokenStates: 100 },
+  ])
+  for (const answer of [decoded!, plain!, some!, all!]) await check(prompt, answer, tokenMaps)
+  const count = ({ thought }: Continuation) => (thought!.tokens?.length ?? 0) / thought!.last!.length
+  expect([decoded!, plain!, some!, all!].map(count)).toEqual([0, 0, 4, decoded!.tokens.length])
 })
 
 describe('thoughts', () => {
