@@ -178,7 +178,7 @@ export function emitNextToken(
 }
 
 /** Emits `[R, V]`: -infinity in place of NaN. */
-function emitWithoutNaN(tape: Tape, logits: string): string {
+export function emitWithoutNaN(tape: Tape, logits: string): string {
   const worst = tape.constant(float32(Number.NEGATIVE_INFINITY))
   return tape.op('Where', [tape.op('IsNaN', [logits]), worst, logits])
 }

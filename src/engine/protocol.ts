@@ -12,6 +12,7 @@ import type {
   Latents,
   Priority,
   ScoreRow,
+  TokenDistribution,
   TokenMaps,
 } from '#ports'
 import type { Tensor } from '#tensor'
@@ -96,6 +97,11 @@ interface ServeOperations extends GraphOperations {
   ascend: { params: AscentRequest; result: AscentResult }
   /** The result may have the tokens of the first positions only. */
   decode: { params: Latents; result: number[] }
+  /** The result may have the distributions of the first positions only. */
+  distributions: {
+    params: { readonly latents: Latents; readonly likely: number }
+    result: TokenDistribution[]
+  }
   /** `uniforms` `[S][M]`; the result `[S][M]` may have the first positions only. */
   sample: {
     params: {

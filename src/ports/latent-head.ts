@@ -46,6 +46,14 @@ export interface AscentResult {
   readonly tokens: readonly number[]
 }
 
+/** The head's distribution of the next token at one latent. */
+export interface TokenDistribution {
+  /** Entropy of the softmax over the whole vocabulary, in nats. */
+  readonly entropy: number
+  /** Most likely tokens, in descending order, with their probabilities. */
+  readonly likely: readonly { readonly token: number; readonly probability: number }[]
+}
+
 /**
  * The LM head. Every method throws ServiceError ABORTED when its signal fires, ENGINE_CRASHED, or
  * ENGINE_UNAVAILABLE.
@@ -55,6 +63,8 @@ export interface LatentHead {
   ascend(request: AscentRequest, signal: AbortSignal): Promise<AscentResult>
   /** Returns the argmax tokens of the LM head, `S` of them. */
   decode(latents: Latents, signal: AbortSignal): Promise<readonly number[]>
+  /** Returns the distribution of each latent with its `likely` most likely tokens, `S` of them; `likely` at least 1. */
+  distributions(latents: Latents, likely: number, signal: AbortSignal): Promise<readonly TokenDistribution[]>
   /**
    * Returns `M` token actions sampled from softmax(head(z)/temperature) over the most likely tokens, as many as
    * the engine's bound allows, `[M][S]`. The same seed gives the same tokens.

@@ -73,6 +73,7 @@ async function gradientError(
       token_ids: int64(Array.from({ length: V }, (_, token) => token)),
       temperature: float32(1),
       uniforms: createTensor('float32', [0, z.length / D], new Float32Array()),
+      likely: int64([0]),
     }
     const { logits } = await read.run(feeds, ['logits'])
     return logits.data as Float32Array

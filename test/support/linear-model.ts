@@ -17,6 +17,7 @@ import type {
   LatentThought,
   ScoreRow,
   SessionOptions,
+  TokenDistribution,
   TokenSignals,
 } from '#ports'
 import { argmax, createRandom, dot, softmax } from '#tensor'
@@ -81,7 +82,7 @@ export interface World {
   readonly state?: (prompt: readonly number[]) => Float32Array
 }
 
-export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample'
+export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample' | 'distributions'
 
 export interface LinearModel extends Engine {
   /** Number of calls by kind. */
@@ -211,7 +212,16 @@ type CallRecord = ReturnType<typeof createRecord>
 
 /** Records every call to the model; `enter` runs `world.before` and throws when the signal is aborted. */
 function createRecord(world: World) {
-  const calls = { open: 0, embed: 0, generate: 0, score: 0, ascend: 0, decode: 0, sample: 0 }
+  const calls = {
+    open: 0,
+    embed: 0,
+    generate: 0,
+    score: 0,
+    ascend: 0,
+    decode: 0,
+    sample: 0,
+    distributions: 0,
+  }
   return {
     calls,
     opened: [] as SessionOptions[],
@@ -239,6 +249,10 @@ function createHead(matrix: readonly Float64Array[], { enter }: CallRecord): Lat
       await enter('decode', signal)
       return arithmetic.decode(latents)
     },
+    async distributions(latents, likely, signal) {
+      await enter('distributions', signal)
+      return arithmetic.logits(latents).map((logits) => distributionOf(softmax(logits, 1), likely))
+    },
     async sample(latents, { rollouts, temperature, seed }, signal) {
       await enter('sample', signal)
       const random = createRandom(seed)
@@ -246,6 +260,14 @@ function createHead(matrix: readonly Float64Array[], { enter }: CallRecord): Lat
         arithmetic.logits(latents).map((logits) => draw(softmax(logits, temperature), random.uniform())),
       )
     },
+  }
+}
+
+function distributionOf(probabilities: Float64Array, likely: number): TokenDistribution {
+  const ranked = Array.from(probabilities, (probability, token) => ({ token, probability }))
+  return {
+    entropy: ranked.reduce((sum, { probability: p }) => (p > 0 ? sum - p * Math.log(p) : sum), 0),
+    likely: ranked.sort((a, b) => b.probability - a.probability).slice(0, likely),
   }
 }
 

@@ -99,6 +99,9 @@ export function seekProblem(problem: SeekProblem) {
       sample: async () => {
         throw new Error('seek problem: expected no call of sample, got one')
       },
+      distributions: async () => {
+        throw new Error('seek problem: expected no call of distributions, got one')
+      },
     },
   }
   return { task, completed, ascents, start }

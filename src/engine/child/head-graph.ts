@@ -1,9 +1,9 @@
 /**
  * @file The LM head alone on ONNX Runtime: ascends latents, decodes and samples their tokens, computes
- * verdict logits.
+ * their distributions and verdict logits.
  */
 
-import type { AdamState, AscentRequest, AscentResult, Latents } from '#ports'
+import type { AdamState, AscentRequest, AscentResult, Latents, TokenDistribution } from '#ports'
 import { createTensor, float32, int64, type Tensor } from '#tensor'
 import { hasChanged, MIN_HEAD_POSITIONS, partialUpdate } from '../head-in-slices.ts'
 import type { Session } from './onnx-runtime.ts'
@@ -27,6 +27,8 @@ export interface HeadGraph {
     temperature: number,
     maxMs?: number,
   ): Promise<number[][]>
+  /** Returns the entropy and the `likely` most likely tokens of each latent. */
+  distributions(latents: Latents, likely: number, maxMs?: number): Promise<TokenDistribution[]>
   /** Returns the logits at `tokens`, one array per row of `states` `[S, D]`. */
   logits(states: Float32Array, tokens: readonly number[], maxMs?: number): Promise<Float32Array[]>
 }
@@ -136,6 +138,26 @@ export function createHeadGraph(
         ),
       )
     },
+    async distributions(latents, likely, maxMs) {
+      const { outputs, count } = await read(latents.data, maxMs, (first) =>
+        sessions.logits.run(logitsFeeds(first, [0], { likely }), [
+          'entropies',
+          'likely_tokens',
+          'likely_probabilities',
+        ]),
+      )
+      const entropies = outputs['entropies']!.data as Float32Array
+      const tokens = outputs['likely_tokens']!.data as BigInt64Array
+      const probabilities = outputs['likely_probabilities']!.data as Float32Array
+      const found = tokens.length / count
+      return Array.from({ length: count }, (_, position) => ({
+        entropy: entropies[position]!,
+        likely: Array.from({ length: found }, (_, rank) => ({
+          token: Number(tokens[position * found + rank]),
+          probability: probabilities[position * found + rank]!,
+        })),
+      }))
+    },
     async logits(states, tokens, maxMs) {
       const { outputs, count } = await read(states, maxMs, (first) =>
         sessions.logits.run(logitsFeeds(first, tokens), ['logits']),
@@ -149,12 +171,12 @@ export function createHeadGraph(
 
   /**
    * Builds the feeds. Every input must be fed, even if the fetched output does not depend on it; empty
-   * uniforms draw no samples.
+   * uniforms draw no samples, and `likely` 0 reads no distributions.
    */
   function logitsFeeds(
     states: Float32Array,
     tokens: readonly number[],
-    { temperature, uniforms } = { temperature: 1, uniforms: new Float32Array() },
+    { temperature = 1, uniforms = new Float32Array(), likely = 0 } = {},
   ) {
     const rows = states.length / hiddenSize
     return {
@@ -162,6 +184,7 @@ export function createHeadGraph(
       token_ids: int64(tokens),
       temperature: float32(temperature),
       uniforms: createTensor('float32', [uniforms.length / rows, rows], uniforms),
+      likely: int64([likely]),
     }
   }
 }

@@ -128,6 +128,9 @@ suite('an engine', () => {
     expect(samples.map((rollout) => rollout.length)).toEqual([3, 3, 3, 3, 3])
     expect(await draw(3)).toEqual(samples)
     expect(await draw(4)).not.toEqual(samples)
+    const read = await engine.head.distributions(latents, 5, never())
+    expect(read.map(({ likely }) => likely[0]!.token)).toEqual(actions[0])
+    expect(read.every(({ likely, entropy }) => likely.length === 5 && entropy > 0)).toBe(true)
     await expect(engine.head.decode(latents, AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' })
   })
 

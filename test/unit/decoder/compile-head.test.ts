@@ -130,6 +130,7 @@ describe.each(HEADS)('%s head', (_, options) => {
       token_ids: ints(chosen, [3]),
       temperature: floats([0.8], []),
       uniforms: floats(uniforms.slice(0, rollouts * S), [rollouts, S]),
+      likely: ints([0], [1]),
     })
     const results = await logits.run(feeds(4))
     const rows = Array.from({ length: S }, (_, t) => head(z, t))
@@ -144,6 +145,29 @@ describe.each(HEADS)('%s head', (_, options) => {
     expect(results['samples']!.dims).toEqual([4, S])
     expect(Array.from(results['samples']!.data as BigInt64Array, Number)).toEqual(expected)
     expect((await logits.run(feeds(0)))['samples']!.dims).toEqual([0, S])
+  })
+
+  test('entropies and the most likely tokens agree with the head in fp64', async () => {
+    const { head, logits } = await setUp(options)
+    const z = randomLatents(8)
+    const read = await logits.run({
+      z: floats(z, [S, D]),
+      token_ids: ints([0], [1]),
+      temperature: floats([0.8], []),
+      uniforms: floats([], [0, S]),
+      likely: ints([3], [1]),
+    })
+    const tokens = Array.from(read['likely_tokens']!.data as BigInt64Array, Number)
+    expect(read['likely_tokens']!.dims).toEqual([S, 3])
+    for (let t = 0; t < S; t++) {
+      const p = Array.from(softmax(head(z, t)))
+      const entropy = p.reduce((sum, each) => sum - each * Math.log(each), 0)
+      expect((read['entropies']!.data as Float32Array)[t]).toBeCloseTo(entropy, 3)
+      const ranked = [...p.keys()].sort((a, b) => p[b]! - p[a]!).slice(0, 3)
+      expect(tokens.slice(3 * t, 3 * t + 3)).toEqual(ranked)
+      const probabilities = (read['likely_probabilities']!.data as Float32Array).slice(3 * t, 3 * t + 3)
+      for (const [rank, token] of ranked.entries()) expect(probabilities[rank]).toBeCloseTo(p[token]!, 4)
+    }
   })
 })
 
@@ -187,6 +211,7 @@ async function draw(options: TinyDecoderOptions, uniforms: readonly number[]) {
     token_ids: ints([0], [1]),
     temperature: floats([1], []),
     uniforms: floats(uniforms, [uniforms.length / S, S]),
+    likely: ints([0], [1]),
   })
   const vocabulary = options.vocabulary ?? V
   const probabilities = Array.from({ length: S }, (_, t) =>
@@ -233,6 +258,7 @@ test('a quantised matrix of three blocks, the last one partial, is dequantised i
     token_ids: ints(every, [V]),
     temperature: floats([1], []),
     uniforms: floats([], [0, width]),
+    likely: ints([0], [1]),
   })
   const transposed = reference.weight.map((_, i) => reference.weight[(i % V) * width + Math.floor(i / V)]!)
   expect(results['logits']!.data).toEqual(transposed)

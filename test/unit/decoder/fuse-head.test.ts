@@ -164,6 +164,7 @@ suite('fuseHead()', () => {
       ),
       temperature: new Tensor('float32', [1], []),
       uniforms: new Tensor('float32', [], [0, 3]),
+      likely: new Tensor('int64', BigInt64Array.of(0n), [1]),
     })
     expect(got).toHaveLength(expected.length)
     for (const [index, logit] of expected.entries()) expect(got[index]).toBeCloseTo(logit, 4)

@@ -42,12 +42,16 @@ describe.each(HEADS)('masked tokens of a head: %s', (_, options) => {
         Array.from({ length: 3 * rows }, () => random.uniform()),
         [3, rows],
       ),
+      likely: ints([64], [1]),
     })
     const numbers = (name: string) => Array.from(results[name]!.data as BigInt64Array, Number)
     return {
       logits: Array.from(results['logits']!.data as Float32Array),
       tokens: numbers('tokens'),
       samples: numbers('samples'),
+      entropies: Array.from(results['entropies']!.data as Float32Array),
+      likely: numbers('likely_tokens'),
+      probabilities: Array.from(results['likely_probabilities']!.data as Float32Array),
     }
   }
 
@@ -56,6 +60,11 @@ describe.each(HEADS)('masked tokens of a head: %s', (_, options) => {
     expect(before.tokens.filter(isMasked).length).toBeGreaterThan(S / 3)
     expect(after.tokens.filter(isMasked)).toEqual([])
     expect(after.samples.filter(isMasked)).toEqual([])
+    expect(after.entropies.every((entropy) => entropy > 0 && Number.isFinite(entropy))).toBe(true)
+    expect(after.entropies).not.toEqual(before.entropies)
+    expect(after.likely.every((token, index) => !isMasked(token) || after.probabilities[index] === 0)).toBe(
+      true,
+    )
     expect(after.logits).toEqual(
       before.logits.map((logit, index) => ([1, 3].includes(index % 4) ? Number.NEGATIVE_INFINITY : logit)),
     )

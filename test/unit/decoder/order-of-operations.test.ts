@@ -140,6 +140,7 @@ test('the head’s argmax over the latents gives the decoded tokens', async () =
       token_ids: ints(every, [every.length]),
       temperature: floats([1], []),
       uniforms: floats([], [0, R]),
+      likely: ints([0], [1]),
     })
     expect(Array.from(results['tokens']!.data as BigInt64Array, Number)).toEqual(greedy.slice(0, R))
     const first = (results['logits']!.data as Float32Array).slice(0, every.length)
