@@ -1,4 +1,11 @@
 export { deriveSeed } from './derive-seed.ts'
+export {
+  chooseForks,
+  type Fork,
+  MAX_POSITIONS,
+  type Places,
+  rankPositions,
+} from './entropy-forks/choose-forks.ts'
 export { gateWeaver, type TrialQuestion } from './latent-evolve/gate-weaver.ts'
 export { identityWeaver, type OpenWeaver, openWeaver } from './latent-evolve/open-weaver.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'
@@ -28,7 +35,7 @@ export {
   seekLatents,
 } from './latent-seek/seek-latents.ts'
 export { widenMargin } from './latent-seek/widen-margin.ts'
-export { fitFloat16, takeLatents, unpackLatents, unpackThought } from './latents.ts'
+export { dropLatents, fitFloat16, joinLatents, takeLatents, unpackLatents, unpackThought } from './latents.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export { type GateAnswer, gateRewardModel, measureChoice } from './lto/gate-reward-model.ts'

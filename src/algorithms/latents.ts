@@ -9,6 +9,19 @@ export function takeLatents(latents: Latents, length: number): Latents {
   return { data: latents.data.slice(0, kept * latents.width), length: kept, width: latents.width }
 }
 
+/** Copies the positions from `start` on: `[S, D]` to `[max(0, S - start), D]`. */
+export function dropLatents({ data, length, width }: Latents, start: number): Latents {
+  return { data: data.slice(start * width), length: Math.max(0, length - start), width }
+}
+
+/** Joins latents of one width: `[S, D]` and `[R, D]` to `[S + R, D]`. */
+export function joinLatents(first: Latents, second: Latents): Latents {
+  const data = new Float32Array(first.data.length + second.data.length)
+  data.set(first.data)
+  data.set(second.data, first.data.length)
+  return { data, length: first.length + second.length, width: second.width }
+}
+
 /**
  * True when half precision can hold the latents: no value becomes infinite (beyond 65,504), and none is NaN.
  */

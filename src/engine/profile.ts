@@ -65,6 +65,13 @@ const Defaults = Type.Object(
      * Direction of every update: that of the gradient, or a random one, the control of a measurement.
      */
     direction: Type.Union([Type.Literal('gradient'), Type.Literal('random')], { default: 'gradient' }),
+    /**
+     * Places of an answer at which `fork` branches and at which the latents of `latentseek` begin: its beginning, the
+     * positions of highest entropy, or random ones. `prefix` for `latentseek` and `entropy` for `fork` unless given.
+     */
+    positions: Type.Optional(
+      Type.Union([Type.Literal('prefix'), Type.Literal('entropy'), Type.Literal('random')]),
+    ),
     lr: Type.Number({ exclusiveMinimum: 0, default: 0.03 }),
     beta1: Type.Number({ minimum: 0, exclusiveMaximum: 1, default: 0.9 }),
     maxIterations: Type.Integer({ minimum: 0, maximum: 256, default: 10 }),

@@ -69,8 +69,8 @@ export interface Answers {
    * Null for all when there is no model, the time is up, or the model failed (then `degraded` names `lrm`).
    */
   confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null>
-  /** True when the request's token budget is spent. */
-  readonly exhausted: boolean
+  /** Whether the request's token budget leaves less than one token for each of `rows` answers. */
+  isExhausted(rows: number): boolean
 }
 
 export interface AnswersDeps {
@@ -190,9 +190,8 @@ class JudgedAnswers implements Answers {
     return state.meter.time('rewardMs', () => confidences.of(answers), 'confidence')
   }
 
-  get exhausted(): boolean {
-    const { state, settings } = this.#deps
-    return state.meter.generatedTokens >= settings.totalTokens
+  isExhausted(rows: number): boolean {
+    return this.#share(rows) < 1
   }
 
   async #wholeDraft(begun: Continuation): Promise<Continuation> {
@@ -241,9 +240,12 @@ class JudgedAnswers implements Answers {
 
   /** Tokens that each of `rows` answers may still decode after `prefix` tokens: its share of the budget, within its own limit. */
   #allowance(rows: number, prefix: number): number {
+    return Math.max(0, Math.min(this.#deps.settings.answerTokens - prefix, this.#share(rows)))
+  }
+
+  #share(rows: number): number {
     const { settings, state } = this.#deps
-    const share = Math.floor((settings.totalTokens - state.meter.generatedTokens) / rows)
-    return Math.max(0, Math.min(settings.answerTokens - prefix, share))
+    return Math.floor((settings.totalTokens - state.meter.generatedTokens) / rows)
   }
 
   #read({ tokens, finish, sequence, thought, signals }: Continuation): Answer {

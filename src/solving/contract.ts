@@ -1,6 +1,6 @@
 /** @file The request, the solution and the events of a solve, as callers see them. Field names are those of the HTTP contract. */
 
-import type { Direction } from '#algorithms'
+import type { Direction, Places } from '#algorithms'
 import type { AnswerKeys } from '#episodes'
 
 /** The part of a pino logger that solving uses. */
@@ -16,14 +16,14 @@ export interface StoreTimeouts {
   readonly commitMs: number
 }
 
-export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto'] as const
+export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto', 'fork'] as const
 export type Strategy = (typeof STRATEGIES)[number]
 
 export interface SolveRequest {
   readonly tenantId: string
   readonly question: string
   readonly strategy: Strategy
-  /** Number of samples of `majority` and `lto`; the model profile's unless given. */
+  /** Number of samples of `majority` and `lto`, of branches of `fork`; the model profile's unless given. */
   readonly samples?: number
   /** Sampling of `majority` and `lto`; the model profile's unless given, field by field. */
   readonly sampling?: {
@@ -42,6 +42,8 @@ export interface SolveRequest {
   readonly weaver?: boolean
   /** Direction of every update of the search; the model profile's unless given. */
   readonly direction?: Direction
+  /** Places at which `fork` branches and `latentseek` begins; the model profile's unless given. */
+  readonly positions?: Places
   readonly reward?: { readonly verifier?: number; readonly lrm?: number; readonly format?: number }
   /** A known answer: becomes the episode's label; never shown to the model, never used to choose. */
   readonly reference?: string

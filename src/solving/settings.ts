@@ -1,6 +1,6 @@
 /** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
-import type { Direction, Momentum } from '#algorithms'
+import type { Direction, Momentum, Places } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import type { SamplingRules } from '#ports'
@@ -24,6 +24,8 @@ export interface Settings {
   readonly admitReward: number
   readonly admitConfidence: number
   readonly direction: Direction
+  /** null: those of the strategy, `prefix` of `latentseek` and `entropy` of `fork`. */
+  readonly positions: Places | null
   readonly lr: number
   readonly beta1: number
   readonly rho: number
@@ -82,6 +84,7 @@ export function resolveSettings(
     admitReward: defaults.admitReward,
     admitConfidence: defaults.admitConfidence,
     direction: request.direction ?? defaults.direction,
+    positions: request.positions ?? defaults.positions ?? null,
     lr: defaults.lr,
     beta1: defaults.beta1,
     rho: defaults.rho,

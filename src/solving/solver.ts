@@ -28,6 +28,7 @@ import type { Clock } from './meter.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
 import { auto } from './strategies/auto.ts'
+import { fork } from './strategies/fork.ts'
 import { greedy } from './strategies/greedy.ts'
 import { latentSeek } from './strategies/latent-seek.ts'
 import { lto } from './strategies/lto.ts'
@@ -35,7 +36,7 @@ import { majority } from './strategies/majority.ts'
 
 type Strategies = Readonly<Record<Strategy, StrategyFunction>>
 
-const STRATEGY_FUNCTIONS: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto }
+const STRATEGY_FUNCTIONS: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto, fork }
 
 /** Upper bound on the attempts of a request beside others that crash the engine: each of those crashes it twice. */
 const MAX_ATTEMPTS = 5

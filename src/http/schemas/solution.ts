@@ -119,7 +119,10 @@ export const Solution = sameAs<solving.Solution>()(
       improved: Type.Boolean({
         description: 'Whether the answer is judged better than the draft; false if no draft was finished.',
       }),
-      iterations: Type.Integer({ minimum: 0, description: 'Number of updates of the latents.' }),
+      iterations: Type.Integer({
+        minimum: 0,
+        description: 'Number of updates of the latents, or of rounds of `fork`.',
+      }),
       evaluations: Type.Integer({ minimum: 0, description: 'Number of new answers judged after the draft.' }),
       rewardHistory: Type.Array(Reward),
       retrieved: Type.Array(ref(RetrievedEpisode)),

@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `auto`, the default, retrieves similar episodes, then refines.',
+    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward. `auto`, the default, retrieves similar episodes, then refines.',
 })
 
 /**
@@ -43,7 +43,8 @@ export const SolveRequest = sameAs<Body>()(
         Type.Integer({
           minimum: 1,
           maximum: 64,
-          description: 'Number of samples of `majority` and `lto`. Default: from the model profile.',
+          description:
+            'Number of samples of `majority` and `lto`, and maximum number of branches of `fork`. Default: from the model profile.',
         }),
       ),
       sampling: Type.Optional(
@@ -104,7 +105,7 @@ export const SolveRequest = sameAs<Body>()(
               Type.Integer({
                 minimum: 0,
                 maximum: 256,
-                description: 'Maximum number of updates of the latents.',
+                description: 'Maximum number of updates of the latents, and of rounds of `fork`.',
               }),
             ),
             maxNewTokens: Type.Optional(
@@ -171,6 +172,12 @@ export const SolveRequest = sameAs<Body>()(
         OneOf(['gradient', 'random'], {
           description:
             'Direction of every update of the search of `latentseek` and `auto`. `random` is the control of a measurement: steps of the same length in a random direction, with the same choice of answers and the same stop. Default: from the model profile.',
+        }),
+      ),
+      positions: Type.Optional(
+        OneOf(['prefix', 'entropy', 'random'], {
+          description:
+            'Places of the draft at which `fork` branches and at which the latents of `latentseek` begin: `prefix`, its first tokens; `entropy`, those of highest entropy; `random`, the control of a measurement. Default: from the model profile, else `entropy` for `fork` and `prefix` for `latentseek`.',
         }),
       ),
       reward: Type.Optional(

@@ -47,7 +47,7 @@ export interface WarmStartOptions {
   readonly zBase: Latents
   readonly neighbours: readonly WeighedNeighbour[]
   readonly memo: AnswerMemo
-  readonly answers: Pick<Answers, 'exhausted'>
+  readonly answers: Pick<Answers, 'isExhausted'>
 }
 
 interface Start {
@@ -73,7 +73,7 @@ export function createWarmStart(
   }
 
   async function evaluate(from: Start): Promise<SearchPoint | null> {
-    if (answers.exhausted) return null
+    if (answers.isExhausted(1)) return null
     const [evaluation] = await memo.evaluate([from.prefix])
     return { evaluation: evaluation!, ...from, step: 0 }
   }
