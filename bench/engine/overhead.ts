@@ -161,7 +161,7 @@ function watchedEngine(engine: Engine, { wrap, wrapAsync }: Watch): Engine {
       ascend: wrapAsync('engine', head.ascend),
       decode: wrapAsync('engine', head.decode),
       sample: wrapAsync('engine', head.sample),
-      distributions: wrapAsync('engine', head.distributions),
+      likelyTokens: wrapAsync('engine', head.likelyTokens),
     },
     async open(prompt, options) {
       const session = await engine.open(prompt, options)

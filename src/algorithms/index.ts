@@ -35,7 +35,15 @@ export {
   seekLatents,
 } from './latent-seek/seek-latents.ts'
 export { widenMargin } from './latent-seek/widen-margin.ts'
-export { dropLatents, fitFloat16, joinLatents, takeLatents, unpackLatents, unpackThought } from './latents.ts'
+export {
+  dropLatents,
+  fitFloat16,
+  joinLatents,
+  latentsAt,
+  takeLatents,
+  unpackLatents,
+  unpackThought,
+} from './latents.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export { type GateAnswer, gateRewardModel, measureChoice } from './lto/gate-reward-model.ts'

@@ -14,6 +14,15 @@ export function dropLatents({ data, length, width }: Latents, start: number): La
   return { data: data.slice(start * width), length: Math.max(0, length - start), width }
 }
 
+/** Copies the latents at `positions`, in their order: `[S, D]` to `[positions, D]`. */
+export function latentsAt({ data, width }: Latents, positions: readonly number[]): Latents {
+  const copied = new Float32Array(positions.length * width)
+  for (const [row, position] of positions.entries()) {
+    copied.set(data.subarray(position * width, (position + 1) * width), row * width)
+  }
+  return { data: copied, length: positions.length, width }
+}
+
 /** Joins latents of one width: `[S, D]` and `[R, D]` to `[S + R, D]`. */
 export function joinLatents(first: Latents, second: Latents): Latents {
   const data = new Float32Array(first.data.length + second.data.length)

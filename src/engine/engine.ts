@@ -214,8 +214,8 @@ function createRemoteHead(replicas: Replicas): LatentHead {
   return {
     ascend: (request, signal) => ascendInSlices(request, (slice) => callHead('ascend', slice, signal)),
     decode: (latents, signal) => readInSlices(latents, (rest) => callHead('decode', rest, signal)),
-    distributions: (latents, likely, signal) =>
-      readInSlices(latents, (rest) => callHead('distributions', { latents: rest, likely }, signal)),
+    likelyTokens: (latents, count, signal) =>
+      readInSlices(latents, (rest) => callHead('likelyTokens', { latents: rest, count }, signal)),
     async sample(latents, { rollouts, temperature, seed }, signal) {
       const random = createRandom(seed)
       const drawn = Array.from({ length: rollouts }, () =>

@@ -10,9 +10,9 @@ import type {
   Continuation,
   GenerationRow,
   Latents,
+  LikelyToken,
   Priority,
   ScoreRow,
-  TokenDistribution,
   TokenMaps,
 } from '#ports'
 import type { Tensor } from '#tensor'
@@ -97,10 +97,10 @@ interface ServeOperations extends GraphOperations {
   ascend: { params: AscentRequest; result: AscentResult }
   /** The result may have the tokens of the first positions only. */
   decode: { params: Latents; result: number[] }
-  /** The result may have the distributions of the first positions only. */
-  distributions: {
-    params: { readonly latents: Latents; readonly likely: number }
-    result: TokenDistribution[]
+  /** The result may have the tokens of the first positions only. */
+  likelyTokens: {
+    params: { readonly latents: Latents; readonly count: number }
+    result: LikelyToken[][]
   }
   /** `uniforms` `[S][M]`; the result `[S][M]` may have the first positions only. */
   sample: {

@@ -46,12 +46,10 @@ export interface AscentResult {
   readonly tokens: readonly number[]
 }
 
-/** The head's distribution of the next token at one latent. */
-export interface TokenDistribution {
-  /** Entropy of the softmax over the whole vocabulary, in nats. */
-  readonly entropy: number
-  /** Most likely tokens, in descending order, with their probabilities. */
-  readonly likely: readonly { readonly token: number; readonly probability: number }[]
+/** A token, and its probability in the softmax over the whole vocabulary. */
+export interface LikelyToken {
+  readonly token: number
+  readonly probability: number
 }
 
 /**
@@ -63,8 +61,12 @@ export interface LatentHead {
   ascend(request: AscentRequest, signal: AbortSignal): Promise<AscentResult>
   /** Returns the argmax tokens of the LM head, `S` of them. */
   decode(latents: Latents, signal: AbortSignal): Promise<readonly number[]>
-  /** Returns the distribution of each latent with its `likely` most likely tokens, `S` of them; `likely` at least 1. */
-  distributions(latents: Latents, likely: number, signal: AbortSignal): Promise<readonly TokenDistribution[]>
+  /** Returns the `count` most likely tokens of each latent, in descending order, `[S][count]`; `count` at least 1. */
+  likelyTokens(
+    latents: Latents,
+    count: number,
+    signal: AbortSignal,
+  ): Promise<readonly (readonly LikelyToken[])[]>
   /**
    * Returns `M` token actions sampled from softmax(head(z)/temperature) over the most likely tokens, as many as
    * the engine's bound allows, `[M][S]`. The same seed gives the same tokens.

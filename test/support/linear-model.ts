@@ -17,7 +17,6 @@ import type {
   LatentThought,
   ScoreRow,
   SessionOptions,
-  TokenDistribution,
   TokenSignals,
 } from '#ports'
 import { argmax, createRandom, dot, softmax } from '#tensor'
@@ -65,6 +64,8 @@ export interface World {
   /** Logits of first words in the first latent of the draft; all other words have -30. */
   readonly firstLogits: Readonly<Record<string, number>>
   readonly head?: readonly Float64Array[]
+  /** Entropies of the tokens of an answer; all alike by default. */
+  readonly entropies?: readonly number[]
   /** Called before every call to the model; may throw, abort a signal, or delay. */
   readonly before?: (call: Call) => void | Promise<void>
   readonly profile?: Partial<ModelProfile>
@@ -82,7 +83,7 @@ export interface World {
   readonly state?: (prompt: readonly number[]) => Float32Array
 }
 
-export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample' | 'distributions'
+export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample' | 'likelyTokens'
 
 export interface LinearModel extends Engine {
   /** Number of calls by kind. */
@@ -220,7 +221,7 @@ function createRecord(world: World) {
     ascend: 0,
     decode: 0,
     sample: 0,
-    distributions: 0,
+    likelyTokens: 0,
   }
   return {
     calls,
@@ -249,9 +250,13 @@ function createHead(matrix: readonly Float64Array[], { enter }: CallRecord): Lat
       await enter('decode', signal)
       return arithmetic.decode(latents)
     },
-    async distributions(latents, likely, signal) {
-      await enter('distributions', signal)
-      return arithmetic.logits(latents).map((logits) => distributionOf(softmax(logits, 1), likely))
+    async likelyTokens(latents, count, signal) {
+      await enter('likelyTokens', signal)
+      return arithmetic.logits(latents).map((logits) =>
+        Array.from(softmax(logits, 1), (probability, token) => ({ token, probability }))
+          .sort((a, b) => b.probability - a.probability)
+          .slice(0, count),
+      )
     },
     async sample(latents, { rollouts, temperature, seed }, signal) {
       await enter('sample', signal)
@@ -260,14 +265,6 @@ function createHead(matrix: readonly Float64Array[], { enter }: CallRecord): Lat
         arithmetic.logits(latents).map((logits) => draw(softmax(logits, temperature), random.uniform())),
       )
     },
-  }
-}
-
-function distributionOf(probabilities: Float64Array, likely: number): TokenDistribution {
-  const ranked = Array.from(probabilities, (probability, token) => ({ token, probability }))
-  return {
-    entropy: ranked.reduce((sum, { probability: p }) => (p > 0 ? sum - p * Math.log(p) : sum), 0),
-    likely: ranked.sort((a, b) => b.probability - a.probability).slice(0, likely),
   }
 }
 
@@ -433,18 +430,18 @@ function grow(
     tokens,
     latents: latentsOf(world, matrix, decoded.slice(0, row.latents), row.prefix.length === 0),
     thought: row.thought && tokens.length > 0 ? (world.thought?.(tokens) ?? thoughtOf(matrix, tokens)) : null,
-    signals: row.signals ? signalsOf(world.routes[WORDS[first]!], row.prefix.length, tokens.length) : null,
+    signals: row.signals ? signalsOf(world, first, row.prefix.length, tokens.length) : null,
     finish: tokens.at(-1) === END ? 'eos' : 'length',
     generatedTokens: decoded.length,
   }
 }
 
-function signalsOf(route: Route | undefined, given: number, length: number): TokenSignals {
-  const { logProbability = -0.5, selfCertainty = 5 } = route ?? {}
+function signalsOf(world: World, first: number, given: number, length: number): TokenSignals {
+  const { logProbability = -0.5, selfCertainty = 5 } = world.routes[WORDS[first]!] ?? {}
   const all = (value: number) => Float32Array.from({ length }, (_, i) => (i < given ? Number.NaN : value))
   return {
     logProbabilities: all(logProbability),
-    entropies: all(-logProbability),
+    entropies: all(-logProbability).map((entropy, i) => entropy + (world.entropies?.[i] ?? 0)),
     selfCertainties: all(selfCertainty),
   }
 }

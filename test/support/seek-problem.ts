@@ -99,8 +99,8 @@ export function seekProblem(problem: SeekProblem) {
       sample: async () => {
         throw new Error('seek problem: expected no call of sample, got one')
       },
-      distributions: async () => {
-        throw new Error('seek problem: expected no call of distributions, got one')
+      likelyTokens: async () => {
+        throw new Error('seek problem: expected no call of likelyTokens, got one')
       },
     },
   }

@@ -5,7 +5,7 @@
  * is high, and inside the top 5 of the model that was not trained.
  */
 
-import type { TokenDistribution } from '#ports'
+import type { LikelyToken } from '#ports'
 import { createRandom } from '#tensor'
 
 /**
@@ -14,7 +14,7 @@ import { createRandom } from '#tensor'
  */
 export type Places = 'prefix' | 'entropy' | 'random'
 
-/** Upper bound on the positions of an answer whose distributions are read: their latents take 4 D bytes each. */
+/** Upper bound on the positions of an answer that are ranked: their latents take 4 D bytes each. */
 export const MAX_POSITIONS = 1024
 
 /** Stream of the request's seed for random places; the rows of samples count from 0. */
@@ -26,41 +26,37 @@ export interface Fork {
   readonly token: number
 }
 
-export interface ForkOptions {
-  readonly places: Places
-  /** Upper bound on the branches, and on the positions among which they are chosen. */
-  readonly count: number
-  /** Seed of the request, for `random`. */
-  readonly seed: number
-}
-
-/** Returns all positions, the first choice first; ties of entropy: the earlier. `seed` is the request's, for `random`. */
-export function rankPositions(entropies: readonly number[], places: Places, seed: number): number[] {
-  const positions = [...entropies.keys()]
+/**
+ * Returns the positions that have an entropy, the first choice first; ties of entropy: the earlier.
+ *
+ * @param entropies entropies of the distributions that the tokens were taken from; not a number: not known
+ * @param seed seed of the request, for `random`
+ */
+export function rankPositions(entropies: ArrayLike<number>, places: Places, seed: number): number[] {
+  const values = Array.from(entropies)
+  const positions = [...values.keys()].filter((position) => Number.isFinite(values[position]))
   if (places === 'prefix') return positions
   const random = createRandom(seed, PLACES_STREAM)
-  const scores = places === 'entropy' ? entropies : entropies.map(() => random.uniform())
+  const scores = places === 'entropy' ? values : values.map(() => random.uniform())
   return positions.sort((a, b) => scores[b]! - scores[a]!)
 }
 
 /**
- * Chooses branches of an answer: the first `count` positions of the ranking, and at these the likely tokens that the
- * answer does not have, the most probable first, wherever they are.
+ * Chooses branches of an answer: likely tokens that it does not have, the most probable first, wherever they are.
  *
  * @param tokens tokens of the answer
- * @param distributions distributions that its first tokens were taken from, with as many likely tokens as may branch
- * @returns at most `count` branches, all different
+ * @param positions positions at which it may branch
+ * @param likely likely tokens of these positions
+ * @param count upper bound on the branches
  */
 export function chooseForks(
   tokens: readonly number[],
-  distributions: readonly TokenDistribution[],
-  { places, count, seed }: ForkOptions,
+  positions: readonly number[],
+  likely: readonly (readonly LikelyToken[])[],
+  count: number,
 ): Fork[] {
-  const known = distributions.slice(0, tokens.length)
-  const entropies = known.map(({ entropy }) => entropy)
-  const ranked = rankPositions(entropies, places, seed).slice(0, count)
-  return ranked
-    .flatMap((position) => known[position]!.likely.map((likely) => ({ ...likely, position })))
+  return positions
+    .flatMap((position, index) => likely[index]!.map((each) => ({ ...each, position })))
     .filter(({ position, token }) => token !== tokens[position])
     .sort((a, b) => b.probability - a.probability)
     .slice(0, count)

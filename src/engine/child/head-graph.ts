@@ -1,9 +1,9 @@
 /**
  * @file The LM head alone on ONNX Runtime: ascends latents, decodes and samples their tokens, computes
- * their distributions and verdict logits.
+ * their most likely tokens and verdict logits.
  */
 
-import type { AdamState, AscentRequest, AscentResult, Latents, TokenDistribution } from '#ports'
+import type { AdamState, AscentRequest, AscentResult, Latents, LikelyToken } from '#ports'
 import { createTensor, float32, int64, type Tensor } from '#tensor'
 import { hasChanged, MIN_HEAD_POSITIONS, partialUpdate } from '../head-in-slices.ts'
 import type { Session } from './onnx-runtime.ts'
@@ -27,8 +27,8 @@ export interface HeadGraph {
     temperature: number,
     maxMs?: number,
   ): Promise<number[][]>
-  /** Returns the entropy and the `likely` most likely tokens of each latent. */
-  distributions(latents: Latents, likely: number, maxMs?: number): Promise<TokenDistribution[]>
+  /** Returns the `count` most likely tokens of each latent, in descending order. */
+  likelyTokens(latents: Latents, count: number, maxMs?: number): Promise<LikelyToken[][]>
   /** Returns the logits at `tokens`, one array per row of `states` `[S, D]`. */
   logits(states: Float32Array, tokens: readonly number[], maxMs?: number): Promise<Float32Array[]>
 }
@@ -138,25 +138,22 @@ export function createHeadGraph(
         ),
       )
     },
-    async distributions(latents, likely, maxMs) {
+    async likelyTokens(latents, wanted, maxMs) {
       const { outputs, count } = await read(latents.data, maxMs, (first) =>
-        sessions.logits.run(logitsFeeds(first, [0], { likely }), [
-          'entropies',
+        sessions.logits.run(logitsFeeds(first, [0], { likely: wanted }), [
           'likely_tokens',
           'likely_probabilities',
         ]),
       )
-      const entropies = outputs['entropies']!.data as Float32Array
       const tokens = outputs['likely_tokens']!.data as BigInt64Array
       const probabilities = outputs['likely_probabilities']!.data as Float32Array
       const found = tokens.length / count
-      return Array.from({ length: count }, (_, position) => ({
-        entropy: entropies[position]!,
-        likely: Array.from({ length: found }, (_, rank) => ({
+      return Array.from({ length: count }, (_, position) =>
+        Array.from({ length: found }, (_, rank) => ({
           token: Number(tokens[position * found + rank]),
           probability: probabilities[position * found + rank]!,
         })),
-      }))
+      )
     },
     async logits(states, tokens, maxMs) {
       const { outputs, count } = await read(states, maxMs, (first) =>
@@ -171,7 +168,7 @@ export function createHeadGraph(
 
   /**
    * Builds the feeds. Every input must be fed, even if the fetched output does not depend on it; empty
-   * uniforms draw no samples, and `likely` 0 reads no distributions.
+   * uniforms draw no samples, and `likely` 0 reads no most likely tokens.
    */
   function logitsFeeds(
     states: Float32Array,

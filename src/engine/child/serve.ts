@@ -135,8 +135,8 @@ export async function serve(
       score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
       ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request, MAX_HEAD_MS)),
       decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents, MAX_HEAD_MS)),
-      distributions: ({ latents, likely }) =>
-        scheduler.runBetweenBatches(() => head.distributions(latents, likely, MAX_HEAD_MS)),
+      likelyTokens: ({ latents, count }) =>
+        scheduler.runBetweenBatches(() => head.likelyTokens(latents, count, MAX_HEAD_MS)),
       sample: ({ latents, uniforms, temperature }) =>
         scheduler.runBetweenBatches(() => head.sample(latents, uniforms, temperature, MAX_HEAD_MS)),
       // These graphs are small: a second thread each would occupy a core and not make them faster.

@@ -7,7 +7,16 @@
  * Deviates: that paper trains at these positions; here nothing is trained, and the judge chooses.
  */
 
-import { chooseForks, type Evaluation, type Fork, hasPassed, MAX_POSITIONS, takeLatents } from '#algorithms'
+import {
+  chooseForks,
+  type Evaluation,
+  type Fork,
+  hasPassed,
+  latentsAt,
+  MAX_POSITIONS,
+  rankPositions,
+  takeLatents,
+} from '#algorithms'
 import { hasCode } from '#errors'
 import type { Draft } from '../answers.ts'
 import type { Outcome, SolveContext } from '../context.ts'
@@ -101,13 +110,14 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
   }
 }
 
-async function forksOf({ head, settings, seed, signal }: SolveContext, draft: Draft) {
-  const distributions = await head.distributions(draft.latents, LIKELY_TOKENS, signal)
-  return chooseForks(draft.evaluation.answer.tokens, distributions, {
-    places: settings.positions ?? 'entropy',
-    count: settings.samples,
-    seed,
-  })
+async function forksOf({ head, settings, seed, signal }: SolveContext, { evaluation, latents }: Draft) {
+  const { tokens, signals } = evaluation.answer
+  const entropies = signals?.entropies.subarray(0, latents.length) ?? []
+  const { samples } = settings
+  const places = rankPositions(entropies, settings.positions ?? 'entropy', seed).slice(0, samples)
+  if (places.length === 0) return []
+  const likely = await head.likelyTokens(latentsAt(latents, places), LIKELY_TOKENS, signal)
+  return chooseForks(tokens, places, likely, samples)
 }
 
 /**

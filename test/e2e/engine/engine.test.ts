@@ -128,9 +128,14 @@ suite('an engine', () => {
     expect(samples.map((rollout) => rollout.length)).toEqual([3, 3, 3, 3, 3])
     expect(await draw(3)).toEqual(samples)
     expect(await draw(4)).not.toEqual(samples)
-    const read = await engine.head.distributions(latents, 5, never())
-    expect(read.map(({ likely }) => likely[0]!.token)).toEqual(actions[0])
-    expect(read.every(({ likely, entropy }) => likely.length === 5 && entropy > 0)).toBe(true)
+    const read = await engine.head.likelyTokens(latents, 5, never())
+    expect(read.map(([first]) => first!.token)).toEqual(actions[0])
+    for (const likely of read) {
+      const probabilities = likely.map(({ probability }) => probability)
+      expect(probabilities).toHaveLength(5)
+      expect(probabilities).toEqual([...probabilities].sort((a, b) => b - a))
+      expect(probabilities.reduce((sum, each) => sum + each, 0)).toBeLessThanOrEqual(1)
+    }
     await expect(engine.head.decode(latents, AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' })
   })
 

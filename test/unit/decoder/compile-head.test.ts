@@ -147,7 +147,7 @@ describe.each(HEADS)('%s head', (_, options) => {
     expect((await logits.run(feeds(0)))['samples']!.dims).toEqual([0, S])
   })
 
-  test('entropies and the most likely tokens agree with the head in fp64', async () => {
+  test('the most likely tokens agree with the head in fp64', async () => {
     const { head, logits } = await setUp(options)
     const z = randomLatents(8)
     const read = await logits.run({
@@ -161,8 +161,6 @@ describe.each(HEADS)('%s head', (_, options) => {
     expect(read['likely_tokens']!.dims).toEqual([S, 3])
     for (let t = 0; t < S; t++) {
       const p = Array.from(softmax(head(z, t)))
-      const entropy = p.reduce((sum, each) => sum - each * Math.log(each), 0)
-      expect((read['entropies']!.data as Float32Array)[t]).toBeCloseTo(entropy, 3)
       const ranked = [...p.keys()].sort((a, b) => p[b]! - p[a]!).slice(0, 3)
       expect(tokens.slice(3 * t, 3 * t + 3)).toEqual(ranked)
       const probabilities = (read['likely_probabilities']!.data as Float32Array).slice(3 * t, 3 * t + 3)

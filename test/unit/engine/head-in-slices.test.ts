@@ -88,9 +88,9 @@ suite('more positions than one call may serve', () => {
     const uniforms = tokens.map((_, position) => Float32Array.of(position / 40, 1 - (position + 1) / 41))
     const sampled = await readInSlices(latents, (rest, from) => head.sample(rest, uniforms.slice(from), 2, 0))
     expect(sampled).toEqual(await head.sample(latents, uniforms, 2))
-    const read = await readInSlices(latents, (rest) => head.distributions(rest, 2, 0))
-    expect(read).toEqual(await head.distributions(latents, 2))
-    expect(read.map(({ likely }) => likely[0]!.token)).toEqual(tokens)
+    const read = await readInSlices(latents, (rest) => head.likelyTokens(rest, 2, 0))
+    expect(read).toEqual(await head.likelyTokens(latents, 2))
+    expect(read.map(([first]) => first!.token)).toEqual(tokens)
     expect(sampled.map(([first]) => first)).not.toEqual(sampled.map(([, second]) => second))
   })
 

@@ -15,7 +15,7 @@ test('finds the answer behind the third most likely token, and says how', async 
   expect(engine.grown.slice(0, 3)).toEqual([[tokenOf('b')], [tokenOf('c')], [tokenOf('d')]])
   // One round: four branches in one batch and one batch of verdicts, beside the draft's.
   expect(solution).toMatchObject({ iterations: 1, evaluations: 4 })
-  expect(engine.calls).toMatchObject({ generate: 2, score: 2, distributions: 1, ascend: 0 })
+  expect(engine.calls).toMatchObject({ generate: 2, score: 2, likelyTokens: 1, ascend: 0 })
   expect(solution.rewardHistory).toEqual([solution.base?.reward, solution.reward])
   expect(solution.candidates?.map(({ kind }) => kind)).toEqual([
     'draft',
@@ -27,8 +27,8 @@ test('finds the answer behind the third most likely token, and says how', async 
 
 test('counts the decoded tokens only: a branch shares the tokens before it', async () => {
   const { solve, engine } = solverOn(TWO_FLIPS)
-  const uncertain = { entropy: 1, likely: [{ token: tokenOf('*'), probability: 0.4 }] }
-  Object.assign(engine.head, { distributions: async () => DRAFT.map(() => uncertain) })
+  const other = [{ token: tokenOf('*'), probability: 0.4 }]
+  Object.assign(engine.head, { likelyTokens: async () => DRAFT.map(() => other) })
   const asked = { ...fork, samples: 4, positions: 'random', explain: true, seed: 3 } as const
   const { usage, candidates } = await solve(asked)
 
@@ -45,7 +45,7 @@ test('counts the decoded tokens only: a branch shares the tokens before it', asy
 test('leaves a draft alone that passes', async () => {
   const { solve, engine } = solverOn(GOOD_DRAFT)
   expect(await solve(fork)).toMatchObject({ answer: '1', stopped: 'reward', iterations: 0, evaluations: 0 })
-  expect(engine.calls).toMatchObject({ generate: 1, distributions: 0 })
+  expect(engine.calls).toMatchObject({ generate: 1, likelyTokens: 0 })
 })
 
 test('keeps the draft when no branch is better, and stops after the last', async () => {
@@ -88,13 +88,13 @@ describe('budgets', () => {
     expect(cut).toMatchObject({ answer: null, reward: -1, stopped: 'maxNewTokens' })
   })
 
-  test.each(['distributions', 'generate'] as const)('maxMs during %s returns the draft', async (call) => {
+  test.each(['likelyTokens', 'generate'] as const)('maxMs during %s returns the draft', async (call) => {
     let generated = 0
     const world = {
       ...TWO_FLIPS,
       before: async (made: string) => {
         generated += Number(made === 'generate')
-        const isSlow = made === call && (call === 'distributions' || generated === 2)
+        const isSlow = made === call && (call === 'likelyTokens' || generated === 2)
         if (isSlow) await new Promise((resolve) => setTimeout(resolve, 400))
       },
     }
@@ -121,14 +121,11 @@ describe('episodes', () => {
     const world = {
       routes: { a: { ...route('1', 0.9), endless: true } },
       firstLogits: { a: 3 },
+      entropies: [0, 0, 0, 0, 0, 0, 0, 0, 1],
       profile: { defaults: { ...TEST_PROFILE.defaults, latents: 1, samples: 1 } },
     }
     const { solve, engine } = solverOn(world, { episodes })
-    const sure = { entropy: 0, likely: [{ token: tokenOf('a'), probability: 1 }] }
-    const end = { entropy: 1, likely: [{ token: END, probability: 0.4 }] }
-    Object.assign(engine.head, {
-      distributions: async () => [...new Array(8).fill(sure), end],
-    })
+    Object.assign(engine.head, { likelyTokens: async () => [[{ token: END, probability: 0.4 }]] })
     const solution = await solve(fork)
     expect(solution).toMatchObject({ answer: '1', improved: true, stopped: 'reward' })
     expect(episodes.added[0]).toMatchObject({ admitted: true, latents: null })
@@ -144,9 +141,7 @@ describe('latentseek at positions', () => {
 
   test('moves the latents from the position of highest entropy on, and keeps the tokens before it', async () => {
     const episodes = createEpisodesInMemory()
-    const { solve, engine } = solverOn(WANDERING, { episodes })
-    const at = (entropy: number) => ({ entropy, likely: [{ token: 0, probability: 1 }] })
-    Object.assign(engine.head, { distributions: async () => [at(0.1), at(0.2), at(0.9), at(0.3)] })
+    const { solve, engine } = solverOn({ ...WANDERING, entropies: [0.1, 0.2, 0.9, 0.3] }, { episodes })
     // In half of all directions, the certainty of a token only grows.
     for (const seed of [1, 2, 3, 4, 5, 6]) await solve({ positions: 'entropy', seed })
     expect(engine.grown.length).toBeGreaterThan(0)
@@ -157,22 +152,11 @@ describe('latentseek at positions', () => {
     }
   })
 
-  test('reads entropies of the first half of the draft only, and none of one that passes', async () => {
-    const lengths: number[] = []
-    const { solve, engine } = solverOn(TWO_FLIPS)
-    const { distributions } = engine.head
-    Object.assign(engine.head, {
-      distributions: (...given: Parameters<typeof distributions>) => {
-        lengths.push(given[0].length)
-        return distributions(...given)
-      },
-    })
-    // The first word is the least certain of this model: the search is that of `prefix`.
+  test('begins in the first half of the draft', async () => {
+    // Nine tokens: the least certain one is the sixth, the least certain of the first five is the first.
+    const { solve, engine } = solverOn({ ...TWO_FLIPS, entropies: [0.5, 0.1, 0.1, 0.1, 0.1, 0.9] })
     expect(await solve({ positions: 'entropy' })).toMatchObject({ answer: '3', stopped: 'reward' })
-    expect(lengths).toEqual([5])
-    const good = solverOn(GOOD_DRAFT)
-    await good.solve({ positions: 'entropy' })
-    expect(good.engine.calls.distributions).toBe(0)
+    expect(engine.grown.map((prefix) => prefix.length)).toEqual([1, 1])
   })
 
   test('random places are drawn by the seed', async () => {
@@ -187,12 +171,13 @@ describe('latentseek at positions', () => {
     expect(await startOf(1)).toBe(starts[0])
   })
 
-  test('the profile sets the places', async () => {
-    const profile = { defaults: { ...TEST_PROFILE.defaults, positions: 'random' as const } }
-    const { solve, engine } = solverOn({ ...TWO_FLIPS, profile })
-    await solve({ seed: 2 })
-    expect(engine.calls.distributions).toBe(1)
-    await solve({ seed: 2, positions: 'prefix' })
-    expect(engine.calls.distributions).toBe(1)
+  test('the profile sets the places, and the request has the last word', async () => {
+    const profile = { defaults: { ...WANDERING.profile.defaults, positions: 'entropy' as const } }
+    const { solve, engine } = solverOn({ ...WANDERING, profile, entropies: [0, 1] })
+    for (const seed of [1, 2, 3, 4, 5, 6]) await solve({ seed })
+    expect(new Set(engine.grown.map((prefix) => prefix.length))).toEqual(new Set([2]))
+    const before = engine.grown.length
+    for (const seed of [1, 2, 3, 4, 5, 6]) await solve({ seed, positions: 'prefix' })
+    expect(new Set(engine.grown.slice(before).map((prefix) => prefix.length))).toEqual(new Set([1]))
   })
 })

@@ -13,7 +13,7 @@ test('every millisecond is counted once, where it was spent', async () => {
     ascend: 10_000,
     decode: 100_000,
     sample: 0,
-    distributions: 0,
+    likelyTokens: 0,
   }
   const world = {
     ...TWO_FLIPS,
