@@ -20,7 +20,7 @@ import {
   readTextIfThere,
 } from './model-files.ts'
 import { chooseGraph, type ModelGraph } from './model-graph.ts'
-import { checkVerdictWords, readModelProfile } from './model-profile.ts'
+import { checkEmbeddingLayer, checkVerdictWords, readModelProfile } from './model-profile.ts'
 import { ANSWER_RULES, DEFAULT_DATE, type ModelProfile, type Sampling } from './profile.ts'
 import { checkChatTemplate, createPromptCodec, type ModelCodec } from './prompt-codec.ts'
 import { readSampling } from './sampling-defaults.ts'
@@ -110,6 +110,7 @@ async function assemble(
   const recommended = readSampling(configFiles.generation)
   const profile = withSampling(own, recommended.sampling)
   checkVerdictWords(profile, codec)
+  checkEmbeddingLayer(profile, graph.description)
   checkChatTemplate(codec, profile)
   const meanFile =
     profile.embedding.mean === null
@@ -137,6 +138,10 @@ async function assemble(
         })),
         { role: 'config', file: join(root, configFiles.name) },
         ...(meanFile === null ? [] : [{ role: 'embedding mean', file: meanFile }]),
+        // Models whose embedding is the last token's keep the fingerprint that they had before there was another.
+        ...(profile.embedding.token === 'last'
+          ? []
+          : [{ role: 'embedding', text: canonicalJson(embeddingParts(profile)) }]),
         { role: 'prompts', text: canonicalJson(promptParts(tokenizerFiles, profile)) },
       ]),
       judgeFingerprint: await fingerprint([{ role: 'judge', text: canonicalJson(judgeParts(profile)) }]),
@@ -261,6 +266,11 @@ function promptParts({ tokenizer, config, chatTemplate }: TokenizerFiles, profil
   const specialTokens = SPECIAL_TOKENS.map((name) => tokenText(config[name]))
   const { solver, template } = profile
   return { tokenizer, addedTokens, specialTokens, chatTemplate, template, solver }
+}
+
+/** Returns everything but the mean from which the embedding of a question follows. */
+function embeddingParts({ embedding: { token, layer } }: ModelProfile) {
+  return { token, layer }
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import { Value } from 'typebox/value'
+import type { DecoderDescription } from '#decoder'
 import { type JsonObject, modelInvalid } from './model-files.ts'
 import { type Criterion, ModelProfile } from './profile.ts'
 import type { PromptCodec } from './types.ts'
@@ -16,8 +17,7 @@ const MAX_FAULTS = 8
  *
  * @throws ServiceError MODEL_INVALID naming every fault by JSON pointer: a violation of the schema, a pattern
  * that is no regular expression or lacks its group 1, not exactly one criterion `correctness`, a missing
- * marker, a prefill without a chat, a variable that the service sets, a pooling of embeddings that the engine
- * does not have
+ * marker, a prefill without a chat, a variable that the service sets, an embedding whose layer is missing
  */
 export function readModelProfile(source: JsonObject): ModelProfile {
   const profile = Value.Default(ModelProfile, Value.Clone(source))
@@ -105,9 +105,30 @@ function* templateFaults({ template, judge }: ModelProfile): Generator<string> {
   }
 }
 
-/** Rejects pooling by mean: without this check the last token would be used silently instead. */
-function* embeddingFaults({ embedding }: ModelProfile): Generator<string> {
-  if (embedding.token === 'mean') yield "/embedding/token is 'mean', but only 'last' is implemented"
+/** Yields a fault for an embedding over the question without a layer, and for one of the last token with a layer. */
+function* embeddingFaults({ embedding: { token, layer } }: ModelProfile): Generator<string> {
+  if (token === 'question' && layer === undefined) {
+    yield "/embedding has no 'layer', whose states an embedding of token 'question' averages"
+  }
+  if (token === 'last' && layer !== undefined) {
+    yield "/embedding/layer belongs to an embedding of token 'question', the token is 'last'"
+  }
+}
+
+/**
+ * Checks that the model has the layer that embeddings are read from.
+ *
+ * @throws ServiceError MODEL_INVALID
+ */
+export function checkEmbeddingLayer(
+  { embedding }: ModelProfile,
+  { layerStates }: Pick<DecoderDescription, 'layerStates'>,
+): void {
+  if (embedding.token === 'last') return
+  const states = layerStates?.length ?? 0
+  if (states === 0)
+    throwFaults(["/embedding/token is 'question', but the layers of this graph are not known"])
+  if (embedding.layer! >= states) throwFaults([`/embedding/layer must be at most ${states - 1}`])
 }
 
 function* criterionFaults({ judge }: ModelProfile): Generator<string> {

@@ -243,9 +243,16 @@ export const ModelProfile = Type.Object(
     ),
     embedding: Type.Object(
       {
-        token: Type.Union([Type.Literal('last'), Type.Literal('mean')], { default: 'last' }),
         /**
-         * File of little-endian fp32, `[D]`, measured on training prompts; relative to the model directory.
+         * last: the state of the last prompt token after the final norm. question: the states of `layer`, averaged
+         * over the tokens of the question, without those of templates.
+         */
+        token: Type.Union([Type.Literal('last'), Type.Literal('question')], { default: 'last' }),
+        /** question: layer whose states are averaged; 0: the token embeddings, L: after the final norm. */
+        layer: Type.Optional(Type.Integer({ minimum: 0 })),
+        /**
+         * File of little-endian fp32, `[D]`: the mean of these states over questions; relative to the folder of the
+         * profile.
          */
         mean: Type.Union([Type.String(), Type.Null()], { default: null }),
       },

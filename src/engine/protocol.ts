@@ -10,10 +10,12 @@ import type {
   Continuation,
   GenerationRow,
   Latents,
+  LatentThought,
   LikelyToken,
   Priority,
   ScoreRow,
   TokenMaps,
+  TokenSpan,
 } from '#ports'
 import type { Tensor } from '#tensor'
 import type { EngineCounters } from './counters.ts'
@@ -78,6 +80,7 @@ export type GraphOperationName = keyof GraphOperations
 /** Operations of a process that serves a model. */
 interface ServeOperations extends GraphOperations {
   embed: { params: { readonly session: number }; result: Float32Array }
+  pool: { params: TokenSpan & { readonly session: number }; result: LatentThought }
   generate: {
     params: { readonly session: number; readonly rows: readonly GenerationRow[] }
     result: Continuation[]

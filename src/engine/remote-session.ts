@@ -122,6 +122,7 @@ export function openRemoteSession(deps: {
     promptTokens: prompt.length,
     prompt: PROMPT,
     embed: () => call('embed', { session: id }, 1),
+    pool: ({ from, to }) => call('pool', { session: id, from, to }, 1),
     async generate(rows) {
       for (const { prefix } of rows) deps.checkTokens('generate', prefix)
       return await call('generate', { session: id, rows }, rows.length)

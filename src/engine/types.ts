@@ -61,7 +61,7 @@ export interface ModelInfo {
   readonly id: string
   /**
    * sha256 over everything that determines the meaning of latents and embeddings: graph, weights, config,
-   * embedding mean, tokenizer, chat template with its variables and date, and the solver's prompts.
+   * embedding mean, layer and tokens, tokenizer, chat template with its variables and date, and the solver's prompts.
    */
   readonly fingerprint: string
   /**

@@ -12,6 +12,12 @@ import type { Latents, LatentThought, TokenMaps, TokenSignals } from './latents.
  */
 export type SequenceId = number
 
+/** Tokens `from` to `to` (exclusive) of a sequence. */
+export interface TokenSpan {
+  readonly from: number
+  readonly to: number
+}
+
 /** Result of continuing one row. */
 export interface Continuation {
   /** Sequence that ends with this continuation; it can be continued or scored in turn. */
@@ -104,6 +110,14 @@ export interface LatentSession {
    * Prefills the prompt and returns the state of its last token, `[D]`: raw, neither centred nor normalised.
    */
   embed(): Promise<Float32Array>
+  /**
+   * Prefills the prompt and returns the states of layers 0 to L, each averaged over the tokens of a span of the prompt,
+   * `[L + 1, D]`. When an earlier prompt began alike, its tokens from the span on are fed again.
+   *
+   * @throws ServiceError INTERNAL for a span that is empty or not in the prompt; MODEL_UNSUPPORTED when the model gives
+   *   no layer states
+   */
+  pool(span: TokenSpan): Promise<LatentThought>
   /**
    * Continues the prompt or other sequences, all rows in one batch, and returns the continuations in order.
    */

@@ -16,7 +16,7 @@ import { createConfidences } from './judging/confidences.ts'
 import { openMemory } from './memory/memory.ts'
 import type { StoreOutages } from './memory/store-outages.ts'
 import { type Clock, createMeter } from './meter.ts'
-import { promptMessages } from './prompt.ts'
+import { type createQuestionSpan, promptMessages } from './prompt.ts'
 import { profileWeights, type Settings } from './settings.ts'
 import type { SolveState } from './solve-state.ts'
 
@@ -33,6 +33,7 @@ export interface SolverParts {
   readonly tracer: Tracer
   readonly answerFormat: AnswerFormat
   readonly judgeParts: JudgeParts
+  readonly questionSpan: ReturnType<typeof createQuestionSpan>
   /** Replaces the profile's judge; null: the profile's. */
   readonly judgeFor: ((request: SolveRequest) => Judge) | null
 }
@@ -192,6 +193,7 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
   const memory = await openMemory({
     engine,
     session,
+    question: () => parts.questionSpan(options.prompt.tokens),
     episodes,
     storeTimeouts: parts.storeTimeouts,
     storeOutages: parts.storeOutages,

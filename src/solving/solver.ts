@@ -25,6 +25,7 @@ import { createVerdicts } from './judging/verdicts.ts'
 import { remember } from './memory/remember.ts'
 import { createStoreOutages } from './memory/store-outages.ts'
 import type { Clock } from './meter.ts'
+import { createQuestionSpan } from './prompt.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
 import { auto } from './strategies/auto.ts'
@@ -96,6 +97,7 @@ export function createSolver(deps: SolverDeps): Solver {
     tracer,
     answerFormat,
     judgeParts,
+    questionSpan: createQuestionSpan(engine),
     judgeFor,
   }
   const strategies = { ...STRATEGY_FUNCTIONS, ...deps.strategies }

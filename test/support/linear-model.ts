@@ -83,7 +83,16 @@ export interface World {
   readonly state?: (prompt: readonly number[]) => Float32Array
 }
 
-export type Call = 'open' | 'embed' | 'generate' | 'score' | 'ascend' | 'decode' | 'sample' | 'likelyTokens'
+export type Call =
+  | 'open'
+  | 'embed'
+  | 'pool'
+  | 'generate'
+  | 'score'
+  | 'ascend'
+  | 'decode'
+  | 'sample'
+  | 'likelyTokens'
 
 export interface LinearModel extends Engine {
   /** Number of calls by kind. */
@@ -216,6 +225,7 @@ function createRecord(world: World) {
   const calls = {
     open: 0,
     embed: 0,
+    pool: 0,
     generate: 0,
     score: 0,
     ascend: 0,
@@ -286,6 +296,10 @@ function openSession(
       return (
         world.state?.(prompt) ?? Float32Array.from({ length: matrix[0]!.length }, (_, i) => (i === 0 ? 1 : 0))
       )
+    },
+    async pool({ from, to }) {
+      await untilStopped(stopSignal, () => record.enter('pool', signal))
+      return thoughtOf(matrix, prompt.slice(from, to))
     },
     async generate(rows) {
       const isStopped = await isStoppedDuring(stopSignal, () => record.enter('generate', signal))

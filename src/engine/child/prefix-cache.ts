@@ -3,6 +3,7 @@
  * that begins like one of them is fed from where the two differ.
  */
 
+import type { TokenSpan } from '#ports'
 import { type KvView, truncate } from './key-values.ts'
 
 export interface PrefixLimits {
@@ -11,12 +12,20 @@ export interface PrefixLimits {
   readonly maxPrompts: number
 }
 
+/** Sum of the layer states of some tokens of a prompt. */
+export interface PooledStates extends TokenSpan {
+  /** `[L+1, D]`. */
+  readonly sum: Float32Array
+}
+
 interface KeptPrompt {
   readonly tokens: readonly number[]
   /** Covers all of `tokens`. */
   readonly cache: KvView
   /** State of the last token, `[D]`. */
   readonly state: Float32Array
+  /** null: the states were not pooled. */
+  readonly pooled: PooledStates | null
 }
 
 interface Prefix {
@@ -26,6 +35,8 @@ interface Prefix {
    * fed.
    */
   readonly state: Float32Array | null
+  /** Pooled states when the whole prompt is known and they were pooled; else null. */
+  readonly pooled: PooledStates | null
 }
 
 export interface PrefixCache {
@@ -59,7 +70,7 @@ export function createPrefixCache({ minTokens, maxPrompts }: PrefixLimits): Pref
       prompts = [...prompts.filter((prompt) => prompt !== found), found]
       if (longest === tokens.length && longest === found.tokens.length) return found
       const cache = truncate(found.cache, Math.min(longest, tokens.length - 1))
-      return cache && { cache, state: null }
+      return cache && { cache, state: null, pooled: null }
     },
     keep(prompt) {
       if (prompt.tokens.length < minTokens) return

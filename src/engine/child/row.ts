@@ -50,6 +50,8 @@ export interface RowRequest {
   readonly tokenStates?: boolean
   /** Maps that score the tokens of the thought; none by default. */
   readonly tokenMaps?: TokenMaps | null
+  /** Index in `input` after the last token of the thought; the end by default, and then decoded tokens count too. */
+  readonly thoughtTo?: number
   /** Whether the result contains the row's cache. */
   readonly keepCache: boolean
   /** Drops the row when the next run is formed. */
@@ -130,8 +132,9 @@ export class Row {
   #past: KvView | null
   /** Tokens not cached yet. */
   #input: readonly number[]
-  /** Index in `#input`, as `RowRequest.thoughtFrom`. */
+  /** Indices in `#input`, as `RowRequest.thoughtFrom` and `thoughtTo`. */
   #thoughtFrom: number | null
+  #thoughtTo: number
   #thoughtSum: Float32Array | null = null
   #trace: TokenTrace | null = null
   readonly #tokens: number[] = []
@@ -157,6 +160,7 @@ export class Row {
     this.#past = request.past
     this.#input = request.input
     this.#thoughtFrom = request.thoughtFrom ?? null
+    this.#thoughtTo = request.thoughtTo ?? Number.POSITIVE_INFINITY
   }
 
   get result(): Promise<RowResult> {
@@ -243,6 +247,7 @@ export class Row {
       uniforms: samples && this.#uniforms ? this.#uniforms.peek(steps) : null,
       thoughtFrom: this.#thoughtFrom === null ? null : Math.min(this.#thoughtFrom, input.length),
       tokenMaps: this.#request.tokenMaps ?? null,
+      thoughtTo: Math.min(this.#thoughtTo, input.length),
     }
   }
 
@@ -352,6 +357,7 @@ export class Row {
     // Without a counted position the last state is none of the row.
     if (trace !== null && this.#thoughtFrom < fed) this.#trace = addTraces(this.#trace, trace)
     this.#thoughtFrom = Math.max(0, this.#thoughtFrom - fed)
+    this.#thoughtTo = Math.max(0, this.#thoughtTo - fed)
     const sum = this.#thoughtSum ?? new Float32Array(thoughtSum.length)
     this.#thoughtSum = sum.map((value, i) => value + thoughtSum[i]!)
   }

@@ -5,8 +5,9 @@
  * time at the price of feeding its tokens again.
  */
 
-import { type KvView, viewLength } from './key-values.ts'
-import type { PrefixCache } from './prefix-cache.ts'
+import type { TokenSpan } from '#ports'
+import { type KvView, truncate, viewLength } from './key-values.ts'
+import type { PooledStates, PrefixCache } from './prefix-cache.ts'
 import type { RowRequest } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -46,6 +47,8 @@ export class Sequence {
   readonly #isPrompt: boolean
   /** State of the last token, once it was fed. */
   #state: Float32Array | null = null
+  /** The states that were pooled last. */
+  #pooled: PooledStates | null = null
   #feeding: Promise<KvView> | null = null
 
   constructor(tokens: readonly number[], cache: KvView | null, isPrompt: boolean, context: SequenceContext) {
@@ -70,6 +73,19 @@ export class Sequence {
     return this.#sufficientCache() ?? (await this.#feedOnce())
   }
 
+  /**
+   * Returns the sum of the layer states over the tokens of a span, `[L+1, D]`. Feeds the sequence from the span on,
+   * unless the same span was pooled before: a cache has no layer states.
+   */
+  async pooled(span: TokenSpan): Promise<Float32Array> {
+    const isKnown = () => this.#pooled?.from === span.from && this.#pooled.to === span.to
+    while (!isKnown()) {
+      if (this.#feeding !== null) await this.#feeding
+      else await this.#feedOnce(span)
+    }
+    return this.#pooled!.sum
+  }
+
   #sufficientCache(): KvView | null {
     return viewLength(this.cache) >= this.tokens.length - 1 ? this.cache : null
   }
@@ -78,21 +94,26 @@ export class Sequence {
    * Feeds the tokens that are not cached, so that cache and state are known. Concurrent callers share one
    * prefill.
    */
-  async #feedOnce(): Promise<KvView> {
-    this.#feeding ??= this.#feed().finally(() => {
+  async #feedOnce(span: TokenSpan | null = null): Promise<KvView> {
+    this.#feeding ??= this.#feed(span).finally(() => {
       this.#feeding = null
     })
     return await this.#feeding
   }
 
-  async #feed(): Promise<KvView> {
+  async #feed(span: TokenSpan | null): Promise<KvView> {
     this.#reusePrefix()
     const known = this.#sufficientCache()
-    if (this.#state !== null && known !== null) return known
+    const isPooled = span === null || (this.#pooled?.from === span.from && this.#pooled.to === span.to)
+    if (isPooled && this.#state !== null && known !== null) return known
     const { scheduler, prefixes, order, onCached } = this.#context
-    const { cached, hiddenStates } = await scheduler.submit({
-      past: this.cache,
-      input: this.tokens.slice(viewLength(this.cache)),
+    const past =
+      span === null ? this.cache : truncate(this.cache, Math.min(span.from, viewLength(this.cache)))
+    const covered = viewLength(past)
+    const { cached, hiddenStates, thoughtSum } = await scheduler.submit({
+      past,
+      input: this.tokens.slice(covered),
+      ...(span !== null && { thoughtFrom: span.from - covered, thoughtTo: span.to - covered }),
       decode: null,
       keepCache: true,
       ...order,
@@ -100,7 +121,10 @@ export class Sequence {
     order.signal.throwIfAborted()
     this.cache = cached
     this.#state = hiddenStates
-    if (this.#isPrompt) prefixes.keep({ tokens: this.tokens, cache: cached!, state: hiddenStates })
+    if (span !== null) this.#pooled = { from: span.from, to: span.to, sum: thoughtSum! }
+    if (this.#isPrompt) {
+      prefixes.keep({ tokens: this.tokens, cache: cached!, state: hiddenStates, pooled: this.#pooled })
+    }
     onCached()
     return cached!
   }
@@ -109,6 +133,7 @@ export class Sequence {
     const { scheduler, prefixes } = this.#context
     const prefix = prefixes.find(this.tokens)
     const covered = viewLength(this.cache)
+    this.#pooled ??= prefix?.pooled ?? null
     if (prefix === null || viewLength(prefix.cache) <= covered) return
     const totals = scheduler.totals()
     totals.prefixHits += 1

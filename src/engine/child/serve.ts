@@ -131,6 +131,7 @@ export async function serve(
     thoughtLayers,
     handlers: {
       embed: ({ session }) => sessions.embed(session),
+      pool: ({ session, ...span }) => sessions.pool(session, span),
       generate: ({ session, rows }) => sessions.generate(session, rows),
       score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
       ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request, MAX_HEAD_MS)),

@@ -15,6 +15,7 @@ import type {
   SequenceId,
   TokenMaps,
   TokenSignals,
+  TokenSpan,
 } from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import { type PrefixCache, sharedLength } from './prefix-cache.ts'
@@ -98,6 +99,25 @@ export class Session {
   /** Returns the state of the last prompt token, `[D]`. */
   async embed(): Promise<Float32Array> {
     return await this.#sequence(PROMPT).lastState()
+  }
+
+  /**
+   * Returns the layer states of the prompt, averaged over the tokens of a span.
+   *
+   * @throws ServiceError INTERNAL for a span that is empty or not in the prompt; MODEL_UNSUPPORTED when the graph gives
+   * no layer states
+   */
+  async pool(span: TokenSpan): Promise<LatentThought> {
+    const prompt = this.#sequence(PROMPT)
+    const { from, to } = span
+    if (!(from >= 0 && from < to && to <= prompt.tokens.length)) {
+      const expected = `a span of the prompt of ${prompt.tokens.length} tokens`
+      throw new ServiceError('INTERNAL', `pool: expected ${expected}, got [${from}, ${to})`)
+    }
+    if (this.#context.thoughtLayers === 0) {
+      throw new ServiceError('MODEL_UNSUPPORTED', 'pool: expected a model with layer states, got one without')
+    }
+    return this.#thought({ thoughtSum: await prompt.pooled(span), trace: null }, to - from)!
   }
 
   async generate(rows: readonly GenerationRow[]): Promise<Continuation[]> {
@@ -262,7 +282,11 @@ export class Session {
     return this.#thought(await this.#context.scheduler.submit(row), answerLength, tokenStates)
   }
 
-  #thought({ thoughtSum, trace }: RowResult, count: number, tokenStates = 0): LatentThought | null {
+  #thought(
+    { thoughtSum, trace }: Pick<RowResult, 'thoughtSum' | 'trace'>,
+    count: number,
+    tokenStates = 0,
+  ): LatentThought | null {
     if (thoughtSum === null) return null
     const { thoughtLayers, hiddenSize } = this.#context
     return {

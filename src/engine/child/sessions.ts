@@ -6,7 +6,7 @@
  */
 
 import { ServiceError } from '#errors'
-import type { Continuation, GenerationRow, ScoreRow } from '#ports'
+import type { Continuation, GenerationRow, LatentThought, ScoreRow, TokenSpan } from '#ports'
 import { bytesPerPosition, type KvBlock, type KvLayout, partsOf } from './key-values.ts'
 import { createPrefixCache, type PrefixLimits } from './prefix-cache.ts'
 import { Session, type SessionContext, type SessionOrder } from './session.ts'
@@ -30,6 +30,8 @@ export interface Sessions {
   open(session: number, prompt: readonly number[], order?: SessionOrder): void
   /** Returns the state of the last prompt token, `[D]`. */
   embed(session: number): Promise<Float32Array>
+  /** Returns the layer states of the prompt, averaged over a span of it, `[L+1, D]`. */
+  pool(session: number, span: TokenSpan): Promise<LatentThought>
   generate(session: number, rows: readonly GenerationRow[]): Promise<Continuation[]>
   /** Returns `[rows][tokens]` logits. */
   score(session: number, rows: readonly ScoreRow[], tokens: readonly number[]): Promise<Float32Array[]>
@@ -95,6 +97,7 @@ export function createSessions(
       sessions.set(id, new Session(context, id, prompt, order))
     },
     embed: async (id) => await sessionOf(id).embed(),
+    pool: async (id, span) => await sessionOf(id).pool(span),
     generate: async (id, rows) => await sessionOf(id).generate(rows),
     score: async (id, rows, tokens) => await sessionOf(id).score(rows, tokens),
     stop: (id) => sessions.get(id)?.stop(),

@@ -44,6 +44,8 @@ export interface StepRow {
   readonly thoughtFrom: number | null
   /** Maps that score the tokens of the thought; none by default. */
   readonly tokenMaps?: TokenMaps | null
+  /** Index in `input` after the last fed token that counts in the thought; the end by default. */
+  readonly thoughtTo?: number
 }
 
 /** Feeds of the generation graph (names and shapes: `compileGeneration` of the decoder room). */
@@ -181,7 +183,8 @@ export function composeFeeds(
       feeds.positionIds[first + i] = BigInt(covered + i)
     }
     if (row.thoughtFrom !== null) {
-      feeds.thoughtWeights.fill(1, first + row.thoughtFrom, first + row.input.length)
+      const { thoughtFrom, thoughtTo = row.input.length } = row
+      feeds.thoughtWeights.fill(1, first + thoughtFrom, first + Math.max(thoughtFrom, thoughtTo))
     }
     // The graph reads one line of uniforms per step: `[N, B]`.
     if (row.uniforms) {

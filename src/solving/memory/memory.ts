@@ -15,7 +15,7 @@ import {
 import type { Engine } from '#engine'
 import type { EpisodeStore, LatentPair } from '#episodes'
 import { hasCode } from '#errors'
-import type { LatentSession, Latents, Weaver } from '#ports'
+import type { LatentSession, Latents, TokenSpan, Weaver } from '#ports'
 import { retrievedAttribute } from '#tracing'
 import type { SolveEvent, SolveRequest, SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { Settings } from '../settings.ts'
@@ -51,6 +51,8 @@ export interface Memory {
 export interface MemoryDeps {
   readonly engine: Engine
   readonly session: LatentSession
+  /** Returns the place of the question in the prompt. */
+  readonly question: () => TokenSpan
   /** null: nothing is retrieved and nothing is kept. */
   readonly episodes: EpisodeStore | null
   readonly storeTimeouts: StoreTimeouts
@@ -83,6 +85,7 @@ async function embedQuery({
   engine,
   episodes,
   session,
+  question,
   weaver,
   state,
 }: MemoryDeps): Promise<Float32Array | null> {
@@ -91,8 +94,24 @@ async function embedQuery({
   const retrieves = episodes !== null && isAuto && settings.retrieval !== null
   const isWoven = isAuto && weaver.version !== null
   if (!isKept && !retrieves && !isWoven) return null
-  const lastState = await state.meter.time('draftMs', () => session.embed(), 'embed')
-  return queryEmbedding(lastState, engine.model.embeddingMean)
+  const { profile, embeddingMean } = engine.model
+  const { layer } = profile.embedding
+  const vector = await state.meter.time(
+    'draftMs',
+    () => (layer === undefined ? session.embed() : pooledState(session, question(), layer)),
+    'embed',
+  )
+  return queryEmbedding(vector, embeddingMean)
+}
+
+/** Returns the states of a layer, averaged over the tokens of the question, `[D]`. */
+async function pooledState(
+  session: LatentSession,
+  question: TokenSpan,
+  layer: number,
+): Promise<Float32Array> {
+  const { data, width } = await session.pool(question)
+  return data.slice(layer * width, (layer + 1) * width)
 }
 
 async function retrieve(

@@ -66,5 +66,7 @@ describe('a judge', () => {
 
 test('embeddings pooled by their mean are refused because the engine cannot pool them', () => {
   const judge = { criteria: [{ ...CRITERION, ...WORDS }] }
-  expect(() => read(judge, { embedding: { token: 'mean' } })).toThrow(/only 'last' is implemented/)
+  expect(() => read(judge, { embedding: { token: 'question' } })).toThrow(/has no 'layer'/)
+  expect(() => read(judge, { embedding: { layer: 1 } })).toThrow(/the token is 'last'/)
+  expect(() => read(judge, { embedding: { token: 'mean', layer: 1 } })).toThrow(/embedding\/token/)
 })

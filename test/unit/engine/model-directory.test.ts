@@ -497,6 +497,7 @@ suite('loadModelDirectory()', () => {
     ['mean', (m: TinyModelDirectory) => m.write('embedding-mean.bin', new Uint8Array(64))],
     ['tokenizer', (m: TinyModelDirectory) => m.write('tokenizer.json', tokenizerWith({ version: '2' }))],
     ['template', (m: TinyModelDirectory) => m.write('chat_template.jinja', TURNS)],
+    ['question', changeProfile({ embedding: { token: 'question', layer: 1 } })],
     ['variables', changeProfile({ template: { variables: { effort: 'low' } } })],
     ['date', changeProfile({ template: { date: '2026-01-01' } })],
     ['solver', changeProfile({ solver: { system: 'w1' } })],
@@ -513,6 +514,16 @@ suite('loadModelDirectory()', () => {
       expect(after.info.fingerprint).toBe(before.info.fingerprint)
     else expect(after.info.fingerprint).not.toBe(before.info.fingerprint)
   })
+})
+
+test('the fingerprint follows the layer of embeddings, which the model must have', async () => {
+  const write = (layer: number) => changeProfile({ embedding: { token: 'question', layer } })(model)
+  await write(0)
+  const first = await loadModelDirectory(model.path)
+  await write(1)
+  expect((await loadModelDirectory(model.path)).info.fingerprint).not.toBe(first.info.fingerprint)
+  await write(9)
+  expect(await faultOf()).toContain('/embedding/layer must be at most')
 })
 
 test.each([

@@ -191,7 +191,7 @@ suite('a prefix cache', () => {
       row: 0,
       spans: [[0, tokens.length]],
     }
-    return { tokens, cache, state }
+    return { tokens, cache, state, pooled: null }
   }
 
   test('finds the longest prefix, and leaves at least the last token to feed unless the whole prompt is known', () => {

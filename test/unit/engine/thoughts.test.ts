@@ -226,3 +226,83 @@ describe('thoughts', () => {
     await check(PROMPTS[2]!, mixed[2]!)
   })
 })
+
+describe('pooled states', () => {
+  /** Compares the states of a span of a prompt with a plain forward over it. */
+  async function checkedSpans(options: TinySessionsOptions, digits = 4) {
+    const { model, layerStates } = tinyModel(options)
+    const reference = await thoughtReference(model, describeDecoder(model), layerStates)
+    return async (
+      engine: TinySessions,
+      session: number,
+      prompt: readonly number[],
+      from: number,
+      to: number,
+    ) => {
+      const { data } = await engine.sessions.pool(session, { from, to })
+      const expected = await reference(prompt.slice(0, from + 1), [...prompt.slice(from + 1, to), 0])
+      expect(data).toHaveLength(expected.length)
+      for (const [i, value] of data.entries()) expect(value).toBeCloseTo(expected[i]!, digits)
+    }
+  }
+  const prompt = [5, 9, 3, 7, 30, 31, 32, 33]
+
+  test.each<[string, TinySessionsOptions, number?]>([
+    ['plain nodes', {}],
+    ['a prompt that is fed in pieces', { limits: { maxInputTokens: 3 } }],
+    ['fused attention', { decoder: { fused: true, fusedNorms: true, width: 32, keyValueHeads: 1 } }],
+    ['half precision', { half: true }, 1],
+  ])('are the mean over the span alone: %s', async (_, options, digits) => {
+    const engine = await tinySessions(options)
+    const check = await checkedSpans(options, digits)
+    engine.sessions.open(1, prompt)
+    await check(engine, 1, prompt, 2, 6)
+    await check(engine, 1, prompt, 0, 8)
+    await check(engine, 1, prompt, 7, 8)
+  })
+
+  test('change neither the state of the last token nor the answer, and feed a prompt once', async () => {
+    const engine = await tinySessions()
+    engine.sessions.open(1, prompt)
+    engine.sessions.open(2, prompt)
+    const [state] = await Promise.all([engine.sessions.embed(1), engine.sessions.pool(1, { from: 2, to: 6 })])
+    const fed = engine.scheduler.totals().prefillTokens
+    const [answer] = await engine.sessions.generate(1, [row])
+    expect(await engine.sessions.embed(2)).toEqual(state)
+    const [plain] = await engine.sessions.generate(2, [row])
+    expect(answer!.tokens).toEqual(plain!.tokens)
+    expect(fed).toBeLessThanOrEqual(2 * prompt.length)
+  })
+
+  test('of a known prompt are known too; after a known beginning, the span is fed again', async () => {
+    const engine = await tinySessions({ prefixes: { minTokens: 2, maxPrompts: 4 } })
+    const check = await checkedSpans({})
+    engine.sessions.open(1, prompt)
+    await check(engine, 1, prompt, 2, 6)
+    const fed = engine.scheduler.totals().prefillTokens
+    engine.sessions.open(2, prompt)
+    await check(engine, 2, prompt, 2, 6)
+    expect(engine.scheduler.totals().prefillTokens).toBe(fed)
+    const other = [...prompt.slice(0, 5), 40, 41, 33]
+    engine.sessions.open(3, other)
+    await check(engine, 3, other, 2, 6)
+    expect(engine.scheduler.totals().prefillTokens).toBe(fed + other.length - 2)
+  })
+
+  test('are refused for a span that is not in the prompt, and without layer states', async () => {
+    const engine = await tinySessions()
+    engine.sessions.open(1, prompt)
+    for (const [from, to] of [
+      [-1, 2],
+      [3, 3],
+      [0, 9],
+    ] as const) {
+      await expect(engine.sessions.pool(1, { from, to })).rejects.toMatchObject({ code: 'INTERNAL' })
+    }
+    const without = await tinySessions({ thoughts: false })
+    without.sessions.open(1, prompt)
+    await expect(without.sessions.pool(1, { from: 0, to: 2 })).rejects.toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+    })
+  })
+})

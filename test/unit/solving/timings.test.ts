@@ -8,6 +8,7 @@ test('every millisecond is counted once, where it was spent', async () => {
   const cost: Readonly<Record<Call, number>> = {
     open: 1,
     embed: 10,
+    pool: 10,
     generate: 100,
     score: 1_000,
     ascend: 10_000,
