@@ -21,6 +21,7 @@ COPY migrations ./migrations
 COPY scripts/backup.ts scripts/restore.ts ./scripts/
 COPY scripts/backup ./scripts/backup
 COPY models/order-of-operations ./models/order-of-operations
+COPY models/profiles ./models/profiles
 
 # The CUDA provider is too large for the npm package. The install script of onnxruntime-node downloads the
 # matching version from NuGet.

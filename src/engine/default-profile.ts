@@ -1,4 +1,4 @@
-/** @file The profile of a model directory without `circadian.json`, made from its tokenizer and chat template. */
+/** @file The profile of a model that no profile was measured on, made from its tokenizer and chat template. */
 
 import { type JsonObject, modelInvalid } from './model-files.ts'
 import type { PromptCodec } from './types.ts'

@@ -1,6 +1,6 @@
 /** @file Reads and checks a model directory: Hugging Face layout plus `circadian.json`. */
 
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
@@ -9,6 +9,12 @@ import { ServiceError } from '#errors'
 import { withOlderFiles } from './added-tokens.ts'
 import { SPECIAL_TOKENS, tokenText } from './control-tokens.ts'
 import { defaultProfile, defaultVariables, describeDefaultProfile } from './default-profile.ts'
+import {
+  describeArchitecture,
+  findMeasuredProfile,
+  MEASURED_PROFILES,
+  type MeasuredOn,
+} from './measured-profiles.ts'
 import { type ConfigFiles, type ModelConfig, readConfigFiles, readModelConfig } from './model-config.ts'
 import {
   fileInside,
@@ -38,7 +44,11 @@ export interface ModelDirectory {
   /** Paths of the files with the graph's external data. */
   readonly weightFiles: readonly string[]
   readonly description: DecoderDescription
-  /** Assumptions made because `circadian.json` is missing, for the log; null when there are none. */
+  /** Weights and architecture, by which measured profiles are found. */
+  readonly measuredOn: MeasuredOn
+  /** Where the profile is from: `circadian.json`, `models/profiles/NAME`, or `default`. */
+  readonly profileSource: string
+  /** Assumptions made because no profile was measured on this model, for the log; null when there are none. */
   readonly warning: string | null
   /** Sentences for the log: what was chosen or limited for this model, and why. */
   readonly notes: readonly string[]
@@ -52,13 +62,17 @@ export interface ModelDirectory {
  * (or `chat_template.jinja`, or `chat_template.json`), optionally `special_tokens_map.json` and `added_tokens.json`
  * (read when the former has no `added_tokens_decoder`), optionally `generation_config.json`, graphs
  * `onnx/model*.onnx` or `model*.onnx` whose external data stays inside the directory, optionally `circadian.json`
- * (else `defaultProfile`), and the embedding mean that it names.
+ * (else a measured profile of this model, else `defaultProfile`), and the embedding mean that it names.
  *
+ * @param profiles folder of measured profiles; the one of the service unless given
  * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice;
  * MODEL_UNSUPPORTED when no graph can be served
  */
-export async function loadModelDirectory(directory: string): Promise<ModelDirectory> {
-  const inspected = await inspectModelDirectory(directory)
+export async function loadModelDirectory(
+  directory: string,
+  profiles: string = MEASURED_PROFILES,
+): Promise<ModelDirectory> {
+  const inspected = await inspectModelDirectory(directory, profiles)
   if (Array.isArray(inspected)) throw inspected[0]
   return inspected
 }
@@ -71,6 +85,7 @@ export async function loadModelDirectory(directory: string): Promise<ModelDirect
  */
 export async function inspectModelDirectory(
   directory: string,
+  profiles: string = MEASURED_PROFILES,
 ): Promise<ModelDirectory | [ServiceError, ...ServiceError[]]> {
   try {
     const root = await openDirectory(directory)
@@ -87,7 +102,7 @@ export async function inspectModelDirectory(
     )
     if (first) return [first, ...others]
     const [{ configFiles, graph }, tokenizerFiles] = await Promise.all(reads)
-    return await assemble(root, configFiles, graph, tokenizerFiles)
+    return await assemble({ root, profiles, configFiles, graph, tokenizerFiles })
   } catch (thrown) {
     return [faultOf(thrown)]
   }
@@ -99,13 +114,25 @@ function faultOf(thrown: unknown): ServiceError {
   throw thrown
 }
 
-async function assemble(
-  root: string,
-  configFiles: ConfigFiles,
-  graph: ModelGraph,
-  tokenizerFiles: TokenizerFiles,
-): Promise<ModelDirectory> {
-  const { profile: own, codec, warning } = await readProfile(root, tokenizerFiles, graph.description)
+interface DirectoryParts {
+  readonly root: string
+  /** Folder of measured profiles. */
+  readonly profiles: string
+  readonly configFiles: ConfigFiles
+  readonly graph: ModelGraph
+  readonly tokenizerFiles: TokenizerFiles
+}
+
+async function assemble(parts: DirectoryParts): Promise<ModelDirectory> {
+  const { root, configFiles, graph, tokenizerFiles } = parts
+  const hash = createWeightsHash(graph)
+  const architecture = describeArchitecture(
+    graph.description,
+    configFiles.config,
+    tokenizerFiles.chatTemplate,
+  )
+  const chosen = await chooseProfile(parts, async () => ({ weights: await digestOf(hash), architecture }))
+  const { profile: own, codec, warning, note, source, folder } = chosen
   const sizes = readModelConfig(configFiles, graph.description, codec.tokens)
   const recommended = readSampling(configFiles.generation)
   const profile = withSampling(own, recommended.sampling)
@@ -115,7 +142,8 @@ async function assemble(
   const meanFile =
     profile.embedding.mean === null
       ? null
-      : await fileInside(root, root, profile.embedding.mean, 'the embedding mean of circadian.json')
+      : await fileInside(folder, folder, profile.embedding.mean, 'the embedding mean of circadian.json')
+  const weights = await digestOf(hash)
   return {
     codec,
     sizes,
@@ -123,19 +151,16 @@ async function assemble(
     graphFile: graph.file,
     weightFiles: graph.weightFiles,
     description: graph.description,
+    measuredOn: { weights, architecture },
+    profileSource: source,
     warning,
-    notes: [...notesOn(graph, sizes, configFiles), ...recommended.notes],
+    notes: [...(note === null ? [] : [note]), ...notesOn(graph, sizes, configFiles), ...recommended.notes],
     info: {
       id: basename(root),
       directory: root,
       profile,
       embeddingMean: meanFile === null ? null : await readMean(meanFile, sizes.hiddenSize),
-      fingerprint: await fingerprint([
-        { role: 'graph', file: graph.file },
-        ...graph.weightFiles.map((file) => ({
-          role: `weights ${relative(dirname(graph.file), file)}`,
-          file,
-        })),
+      fingerprint: await fingerprint((await hash()).copy(), [
         { role: 'config', file: join(root, configFiles.name) },
         ...(meanFile === null ? [] : [{ role: 'embedding mean', file: meanFile }]),
         // Models whose embedding is the last token's keep the fingerprint that they had before there was another.
@@ -144,8 +169,10 @@ async function assemble(
           : [{ role: 'embedding', text: canonicalJson(embeddingParts(profile)) }]),
         { role: 'prompts', text: canonicalJson(promptParts(tokenizerFiles, profile)) },
       ]),
-      judgeFingerprint: await fingerprint([{ role: 'judge', text: canonicalJson(judgeParts(profile)) }]),
-      answerRules: await fingerprint([
+      judgeFingerprint: await fingerprint(createHash('sha256'), [
+        { role: 'judge', text: canonicalJson(judgeParts(profile)) },
+      ]),
+      answerRules: await fingerprint(createHash('sha256'), [
         { role: 'answers', text: canonicalJson({ ...profile.answer, rules: ANSWER_RULES }) },
       ]),
     },
@@ -158,28 +185,62 @@ function withSampling(profile: ModelProfile, recommended: Sampling): ModelProfil
   return { ...profile, defaults: { ...defaults, sampling: { ...recommended, ...defaults.sampling } } }
 }
 
-interface Prompting extends Pick<ModelDirectory, 'codec' | 'warning'> {
+interface ChosenProfile extends Pick<ModelDirectory, 'codec' | 'warning'> {
   readonly profile: ModelProfile
+  /** Sentence for the log; null: nothing was chosen. */
+  readonly note: string | null
+  readonly source: ModelDirectory['profileSource']
+  /** Folder of the profile's embedding mean. */
+  readonly folder: string
 }
 
-/** Reads `circadian.json`, or makes a default profile, and creates the codec that it asks for. */
-async function readProfile(
-  root: string,
-  files: TokenizerFiles,
-  { vocabularySize }: DecoderDescription,
-): Promise<Prompting> {
-  const source = await readJsonIfThere(root, 'circadian.json')
-  if (source === null) {
-    const variables = defaultVariables(files.chatTemplate)
-    const template = { variables, date: DEFAULT_DATE }
-    const codec = createPromptCodec(files, { template, vocabularySize })
-    const made = defaultProfile(codec, variables)
-    return { profile: readModelProfile(made), codec, warning: describeDefaultProfile(made) }
+/**
+ * Reads `circadian.json`, else finds a measured profile, else makes a default one, and creates the codec that the
+ * profile asks for.
+ */
+async function chooseProfile(
+  { root, profiles, tokenizerFiles: files, graph }: DirectoryParts,
+  measuredOn: () => Promise<MeasuredOn>,
+): Promise<ChosenProfile> {
+  const { vocabularySize } = graph.description
+  const read = (source: JsonObject) => {
+    const profile = readModelProfile(source)
+    const { template, answer } = profile
+    const codec = createPromptCodec(files, { template, shown: answer.after, vocabularySize })
+    return { profile, codec, warning: null, note: null }
   }
-  const profile = readModelProfile(source)
-  const { template, answer } = profile
-  const codec = createPromptCodec(files, { template, shown: answer.after, vocabularySize })
-  return { profile, codec, warning: null }
+  const own = await readJsonIfThere(root, 'circadian.json')
+  if (own !== null) return { ...read(own), source: 'circadian.json', folder: root }
+  const measured = await findMeasuredProfile(profiles, await measuredOn())
+  if (measured !== null) {
+    const source = `models/profiles/${measured.name}`
+    const sentence = `no circadian.json in the model directory: serving on the profile ${source}, which was measured on`
+    return {
+      ...read(measured.source),
+      ...(measured.match === 'weights'
+        ? { note: `${sentence} these weights` }
+        : {
+            warning:
+              `${sentence} other weights of this architecture: prompts and rates are from it; no verdict ends a search, ` +
+              'and only near-duplicates are retrieved; measure this model with circadian model profile',
+          }),
+      source,
+      folder: measured.folder,
+    }
+  }
+  const variables = defaultVariables(files.chatTemplate)
+  const template = { variables, date: DEFAULT_DATE }
+  const codec = createPromptCodec(files, { template, vocabularySize })
+  const made = defaultProfile(codec, variables)
+  const profile = readModelProfile(made)
+  return {
+    profile,
+    codec,
+    warning: describeDefaultProfile(made),
+    note: null,
+    source: 'default',
+    folder: root,
+  }
 }
 
 async function readTokenizerFiles(root: string): Promise<TokenizerFiles> {
@@ -297,12 +358,30 @@ type FingerprintPart = {
   readonly role: string
 } & ({ readonly file: string } | { readonly text: string })
 
+/** Returns a function that hashes graph and weights when it is first called; callers copy the hash. */
+function createWeightsHash({ file: graphFile, weightFiles }: ModelGraph): () => Promise<Hash> {
+  let hash: Promise<Hash> | undefined
+  const parts = [
+    { role: 'graph', file: graphFile },
+    ...weightFiles.map((file) => ({ role: `weights ${relative(dirname(graphFile), file)}`, file })),
+  ]
+  return () => (hash ??= addParts(createHash('sha256'), parts))
+}
+
+async function digestOf(hash: () => Promise<Hash>): Promise<string> {
+  return (await hash()).copy().digest('hex')
+}
+
+/** Returns the digest of a hash after more parts, in hex. */
+async function fingerprint(hash: Hash, parts: readonly FingerprintPart[]): Promise<string> {
+  return (await addParts(hash, parts)).digest('hex')
+}
+
 /**
- * Returns the sha256 over the contents of `parts` in the given order, in hex. Reads the files as streams, so
- * that weights of any size pass through a fixed buffer.
+ * Adds the contents of `parts` to a hash, in the given order. Reads the files as streams, so that weights of any size
+ * pass through a fixed buffer.
  */
-async function fingerprint(parts: readonly FingerprintPart[]): Promise<string> {
-  const hash = createHash('sha256')
+async function addParts(hash: Hash, parts: readonly FingerprintPart[]): Promise<Hash> {
   for (const part of parts) {
     const size = 'text' in part ? Buffer.byteLength(part.text) : (await stat(part.file)).size
     // The header makes the hash depend on where one part ends and the next begins.
@@ -310,5 +389,5 @@ async function fingerprint(parts: readonly FingerprintPart[]): Promise<string> {
     if ('text' in part) hash.update(part.text)
     else for await (const block of createReadStream(part.file, { highWaterMark: 1 << 20 })) hash.update(block)
   }
-  return hash.digest('hex')
+  return hash
 }

@@ -85,7 +85,7 @@ export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> 
     tokenizer: { eosTokenIds: sizes.eosTokenIds, padTokenId: sizes.padTokenId },
     prompt: { text: codec.renderChat(messages), tokens: codec.encodeChat(messages).length },
     memory: estimateMemory(weightBytes, positionBytes, sizes.contextLength),
-    profileSource: warning === null ? 'circadian.json' : 'default',
+    profileSource: directory.profileSource,
     profile: info.profile,
     notes: [...(warning === null ? [] : [warning]), ...notes],
   }

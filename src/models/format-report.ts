@@ -43,7 +43,7 @@ function rowsOf(model: ModelFacts): (readonly [string, string])[] {
     ['tokenizer', `ends at ${tokenizer.eosTokenIds.join(', ')}; pads with ${tokenizer.padTokenId}`],
     ['prompt', `${JSON.stringify(cut(model.prompt.text))} (${model.prompt.tokens} tokens)`],
     ...memoryRows(model),
-    ['profile', model.profileSource === 'default' ? 'made by default' : 'circadian.json'],
+    ['profile', model.profileSource === 'default' ? 'made by default' : model.profileSource],
     ...model.notes.map((note) => ['note', note] as const),
   ]
 }

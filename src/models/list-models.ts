@@ -13,7 +13,8 @@ export interface ListedModel {
     readonly fingerprint: string
     /** Size of the files that serving reads. */
     readonly bytes: number
-    readonly profile: 'circadian.json' | 'default'
+    /** `circadian.json`, `models/profiles/NAME`, or `default`. */
+    readonly profile: string
   } | null
   /** Text of the error with which the service would refuse it; null: none. */
   readonly fault: string | null

@@ -59,7 +59,8 @@ export interface ModelFacts {
     readonly tokens: number
     readonly bytes: number
   }[]
-  readonly profileSource: 'circadian.json' | 'default'
+  /** `circadian.json`, `models/profiles/NAME`, or `default`. */
+  readonly profileSource: string
   readonly profile: ModelDirectory['info']['profile']
   /** Sentences that the service logs at start: what was assumed, chosen or limited. */
   readonly notes: readonly string[]

@@ -887,3 +887,78 @@ suite('a faulty model directory', () => {
     expect(await faultOf()).toMatch(/the embedding mean of circadian.json to lie inside/)
   })
 })
+
+suite('a measured profile', () => {
+  const PROFILE = {
+    ...(tinyModelFiles()['circadian.json'] as object),
+    embedding: { token: 'question', layer: 1, mean: 'embedding-mean.bin' },
+    defaults: { stopReward: -0.1, admitReward: -0.1, minSimilarity: 0.6, lr: 0.2, maxNewTokens: 24 },
+  }
+
+  /** Removes the profile of the model, and writes one that was measured on `model` into the folder of profiles. */
+  async function measure(change: object = {}): Promise<void> {
+    const { measuredOn } = await loadModelDirectory(model.path)
+    await model.write('circadian.json', null)
+    await mkdir(join(outside, 'tiny'))
+    const files = {
+      'circadian.json': JSON.stringify(PROFILE),
+      'measured-on.json': JSON.stringify({ ...measuredOn, ...change }),
+      'embedding-mean.bin': new Uint8Array(new Float32Array(16).fill(0.5).buffer),
+    }
+    for (const [name, content] of Object.entries(files)) await writeFile(join(outside, 'tiny', name), content)
+  }
+
+  test('of these weights serves a directory without circadian.json, with its mean', async () => {
+    await measure()
+    const { info, warning, notes, profileSource } = await loadModelDirectory(model.path, outside)
+    expect(profileSource).toBe('models/profiles/tiny')
+    expect(info.profile).toMatchObject({
+      embedding: PROFILE.embedding,
+      defaults: { stopReward: -0.1, minSimilarity: 0.6, lr: 0.2 },
+    })
+    expect(info.embeddingMean![0]).toBe(0.5)
+    expect(warning).toBeNull()
+    expect(notes[0]).toMatch(
+      /no circadian\.json .* models\/profiles\/tiny, which was measured on these weights/,
+    )
+  })
+
+  test('gives the fingerprints of its files in the model directory', async () => {
+    await measure()
+    const found = await loadModelDirectory(model.path, outside)
+    for (const name of ['circadian.json', 'embedding-mean.bin']) {
+      await rm(join(model.path, name), { force: true })
+      await copyFile(join(outside, 'tiny', name), join(model.path, name))
+    }
+    const own = await loadModelDirectory(model.path, outside)
+    expect(own.profileSource).toBe('circadian.json')
+    expect(own.info).toEqual(found.info)
+  })
+
+  test('of the same architecture lends prompts and rates, but neither thresholds nor embedding', async () => {
+    await measure({ weights: '0'.repeat(64) })
+    const { info, warning, profileSource } = await loadModelDirectory(model.path, outside)
+    expect(profileSource).toBe('models/profiles/tiny')
+    expect(info.profile).toMatchObject({
+      judge: JUDGE,
+      embedding: { token: 'last', mean: null },
+      defaults: { stopReward: 0, admitReward: -0.5, minSimilarity: 0.98, lr: 0.2 },
+    })
+    expect(warning).toMatch(/other weights of this architecture: .* no verdict ends a search/)
+  })
+
+  test('of these weights comes before one of the architecture, whatever their names', async () => {
+    await measure()
+    await mkdir(join(outside, 'another'))
+    const { measuredOn } = await loadModelDirectory(model.path, outside)
+    const other = JSON.stringify({ ...measuredOn, weights: '0' })
+    await writeFile(join(outside, 'another/measured-on.json'), other)
+    await copyFile(join(outside, 'tiny/circadian.json'), join(outside, 'another/circadian.json'))
+    expect((await loadModelDirectory(model.path, outside)).profileSource).toBe('models/profiles/tiny')
+  })
+
+  test('of another model is not taken', async () => {
+    await measure({ weights: '0'.repeat(64), architecture: { type: 'llama', hiddenSize: 17 } })
+    expect(await loadModelDirectory(model.path, outside).catch(({ message }) => message)).toContain('boxed{}')
+  })
+})
