@@ -42,7 +42,13 @@ export const Environment = Type.Object({
   ALLOWED_HOSTS: Type.Optional(
     Type.String({
       description:
-        'Further host names of the API, separated by commas: values of `Host` and `Origin` that are accepted besides loopback and the address it listens on.',
+        'Further host names of the API and of the port of the worker, separated by commas: values of `Host` and `Origin` that are accepted besides loopback and the address it listens on.',
+    }),
+  ),
+  CORS_ORIGINS: Type.Optional(
+    Type.String({
+      description:
+        'Origins of other sites, separated by commas, whose pages may call the API: `https://app.example`. If unset, no page of another site can.',
     }),
   ),
   TRUST_PROXY: Type.Optional(
@@ -92,7 +98,7 @@ export const Environment = Type.Object({
       minimum: 0,
       maximum: 65_535,
       description:
-        'TCP port of `/livez`, `/readyz` and `/metrics` of the worker process, on the address `HOST`. If unset, the worker listens on no port.',
+        'TCP port of `/livez`, `/readyz` and `/metrics` of the worker process, on the address `HOST`. `Host` and keys are checked as those of the API. If unset, the worker listens on no port.',
     }),
   ),
   MODEL_DIR: Type.Optional(
@@ -237,6 +243,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       detail: 'expected host names without scheme and port, separated by commas',
     })
   }
+  const origins = values['CORS_ORIGINS']
+  if (typeof origins === 'string' && !listOf(origins).every(isOrigin)) {
+    faults.push({
+      pointer: '/CORS_ORIGINS',
+      detail:
+        'expected origins such as https://app.example or http://localhost:3000, separated by commas, and no *',
+    })
+  }
   const proxies = values['TRUST_PROXY']
   if (typeof proxies === 'string' && !listOf(proxies).every(isAddressRange)) {
     faults.push({
@@ -305,6 +319,11 @@ function isHostName(text: string): boolean {
   return !text.includes('*') && URL.parse(`http://${text}`)?.hostname === text
 }
 
+/** True for scheme, host and port of a web page, as browsers send them in `Origin`. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && !text.includes('*') && URL.parse(text)?.origin === text
+}
+
 /** True for an IP address, or a CIDR range of one with a prefix above 0: the range /0 would trust every caller. */
 function isAddressRange(text: string): boolean {
   const [address = '', prefix, ...rest] = text.split('/')
@@ -344,6 +363,7 @@ function group(env: Environment) {
       /** Null: there is no file. */
       keysFile: env.API_KEYS_FILE ?? null,
       allowedHosts: listOf(env.ALLOWED_HOSTS ?? '').map(withoutBrackets),
+      corsOrigins: listOf(env.CORS_ORIGINS ?? ''),
       trustProxy: listOf(env.TRUST_PROXY ?? ''),
       drainDelayMs: env.DRAIN_DELAY_MS,
     },
@@ -357,6 +377,7 @@ function group(env: Environment) {
       host: withoutBrackets(env.HOST),
       port: env.WORKER_PORT ?? null,
       allowAnonymous: env.ALLOW_ANONYMOUS === 'true',
+      allowedHosts: listOf(env.ALLOWED_HOSTS ?? '').map(withoutBrackets),
     },
     engine: {
       directory: env.MODEL_DIR ?? BUNDLED_MODEL,

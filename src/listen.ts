@@ -6,20 +6,19 @@ import { type buildApp, isLoopback } from '#http'
 /**
  * Refuses to open a port to the network without a key, unless the operator allows it, and warns if so.
  *
- * @param hasKeys whether any API key was ever created; null for the port of the worker, which asks for none
+ * @param hasKeys whether any API key was ever created
  * @throws ServiceError CONFIG_INVALID
  */
 export function checkListenHost(
   { host, allowAnonymous }: { readonly host: string; readonly allowAnonymous: boolean },
-  hasKeys: boolean | null,
+  hasKeys: boolean,
   logger: { warn(details: object, message: string): void },
 ): void {
-  if (isLoopback(host) || hasKeys === true) return
+  if (isLoopback(host) || hasKeys) return
   if (!allowAnonymous) {
-    const create = hasKeys === null ? 'Set' : 'Create a key with `npx circadian keys create`, or set'
     throw new ServiceError(
       'CONFIG_INVALID',
-      `HOST: expected a loopback address, got ${host}, where whoever reaches the port needs no key. ${create} ALLOW_ANONYMOUS=true if only trusted callers or an authenticating proxy can reach it`,
+      `HOST: expected a loopback address, got ${host}, where whoever reaches the port needs no key. Create a key with \`npx circadian keys create\`, or set ALLOW_ANONYMOUS=true if only trusted callers or an authenticating proxy can reach it`,
     )
   }
   logger.warn({ host }, 'ALLOW_ANONYMOUS=true: whoever reaches this address needs no key, for /admin neither')

@@ -133,6 +133,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
         allowAnonymous: fileKeys === null && (isLoopback(config.http.host) || config.http.allowAnonymous),
       }),
       trustProxy: config.http.trustProxy,
+      corsOrigins: config.http.corsOrigins,
       hosts: { listenHost: config.http.host, allowedHosts: config.http.allowedHosts },
       logger,
       tracer,

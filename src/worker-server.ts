@@ -1,10 +1,12 @@
-/** @file The health and the metrics of the worker process, over HTTP. */
+/** @file The health and the metrics of the worker process, over HTTP, guarded like the API. */
 
 import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Database } from '#database'
-import type { Exposition } from '#http'
+import { coerceError, ServiceError } from '#errors'
+import { bearerKey, type Exposition, hostOf, type OwnHosts, ownHosts, replyWithoutFastify } from '#http'
 import type { Queues } from '#jobs'
+import type { Authenticate } from '#keys'
 import { databaseFault, queueFault } from './health.ts'
 import { listenError } from './listen.ts'
 
@@ -16,6 +18,10 @@ export interface WorkerServerOptions {
   /** Returns the queues; null before they are opened. */
   readonly queues: () => Pick<Queues, 'ping'> | null
   readonly expose: () => Promise<Exposition>
+  /** Check of API keys: `/metrics` needs one with the scope `metrics` once there are keys. */
+  readonly authenticate: Authenticate
+  /** Further hosts that mean this server. */
+  readonly allowedHosts: OwnHosts['allowedHosts']
 }
 
 export interface WorkerServer {
@@ -25,7 +31,7 @@ export interface WorkerServer {
 
 /**
  * Serves `/livez`, `/readyz` and `/metrics`. `/readyz` is 503 while database or queue do not answer: without
- * either of them a worker can run no job.
+ * either of them a worker can run no job. A `Host` that does not mean this server is refused (DNS rebinding).
  *
  * @throws ServiceError PORT_TAKEN; CONFIG_INVALID if the address does not belong to this machine
  */
@@ -35,8 +41,11 @@ export async function startWorkerServer({
   database,
   queues,
   expose,
+  authenticate,
+  allowedHosts,
 }: WorkerServerOptions): Promise<WorkerServer> {
-  const routes: Readonly<Record<string, (response: ServerResponse) => Promise<void>>> = {
+  const isOwnHost = ownHosts({ listenHost: host, allowedHosts })
+  const routes: Readonly<Record<string, Route>> = {
     '/livez': async (response) => send(response, 200, { status: 'ok' }),
     '/readyz': async (response) => {
       const opened = queues()
@@ -48,7 +57,8 @@ export async function startWorkerServer({
       const isReady = checks.database.ok && checks.queue.ok
       send(response, isReady ? 200 : 503, { status: isReady ? 'ready' : 'unready', checks })
     },
-    '/metrics': async (response) => {
+    '/metrics': async (response, { headers }) => {
+      await authenticate(bearerKey(headers), 'metrics')
       const { contentType, text } = await expose()
       response.writeHead(200, { 'content-type': contentType }).end(text)
     },
@@ -57,8 +67,13 @@ export async function startWorkerServer({
     const path = request.url?.split('?', 1)[0] ?? ''
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     const route = isRead && Object.hasOwn(routes, path) ? routes[path] : undefined
+    try {
+      expectOwnHost(request, isOwnHost)
+    } catch (error) {
+      return fail(response, error)
+    }
     if (route === undefined) return send(response, 404, { status: 'not found' })
-    route(response).catch(() => send(response, 500, { status: 'failed' }))
+    route(response, request).catch((error) => fail(response, error))
   })
   server.listen({ host, port })
   try {
@@ -76,6 +91,25 @@ export async function startWorkerServer({
       await once(server, 'close')
     },
   }
+}
+
+type Route = (response: ServerResponse, request: IncomingMessage) => Promise<void>
+
+/** @throws ServiceError HOST_NOT_ALLOWED. A request of HTTP/1.0 without the header comes from no browser. */
+function expectOwnHost({ headers: { host } }: IncomingMessage, isOwnHost: (name: string) => boolean): void {
+  if (host === undefined) return
+  const name = hostOf(host)
+  if (name !== null && isOwnHost(name)) return
+  throw new ServiceError(
+    'HOST_NOT_ALLOWED',
+    'host: expected an address of this server or a name in ALLOWED_HOSTS',
+  )
+}
+
+/** Answers with a problem. An error that has begun an answer ends its connection. */
+function fail(response: ServerResponse, thrown: unknown): void {
+  if (response.headersSent) response.destroy()
+  else replyWithoutFastify(response, coerceError(thrown))
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -10,7 +10,9 @@ import { startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { ServiceError } from '#errors'
+import { isLoopback } from '#http'
 import { connectQueues, type Queues, readBacklog } from '#jobs'
+import { createAuthenticator, createKeyStore } from '#keys'
 import { createWorkerMetrics } from '#metrics'
 import { openTracing } from '#tracing'
 import manifest from '../package.json' with { type: 'json' }
@@ -31,7 +33,6 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     )
   }
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
-  if (config.worker.port !== null) checkListenHost(config.worker, null, logger)
   routeConsole(logger)
 
   // Before the parts are opened, so that a signal during the start closes those that are open.
@@ -56,14 +57,27 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
     readBacklog: () => readBacklog(database),
     dependencies: { database: () => database.state() === 'up', queue: () => queues?.isUp() ?? false },
   })
-  const { host, port } = config.worker
+  const { host, port, allowedHosts, allowAnonymous } = config.worker
+  const keys = createKeyStore({ database })
   if (port !== null) {
     const server = await open(() =>
-      startWorkerServer({ host, port, database, queues: () => queues, expose: metrics.expose }),
+      startWorkerServer({
+        host,
+        port,
+        database,
+        queues: () => queues,
+        expose: metrics.expose,
+        authenticate: createAuthenticator({
+          store: keys,
+          allowAnonymous: isLoopback(host) || allowAnonymous,
+        }),
+        allowedHosts,
+      }),
     )
     logger.info(`health and metrics at ${server.origin}`)
   }
   await ready
+  if (port !== null) checkListenHost(config.worker, (await keys.find(null)).anyKeys, logger)
   queues = keep(
     connectQueues({
       redisUrl: config.redis?.url,

@@ -10,6 +10,7 @@ import type { EpisodeStore } from '#episodes'
 import type { Authenticate } from '#keys'
 import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
+import { allowOrigins } from './allow-origins.ts'
 import { auditRequests } from './audit.ts'
 import { authenticateRequests } from './authenticate.ts'
 import { useJsonBodies } from './body-parser.ts'
@@ -60,6 +61,8 @@ export interface AppDeps {
   readonly authenticate?: Authenticate | undefined
   /** Hosts that mean this server; by default those of a server on 127.0.0.1. */
   readonly hosts?: OwnHosts
+  /** Origins of other sites whose pages may call the API; none by default. */
+  readonly corsOrigins?: readonly string[]
 }
 
 /**
@@ -112,7 +115,9 @@ export function buildApp(deps: AppDeps): App {
   if (tracer !== NO_TRACER) traceRequests(app, tracer, PROBES)
   sendSecurityHeaders(app)
   auditRequests(app)
-  refuseForeignRequests(app, deps.hosts ?? LOOPBACK_ONLY)
+  const { corsOrigins = [] } = deps
+  refuseForeignRequests(app, deps.hosts ?? LOOPBACK_ONLY, corsOrigins)
+  allowOrigins(app, corsOrigins)
   refuseWhileDraining(app, deps.draining ?? (() => false))
   refuseUnknownRoutes(app)
   decorateRequests(app)

@@ -1,5 +1,6 @@
 /** @file Determines the caller of every request, and with it the tenant, before the body is read. */
 
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasCode, ServiceError } from '#errors'
 import { ANYBODY, type Authenticate, type Scope } from '#keys'
@@ -50,7 +51,7 @@ export function authenticateRequests(
     request.scopes = []
     if (scope === undefined) return
     try {
-      const caller = await authenticate(keyOf(request), scope)
+      const caller = await authenticate(bearerKey(request.headers), scope)
       request.tenantId = caller.tenantId
       request.keyId = caller.keyId
       request.scopes = caller.scopes
@@ -72,7 +73,7 @@ export function expectScope({ scopes }: FastifyRequest, scope: Scope, field: str
 }
 
 /** Returns the token of `Authorization: Bearer`; null without the header. Another scheme gives an invalid key. */
-function keyOf({ headers: { authorization } }: FastifyRequest): string | null {
+export function bearerKey({ authorization }: IncomingHttpHeaders): string | null {
   if (authorization === undefined) return null
   return /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? ''
 }

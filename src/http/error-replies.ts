@@ -3,7 +3,7 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
-import { coerceError, type ErrorCode, ServiceError } from '#errors'
+import { coerceError, type ErrorCode, hasCode, ServiceError } from '#errors'
 import { createThrottle, kindOf } from '#throttle-log'
 import { createRequestId } from './context.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
@@ -83,13 +83,14 @@ export function replyToRawFault(error: ConnectionError, socket: Socket): void {
 }
 
 /** Answers a request that never reaches fastify with a problem, and closes its connection. */
-export function replyWithoutFastify(response: ServerResponse, error: ServiceError): void {
+export function replyWithoutFastify(response: ServerResponse, error: Error): void {
   const { status, headers, body } = finalReply(error)
-  response.writeHead(status, headers).end(body)
+  const isKeyMissing = hasCode(error, 'KEY_INVALID')
+  response.writeHead(status, { ...headers, ...(isKeyMissing && { 'www-authenticate': 'Bearer' }) }).end(body)
 }
 
 /** Returns the last response of a connection: a problem under a new request id. */
-function finalReply(error: ServiceError) {
+function finalReply(error: Error) {
   const id = createRequestId()
   const problem = toProblem(error, id)
   const body = JSON.stringify(problem)

@@ -1,5 +1,7 @@
 export { type AppDeps, buildApp } from './app.ts'
-export { isLoopback } from './host-names.ts'
+export { bearerKey } from './authenticate.ts'
+export { replyWithoutFastify } from './error-replies.ts'
+export { hostOf, isLoopback, type OwnHosts, ownHosts } from './host-names.ts'
 export { DEFAULT_LIMITS, type Limits } from './limits.ts'
 export type { RequestObservation } from './observe-requests.ts'
 export type { Dependency, Health } from './routes/health.ts'

@@ -14,14 +14,22 @@ const OWN_SITE: ReadonlySet<unknown> = new Set([undefined, 'same-origin', 'none'
  * Refuses a `Host` that does not mean this server (DNS rebinding), and unsafe methods from pages of other
  * origins (cross-site request forgery). Clients that are not browsers send neither `Origin` nor
  * `Sec-Fetch-Site`.
+ *
+ * @param origins origins of other sites whose pages may call the API
  */
-export function refuseForeignRequests(app: FastifyInstance, hosts: OwnHosts): void {
+export function refuseForeignRequests(
+  app: FastifyInstance,
+  hosts: OwnHosts,
+  origins: readonly string[],
+): void {
   const isOwnHost = ownHosts(hosts)
+  const allowed = new Set(origins)
   const names = new Set(hosts.allowedHosts)
   app.addHook('onRequest', async (request) => {
     const host = hostHeaderOf(request)
     for (const each of [host, targetHostOf(request)]) if (each !== null) refuseForeignHost(each, isOwnHost)
-    if (!SAFE_METHODS.has(request.method)) refuseForeignPage(request, host, names)
+    const { origin = '' } = request.headers
+    if (!SAFE_METHODS.has(request.method) && !allowed.has(origin)) refuseForeignPage(request, host, names)
   })
 }
 
@@ -70,7 +78,7 @@ function refuseForeignPage(
   if (origin === undefined || isOwnOrigin(origin, host, names)) return
   throw new ServiceError(
     'ORIGIN_NOT_ALLOWED',
-    `origin: expected the origin of this server or of a name in ALLOWED_HOSTS, got ${shorten(origin)}`,
+    `origin: expected the origin of this server, of a name in ALLOWED_HOSTS or of CORS_ORIGINS, got ${shorten(origin)}`,
   )
 }
 

@@ -52,6 +52,7 @@ test('reads every variable', () => {
     ALLOW_ANONYMOUS: 'true',
     API_KEYS_FILE: '/run/secrets/keys.json',
     ALLOWED_HOSTS: 'Circadian.Example, api,,10.0.0.5,[FD00::1]',
+    CORS_ORIGINS: 'https://App.example, http://localhost:3000',
     TRUST_PROXY: '10.0.0.5, FD00::/8',
     DRAIN_DELAY_MS: '5000',
     DATA_DIR: '/var/lib/circadian',
@@ -81,13 +82,19 @@ test('reads every variable', () => {
       allowAnonymous: true,
       keysFile: '/run/secrets/keys.json',
       allowedHosts: ['circadian.example', 'api', '10.0.0.5', 'fd00::1'],
+      corsOrigins: ['https://app.example', 'http://localhost:3000'],
       trustProxy: ['10.0.0.5', 'fd00::/8'],
       drainDelayMs: 5000,
     },
     dataDir: '/var/lib/circadian',
     database: { url: 'postgresql://u:p@db/circadian' },
     redis: { url: 'rediss://cache:6380', prefix: 'shop' },
-    worker: { host: '0.0.0.0', port: 9090, allowAnonymous: true },
+    worker: {
+      host: '0.0.0.0',
+      port: 9090,
+      allowAnonymous: true,
+      allowedHosts: ['circadian.example', 'api', '10.0.0.5', 'fd00::1'],
+    },
     engine: {
       directory: './models/mine',
       executionProvider: 'cuda',
@@ -209,6 +216,18 @@ test.each([
   '10.0.0.1 10.0.0.2',
 ])('refuses %s as proxies', (TRUST_PROXY) => {
   expect(faultsOf({ TRUST_PROXY })).toMatchObject({ faults: [{ pointer: '/TRUST_PROXY' }] })
+})
+
+test.each([
+  '*',
+  'app.example',
+  'https://*.example',
+  'https://app.example/',
+  'file://',
+  'https://a.example/x',
+  'null',
+])('refuses %s as an origin', (CORS_ORIGINS) => {
+  expect(faultsOf({ CORS_ORIGINS })).toMatchObject({ faults: [{ pointer: '/CORS_ORIGINS' }] })
 })
 
 test('takes an IPv6 address with brackets or without', () => {

@@ -1,6 +1,6 @@
 /** @file `POST /solve`: answers one question as JSON or as a stream of events. */
 
-import type { ServerResponse } from 'node:http'
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
@@ -14,7 +14,6 @@ import { json, problems } from '../responses.ts'
 import { ref } from '../schemas/ref.ts'
 import { Solution, SolveEvent } from '../schemas/solution.ts'
 import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
-import { SECURITY_HEADERS } from '../security-headers.ts'
 import { createEventStream } from '../server-sent-events.ts'
 import type { App } from '../type-provider.ts'
 
@@ -81,7 +80,8 @@ async function streamSolution(
   options: SolveOptions,
 ): Promise<FastifyReply> {
   const stream = createEventStream(reply.raw, {
-    headers: { ...SECURITY_HEADERS, 'x-request-id': reply.request.id },
+    // What the hooks have set: the id of the request, security, CORS.
+    headers: reply.getHeaders() as OutgoingHttpHeaders,
     heartbeatMs,
     stallMs,
     onOpen: () => reply.hijack(),

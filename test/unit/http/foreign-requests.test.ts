@@ -1,7 +1,7 @@
 /** @file Requests of foreign web pages are refused: DNS rebinding and cross-site request forgery. */
 
 import type { InjectOptions } from 'fastify'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { ARTIFACT, EPISODE, QUESTION, scriptedSolver, unverifiedApp } from '../../support/http-app.ts'
 
 const { solver, requests: solved } = scriptedSolver()
@@ -113,4 +113,75 @@ test.each<[Record<string, string>]>([
     const response = await app.inject({ ...request, headers })
     expect(response.statusCode, request.url as string).toBeLessThan(300)
   }
+})
+
+describe('pages of CORS_ORIGINS', () => {
+  const page = 'https://app.example'
+  const app = unverifiedApp({ solver, corsOrigins: [page, 'http://localhost:3000'] })
+  afterAll(() => app.close())
+  const ask = (origin: string, request: InjectOptions = {}) =>
+    app.inject({
+      method: 'POST',
+      url: '/solve',
+      payload: { question: QUESTION },
+      headers: { origin, 'sec-fetch-site': 'cross-site' },
+      ...request,
+    })
+  const preflight = (origin: string) =>
+    app.inject({
+      method: 'OPTIONS',
+      url: '/solve',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    })
+
+  test('may ask, and read the answer, an error and a stream', async () => {
+    const allowed = await preflight(page)
+    expect(allowed.statusCode).toBe(204)
+    expect(allowed.headers).toMatchObject({
+      'access-control-allow-origin': page,
+      'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
+      'access-control-allow-headers': 'authorization,content-type',
+    })
+    const stream = { accept: 'text/event-stream', origin: page }
+    for (const answer of [
+      await ask(page),
+      await ask(page, { payload: {} }),
+      await ask(page, { url: '/nowhere' }),
+      await ask(page, { headers: stream }),
+    ]) {
+      expect(answer.headers['access-control-allow-origin'], answer.body).toBe(page)
+      expect(answer.headers['vary']).toBe('Origin')
+      expect(answer.headers['access-control-expose-headers']).toContain('x-request-id')
+    }
+  })
+
+  test.each(['https://evil.example', 'http://app.example', 'https://app.example:8443', 'null'])(
+    'are not those of %s',
+    async (origin) => {
+      expect((await preflight(origin)).headers).not.toHaveProperty('access-control-allow-origin')
+      const refused = await ask(origin)
+      expect(refused.statusCode).toBe(403)
+      expect(refused.headers).not.toHaveProperty('access-control-allow-origin')
+      const read = await ask(origin, { method: 'GET', url: '/episodes' })
+      expect(read.headers).not.toHaveProperty('access-control-allow-origin')
+    },
+  )
+
+  test('do not open the server to other hosts, and hide no unknown path', async () => {
+    const headers = { origin: page, host: 'evil.example' }
+    expect((await ask(page, { headers })).statusCode).toBe(421)
+    expect((await ask(page, { method: 'GET', url: '/nowhere' })).json()).toMatchObject({
+      code: 'ROUTE_NOT_FOUND',
+    })
+    expect((await app.inject({ method: 'PUT', url: '/solve' })).headers['allow']).toBe('POST')
+  })
+
+  test('no header of CORS without the setting', async () => {
+    const answer = await apps.loopback.inject({ url: '/episodes', headers: { origin: page } })
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control'))).toEqual([])
+  })
 })
