@@ -235,13 +235,16 @@ keys
   .description('Creates a key and prints it, once: only its hash is stored.')
   .requiredOption('--tenant <name>', 'tenant whose episodes the key reads and writes')
   .requiredOption('--scopes <list>', 'scopes, separated by commas: solve, feedback, delete, metrics, admin')
+  .option('--rate <limit>', 'limit of requests that run the model, such as 60/min; units s, min, h, day')
+  .option('--tokens <limit>', 'limit of tokens read, generated and judged, such as 1M/day')
   .option('--name <text>', 'name of the key in lists; by default the tenant')
   .option('--data-dir <folder>', 'folder of the embedded database (DATA_DIR)')
   .option('--json', 'prints the key and its record as JSON')
-  .action(async ({ tenant, scopes, name = tenant, json, ...options }) => {
+  .action(async ({ tenant, scopes, rate, tokens, name = tenant, json, ...options }) => {
     set(SERVE_SETTINGS, options)
     const { createKey } = await import('./keys-command.ts')
-    await createKey(loadConfig(process.env), { name, tenant, scopes: scopes.split(',') }, json === true)
+    const purpose = { name, tenant, scopes: scopes.split(','), rate, tokens }
+    await createKey(loadConfig(process.env), purpose, json === true)
   })
 
 keys

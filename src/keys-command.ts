@@ -2,15 +2,21 @@
 
 import { pino } from 'pino'
 import { migrate, openDatabase } from '#database'
-import { checkPurpose, createKeyStore, type StoredKey } from '#keys'
+import { checkPurpose, createKeyStore, formatAllowance, type KeyLimits, type StoredKey } from '#keys'
 import { type Config, MIGRATIONS } from './config.ts'
 
 type Settings = Pick<Config, 'database' | 'dataDir'>
 
-/** Creates a key and prints it. @throws ServiceError CONFIG_INVALID for an unknown scope or a bad name */
+/** Creates a key and prints it. @throws ServiceError CONFIG_INVALID for an unknown scope, a bad name or limit */
 export async function createKey(
   config: Settings,
-  purpose: { readonly name: string; readonly tenant: string; readonly scopes: readonly string[] },
+  purpose: {
+    readonly name: string
+    readonly tenant: string
+    readonly scopes: readonly string[]
+    readonly rate?: string
+    readonly tokens?: string
+  },
   asJson: boolean,
 ): Promise<void> {
   const checked = checkPurpose('keys create', {
@@ -55,11 +61,12 @@ async function withStore<T>(
 
 function formatKeys(keys: readonly StoredKey[]): string {
   if (keys.length === 0) return 'no keys\n'
-  const rows = keys.map(({ id, name, tenantId, scopes, fromFile, createdAt, revokedAt }) => [
+  const rows = keys.map(({ id, name, tenantId, scopes, fromFile, createdAt, revokedAt, ...limits }) => [
     id,
     name,
     tenantId,
     scopes.join(','),
+    formatLimits(limits),
     createdAt.toISOString().slice(0, 10),
     revokedAt === null
       ? fromFile
@@ -67,9 +74,17 @@ function formatKeys(keys: readonly StoredKey[]): string {
         : 'valid'
       : `revoked ${revokedAt.toISOString().slice(0, 10)}`,
   ])
-  const table = [['id', 'name', 'tenant', 'scopes', 'created', 'state'], ...rows]
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
+  const table = [['id', 'name', 'tenant', 'scopes', 'limits', 'created', 'state'], ...rows]
+  const widths = [0, 1, 2, 3, 4, 5].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
   const line = (row: readonly string[]) =>
     row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
   return `${table.map(line).join('\n')}\n`
+}
+
+function formatLimits({ rate, tokens }: KeyLimits): string {
+  const limits = [
+    ...(rate === null ? [] : [formatAllowance(rate)]),
+    ...(tokens === null ? [] : [`${formatAllowance(tokens)} tokens`]),
+  ]
+  return limits.join(', ') || 'none'
 }

@@ -11,7 +11,7 @@ import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp, isLoopback } from '#http'
 import { connectQueues, readBacklog } from '#jobs'
-import { createAuthenticator, createKeyStore, readKeyFile } from '#keys'
+import { createAuthenticator, createKeyStore, createLimiter, createSharedCounters, readKeyFile } from '#keys'
 import { createMetrics } from '#metrics'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
@@ -131,6 +131,10 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
       authenticate: createAuthenticator({
         store: keys,
         allowAnonymous: fileKeys === null && (isLoopback(config.http.host) || config.http.allowAnonymous),
+      }),
+      limiter: createLimiter({
+        counters: createSharedCounters({ database, redis: queues.redis }),
+        logger,
       }),
       trustProxy: config.http.trustProxy,
       corsOrigins: config.http.corsOrigins,

@@ -7,7 +7,7 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import type { EpisodeStore } from '#episodes'
-import type { Authenticate } from '#keys'
+import type { Authenticate, Limiter } from '#keys'
 import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
 import { allowOrigins } from './allow-origins.ts'
@@ -19,6 +19,7 @@ import { createRequestId, decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
 import { createProblemLog, replyToRawFault, replyWithProblem } from './error-replies.ts'
 import type { OwnHosts } from './host-names.ts'
+import { limitRequests } from './limit-requests.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { observeRequests, type RequestObservation } from './observe-requests.ts'
 import { contractRoute, describeContract } from './openapi.ts'
@@ -59,6 +60,8 @@ export interface AppDeps {
   readonly trustProxy?: readonly string[]
   /** Check of API keys. Unless given, no caller needs a key. */
   readonly authenticate?: Authenticate | undefined
+  /** Limits of API keys. Unless given, keys have none. */
+  readonly limiter?: Limiter
   /** Hosts that mean this server; by default those of a server on 127.0.0.1. */
   readonly hosts?: OwnHosts
   /** Origins of other sites whose pages may call the API; none by default. */
@@ -122,6 +125,7 @@ export function buildApp(deps: AppDeps): App {
   refuseUnknownRoutes(app)
   decorateRequests(app)
   authenticateRequests(app, deps.authenticate)
+  limitRequests(app, deps.limiter)
 
   describeContract(app)
   app.register(async (routes: App) => {

@@ -3,7 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasCode, ServiceError } from '#errors'
-import { ANYBODY, type Authenticate, type Scope } from '#keys'
+import { ANYBODY, type Authenticate, type KeyLimits, type Scope } from '#keys'
 import { problems } from './responses.ts'
 
 declare module 'fastify' {
@@ -14,6 +14,8 @@ declare module 'fastify' {
     keyId: string | null
     /** Scopes of the caller; none on a route that is open to all. Set only in this file. */
     scopes: readonly Scope[]
+    /** Limits of the key. Set only in this file. */
+    limits: KeyLimits
   }
   interface FastifyContextConfig {
     /** Scope that the route needs. Routes without one are open to all. */
@@ -38,6 +40,7 @@ export function authenticateRequests(
   app.decorateRequest('tenantId', ANYBODY.tenantId)
   app.decorateRequest('keyId', null)
   app.decorateRequest('scopes')
+  app.decorateRequest('limits')
 
   app.addHook('onRoute', ({ config, schema }) => {
     if (config?.scope === undefined || schema === undefined) return
@@ -49,12 +52,14 @@ export function authenticateRequests(
   app.addHook('onRequest', async (request, reply) => {
     const { scope } = request.routeOptions.config
     request.scopes = []
+    request.limits = ANYBODY.limits
     if (scope === undefined) return
     try {
       const caller = await authenticate(bearerKey(request.headers), scope)
       request.tenantId = caller.tenantId
       request.keyId = caller.keyId
       request.scopes = caller.scopes
+      request.limits = caller.limits
     } catch (error) {
       // RFC 9110, section 11.6.1; RFC 6750, section 3.
       if (hasCode(error, 'KEY_INVALID')) reply.header('www-authenticate', 'Bearer')

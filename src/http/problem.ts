@@ -43,6 +43,7 @@ export const STATUS = {
   ORIGIN_NOT_ALLOWED: 403,
   KEY_INVALID: 401,
   SCOPE_MISSING: 403,
+  RATE_LIMITED: 429,
   // The command `circadian keys` alone meets it.
   KEY_NOT_FOUND: 500,
   EPISODE_NOT_FOUND: 404,
@@ -84,6 +85,7 @@ export const TITLES: Record<PublicCode, string> = {
   ORIGIN_NOT_ALLOWED: 'A page of another site made the request.',
   KEY_INVALID: 'The API key is missing or not valid.',
   SCOPE_MISSING: 'The API key does not allow this.',
+  RATE_LIMITED: 'The limit of the API key is reached.',
   EPISODE_NOT_FOUND: 'There is no such episode.',
   DELETION_NOT_FOUND: 'There is no such deletion.',
   ARTIFACT_NOT_FOUND: 'There is no such artifact.',

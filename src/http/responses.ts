@@ -15,6 +15,7 @@ const DESCRIPTIONS = {
   415: 'The body is not `application/json`.',
   421: 'The `Host` header names neither this server nor one of `ALLOWED_HOSTS`.',
   422: 'The request is valid, but this model or this version cannot serve it.',
+  429: 'The API key has used up its requests or tokens. Try again after `Retry-After` seconds.',
   500: 'Something went wrong on our side.',
   503: 'The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds.',
 } as const
@@ -26,6 +27,14 @@ export const UNWANTED_BODY = [400, 403, 413, 415] as const
 const EVERYWHERE = [400, 421, 500, 503] as const
 
 const REQUEST_ID = { 'x-request-id': Type.String({ description: 'Id of the request, as in the logs.' }) }
+
+/** Headers of draft-ietf-httpapi-ratelimit-headers, sent with every response to a key with limits. */
+const QUOTAS = {
+  'ratelimit-policy': Type.String({ description: 'Limits of the key: `"requests";q=60;w=60`.' }),
+  ratelimit: Type.String({
+    description: 'What is left of them, and seconds until all of it is there again: `"requests";r=0;t=42`.',
+  }),
+}
 
 /** Returns the entry of a JSON response. */
 export function json(description: string, schema: TSchema, headers: Record<string, TSchema> = {}) {
@@ -52,9 +61,10 @@ export function problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
 function problem(status: keyof typeof DESCRIPTIONS) {
   return {
     description: DESCRIPTIONS[status],
-    ...(status === 503 && {
+    ...((status === 429 || status === 503) && {
       headers: {
         'retry-after': Type.Integer({ description: 'Seconds after which the same request may succeed.' }),
+        ...(status === 429 && QUOTAS),
       },
     }),
     content: { 'application/problem+json': { schema: ref(Problem) } },

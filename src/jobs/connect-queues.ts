@@ -5,7 +5,7 @@ import type { Database } from '#database'
 import type { ServiceError } from '#errors'
 import { throttleLog } from '#throttle-log'
 import { readDeployment } from './deployment.ts'
-import type { QueueBackend } from './job-queue.ts'
+import type { QueueBackend, RedisConnection } from './job-queue.ts'
 import { createQueueInPostgres } from './postgres-backend.ts'
 import { createQueueInRedis } from './redis-backend.ts'
 import { type RunningWorker, startWorker, type WorkerParts } from './start-worker.ts'
@@ -29,6 +29,8 @@ interface QueuesOptions {
 }
 
 export interface Queues {
+  /** Connection for counters; null: there is no Redis. */
+  readonly redis: RedisConnection | null
   /** @throws ServiceError QUEUE_UNAVAILABLE when the queue does not answer */
   ping(): Promise<void>
   /** Returns whether the queue answered the last time it was asked; asks again if that was a while ago. */
@@ -69,6 +71,7 @@ export function connectQueues({
           deployment: remembered(() => readDeployment(database)),
         })
   return {
+    redis: backend.redis,
     ping: () => backend.ping(),
     isUp: createWatch(() => backend.ping()),
     startWorker: (parts) => startWorker({ ...parts, backend, database, logger }),

@@ -1,5 +1,6 @@
 /** @file Interfaces of queues, workers and backends, independent of where the queues are. */
 
+import type { Redis } from 'ioredis'
 import type { NewJob, QueueName } from './contracts.ts'
 
 export interface JobQueue {
@@ -32,8 +33,17 @@ export class RequeueError extends Error {
   override readonly name = 'RequeueError'
 }
 
+/** Connection to Redis that fails at once while Redis does not answer. */
+export interface RedisConnection {
+  readonly client: Redis
+  /** Returns the prefix of all keys. @throws ServiceError STORE_UNAVAILABLE before the database has answered once */
+  readonly keyPrefix: () => Promise<string>
+}
+
 /** Redis, or the tables of BullMQ's PostgreSQL backend. */
 export interface QueueBackend {
+  /** Connection for counters; null: there is no Redis. */
+  readonly redis: RedisConnection | null
   /** @throws ServiceError QUEUE_UNAVAILABLE */
   ping(): Promise<void>
   /** Returns the queue of that name, which opens in the background and closes with the backend. */

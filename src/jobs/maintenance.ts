@@ -27,6 +27,8 @@ const OUTBOX_TTL_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
 /** Time in a round for the projections of old episodes. */
 const PROJECTING_MS = 50_000
+/** Counters of limits of keys that ended over an hour ago, by the clock of the database. */
+const DELETE_COUNTERS = 'delete from limit_counters where expire < (extract(epoch from now()) - 3600) * 1000'
 /** Shortest pause after a bite of them. */
 const MIN_PAUSE_MS = 10
 
@@ -49,7 +51,7 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts and the records of old consolidations and deletions, fills in the projections
+ * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, and ended counters, fills in the projections
  * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have
  * fallen, requests consolidations that are due.
  */
@@ -101,6 +103,9 @@ export function startMaintenance({
     },
     async 'deletion of old step records'() {
       await pruneSteps(database)
+    },
+    async 'deletion of ended counters of limits'() {
+      await query(database, 'delete counters', DELETE_COUNTERS)
     },
     async 'deletion of old records of deletions'() {
       await pruneDeletions(database)

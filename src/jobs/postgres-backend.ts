@@ -57,6 +57,8 @@ export function createQueueInPostgres({
   }
 
   return {
+    redis: null,
+
     ping: () => shared('episodes').ping(),
 
     openQueue: shared,

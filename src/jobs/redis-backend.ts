@@ -85,6 +85,8 @@ export function createQueueInRedis({
   }
 
   return {
+    redis: { client: producer, keyPrefix: async () => keyPrefix(prefix, await deployment()) },
+
     async ping() {
       try {
         // A write: a Redis whose memory or disk is full, or a replica, answers and takes no jobs.

@@ -38,6 +38,7 @@ const RETRYABLE = {
   ORIGIN_NOT_ALLOWED: false,
   KEY_INVALID: false,
   SCOPE_MISSING: false,
+  RATE_LIMITED: false,
   KEY_NOT_FOUND: false,
   EPISODE_NOT_FOUND: false,
   DELETION_NOT_FOUND: false,

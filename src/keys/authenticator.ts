@@ -2,6 +2,7 @@
 
 import { hasCode, ServiceError } from '#errors'
 import { hashKey, type KeyStore, type Lookup } from './key-store.ts'
+import { type KeyLimits, NO_LIMITS } from './limits.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
 /** Life of a cached look-up: a revocation reaches every process within five seconds. */
@@ -19,10 +20,11 @@ export interface Caller {
   readonly keyId: string | null
   readonly tenantId: string
   readonly scopes: readonly Scope[]
+  readonly limits: KeyLimits
 }
 
 /** Caller of a service without keys. */
-export const ANYBODY: Caller = { keyId: null, tenantId: 'default', scopes: SCOPES }
+export const ANYBODY: Caller = { keyId: null, tenantId: 'default', scopes: SCOPES, limits: NO_LIMITS }
 
 /**
  * Returns the caller of a request, who has the scope.
@@ -104,11 +106,11 @@ export function createAuthenticator({
       const got = key === null ? 'none' : 'an unknown or revoked one'
       throw new ServiceError('KEY_INVALID', `authorization: expected Bearer and an API key, got ${got}`)
     }
-    const { id: keyId, tenantId, scopes } = lookup.found
+    const { id: keyId, tenantId, scopes, rate, tokens } = lookup.found
     if (!scopes.includes(scope)) {
       const got = scopes.join(', ')
       throw new ServiceError('SCOPE_MISSING', `api key: expected the scope ${scope}, got ${got}`)
     }
-    return { keyId, tenantId, scopes }
+    return { keyId, tenantId, scopes, limits: { rate, tokens } }
   }
 }

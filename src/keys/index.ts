@@ -1,4 +1,7 @@
 export { ANYBODY, type Authenticate, createAuthenticator } from './authenticator.ts'
+export { createSharedCounters } from './counters.ts'
 export { readKeyFile } from './key-file.ts'
 export { createKeyStore, type StoredKey } from './key-store.ts'
+export { createLimiter, type Limiter, type Quota } from './limiter.ts'
+export { formatAllowance, type KeyLimits } from './limits.ts'
 export { checkPurpose, SCOPES, type Scope } from './scopes.ts'

@@ -9,7 +9,8 @@ import { checkPurpose } from './scopes.ts'
 const KEY = /^[0-9A-Za-z._~+/-]{32,256}=*$/
 
 /**
- * Reads a JSON list of keys: `[{"key": "...", "name": "ci", "tenant": "acme", "scopes": ["solve"]}]`.
+ * Reads a JSON list of keys: `[{"key": "...", "name": "ci", "tenant": "acme", "scopes": ["solve"]}]`. `rate`
+ * and `tokens` are optional limits, such as `60/min` and `1M/day`.
  *
  * @throws ServiceError CONFIG_INVALID; the message names the entry and holds no key
  */
@@ -17,16 +18,19 @@ export async function readKeyFile(path: string): Promise<readonly FileKey[]> {
   const entries = await readList(path)
   const keys = entries.map((entry, index) => {
     const where = `API_KEYS_FILE: entry ${index + 1}`
-    const { key, name, tenant, scopes, ...others } = { ...(entry as Record<string, unknown>) }
+    const { key, name, tenant, scopes, rate, tokens, ...others } = { ...(entry as Record<string, unknown>) }
     const [other] = Object.keys(others)
     if (other !== undefined)
-      throw new ServiceError('CONFIG_INVALID', `${where}: expected key, name, tenant, scopes, got ${other}`)
+      throw new ServiceError(
+        'CONFIG_INVALID',
+        `${where}: expected key, name, tenant, scopes, rate, tokens, got ${other}`,
+      )
     if (typeof key !== 'string' || !KEY.test(key))
       throw new ServiceError(
         'CONFIG_INVALID',
         `${where}: expected a key of 32 to 256 letters, digits and ._~+/-`,
       )
-    return { key, ...checkPurpose(where, { name, tenant, scopes }) }
+    return { key, ...checkPurpose(where, { name, tenant, scopes, rate, tokens }) }
   })
   if (new Set(keys.map(({ key }) => key)).size < keys.length)
     throw new ServiceError('CONFIG_INVALID', 'API_KEYS_FILE: expected different keys, got one of them twice')

@@ -3,6 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Database, isUuid, query, transaction } from '#database'
 import { ServiceError } from '#errors'
+import type { KeyLimits } from './limits.ts'
 import type { KeyPurpose, Scope } from './scopes.ts'
 
 /** Prefix by which people and secret scanners recognise a key. */
@@ -27,7 +28,7 @@ export interface FileKey extends KeyPurpose {
 /** Answer to the look-up of a hash. */
 export interface Lookup {
   /** null: no valid key has this hash. */
-  readonly found: Pick<StoredKey, 'id' | 'tenantId' | 'scopes'> | null
+  readonly found: Pick<StoredKey, 'id' | 'tenantId' | 'scopes' | 'rate' | 'tokens'> | null
   /** Whether any key was ever created. */
   readonly anyKeys: boolean
 }
@@ -46,11 +47,12 @@ export interface KeyStore {
 }
 
 const COLUMNS = `
-  id, name, tenant_id as "tenantId", scopes, from_file as "fromFile", created_at as "createdAt",
-  revoked_at as "revokedAt"`
+  id, name, tenant_id as "tenantId", scopes, rate, tokens, from_file as "fromFile",
+  created_at as "createdAt", revoked_at as "revokedAt"`
 
 const CREATE = `
-  insert into api_keys (hash, name, tenant_id, scopes, from_file) values ($1, $2, $3, $4, false)
+  insert into api_keys (hash, name, tenant_id, scopes, rate, tokens, from_file)
+  values ($1, $2, $3, $4, $5, $6, false)
   returning ${COLUMNS}`
 
 const LIST = `select ${COLUMNS} from api_keys order by created_at, id`
@@ -59,19 +61,20 @@ const REVOKE = `
   update api_keys set revoked_at = coalesce(revoked_at, now()) where id = $1 returning ${COLUMNS}`
 
 const FIND = `
-  select id, tenant_id as "tenantId", scopes, exists (select from api_keys) as "anyKeys"
+  select id, tenant_id as "tenantId", scopes, rate, tokens, exists (select from api_keys) as "anyKeys"
   from (select) as always left join api_keys on hash = $1 and revoked_at is null`
 
 const SYNC_ONE = `
-  insert into api_keys (hash, name, tenant_id, scopes, from_file) values ($1, $2, $3, $4, true)
+  insert into api_keys (hash, name, tenant_id, scopes, rate, tokens, from_file)
+  values ($1, $2, $3, $4, $5, $6, true)
   on conflict (hash) do update set
     name = excluded.name, tenant_id = excluded.tenant_id, scopes = excluded.scopes,
-    from_file = true, revoked_at = null`
+    rate = excluded.rate, tokens = excluded.tokens, from_file = true, revoked_at = null`
 
 const REVOKE_OTHERS = `
   update api_keys set revoked_at = now() where from_file and revoked_at is null and not hash = any ($1)`
 
-interface FoundRow {
+interface FoundRow extends KeyLimits {
   readonly id: string | null
   readonly tenantId: string
   readonly scopes: readonly Scope[]
@@ -86,10 +89,9 @@ export function hashKey(key: string): Buffer {
 /** Creates the store over Postgres. Every method throws ServiceError STORE_UNAVAILABLE. */
 export function createKeyStore({ database }: { readonly database: Pick<Database, 'pool'> }): KeyStore {
   return {
-    async create({ name, tenantId, scopes }) {
+    async create(purpose) {
       const key = `${PREFIX}${randomBytes(KEY_BYTES).toString('base64url')}`
-      const values = [hashKey(key), name, tenantId, scopes]
-      const { rows } = await query<StoredKey>(database, 'create key', CREATE, values)
+      const { rows } = await query<StoredKey>(database, 'create key', CREATE, valuesOf(key, purpose))
       return { stored: firstOf(rows), key }
     },
     async list() {
@@ -105,16 +107,20 @@ export function createKeyStore({ database }: { readonly database: Pick<Database,
     },
     async find(hash) {
       const { rows } = await query<FoundRow>(database, 'find key', FIND, [hash])
-      const { id, tenantId, scopes, anyKeys } = firstOf(rows)
-      return { found: id === null ? null : { id, tenantId, scopes }, anyKeys }
+      const { id, anyKeys, ...found } = firstOf(rows)
+      return { found: id === null ? null : { id, ...found }, anyKeys }
     },
     syncFile: (keys) =>
       transaction(database, 'keys of the file', async (client) => {
-        for (const { key, name, tenantId, scopes } of keys)
-          await client.query(SYNC_ONE, [hashKey(key), name, tenantId, scopes])
+        for (const { key, ...purpose } of keys) await client.query(SYNC_ONE, valuesOf(key, purpose))
         await client.query(REVOKE_OTHERS, [keys.map(({ key }) => hashKey(key))])
       }),
   }
+}
+
+/** Values of $1 to $6. */
+function valuesOf(key: string, { name, tenantId, scopes, rate, tokens }: KeyPurpose): unknown[] {
+  return [hashKey(key), name, tenantId, scopes, rate, tokens]
 }
 
 function firstOf<Row>(rows: readonly Row[]): Row {

@@ -1,6 +1,7 @@
 /** @file Scopes of API keys, and the form of the names of tenants. */
 
 import { ServiceError } from '#errors'
+import { type KeyLimits, parseAllowance } from './limits.ts'
 
 /**
  * - `solve`: ask questions, read the episodes of the tenant.
@@ -15,23 +16,32 @@ export type Scope = (typeof SCOPES)[number]
 const TENANT = /^[0-9A-Za-z_.-]{1,64}$/
 const MAX_NAME_LENGTH = 64
 
-/** What a key is for. */
-export interface KeyPurpose {
+/** What a key is for, and how much of it. */
+export interface KeyPurpose extends KeyLimits {
   /** Name of the key for operators. */
   readonly name: string
   readonly tenantId: string
   readonly scopes: readonly Scope[]
 }
 
+/** What a key is for, as a command or a file states it. */
+interface PurposeTexts {
+  readonly name: unknown
+  readonly tenant: unknown
+  readonly scopes: unknown
+  readonly rate?: unknown
+  readonly tokens?: unknown
+}
+
 /**
- * Checks what a key is for.
+ * Checks what a key is for. Limits are texts such as `60/min`; without one there is no limit.
  *
  * @param where begin of the error message
  * @throws ServiceError CONFIG_INVALID
  */
 export function checkPurpose(
   where: string,
-  { name, tenant, scopes }: { readonly name: unknown; readonly tenant: unknown; readonly scopes: unknown },
+  { name, tenant, scopes, rate, tokens }: PurposeTexts,
 ): KeyPurpose {
   const invalid = (expected: string) => new ServiceError('CONFIG_INVALID', `${where}: expected ${expected}`)
   if (typeof name !== 'string' || name.trim() === '' || name.length > MAX_NAME_LENGTH || name.includes('\0'))
@@ -44,7 +54,13 @@ export function checkPurpose(
     throw invalid(
       `scopes of ${SCOPES.join(', ')}, got ${unknown === undefined ? 'none' : JSON.stringify(unknown)}`,
     )
-  return { name, tenantId: tenant, scopes: SCOPES.filter((scope) => list.includes(scope)) }
+  return {
+    name,
+    tenantId: tenant,
+    scopes: SCOPES.filter((scope) => list.includes(scope)),
+    rate: rate === undefined ? null : parseAllowance(`${where}: rate`, rate),
+    tokens: tokens === undefined ? null : parseAllowance(`${where}: tokens`, tokens),
+  }
 }
 
 function isScope(value: unknown): value is Scope {

@@ -18,7 +18,7 @@ const as = async ({ origin }: ServiceProcess, key: string | null, path: string, 
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
-  return { status: response.status, text: await response.text() }
+  return { status: response.status, headers: response.headers, text: await response.text() }
 }
 
 test('a key of the command opens the service for its tenant; no key opens nothing', async () => {
@@ -30,6 +30,10 @@ test('a key of the command opens the service for its tenant; no key opens nothin
     'acme',
     '--scopes',
     'solve',
+    '--rate',
+    '60/min',
+    '--tokens',
+    '1M/day',
     '--data-dir',
     folder.path,
   ])
@@ -54,7 +58,7 @@ test('a key of the command opens the service for its tenant; no key opens nothin
   )
   expect(other).toMatchObject({ tenantId: 'other', scopes: ['solve', 'admin'], revokedAt: null })
   const path = join(folder.path, 'keys.json')
-  const entry = { key: FILE_KEY, name: 'probe', tenant: 'acme', scopes: ['metrics', 'feedback'] }
+  const entry = { key: FILE_KEY, name: 'probe', tenant: 'acme', scopes: ['metrics', 'feedback'], rate: '2/h' }
   await writeFile(path, JSON.stringify([entry]))
 
   {
@@ -62,6 +66,7 @@ test('a key of the command opens the service for its tenant; no key opens nothin
     expect((await as(service, null, '/solve', { question: QUESTION })).status).toBe(401)
     const solved = await as(service, key, '/solve', { question: QUESTION })
     expect(solved.status, solved.text).toBe(200)
+    expect(solved.headers.get('ratelimit')).toMatch(/^"requests";r=59;t=60, "tokens";r=1000000;t=86400$/)
     const { episodeId } = JSON.parse(solved.text)
     expect((await as(service, key, `/episodes/${episodeId}`)).status).toBe(200)
     expect((await as(service, other.key, `/episodes/${episodeId}`)).status).toBe(404)
@@ -79,9 +84,9 @@ test('a key of the command opens the service for its tenant; no key opens nothin
   const revoked = await circadian(['keys', 'revoke', other.id, '--data-dir', folder.path])
   expect(revoked).toMatchObject({ code: 0, stdout: expect.stringContaining(`revoked: ${other.id} (other)`) })
   const { stdout } = await circadian(['keys', 'list', '--data-dir', folder.path])
-  expect(stdout).toMatch(/acme +acme +solve +\S+ +valid\n/)
-  expect(stdout).toMatch(/other +other +solve,admin +\S+ +revoked \S+\n/)
-  expect(stdout).toMatch(/probe +acme +feedback,metrics +\S+ +valid \(file\)\n/)
+  expect(stdout).toMatch(/acme +acme +solve +60\/min, 1M\/day tokens +\S+ +valid\n/)
+  expect(stdout).toMatch(/other +other +solve,admin +none +\S+ +revoked \S+\n/)
+  expect(stdout).toMatch(/probe +acme +feedback,metrics +2\/h +\S+ +valid \(file\)\n/)
 
   // Without the file the keys of the command are left; loopback needs one, too.
   await using service = await startService({ DATA_DIR: folder.path })

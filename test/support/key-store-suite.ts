@@ -5,7 +5,13 @@ import { createKeyStore } from '#keys'
 import { hashKey } from '../../src/keys/key-store.ts'
 import type { TestDatabase } from './test-database.ts'
 
-const ACME = { name: 'first', tenantId: 'acme', scopes: ['solve', 'feedback'] } as const
+const ACME = {
+  name: 'first',
+  tenantId: 'acme',
+  scopes: ['solve', 'feedback'],
+  rate: null,
+  tokens: null,
+} as const
 
 export function describeKeyStore(name: string, createDatabase: () => Promise<TestDatabase>): void {
   describe(`API keys on ${name}`, () => {
@@ -33,10 +39,21 @@ export function describeKeyStore(name: string, createDatabase: () => Promise<Tes
         createdAt: expect.any(Date),
         revokedAt: null,
       })
-      expect(await find(key)).toEqual({ id: stored.id, tenantId: 'acme', scopes: ['solve', 'feedback'] })
+      const { name: _, ...found } = ACME
+      expect(await find(key)).toEqual({ id: stored.id, ...found })
       const { rows } = await test.database.pool.query('select api_keys::text as row from api_keys')
       expect(rows[0].row).not.toContain(key.slice(3))
       expect((await store.create(ACME)).key).not.toBe(key)
+    })
+
+    it('keeps its limits', async () => {
+      const limits = { rate: { amount: 60, seconds: 60 }, tokens: { amount: 1_000_000, seconds: 86_400 } }
+      const { stored, key } = await store.create({ ...ACME, ...limits })
+      expect(stored).toMatchObject(limits)
+      expect(await find(key)).toMatchObject(limits)
+      await store.syncFile([{ ...ACME, key: 'of-the-file', ...limits }])
+      await store.syncFile([{ ...ACME, key: 'of-the-file', rate: limits.rate }])
+      expect(await find('of-the-file')).toMatchObject({ rate: limits.rate, tokens: null })
     })
 
     it('tells no keys, an unknown key and a revoked one apart', async () => {

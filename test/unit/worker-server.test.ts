@@ -23,7 +23,8 @@ const server = await startWorkerServer({
         if (isDown) throw new ServiceError('STORE_UNAVAILABLE', 'find key: down')
         const scopes: readonly Scope[] = ['metrics']
         const isKnown = hash !== null && anyKeys
-        return { found: isKnown ? { id: 'prometheus', tenantId: 'ops', scopes } : null, anyKeys }
+        const found = { id: 'prometheus', tenantId: 'ops', scopes, rate: null, tokens: null }
+        return { found: isKnown ? found : null, anyKeys }
       },
     },
   }),

@@ -1,9 +1,9 @@
 /** @file `POST /solve`: answers one question as JSON or as a stream of events. */
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { SolveOptions, SolveRequest, Solver } from '#solving'
+import type { Solution as Solved, SolveOptions, SolveRequest, Solver } from '#solving'
 import { expectScope } from '../authenticate.ts'
 import { callerKey } from '../caller-address.ts'
 import type { ProblemLog } from '../error-replies.ts'
@@ -52,7 +52,7 @@ interface SolveRouteDeps {
 export function solveRoute(app: App, deps: SolveRouteDeps): void {
   app.post(
     '/solve',
-    { config: { produces: [JSON_TYPE, STREAM_TYPE], scope: 'solve' }, schema },
+    { config: { produces: [JSON_TYPE, STREAM_TYPE], scope: 'solve', metered: true }, schema },
     async (request, reply) => {
       if (request.body.reference !== undefined) expectScope(request, 'feedback', 'reference')
       const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
@@ -65,7 +65,7 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
       }
       if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
       const solution = await deps.solver.solve(question, options)
-      logSolution(request.log, solution)
+      await noteSolution(request, solution)
       if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
       return reply.type(JSON_TYPE).send(solution)
     },
@@ -91,7 +91,7 @@ async function streamSolution(
       ...options,
       onEvent: ({ event, data }) => stream.send(event, JSON.stringify(data)),
     })
-    logSolution(reply.log, solution)
+    await noteSolution(reply.request, solution)
     stream.send('answer', String(reply.serializeInput({ ...solution }, '200', JSON_TYPE)))
   } catch (error) {
     if (!stream.opened) throw error
@@ -101,6 +101,13 @@ async function streamSolution(
     stream.close()
   }
   return reply
+}
+
+/** Logs the solution and counts its tokens against the limit of the key. */
+async function noteSolution(request: FastifyRequest, solution: Solved): Promise<void> {
+  logSolution(request.log, solution)
+  const { promptTokens, generatedTokens, rewardTokens } = solution.usage
+  await request.spendTokens(promptTokens + generatedTokens + rewardTokens)
 }
 
 /** Returns a signal that is aborted if the connection closes before the response is complete. */

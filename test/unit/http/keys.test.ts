@@ -36,7 +36,8 @@ const app = unverifiedApp({
     store: {
       async find(hash) {
         if (isDown) throw new ServiceError('STORE_UNAVAILABLE', 'find key: down')
-        return { found: byHash.get(hash?.toString('hex') ?? '') ?? null, anyKeys: true }
+        const found = byHash.get(hash?.toString('hex') ?? '')
+        return { found: found === undefined ? null : { ...found, rate: null, tokens: null }, anyKeys: true }
       },
     },
   }),

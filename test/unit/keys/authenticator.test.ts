@@ -24,7 +24,10 @@ function authenticatorOf(world: World, allowAnonymous = true) {
         world.finds += 1
         if (world.down) throw new ServiceError('STORE_UNAVAILABLE', 'find key: down')
         const found = hash === null ? undefined : world.keys.get(hash.toString('hex'))
-        return { found: found ?? null, anyKeys: world.anyKeys }
+        return {
+          found: found === undefined ? null : { ...found, rate: null, tokens: null },
+          anyKeys: world.anyKeys,
+        }
       },
     },
   })
@@ -44,6 +47,7 @@ test('a key gives its tenant and scopes; a scope that it lacks is named', async 
     keyId: 'id of secret',
     tenantId: 'acme',
     scopes: ['solve', 'feedback'],
+    limits: { rate: null, tokens: null },
   })
   await expect(authenticate('secret', 'admin')).rejects.toMatchObject({
     code: 'SCOPE_MISSING',
@@ -62,7 +66,12 @@ test('errors never hold the key', async () => {
 test('callers need no key until the first exists, and then at once or within five seconds', async () => {
   const keys = world({ anyKeys: false })
   const authenticate = authenticatorOf(keys)
-  const anybody = { keyId: null, tenantId: 'default', scopes: expect.arrayContaining(['admin']) }
+  const anybody = {
+    keyId: null,
+    tenantId: 'default',
+    scopes: expect.arrayContaining(['admin']),
+    limits: { rate: null, tokens: null },
+  }
   expect(await authenticate(null, 'admin')).toEqual(anybody)
   // Clients that always send a key work without configuration.
   expect(await authenticate('sk-anything', 'solve')).toEqual(anybody)

@@ -20,10 +20,14 @@ async function read(content: unknown) {
 }
 
 test('reads keys with what they are for, also with a byte order mark', async () => {
-  const expected = [{ key: KEY, name: 'ci', tenantId: 'acme', scopes: ['solve', 'feedback'] }]
+  const purpose = { name: 'ci', tenantId: 'acme', scopes: ['solve', 'feedback'] }
+  const expected = [{ key: KEY, ...purpose, rate: null, tokens: null }]
   expect(await read([entry])).toEqual(expected)
   expect(await read(`\uFEFF${JSON.stringify([entry])}\r\n`)).toEqual(expected)
   expect(await read([])).toEqual([])
+  expect(await read([{ ...entry, rate: '60/min', tokens: '1M/day' }])).toMatchObject([
+    { rate: { amount: 60, seconds: 60 }, tokens: { amount: 1_000_000, seconds: 86_400 } },
+  ])
 })
 
 test.each<[string, unknown, RegExp]>([
@@ -36,6 +40,7 @@ test.each<[string, unknown, RegExp]>([
   ['no scopes', [{ ...entry, scopes: [] }], /entry 1: expected scopes of solve, .*, got none/],
   ['an unknown scope', [{ ...entry, scopes: ['root'] }], /got "root"/],
   ['an empty name', [{ ...entry, name: ' ' }], /entry 1: expected a name/],
+  ['a limit without a time', [{ ...entry, rate: '60' }], /entry 1: rate: expected an amount .*got "60"/],
   ['another field', [{ ...entry, tenantId: 'acme' }], /got tenantId/],
   ['an entry that is no object', ['key'], /entry 1/],
   ['a key twice', [entry, { ...entry, tenant: 'other' }], /one of them twice/],
