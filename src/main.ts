@@ -11,7 +11,14 @@ import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { buildApp, isLoopback } from '#http'
 import { connectQueues, readBacklog } from '#jobs'
-import { createAuthenticator, createKeyStore, createLimiter, createSharedCounters, readKeyFile } from '#keys'
+import {
+  createAuthenticator,
+  createIdempotencyStore,
+  createKeyStore,
+  createLimiter,
+  createSharedCounters,
+  readKeyFile,
+} from '#keys'
 import { createMetrics } from '#metrics'
 import { watchActiveArtifacts } from '#serving'
 import { createSolver } from '#solving'
@@ -132,6 +139,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
         store: keys,
         allowAnonymous: fileKeys === null && (isLoopback(config.http.host) || config.http.allowAnonymous),
       }),
+      idempotency: createIdempotencyStore({ database }),
       limiter: createLimiter({
         counters: createSharedCounters({ database, redis: queues.redis }),
         logger,

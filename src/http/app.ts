@@ -7,7 +7,7 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import type { EpisodeStore } from '#episodes'
-import type { Authenticate, Limiter } from '#keys'
+import type { Authenticate, IdempotencyStore, Limiter } from '#keys'
 import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
 import { allowOrigins } from './allow-origins.ts'
@@ -19,6 +19,7 @@ import { createRequestId, decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
 import { createProblemLog, replyToRawFault, replyWithProblem } from './error-replies.ts'
 import type { OwnHosts } from './host-names.ts'
+import { answerOnce } from './idempotency.ts'
 import { limitRequests } from './limit-requests.ts'
 import { DEFAULT_LIMITS, type Limits } from './limits.ts'
 import { observeRequests, type RequestObservation } from './observe-requests.ts'
@@ -62,6 +63,8 @@ export interface AppDeps {
   readonly authenticate?: Authenticate | undefined
   /** Limits of API keys. Unless given, keys have none. */
   readonly limiter?: Limiter
+  /** Answers by `Idempotency-Key`. Unless given, the header is ignored. */
+  readonly idempotency?: IdempotencyStore
   /** Hosts that mean this server; by default those of a server on 127.0.0.1. */
   readonly hosts?: OwnHosts
   /** Origins of other sites whose pages may call the API; none by default. */
@@ -126,6 +129,7 @@ export function buildApp(deps: AppDeps): App {
   decorateRequests(app)
   authenticateRequests(app, deps.authenticate)
   limitRequests(app, deps.limiter)
+  answerOnce(app, { store: deps.idempotency, episodes: deps.episodes })
 
   describeContract(app)
   app.register(async (routes: App) => {

@@ -44,6 +44,7 @@ export const STATUS = {
   KEY_INVALID: 401,
   SCOPE_MISSING: 403,
   RATE_LIMITED: 429,
+  IDEMPOTENCY_KEY_REUSED: 422,
   // The command `circadian keys` alone meets it.
   KEY_NOT_FOUND: 500,
   EPISODE_NOT_FOUND: 404,
@@ -86,6 +87,7 @@ export const TITLES: Record<PublicCode, string> = {
   KEY_INVALID: 'The API key is missing or not valid.',
   SCOPE_MISSING: 'The API key does not allow this.',
   RATE_LIMITED: 'The limit of the API key is reached.',
+  IDEMPOTENCY_KEY_REUSED: 'The idempotency key belongs to another request.',
   EPISODE_NOT_FOUND: 'There is no such episode.',
   DELETION_NOT_FOUND: 'There is no such deletion.',
   ARTIFACT_NOT_FOUND: 'There is no such artifact.',

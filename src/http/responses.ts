@@ -14,7 +14,7 @@ const DESCRIPTIONS = {
   413: 'The body is too large.',
   415: 'The body is not `application/json`.',
   421: 'The `Host` header names neither this server nor one of `ALLOWED_HOSTS`.',
-  422: 'The request is valid, but this model or this version cannot serve it.',
+  422: 'The request is valid, but this model or this version cannot serve it, or its `Idempotency-Key` belongs to another request.',
   429: 'The API key has used up its requests or tokens. Try again after `Retry-After` seconds.',
   500: 'Something went wrong on our side.',
   503: 'The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds.',

@@ -25,6 +25,8 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   switch (httpPart) {
     case 'body':
       return (body) => validate(validator, body, 'body')
+    case 'headers':
+      return (headers) => validate(validator, headers, 'headers')
     case 'querystring':
       return (query) => validate(validator, withNumbers(schema, query as Record<string, unknown>), 'query')
     case 'params': {

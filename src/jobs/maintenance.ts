@@ -29,6 +29,7 @@ const DAY_MS = 24 * 3_600_000
 const PROJECTING_MS = 50_000
 /** Counters of limits of keys that ended over an hour ago, by the clock of the database. */
 const DELETE_COUNTERS = 'delete from limit_counters where expire < (extract(epoch from now()) - 3600) * 1000'
+const DELETE_IDEMPOTENCY_KEYS = "delete from idempotency_keys where created_at < now() - interval '24 h'"
 /** Shortest pause after a bite of them. */
 const MIN_PAUSE_MS = 10
 
@@ -51,7 +52,7 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, and ended counters, fills in the projections
+ * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, idempotency keys and ended counters, fills in the projections
  * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have
  * fallen, requests consolidations that are due.
  */
@@ -103,6 +104,9 @@ export function startMaintenance({
     },
     async 'deletion of old step records'() {
       await pruneSteps(database)
+    },
+    async 'deletion of old idempotency keys'() {
+      await query(database, 'delete idempotency keys', DELETE_IDEMPOTENCY_KEYS)
     },
     async 'deletion of ended counters of limits'() {
       await query(database, 'delete counters', DELETE_COUNTERS)

@@ -39,6 +39,7 @@ const RETRYABLE = {
   KEY_INVALID: false,
   SCOPE_MISSING: false,
   RATE_LIMITED: false,
+  IDEMPOTENCY_KEY_REUSED: false,
   KEY_NOT_FOUND: false,
   EPISODE_NOT_FOUND: false,
   DELETION_NOT_FOUND: false,

@@ -152,6 +152,8 @@ export interface SolveOptions {
   readonly logger?: SolverLogger
   /** Id of the request; its episode's job carries it. */
   readonly requestId?: string
+  /** Id of the solution and its episode; a new one unless given. An episode that has it already stays as it is. */
+  readonly id?: string
 }
 
 export interface Solver {

@@ -133,7 +133,7 @@ interface SolvePlan extends SolveOptions {
 async function solve(
   parts: SolverParts,
   request: SolveRequest,
-  { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId }: SolvePlan,
+  { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId, id = randomUUID() }: SolvePlan,
 ): Promise<Solution> {
   const started = parts.clock.now()
   checkReference(request, parts.answerFormat)
@@ -157,7 +157,6 @@ async function solve(
       }),
     )
     if (signal.aborted) throw new ServiceError('ABORTED', 'solve: client disconnected')
-    const id = randomUUID()
     const spentMs = parts.clock.now() - started
     const episodeId = await remember({ ...parts, requestId }, attempted, { id, spentMs })
     const totalMs = parts.clock.now() - started

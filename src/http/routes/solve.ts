@@ -1,7 +1,7 @@
 /** @file `POST /solve`: answers one question as JSON or as a stream of events. */
 
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import type { Solution as Solved, SolveOptions, SolveRequest, Solver } from '#solving'
 import { expectScope } from '../authenticate.ts'
@@ -23,6 +23,7 @@ const STREAM_TYPE = 'text/event-stream'
 const DESCRIPTION = [
   'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
   'An error before the first event is answered with a problem and its status. Disconnecting cancels the request.',
+  'A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.',
 ].join(' ')
 
 const EPISODE_ID = {
@@ -52,7 +53,10 @@ interface SolveRouteDeps {
 export function solveRoute(app: App, deps: SolveRouteDeps): void {
   app.post(
     '/solve',
-    { config: { produces: [JSON_TYPE, STREAM_TYPE], scope: 'solve', metered: true }, schema },
+    {
+      config: { produces: [JSON_TYPE, STREAM_TYPE], scope: 'solve', metered: true, idempotent: true },
+      schema,
+    },
     async (request, reply) => {
       if (request.body.reference !== undefined) expectScope(request, 'feedback', 'reference')
       const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
@@ -64,8 +68,7 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
         requestId: request.id,
       }
       if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
-      const solution = await deps.solver.solve(question, options)
-      await noteSolution(request, solution)
+      const solution = await solveOnce(reply, deps.solver, question, options)
       if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
       return reply.type(JSON_TYPE).send(solution)
     },
@@ -87,11 +90,10 @@ async function streamSolution(
     onOpen: () => reply.hijack(),
   })
   try {
-    const solution = await solver.solve(question, {
+    const solution = await solveOnce(reply, solver, question, {
       ...options,
       onEvent: ({ event, data }) => stream.send(event, JSON.stringify(data)),
     })
-    await noteSolution(reply.request, solution)
     stream.send('answer', String(reply.serializeInput({ ...solution }, '200', JSON_TYPE)))
   } catch (error) {
     if (!stream.opened) throw error
@@ -103,11 +105,21 @@ async function streamSolution(
   return reply
 }
 
-/** Logs the solution and counts its tokens against the limit of the key. */
-async function noteSolution(request: FastifyRequest, solution: Solved): Promise<void> {
-  logSolution(request.log, solution)
-  const { promptTokens, generatedTokens, rewardTokens } = solution.usage
-  await request.spendTokens(promptTokens + generatedTokens + rewardTokens)
+/** Solves, logs the solution and counts its tokens against the limit of the key; once for an idempotency key. */
+function solveOnce(
+  reply: FastifyReply,
+  solver: Solver,
+  question: SolveRequest,
+  options: SolveOptions,
+): Promise<Solved> {
+  const { request } = reply
+  return reply.once(options.signal, async (id) => {
+    const solution = await solver.solve(question, id === null ? options : { ...options, id })
+    logSolution(request.log, solution)
+    const { promptTokens, generatedTokens, rewardTokens } = solution.usage
+    await request.spendTokens(promptTokens + generatedTokens + rewardTokens)
+    return solution
+  })
 }
 
 /** Returns a signal that is aborted if the connection closes before the response is complete. */

@@ -77,6 +77,8 @@ test('runs every task although each one fails, and warns of each', async () => {
     'recover consolidations',
     'prune',
     ...Array(7).fill('database'),
+    'database',
+    'database',
     'watch health',
     'request',
   ])
