@@ -25,8 +25,8 @@ const LOST_AFTER_MS = 15 * 60_000
 const MAX_CLOCK_DIFFERENCE_MS = 3_600_000
 const OUTBOX_TTL_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
-/** Time in a round for the projections of old episodes. */
-const PROJECTING_MS = 50_000
+/** Time between two rounds for the projections of old episodes: other tasks never wait for them. */
+const PROJECTING_MS = INTERVAL_MS - 10_000
 /** Counters of limits of keys that ended over an hour ago, by the clock of the database. */
 const DELETE_COUNTERS = 'delete from limit_counters where expire < (extract(epoch from now()) - 3600) * 1000'
 const DELETE_IDEMPOTENCY_KEYS = "delete from idempotency_keys where created_at < now() - interval '24 h'"
@@ -114,7 +114,6 @@ export function startMaintenance({
     async 'deletion of old records of deletions'() {
       await pruneDeletions(database)
     },
-    'projection of old episodes': projectOld,
     async vacuum() {
       const tables = await vacuumEmbedded(database)
       if (tables > 0) logger.debug({ tables }, 'tables of the embedded database vacuumed')
@@ -127,14 +126,12 @@ export function startMaintenance({
     },
   }
 
-  /** Runs every task, also after one of them failed. Each has a throttled warning of its own. */
-  async function tidy(): Promise<void> {
-    for (const [task, work] of Object.entries(tasks)) {
-      try {
-        await work()
-      } catch (thrown) {
-        log.warn(`failed: ${task}`, { err: coerceError(thrown), task }, `maintenance: ${task} failed`)
-      }
+  /** Runs a task, which has a throttled warning of its own. */
+  async function attempt(task: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (thrown) {
+      log.warn(`failed: ${task}`, { err: coerceError(thrown), task }, `maintenance: ${task} failed`)
     }
   }
 
@@ -174,8 +171,10 @@ export function startMaintenance({
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await tidy()
-      await pause(INTERVAL_MS)
+      for (const [task, work] of Object.entries(tasks)) await attempt(task, work)
+      const next = pause(INTERVAL_MS)
+      await attempt('projection of old episodes', projectOld)
+      await next
     }
   }
 
