@@ -28,10 +28,11 @@ import { type Config, loadConfig, MIGRATIONS } from './config.ts'
 import { consolidationDeps } from './consolidation-deps.ts'
 import { exitWithReason } from './exit-with-reason.ts'
 import { checkHealth } from './health.ts'
-import { checkListenHost, listen } from './listen.ts'
+import { listen } from './listen.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts, type Parts } from './open-parts.ts'
 import { routeConsole } from './route-console.ts'
+import { securePort } from './secure-port.ts'
 
 /** Time that a request waits for episodes. The embedded database also runs the jobs, one after the other. */
 const STORE_TIMEOUTS = {
@@ -39,7 +40,7 @@ const STORE_TIMEOUTS = {
   embedded: { retrievalMs: 2_000, commitMs: 10_000 },
 } as const
 
-async function start(config: Config, { keep, open, close }: Parts): Promise<void> {
+async function start(config: Config, { keep, open, close, isClosing }: Parts): Promise<void> {
   const logger = pino(loggerOptions({ level: config.logger.level, pretty: process.stdout.isTTY }))
   const fileKeys = config.http.keysFile === null ? null : await readKeyFile(config.http.keysFile)
   routeConsole(logger)
@@ -69,11 +70,9 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
   ])
   const keys = createKeyStore({ database })
   // Until then the service answers without episodes.
-  const secured = ready.then(async () => {
-    if (fileKeys !== null) await keys.syncFile(fileKeys)
-    checkListenHost(config.http, (await keys.find(null)).anyKeys, logger)
-  })
-  secured.catch(exitWithReason)
+  ready
+    .then(() => securePort({ keys, fileKeys, listenOn: config.http, logger, isClosing }))
+    .catch(exitWithReason)
 
   const episodes = createEpisodeStore({ database })
   const consolidation = consolidationDeps({
