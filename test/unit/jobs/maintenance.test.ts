@@ -105,6 +105,7 @@ test('projects old episodes after the other tasks, and stops at the end', async 
   const client = Object.assign(new EventEmitter(), {
     release() {},
     async query(sql: string) {
+      if (sql.includes('projection_seed')) return { rows: [{ seed: '1' }] }
       if (!sql.includes('projection is null')) return { rowCount: 0, rows: [] }
       ran.push('project')
       // There is always more to do.
