@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { coerceError, type ErrorCode, ServiceError } from '#errors'
 import { type EngineCounters, zeroCounters } from './counters.ts'
+import { createCpuWait } from './cpu-wait.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import {
   type ChildLoad,
@@ -72,7 +73,7 @@ export interface ConnectOptions {
   readonly signal: AbortSignal
   /**
    * Silence, in ms, after which a process that announced no long run counts as hung: it is killed, and its
-   * calls fail with ENGINE_CRASHED.
+   * calls fail with ENGINE_CRASHED. The time for which it waits for a CPU does not count.
    */
   readonly heartbeatLimitMs: number
   /** Called with the progress of a task of the process. */
@@ -99,8 +100,9 @@ export async function connectChild<Role extends RoleName>(
   const { child, log } = forkChild(role, logger)
   const post = (message: MessageToChild) => send(child, message)
   const calls = createCallTable()
+  const waitedMs = createCpuWait(child.pid ?? 0)
   const beat = (limitMs: number) =>
-    startHeartbeat({ limitMs, ping: () => post({ type: 'ping' }), onSilence: endHung })
+    startHeartbeat({ limitMs, ping: () => post({ type: 'ping' }), onSilence: endHung, waitedMs })
   let heartbeat = beat(START_TIMEOUT_MS)
   const ending = { isOver: false, isHung: false }
   let load = IDLE

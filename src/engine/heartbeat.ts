@@ -27,9 +27,14 @@ export function startHeartbeat(deps: {
   readonly ping: () => void
   /** Called once, with the silence and the limit that it exceeded; the heartbeat has stopped then. */
   readonly onSilence: (silence: { readonly silentMs: number; readonly limitMs: number }) => void
+  /**
+   * Returns the milliseconds, since the call before, for which the process was ready to run and got no CPU: on an
+   * overloaded machine a run takes longer than announced, and its silence shows nothing. None unless given.
+   */
+  readonly waitedMs?: () => number
   readonly now?: () => number
 }): Heartbeat {
-  const { ping, onSilence, now = () => performance.now() } = deps
+  const { ping, onSilence, waitedMs = () => 0, now = () => performance.now() } = deps
   const intervalMs = Math.min(MAX_INTERVAL_MS, deps.limitMs / MIN_PINGS)
   let heardAt = now()
   let tickedAt = heardAt
@@ -39,6 +44,7 @@ export function startHeartbeat(deps: {
     // When this process was blocked or stopped itself, answers may wait unread: its own delay does not count.
     const delay = now() - tickedAt - intervalMs
     if (delay > intervalMs) heardAt += delay
+    heardAt = Math.min(now(), heardAt + Math.min(waitedMs(), now() - tickedAt))
     tickedAt = now()
     const silentMs = now() - heardAt
     if (silentMs <= limitMs) {

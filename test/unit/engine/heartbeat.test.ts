@@ -8,10 +8,11 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function setUp(limitMs = 5000) {
+function setUp(limitMs = 5000, waitedMs = () => 0) {
   const seen = { pings: 0, silences: [] as { silentMs: number; limitMs: number }[] }
   const heartbeat = startHeartbeat({
     limitMs,
+    waitedMs,
     ping: () => {
       seen.pings += 1
     },
@@ -53,6 +54,26 @@ suite('a heartbeat', () => {
     heartbeat.heard()
     vi.advanceTimersByTime(6000)
     expect(seen.silences).toEqual([{ silentMs: 6000, limitMs: 5000 }])
+  })
+
+  test('does not count the time for which the process waited for a CPU', () => {
+    // Of each second, the process runs for 50 ms, as on a machine with twenty times too much work.
+    const { heartbeat, seen } = setUp(5000, () => 950)
+    vi.advanceTimersByTime(60_000)
+    expect(seen.silences).toEqual([])
+    expect(heartbeat.ageMs()).toBeCloseTo(3000, 3)
+    vi.advanceTimersByTime(60_000)
+    expect(seen.silences).toMatchObject([{ limitMs: 5000 }])
+  })
+
+  test('counts a wait of the time before the last message for nothing', () => {
+    const { heartbeat, seen } = setUp(5000, () => 1e9)
+    vi.advanceTimersByTime(1000)
+    expect(heartbeat.ageMs()).toBe(0)
+    vi.advanceTimersByTime(500)
+    expect(heartbeat.ageMs()).toBe(500)
+    vi.advanceTimersByTime(600_000)
+    expect(seen.silences).toEqual([])
   })
 
   test('does not count the time in which its own process was blocked', () => {
