@@ -17,7 +17,7 @@ import { openMemory } from './memory/memory.ts'
 import type { StoreOutages } from './memory/store-outages.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { type createQuestionSpan, promptMessages } from './prompt.ts'
-import { profileWeights, type Settings } from './settings.ts'
+import { choosesByRewardModel, profileWeights, type Settings } from './settings.ts'
 import type { SolveState } from './solve-state.ts'
 
 /** The parts that all requests of a solver share. */
@@ -239,5 +239,5 @@ function needsThoughts(
 ): boolean {
   if (engine.thoughtLayers === 0) return false
   const isKept = request.learn && episodes !== null && settings.thoughts > 0
-  return isKept || models.rewardModel !== null || request.strategy === 'lto'
+  return isKept || models.rewardModel !== null || choosesByRewardModel(request, settings)
 }

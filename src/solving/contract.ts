@@ -16,16 +16,28 @@ export interface StoreTimeouts {
   readonly commitMs: number
 }
 
-export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto', 'fork'] as const
+export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto', 'best-of-n', 'fork'] as const
 export type Strategy = (typeof STRATEGIES)[number]
+
+/** Scores by which `best-of-n` chooses a sample. */
+export const SELECTORS = ['judge', 'verifier', 'log-probability', 'self-certainty', 'lrm'] as const
+export type Selector = (typeof SELECTORS)[number]
+
+/** Weights of the votes of `majority`: all equal, or P(correct) by a trained model. */
+export const VOTE_WEIGHTS = ['none', 'lrm', 'judge'] as const
+export type VoteWeights = (typeof VOTE_WEIGHTS)[number]
 
 export interface SolveRequest {
   readonly tenantId: string
   readonly question: string
   readonly strategy: Strategy
-  /** Number of samples of `majority` and `lto`, of branches of `fork`; the model profile's unless given. */
+  /** Number of samples of `majority`, `lto` and `best-of-n`, of branches of `fork`; the model profile's unless given. */
   readonly samples?: number
-  /** Sampling of `majority` and `lto`; the model profile's unless given, field by field. */
+  /** Score by which `best-of-n` chooses; `judge` unless given. */
+  readonly selector?: Selector
+  /** Weights of the votes of `majority`; `none` unless given. */
+  readonly weights?: VoteWeights
+  /** Sampling of these strategies; the model profile's unless given, field by field. */
   readonly sampling?: {
     readonly temperature?: number
     readonly topK?: number
@@ -53,7 +65,7 @@ export interface SolveRequest {
 }
 
 export type Stopped = 'reward' | 'maxIterations' | 'maxNewTokens' | 'maxMs' | 'noImprovement' | 'single'
-export type Degraded = 'retrieval' | 'weaver' | 'learning' | 'lrm'
+export type Degraded = 'retrieval' | 'weaver' | 'learning' | 'lrm' | 'judge'
 
 export interface SolutionCandidate {
   readonly kind: 'draft' | 'regeneration' | 'sample'

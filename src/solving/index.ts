@@ -1,5 +1,5 @@
 export type { Outcome, SolveContext, StrategyFunction } from './context.ts'
 export type * from './contract.ts'
-export { STRATEGIES } from './contract.ts'
+export { SELECTORS, STRATEGIES, VOTE_WEIGHTS } from './contract.ts'
 export { createAnswerFormat } from './judging/answer-format.ts'
 export { createSolver, type SolverDeps } from './solver.ts'

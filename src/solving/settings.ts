@@ -4,11 +4,15 @@ import type { Direction, Momentum, Places } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { ServiceError } from '#errors'
 import type { SamplingRules } from '#ports'
-import type { SolveRequest } from './contract.ts'
+import type { Selector, SolveRequest, VoteWeights } from './contract.ts'
 
 export interface Settings {
   readonly samples: number
-  /** Sampling of `majority` and `lto`. */
+  /** Score by which `best-of-n` chooses. */
+  readonly selector: Selector
+  /** Weights of the votes of `majority`. */
+  readonly votes: VoteWeights
+  /** Sampling of `majority`, `lto` and `best-of-n`. */
   readonly sampling: Required<SamplingRules> & { readonly temperature: number }
   /** Upper bound on the tokens of one answer; an attempt lowers it to the room that the model's context leaves. */
   readonly answerTokens: number
@@ -62,7 +66,7 @@ const PLAIN_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPe
  * bounded by the profile's `maxNewTokens`, and the request by its iterations or samples.
  *
  * @param defaultMaxMs time of a request without `budget.maxMs`; null: no limit
- * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0
+ * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0, or the verifier shall select and has none
  */
 export function resolveSettings(
   request: SolveRequest,
@@ -73,6 +77,8 @@ export function resolveSettings(
   const { budget = {} } = request
   return {
     samples: request.samples ?? defaults.samples,
+    selector: request.selector ?? 'judge',
+    votes: request.weights ?? 'none',
     sampling: { ...PLAIN_SAMPLING, ...defaults.sampling, ...request.sampling },
     answerTokens: budget.maxNewTokens ?? defaults.maxNewTokens,
     thoughtTokens: defaults.maxThoughtTokens ?? Number.POSITIVE_INFINITY,
@@ -101,13 +107,29 @@ export function resolveSettings(
   }
 }
 
+/** Whether a strategy chooses by the latent reward model, whatever its weight in the reward. */
+export function choosesByRewardModel(
+  { strategy }: Pick<SolveRequest, 'strategy'>,
+  { selector, votes }: Pick<Settings, 'selector' | 'votes'>,
+): boolean {
+  if (strategy === 'best-of-n') return selector === 'lrm'
+  return strategy === 'lto' || (strategy === 'majority' && votes === 'lrm')
+}
+
 export function profileWeights({ defaults }: ModelProfile): Settings['weights'] {
   const { verifier = 1, lrm = 0, format = 2 } = defaults.rewardWeights
   return { verifier, lrm, format }
 }
 
-function resolveWeights({ reward = {} }: SolveRequest, profile: ModelProfile): Settings['weights'] {
+function resolveWeights(request: SolveRequest, profile: ModelProfile): Settings['weights'] {
+  const { reward = {} } = request
   const weights = { ...profileWeights(profile), ...reward }
+  if (weights.verifier === 0 && request.strategy === 'best-of-n' && request.selector === 'verifier') {
+    const detail = 'expected a weight of the verifier above 0 where it selects: it is not asked otherwise'
+    throw new ServiceError('REQUEST_INVALID', `reward: ${detail}`, {
+      faults: [{ pointer: '/reward/verifier', detail }],
+    })
+  }
   if (weights.verifier + weights.lrm + weights.format > 0) return weights
   const detail = 'expected a weight above 0, counting those of the model profile'
   throw new ServiceError('REQUEST_INVALID', `reward: ${detail}`, { faults: [{ pointer: '/reward', detail }] })

@@ -29,6 +29,7 @@ import { createQuestionSpan } from './prompt.ts'
 import { resolveSettings } from './settings.ts'
 import { describeSolution } from './solution.ts'
 import { auto } from './strategies/auto.ts'
+import { bestOfN } from './strategies/best-of-n.ts'
 import { fork } from './strategies/fork.ts'
 import { greedy } from './strategies/greedy.ts'
 import { latentSeek } from './strategies/latent-seek.ts'
@@ -37,7 +38,15 @@ import { majority } from './strategies/majority.ts'
 
 type Strategies = Readonly<Record<Strategy, StrategyFunction>>
 
-const STRATEGY_FUNCTIONS: Strategies = { auto, greedy, latentseek: latentSeek, majority, lto, fork }
+const STRATEGY_FUNCTIONS: Strategies = {
+  auto,
+  greedy,
+  latentseek: latentSeek,
+  majority,
+  lto,
+  'best-of-n': bestOfN,
+  fork,
+}
 
 /** Upper bound on the attempts of a request beside others that crash the engine: each of those crashes it twice. */
 const MAX_ATTEMPTS = 5

@@ -153,8 +153,9 @@ export const Solution = sameAs<solving.Solution>()(
         rewardMs: Milliseconds,
         totalMs: Milliseconds,
       }),
-      degraded: Type.Array(OneOf(['retrieval', 'weaver', 'learning', 'lrm']), {
-        description: 'Parts that were unavailable while the request was solved.',
+      degraded: Type.Array(OneOf(['retrieval', 'weaver', 'learning', 'lrm', 'judge']), {
+        description:
+          'Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed.',
       }),
       candidates: Type.Optional(
         Type.Array(ref(SolutionCandidate), { description: 'With `explain`: all judged answers.' }),

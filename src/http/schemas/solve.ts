@@ -2,7 +2,7 @@
 
 import { type TSchema, Type } from 'typebox'
 import type * as solving from '#solving'
-import { STRATEGIES } from '#solving'
+import { SELECTORS, STRATEGIES, VOTE_WEIGHTS } from '#solving'
 import { closed, OneOf, Seed, Text } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward. `auto`, the default, retrieves similar episodes, then refines.',
+    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward. `auto`, the default, retrieves similar episodes, then refines.',
 })
 
 /**
@@ -44,7 +44,19 @@ export const SolveRequest = sameAs<Body>()(
           minimum: 1,
           maximum: 64,
           description:
-            'Number of samples of `majority` and `lto`, and maximum number of branches of `fork`. Default: from the model profile.',
+            'Number of samples of `majority`, `lto` and `best-of-n`, and maximum number of branches of `fork`. Default: from the model profile.',
+        }),
+      ),
+      selector: Type.Optional(
+        OneOf(SELECTORS, {
+          description:
+            'Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `lrm`: the latent reward model. `judge`, the default: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`.',
+        }),
+      ),
+      weights: Type.Optional(
+        OneOf(VOTE_WEIGHTS, {
+          description:
+            'Weights of the votes of `majority`: `none`, the default, or P(correct) by the latent reward model (`lrm`) or the fused judge (`judge`), with the same fallbacks as `selector`.',
         }),
       ),
       sampling: Type.Optional(
@@ -94,7 +106,7 @@ export const SolveRequest = sameAs<Body>()(
             ...closed,
             title: 'SamplingOptions',
             description:
-              'Sampling of `majority` and `lto`, with the rules of transformers in its order: repetition penalty, temperature, top-k, top-p, min-p. The same seed and sampling give the same samples. Default of each field: from the model profile, else from the `generation_config.json` of the model, else no rule and temperature 1.',
+              'Sampling of `majority`, `lto` and `best-of-n`, with the rules of transformers in its order: repetition penalty, temperature, top-k, top-p, min-p. The same seed and sampling give the same samples. Default of each field: from the model profile, else from the `generation_config.json` of the model, else no rule and temperature 1.',
           },
         ),
       ),

@@ -9,6 +9,7 @@ import type { Attempt } from '../attempt.ts'
 import type { Outcome } from '../context.ts'
 import type { SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
+import { choosesByRewardModel } from '../settings.ts'
 import { meanSignals } from '../signals.ts'
 import type { JudgedCandidate } from '../solve-state.ts'
 import { type StoreOutages, timeoutSignal } from './store-outages.ts'
@@ -138,17 +139,19 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
 
 /**
  * The versions that could influence the answer. Only `auto` uses the weaver. The latent reward model chooses among the samples of
- * `lto`, and steers the search of the other strategies when the `lrm` term has a weight; `greedy` has nothing to choose. Its
- * confidence and its vote on admission change no answer. A model that failed (`degraded`) has influenced none.
+ * `lto`, `best-of-n` and `majority` where the request asks for it, and steers the search of the other strategies when the `lrm`
+ * term has a weight; `greedy` has nothing to choose. Its confidence and its vote on admission change no answer. A model that failed (`degraded`) has influenced none.
  */
 function influentialVersions({
-  request: { strategy, weaver },
-  settings: { weights },
+  request,
+  settings,
   models,
   state: { degraded },
 }: Attempt): Pick<NewEpisode, 'weaverVersion' | 'lrmVersion'> {
+  const { strategy, weaver } = request
   const isWoven = strategy === 'auto' && weaver !== false
-  const isRewarded = strategy === 'lto' || (weights.lrm > 0 && strategy !== 'greedy')
+  const isRewarded =
+    choosesByRewardModel(request, settings) || (settings.weights.lrm > 0 && strategy !== 'greedy')
   // Without a reward model, `degraded` names it too.
   const lrmVersion = models.rewardModel === null ? NO_VERSION : models.rewardModel.version
   const lrmFailed = models.rewardModel !== null && degraded.has('lrm')

@@ -1,18 +1,29 @@
-/** @file `majority`: the answer that most samples agree on (self-consistency; a baseline of LTO, arXiv 2509.26314). */
+/**
+ * @file `majority`: the answer that most samples agree on (self-consistency), each vote weighed by P(correct) where the request
+ * asks for it (both are baselines of LTO, arXiv 2509.26314, section 5).
+ */
 
-import { type Evaluation, majorityVote } from '#algorithms'
+import { type Evaluation, weightedMajority } from '#algorithms'
 import type { Outcome, SolveContext } from '../context.ts'
 import type { Stopped } from '../contract.ts'
+import { scoreSamples } from './score-samples.ts'
 
 export async function majority(context: SolveContext): Promise<Outcome> {
-  const samples = await context.answers.sample(context.settings.samples)
-  return sampleOutcome(context, samples[votedFor(samples)]!)
+  const { answers, settings } = context
+  const samples = await answers.sample(settings.samples)
+  const weights = settings.votes === 'none' ? null : await scoreSamples(context, samples, settings.votes)
+  return sampleOutcome(context, samples[votedFor(samples, weights)]!)
 }
 
-/** Index of the sample that the majority elects; ties go to the higher reward. */
-export function votedFor(samples: readonly Evaluation[]): number {
-  return majorityVote(
-    samples.map(({ answer, judgement }) => ({ answer: answer.answer, reward: judgement.reward })),
+/** Index of the sample that the majority elects, by votes of equal weight unless given; ties go to the higher reward. */
+export function votedFor(samples: readonly Evaluation[], weights: readonly number[] | null = null): number {
+  return weightedMajority(
+    samples.map(({ answer, judgement }, index) => ({
+      answer: answer.answer,
+      reward: judgement.reward,
+      // Where only the reward ranks the samples, it is below 0.
+      weight: Math.max(0, weights?.[index] ?? 1),
+    })),
   )
 }
 
