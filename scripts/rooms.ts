@@ -87,6 +87,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: 'accuracy and cost of strategies on problems with known answers, for the command `circadian eval`',
     mayImport: ['solving', 'http', 'algorithms', 'models'],
   },
+  profiling: {
+    holds:
+      'measures prompts, judges, embeddings and rates of a model, for the command `circadian model profile`',
+    mayImport: ['ports', 'solving', 'engine', 'algorithms', 'models', 'evaluation', 'tensor'],
+  },
 }
 
 /** Files below all rooms, which every room may import. */

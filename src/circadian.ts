@@ -8,7 +8,7 @@
  * 78 (EX_CONFIG) for settings that are not valid.
  */
 
-import { join, relative } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { BUNDLED_MODEL, loadConfig } from './config.ts'
@@ -54,6 +54,14 @@ function endWithNpx(): void {
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]
+}
+
+function number(least: number, most: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (text.trim() !== '' && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`Expected a number from ${least} to ${most}.`)
+  }
 }
 
 function wholeNumber(least: number) {
@@ -224,6 +232,40 @@ model
     const bundled = relative(process.cwd(), BUNDLED_MODEL)
     const models = await listModels(bundled, join(loadConfig(process.env).dataDir, 'models'))
     process.stdout.write(`${options.json ? JSON.stringify(models, null, 2) : formatList(models)}\n`)
+  })
+
+model
+  .command('profile')
+  .description('Measures a profile of a model on tuning problems, and explains it in a report.')
+  .argument('[directory]', 'model directory; or --model')
+  .option('--model <directory>', 'model directory (MODEL_DIR)')
+  .requiredOption(
+    '--problems <file>',
+    'JSON lines of tuning problems, as for `circadian eval`; not to publish on',
+  )
+  .option('--out <folder>', 'folder of profile and report; by default its name in profiles of DATA_DIR')
+  .option('--budget <minutes>', 'time, after the model is loaded', number(0.05, 10_000), 10)
+  .option('--precision <share>', 'precision of passed drafts that a stop needs', number(0.5, 1), 0.9)
+  .option('--seed <number>', 'seed of order and samples', wholeNumber(0), 1)
+  .option('--concurrency <number>', 'requests at once', wholeNumber(1), 4)
+  .option('--provider <name>', 'auto, cuda or cpu (EXECUTION_PROVIDER)')
+  .addHelpText(
+    'after',
+    `
+Writes circadian.json, embedding-mean.bin, report.md and curves.svg. The same call again adds to what was measured.
+docs/models.md describes what is chosen and how.`,
+  )
+  .action(async (directory: string | undefined, options) => {
+    set(SERVE_SETTINGS, { ...options, ...(directory !== undefined && { model: directory }) })
+    endWithNpx()
+    const { engine, dataDir } = loadConfig(process.env)
+    const { runProfile } = await import('./profile-command.ts')
+    process.exitCode = await runProfile({
+      ...options,
+      engine,
+      budgetMinutes: options.budget,
+      out: options.out ?? join(dataDir, 'profiles', basename(resolve(engine.directory))),
+    })
   })
 
 const keys = program

@@ -38,6 +38,7 @@ import type { Config } from './config.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts, type Parts } from './open-parts.ts'
 import { openSolver } from './open-solver.ts'
+import { stopAtSignals } from './stop-at-signals.ts'
 
 export interface EvaluationOptions {
   readonly out: string
@@ -219,15 +220,6 @@ function headersOf(lines: readonly string[]): Record<string, string> {
       return [name, line.slice(colon + 1).trim()]
     }),
   )
-}
-
-/** The first signal ends the evaluation with a report, a second SIGINT ends the process. */
-function stopAtSignals(): AbortSignal {
-  const controller = new AbortController()
-  process.once('SIGINT', () => controller.abort())
-  // Stays, because npx repeats the signal.
-  process.on('SIGTERM', () => controller.abort())
-  return controller.signal
 }
 
 async function readText(file: string): Promise<string> {

@@ -64,13 +64,13 @@ export interface ModelDirectory {
  * `onnx/model*.onnx` or `model*.onnx` whose external data stays inside the directory, optionally `circadian.json`
  * (else a measured profile of this model, else `defaultProfile`), and the embedding mean that it names.
  *
- * @param profiles folder of measured profiles; the one of the service unless given
+ * @param profiles folder of measured profiles, null for none; the one of the service unless given
  * @throws ServiceError MODEL_INVALID for every fault, with what was expected, what was found, and advice;
  * MODEL_UNSUPPORTED when no graph can be served
  */
 export async function loadModelDirectory(
   directory: string,
-  profiles: string = MEASURED_PROFILES,
+  profiles: string | null = MEASURED_PROFILES,
 ): Promise<ModelDirectory> {
   const inspected = await inspectModelDirectory(directory, profiles)
   if (Array.isArray(inspected)) throw inspected[0]
@@ -85,7 +85,7 @@ export async function loadModelDirectory(
  */
 export async function inspectModelDirectory(
   directory: string,
-  profiles: string = MEASURED_PROFILES,
+  profiles: string | null = MEASURED_PROFILES,
 ): Promise<ModelDirectory | [ServiceError, ...ServiceError[]]> {
   try {
     const root = await openDirectory(directory)
@@ -116,8 +116,8 @@ function faultOf(thrown: unknown): ServiceError {
 
 interface DirectoryParts {
   readonly root: string
-  /** Folder of measured profiles. */
-  readonly profiles: string
+  /** Folder of measured profiles; null: none is looked for. */
+  readonly profiles: string | null
   readonly configFiles: ConfigFiles
   readonly graph: ModelGraph
   readonly tokenizerFiles: TokenizerFiles
@@ -211,7 +211,7 @@ async function chooseProfile(
   }
   const own = await readJsonIfThere(root, 'circadian.json')
   if (own !== null) return { ...read(own), source: 'circadian.json', folder: root }
-  const measured = await findMeasuredProfile(profiles, await measuredOn())
+  const measured = profiles === null ? null : await findMeasuredProfile(profiles, await measuredOn())
   if (measured !== null) {
     const source = `models/profiles/${measured.name}`
     const sentence = `no circadian.json in the model directory: serving on the profile ${source}, which was measured on`

@@ -24,6 +24,10 @@ describe('help', () => {
     { args: ['model', 'add', '--help'], shows: ['hf:ORG/NAME', '--to', '--only', 'HF_ENDPOINT', 'HF_TOKEN'] },
     { args: ['model', 'list', '--help'], shows: ['--json'] },
     {
+      args: ['model', 'profile', '--help'],
+      shows: ['--problems', '--budget', '--precision', 'docs/models.md'],
+    },
+    {
       args: ['eval', '--help'],
       shows: ['--arm', '--out', '--url', '--seeds', 'POST /solve', 'docs/eval.md'],
     },
@@ -45,7 +49,7 @@ describe('a wrong command line ends with exit code 2 and a sentence', () => {
     { args: ['serve', '--prot', '1'], says: "unknown option '--prot'" },
     { args: ['serve', 'now'], says: "too many arguments for 'serve'" },
     { args: ['serve', '--port'], says: "option '--port <number>' argument missing" },
-    { args: ['model', 'profile'], says: "unknown command 'profile'" },
+    { args: ['model', 'profil'], says: "unknown command 'profil'" },
     { args: ['model', 'check'], says: "missing required argument 'directory'" },
     { args: ['eval', 'p.jsonl'], says: "required option '--out <folder>' not specified" },
     { args: ['eval', 'p.jsonl', '--out', 'o', '--seeds', '0'], says: 'Expected a whole number from 1 on.' },

@@ -1,0 +1,257 @@
+/**
+ * @file Measures a profile, in stages that share one budget of time: prompt, judge, embedding, search. Each stage uses
+ * what the ones before it have chosen; a stage with too few measurements keeps what the profile had.
+ */
+
+import type { ModelProfile } from '#engine'
+import type { Problem } from '#evaluation'
+import { createQuestionSpan, promptMessages } from '#solving'
+import { chooseEmbedding, type EmbeddingChoice } from './choose-embedding.ts'
+import { chooseJudge, type JudgeChoice } from './choose-judge.ts'
+import { choosePrompt, type PromptRow } from './choose-prompt.ts'
+import {
+  chooseLatents,
+  choosePatience,
+  chooseRates,
+  type Rates,
+  type SearchRecord,
+  type SearchRow,
+  searchRow,
+} from './choose-search.ts'
+import { askUnder, type DraftRecord, type Measuring, measureDraft, withJudges } from './drafts.ts'
+import {
+  type CheckedWords,
+  checkVerdictWords,
+  type JudgeTemplate,
+  judgeTemplates,
+  promptTemplates,
+} from './templates.ts'
+import type { Stages } from './timed-stages.ts'
+
+export interface Findings {
+  readonly profile: ModelProfile
+  readonly prompt: { readonly rows: readonly PromptRow[]; readonly chosen: string }
+  readonly words: readonly CheckedWords[]
+  readonly judge: JudgeChoice & { readonly drafts: number; readonly right: number }
+  /** null: too few problems, or families. */
+  readonly embedding: EmbeddingChoice | null
+  readonly search: {
+    /** Searches with different learning rates, and with different rho. */
+    readonly rates: readonly SearchRow[]
+    readonly shares: readonly SearchRow[]
+    /** null: too few searches. */
+    readonly chosen: Rates | null
+    readonly patience: ReturnType<typeof choosePatience>
+  }
+}
+
+export interface ProfileOptions extends Measuring {
+  readonly stages: Stages
+  /** Precision of passed drafts that `stopReward` must have. */
+  readonly precision: number
+}
+
+/** File of the embedding mean. */
+const MEAN_FILE = 'embedding-mean.bin'
+
+/** Shares of the budget by whose ends the stages end. */
+const UNTIL = { prompts: 0.3, drafts: 0.5, embedding: 0.6, rates: 0.85, rho: 1 }
+/** Learning rates, and shares of moved positions, as multiples of the profile's own. */
+const RATE_STEPS = [1 / 3, 1, 3, 10]
+const RHO_STEPS = [1 / 2, 1, 2]
+/** Patience of measured searches. */
+const PATIENCE = 5
+
+export async function profileModel(problems: readonly Problem[], options: ProfileOptions): Promise<Findings> {
+  const { engine } = options
+  const base = engine.model.profile
+  const words = checkVerdictWords(engine.codec)
+  const judges = judgeTemplates(base, engine.codec, words)
+  const prompt = await measurePrompts(base, judges, problems, options)
+  const prompted = { ...base, solver: prompt.template.solver, answer: prompt.template.answer }
+  const judge = await measureJudges(prompted, judges, problems, options)
+  const judged = withJudge(prompted, judges[judge.chosen]!, judge)
+  const embedding = await measureEmbedding(judged, problems, options)
+  const embedded = embedding === null ? judged : withEmbedding(judged, embedding)
+  const search = await measureSearch(embedded, problems, options)
+  const { chosen, patience } = search
+  const defaults = {
+    ...embedded.defaults,
+    ...(chosen !== null && { ...chosen, latents: chooseLatents(chosen.rho, judge.draftTokens) }),
+    ...(patience.patience !== null && { patience: patience.patience }),
+  }
+  return {
+    profile: { ...embedded, defaults },
+    prompt: { rows: prompt.rows, chosen: prompt.template.name },
+    words,
+    judge,
+    embedding,
+    search,
+  }
+}
+
+async function measurePrompts(
+  base: ModelProfile,
+  judges: readonly JudgeTemplate[],
+  problems: readonly Problem[],
+  options: ProfileOptions,
+) {
+  const templates = promptTemplates(base, options.engine.codec)
+  const askings = templates.map(({ solver, answer }) =>
+    askUnder(withJudges({ ...base, solver, answer }, judges), problems, options),
+  )
+  // Problem by problem: a stage that ends early has compared all templates on the same problems.
+  const items = problems.flatMap((problem) => askings.map((asking) => ({ problem, asking })))
+  const results = await options.stages.run(
+    { name: 'prompts', until: templates.length === 1 ? 0 : UNTIL.prompts },
+    items,
+    ({ problem, asking }) => measureDraft(asking, problem, judges, options),
+  )
+  const drafts = templates.map((_, index) => results.filter((_, place) => place % templates.length === index))
+  const { rows, chosen } = choosePrompt(
+    templates.map(({ name }) => name),
+    drafts,
+  )
+  return { rows, template: templates[chosen]! }
+}
+
+async function measureJudges(
+  profile: ModelProfile,
+  judges: readonly JudgeTemplate[],
+  problems: readonly Problem[],
+  options: ProfileOptions,
+) {
+  const asking = askUnder(withJudges(profile, judges), problems, options)
+  const results = await options.stages.run({ name: 'drafts', until: UNTIL.drafts }, problems, (problem) =>
+    measureDraft(asking, problem, judges, options),
+  )
+  const drafts = results.filter((draft): draft is DraftRecord => draft !== null)
+  const names = judges.map(({ name }) => name)
+  return {
+    ...chooseJudge(names, drafts, profile.defaults.rewardWeights, options.precision),
+    drafts: drafts.length,
+    right: drafts.filter(({ right }) => right).length,
+    draftTokens: drafts.map(({ tokens }) => tokens),
+  }
+}
+
+/** The profile with the judge and its threshold; without one, no verdict ends a search. */
+function withJudge(
+  profile: ModelProfile,
+  { criterion }: JudgeTemplate,
+  { chosen, stop }: JudgeChoice,
+): ModelProfile {
+  const judge = chosen === 0 ? profile.judge : { ...profile.judge, criteria: [criterion] }
+  const { defaults } = profile
+  // Rounded down: what passed must pass.
+  const threshold = stop && Math.max(-1, Math.floor(stop.stopReward * 10_000) / 10_000)
+  const thresholds =
+    threshold === null ? { stopReward: 0 } : { stopReward: threshold, admitReward: threshold }
+  return { ...profile, judge, defaults: { ...defaults, ...thresholds } }
+}
+
+async function measureEmbedding(
+  profile: ModelProfile,
+  problems: readonly Problem[],
+  { engine, stages, signal }: ProfileOptions,
+): Promise<EmbeddingChoice | null> {
+  const known = problems.filter(({ family }) => family !== null)
+  if (engine.thoughtLayers === 0 || known.length === 0) return null
+  const model = { ...engine.model, profile }
+  const placeOf = createQuestionSpan({ codec: engine.codec, model })
+  const results = await stages.run({ name: 'embeddings', until: UNTIL.embedding }, known, async (problem) => {
+    const messages = promptMessages(engine.codec.quote(problem.question), profile)
+    const prompt = engine.codec.encodeChat(messages)
+    const session = await engine.open(prompt, { signal })
+    try {
+      const { data, width, layers } = await session.pool(placeOf(prompt))
+      const pooled = Array.from({ length: layers }, (_, layer) =>
+        data.slice(layer * width, (layer + 1) * width),
+      )
+      return { family: problem.family!, states: [await session.embed(), ...pooled] }
+    } finally {
+      session.close()
+    }
+  })
+  return chooseEmbedding(results.filter((states) => states !== null))
+}
+
+function withEmbedding(profile: ModelProfile, { chosen: { layer }, floor }: EmbeddingChoice): ModelProfile {
+  const { defaults } = profile
+  return {
+    ...profile,
+    embedding: {
+      ...(layer === null ? { token: 'last' } : { token: 'question', layer }),
+      mean: MEAN_FILE,
+    },
+    defaults: { ...defaults, minSimilarity: floor },
+  }
+}
+
+async function measureSearch(profile: ModelProfile, problems: readonly Problem[], options: ProfileOptions) {
+  const { lr, rho } = profile.defaults
+  const rates = RATE_STEPS.map((step) => ({ lr: rounded(lr * step), rho }))
+  const byRate = await measureRates('learning rates', UNTIL.rates, profile, rates, problems, options)
+  const best = byRate.chosen ?? { lr, rho }
+  const shares = RHO_STEPS.map((step) => ({ lr: best.lr, rho: rounded(rho * step) })).filter(
+    (each) => each.rho <= 1,
+  )
+  const byShare = await measureRates('rho', UNTIL.rho, profile, shares, problems, options)
+  return {
+    rates: byRate.rows,
+    shares: byShare.rows,
+    chosen: byShare.chosen ?? byRate.chosen,
+    patience: choosePatience([...byRate.searches, ...byShare.searches]),
+  }
+}
+
+const rounded = (value: number) => Number(value.toPrecision(3))
+
+async function measureRates(
+  name: string,
+  until: number,
+  profile: ModelProfile,
+  candidates: readonly Rates[],
+  problems: readonly Problem[],
+  options: ProfileOptions,
+) {
+  const askings = candidates.map((rates) => ({
+    rates,
+    ...askUnder(
+      // No verdict ends these searches.
+      {
+        ...profile,
+        defaults: { ...profile.defaults, ...rates, stopReward: 0, patience: PATIENCE, rollouts: 1 },
+      },
+      problems,
+      options,
+    ),
+  }))
+  const items = problems.flatMap((problem) => askings.map((asking) => ({ problem, asking })))
+  const results = await options.stages.run({ name, until }, items, ({ problem, asking }) =>
+    options.folder.measure(`search ${asking.key} ${problem.id}`, async (): Promise<SearchRecord> => {
+      const { candidates: answers = [], ...solution } = await asking.ask(problem, {
+        strategy: 'latentseek',
+        explain: true,
+      })
+      const draft = answers[0]?.answer ?? null
+      return {
+        rewards: answers.map(({ reward }) => reward),
+        isDraftRight: asking.isRight(problem, draft),
+        isRight: asking.isRight(problem, solution.answer),
+        changed: answers.some(({ answer }) => answer !== draft),
+        draftTokens: answers[0]?.tokens ?? 0,
+        tokens: solution.usage.generatedTokens,
+      }
+    }),
+  )
+  const places = [...problems.keys()].filter((place) =>
+    askings.every((_, index) => results[place * askings.length + index]?.rewards.length),
+  )
+  const searches = askings.map((_, index) => places.map((place) => results[place * askings.length + index]!))
+  const rows = places.length === 0 ? [] : candidates.map((rates, index) => searchRow(rates, searches[index]!))
+  const { lr, rho } = profile.defaults
+  const own = candidates.findIndex((rates) => (name === 'rho' ? rates.rho === rho : rates.lr === lr))
+  const chosen = chooseRates(rows, searches, own)
+  return { rows, chosen: chosen === null ? null : candidates[chosen]!, searches: searches.flat() }
+}

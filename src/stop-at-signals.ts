@@ -1,0 +1,10 @@
+/** @file The signals that end a command with what it has. */
+
+/** Returns a signal that fires at the first SIGINT or SIGTERM; a second SIGINT ends the process. */
+export function stopAtSignals(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort())
+  // Stays, because npx repeats the signal.
+  process.on('SIGTERM', () => controller.abort())
+  return controller.signal
+}
