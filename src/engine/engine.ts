@@ -206,9 +206,9 @@ function createRemoteHead(replicas: Replicas): LatentHead {
     signal: AbortSignal,
   ): Promise<Operations[Name]['result']> {
     if (signal.aborted) throw aborted(signal)
-    const result = await replicas.use((connection) => connection.call(operation, params))
-    if (signal.aborted) throw aborted(signal)
-    return result
+    const call = replicas.use((connection) => connection.call(operation, params))
+    // The process may be inside a run, or restart: the time of the request does not wait for it.
+    return await unlessAborted(signal, call, () => {})
   }
 
   return {

@@ -69,6 +69,29 @@ suite('a session of a model of many steps', () => {
     })
   })
 
+  test('does not wait for a call of the head that a run in progress holds up', async () => {
+    const engine = await start()
+    const { pid } = engine.status()
+    onTestFinished(() => void process.kill(pid!, 'SIGCONT'))
+    process.kill(pid!, 'SIGSTOP')
+    const stop = new AbortController()
+    const latents = { data: new Float32Array(2 * 64), length: 2, width: 64 }
+    const reading = engine.head.decode(latents, stop.signal)
+    const moving = engine.head.ascend(
+      {
+        ...{ latents, lr: 0.1, temperature: 1, actions: [[1, 2]], advantages: [1] },
+        ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, maxSteps: 4, untilChanged: false },
+        adam: { m: new Float32Array(2 * 64), v: new Float32Array(2 * 64), step: 0 },
+      },
+      stop.signal,
+    )
+    const startedAt = performance.now()
+    stop.abort()
+    await expect(reading).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(moving).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+  })
+
   test('is not held by a process that does not answer', async () => {
     const engine = await start()
     const stop = new AbortController()
