@@ -32,6 +32,9 @@ const IDLE: ChildLoad = {
   keptPrompts: 0,
 }
 
+/** Receives the tokens that a run has decoded for the row with this `stream`. */
+type TokenListener = (stream: number, tokens: readonly number[]) => void
+
 export interface ChildConnection<Role extends RoleName = 'serve'> {
   readonly pid: number
   readonly provider: 'cpu' | 'cuda'
@@ -54,6 +57,8 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
     operation: Name,
     params: Operations[Name]['params'],
   ): Promise<Operations[Name]['result']>
+  /** Calls `listener` with the tokens of a session's rows as they are decoded; null ends that. */
+  listen(session: number, listener: TokenListener | null): void
   /** Sends a message that has no answer; does nothing when the process has ended. */
   post(message: MessageToChild): void
   /** Resolves with the reason when the process has ended for any reason. */
@@ -101,6 +106,7 @@ export async function connectChild<Role extends RoleName>(
   const post = (message: MessageToChild) => send(child, message)
   const calls = createCallTable()
   const waitedMs = createCpuWait(child.pid ?? 0)
+  const listeners = new Map<number, TokenListener>()
   const beat = (limitMs: number) =>
     startHeartbeat({ limitMs, ping: () => post({ type: 'ping' }), onSilence: endHung, waitedMs })
   let heartbeat = beat(START_TIMEOUT_MS)
@@ -134,6 +140,9 @@ export async function connectChild<Role extends RoleName>(
       case 'result':
       case 'error':
         calls.answer(message)
+        break
+      case 'tokens':
+        listeners.get(message.session)?.(message.stream, message.tokens)
         break
       case 'progress':
         onProgress?.(message.task, message.share)
@@ -185,6 +194,10 @@ export async function connectChild<Role extends RoleName>(
       isRunning: (session) => sessionsInRun.includes(session),
       isHung: () => ending.isHung,
       exited: ended.promise,
+      listen(session, listener) {
+        if (listener === null) listeners.delete(session)
+        else listeners.set(session, listener)
+      },
       post,
       async stop(graceMs) {
         if (calls.isOpen()) await before(graceMs, calls.whenSettled())

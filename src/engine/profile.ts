@@ -54,6 +54,18 @@ export const Sampling = Type.Object(
   { ...closed, default: {} },
 )
 
+/** Budgets of an effort; those of the defaults, times the share of the effort, unless given. */
+const Effort = Type.Object(
+  {
+    maxIterations: Type.Optional(Type.Integer({ minimum: 0, maximum: 256 })),
+    patience: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
+    samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
+    /** Upper bound on the tokens decoded beside the answer. */
+    maxSearchTokens: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_576 })),
+  },
+  closed,
+)
+
 /**
  * Defaults of a request; every field has one. Latents, learning rates and thresholds are measured per model.
  */
@@ -123,6 +135,18 @@ const Defaults = Type.Object(
      * `maxNewTokens` is left for the answer; no bound unless given.
      */
     maxThoughtTokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 32_768 })),
+    /** Budgets by effort (`reasoning_effort`). */
+    efforts: Type.Optional(
+      Type.Object(
+        {
+          minimal: Type.Optional(Effort),
+          low: Type.Optional(Effort),
+          medium: Type.Optional(Effort),
+          high: Type.Optional(Effort),
+        },
+        closed,
+      ),
+    ),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
   },
   { ...closed, default: {} },

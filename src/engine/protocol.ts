@@ -53,6 +53,12 @@ export interface ServeOptions extends ProcessOptions {
   readonly inBackground?: boolean
 }
 
+/** A row of `generate` in a message: functions cannot be sent. */
+export type WireRow = Omit<GenerationRow, 'onTokens'> & {
+  /** Number under which the row's tokens are sent as they are decoded; not sent unless given. */
+  readonly stream?: number
+}
+
 type Tensors = Readonly<Record<string, Tensor>>
 
 /** Operations on graphs that are loaded beside or instead of a model. */
@@ -82,7 +88,7 @@ interface ServeOperations extends GraphOperations {
   embed: { params: { readonly session: number }; result: Float32Array }
   pool: { params: TokenSpan & { readonly session: number }; result: LatentThought }
   generate: {
-    params: { readonly session: number; readonly rows: readonly GenerationRow[] }
+    params: { readonly session: number; readonly rows: readonly WireRow[] }
     result: Continuation[]
   }
   score: {
@@ -199,6 +205,8 @@ export type SessionMessage =
   | { readonly type: 'close'; readonly session: number }
   /** Continuations in progress are answered with the tokens that they have; other calls fail with ABORTED. */
   | { readonly type: 'stopSession'; readonly session: number }
+  /** The continuation of one row is answered with the tokens that it has. */
+  | { readonly type: 'endRow'; readonly session: number; readonly stream: number }
 
 export type MessageToChild =
   | { readonly type: 'start'; readonly options: Roles[RoleName]['options'] }
@@ -244,6 +252,13 @@ export type MessageFromChild =
   | { readonly type: 'busy'; readonly expectedMs: number }
   | { readonly type: 'result'; readonly id: number; readonly value: Operations[OperationName]['result'] }
   | { readonly type: 'error'; readonly id: number; readonly error: WireError }
+  /** Tokens that a run has decoded for a row with a `stream`; sent before the result of the row. */
+  | {
+      readonly type: 'tokens'
+      readonly session: number
+      readonly stream: number
+      readonly tokens: readonly number[]
+    }
   /** Share of a task's work that is done, in [0, 1]. */
   | { readonly type: 'progress'; readonly task: number; readonly share: number }
   | { readonly type: 'load'; readonly load: ChildLoad; readonly totals: EngineCounters }

@@ -1,9 +1,9 @@
 /** @file Client of a session: sends every call to the engine process that holds the session's caches. */
 
 import { coerceError, hasCode, ServiceError } from '#errors'
-import type { LatentSession, Priority, SequenceId, TokenMaps } from '#ports'
+import type { GenerationRow, LatentSession, Priority, SequenceId, TokenMaps } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
-import type { OperationOf, Operations } from './protocol.ts'
+import type { OperationOf, Operations, WireRow } from './protocol.ts'
 
 /**
  * Time, in ms, that a stopped session waits for its continuations: as long as the longest run that the process
@@ -50,6 +50,7 @@ export function openRemoteSession(deps: {
   let isOpen = true
   let continuations = 0
   let graceTimer: NodeJS.Timeout | undefined
+  const streams = createStreams((stream) => connection.post({ type: 'endRow', session: id, stream }))
 
   function close(): void {
     if (!isOpen) return
@@ -66,6 +67,7 @@ export function openRemoteSession(deps: {
         },
       ),
     )
+    connection.listen(id, null)
     connection.post({ type: 'close', session: id })
     deps.onClose()
   }
@@ -125,7 +127,13 @@ export function openRemoteSession(deps: {
     pool: ({ from, to }) => call('pool', { session: id, from, to }, 1),
     async generate(rows) {
       for (const { prefix } of rows) deps.checkTokens('generate', prefix)
-      return await call('generate', { session: id, rows }, rows.length)
+      const { wireRows, numbers, failed } = streams.open(rows)
+      if (numbers.length > 0) connection.listen(id, streams.receive)
+      try {
+        return await Promise.race([call('generate', { session: id, rows: wireRows }, rows.length), failed])
+      } finally {
+        streams.close(numbers)
+      }
     },
     async score(rows, tokens) {
       for (const { suffix } of rows) deps.checkTokens('score', suffix)
@@ -133,5 +141,48 @@ export function openRemoteSession(deps: {
       return await call('score', { session: id, rows, tokens }, rows.length)
     },
     close,
+  }
+}
+
+/**
+ * Creates the streams of a session: numbers for rows with `onTokens`, and the way from a number back to the function.
+ *
+ * @param end ends the row of a stream
+ */
+function createStreams(end: (stream: number) => void) {
+  interface Open {
+    readonly onTokens: NonNullable<GenerationRow['onTokens']>
+    readonly fail: (error: unknown) => void
+  }
+  const open = new Map<number, Open>()
+  let opened = 0
+  return {
+    /** @returns `failed` rejects with the error of a function that throws */
+    open(rows: readonly GenerationRow[]) {
+      const failure = Promise.withResolvers<never>()
+      failure.promise.catch(() => undefined)
+      const numbers: number[] = []
+      const wireRows = rows.map(({ onTokens, ...row }): WireRow => {
+        if (onTokens === undefined) return row
+        const stream = ++opened
+        numbers.push(stream)
+        open.set(stream, { onTokens, fail: failure.reject })
+        return { ...row, stream }
+      })
+      return { wireRows, numbers, failed: failure.promise }
+    },
+    receive(stream: number, tokens: readonly number[]): void {
+      const row = open.get(stream)
+      if (row === undefined) return
+      try {
+        if (row.onTokens(tokens)) return
+      } catch (thrown) {
+        row.fail(thrown)
+      }
+      end(stream)
+    },
+    close(numbers: readonly number[]): void {
+      for (const stream of numbers) open.delete(stream)
+    },
   }
 }

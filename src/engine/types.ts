@@ -5,8 +5,10 @@ import type { EngineCounters } from './counters.ts'
 import type { ModelProfile } from './profile.ts'
 
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant'
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
+  /** Thought of an assistant's turn; templates of models that think may repeat it. */
+  readonly reasoning_content?: string
 }
 
 /** Files of a model directory from which its codec is made. */

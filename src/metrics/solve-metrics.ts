@@ -104,6 +104,7 @@ export function registerSolveMetrics(
   }
 
   return (solver) => ({
+    modelId: solver.modelId,
     answerKeys: solver.answerKeys,
     async solve(request, options) {
       inFlight += 1

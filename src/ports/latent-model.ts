@@ -40,6 +40,8 @@ export interface Continuation {
   readonly finish: 'eos' | 'length' | 'aborted'
   /** Number of tokens decoded for this continuation; the prefix is not decoded. */
   readonly generatedTokens: number
+  /** Number of prompt tokens that were not fed, because an earlier session had left their keys and values; 0 unless given. */
+  readonly reusedPromptTokens?: number
 }
 
 /** Rules of sampling beside the temperature; each is without effect unless given. */
@@ -87,6 +89,12 @@ export interface GenerationRow {
    * Only for a row that decodes nothing (`maxNewTokens` 0): for training, never for an answer.
    */
   readonly tokenStates?: number
+  /**
+   * Receives the tokens of the row as they are decoded, some after each run, EOS included and without the prefix; all of
+   * them have come when `generate` returns. Returns false to end the row: it returns what it has when the current run ends,
+   * with `finish: 'aborted'`, and tokens that were decoded meanwhile still come.
+   */
+  readonly onTokens?: (tokens: readonly number[]) => boolean
 }
 
 export interface ScoreRow {

@@ -43,7 +43,7 @@ export function askUnder(profile: ModelProfile, problems: readonly Problem[], me
   const { engine, file, seed, signal } = measuring
   const model = { ...engine.model, profile }
   const solver: Solver = createSolver({ engine: { ...engine, model }, episodes: null, logger: SILENT })
-  const grade = createGrade(problems, solver.normaliseAnswer, file)
+  const grade = createGrade(problems, solver.answerKeys.keyOf, file)
   return {
     key: createHash('sha256').update(JSON.stringify(profile)).digest('hex').slice(0, 12),
     ask: ({ question }, request) =>

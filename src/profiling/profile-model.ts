@@ -160,7 +160,7 @@ async function measureEmbedding(
   const model = { ...engine.model, profile }
   const placeOf = createQuestionSpan({ codec: engine.codec, model })
   const results = await stages.run({ name: 'embeddings', until: UNTIL.embedding }, known, async (problem) => {
-    const messages = promptMessages(engine.codec.quote(problem.question), profile)
+    const messages = promptMessages(problem, engine.codec, profile)
     const prompt = engine.codec.encodeChat(messages)
     const session = await engine.open(prompt, { signal })
     try {

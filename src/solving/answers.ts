@@ -3,19 +3,27 @@
  * forget one of these: `begin` and `finish` (the draft), `complete` (prefixes from latents), `sample`.
  */
 
-import { type Answer, deriveSeed, type Evaluation, type Judge, type Judgement } from '#algorithms'
+import {
+  type Answer,
+  deriveSeed,
+  type Evaluation,
+  type Judge,
+  type Judgement,
+  takeLatents,
+} from '#algorithms'
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
 import { isFinite32 } from '#tensor'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
+import { type AnswerText, createAnswerText, cutAtStop, type StopRules } from './answer-text.ts'
 import { generateBounded } from './bound-thoughts.ts'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import type { Settings } from './settings.ts'
-import { joinSignals, meanSignals } from './signals.ts'
+import { joinSignals, meanSignals, takeSignals } from './signals.ts'
 import type { JudgedCandidate, SolveState } from './solve-state.ts'
 
 /** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
@@ -80,10 +88,15 @@ export interface AnswersDeps {
   readonly codec: Pick<PromptCodec, 'decode' | 'splitThought' | 'thoughtEnd'>
   readonly answerFormat: Pick<AnswerFormat, 'extract' | 'split'>
   readonly eosTokenIds: readonly number[]
-  readonly settings: Pick<Settings, 'answerTokens' | 'totalTokens' | 'thoughtTokens' | 'sampling'>
+  readonly settings: Pick<
+    Settings,
+    'answerTokens' | 'totalTokens' | 'searchTokens' | 'thoughtTokens' | 'sampling' | 'stop'
+  >
   readonly seed: number
   /** Whether answers come with their latent thoughts. */
   readonly withThoughts: boolean
+  /** Whether the text of the draft is emitted as it is decoded. */
+  readonly withTokens: boolean
   readonly signal: AbortSignal
   readonly emit: (event: SolveEvent) => void
   readonly state: SolveState
@@ -96,9 +109,20 @@ export function createAnswers(deps: AnswersDeps): Answers {
 
 class JudgedAnswers implements Answers {
   readonly #deps: AnswersDeps
+  readonly #stopRules: StopRules
+  /** The draft's text, which `begin` and `finish` decode in turn. */
+  readonly #draftText: AnswerText
+  /** Tokens of the shortest answer so far; null while there is none. */
+  #shortest: number | null = null
 
   constructor(deps: AnswersDeps) {
     this.#deps = deps
+    const { codec, eosTokenIds, settings, withTokens, emit } = deps
+    this.#stopRules = { codec, eosTokenIds, stop: settings.stop }
+    this.#draftText = createAnswerText(
+      this.#stopRules,
+      withTokens ? (data) => emit({ event: 'tokens', data }) : undefined,
+    )
   }
 
   async begin({ maxTokens, latents }: DraftLimits): Promise<Continuation> {
@@ -112,7 +136,9 @@ class JudgedAnswers implements Answers {
   }
 
   async finish(begun: Continuation): Promise<Draft> {
-    const [evaluation] = await this.#judge('draft', [this.#read(await this.#wholeDraft(begun))])
+    const whole = await this.#wholeDraft(begun)
+    this.#draftText.end()
+    const [evaluation] = await this.#judge('draft', [this.#read(whole)])
     const { answer, judgement } = evaluation!
     this.#deps.emit({
       event: 'draft',
@@ -155,7 +181,7 @@ class JudgedAnswers implements Answers {
 
   async sample(count: number): Promise<readonly Evaluation[]> {
     const { settings, seed, state } = this.#deps
-    const rows = Math.min(count, settings.totalTokens)
+    const rows = Math.min(count, settings.totalTokens, settings.searchTokens + 1)
     const { temperature, ...sampling } = settings.sampling
     const decoded = await state.meter.time('draftMs', (span) =>
       this.#decode(
@@ -215,27 +241,89 @@ class JudgedAnswers implements Answers {
   ): Promise<Continuation | undefined> {
     const { seed, state } = this.#deps
     const [decoded] = await state.meter.time('draftMs', (span) =>
-      this.#decode([{ ...row, temperature: 0, seed }], span),
+      this.#decode([{ ...row, temperature: 0, seed }], span, [this.#draftText]),
     )
     return decoded
   }
 
-  /** Decodes rows in one batch and counts their tokens. */
+  /**
+   * Decodes rows in one batch and counts their tokens. A row ends at a stop sequence, within a chunk of tokens; what it has
+   * decoded beyond is dropped.
+   *
+   * @param texts texts of the rows, which hold their prefixes; by default new ones, without `emit`
+   */
   async #decode(
     rows: readonly Omit<GenerationRow, 'thought' | 'signals'>[],
     span: Span,
+    texts = rows.map(({ prefix }) => this.#textOf(prefix)),
   ): Promise<readonly Continuation[]> {
-    const { session, withThoughts, state, codec, settings, signal } = this.#deps
+    const { session, withThoughts, withTokens, state, codec, settings, signal } = this.#deps
     if (rows.length === 0) return []
+    const isFollowed = (text: AnswerText) =>
+      settings.stop.length > 0 || (withTokens && text === this.#draftText)
     const decoded = await generateBounded(
       session,
-      rows.map((row) => ({ ...row, thought: withThoughts, signals: true })),
+      rows.map((row, index) => {
+        const text = texts[index]!
+        const asked = { ...row, thought: withThoughts, signals: true }
+        return isFollowed(text) ? { ...asked, onTokens: (tokens) => follow(text, tokens) } : asked
+      }),
       { codec, thoughtTokens: settings.thoughtTokens, signal },
     )
     const output = decoded.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
     state.meter.generatedTokens += output
     span.set({ ...rowsAttribute(rows.length), ...usageAttributes({ output }) })
-    return decoded
+    for (const { reusedPromptTokens = 0 } of decoded) {
+      state.meter.cachedTokens = Math.max(state.meter.cachedTokens, reusedPromptTokens)
+    }
+    return settings.stop.length === 0 ? decoded : this.#cutAtStops(decoded, texts)
+  }
+
+  #textOf(prefix: Prefix): AnswerText {
+    const text = createAnswerText(this.#stopRules)
+    text.add(prefix)
+    return text
+  }
+
+  /**
+   * Cuts continuations after the token that completes a stop sequence. The engine has no sequence and no thought that end
+   * there, so it is asked for them; when the time is up, nothing will be judged, and they stay as they are.
+   */
+  async #cutAtStops(
+    decoded: readonly Continuation[],
+    texts: readonly AnswerText[],
+  ): Promise<readonly Continuation[]> {
+    const { session, seed, withThoughts, signal } = this.#deps
+    const cut = decoded.map((continuation, index): Continuation => {
+      const text = texts[index]!
+      // All of them, where the tokens did not come while they were decoded.
+      text.add(continuation.tokens.slice(text.length))
+      if (text.stoppedAt === null) return continuation
+      const tokens = continuation.tokens.slice(0, text.stoppedAt)
+      return {
+        ...continuation,
+        tokens,
+        latents: takeLatents(continuation.latents, tokens.length),
+        signals: takeSignals(continuation.signals, tokens.length),
+        finish: 'eos',
+      }
+    })
+    const changed = cut.filter((continuation, index) => continuation !== decoded[index])
+    if (changed.length === 0 || signal.aborted) return cut
+    const bare = { temperature: 0, seed, maxNewTokens: 0, latents: 0, thought: withThoughts }
+    try {
+      const read = await session.generate(changed.map(({ tokens: prefix }) => ({ ...bare, prefix })))
+      const ends = new Map(changed.map((continuation, index) => [continuation, read[index]!]))
+      return cut.map((continuation) => {
+        const end = ends.get(continuation)
+        return end === undefined
+          ? continuation
+          : { ...continuation, sequence: end.sequence, thought: end.thought }
+      })
+    } catch (error) {
+      if (hasCode(error, 'ABORTED') && signal.aborted) return cut
+      throw error
+    }
   }
 
   /** Tokens that each of `rows` answers may still decode after `prefix` tokens: its share of the budget, within its own limit. */
@@ -244,8 +332,23 @@ class JudgedAnswers implements Answers {
   }
 
   #share(rows: number): number {
+    return Math.floor((this.#limit(rows) - this.#deps.state.meter.generatedTokens) / rows)
+  }
+
+  /**
+   * Upper bound on all tokens of the request, those of `rows` answers that are decoded next included. `searchTokens` bounds
+   * what is decoded beside the returned answer, whichever it will be: one of the next, or the shortest so far.
+   */
+  #limit(rows: number): number {
     const { settings, state } = this.#deps
-    return Math.floor((settings.totalTokens - state.meter.generatedTokens) / rows)
+    const { totalTokens, searchTokens } = settings
+    if (!Number.isFinite(searchTokens)) return totalTokens
+    const { generatedTokens } = state.meter
+    const left = searchTokens - generatedTokens
+    const others = rows === 1 ? Number.POSITIVE_INFINITY : Math.floor(left / (rows - 1))
+    const ifNext = left < 0 ? generatedTokens : generatedTokens + rows * others
+    const ifEarlier = this.#shortest === null ? Number.POSITIVE_INFINITY : searchTokens + this.#shortest
+    return Math.min(totalTokens, ifNext, ifEarlier)
   }
 
   #read({ tokens, finish, sequence, thought, signals }: Continuation): Answer {
@@ -254,7 +357,7 @@ class JudgedAnswers implements Answers {
 
   /** An answer of the prefix alone. The engine has no sequence for it: a judge continues the prompt with the answer's tokens. */
   #readUndecoded(prefix: Prefix): Answer {
-    const finish = this.#endsInEos(prefix) ? 'eos' : 'length'
+    const finish = this.#endsInEos(prefix) || this.#textOf(prefix).stoppedAt !== null ? 'eos' : 'length'
     const sequence = this.#deps.session.prompt
     return this.#answer({ tokens: prefix, finish, sequence, tail: prefix, thought: null, signals: null })
   }
@@ -262,7 +365,9 @@ class JudgedAnswers implements Answers {
   #answer(decoded: Omit<Answer, 'text' | 'answer'>): Answer {
     const { tokens } = decoded
     // An EOS token that the tokenizer does not call special has a text.
-    const text = this.#deps.codec.decode(this.#endsInEos(tokens) ? tokens.slice(0, -1) : tokens)
+    const written = this.#deps.codec.decode(this.#endsInEos(tokens) ? tokens.slice(0, -1) : tokens)
+    const text = cutAtStop(written, this.#stopRules)
+    this.#shortest = Math.min(this.#shortest ?? tokens.length, tokens.length)
     return { ...decoded, text, answer: this.#deps.answerFormat.extract(text) }
   }
 
@@ -301,6 +406,12 @@ class JudgedAnswers implements Answers {
       throw error
     }
   }
+}
+
+/** Adds tokens to the text of a row. @returns whether the row goes on */
+function follow(text: AnswerText, tokens: readonly number[]): boolean {
+  text.add(tokens)
+  return text.stoppedAt === null
 }
 
 /** The thought, or null when it holds NaN or infinity: one of those in a batch would spoil the scores of all. */

@@ -1,7 +1,7 @@
 /** @file One attempt at a request: prompt, session, strategy. */
 
 import { identityWeaver, type Judge } from '#algorithms'
-import type { ChatMessage, Engine } from '#engine'
+import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import type { LatentSession } from '#ports'
@@ -16,7 +16,7 @@ import { createConfidences } from './judging/confidences.ts'
 import { openMemory } from './memory/memory.ts'
 import type { StoreOutages } from './memory/store-outages.ts'
 import { type Clock, createMeter } from './meter.ts'
-import { type createQuestionSpan, promptMessages } from './prompt.ts'
+import { type createQuestionSpan, type Prompt, writePrompt } from './prompt.ts'
 import { choosesByRewardModel, profileWeights, type Settings } from './settings.ts'
 import type { SolveState } from './solve-state.ts'
 
@@ -55,6 +55,8 @@ export interface AttemptOptions {
   /** Fires when the caller disconnects. */
   readonly disconnected: AbortSignal
   readonly emit: (event: SolveEvent) => void
+  /** Whether `emit` takes the events `tokens`. */
+  readonly withTokens: boolean
 }
 
 export interface Attempt {
@@ -83,11 +85,6 @@ const NOTHING: Outcome = {
   trajectory: [],
 }
 
-interface Prompt {
-  readonly messages: readonly ChatMessage[]
-  readonly tokens: readonly number[]
-}
-
 /**
  * Runs a strategy in a session of its own, which is closed when this returns or throws.
  *
@@ -101,8 +98,7 @@ export async function attempt(
 ): Promise<Attempt> {
   const { engine, clock, tracer } = parts
   const { seed, signal, disconnected, leftMs, isIsolated, models, caller } = options
-  const messages = promptMessages(engine.codec.quote(request.question), engine.model.profile)
-  const prompt = { messages, tokens: engine.codec.encodeChat(messages) }
+  const prompt = writePrompt(request, engine.codec, engine.model.profile)
   const settings = withinContext(parts, request, options.settings, prompt)
   const state: SolveState = {
     meter: createMeter(clock, tracer),
@@ -185,6 +181,7 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
     settings,
     seed,
     withThoughts: needsThoughts(parts, options),
+    withTokens: options.withTokens,
     signal,
     emit,
     state,

@@ -42,6 +42,9 @@ export async function generateBounded(
   const rests = begun.map((continuation, index) => restOf(rows[index]!, continuation))
   const open = rests.filter((rest) => rest !== null)
   if (open.length === 0 || signal.aborted) return begun
+  for (const [index, rest] of rests.entries()) {
+    if (rest !== null) rest.onTokens?.(rest.prefix.slice(begun[index]!.tokens.length))
+  }
   const ended = new Map<GenerationRow, Continuation>()
   try {
     for (const [index, continuation] of (await session.generate(open)).entries()) {

@@ -2,6 +2,7 @@
 
 import type { Direction, Places } from '#algorithms'
 import type { AnswerKeys } from '#episodes'
+import type { TextPiece } from './answer-text.ts'
 
 /** The part of a pino logger that solving uses. */
 export interface SolverLogger {
@@ -27,9 +28,27 @@ export type Selector = (typeof SELECTORS)[number]
 export const VOTE_WEIGHTS = ['none', 'lrm', 'judge'] as const
 export type VoteWeights = (typeof VOTE_WEIGHTS)[number]
 
+/** Turn of a conversation before the question. */
+export interface ContextTurn {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
+  readonly content: string
+  /** Thought of an assistant's turn, for templates that repeat it. */
+  readonly reasoning?: string
+}
+
+/** How much work a search may do: shares of the budgets of the model profile, which may name its own. */
+export const EFFORTS = ['minimal', 'low', 'medium', 'high'] as const
+export type Effort = (typeof EFFORTS)[number]
+
 export interface SolveRequest {
   readonly tenantId: string
   readonly question: string
+  /** Turns before the question, in order; none unless given. */
+  readonly context?: readonly ContextTurn[]
+  /** Texts at the first of which an answer ends, itself left out; none unless given. */
+  readonly stop?: readonly string[]
+  /** Sets the budgets that the request does not; those of the model profile unless given. */
+  readonly effort?: Effort
   readonly strategy: Strategy
   /** Number of samples of `majority`, `lto` and `best-of-n`, of branches of `fork`; the model profile's unless given. */
   readonly samples?: number
@@ -48,6 +67,8 @@ export interface SolveRequest {
   readonly budget?: {
     readonly maxIterations?: number
     readonly maxNewTokens?: number
+    readonly maxAnswerTokens?: number
+    readonly maxSearchTokens?: number
     readonly maxMs?: number
   }
   readonly retrieval?: { readonly topK?: number; readonly minSimilarity?: number } | false
@@ -87,6 +108,12 @@ export interface Solution {
   readonly episodeId: string | null
   readonly answer: string | null
   readonly reasoning: string
+  /** Whole text that the model wrote, without its thought. */
+  readonly text: string
+  /** Thought of a model that thinks before it answers, without its tags; null when it did not think. */
+  readonly thought: string | null
+  /** How the text ended: by itself or a stop sequence, by a limit on tokens, or by the time; null without a text. */
+  readonly finish: 'end' | 'length' | 'time' | null
   readonly reward: number
   /** Calibrated P(correct) of the answer in [0, 1]; null without a latent reward model. */
   readonly confidence: number | null
@@ -112,6 +139,7 @@ export interface Solution {
   readonly seed: number
   readonly usage: {
     readonly promptTokens: number
+    readonly cachedTokens: number
     readonly completionTokens: number
     readonly generatedTokens: number
     readonly rewardTokens: number
@@ -139,6 +167,7 @@ export interface Solution {
 /** An event of a solve. Events are emitted in the order in which they happen. */
 export type SolveEvent =
   | { readonly event: 'retrieval'; readonly data: { readonly retrieved: Solution['retrieved'] } }
+  | { readonly event: 'tokens'; readonly data: TextPiece }
   | {
       readonly event: 'draft'
       readonly data: { readonly answer: string | null; readonly reasoning: string; readonly reward: number }
@@ -169,10 +198,13 @@ export interface SolveOptions {
 }
 
 export interface Solver {
+  /** Id of the model. */
+  readonly modelId: string
   /**
    * Solves one question and commits its episode.
    *
-   * @throws ServiceError REQUEST_INVALID (a reference without an answer), PROMPT_TOO_LONG, ENGINE_OVERLOADED,
+   * @throws ServiceError REQUEST_INVALID (a reference without an answer, a context that the chat template does not take),
+   * PROMPT_TOO_LONG, ENGINE_OVERLOADED,
    * ENGINE_CRASHED (after several retries), ENGINE_CRASHED_BY_REQUEST (after a retry alone), ENGINE_UNAVAILABLE, ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>

@@ -23,6 +23,8 @@ export interface Meter {
   generatedTokens: number
   /** Tokens fed to the judge, or written by it. */
   rewardTokens: number
+  /** Tokens of the prompt that were not fed, because an earlier request had begun alike. */
+  cachedTokens: number
   readonly timings: Readonly<Record<Phase, number>>
   /**
    * Runs `work` in a span and adds the time that it takes to a phase, whether it succeeds or fails. Judging inside
@@ -36,6 +38,7 @@ export function createMeter(clock: Clock, tracer: Tracer): Meter {
   return {
     generatedTokens: 0,
     rewardTokens: 0,
+    cachedTokens: 0,
     timings,
     async time(phase, work, spanName = SPAN_NAMES[phase]) {
       const started = clock.now()

@@ -1,10 +1,10 @@
 /** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
 import type { Direction, Momentum, Places } from '#algorithms'
-import type { ModelProfile } from '#engine'
+import type { ModelProfile, SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
 import type { SamplingRules } from '#ports'
-import type { Selector, SolveRequest, VoteWeights } from './contract.ts'
+import type { Effort, Selector, SolveRequest, VoteWeights } from './contract.ts'
 
 export interface Settings {
   readonly samples: number
@@ -20,6 +20,10 @@ export interface Settings {
   readonly thoughtTokens: number
   /** Upper bound on the tokens decoded for the whole request; infinite unless the request set a budget. */
   readonly totalTokens: number
+  /** Upper bound on the tokens decoded beside the returned answer; infinite unless the request set a budget. */
+  readonly searchTokens: number
+  /** Texts that end an answer. */
+  readonly stop: readonly string[]
   /** Null: no limit. */
   readonly maxMs: number | null
   readonly maxIterations: number
@@ -63,7 +67,8 @@ const PLAIN_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPe
  * Resolves a validated request against the profile, field by field.
  *
  * `budget.maxNewTokens` bounds all tokens decoded for the request (and so every single answer); without it each answer is
- * bounded by the profile's `maxNewTokens`, and the request by its iterations or samples.
+ * bounded by the profile's `maxNewTokens`, and the request by its iterations or samples. With `budget.maxSearchTokens` the draft
+ * is decoded whole before anything else, so that there is an answer beside which the rest is counted.
  *
  * @param defaultMaxMs time of a request without `budget.maxMs`; null: no limit
  * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0, or the verifier shall select and has none
@@ -75,17 +80,21 @@ export function resolveSettings(
 ): Settings {
   const { defaults } = profile
   const { budget = {} } = request
+  const effort = budgetsOf(request.effort, defaults)
+  const searchTokens = budget.maxSearchTokens ?? effort.maxSearchTokens ?? Number.POSITIVE_INFINITY
   return {
-    samples: request.samples ?? defaults.samples,
+    samples: request.samples ?? effort.samples,
     selector: request.selector ?? 'judge',
     votes: request.weights ?? 'none',
     sampling: { ...PLAIN_SAMPLING, ...defaults.sampling, ...request.sampling },
-    answerTokens: budget.maxNewTokens ?? defaults.maxNewTokens,
+    answerTokens: budget.maxAnswerTokens ?? budget.maxNewTokens ?? defaults.maxNewTokens,
     thoughtTokens: defaults.maxThoughtTokens ?? Number.POSITIVE_INFINITY,
     totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,
+    searchTokens,
+    stop: request.stop ?? [],
     maxMs: budget.maxMs ?? defaultMaxMs,
-    maxIterations: budget.maxIterations ?? defaults.maxIterations,
-    patience: defaults.patience,
+    maxIterations: budget.maxIterations ?? effort.maxIterations,
+    patience: effort.patience,
     stopReward: defaults.stopReward,
     admitReward: defaults.admitReward,
     admitConfidence: defaults.admitConfidence,
@@ -102,7 +111,7 @@ export function resolveSettings(
     thoughts: defaults.thoughts,
     retrieval: resolveRetrieval(request, profile),
     transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift },
-    draft: defaults.draft,
+    draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
     weights: resolveWeights(request, profile),
   }
 }
@@ -114,6 +123,22 @@ export function choosesByRewardModel(
 ): boolean {
   if (strategy === 'best-of-n') return selector === 'lrm'
   return strategy === 'lto' || (strategy === 'majority' && votes === 'lrm')
+}
+
+/** Shares of the profile's budgets. */
+const EFFORT_SHARES: Readonly<Record<Effort, number>> = { minimal: 1 / 4, low: 1 / 2, medium: 1, high: 2 }
+const MAX_ITERATIONS = 256
+const MAX_SAMPLES = 64
+
+/** Returns the budgets of an effort: those that the profile names for it, else a share of the profile's defaults. */
+function budgetsOf(effort: Effort = 'medium', { efforts, ...defaults }: SolveDefaults) {
+  const share = (value: number, max: number) => Math.min(max, Math.ceil(value * EFFORT_SHARES[effort]))
+  return {
+    maxIterations: share(defaults.maxIterations, MAX_ITERATIONS),
+    patience: share(defaults.patience, MAX_ITERATIONS),
+    samples: share(defaults.samples, MAX_SAMPLES),
+    ...efforts?.[effort],
+  }
 }
 
 export function profileWeights({ defaults }: ModelProfile): Settings['weights'] {

@@ -20,6 +20,17 @@ export function joinSignals(begun: TokenSignals | null, whole: TokenSignals | nu
   }
 }
 
+/** Returns the signals of the first `length` tokens. */
+export function takeSignals(signals: TokenSignals | null, length: number): TokenSignals | null {
+  return (
+    signals && {
+      logProbabilities: signals.logProbabilities.subarray(0, length),
+      entropies: signals.entropies.subarray(0, length),
+      selfCertainties: signals.selfCertainties.subarray(0, length),
+    }
+  )
+}
+
 export function meanSignals(signals: TokenSignals | null): MeanSignals {
   return {
     logProbability: meanOf(signals?.logProbabilities),

@@ -1,9 +1,16 @@
 /** @file The outcome of a request in the terms of the HTTP contract. */
 
+import type { Answer } from '#algorithms'
+import { writtenText } from './answer-text.ts'
 import { describeCandidate } from './answers.ts'
 import type { Attempt, SolverParts } from './attempt.ts'
 import type { Solution } from './contract.ts'
 import { projectLatents } from './project-latents.ts'
+
+const FINISHES = { eos: 'end', length: 'length', aborted: 'time' } as const satisfies Record<
+  Answer['finish'],
+  Solution['finish']
+>
 
 export interface Ending {
   readonly id: string
@@ -12,7 +19,7 @@ export interface Ending {
 }
 
 export async function describeSolution(
-  { engine: { model }, answerFormat }: Pick<SolverParts, 'engine' | 'answerFormat'>,
+  { engine: { model, codec }, answerFormat }: Pick<SolverParts, 'engine' | 'answerFormat'>,
   attempt: Attempt,
   ending: Ending,
 ): Promise<Solution> {
@@ -25,6 +32,8 @@ export async function describeSolution(
     episodeId: ending.episodeId,
     answer: chosen?.answer.answer ?? null,
     reasoning: answerFormat.split(chosen?.answer.text ?? '').reasoning,
+    ...writtenText(chosen?.answer.text ?? '', codec),
+    finish: chosen && FINISHES[chosen.answer.finish],
     reward,
     confidence: attempt.confidence,
     stopped: outcome.stopped,
@@ -44,6 +53,7 @@ export async function describeSolution(
     seed: attempt.seed,
     usage: {
       promptTokens: attempt.promptTokens,
+      cachedTokens: Math.min(meter.cachedTokens, attempt.promptTokens),
       completionTokens: chosen?.answer.tokens.length ?? 0,
       generatedTokens: meter.generatedTokens,
       rewardTokens: meter.rewardTokens,

@@ -112,6 +112,7 @@ export function createSolver(deps: SolverDeps): Solver {
   const strategies = { ...STRATEGY_FUNCTIONS, ...deps.strategies }
   const activeModels = deps.activeModels ?? (() => NO_TRAINED_MODELS)
   return {
+    modelId: engine.model.id,
     answerKeys: {
       rules: engine.model.answerRules,
       keyOf: answerFormat.normalise,
@@ -163,6 +164,7 @@ async function solve(
         leftMs: settings.maxMs && Math.max(0, settings.maxMs - (parts.clock.now() - started)),
         isIsolated,
         emit: nextEmit(),
+        withTokens: onEvent !== undefined,
       }),
     )
     if (signal.aborted) throw new ServiceError('ABORTED', 'solve: client disconnected')
@@ -230,7 +232,8 @@ function startDeadline(caller: AbortSignal, maxMs: number | null): Deadline {
 
 /**
  * Lets a request that starts over emit each event once. The same seed makes the second attempt repeat the events of the
- * first: those that were already delivered are dropped, and the listener sees no trace of the crash.
+ * first: those that were already delivered are dropped, and the listener sees no trace of the crash. The `tokens` of an
+ * attempt are cut otherwise, by the lengths of its runs: of these the text that was delivered is dropped.
  *
  * @returns a function that gives each attempt its own `emit`.
  */
@@ -238,9 +241,18 @@ function createEventReplay(
   onEvent: ((event: SolveEvent) => void) | undefined,
 ): () => (event: SolveEvent) => void {
   let delivered = 0
+  let deliveredText = 0
   return () => {
     let emitted = 0
+    let emittedText = 0
     return (event) => {
+      if (event.event === 'tokens') {
+        const text = event.data.text.slice(Math.max(0, deliveredText - emittedText))
+        emittedText += event.data.text.length
+        deliveredText = Math.max(deliveredText, emittedText)
+        if (text !== '') onEvent?.({ event: 'tokens', data: { ...event.data, text } })
+        return
+      }
       emitted += 1
       if (emitted <= delivered) return
       delivered = emitted

@@ -96,7 +96,7 @@ describe('a service on embedded defaults', () => {
     })
     expect(response.headers.get('content-type')).toMatch('text/event-stream')
     const events = [...(await response.text()).matchAll(/^event: (.*)\ndata: (.*)$/gm)]
-    expect(events[0]?.[1]).toBe('draft')
+    expect(events[0]?.[1]).toBe('tokens')
     expect(events.at(-1)?.[1]).toBe('answer')
     expect(JSON.parse(events.at(-1)?.[2] ?? '')).toMatchObject({
       strategy: 'latentseek',

@@ -16,6 +16,9 @@ export const SOLUTION: Solution = {
   episodeId: '0198f2c4-7b02-7d11-8a3c-0e4b9c7d2f15',
   answer: '1',
   reasoning: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; answer 1',
+  text: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; answer 1',
+  thought: null,
+  finish: 'end',
   reward: -0.04,
   confidence: 0.93,
   stopped: 'reward',
@@ -28,7 +31,7 @@ export const SOLUTION: Solution = {
   retrieved: [{ episodeId: '0198f2c4-0000-7d11-8a3c-0e4b9c7d2f15', similarity: 0.93, weight: 1 }],
   model: { id: 'order-of-operations', fingerprint: 'f00d', weaverVersion: null, lrmVersion: '3' },
   seed: 2 ** 53 - 1,
-  usage: { promptTokens: 24, completionTokens: 41, generatedTokens: 83, rewardTokens: 2 },
+  usage: { promptTokens: 24, cachedTokens: 16, completionTokens: 41, generatedTokens: 83, rewardTokens: 2 },
   timings: { queueMs: 0.2, retrieveMs: 1.9, draftMs: 31.4, optimizeMs: 42.8, rewardMs: 5.1, totalMs: 84.6 },
   degraded: ['lrm'],
   candidates: [
@@ -113,6 +116,7 @@ export type Script = (request: SolveRequest, options: SolveOptions) => Promise<S
 export function scriptedSolver(script: Script = async () => SOLUTION) {
   const requests: SolveRequest[] = []
   const solver: Solver = {
+    modelId: SOLUTION.model.id,
     solve(request, options) {
       requests.push(request)
       return script(request, options)

@@ -75,6 +75,8 @@ export interface World {
    */
   readonly decodedWhenStopped?: (row: GenerationRow, index: number) => number
   readonly codec?: Partial<PromptCodec>
+  /** Number of tokens of a run, after which rows with `onTokens` receive them; they never do by default. */
+  readonly runTokens?: number
   /** Returns the judge's text for a sequence; it is cut at the row's token limit. */
   readonly says?: (asked: readonly number[]) => string
   /** Returns the thought of an answer; by default made of the head's rows of its tokens. */
@@ -313,7 +315,7 @@ function openSession(
         }
         record.asked.push(row)
         if (row.prefix.length > 0) record.grown.push(row.prefix)
-        const whole = grow(world, matrix, row)
+        const whole = streamed(world, matrix, row)
         const decoded = isStopped ? (world.decodedWhenStopped?.(row, index) ?? 0) : whole.generatedTokens
         const continuation =
           decoded < whole.generatedTokens
@@ -458,6 +460,23 @@ function signalsOf(world: World, first: number, given: number, length: number): 
     entropies: all(-logProbability).map((entropy, i) => entropy + (world.entropies?.[i] ?? 0)),
     selfCertainties: all(selfCertainty),
   }
+}
+
+/** Grows an answer in runs, and ends it after the one at which `onTokens` returns false. */
+function streamed(
+  world: World,
+  matrix: readonly Float64Array[],
+  row: GenerationRow,
+): Omit<Continuation, 'sequence'> {
+  const whole = grow(world, matrix, row)
+  if (world.runTokens === undefined || row.onTokens === undefined) return whole
+  const decoded = whole.tokens.slice(row.prefix.length)
+  for (let from = 0; from < decoded.length; from += world.runTokens) {
+    const end = from + world.runTokens
+    if (row.onTokens(decoded.slice(from, end)) || end >= decoded.length) continue
+    return { ...grow(world, matrix, { ...row, maxNewTokens: end }), finish: 'aborted' }
+  }
+  return whole
 }
 
 /** Returns a verdict written by the judge. */

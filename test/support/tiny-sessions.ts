@@ -68,6 +68,8 @@ export interface TinySessionsOptions {
   readonly provider?: 'cpu' | 'cuda'
   /** File prefix for a profile of the generation graph. */
   readonly profile?: string
+  /** Receives the tokens of rows with a `stream`. */
+  readonly onTokens?: (session: number, stream: number, tokens: readonly number[]) => void
 }
 
 /** Returns the model that the sessions run. */
@@ -154,6 +156,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
     contextLength: options.contextLength ?? TINY_CONTEXT,
     eosTokenIds: [EOS],
     cacheBytes: options.cacheBytes ?? 2 ** 30,
+    ...(options.onTokens && { onTokens: options.onTokens }),
     prefixes: options.prefixes ?? { minTokens: Number.POSITIVE_INFINITY, maxPrompts: 0 },
     headLogits: async (states, tokens) => {
       const logits = await head.logits(states, tokens, options.headMs)

@@ -70,6 +70,8 @@ export interface RowRequest {
   readonly caller?: string
   /** Deadline on the clock of `performance.now()`; the time of submission by default. */
   readonly dueAt?: number
+  /** Receives the tokens that each run has decoded, before `result` resolves. */
+  readonly onTokens?: (tokens: readonly number[]) => void
 }
 
 export interface RowResult {
@@ -267,6 +269,7 @@ export class Row {
       this.#tokens.push(...outcome.tokens)
       for (const token of outcome.tokens) this.#seenTokens?.add(token)
       this.#uniforms?.consume(outcome.tokens.length)
+      if (outcome.tokens.length > 0) this.#request.onTokens?.(outcome.tokens)
       if (!outcome.endedByEos && this.remaining > 0) {
         this.#input = outcome.tokens.slice(-1)
         return

@@ -43,6 +43,8 @@ export class Sequence {
   /** Covers a prefix of `tokens`. The owner of the sequence may set it to null. */
   cache: KvView | null
   lastUsed = ++uses
+  /** Number of leading tokens whose keys and values an earlier session had left. */
+  reusedTokens = 0
   readonly #context: SequenceContext
   readonly #isPrompt: boolean
   /** State of the last token, once it was fed. */
@@ -138,6 +140,7 @@ export class Sequence {
     const totals = scheduler.totals()
     totals.prefixHits += 1
     totals.prefixTokensReused += viewLength(prefix.cache) - covered
+    this.reusedTokens = viewLength(prefix.cache)
     this.cache = prefix.cache
     this.#state ??= prefix.state
   }

@@ -104,6 +104,7 @@ export async function serve(
     thoughtLayers,
     cacheBytes,
     prefixes: PREFIXES,
+    onTokens: (session, stream, tokens) => send({ type: 'tokens', session, stream, tokens }),
     headLogits: (states, tokens) => head.logits(states, tokens, MAX_HEAD_MS),
   })
 
@@ -155,6 +156,9 @@ export async function serve(
           break
         case 'stopSession':
           sessions.stop(message.session)
+          break
+        case 'endRow':
+          sessions.endRow(message.session, message.stream)
           break
         case 'close':
           sessions.close(message.session)

@@ -8,7 +8,6 @@ import { TOKEN_SIGNALS } from '#decoder'
 import { hasCode, ServiceError } from '#errors'
 import type {
   Continuation,
-  GenerationRow,
   LatentThought,
   Priority,
   ScoreRow,
@@ -17,9 +16,10 @@ import type {
   TokenSignals,
   TokenSpan,
 } from '#ports'
+import type { WireRow } from '../protocol.ts'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import { type PrefixCache, sharedLength } from './prefix-cache.ts'
-import type { RowResult } from './row.ts'
+import type { RowRequest, RowResult } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 import { type RowOrder, Sequence } from './sequence.ts'
 import { spread } from './token-traces.ts'
@@ -54,6 +54,8 @@ export interface SessionContext {
   readonly headLogits: (states: Float32Array, tokens: readonly number[]) => Promise<Float32Array[]>
   /** Called when a sequence has a new cache. */
   readonly onCached: () => void
+  /** Called with the tokens that a run has decoded for a row with a `stream`; never called by default. */
+  readonly onTokens?: (session: number, stream: number, tokens: readonly number[]) => void
 }
 
 /**
@@ -72,6 +74,8 @@ export class Session {
   readonly #order: RowOrder
   /** By id; the prompt is the first. */
   readonly #sequences: Sequence[] = []
+  /** Rows in progress that can be ended alone, by `stream`. */
+  readonly #streams = new Map<number, AbortController>()
 
   constructor(context: SessionContext, id: number, prompt: readonly number[], order: SessionOrder) {
     const { priority, caller = '', deadlineMs, stopAfterMs, isolated = false, tokenMaps = null } = order
@@ -120,7 +124,7 @@ export class Session {
     return this.#thought({ thoughtSum: await prompt.pooled(span), trace: null }, to - from)!
   }
 
-  async generate(rows: readonly GenerationRow[]): Promise<Continuation[]> {
+  async generate(rows: readonly WireRow[]): Promise<Continuation[]> {
     return await Promise.all(rows.map((row) => this.#continueUntilStopped(row)))
   }
 
@@ -145,6 +149,11 @@ export class Session {
   /** Ends the session's rows: those that decode return what they have, all others fail with ABORTED. */
   stop(): void {
     this.#stopper.abort()
+  }
+
+  /** Ends one row of `generate`, which returns what it has. Does nothing when it has ended. */
+  endRow(stream: number): void {
+    this.#streams.get(stream)?.abort()
   }
 
   /** Cancels the session's rows. */
@@ -172,7 +181,7 @@ export class Session {
   }
 
   /** A row that was stopped before it could decode has decoded nothing. */
-  async #continueUntilStopped(row: GenerationRow): Promise<Continuation> {
+  async #continueUntilStopped(row: WireRow): Promise<Continuation> {
     try {
       return await this.#continue(row)
     } catch (thrown) {
@@ -188,10 +197,12 @@ export class Session {
         finish: 'aborted',
         generatedTokens: 0,
       })
+    } finally {
+      if (row.stream !== undefined) this.#streams.delete(row.stream)
     }
   }
 
-  async #continue(row: GenerationRow): Promise<Continuation> {
+  async #continue(row: WireRow): Promise<Continuation> {
     const { scheduler, thoughtLayers, contextLength } = this.#context
     const from = this.#sequence(row.sequence ?? PROMPT)
     const { prefix, isEnded } = this.#answerPrefix(row)
@@ -230,6 +241,7 @@ export class Session {
       // The text of a judge is read, and hardly ever continued.
       keepCache: row.sequence === undefined,
       ...this.#order,
+      ...this.#streaming(row),
     })
     return this.#continuation({
       sequence: this.#add([...start, ...result.tokens], result.cached),
@@ -244,11 +256,23 @@ export class Session {
     })
   }
 
+  /** Returns what a row with a `stream` submits beside others: where its tokens go, and a signal of its own. */
+  #streaming({ stream }: WireRow): Pick<RowRequest, 'onTokens' | 'stopSignal'> {
+    if (stream === undefined) return {}
+    const { session, stopSignal } = this.#order
+    const controller = new AbortController()
+    this.#streams.set(stream, controller)
+    return {
+      onTokens: (tokens) => this.#context.onTokens?.(session, stream, tokens),
+      stopSignal: AbortSignal.any([stopSignal, controller.signal]),
+    }
+  }
+
   /**
    * Returns the prefix of an answer up to its first EOS. The prefix of a judge's turn contains ended turns
    * and stays whole.
    */
-  #answerPrefix({ prefix, sequence }: GenerationRow): { prefix: readonly number[]; isEnded: boolean } {
+  #answerPrefix({ prefix, sequence }: WireRow): { prefix: readonly number[]; isEnded: boolean } {
     const { eosTokenIds } = this.#context
     const end = sequence === undefined ? prefix.findIndex((token) => eosTokenIds.has(token)) : -1
     return end === -1 ? { prefix, isEnded: false } : { prefix: prefix.slice(0, end + 1), isEnded: true }
@@ -259,7 +283,12 @@ export class Session {
     ...rest
   }: Omit<Continuation, 'latents'> & { readonly latents: Float32Array }): Continuation {
     const { hiddenSize } = this.#context
-    return { ...rest, latents: { data, length: data.length / hiddenSize, width: hiddenSize } }
+    const { reusedTokens } = this.#sequences[PROMPT]!
+    return {
+      ...rest,
+      latents: { data, length: data.length / hiddenSize, width: hiddenSize },
+      ...(reusedTokens > 0 && { reusedPromptTokens: reusedTokens }),
+    }
   }
 
   async #thoughtOfFed(
@@ -267,7 +296,7 @@ export class Session {
     input: readonly number[],
     thoughtFrom: number | null,
     answerLength: number,
-    { tokenStates = 0 }: GenerationRow,
+    { tokenStates = 0 }: WireRow,
   ): Promise<LatentThought | null> {
     if (thoughtFrom === null || answerLength === 0) return null
     const row = {

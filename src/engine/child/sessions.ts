@@ -6,7 +6,8 @@
  */
 
 import { ServiceError } from '#errors'
-import type { Continuation, GenerationRow, LatentThought, ScoreRow, TokenSpan } from '#ports'
+import type { Continuation, LatentThought, ScoreRow, TokenSpan } from '#ports'
+import type { WireRow } from '../protocol.ts'
 import { bytesPerPosition, type KvBlock, type KvLayout, partsOf } from './key-values.ts'
 import { createPrefixCache, type PrefixLimits } from './prefix-cache.ts'
 import { Session, type SessionContext, type SessionOrder } from './session.ts'
@@ -32,7 +33,7 @@ export interface Sessions {
   embed(session: number): Promise<Float32Array>
   /** Returns the layer states of the prompt, averaged over a span of it, `[L+1, D]`. */
   pool(session: number, span: TokenSpan): Promise<LatentThought>
-  generate(session: number, rows: readonly GenerationRow[]): Promise<Continuation[]>
+  generate(session: number, rows: readonly WireRow[]): Promise<Continuation[]>
   /** Returns `[rows][tokens]` logits. */
   score(session: number, rows: readonly ScoreRow[], tokens: readonly number[]): Promise<Float32Array[]>
   /**
@@ -40,6 +41,8 @@ export interface Sessions {
    * with ABORTED. Idempotent.
    */
   stop(session: number): void
+  /** Ends one row of `generate` when the current run ends: it returns what it has. Idempotent. */
+  endRow(session: number, stream: number): void
   /** Cancels the session's rows and frees its caches. Idempotent. */
   close(session: number): void
   load(): SessionsLoad
@@ -101,6 +104,7 @@ export function createSessions(
     generate: async (id, rows) => await sessionOf(id).generate(rows),
     score: async (id, rows, tokens) => await sessionOf(id).score(rows, tokens),
     stop: (id) => sessions.get(id)?.stop(),
+    endRow: (id, stream) => sessions.get(id)?.endRow(stream),
     close(id) {
       sessions.get(id)?.close()
       sessions.delete(id)

@@ -21,7 +21,7 @@ const JSON_TYPE = 'application/json'
 const STREAM_TYPE = 'text/event-stream'
 
 const DESCRIPTION = [
-  'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
+  'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
   'An error before the first event is answered with a problem and its status. Disconnecting cancels the request.',
   'A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.',
 ].join(' ')

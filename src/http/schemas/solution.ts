@@ -55,6 +55,9 @@ const EXAMPLE = {
   episodeId: '73b8254a-65fc-4219-bb51-b5cf4dd8e331',
   answer: '1',
   reasoning: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; ans 1',
+  text: 'left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; ans 1',
+  thought: null,
+  finish: 'end',
   reward: -0.012,
   confidence: null,
   stopped: 'reward',
@@ -72,7 +75,7 @@ const EXAMPLE = {
     lrmVersion: null,
   },
   seed: 1289082641547526,
-  usage: { promptTokens: 18, completionTokens: 39, generatedTokens: 39, rewardTokens: 1 },
+  usage: { promptTokens: 18, cachedTokens: 0, completionTokens: 39, generatedTokens: 39, rewardTokens: 1 },
   timings: {
     queueMs: 0.63,
     retrieveMs: 10.16,
@@ -94,6 +97,22 @@ export const Solution = sameAs<solving.Solution>()(
         description:
           'The thought of a model that thinks before it answers, without its tags; otherwise the whole text that contains the answer. A part of it when `maxMs` or `maxNewTokens` cut it.',
       }),
+      text: Type.String({
+        description:
+          'The whole text that the model wrote, without its thought and up to a stop sequence; empty when the thought was cut.',
+      }),
+      thought: Nullable(
+        Type.String({
+          description:
+            'The thought of a model that thinks before it answers, without its tags; null when it did not think.',
+        }),
+      ),
+      finish: Nullable(
+        OneOf(['end', 'length', 'time'], {
+          description:
+            'How the text ended: by itself, by a limit on tokens, or by `maxMs`; null when there is no text.',
+        }),
+      ),
       reward: Reward,
       confidence: Nullable(
         Type.Number({
@@ -138,6 +157,11 @@ export const Solution = sameAs<solving.Solution>()(
       seed: Seed,
       usage: Type.Object({
         promptTokens: Count,
+        cachedTokens: Type.Integer({
+          minimum: 0,
+          description:
+            'Tokens of the prompt that an earlier request with the same beginning had left in the cache.',
+        }),
         completionTokens: Type.Integer({ minimum: 0, description: 'Tokens of the returned answer.' }),
         generatedTokens: Type.Integer({
           minimum: 0,
@@ -183,6 +207,13 @@ type StreamEvent =
 /** Schemas of the events of a stream, in the order in which they are sent. */
 export const EVENTS = [
   frame('retrieval', Type.Object({ retrieved: Type.Array(ref(RetrievedEpisode)) })),
+  frame(
+    'tokens',
+    Type.Object({
+      text: Type.String(),
+      thought: Type.Boolean({ description: 'Whether the text belongs to the thought of the model.' }),
+    }),
+  ),
   frame('draft', Type.Object({ answer: Answer, reasoning: Type.String(), reward: Reward })),
   frame('iteration', Type.Object({ step: Count, reward: Reward, changed: Type.Boolean(), answer: Answer })),
   frame('candidate', ref(SolutionCandidate)),
@@ -190,14 +221,17 @@ export const EVENTS = [
   frame('error', ref(Problem)),
 ] as const
 
-const [retrieval, draft, iteration, candidate, answer, error] = EVENTS
+const [retrieval, tokens, draft, iteration, candidate, answer, error] = EVENTS
 
 export const SolveEvent = sameAs<StreamEvent>()(
-  Type.Union([ref(retrieval), ref(draft), ref(iteration), ref(candidate), ref(answer), ref(error)], {
-    $id: 'SolveEvent',
-    description:
-      'One server-sent event: `event` is its name, `data` the JSON of its data line. The last event is `answer` or `error`. Comments are heartbeats.',
-  }),
+  Type.Union(
+    [ref(retrieval), ref(tokens), ref(draft), ref(iteration), ref(candidate), ref(answer), ref(error)],
+    {
+      $id: 'SolveEvent',
+      description:
+        'One server-sent event: `event` is its name, `data` the JSON of its data line. The last event is `answer` or `error`. Comments are heartbeats.',
+    },
+  ),
 )
 
 function frame<Name extends string, Data extends TSchema>(event: Name, data: Data) {

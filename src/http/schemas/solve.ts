@@ -25,8 +25,14 @@ const ALL_ZERO = {
   required: ['verifier', 'lrm', 'format'],
 }
 
-/** `solving.SolveRequest` as callers send it: without a tenant, and with defaults optional. */
-type Body = Omit<solving.SolveRequest, 'tenantId' | keyof typeof SOLVE_DEFAULTS> &
+/**
+ * `solving.SolveRequest` as callers send it: without a tenant and without the fields that only `/v1` has, and with defaults
+ * optional.
+ */
+type Body = Omit<
+  solving.SolveRequest,
+  'tenantId' | 'context' | 'stop' | 'effort' | keyof typeof SOLVE_DEFAULTS
+> &
   Partial<Pick<solving.SolveRequest, keyof typeof SOLVE_DEFAULTS>>
 
 export const SolveRequest = sameAs<Body>()(
@@ -126,6 +132,22 @@ export const SolveRequest = sameAs<Body>()(
                 maximum: 32_768,
                 description:
                   'Maximum number of tokens that are decoded for the request, and so of one answer. Samples share it evenly: 8 samples of 100 tokens need 800. Default: no maximum for the request; that of one answer from the model profile.',
+              }),
+            ),
+            maxAnswerTokens: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 32_768,
+                description:
+                  'Maximum number of tokens of one answer. Default: `maxNewTokens`, else from the model profile.',
+              }),
+            ),
+            maxSearchTokens: Type.Optional(
+              Type.Integer({
+                minimum: 0,
+                maximum: 1_048_576,
+                description:
+                  'Maximum number of tokens that are decoded beside the returned answer. A search begins only if the draft is no longer than this. Default: no maximum.',
               }),
             ),
             maxMs: Type.Optional(

@@ -9,6 +9,7 @@ import type { Attempt } from '../attempt.ts'
 import type { Outcome } from '../context.ts'
 import type { SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
+import { rememberedQuestion } from '../prompt.ts'
 import { choosesByRewardModel } from '../settings.ts'
 import { meanSignals } from '../signals.ts'
 import type { JudgedCandidate } from '../solve-state.ts'
@@ -102,7 +103,7 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
     answerRules: engine.model.answerRules,
     modelId: engine.model.id,
     strategy: request.strategy,
-    question: request.question,
+    question: rememberedQuestion(request),
     reference,
     embedding,
     answer: chosen.answer.answer,

@@ -36,7 +36,13 @@ describe('greedy', () => {
     const { usage, timings } = await solverOn(TWO_FLIPS).solve({ strategy: 'greedy' })
 
     // <user> 6 + 4 = ? <end> <assistant>; a : 6 + 4 ; ans 1 <end>; check
-    expect(usage).toEqual({ promptTokens: 8, completionTokens: 9, generatedTokens: 9, rewardTokens: 1 })
+    expect(usage).toEqual({
+      promptTokens: 8,
+      cachedTokens: 0,
+      completionTokens: 9,
+      generatedTokens: 9,
+      rewardTokens: 1,
+    })
     expect(timings.totalMs).toBeGreaterThanOrEqual(0)
     expect(timings.optimizeMs).toBe(0)
   })
