@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { compileGeneration, describeDecoder } from '#decoder'
+import { compileGeneration, describeDecoder, findOneTokenAttentions } from '#decoder'
 import { createGenerationGraph } from '../../src/engine/child/generation-graph.ts'
 import { allocateFresh, type KvLayout } from '../../src/engine/child/key-values.ts'
 import { externalizeInitializers } from '../../src/engine/child/load-graphs.ts'
@@ -63,7 +63,8 @@ export async function profileSteps({
   const description = describeDecoder(model, config)
   const { layers, keyValueHeads: heads, headSize, dtype: type, padding, vocabularySize } = description
   const layout = { layers, heads, headSize, type }
-  const graph = compileGeneration(model, description)
+  const attentions = findOneTokenAttentions(model.graph, description)
+  const graph = compileGeneration(model, description, attentions)
   const folder = await mkdtemp(join(tmpdir(), 'circadian-profile-'))
   try {
     const profiles: StepProfile[] = []
@@ -79,20 +80,14 @@ export async function profileSteps({
       const runner = createGenerationGraph(session, {
         layout,
         padding,
+        keepsPast: attentions !== null,
         maxWidth: null,
         hiddenSize: description.hiddenSize,
         thoughtLayers: description.layerStates?.length ?? 0,
         eosTokenIds: [],
         padTokenId: 0,
       })
-      const side = padding === 'right' ? 'right' : 'left'
-      const feeds = composeFeeds(
-        layout,
-        side,
-        stepRows(layout, rows, past, steps),
-        steps,
-        allocateFresh(layout),
-      )
+      const feeds = composeFeeds(runner, stepRows(layout, rows, past, steps), steps, allocateFresh(layout))
       // The first run loads the weights.
       for (let run = 0; run < RUNS; run++) {
         await runner.run(feeds, { hiddenStates: false, thoughtSums: false, signals: false, present: true })

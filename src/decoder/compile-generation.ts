@@ -9,6 +9,7 @@ import {
   hoistInitializers,
   int,
   type Model,
+  type Node,
   removeUnused,
   renameAll,
   runPasses,
@@ -22,6 +23,7 @@ import {
 import { bool, float32, int64 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
 import { emitModelLogits } from './emit-head.ts'
+import { type OneTokenAttentions, oneTokenAttentionEmitter } from './one-token-attention.ts'
 import { emitNextToken } from './sample-tokens.ts'
 import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums.ts'
 import { emitTokenSignals, TOKEN_SIGNALS } from './token-signals.ts'
@@ -51,6 +53,12 @@ import {
  *
  * For a model that pads on the right, the mask of a row is ones for its past and its input, then zeros.
  *
+ * With `attentions`, the past stays as it is and the positions after it are apart: further inputs
+ * `recent_key_values.{i}.key|value` [B, K, R, h] and a mask [B, P+R+S]; `present.*` are then the recent positions
+ * and the new ones, [B, K, R+n, h], to be fed as `recent_key_values.*`. Rows of one token may have zeros anywhere in
+ * the mask. Where S > 1, R must be 0, the rules of the padding hold, and `present.*` are all positions, [B, K,
+ * P+S+n-1, h]; those after the fed ones are the same for all rows.
+ *
  * Outputs: `tokens` int64 [n, B], `hidden_states` float32 [n, B, D] (after the final norm;
  * `hidden_states[i]` predicted `tokens[i]`), `token_signals` float32 [n, B, 3] (`emitTokenSignals`, of `tokens`;
  * zeros unless `with_signals`), `finished_next` bool [B], `remaining_next` int64 [B],
@@ -67,14 +75,20 @@ import {
  *
  * Weights are shared with `model`, outside the loop body; references to external data are kept.
  *
+ * @param attentions from `findOneTokenAttentions`; null: the operators of the export in every step. The gain is that
+ *   of ONNX Runtime's kernels on a CPU
  * @throws ServiceError GRAPH_PRECONDITION, GRAPH_POSTCONDITION when model and description do not match.
  */
-export function compileGeneration(model: Model, description: DecoderDescription): Uint8Array {
+export function compileGeneration(
+  model: Model,
+  description: DecoderDescription,
+  attentions: OneTokenAttentions | null = null,
+): Uint8Array {
   const weights = model.graph.initializers
   // Values of the step graph get a prefix, so that the outer graph can use the names of the contract.
   const inScope = (name: string) => (weights.has(name) ? name : `step/${name}`)
   const step = renameAll(model.graph, inScope)
-  const { inputs, outputs, caches, presents } = contract(description)
+  const { inputs, outputs, caches, presents } = contract(description, attentions !== null)
   const withThoughts = description.layerStates !== null
   const tape = createTape([...weights.keys(), ...inputs.map(({ name }) => name)])
 
@@ -100,11 +114,13 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   const body = loopBody(tape.nested(), {
     step,
     description,
+    attentions,
     inScope,
     anySampled,
     anyPenalised,
     tokenMaps: tokenStates?.maps ?? null,
   })
+  const loopCaches = attentions === null ? presents : presents.map((name) => `loop/${name}`)
   tape.outputs(
     [
       // The loop's next inputs are not outputs of the graph: the caller feeds the next run.
@@ -117,7 +133,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
       'loop/next_seen',
       ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : []),
       ...(withThoughts ? tokenContract(description).outputs.map(({ name }) => name) : []),
-      ...presents,
+      ...loopCaches,
       'tokens',
       'hidden_states',
       'token_signals',
@@ -126,6 +142,7 @@ export function compileGeneration(model: Model, description: DecoderDescription)
     ['steps', tape.constant(bool(true)), ...state],
     { body: graph(body) },
   )
+  if (attentions !== null) emitPresents(tape, loopCaches, presents)
   const compiled: Model = {
     ...model,
     graph: tape.graph({ name: 'generation', inputs, outputs, initializers: weights }),
@@ -133,20 +150,41 @@ export function compileGeneration(model: Model, description: DecoderDescription)
   return encodeModel(runPasses([hoistInitializers, removeUnused, sortNodes], compiled).model)
 }
 
+/** Emits the outputs of the caches from the positions after the past: those alone, or the whole after several tokens. */
+function emitPresents(tape: Tape, recent: readonly string[], presents: readonly string[]): void {
+  const one = tape.constant(int64(1))
+  const length = tape.op('Gather', [tape.op('Shape', ['input_ids']), one])
+  const whole = tape.nested()
+  const wholeOutputs = recent.map((name) =>
+    whole.op('Concat', [name.replace('loop/present', 'past_key_values'), name], { axis: int(2) }),
+  )
+  const apart = tape.nested()
+  const apartOutputs = recent.map((name) => apart.op('Identity', [name]))
+  const branch = (nested: Tape, outputs: readonly string[], name: string) =>
+    graph(nested.graph({ name, outputs: outputs.map((output) => value(output, 'float32')) }))
+  tape.outputs(presents, 'If', [tape.op('Greater', [length, one])], {
+    then_branch: branch(whole, wholeOutputs, 'whole'),
+    else_branch: branch(apart, apartOutputs, 'apart'),
+  })
+}
+
 /** Returns inputs and outputs of the compiled graph; B, S, ... as in docs/shapes.md. */
-function contract(description: DecoderDescription) {
+function contract(description: DecoderDescription, hasRecent: boolean) {
   const { keyValueHeads: K, headSize: h, hiddenSize, dtype, layers, layerStates } = description
   const names = (stem: string) =>
     Array.from({ length: layers }, (_, i) => [`${stem}.${i}.key`, `${stem}.${i}.value`]).flat()
-  const caches = names('past_key_values')
+  const past = names('past_key_values')
+  /** Caches that the Loop carries. */
+  const caches = hasRecent ? names('recent_key_values') : past
   const presents = names('present')
   const tokens = layerStates ? tokenContract(description) : { inputs: [], outputs: [] }
   const inputs: Value[] = [
     value('steps', 'int64', []),
     value('input_ids', 'int64', ['B', 'S']),
-    value('attention_mask', 'int64', ['B', 'P+S']),
+    value('attention_mask', 'int64', ['B', hasRecent ? 'P+R+S' : 'P+S']),
     value('position_ids', 'int64', ['B', 'S']),
-    ...caches.map((name) => value(name, dtype, ['B', K, 'P', h])),
+    ...past.map((name) => value(name, dtype, ['B', K, 'P', h])),
+    ...(hasRecent ? caches.map((name) => value(name, dtype, ['B', K, 'R', h])) : []),
     value('last_index', 'int64', ['B']),
     value('uniforms', 'float32', ['N', 'B']),
     value('temperature', 'float32', ['B']),
@@ -171,7 +209,7 @@ function contract(description: DecoderDescription) {
     value('remaining_next', 'int64', ['B']),
     ...(layerStates ? [value('thought_sums', 'float32', ['B', layers + 1, hiddenSize])] : []),
     ...tokens.outputs,
-    ...presents.map((name) => value(name, dtype, ['B', K, 'P+S+n-1', h])),
+    ...presents.map((name) => value(name, dtype, ['B', K, hasRecent ? null : 'P+S+n-1', h])),
   ]
   return { inputs, outputs, caches, presents }
 }
@@ -180,6 +218,7 @@ interface BodyScope {
   /** The step graph, renamed by `inScope`. */
   readonly step: Graph
   readonly description: DecoderDescription
+  readonly attentions: OneTokenAttentions | null
   readonly inScope: (name: string) => string
   /** Name of a bool scalar of the outer graph: true when some row samples. */
   readonly anySampled: string
@@ -195,14 +234,15 @@ interface BodyScope {
  */
 function loopBody(
   tape: Tape,
-  { step, description, inScope, anySampled, anyPenalised, tokenMaps }: BodyScope,
+  { step, description, attentions, inScope, anySampled, anyPenalised, tokenMaps }: BodyScope,
 ): Graph {
   const { inputs, outputs, head, layerStates, padding, keyValueHeads, headSize, dtype } = description
   const ids = inScope(inputs.inputIds)
   const mask = inScope(inputs.attentionMask)
   const positions = inputs.positionIds === null ? 'loop/position_ids' : inScope(inputs.positionIds)
   const caches = inputs.past.flatMap(({ key, value }) => [inScope(key), inScope(value)])
-  tape.append(step.nodes)
+  if (attentions === null) tape.append(step.nodes)
+  else appendWithAttentions(tape, { step, description, attentions, inScope, ids, mask })
 
   // The head sees the last real position only: [B, S, D] -> [B, D], before the product with the vocabulary.
   const batchAndLength = tape.op('Shape', [ids])
@@ -241,7 +281,10 @@ function loopBody(
 
   const nextIds = tape.op('Unsqueeze', [token, tape.constant(int64([1]))]) // [B, 1]
   const nextSeen = tape.op('Concat', ['loop/seen_tokens', nextIds], { axis: int(1) }) // [B, N+1]
-  const nextMask = padding === 'right' ? emitLongerPrefix(tape, mask) : emitOneMore(tape, mask, nextIds)
+  const nextMask =
+    padding === 'right' && attentions === null
+      ? emitLongerPrefix(tape, mask)
+      : emitOneMore(tape, mask, nextIds)
   const lastPosition = tape.op('Unsqueeze', [atLast(tape, positions), tape.constant(int64([1]))])
   const nextPositions = tape.op('Add', [lastPosition, tape.constant(int64(1))])
   const nextLastIndex = tape.op('Sub', ['loop/last_index', 'loop/last_index']) // zeros: S = 1 from here on
@@ -295,6 +338,34 @@ function loopBody(
     ],
     ...(keepAll && { initializers: new Map([[inScope(keepAll), storeTensor(int64(0))]]) }),
   })
+}
+
+/**
+ * Appends the nodes of the step graph with other attention for one token. The inputs of the caches are then the
+ * recent positions; the past is read from the outer graph.
+ */
+function appendWithAttentions(
+  tape: Tape,
+  scope: Pick<BodyScope, 'step' | 'description' | 'inScope'> & {
+    readonly attentions: OneTokenAttentions
+    readonly ids: string
+    readonly mask: string
+  },
+): void {
+  const { step, description, attentions, inScope } = scope
+  const { inputs, outputs } = description
+  const renamed = new Map([...attentions].map(([output, attention]) => [inScope(output), attention]))
+  const isReplaced = (node: Node) => renamed.has(node.outputs[0]!)
+  tape.append(step.nodes.filter((node) => !isReplaced(node)))
+  const emit = oneTokenAttentionEmitter(tape, scope)
+  for (const node of step.nodes.filter(isReplaced)) {
+    const layer = outputs.present.findIndex(({ key }) => inScope(key) === node.outputs[1])
+    const recent = inputs.past[layer]!
+    emit(node, renamed.get(node.outputs[0]!)!, {
+      past: [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`],
+      recent: [inScope(recent.key), inScope(recent.value)],
+    })
+  }
 }
 
 const ONE = { value: tensor(int64([1])) }

@@ -10,6 +10,7 @@ export {
 export { fuseHead } from './fuse-head.ts'
 export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProjection } from './lm-head.ts'
 export { maskTokens, type TokenRange } from './mask-tokens.ts'
+export { findOneTokenAttentions, type OneTokenAttentions } from './one-token-attention.ts'
 export type { Padding } from './positions.ts'
 export { MAX_CANDIDATES } from './sample-tokens.ts'
 export { TOKEN_SIGNALS } from './token-signals.ts'

@@ -60,6 +60,7 @@ export function timedScheduler(costs: RunCosts, limits: SchedulerLimits): TimedS
   const runner: StepRunner = {
     layout: LAYOUT,
     padding: 'any',
+    keepsPast: false,
     maxWidth: null,
     hiddenSize: 1,
     thoughtLayers: 0,

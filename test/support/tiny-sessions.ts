@@ -1,6 +1,12 @@
 /** @file The inside of the engine process, run in the test process: sessions, scheduler and ONNX Runtime. */
 
-import { compileGeneration, compileHead, compileHeadLogits, describeDecoder } from '#decoder'
+import {
+  compileGeneration,
+  compileHead,
+  compileHeadLogits,
+  describeDecoder,
+  findOneTokenAttentions,
+} from '#decoder'
 import { DATA_TYPES, int, type Model, type Node, type Value } from '#onnx'
 import { createGenerationGraph } from '../../src/engine/child/generation-graph.ts'
 import { createHeadGraph, type HeadGraph } from '../../src/engine/child/head-graph.ts'
@@ -92,7 +98,8 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       dataFolder: null,
       ...(profile !== undefined && { profile }),
     })
-  const generation = await load(compileGeneration(model, description), options.profile)
+  const attentions = options.provider === 'cuda' ? null : findOneTokenAttentions(model.graph, description)
+  const generation = await load(compileGeneration(model, description, attentions), options.profile)
   const graph = createGenerationGraph(generation, {
     layout: {
       layers: description.layers,
@@ -101,6 +108,7 @@ export async function tinySessions(options: TinySessionsOptions = {}): Promise<T
       type: description.dtype,
     },
     padding: description.padding,
+    keepsPast: attentions !== null,
     maxWidth: options.maxWidth ?? description.maxWidth,
     hiddenSize,
     thoughtLayers: description.layerStates?.length ?? 0,

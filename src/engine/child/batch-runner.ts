@@ -5,7 +5,7 @@
 
 import { coerceError, ServiceError } from '#errors'
 import { BATCH_ROWS_BOUNDS, type EngineCounters, observe, QUEUE_MS_BOUNDS } from '../counters.ts'
-import { bytesPerPosition, createFeedMemory, type KvLayout } from './key-values.ts'
+import { bytesPerPosition, createFeedMemory, type KvBlock, type KvLayout } from './key-values.ts'
 import { isOutOfMemory } from './memory.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { Row } from './row.ts'
@@ -47,7 +47,6 @@ export function createBatchRunner(deps: {
   const eosTokenIds = new Set(deps.eosTokenIds)
   const feedMemory = createFeedMemory(graph.layout)
   const collectGarbage = createCollector(graph.layout, memory)
-  const side = graph.padding === 'right' ? 'right' : 'left'
   let runs = 0
   const durations = createDurations()
 
@@ -90,9 +89,9 @@ export function createBatchRunner(deps: {
     size: RunSize,
   ): Promise<StepOutcome[]> {
     const startedAt = performance.now()
-    collectGarbage.before(rows)
+    collectGarbage.whenMuch()
     using feedArrays = feedMemory.take()
-    const feeds = composeFeeds(graph.layout, side, stepRows, size.steps, feedArrays.allocate)
+    const feeds = composeFeeds(graph, stepRows, size.steps, feedArrays.allocate)
     const composedAt = performance.now()
     const fetches = await graph.run(feeds, {
       hiddenStates: rows.some(({ wantsStates }) => wantsStates),
@@ -102,6 +101,8 @@ export function createBatchRunner(deps: {
       present: rows.some(({ wantsCache }) => wantsCache),
     })
     const ranAt = performance.now()
+    collectGarbage.made(fetches.present)
+    if (feeds.isPastNew) collectGarbage.made(feeds.past)
     durations.add(size, ranAt - startedAt, fetches.emitted)
     counters.generationMs += ranAt - composedAt
     observe(counters.batchRows, BATCH_ROWS_BOUNDS, rows.length)
@@ -176,9 +177,12 @@ function createCollector(layout: KvLayout, memory: MemoryBudget) {
   }
   return {
     now,
+    /** Counts a block whose memory a collection may free. */
+    made(block: KvBlock | null): void {
+      if (block !== null) bytes += block.rows * block.length * bytesPerPosition(layout)
+    },
     /** Collects when as many bytes of caches were made as are worth a collection. */
-    before(rows: readonly Row[]): void {
-      bytes += rows.reduce((sum, { size }) => sum + (size.covered + size.input), 0) * bytesPerPosition(layout)
+    whenMuch(): void {
       if (bytes >= Math.max(MIN_GARBAGE, Math.min(memory.bytes(), MAX_GARBAGE) / 8)) now()
     },
   }

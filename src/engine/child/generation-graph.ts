@@ -16,6 +16,8 @@ export function createGenerationGraph(
   model: {
     readonly layout: KvLayout
     readonly padding: Padding
+    /** See `CacheRules`. */
+    readonly keepsPast: boolean
     /** See `DecoderDescription`. */
     readonly maxWidth: number | null
     readonly hiddenSize: number
@@ -25,14 +27,16 @@ export function createGenerationGraph(
     readonly padTokenId: number
   },
 ): StepRunner {
-  const { layout, padding, maxWidth, hiddenSize, thoughtLayers } = model
+  const { layout, padding, keepsPast, maxWidth, hiddenSize, thoughtLayers } = model
   const pastNames = cacheNames('past_key_values', layout)
+  const recentNames = keepsPast ? cacheNames('recent_key_values', layout) : []
   const presentNames = cacheNames('present', layout)
   const tokenWidth = scoredLayers(thoughtLayers).length * hiddenSize
   const constants: Feeds = { eos_token_ids: int64(model.eosTokenIds), pad_token_id: int64(model.padTokenId) }
   return {
     layout,
     padding,
+    keepsPast,
     maxWidth,
     hiddenSize,
     thoughtLayers,
@@ -47,7 +51,9 @@ export function createGenerationGraph(
       ]
       const own = {
         with_signals: bool(fetch.signals),
-        ...stepFeeds(feeds, pastNames, layout),
+        ...cacheFeeds(feeds.past, pastNames, layout),
+        ...cacheFeeds(feeds.recent, recentNames, layout),
+        ...stepFeeds(feeds),
         ...tokenMapFeeds(feeds.tokenMaps, tokenWidth),
       }
       const fetched = await session.run({ ...constants, ...own }, fetches)
@@ -66,7 +72,12 @@ export function createGenerationGraph(
             }
           : null,
         signals: fetch.signals ? numbers('token_signals') : null,
-        present: fetch.present ? blockOf(presentNames.map((name) => fetched[name]!)) : null,
+        present: fetch.present
+          ? blockOf(
+              presentNames.map((name) => fetched[name]!),
+              feeds.isPastKept,
+            )
+          : null,
       }
     },
   }
@@ -79,13 +90,23 @@ function cacheNames(stem: string, { layers }: KvLayout): string[] {
   ]).flat()
 }
 
-function stepFeeds(feeds: StepFeeds, pastNames: readonly string[], layout: KvLayout): Feeds {
-  const { rows, inputLength, past } = feeds
-  const pastShape = [rows, layout.heads, past.length, layout.headSize]
+function cacheFeeds(block: KvBlock, names: readonly string[], layout: KvLayout): Feeds {
+  const shape = [block.rows, layout.heads, block.length, layout.headSize]
+  return Object.fromEntries(
+    names.map((name, index) => [name, createTensor(layout.type, shape, block.arrays[index]!)]),
+  )
+}
+
+function stepFeeds(feeds: StepFeeds): Feeds {
+  const { rows, inputLength, past, recent } = feeds
   return {
     steps: int64(feeds.steps),
     input_ids: createTensor('int64', [rows, inputLength], feeds.inputIds),
-    attention_mask: createTensor('int64', [rows, past.length + inputLength], feeds.attentionMask),
+    attention_mask: createTensor(
+      'int64',
+      [rows, past.length + recent.length + inputLength],
+      feeds.attentionMask,
+    ),
     position_ids: createTensor('int64', [rows, inputLength], feeds.positionIds),
     last_index: createTensor('int64', [rows], feeds.lastIndex),
     uniforms: createTensor('float32', [feeds.steps, rows], feeds.uniforms),
@@ -98,13 +119,10 @@ function stepFeeds(feeds: StepFeeds, pastNames: readonly string[], layout: KvLay
     finished: createTensor('bool', [rows], feeds.finished),
     remaining: createTensor('int64', [rows], feeds.remaining),
     thought_weights: createTensor('float32', [rows, inputLength], feeds.thoughtWeights),
-    ...Object.fromEntries(
-      pastNames.map((name, index) => [name, createTensor(layout.type, pastShape, past.arrays[index]!)]),
-    ),
   }
 }
 
-function blockOf(present: readonly Tensor[]): KvBlock {
+function blockOf(present: readonly Tensor[], isRecent: boolean): KvBlock {
   const [rows, , length] = present[0]!.shape
-  return { arrays: present.map(({ data }) => data as KvArray), rows: rows!, length: length! }
+  return { arrays: present.map(({ data }) => data as KvArray), rows: rows!, length: length!, isRecent }
 }

@@ -24,6 +24,8 @@ export interface KvBlock {
   readonly arrays: readonly KvArray[]
   readonly rows: number
   readonly length: number
+  /** Whether a run left only these positions of its rows, beside a past that it kept; false by default. */
+  readonly isRecent?: boolean
 }
 
 /** Half-open range of positions of a block. */
@@ -90,17 +92,22 @@ export function bytesPerPosition({ layers, heads, headSize, type }: KvLayout): n
 /** Place of the padding in a batch: before a row's positions, or after them. */
 export type PaddingSide = 'left' | 'right'
 
+/** Returns whether `views` are exactly the rows of one block, in order, wherever their positions are. */
+export function areRowsOfBlock(views: readonly (KvView | null)[]): boolean {
+  const block = views[0]?.block
+  const isRow = (view: KvView | null, row: number) =>
+    view?.block === block && view?.row === row && view.prefix === undefined
+  return block !== undefined && block.rows === views.length && views.every(isRow)
+}
+
 /**
  * Returns whether `views` are exactly the rows of one block, in order, and placed where `gather` would put
  * them, apart from holes: then the block itself can be fed again. With padding on the right the longest view
  * ends at the end of the block.
  */
 export function isWholeBlock(views: readonly (KvView | null)[], side: PaddingSide): boolean {
-  const block = views[0]?.block
-  if (block === undefined || block.rows !== views.length) return false
-  const isRow = (view: KvView | null, row: number) =>
-    view?.block === block && view.row === row && view.prefix === undefined
-  if (!views.every(isRow)) return false
+  if (!areRowsOfBlock(views)) return false
+  const { block } = views[0]!
   const ends = views.map((view) => view!.spans.at(-1)![1])
   if (side === 'left') return ends.every((end) => end === block.length)
   // A graph that pads on the right cannot mask holes.
@@ -208,13 +215,17 @@ export function compact(layout: KvLayout, view: KvView): KvView {
  */
 export function compactAfter(layout: KvLayout, view: KvView, prefix: KvView): KvView {
   let rest = viewLength(prefix)
-  const spans: Span[] = []
-  for (const [start, end] of view.spans) {
-    const skipped = Math.min(rest, end - start)
-    rest -= skipped
-    if (start + skipped < end) spans.push([start + skipped, end])
+  let own: KvView | null = null
+  for (const { block, row, spans } of partsOf(view)) {
+    const left: Span[] = []
+    for (const [start, end] of spans) {
+      const skipped = Math.min(rest, end - start)
+      rest -= skipped
+      if (start + skipped < end) left.push([start + skipped, end])
+    }
+    if (left.length > 0) own = { block, row, spans: left, ...(own === null ? {} : { prefix: own }) }
   }
-  if (spans.length === 0) return prefix
-  const { block } = compact(layout, { block: view.block, row: view.row, spans })
+  if (own === null) return prefix
+  const { block } = compact(layout, own)
   return { block, row: 0, spans: [[0, block.length]], prefix }
 }

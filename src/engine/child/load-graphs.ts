@@ -6,7 +6,14 @@
 import { realpath, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
-import { compileGeneration, compileHead, compileHeadLogits, describeDecoder, maskTokens } from '#decoder'
+import {
+  compileGeneration,
+  compileHead,
+  compileHeadLogits,
+  describeDecoder,
+  findOneTokenAttentions,
+  maskTokens,
+} from '#decoder'
 import { externalDataLocations, type Model, relocateExternalData, type StoredTensor } from '#onnx'
 import type { ServeOptions } from '../protocol.ts'
 import { readStepGraph, withReadableHead } from '../read-graph.ts'
@@ -46,7 +53,7 @@ export async function loadGraphs(
   memory = memoryLimit(),
 ): Promise<LoadedGraphs> {
   const { sizes, cudaDevice } = options
-  const compiled = await compileGraphs(options)
+  const compiled = await compileGraphs(options, provider)
   // On CUDA the weights pass through mapped files, and the memory of the device is not known here.
   if (provider === 'cpu') checkMemory(compiled.weights, options.replicas, memory)
   // The bytes of the model file, as large as the weights, are garbage now: free them before the weights are
@@ -69,6 +76,7 @@ export async function loadGraphs(
     generation: createGenerationGraph(generation, {
       layout: compiled.layout,
       padding: compiled.padding,
+      keepsPast: compiled.keepsPast,
       maxWidth: compiled.maxWidth,
       hiddenSize: sizes.hiddenSize,
       thoughtLayers: compiled.thoughtLayers,
@@ -80,7 +88,7 @@ export async function loadGraphs(
   return graphs
 }
 
-async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
+async function compileGraphs({ graphFile, config, sizes }: ServeOptions, provider: 'cpu' | 'cuda') {
   const { model: exported, bytes: file } = await readStepGraph(graphFile)
   const stored = withReadableHead(exported, graphFile)
   const locations = externalDataLocations(stored)
@@ -92,6 +100,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     ? await realExternalData(stored, dirname(graphFile), locations)
     : await ownFileAsData(stored, file, graphFile)
   const { model, description } = maskTokens(located, describeDecoder(located, config), sizes.unusedTokens)
+  const attentions = provider === 'cpu' ? findOneTokenAttentions(model.graph, description) : null
   const isHeadQuantized = description.head.projection.kind === 'quantized'
   const weights = await totalBytes([graphFile, ...dataFiles])
   const layout: KvLayout = {
@@ -101,7 +110,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     type: description.dtype,
   }
   return {
-    generation: compileGeneration(model, description),
+    generation: compileGeneration(model, description, attentions),
     step: compileHead(model, description),
     logits: compileHeadLogits(model, description),
     isHeadQuantized,
@@ -109,6 +118,7 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions) {
     queryHeads: Number(config['num_attention_heads'] ?? config['n_head'] ?? layout.heads),
     layout,
     padding: description.padding,
+    keepsPast: attentions !== null,
     maxWidth: description.maxWidth,
     thoughtLayers: description.layerStates?.length ?? 0,
     dataFolder,

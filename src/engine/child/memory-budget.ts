@@ -13,7 +13,8 @@ import { inGiB } from './memory.ts'
  * Copies of the caches of a run that exist at the same time, at the end of its Loop: those that were fed, those
  * before and after the last step, and the outputs. (Feeds are not overwritten, and the Loop copies its last values.)
  * Measured with the int4 Qwen2.5-Coder-0.5B by the peak of resident memory above that of the loaded model, divided by
- * B (P + T) bytes: 4.0 to 4.1 for 4 x 4,099, 4 x 2,055 and 8 x 519 positions, in first and resumed runs.
+ * B (P + T) bytes: 4.0 to 4.1 for 4 x 4,099, 4 x 2,055 and 8 x 519 positions, in first and resumed runs. Runs of a graph
+ * that keeps the past need less while they decode; the bound is that of all graphs.
  */
 const COPIES = 4
 

@@ -23,7 +23,10 @@ import { createTurnRuns } from './turn-runs.ts'
 export interface SchedulerLimits {
   /** Upper bound on the rows of a run, and on the rows that decode at the same time. */
   readonly maxRunningRows: number
-  /** Bounds on the tokens of a decoding run. The lengths of the runs never change a token. */
+  /**
+   * Bounds on the tokens of a decoding run. The lengths of the runs never change a token, but for the rounding of a
+   * batch in a graph that keeps the past (`step-batch.ts`).
+   */
   readonly chunkTokens: readonly [min: number, max: number]
   /**
    * Time, in ms, that a run aims at, and so the time for which a new row or a cancellation waits. Between their

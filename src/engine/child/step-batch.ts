@@ -4,12 +4,20 @@
  *
  * With padding on the left, a row's cached positions are at the end of the past and its new tokens at the end
  * of the input; with padding on the right, both are at the beginning. Padding takes no position id.
+ *
+ * A graph that keeps the past returns only the positions that a run of one token per row adds. The next run takes
+ * them as *recent* positions beside the same past, which is copied neither by the graph nor here. When there are
+ * `MAX_RECENT` of them, or other rows, all positions are gathered into a new past. Sums over past and recent positions
+ * round: no run goes beyond `MAX_RECENT`, so that the numbers of a row that runs alone do not depend on the lengths of
+ * its runs.
  */
 
 import { MAX_CANDIDATES, type Padding } from '#decoder'
 import type { SamplingRules, TokenMaps } from '#ports'
 import {
   type Allocate,
+  allocateFresh,
+  areRowsOfBlock,
   gather,
   isWholeBlock,
   joinSpans,
@@ -17,6 +25,7 @@ import {
   type KvLayout,
   type KvView,
   type PaddingSide,
+  type Span,
   viewLength,
 } from './key-values.ts'
 import { distinctMaps, type TokenFetches, type TokenTrace, traceOf } from './token-traces.ts'
@@ -56,6 +65,16 @@ export interface StepFeeds {
   /** Tokens fed per row, padding included. */
   readonly inputLength: number
   readonly past: KvBlock
+  /** Positions after the past, of a graph that keeps it; else of length 0. */
+  readonly recent: KvBlock
+  /** Positions of each row's cache in past and recent positions. */
+  readonly places: readonly Place[]
+  /** Whether the run leaves the recent and the new positions only. */
+  readonly isPastKept: boolean
+  /** See `CacheRules`. */
+  readonly keepsPast: boolean
+  /** Whether the past was gathered into memory that rows refer to after the run. */
+  readonly isPastNew: boolean
   readonly inputIds: BigInt64Array<ArrayBuffer>
   readonly attentionMask: BigInt64Array<ArrayBuffer>
   readonly positionIds: BigInt64Array<ArrayBuffer>
@@ -74,6 +93,11 @@ export interface StepFeeds {
   readonly tokenMaps: readonly TokenMaps[]
 }
 
+interface Place {
+  readonly past: readonly Span[]
+  readonly recent: readonly Span[]
+}
+
 /** Outputs of the generation graph. */
 export interface StepFetches {
   /** `[n, B]`, n <= steps: the run ends early when every row has finished. */
@@ -87,14 +111,23 @@ export interface StepFetches {
   readonly signals: Float32Array | null
   /** Fetched with `thoughtSums`. */
   readonly traces: TokenFetches | null
-  /** Cache of past, input and n - 1 emitted tokens; null when not fetched. */
+  /**
+   * Cache of past, recent positions, input and n - 1 emitted tokens, without the past where it is kept; null when not
+   * fetched.
+   */
   readonly present: KvBlock | null
 }
 
-/** The generation graph. */
-export interface StepRunner {
+/** Layout of the caches of a generation graph. */
+export interface CacheRules {
   readonly layout: KvLayout
   readonly padding: Padding
+  /** Whether the graph was compiled with `attentions`, and takes and returns recent positions. */
+  readonly keepsPast: boolean
+}
+
+/** The generation graph. */
+export interface StepRunner extends CacheRules {
   /** Upper bound on the positions of a run, past, input and decoded tokens together; null: none. */
   readonly maxWidth: number | null
   readonly hiddenSize: number
@@ -133,34 +166,44 @@ export interface StepOutcome {
   readonly cached: KvView | null
 }
 
+/** Upper bound on recent positions: every step copies them. */
+const MAX_RECENT = 64
+
 /**
- * Builds the feeds for one run of `steps` tokens. Copies the caches into memory from `allocate`, unless the
+ * Builds the feeds for one run of at most `steps` tokens. Copies the caches into memory from `allocate`, unless the
  * rows are exactly those of one block. With padding on the right, rows of several tokens must have no past
  * unless there is only one row.
  */
 export function composeFeeds(
-  layout: KvLayout,
-  side: PaddingSide,
+  graph: CacheRules,
   rows: readonly StepRow[],
   steps: number,
   allocate: Allocate,
 ): StepFeeds {
-  const views = rows.map(({ past }) => past)
-  const past = isWholeBlock(views, side) ? views[0]!.block : gather(layout, views, side, allocate)
+  const side = graph.padding === 'right' ? 'right' : 'left'
   const inputLength = Math.max(...rows.map(({ input }) => input.length))
-  const width = past.length + inputLength
+  const isPastKept = graph.keepsPast && inputLength === 1
+  const views = rows.map(({ past }) => past)
+  const caches = isPastKept
+    ? placeApart(graph.layout, views)
+    : placeTogether(graph.layout, views, side, allocate)
+  const { past, recent } = caches
+  const allowed = isPastKept ? Math.min(steps, MAX_RECENT - recent.length) : steps
+  const width = past.length + recent.length + inputLength
   const inputOffset = (length: number) => (side === 'left' ? inputLength - length : 0)
   const feeds: StepFeeds = {
     side,
-    steps,
+    steps: allowed,
     rows: rows.length,
     inputLength,
-    past,
+    ...caches,
+    isPastKept,
+    keepsPast: graph.keepsPast,
     inputIds: new BigInt64Array(rows.length * inputLength),
     attentionMask: new BigInt64Array(rows.length * width),
     positionIds: new BigInt64Array(rows.length * inputLength),
     lastIndex: BigInt64Array.from(rows, ({ input }) => BigInt(inputOffset(input.length) + input.length - 1)),
-    uniforms: new Float32Array(steps * rows.length),
+    uniforms: new Float32Array(allowed * rows.length),
     temperature: Float32Array.from(rows, ({ temperature }) => temperature),
     topK: BigInt64Array.from(rows, ({ sampling }) => BigInt(sampling?.topK || MAX_CANDIDATES)),
     topP: Float32Array.from(rows, ({ sampling }) => sampling?.topP ?? 1),
@@ -175,7 +218,7 @@ export function composeFeeds(
   for (const [index, row] of rows.entries()) {
     const covered = viewLength(row.past)
     const first = index * inputLength + inputOffset(row.input.length)
-    for (const [start, end] of maskSpans(feeds, row)) {
+    for (const [start, end] of maskSpans(feeds, row, index)) {
       feeds.attentionMask.fill(1n, index * width + start, index * width + end)
     }
     for (const [i, token] of row.input.entries()) {
@@ -188,12 +231,63 @@ export function composeFeeds(
     }
     // The graph reads one line of uniforms per step: `[N, B]`.
     if (row.uniforms) {
-      for (let step = 0; step < steps; step++) {
+      for (let step = 0; step < allowed; step++) {
         feeds.uniforms[step * rows.length + index] = row.uniforms[step]!
       }
     }
   }
   return feeds
+}
+
+type Caches = Pick<StepFeeds, 'past' | 'recent' | 'places' | 'isPastNew'>
+
+/** Places all positions in the past. */
+function placeTogether(
+  layout: KvLayout,
+  views: readonly (KvView | null)[],
+  side: PaddingSide,
+  allocate: Allocate,
+): Caches {
+  const past = isWholeBlock(views, side) ? views[0]!.block : gather(layout, views, side, allocate)
+  return {
+    past,
+    recent: emptyLike(layout, past),
+    places: views.map((view) => ({ past: placeIn(past, view, side), recent: [] })),
+    isPastNew: false,
+  }
+}
+
+/** Places the positions in the past of the last run and after it, if they are still there, else in a new past. */
+function placeApart(layout: KvLayout, views: readonly (KvView | null)[]): Caches {
+  const prefixes = views.map((view) => view?.prefix ?? null)
+  const tails = views.map((view) => view && { block: view.block, row: view.row, spans: view.spans })
+  const recent = tails[0]?.block
+  if (recent?.isRecent && areRowsOfBlock(tails) && areRowsOfBlock(prefixes) && recent.length < MAX_RECENT) {
+    const places = views.map((view) => ({ past: view!.prefix!.spans, recent: view!.spans }))
+    return { past: prefixes[0]!.block, recent, places, isPastNew: false }
+  }
+  // The rows will refer to a new past: its memory must not be used again after this run.
+  const isPastNew = !areRowsOfBlock(views)
+  const past = !isPastNew ? views[0]!.block : gather(layout, views, 'right', allocateFresh(layout))
+  return {
+    past,
+    recent: emptyLike(layout, past),
+    places: views.map((view) => ({ past: placeIn(past, view, 'right'), recent: [] })),
+    isPastNew,
+  }
+}
+
+/** Returns the places of a view in a block that holds it, as it was or gathered. */
+function placeIn(block: KvBlock, view: KvView | null, side: PaddingSide): readonly Span[] {
+  if (view === null) return []
+  if (view.block === block) return view.spans
+  const length = viewLength(view)
+  return side === 'left' ? [[block.length - length, block.length]] : [[0, length]]
+}
+
+function emptyLike(layout: KvLayout, { rows, arrays }: KvBlock): KvBlock {
+  const none = allocateFresh(layout)(0, 0)
+  return { arrays: arrays.map(() => none), rows, length: 0 }
 }
 
 /**
@@ -236,7 +330,7 @@ export function splitFetches(
           : null,
       signals: signals && column(signals, index, rows.length, emitted, tokens.length),
       trace: fetches.traces && row.thoughtFrom !== null ? rowTrace(fetches.traces, feeds, row, index) : null,
-      cached: present && { block: present, row: index, spans: presentSpans(feeds, row, tokens.length) },
+      cached: present && cachedView(feeds, present, { row, index, emitted: tokens.length }),
     }
   })
 }
@@ -248,18 +342,13 @@ function rowTrace(fetched: TokenFetches, feeds: StepFeeds, row: StepRow, index: 
   return traceOf(fetched, { maps, row, index, rows }, [start, end])
 }
 
-/** Returns the positions of a row's cache in the past that is fed. */
-function pastSpans(past: KvBlock, side: PaddingSide, row: StepRow): KvView['spans'] {
-  if (row.past === null) return []
-  if (row.past.block === past) return row.past.spans
-  const length = viewLength(row.past)
-  return side === 'left' ? [[past.length - length, past.length]] : [[0, length]]
-}
-
-/** Returns the spans of ones in a row's mask `[P + S]`. */
-function maskSpans({ side, steps, past, inputLength }: StepFeeds, row: StepRow): KvView['spans'] {
-  const width = past.length + inputLength
-  if (side === 'left') return [...pastSpans(past, side, row), [width - row.input.length, width]]
+/** Returns the spans of ones in a row's mask `[P + R + S]`. */
+function maskSpans(feeds: StepFeeds, row: StepRow, index: number): readonly Span[] {
+  const { side, steps, past, recent, inputLength, isPastKept } = feeds
+  const place = feeds.places[index]!
+  const width = past.length + recent.length + inputLength
+  if (side === 'left') return [...place.past, [width - row.input.length, width]]
+  if (isPastKept) return [...place.past, ...shifted(place.recent, past.length), [width - 1, width]]
   // Padding after a row's tokens changes none of their states. Where nothing is decoded afterwards it may
   // count as text: the output of GroupQueryAttention for positions beyond a row's length is undefined.
   const counted = steps === 1 ? inputLength : row.input.length
@@ -267,18 +356,43 @@ function maskSpans({ side, steps, past, inputLength }: StepFeeds, row: StepRow):
 }
 
 /**
- * Returns the positions of past, input and all but the last of the `emitted` tokens in the block that the run
- * leaves.
+ * Returns the view of past, input and all but the last of the `emitted` tokens in the block that the run leaves,
+ * and in the past where it is kept.
  */
-function presentSpans(
-  { past, side, inputLength }: StepFeeds,
-  row: StepRow,
-  emitted: number,
-): KvView['spans'] {
-  const added = row.input.length + emitted - 1
-  if (side === 'right') return [[0, viewLength(row.past) + added]]
-  const end = past.length + inputLength + emitted - 1
-  return joinSpans([...pastSpans(past, side, row), [end - added, end]])
+function cachedView(
+  feeds: StepFeeds,
+  block: KvBlock,
+  { row, index, emitted }: { readonly row: StepRow; readonly index: number; readonly emitted: number },
+): KvView {
+  const { past, recent, side, inputLength } = feeds
+  const place = feeds.places[index]!
+  const fed = row.input.length
+  if (feeds.isPastKept) {
+    const spans = joinSpans([...place.recent, [recent.length, recent.length + emitted]])
+    const prefix = place.past.length > 0 ? { prefix: { block: past, row: index, spans: place.past } } : {}
+    return { block, row: index, spans, ...prefix }
+  }
+  const end = past.length + inputLength
+  if (side === 'left') {
+    const added = fed + emitted - 1
+    const last = end + emitted - 1
+    return { block, row: index, spans: joinSpans([...place.past, [last - added, last]]) }
+  }
+  const covered = viewLength(row.past)
+  // GroupQueryAttention caches decoded tokens after those of their row, a graph that keeps the past after all rows'.
+  const first = feeds.keepsPast ? end : covered + fed
+  return {
+    block,
+    row: index,
+    spans: joinSpans([
+      [0, covered + fed],
+      [first, first + emitted - 1],
+    ]),
+  }
+}
+
+function shifted(spans: readonly Span[], by: number): readonly Span[] {
+  return spans.map(([start, end]) => [start + by, end + by])
 }
 
 /** Returns the first `count` steps of row `index` of `[n, B, W]`: `[count, W]`. */

@@ -50,8 +50,7 @@ async function tryOut({ generation, head }: Graphs, sizes: ServeOptions['sizes']
     uniforms: Float32Array.of(0.1, 0.9),
   })
   const run = async (rows: readonly StepRow[]): Promise<StepOutcome[]> => {
-    const side = padding === 'right' ? 'right' : 'left'
-    const feeds = composeFeeds(layout, side, rows, 2, allocateFresh(layout))
+    const feeds = composeFeeds(generation, rows, 2, allocateFresh(layout))
     const fetched = { hiddenStates: true, thoughtSums: thoughtLayers > 0, signals: true, present: true }
     return splitFetches(rows, feeds, await generation.run(feeds, fetched), noEnd)
   }

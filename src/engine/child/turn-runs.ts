@@ -62,7 +62,8 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
 
   /**
    * Returns the tokens of a chunk of `rows` rows: the least number that takes `runMs`. Each run copies the caches once
-   * more, which costs 15 ms beside a step of 52 ms for 16 rows of an int4 model of half a billion weights.
+   * more, which costs 15 ms beside a step of 52 ms for 16 rows of an int4 model of half a billion weights, unless its
+   * graph keeps the past.
    */
   function chunkSteps(rows: number, { chunkTokens: [min, max], runMs }: ChunkLimits): number {
     return Math.min(max, Math.max(min, Math.ceil(runMs / batches.msPerStep(rows))))

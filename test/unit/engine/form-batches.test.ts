@@ -112,7 +112,7 @@ suite('formBatches()', () => {
       thoughtFrom: null,
     })
     const run = async (rows: readonly StepRow[]) => {
-      const feeds = composeFeeds(layout, 'right', rows, 1, allocateFresh(layout))
+      const feeds = composeFeeds(engine.graph, rows, 1, allocateFresh(layout))
       const fetched = { hiddenStates: false, thoughtSums: false, signals: false, present: true }
       return splitFetches(rows, feeds, await engine.graph.run(feeds, fetched), new Set())
     }
