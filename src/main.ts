@@ -9,8 +9,8 @@ import { pino } from 'pino'
 import { startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
-import { buildApp, isLoopback } from '#http'
-import { connectQueues, readBacklog } from '#jobs'
+import { type BackgroundQuestion, buildApp, isLoopback, tokensOf, toProblem } from '#http'
+import { connectQueues, createSolutionStore, readBacklog } from '#jobs'
 import {
   createAuthenticator,
   createIdempotencyStore,
@@ -114,21 +114,40 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
       }),
     )
   }
+  const solver = metrics.watch(
+    createSolver({
+      engine,
+      episodes,
+      storeTimeouts: STORE_TIMEOUTS[database.kind],
+      activeModels: trainedModels.current,
+      isFrozen: trainedModels.isFrozen,
+      maxMs: config.solving.maxMs,
+      logger,
+      tracer,
+    }),
+  )
+  const limiter = createLimiter({ counters: createSharedCounters({ database, redis: queues.redis }), logger })
+  keep(
+    queues.startSolutions(
+      {
+        episodes,
+        problemOf: toProblem,
+        async solve(request, { signal, id, requestId }) {
+          const { question, caller, ...key } = request as BackgroundQuestion
+          const options = { signal, id, ...(caller && { caller }), ...(requestId && { requestId }) }
+          const solution = await solver.solve(question, options)
+          await limiter.spend(key, tokensOf(solution))
+          return solution
+        },
+      },
+      tracer,
+    ),
+  )
   const app = keep(
     buildApp({
-      solver: metrics.watch(
-        createSolver({
-          engine,
-          episodes,
-          storeTimeouts: STORE_TIMEOUTS[database.kind],
-          activeModels: trainedModels.current,
-          isFrozen: trainedModels.isFrozen,
-          maxMs: config.solving.maxMs,
-          logger,
-          tracer,
-        }),
-      ),
+      solver,
       episodes,
+      solutions: createSolutionStore({ database }),
       admin: { consolidations, artifacts, learning, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),
       metrics: metrics.expose,
@@ -139,10 +158,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
         allowAnonymous: fileKeys === null && (isLoopback(config.http.host) || config.http.allowAnonymous),
       }),
       idempotency: createIdempotencyStore({ database }),
-      limiter: createLimiter({
-        counters: createSharedCounters({ database, redis: queues.redis }),
-        logger,
-      }),
+      limiter,
       trustProxy: config.http.trustProxy,
       corsOrigins: config.http.corsOrigins,
       hosts: { listenHost: config.http.host, allowedHosts: config.http.allowedHosts },

@@ -4,9 +4,9 @@ import { type Database, query } from '#database'
 
 /**
  * Kinds of work. The consolidation store (#artifacts) writes `consolidation.run`, for the whole instance, as
- * tenant ''.
+ * tenant ''; the store of solutions (#jobs) writes `solution.run`.
  */
-export type OutboxKind = 'episode.index' | 'consolidation.run'
+export type OutboxKind = 'episode.index' | 'consolidation.run' | 'solution.run'
 
 export interface OutboxRow {
   /** Id of the row, and of its job. */

@@ -30,6 +30,7 @@ import { type AdminRouteDeps, adminRoutes } from './routes/admin.ts'
 import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
 import { type Exposition, metricsRoute } from './routes/metrics.ts'
+import { type BackgroundSolutions, solutionRoutes } from './routes/solutions.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
 import { sendSecurityHeaders } from './security-headers.ts'
@@ -44,6 +45,8 @@ export interface AppDeps {
   readonly solver: Solver
   readonly episodes: EpisodeStore
   readonly admin: AdminRouteDeps
+  /** Questions that are answered in the background. */
+  readonly solutions: BackgroundSolutions
   readonly health: () => Promise<Health>
   /** All metrics of the process, for `GET /metrics`. */
   readonly metrics: () => Promise<Exposition>
@@ -133,7 +136,8 @@ export function buildApp(deps: AppDeps): App {
 
   describeContract(app)
   app.register(async (routes: App) => {
-    solveRoute(routes, { solver: deps.solver, limits, logProblem })
+    solveRoute(routes, { solver: deps.solver, solutions: deps.solutions, limits, logProblem, tracer })
+    solutionRoutes(routes, deps.solutions)
     episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })
     adminRoutes(routes, deps.admin, tracer)
     healthRoutes(routes, deps.health)

@@ -8,6 +8,7 @@ import type { EpisodeStore } from '#episodes'
 import { coerceError, hasCode, ServiceError } from '#errors'
 import type { IdempotencyStore, Ownership } from '#keys'
 import { problems } from './responses.ts'
+import { prefersAsync } from './routes/solutions.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -121,8 +122,10 @@ async function forget(
   }
 }
 
-function hashOf({ method, routeOptions, body }: FastifyRequest): Buffer {
-  const text = `${method} ${routeOptions.url}\n${JSON.stringify(body)}`
+/** An answer in the background is another answer. */
+function hashOf({ method, routeOptions, headers, body }: FastifyRequest): Buffer {
+  const isAsync = prefersAsync(headers['prefer'])
+  const text = `${method} ${routeOptions.url} ${isAsync}\n${JSON.stringify(body)}`
   return createHash('sha256').update(text).digest()
 }
 

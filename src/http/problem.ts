@@ -48,6 +48,7 @@ export const STATUS = {
   // The command `circadian keys` alone meets it.
   KEY_NOT_FOUND: 500,
   EPISODE_NOT_FOUND: 404,
+  SOLUTION_NOT_FOUND: 404,
   DELETION_NOT_FOUND: 404,
   ARTIFACT_NOT_FOUND: 404,
   ARTIFACT_INVALID: 409,
@@ -89,6 +90,7 @@ export const TITLES: Record<PublicCode, string> = {
   RATE_LIMITED: 'The limit of the API key is reached.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotency key belongs to another request.',
   EPISODE_NOT_FOUND: 'There is no such episode.',
+  SOLUTION_NOT_FOUND: 'There is no such solution.',
   DELETION_NOT_FOUND: 'There is no such deletion.',
   ARTIFACT_NOT_FOUND: 'There is no such artifact.',
   ARTIFACT_INVALID: 'The artifact is damaged or deleted, or of another model.',

@@ -4,13 +4,19 @@ import type { Logger } from 'pino'
 import type { Database } from '#database'
 import type { ServiceError } from '#errors'
 import { throttleLog } from '#throttle-log'
+import type { Tracer } from '#tracing'
 import { readDeployment } from './deployment.ts'
 import type { QueueBackend, RedisConnection } from './job-queue.ts'
 import { createQueueInPostgres } from './postgres-backend.ts'
+import { createSolutionProcessor, type SolutionParts } from './process-solution.ts'
 import { createQueueInRedis } from './redis-backend.ts'
+import { createSolutionStore } from './solution-store.ts'
 import { type RunningWorker, startWorker, type WorkerParts } from './start-worker.ts'
+import { traceJobs } from './trace-jobs.ts'
 
 const STATE_TTL_MS = 5_000
+/** Questions that one process answers in the background at once: they share the engine with those that wait. */
+const MAX_SOLUTIONS = 8
 
 interface QueuesOptions {
   /** If omitted, the queues are in `database`, on BullMQ's PostgreSQL backend. */
@@ -37,6 +43,11 @@ export interface Queues {
   isUp(): boolean
   /** Starts the worker of this process. The caller closes it before it closes the queues. */
   startWorker(parts: WorkerParts): RunningWorker
+  /**
+   * Starts to answer questions in the background; this process has the engine. The caller closes it before it closes
+   * the queues: unanswered questions go back to the queue.
+   */
+  startSolutions(parts: Omit<SolutionParts, 'store'>, tracer: Tracer): RunningWorker
   close(): Promise<void>
 }
 
@@ -75,6 +86,21 @@ export function connectQueues({
     ping: () => backend.ping(),
     isUp: createWatch(() => backend.ping()),
     startWorker: (parts) => startWorker({ ...parts, backend, database, logger }),
+    startSolutions(parts, tracer) {
+      const stopping = new AbortController()
+      const process = createSolutionProcessor(
+        { ...parts, store: createSolutionStore({ database }) },
+        stopping.signal,
+      )
+      const options = { concurrency: MAX_SOLUTIONS }
+      const worker = backend.openWorker('solutions', traceJobs(process, tracer), options)
+      return {
+        close() {
+          stopping.abort()
+          return worker.close()
+        },
+      }
+    },
     close: () => backend.close(),
   }
 }

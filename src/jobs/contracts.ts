@@ -10,6 +10,7 @@ import type { OutboxKind } from '#episodes'
 /** Job names equal the outbox kinds, so that the relay need not translate them. */
 export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
+export const RUN_SOLUTION = 'solution.run' satisfies OutboxKind
 
 /**
  * Job that the schedule enqueues, not the outbox. No payload. Queues store the name, so it must not change.
@@ -34,12 +35,21 @@ export const RunConsolidation = Type.Object({
   requestId: RequestId,
 })
 
-/** `episodes`: small jobs, each about one episode. `consolidations`: one long job at a time. */
-export type QueueName = 'episodes' | 'consolidations'
+export const RunSolution = Type.Object({
+  tenantId: Type.String({ minLength: 1 }),
+  solutionId: Type.String({ minLength: 1 }),
+  traceparent,
+  requestId: RequestId,
+})
+
+/** `episodes`: small jobs, each about one episode. `consolidations`: one long job at a time. `solutions`:
+ * questions that API processes answer. */
+export type QueueName = 'episodes' | 'consolidations' | 'solutions'
 
 export const QUEUE_OF = {
   [INDEX_EPISODE]: 'episodes',
   [RUN_CONSOLIDATION]: 'consolidations',
+  [RUN_SOLUTION]: 'solutions',
 } as const satisfies Record<OutboxKind, QueueName>
 
 /** A job to add to a queue. */
@@ -69,6 +79,13 @@ export const JOB_OPTIONS = {
     removeOnComplete: true,
     removeOnFail: true,
   },
+  /** About half a minute of retries; then the caller reads the error. The state is in the database, too. */
+  solutions: {
+    attempts: 6,
+    backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+    removeOnComplete: true,
+    removeOnFail: true,
+  },
 } as const satisfies Record<QueueName, object>
 
 /** Times after which the worker of a job is presumed dead. */
@@ -80,6 +97,8 @@ const WORKER_OPTIONS = {
    * Another worker takes over the job of a dead worker after 15 to 20 s.
    */
   consolidations: { lockDuration: 15_000, stalledInterval: 5_000, maxStalledCount: 100 },
+  /** The engine works in another process, so the lock is renewed: another API takes over after 10 to 15 s. */
+  solutions: { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 100 },
   // `maxStalledCount` is high because jobs are idempotent, and a job is not to blame for its worker's death.
   // A consolidation counts its own attempts.
 } as const satisfies Record<QueueName, object>

@@ -14,6 +14,7 @@ import {
 } from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from '#throttle-log'
+import { DELETE_OLD_SOLUTIONS, RELAY_SOLUTIONS_AGAIN } from './solution-store.ts'
 
 const INTERVAL_MS = 60_000
 /** Age from which a job is handed over again under its old id, which a queue that still has the job ignores. */
@@ -52,7 +53,7 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, idempotency keys and ended counters, fills in the projections
+ * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, idempotency keys, solutions and ended counters, fills in the projections
  * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have
  * fallen, requests consolidations that are due.
  */
@@ -104,6 +105,12 @@ export function startMaintenance({
     },
     async 'deletion of old step records'() {
       await pruneSteps(database)
+    },
+    async 'second hand-over of solutions'() {
+      await query(database, 'relay solutions again', RELAY_SOLUTIONS_AGAIN)
+    },
+    async 'deletion of old solutions'() {
+      await query(database, 'delete solutions', DELETE_OLD_SOLUTIONS)
     },
     async 'deletion of old idempotency keys'() {
       await query(database, 'delete idempotency keys', DELETE_IDEMPOTENCY_KEYS)

@@ -88,6 +88,7 @@ export function startWorker({
   const queues = {
     episodes: backend.openQueue('episodes'),
     consolidations: backend.openQueue('consolidations'),
+    solutions: backend.openQueue('solutions'),
   }
   // Until the time of the wrong clock has come, every check finds it.
   const log = throttleLog(logger)

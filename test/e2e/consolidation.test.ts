@@ -18,6 +18,7 @@ import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { consolidationDeps } from '../../src/consolidation-deps.ts'
 import { eraseAll } from '../support/erase-all.ts'
+import { memorySolutions } from '../support/http-app.ts'
 import { SMALL_NETWORK } from '../support/small-network.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
@@ -68,6 +69,7 @@ describe('consolidations', () => {
     const learned = keep(watchActiveArtifacts({ artifacts, engine, logger: silent, pollMs: 200 }))
     app = keep(
       buildApp({
+        solutions: memorySolutions().solutions,
         episodes,
         logger: silent,
         solver: createSolver({ engine, episodes, activeModels: learned.current, logger: silent }),

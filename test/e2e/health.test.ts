@@ -16,6 +16,7 @@ import { compileWeaver } from '../../src/algorithms/latent-evolve/weaver-graphs.
 import { createWeaverParameters } from '../../src/algorithms/latent-evolve/weaver-network.ts'
 import { consolidationDeps } from '../../src/consolidation-deps.ts'
 import { newArtifact } from '../support/artifacts.ts'
+import { memorySolutions } from '../support/http-app.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
 const MODEL = join(import.meta.dirname, '../../models/order-of-operations')
@@ -53,6 +54,7 @@ test('a promoted weaver whose answers callers reject is rolled back, and stays a
   const watcher = keep(watchActiveArtifacts({ artifacts, engine, logger: silent }))
   const app = keep(
     buildApp({
+      solutions: memorySolutions().solutions,
       episodes,
       logger: silent,
       solver: createSolver({ engine, episodes, activeModels: watcher.current, logger: silent }),

@@ -337,6 +337,48 @@ export function memoryConsolidations({
   return { admin, wishes }
 }
 
+/** Solution of the tenant `default` that was answered in the background. */
+export const ANSWERED_ID = '0198f2c4-eeee-7d11-8a3c-0e4b9c7d2f15'
+
+/** Creates an in-memory store of questions that are answered in the background; nobody answers them. */
+export function memorySolutions() {
+  const answered = { status: 'succeeded', finishedAt: CONSOLIDATION.finishedAt, result: SOLUTION } as const
+  const begun = { createdAt: CONSOLIDATION.createdAt, startedAt: CONSOLIDATION.startedAt }
+  type Record = Awaited<ReturnType<AppDeps['solutions']['get']>>
+  const records = new Map<string, Record>([
+    [`default ${ANSWERED_ID}`, { id: ANSWERED_ID, ...begun, ...answered }],
+  ])
+  const added: Parameters<AppDeps['solutions']['add']>[0][] = []
+  const find = (tenantId: string, id: string) => {
+    const record = records.get(`${tenantId} ${id}`)
+    if (record === undefined) throw new ServiceError('SOLUTION_NOT_FOUND', `get: no solution ${id}`)
+    return record
+  }
+  const set = (tenantId: string, record: Record) => records.set(`${tenantId} ${record.id}`, record)
+  const solutions: AppDeps['solutions'] = {
+    async add(solution) {
+      added.push(solution)
+      const { tenantId, id } = solution
+      set(tenantId, {
+        id,
+        createdAt: begun.createdAt,
+        status: 'queued',
+        startedAt: null,
+        finishedAt: null,
+        result: null,
+      })
+    },
+    get: async (tenantId, id) => find(tenantId, id),
+    async cancel(tenantId, id) {
+      const record = find(tenantId, id)
+      if (record.finishedAt === null)
+        set(tenantId, { ...record, status: 'cancelled', finishedAt: CONSOLIDATION.finishedAt })
+      return find(tenantId, id)
+    },
+  }
+  return { solutions, added, set }
+}
+
 const ALL_WELL = { ok: true } as const
 
 /** Builds the service without checks of its responses. */
@@ -345,6 +387,7 @@ export function unverifiedApp(deps: Partial<AppDeps> = {}) {
     solver: scriptedSolver().solver,
     episodes: memoryStore().episodes,
     admin: memoryConsolidations().admin,
+    solutions: memorySolutions().solutions,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4; charset=utf-8', text: '# none\n' }),
     observeRequest: () => {},
     health: async () => ({ database: ALL_WELL, queue: ALL_WELL, engine: ALL_WELL, model: ALL_WELL }),

@@ -1,9 +1,12 @@
 /** @file `POST /solve`: answers one question as JSON or as a stream of events. */
 
+import { randomUUID } from 'node:crypto'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import type { KeyLimits } from '#keys'
 import type { Solution as Solved, SolveOptions, SolveRequest, Solver } from '#solving'
+import type { Tracer } from '#tracing'
 import { expectScope } from '../authenticate.ts'
 import { callerKey } from '../caller-address.ts'
 import type { ProblemLog } from '../error-replies.ts'
@@ -13,9 +16,11 @@ import { logSolution } from '../request-log.ts'
 import { json, problems } from '../responses.ts'
 import { ref } from '../schemas/ref.ts'
 import { Solution, SolveEvent } from '../schemas/solution.ts'
+import { BackgroundTicket } from '../schemas/solutions.ts'
 import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
 import { createEventStream } from '../server-sent-events.ts'
 import type { App } from '../type-provider.ts'
+import { ACCEPTED, type BackgroundSolutions, prefersAsync } from './solutions.ts'
 
 const JSON_TYPE = 'application/json'
 const STREAM_TYPE = 'text/event-stream'
@@ -23,6 +28,7 @@ const STREAM_TYPE = 'text/event-stream'
 const DESCRIPTION = [
   'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
   'An error before the first event is answered with a problem and its status. Disconnecting cancels the request.',
+  'With `Prefer: respond-async`, the response is 202: the question is answered in the background, `GET` of `Location` has its state and its answer, `DELETE` cancels it.',
   'A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.',
 ].join(' ')
 
@@ -40,12 +46,28 @@ const schema = {
   body: ref(SolveBody),
   response: {
     200: { ...solved, content: { ...solved.content, [STREAM_TYPE]: { schema: ref(SolveEvent) } } },
+    202: json('The question is answered in the background.', BackgroundTicket, ACCEPTED),
     ...problems(400, 403, 406, 413, 415, 422),
   },
 }
 
+/** What is stored of a question that is answered in the background. */
+export interface BackgroundQuestion {
+  readonly question: SolveRequest
+  readonly caller: string | undefined
+  readonly keyId: string | null
+  readonly limits: KeyLimits
+}
+
+/** Tokens that count against the limit of a key: those read, generated and judged. */
+export function tokensOf({ usage }: Pick<Solved, 'usage'>): number {
+  return usage.promptTokens + usage.generatedTokens + usage.rewardTokens
+}
+
 interface SolveRouteDeps {
   readonly solver: Solver
+  readonly solutions: Pick<BackgroundSolutions, 'add'>
+  readonly tracer: Pick<Tracer, 'traceparent'>
   readonly limits: Limits
   readonly logProblem: ProblemLog
 }
@@ -67,6 +89,7 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
         logger: request.log,
         requestId: request.id,
       }
+      if (prefersAsync(request.headers['prefer'])) return acceptQuestion(reply, deps, question, options)
       if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
       const solution = await solveOnce(reply, deps.solver, question, options)
       if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
@@ -105,6 +128,29 @@ async function streamSolution(
   return reply
 }
 
+/** Adds the question to those that are answered in the background. */
+async function acceptQuestion(
+  reply: FastifyReply,
+  { solutions, tracer }: SolveRouteDeps,
+  question: SolveRequest,
+  { signal, caller, requestId }: SolveOptions,
+): Promise<FastifyReply> {
+  const { tenantId, keyId, limits, id: ownRequestId } = reply.request
+  const { id } = await reply.once(signal, async (given) => {
+    const id = given ?? randomUUID()
+    const request: BackgroundQuestion = { question, caller, keyId, limits }
+    const traceparent = tracer.traceparent()
+    await solutions.add({ tenantId, id, request, requestId: requestId ?? ownRequestId, traceparent })
+    return { id }
+  })
+  return reply
+    .code(202)
+    .header('location', `/solutions/${id}`)
+    .header('preference-applied', 'respond-async')
+    .type(JSON_TYPE)
+    .send({ id, status: 'queued' })
+}
+
 /** Solves, logs the solution and counts its tokens against the limit of the key; once for an idempotency key. */
 function solveOnce(
   reply: FastifyReply,
@@ -116,8 +162,7 @@ function solveOnce(
   return reply.once(options.signal, async (id) => {
     const solution = await solver.solve(question, id === null ? options : { ...options, id })
     logSolution(request.log, solution)
-    const { promptTokens, generatedTokens, rewardTokens } = solution.usage
-    await request.spendTokens(promptTokens + generatedTokens + rewardTokens)
+    await request.spendTokens(tokensOf(solution))
     return solution
   })
 }

@@ -16,6 +16,7 @@ import { DependencyCheck, Liveness, Readiness } from './health.ts'
 import { Learning } from './learning.ts'
 import { Problem } from './problem.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
+import { BackgroundSolution, BackgroundTicket } from './solutions.ts'
 import { SolveRequest, Strategy } from './solve.ts'
 
 export const COMPONENTS = [
@@ -26,6 +27,8 @@ export const COMPONENTS = [
   SolutionCandidate,
   SolveEvent,
   ...EVENTS,
+  BackgroundSolution,
+  BackgroundTicket,
   EpisodePage,
   EpisodeSummary,
   Episode,

@@ -6,6 +6,7 @@ import type { ErrorCode } from '#errors'
 /** Codes of an unknown id, with the expected resource. */
 const EXPECTED = {
   EPISODE_NOT_FOUND: 'an episode',
+  SOLUTION_NOT_FOUND: 'a solution',
   DELETION_NOT_FOUND: 'a deletion',
   ARTIFACT_NOT_FOUND: 'an artifact',
   CONSOLIDATION_NOT_FOUND: 'a consolidation',

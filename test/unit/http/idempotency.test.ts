@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { InjectOptions } from 'fastify'
-import { afterAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ServiceError } from '#errors'
 import type { IdempotencyStore } from '#keys'
 import type { SolveOptions } from '#solving'
@@ -69,6 +69,8 @@ const lost = testApp({
   solver,
   idempotency: { ...store, complete: async () => Promise.reject(new Error('down')) },
 })
+// Compiles the schemas.
+beforeAll(async () => void (await app.ready()), 60_000)
 afterAll(() => Promise.all([app.close(), lost.close()]))
 let key = ''
 beforeEach(() => {

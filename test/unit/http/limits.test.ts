@@ -1,7 +1,7 @@
 /** @file The limits of API keys over HTTP: headers, refusals, tokens. */
 
 import type { InjectOptions } from 'fastify'
-import { afterAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createLimiter, SCOPES } from '#keys'
 import { createOwnCounters } from '../../../src/keys/counters.ts'
 import { QUESTION, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
@@ -14,6 +14,8 @@ const app = testApp({
   authenticate: async () => ({ keyId: `key ${keyId}`, tenantId: 'acme', scopes: SCOPES, limits }),
   limiter: createLimiter({ counters: createOwnCounters(), logger: { info() {}, warn() {} } }),
 })
+// Compiles the schemas.
+beforeAll(async () => void (await app.ready()), 60_000)
 afterAll(() => app.close())
 beforeEach(() => {
   keyId += 1

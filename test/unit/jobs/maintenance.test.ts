@@ -69,14 +69,14 @@ test('runs every task although each one fails, and warns of each', async () => {
     episodeCapacity: 9,
     logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   })
-  await vi.waitFor(() => expect(lines.length).toBe(15))
+  await vi.waitFor(() => expect(lines.length).toBe(17))
   await maintenance.close()
   expect(ran).toEqual([
     'recover',
     'relay again',
     'recover consolidations',
     'prune',
-    ...Array(8).fill('database'),
+    ...Array(10).fill('database'),
     'watch health',
     'request',
     'database',
@@ -90,6 +90,8 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: deletion of episodes beyond the capacity failed',
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
+    'maintenance: second hand-over of solutions failed',
+    'maintenance: deletion of old solutions failed',
     'maintenance: deletion of old idempotency keys failed',
     'maintenance: deletion of ended counters of limits failed',
     'maintenance: deletion of old records of deletions failed',

@@ -9,7 +9,7 @@ function createParts() {
   const waiting: OutboxRow[] = []
   const claimed = new Map<string, OutboxRow>()
   const relayed: string[] = []
-  const added: Record<QueueName, NewJob[]> = { episodes: [], consolidations: [] }
+  const added: Record<QueueName, NewJob[]> = { episodes: [], consolidations: [], solutions: [] }
   const logged: string[] = []
   const faults = { claim: false, add: false, away: false }
   const queue = (name: QueueName) => ({
@@ -38,7 +38,11 @@ function createParts() {
         }
       },
     },
-    queues: { episodes: queue('episodes'), consolidations: queue('consolidations') },
+    queues: {
+      episodes: queue('episodes'),
+      consolidations: queue('consolidations'),
+      solutions: queue('solutions'),
+    },
     logger: pino({ level: 'info' }, { write: (line: string) => void logged.push(JSON.parse(line).msg) }),
   }
   const put = (count: number) => {

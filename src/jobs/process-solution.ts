@@ -1,0 +1,81 @@
+/** @file The processor of the queue `solutions`: answers a question in the background. */
+
+import { UnrecoverableError } from 'bullmq'
+import { Compile } from 'typebox/compile'
+import type { EpisodeStore } from '#episodes'
+import { hasCode, ServiceError } from '#errors'
+import { JOB_OPTIONS, RUN_SOLUTION, RunSolution } from './contracts.ts'
+import { type JobProcessor, type QueuedJob, RequeueError } from './job-queue.ts'
+import { toJobError } from './retry.ts'
+import type { SolutionStore } from './solution-store.ts'
+
+/** Interval, in ms, at which a running question is looked at, so that it ends soon after it was cancelled. */
+const LOOK_MS = 500
+
+const payload = Compile(RunSolution)
+
+export interface SolutionParts {
+  readonly store: Pick<SolutionStore, 'begin' | 'keep' | 'finish'>
+  readonly episodes: Pick<EpisodeStore, 'remove'>
+  /** Answers a question. @param id id that the solution and its episode must have */
+  readonly solve: (
+    request: unknown,
+    job: { readonly id: string; readonly requestId: string | undefined; readonly signal: AbortSignal },
+  ) => Promise<unknown>
+  /** Returns what the caller reads of a failure. */
+  readonly problemOf: (error: unknown, id: string) => unknown
+}
+
+/** @param stopping fires when the process stops: its job goes back to the queue, for another process */
+export function createSolutionProcessor(
+  { store, episodes, solve, problemOf }: SolutionParts,
+  stopping: AbortSignal,
+): JobProcessor {
+  return async (job) => {
+    const { tenantId, solutionId: id, requestId } = solutionOf(job)
+    const cancelled = new AbortController()
+    let looking: NodeJS.Timeout | undefined
+    try {
+      const begun = await store.begin(tenantId, id)
+      if (begun === null) return
+      looking = setInterval(() => {
+        store.keep(tenantId, id).then(
+          (isWanted) => isWanted || cancelled.abort(),
+          () => {},
+        )
+      }, LOOK_MS)
+      // Left by a process that died before it could store the answer.
+      if (begun.isRetry) await forget(episodes, tenantId, id)
+      const signal = AbortSignal.any([cancelled.signal, stopping])
+      await store.finish(tenantId, id, 'succeeded', await solve(begun.request, { id, requestId, signal }))
+    } catch (thrown) {
+      if (cancelled.signal.aborted) return
+      if (stopping.aborted) throw new RequeueError('process stopping')
+      const error = toJobError(thrown)
+      const isLast =
+        error instanceof UnrecoverableError || job.attemptsMade + 1 >= JOB_OPTIONS.solutions.attempts
+      if (isLast) await store.finish(tenantId, id, 'failed', problemOf(thrown, id))
+      throw error
+    } finally {
+      clearInterval(looking)
+    }
+  }
+}
+
+function solutionOf({ id, name, data }: QueuedJob) {
+  if (name === RUN_SOLUTION && payload.Check(data)) return data
+  throw toJobError(
+    new ServiceError(
+      'REQUEST_INVALID',
+      `run solution: expected ${RUN_SOLUTION} with {tenantId, solutionId}, got job ${id}, ${name}`,
+    ),
+  )
+}
+
+async function forget(episodes: Pick<EpisodeStore, 'remove'>, tenantId: string, id: string): Promise<void> {
+  try {
+    await episodes.remove(tenantId, id)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'EPISODE_NOT_FOUND')) throw thrown
+  }
+}

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest'
+import { ServiceError } from '#errors'
+import { RequeueError } from '../../../src/jobs/job-queue.ts'
+import { createSolutionProcessor, type SolutionParts } from '../../../src/jobs/process-solution.ts'
+
+function world() {
+  const stopping = new AbortController()
+  const log: unknown[] = []
+  const state = {
+    begun: { request: 'question', isRetry: false } as { request: unknown; isRetry: boolean } | null,
+    isWanted: true,
+  }
+  const parts: SolutionParts = {
+    store: {
+      begin: async () => state.begun,
+      keep: async () => state.isWanted,
+      finish: async (...outcome) => void log.push(outcome),
+    },
+    episodes: {
+      async remove(...id) {
+        log.push(['remove', ...id])
+        throw new ServiceError('EPISODE_NOT_FOUND', 'gone')
+      },
+    },
+    solve: async (request, { id, requestId }) => ({ request, id, requestId }),
+    problemOf: (error, id) => [String(error), id],
+  }
+  const data = { tenantId: 'acme', solutionId: 's', requestId: 'r' }
+  const run = (over: Partial<SolutionParts> = {}, attemptsMade = 0, payload: unknown = data) =>
+    createSolutionProcessor(
+      { ...parts, ...over },
+      stopping.signal,
+    )({
+      id: 'job',
+      name: 'solution.run',
+      data: payload,
+      attemptsMade,
+    })
+  return { run, log, state, stopping }
+}
+const whenAborted: SolutionParts['solve'] = (_request, { signal }) =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new ServiceError('ABORTED', 'solve: aborted')))
+  })
+
+test('stores the answer, under the id of the record', async () => {
+  const { run, log } = world()
+  await run()
+  expect(log).toEqual([['acme', 's', 'succeeded', { request: 'question', id: 's', requestId: 'r' }]])
+})
+
+test('does nothing for a question that has ended', async () => {
+  const { run, log, state } = world()
+  state.begun = null
+  await run()
+  expect(log).toEqual([])
+})
+
+test('deletes the episode of an attempt that died before', async () => {
+  const { run, log, state } = world()
+  state.begun = { request: 'question', isRetry: true }
+  await run()
+  expect(log[0]).toEqual(['remove', 'acme', 's'])
+  expect(log).toHaveLength(2)
+})
+
+test('a final error, and the last attempt at one that may pass, are stored; others are tried again', async () => {
+  const { run, log } = world()
+  const failing = (code: 'PROMPT_TOO_LONG' | 'ENGINE_OVERLOADED') => ({
+    solve: () => Promise.reject(new ServiceError(code, code)),
+  })
+  await expect(run(failing('PROMPT_TOO_LONG'))).rejects.toThrow('PROMPT_TOO_LONG')
+  await expect(run(failing('ENGINE_OVERLOADED'))).rejects.toMatchObject({ code: 'ENGINE_OVERLOADED' })
+  await expect(run(failing('ENGINE_OVERLOADED'), 5)).rejects.toMatchObject({ code: 'ENGINE_OVERLOADED' })
+  expect(log).toEqual([
+    ['acme', 's', 'failed', ['ServiceError: PROMPT_TOO_LONG', 's']],
+    ['acme', 's', 'failed', ['ServiceError: ENGINE_OVERLOADED', 's']],
+  ])
+})
+
+test('a cancelled question ends soon, and is no failure', async () => {
+  const { run, log, state } = world()
+  state.isWanted = false
+  await run({ solve: whenAborted })
+  expect(log).toEqual([])
+})
+
+test('a process that stops gives its question back', async () => {
+  const { run, log, stopping } = world()
+  const running = run({ solve: whenAborted })
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  stopping.abort()
+  await expect(running).rejects.toBeInstanceOf(RequeueError)
+  expect(log).toEqual([])
+})
+
+test('refuses a job that is none', async () => {
+  await expect(world().run({}, 0, { solutionId: 's' })).rejects.toThrow('expected solution.run')
+})
