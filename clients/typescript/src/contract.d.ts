@@ -15,10 +15,34 @@ export interface paths {
         put?: never;
         /**
          * Solve a problem
-         * @description With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open. An error before the first event is answered with a problem and its status. Disconnecting cancels the request.
+         * @description With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open. An error before the first event is answered with a problem and its status. Disconnecting cancels the request. With `Prefer: respond-async`, the response is 202: the question is answered in the background, `GET` of `Location` has its state and its answer, `DELETE` cancels it. A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.
          */
         post: operations["solve"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/solutions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch a question that is answered in the background
+         * @description Questions of `Prefer: respond-async` and their answers are kept for 24 hours.
+         */
+        get: operations["getSolution"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a question that is answered in the background
+         * @description A question that has ended stays as it is.
+         */
+        delete: operations["cancelSolution"];
         options?: never;
         head?: never;
         patch?: never;
@@ -320,11 +344,21 @@ export interface components {
             /** @description The problem to solve, without control characters except tab and line breaks. Must fit the context of the model together with the prompt. */
             question: string;
             strategy?: components["schemas"]["Strategy"];
-            /** @description Number of samples of `majority` and `lto`. Default: from the model profile. */
+            /** @description Number of samples of `majority`, `lto` and `best-of-n`, and maximum number of branches of `fork`. Default: from the model profile. */
             samples?: number;
             /**
+             * @description Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `lrm`: the latent reward model. `judge`, the default: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`.
+             * @enum {string}
+             */
+            selector?: "judge" | "verifier" | "log-probability" | "self-certainty" | "lrm";
+            /**
+             * @description Weights of the votes of `majority`: `none`, the default, or P(correct) by the latent reward model (`lrm`) or the fused judge (`judge`), with the same fallbacks as `selector`.
+             * @enum {string}
+             */
+            weights?: "none" | "lrm" | "judge";
+            /**
              * SamplingOptions
-             * @description Sampling of `majority` and `lto`, with the rules of transformers in its order: repetition penalty, temperature, top-k, top-p, min-p. The same seed and sampling give the same samples. Default of each field: from the model profile, else from the `generation_config.json` of the model, else no rule and temperature 1.
+             * @description Sampling of `majority`, `lto` and `best-of-n`, with the rules of transformers in its order: repetition penalty, temperature, top-k, top-p, min-p. The same seed and sampling give the same samples. Default of each field: from the model profile, else from the `generation_config.json` of the model, else no rule and temperature 1.
              */
             sampling?: {
                 /** @description Temperature: below 1, likely tokens become more likely. */
@@ -340,10 +374,14 @@ export interface components {
             };
             /** @description Hard limits. When one is reached, the best answer so far is returned. Default: from the model profile. */
             budget?: {
-                /** @description Maximum number of updates of the latents. */
+                /** @description Maximum number of updates of the latents, and of rounds of `fork`. */
                 maxIterations?: number;
                 /** @description Maximum number of tokens that are decoded for the request, and so of one answer. Samples share it evenly: 8 samples of 100 tokens need 800. Default: no maximum for the request; that of one answer from the model profile. */
                 maxNewTokens?: number;
+                /** @description Maximum number of tokens of one answer. Default: `maxNewTokens`, else from the model profile. */
+                maxAnswerTokens?: number;
+                /** @description Maximum number of tokens that are decoded beside the returned answer. A search begins only if the draft is no longer than this. Default: no maximum. */
+                maxSearchTokens?: number;
                 /** @description Maximum time, in ms, including the time in the queue. At its end nothing new is decoded or judged, and the best judged answer is returned; else the choice among the finished samples, or the part of an answer that is decoded, with reward -1; else `answer: null`. A run of the model that is in progress ends first, usually within 0.15 s; it is waited for at most a second beyond its expected end. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it. */
                 maxMs?: number;
             };
@@ -364,6 +402,11 @@ export interface components {
              * @enum {string}
              */
             direction?: "gradient" | "random";
+            /**
+             * @description Places of the draft at which `fork` branches and at which the latents of `latentseek` begin: `prefix`, its first tokens; `entropy`, those of highest entropy; `random`, the control of a measurement. Default: from the model profile, else `entropy` for `fork` and `prefix` for `latentseek`.
+             * @enum {string}
+             */
+            positions?: "prefix" | "entropy" | "random";
             /** @description Weights of the terms of the reward, normalised; not all 0. They steer the search of this request and its response; its episode is admitted and stored under the weights of the model profile. Default: from the model profile. */
             reward?: {
                 /** @description Weight of the model’s own verdict on the answer. */
@@ -392,10 +435,10 @@ export interface components {
             explain?: boolean;
         };
         /**
-         * @description Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `auto`, the default, retrieves similar episodes, then refines.
+         * @description Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward. `auto`, the default, retrieves similar episodes, then refines.
          * @enum {string}
          */
-        Strategy: "auto" | "greedy" | "latentseek" | "majority" | "lto";
+        Strategy: "auto" | "greedy" | "latentseek" | "majority" | "lto" | "best-of-n" | "fork";
         /**
          * @description The best answer that was found, with the cost of the search.
          * @example {
@@ -403,6 +446,9 @@ export interface components {
          *       "episodeId": "73b8254a-65fc-4219-bb51-b5cf4dd8e331",
          *       "answer": "1",
          *       "reasoning": "left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; ans 1",
+         *       "text": "left : 6 + 4 * 7 - 4 - 5 ; 6 + 4 = 0 , 0 * 7 = 0 , 0 - 4 = 6 , 6 - 5 = 1 ; ans 1",
+         *       "thought": null,
+         *       "finish": "end",
          *       "reward": -0.012,
          *       "confidence": null,
          *       "stopped": "reward",
@@ -433,6 +479,7 @@ export interface components {
          *       "seed": 1289082641547526,
          *       "usage": {
          *         "promptTokens": 18,
+         *         "cachedTokens": 0,
          *         "completionTokens": 39,
          *         "generatedTokens": 39,
          *         "rewardTokens": 1
@@ -460,6 +507,15 @@ export interface components {
             answer: string | null;
             /** @description The thought of a model that thinks before it answers, without its tags; otherwise the whole text that contains the answer. A part of it when `maxMs` or `maxNewTokens` cut it. */
             reasoning: string;
+            /** @description The whole text that the model wrote, without its thought and up to a stop sequence; empty when the thought was cut. */
+            text: string;
+            /** @description The thought of a model that thinks before it answers, without its tags; null when it did not think. */
+            thought: string | null;
+            /**
+             * @description How the text ended: by itself, by a limit on tokens, or by `maxMs`; null when there is no text.
+             * @enum {string|null}
+             */
+            finish: "end" | "length" | "time" | null;
             reward: number;
             /** @description Calibrated probability that the answer is correct; null while there is no latent reward model. */
             confidence: number | null;
@@ -480,7 +536,7 @@ export interface components {
             } | null;
             /** @description Whether the answer is judged better than the draft; false if no draft was finished. */
             improved: boolean;
-            /** @description Number of updates of the latents. */
+            /** @description Number of updates of the latents, or of rounds of `fork`. */
             iterations: number;
             /** @description Number of new answers judged after the draft. */
             evaluations: number;
@@ -497,6 +553,8 @@ export interface components {
             seed: number;
             usage: {
                 promptTokens: number;
+                /** @description Tokens of the prompt that an earlier request with the same beginning had left in the cache. */
+                cachedTokens: number;
                 /** @description Tokens of the returned answer. */
                 completionTokens: number;
                 /** @description Tokens decoded for drafts, regenerations and samples. */
@@ -512,8 +570,8 @@ export interface components {
                 rewardMs: number;
                 totalMs: number;
             };
-            /** @description Parts that were unavailable while the request was solved. */
-            degraded: ("retrieval" | "weaver" | "learning" | "lrm")[];
+            /** @description Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed. */
+            degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
             /** @description With `explain`: all judged answers. */
             candidates?: components["schemas"]["SolutionCandidate"][];
             /** @description With `explain`: the latents of every evaluation, projected to two dimensions. */
@@ -542,15 +600,28 @@ export interface components {
             rewardTerms: {
                 [key: string]: number;
             };
+            /** @description Mean log-probability of the answer's tokens under the model's own distribution: temperature 1, before the rules of sampling. Null when it is not known. */
+            logProbability: number | null;
+            /** @description Mean KL divergence of the uniform distribution from the model's own. Higher is more certain. Null when it is not known. */
+            selfCertainty: number | null;
             tokens: number;
         };
         /** @description One server-sent event: `event` is its name, `data` the JSON of its data line. The last event is `answer` or `error`. Comments are heartbeats. */
-        SolveEvent: components["schemas"]["RetrievalEvent"] | components["schemas"]["DraftEvent"] | components["schemas"]["IterationEvent"] | components["schemas"]["CandidateEvent"] | components["schemas"]["AnswerEvent"] | components["schemas"]["ErrorEvent"];
+        SolveEvent: components["schemas"]["RetrievalEvent"] | components["schemas"]["TokensEvent"] | components["schemas"]["DraftEvent"] | components["schemas"]["IterationEvent"] | components["schemas"]["CandidateEvent"] | components["schemas"]["AnswerEvent"] | components["schemas"]["ErrorEvent"];
         RetrievalEvent: {
             /** @enum {string} */
             event: "retrieval";
             data: {
                 retrieved: components["schemas"]["RetrievedEpisode"][];
+            };
+        };
+        TokensEvent: {
+            /** @enum {string} */
+            event: "tokens";
+            data: {
+                text: string;
+                /** @description Whether the text belongs to the thought of the model. */
+                thought: boolean;
             };
         };
         DraftEvent: {
@@ -588,6 +659,28 @@ export interface components {
             /** @enum {string} */
             event: "error";
             data: components["schemas"]["Problem"];
+        };
+        /** @description A question that is answered in the background. */
+        BackgroundSolution: {
+            /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+            id: string;
+            /** @enum {string} */
+            status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            startedAt: string | null;
+            /** Format: date-time */
+            finishedAt: string | null;
+            solution?: components["schemas"]["Solution"];
+            problem?: components["schemas"]["Problem"];
+        };
+        /** @description A question that will be answered in the background. */
+        BackgroundTicket: {
+            /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+            id: string;
+            /** @enum {string} */
+            status: "queued";
         };
         /** @description Episodes, newest first. */
         EpisodePage: {
@@ -687,6 +780,10 @@ export interface components {
             rewardTerms: {
                 [key: string]: number;
             };
+            /** @description Mean log-probability of the answer's tokens under the model's own distribution: temperature 1, before the rules of sampling. Null when it is not known. */
+            logProbability: number | null;
+            /** @description Mean KL divergence of the uniform distribution from the model's own. Higher is more certain. Null when it is not known. */
+            selfCertainty: number | null;
             /** @description Whether this candidate was returned. */
             chosen: boolean;
             /** @description Whether the answer is correct; null while unknown. */
@@ -1099,11 +1196,14 @@ export type RetrievedEpisode = components['schemas']['RetrievedEpisode'];
 export type SolutionCandidate = components['schemas']['SolutionCandidate'];
 export type SolveEvent = components['schemas']['SolveEvent'];
 export type RetrievalEvent = components['schemas']['RetrievalEvent'];
+export type TokensEvent = components['schemas']['TokensEvent'];
 export type DraftEvent = components['schemas']['DraftEvent'];
 export type IterationEvent = components['schemas']['IterationEvent'];
 export type CandidateEvent = components['schemas']['CandidateEvent'];
 export type AnswerEvent = components['schemas']['AnswerEvent'];
 export type ErrorEvent = components['schemas']['ErrorEvent'];
+export type BackgroundSolution = components['schemas']['BackgroundSolution'];
+export type BackgroundTicket = components['schemas']['BackgroundTicket'];
 export type EpisodePage = components['schemas']['EpisodePage'];
 export type EpisodeSummary = components['schemas']['EpisodeSummary'];
 export type Episode = components['schemas']['Episode'];
@@ -1136,7 +1236,10 @@ export interface operations {
     solve: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Key of the request, chosen by the caller, such as a UUID. Within 24 hours, the same request with the same key gets the same answer and makes one episode, also while the first is running; another request with this key of the tenant is refused. */
+                "idempotency-key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1157,6 +1260,20 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Solution"];
                     "text/event-stream": components["schemas"]["SolveEvent"];
+                };
+            };
+            /** @description The question is answered in the background. */
+            202: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    /** @description Path of the solution: 202 only. */
+                    location?: string;
+                    /** @description `respond-async` */
+                    "preference-applied"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackgroundTicket"];
                 };
             };
             /** @description The request is not valid; `errors` points at each fault. */
@@ -1222,8 +1339,234 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request is valid, but this model or this version cannot serve it. */
+            /** @description The request is valid, but this model or this version cannot serve it, or its `Idempotency-Key` belongs to another request. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key has used up its requests or tokens. Try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    /** @description Limits of the key: `"requests";q=60;w=60`. */
+                    "ratelimit-policy"?: string;
+                    /** @description What is left of them, and seconds until all of it is there again: `"requests";r=0;t=42`. */
+                    ratelimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSolution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its state, and its answer. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackgroundSolution"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelSolution: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its state after the call. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackgroundSolution"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
                 headers: {
                     [name: string]: unknown;
                 };
