@@ -140,6 +140,19 @@ export const Environment = Type.Object({
     description:
       'Time, in ms, that a request may take when it has no `budget.maxMs`; the best answer so far is returned at its end. 0 sets no limit.',
   }),
+  WEBHOOK_SECRET: Type.Optional(
+    Type.String({
+      minLength: 16,
+      secret: true,
+      description:
+        'Secret by which webhooks are signed (Standard Webhooks): `whsec_` and base64, or any text of 16 characters or more. If unset, no request may name a webhook.',
+    }),
+  ),
+  WEBHOOK_PRIVATE: Type.Enum(['true', 'false'], {
+    default: 'false',
+    description:
+      'Whether webhooks may call addresses of loopback and private networks: `true` or `false`. Callers could then reach services inside the network.',
+  }),
   NIGHT_CRON: Type.Optional(
     Type.String({
       minLength: 1,
@@ -351,6 +364,7 @@ function expectation(schema: TSchema): string {
   const rules: Record<string, unknown> = { ...schema }
   if (Type.IsInteger(schema)) return `a whole number from ${rules['minimum']} to ${rules['maximum']}`
   if (Type.IsEnum(schema)) return `one of ${schema.enum.join(', ')}`
+  if (rules['pattern'] === undefined) return `a text of at least ${rules['minLength']} characters`
   return `a URL that matches ${rules['pattern']}`
 }
 
@@ -389,6 +403,11 @@ function group(env: Environment) {
     },
     /** Null: no limit. */
     solving: { maxMs: env.SOLVE_MAX_MS === 0 ? null : env.SOLVE_MAX_MS },
+    /** Null: there are no webhooks. */
+    webhooks:
+      env.WEBHOOK_SECRET === undefined
+        ? null
+        : { secret: env.WEBHOOK_SECRET, allowPrivate: env.WEBHOOK_PRIVATE === 'true' },
     nights: {
       cron: env.NIGHT_CRON ?? null,
       everyEpisodes: env.NIGHT_EVERY_EPISODES,

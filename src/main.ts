@@ -9,8 +9,8 @@ import { pino } from 'pino'
 import { startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
-import { type BackgroundQuestion, buildApp, isLoopback, tokensOf, toProblem } from '#http'
-import { connectQueues, createSolutionStore, readBacklog } from '#jobs'
+import { type BackgroundQuestion, buildApp, isLoopback, tokensOf, toProblem, toView } from '#http'
+import { connectQueues, createSolutionStore, deliverWebhook, readBacklog } from '#jobs'
 import {
   createAuthenticator,
   createIdempotencyStore,
@@ -132,6 +132,10 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
       {
         episodes,
         problemOf: toProblem,
+        async callWebhook(url, record) {
+          const { webhooks } = config
+          if (webhooks !== null) await deliverWebhook({ url, id: record.id, body: toView(record) }, webhooks)
+        },
         async solve(request, { signal, id, requestId }) {
           const { question, caller, ...key } = request as BackgroundQuestion
           const options = { signal, id, ...(caller && { caller }), ...(requestId && { requestId }) }
@@ -148,6 +152,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
       solver,
       episodes,
       solutions: createSolutionStore({ database }),
+      hasWebhooks: config.webhooks !== null,
       admin: { consolidations, artifacts, learning, fingerprint: engine.model.fingerprint },
       health: () => checkHealth({ database, queues, engine }),
       metrics: metrics.expose,

@@ -4,9 +4,9 @@ import { type Database, query } from '#database'
 
 /**
  * Kinds of work. The consolidation store (#artifacts) writes `consolidation.run`, for the whole instance, as
- * tenant ''; the store of solutions (#jobs) writes `solution.run`.
+ * tenant ''; the store of solutions (#jobs) writes `solution.run` and `solution.webhook`.
  */
-export type OutboxKind = 'episode.index' | 'consolidation.run' | 'solution.run'
+export type OutboxKind = 'episode.index' | 'consolidation.run' | 'solution.run' | 'solution.webhook'
 
 export interface OutboxRow {
   /** Id of the row, and of its job. */

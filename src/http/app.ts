@@ -47,6 +47,8 @@ export interface AppDeps {
   readonly admin: AdminRouteDeps
   /** Questions that are answered in the background. */
   readonly solutions: BackgroundSolutions
+  /** Whether questions in the background may name a webhook; they may not unless true. */
+  readonly hasWebhooks?: boolean
   readonly health: () => Promise<Health>
   /** All metrics of the process, for `GET /metrics`. */
   readonly metrics: () => Promise<Exposition>
@@ -136,7 +138,14 @@ export function buildApp(deps: AppDeps): App {
 
   describeContract(app)
   app.register(async (routes: App) => {
-    solveRoute(routes, { solver: deps.solver, solutions: deps.solutions, limits, logProblem, tracer })
+    solveRoute(routes, {
+      solver: deps.solver,
+      solutions: deps.solutions,
+      hasWebhooks: deps.hasWebhooks ?? false,
+      limits,
+      logProblem,
+      tracer,
+    })
     solutionRoutes(routes, deps.solutions)
     episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })
     adminRoutes(routes, deps.admin, tracer)

@@ -49,6 +49,8 @@ export const STATUS = {
   KEY_NOT_FOUND: 500,
   EPISODE_NOT_FOUND: 404,
   SOLUTION_NOT_FOUND: 404,
+  // The delivery of a webhook alone meets it.
+  WEBHOOK_FAILED: 500,
   DELETION_NOT_FOUND: 404,
   ARTIFACT_NOT_FOUND: 404,
   ARTIFACT_INVALID: 409,

@@ -11,6 +11,7 @@ import type { OutboxKind } from '#episodes'
 export const INDEX_EPISODE = 'episode.index' satisfies OutboxKind
 export const RUN_CONSOLIDATION = 'consolidation.run' satisfies OutboxKind
 export const RUN_SOLUTION = 'solution.run' satisfies OutboxKind
+export const CALL_WEBHOOK = 'solution.webhook' satisfies OutboxKind
 
 /**
  * Job that the schedule enqueues, not the outbox. No payload. Queues store the name, so it must not change.
@@ -50,6 +51,7 @@ export const QUEUE_OF = {
   [INDEX_EPISODE]: 'episodes',
   [RUN_CONSOLIDATION]: 'consolidations',
   [RUN_SOLUTION]: 'solutions',
+  [CALL_WEBHOOK]: 'solutions',
 } as const satisfies Record<OutboxKind, QueueName>
 
 /** A job to add to a queue. */

@@ -1,4 +1,5 @@
 export { connectQueues, type Queues } from './connect-queues.ts'
+export { deliverWebhook } from './deliver-webhook.ts'
 export { type Backlog, readBacklog } from './read-backlog.ts'
 export { createSolutionStore } from './solution-store.ts'
 export type { ConsolidationTriggers, JobObservation, RunningWorker } from './start-worker.ts'

@@ -4,10 +4,10 @@ import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
-import { JOB_OPTIONS, RUN_SOLUTION, RunSolution } from './contracts.ts'
+import { CALL_WEBHOOK, JOB_OPTIONS, RUN_SOLUTION, RunSolution } from './contracts.ts'
 import { type JobProcessor, type QueuedJob, RequeueError } from './job-queue.ts'
 import { toJobError } from './retry.ts'
-import type { SolutionStore } from './solution-store.ts'
+import type { SolutionRecord, SolutionStore } from './solution-store.ts'
 
 /** Interval, in ms, at which a running question is looked at, so that it ends soon after it was cancelled. */
 const LOOK_MS = 500
@@ -15,7 +15,7 @@ const LOOK_MS = 500
 const payload = Compile(RunSolution)
 
 export interface SolutionParts {
-  readonly store: Pick<SolutionStore, 'begin' | 'keep' | 'finish'>
+  readonly store: Pick<SolutionStore, 'begin' | 'keep' | 'finish' | 'webhook'>
   readonly episodes: Pick<EpisodeStore, 'remove'>
   /** Answers a question. @param id id that the solution and its episode must have */
   readonly solve: (
@@ -24,10 +24,22 @@ export interface SolutionParts {
   ) => Promise<unknown>
   /** Returns what the caller reads of a failure. */
   readonly problemOf: (error: unknown, id: string) => unknown
+  /** Sends an outcome to the address of its caller. */
+  readonly callWebhook: (url: string, record: SolutionRecord) => Promise<void>
 }
 
 /** @param stopping fires when the process stops: its job goes back to the queue, for another process */
-export function createSolutionProcessor(
+export function createSolutionProcessor(parts: SolutionParts, stopping: AbortSignal): JobProcessor {
+  const answer = createAnswering(parts, stopping)
+  return async (job) => {
+    if (job.name !== CALL_WEBHOOK) return answer(job)
+    const { tenantId, solutionId } = solutionOf(job)
+    const found = await parts.store.webhook(tenantId, solutionId)
+    if (found !== null) await parts.callWebhook(found.url, found.record)
+  }
+}
+
+function createAnswering(
   { store, episodes, solve, problemOf }: SolutionParts,
   stopping: AbortSignal,
 ): JobProcessor {
@@ -63,7 +75,7 @@ export function createSolutionProcessor(
 }
 
 function solutionOf({ id, name, data }: QueuedJob) {
-  if (name === RUN_SOLUTION && payload.Check(data)) return data
+  if ((name === RUN_SOLUTION || name === CALL_WEBHOOK) && payload.Check(data)) return data
   throw toJobError(
     new ServiceError(
       'REQUEST_INVALID',

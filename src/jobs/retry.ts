@@ -43,6 +43,7 @@ const RETRYABLE = {
   KEY_NOT_FOUND: false,
   EPISODE_NOT_FOUND: false,
   SOLUTION_NOT_FOUND: false,
+  WEBHOOK_FAILED: true,
   DELETION_NOT_FOUND: false,
   ARTIFACT_NOT_FOUND: false,
   ARTIFACT_INVALID: false,

@@ -2,7 +2,7 @@
 
 import { type Database, isUuid, query } from '#database'
 import { ServiceError } from '#errors'
-import { RUN_SOLUTION } from './contracts.ts'
+import { CALL_WEBHOOK, RUN_SOLUTION } from './contracts.ts'
 
 type SolutionStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
@@ -12,12 +12,14 @@ interface NewSolution {
   readonly id: string
   /** Anything that JSON holds. */
   readonly request: unknown
+  /** Address that gets the outcome; null: none. */
+  readonly webhook?: string | null
   /** Id of the HTTP request, and its trace. */
   readonly requestId?: string | undefined
   readonly traceparent?: string | undefined
 }
 
-interface SolutionRecord {
+export interface SolutionRecord {
   readonly id: string
   readonly status: SolutionStatus
   readonly createdAt: string
@@ -46,13 +48,19 @@ export interface SolutionStore {
   begin(tenantId: string, id: string): Promise<BegunSolution | null>
   /** Notes that its process lives. @returns whether somebody still wants the answer */
   keep(tenantId: string, id: string): Promise<boolean>
-  /** Stores the outcome of a running question. */
+  /** Returns an outcome and the address that gets it; null when there is none, or no such question any more. */
+  webhook(
+    tenantId: string,
+    id: string,
+  ): Promise<{ readonly url: string; readonly record: SolutionRecord } | null>
+  /** Stores the outcome of a running question, and the job of its webhook. */
   finish(tenantId: string, id: string, status: 'succeeded' | 'failed', result: unknown): Promise<void>
 }
 
 const ADD = `
   with added as (
-    insert into solutions (tenant_id, id, request) values ($1, $2, $3) on conflict do nothing returning tenant_id, id
+    insert into solutions (tenant_id, id, request, webhook) values ($1, $2, $3, $6)
+    on conflict do nothing returning tenant_id, id
   )
   insert into outbox (tenant_id, kind, payload)
   select tenant_id, '${RUN_SOLUTION}', jsonb_strip_nulls(jsonb_build_object(
@@ -80,7 +88,15 @@ const BEGIN = `
 const KEEP = `update solutions set seen_at = now() where ${OF_ONE} and finished_at is null`
 
 const FINISH = `
-  update solutions set status = $3, result = $4, finished_at = now() where ${OF_ONE} and finished_at is null`
+  with finished as (
+    update solutions set status = $3, result = $4, finished_at = now() where ${OF_ONE} and finished_at is null
+    returning tenant_id, id, webhook
+  )
+  insert into outbox (tenant_id, kind, payload)
+  select tenant_id, '${CALL_WEBHOOK}', jsonb_build_object('tenantId', tenant_id, 'solutionId', id)
+  from finished where webhook is not null`
+
+const WEBHOOK = `select ${COLUMNS}, webhook from solutions where ${OF_ONE} and webhook is not null`
 
 interface Row {
   readonly id: string
@@ -103,19 +119,12 @@ export function createSolutionStore({
     const [row] = rows
     if (row === undefined)
       throw new ServiceError('SOLUTION_NOT_FOUND', `${operation}: expected the id of a solution, got ${id}`)
-    return {
-      id: row.id,
-      status: row.status,
-      createdAt: row.createdAt.toISOString(),
-      startedAt: row.startedAt?.toISOString() ?? null,
-      finishedAt: row.finishedAt?.toISOString() ?? null,
-      result: row.result === null ? null : JSON.parse(row.result),
-    }
+    return toRecord(row)
   }
 
   return {
-    async add({ tenantId, id, request, requestId = null, traceparent = null }) {
-      const values = [tenantId, id, JSON.stringify(request), requestId, traceparent]
+    async add({ tenantId, id, request, requestId = null, traceparent = null, webhook = null }) {
+      const values = [tenantId, id, JSON.stringify(request), requestId, traceparent, webhook]
       await query(database, 'add solution', ADD, values)
     },
     get: (tenantId, id) => one('get solution', GET, tenantId, id),
@@ -131,9 +140,28 @@ export function createSolutionStore({
     async keep(tenantId, id) {
       return (await query(database, 'keep solution', KEEP, [tenantId, id])).rowCount === 1
     },
+    async webhook(tenantId, id) {
+      const { rows } = await query<Row & { webhook: string }>(database, 'read webhook', WEBHOOK, [
+        tenantId,
+        id,
+      ])
+      const [row] = rows
+      return row === undefined ? null : { url: row.webhook, record: toRecord(row) }
+    },
     async finish(tenantId, id, status, result) {
       await query(database, 'finish solution', FINISH, [tenantId, id, status, JSON.stringify(result)])
     },
+  }
+}
+
+function toRecord(row: Row): SolutionRecord {
+  return {
+    id: row.id,
+    status: row.status,
+    createdAt: row.createdAt.toISOString(),
+    startedAt: row.startedAt?.toISOString() ?? null,
+    finishedAt: row.finishedAt?.toISOString() ?? null,
+    result: row.result === null ? null : JSON.parse(row.result),
   }
 }
 

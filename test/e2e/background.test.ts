@@ -1,5 +1,8 @@
 /** @file Questions that are answered in the background: answered, cancelled, failed, and after a kill. */
 
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Solution } from '#solving'
@@ -32,12 +35,24 @@ async function ended(service: ServiceProcess, path: string): Promise<Record> {
 
 test('questions are answered in the background, once, also when the process is killed meanwhile', async () => {
   await using folder = await temporaryFolder()
-  const env = { DATA_DIR: folder.path }
+  const called: string[] = []
+  const receiver = createServer((request, response) => {
+    const isFirst = called.push(String(request.headers['webhook-id'])) === 1
+    response.writeHead(isFirst ? 500 : 200).end()
+  }).listen(0, '127.0.0.1')
+  await once(receiver, 'listening')
+  const { port } = receiver.address() as AddressInfo
+  const env = {
+    DATA_DIR: folder.path,
+    WEBHOOK_SECRET: 'a secret of some length',
+    WEBHOOK_PRIVATE: 'true',
+  }
   const paths: string[] = []
   {
     await using service = await startService(env)
     const [first, ...others] = makeProblems({ split: 'train', count: 13, seed: 3 })
-    const path = await post(service, { question: first!.question, seed: 5, strategy: 'greedy' })
+    const webhook = `http://127.0.0.1:${port}/hook`
+    const path = await post(service, { question: first!.question, seed: 5, strategy: 'greedy', webhook })
     const { status, solution } = await ended(service, path)
     expect(status).toBe('succeeded')
     expect(path).toBe(`/solutions/${solution!.id}`)
@@ -49,6 +64,10 @@ test('questions are answered in the background, once, also when the process is k
 
     const tooLong = await ended(service, await post(service, { question: 'one plus '.repeat(1_500) }))
     expect(tooLong).toMatchObject({ status: 'failed', problem: { code: 'PROMPT_TOO_LONG' } })
+
+    while (called.length < 2) await delay(50)
+    expect(called).toEqual([solution!.id, solution!.id])
+    receiver.close()
 
     for (const { question } of others)
       paths.push(await post(service, { question, strategy: 'majority', samples: 32 }))

@@ -66,6 +66,8 @@ test('reads every variable', () => {
     ENGINE_REPLICAS: '4',
     ENGINE_MEMORY_BYTES: '8589934592',
     SOLVE_MAX_MS: '0',
+    WEBHOOK_SECRET: 'whsec_c2VjcmV0IG9mIHRoZSB3ZWJob29rcw==',
+    WEBHOOK_PRIVATE: 'true',
     NIGHT_CRON: '*/5 3 * * 1-5',
     NIGHT_EVERY_EPISODES: '0',
     HEALTH_ROLLBACK: 'false',
@@ -103,6 +105,7 @@ test('reads every variable', () => {
       memoryBytes: 8589934592,
     },
     solving: { maxMs: null },
+    webhooks: { secret: 'whsec_c2VjcmV0IG9mIHRoZSB3ZWJob29rcw==', allowPrivate: true },
     nights: {
       cron: '*/5 3 * * 1-5',
       everyEpisodes: 0,
@@ -127,6 +130,7 @@ test('reports every fault at once, and no value', () => {
     CUDA_DEVICE: '-1',
     EXECUTION_PROVIDER: 'gpu',
     LOG_LEVEL: 'loud',
+    WEBHOOK_SECRET: 'hunter2',
     EPISODE_TTL_DAYS: '1.5',
     REDIS_URL: 'http://user:hunter2@cache',
   })
@@ -137,6 +141,7 @@ test('reports every fault at once, and no value', () => {
       { pointer: '/REDIS_URL', detail: 'expected a URL that matches ^rediss?://' },
       { pointer: '/EXECUTION_PROVIDER', detail: 'expected one of auto, cuda, cpu' },
       { pointer: '/CUDA_DEVICE', detail: 'expected a whole number from 0 to 255' },
+      { pointer: '/WEBHOOK_SECRET', detail: 'expected a text of at least 16 characters' },
       { pointer: '/LOG_LEVEL', detail: 'expected one of fatal, error, warn, info, debug, trace, silent' },
       { pointer: '/EPISODE_TTL_DAYS', detail: 'expected a whole number from 0 to 36500' },
       {

@@ -8,7 +8,7 @@ import type { App } from '../type-provider.ts'
 const config = { produces: ['application/json'], scope: 'solve' } as const
 
 /** State of a question that is answered in the background. */
-interface BackgroundRecord {
+export interface BackgroundRecord {
   readonly id: string
   readonly status: 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
   readonly createdAt: string
@@ -24,6 +24,8 @@ export interface BackgroundSolutions {
     readonly tenantId: string
     readonly id: string
     readonly request: unknown
+    /** Address that gets the outcome; null: none. */
+    readonly webhook: string | null
     readonly requestId: string
     readonly traceparent: string | undefined
   }): Promise<void>
@@ -76,7 +78,8 @@ export const ACCEPTED = {
   'preference-applied': Type.String({ description: '`respond-async`' }),
 }
 
-function toView({ result, ...record }: BackgroundRecord) {
+/** Returns what callers read of a record. */
+export function toView({ result, ...record }: BackgroundRecord) {
   const part = { succeeded: 'solution', failed: 'problem' }[record.status as string]
   return part === undefined ? record : { ...record, [part]: result }
 }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import { ServiceError } from '#errors'
 import type { KeyLimits } from '#keys'
 import type { Solution as Solved, SolveOptions, SolveRequest, Solver } from '#solving'
 import type { Tracer } from '#tracing'
@@ -68,6 +69,8 @@ interface SolveRouteDeps {
   readonly solver: Solver
   readonly solutions: Pick<BackgroundSolutions, 'add'>
   readonly tracer: Pick<Tracer, 'traceparent'>
+  /** Whether the server can sign webhooks. */
+  readonly hasWebhooks: boolean
   readonly limits: Limits
   readonly logProblem: ProblemLog
 }
@@ -81,7 +84,8 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
     },
     async (request, reply) => {
       if (request.body.reference !== undefined) expectScope(request, 'feedback', 'reference')
-      const question: SolveRequest = { ...SOLVE_DEFAULTS, ...request.body, tenantId: request.tenantId }
+      const { webhook = null, ...body } = request.body
+      const question: SolveRequest = { ...SOLVE_DEFAULTS, ...body, tenantId: request.tenantId }
       const options = {
         signal: disconnectSignal(reply.raw),
         // Callers of a tenant share its part of the engine, wherever they are.
@@ -89,7 +93,9 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
         logger: request.log,
         requestId: request.id,
       }
-      if (prefersAsync(request.headers['prefer'])) return acceptQuestion(reply, deps, question, options)
+      const isAsync = prefersAsync(request.headers['prefer'])
+      if (webhook !== null) checkWebhook(webhook, isAsync, deps.hasWebhooks)
+      if (isAsync) return acceptQuestion(reply, deps, { question, webhook }, options)
       if (request.acceptedType === STREAM_TYPE) return streamSolution(reply, deps, question, options)
       const solution = await solveOnce(reply, deps.solver, question, options)
       if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
@@ -132,7 +138,7 @@ async function streamSolution(
 async function acceptQuestion(
   reply: FastifyReply,
   { solutions, tracer }: SolveRouteDeps,
-  question: SolveRequest,
+  { question, webhook }: { readonly question: SolveRequest; readonly webhook: string | null },
   { signal, caller, requestId }: SolveOptions,
 ): Promise<FastifyReply> {
   const { tenantId, keyId, limits, id: ownRequestId } = reply.request
@@ -140,7 +146,7 @@ async function acceptQuestion(
     const id = given ?? randomUUID()
     const request: BackgroundQuestion = { question, caller, keyId, limits }
     const traceparent = tracer.traceparent()
-    await solutions.add({ tenantId, id, request, requestId: requestId ?? ownRequestId, traceparent })
+    await solutions.add({ tenantId, id, request, webhook, requestId: requestId ?? ownRequestId, traceparent })
     return { id }
   })
   return reply
@@ -149,6 +155,19 @@ async function acceptQuestion(
     .header('preference-applied', 'respond-async')
     .type(JSON_TYPE)
     .send({ id, status: 'queued' })
+}
+
+/** @throws ServiceError REQUEST_INVALID for an address that would never be called */
+function checkWebhook(webhook: string, isAsync: boolean, hasWebhooks: boolean): void {
+  const refuse = (expected: string, got: string): never => {
+    const detail = `expected ${expected}, got ${got}`
+    throw new ServiceError('REQUEST_INVALID', `body/webhook: ${detail}`, {
+      faults: [{ pointer: '/webhook', detail }],
+    })
+  }
+  if (!isAsync) refuse('none without Prefer: respond-async', 'one')
+  if (!hasWebhooks) refuse('none, as WEBHOOK_SECRET is not set on this server', 'one')
+  if (URL.parse(webhook) === null) refuse('a URL', 'another text')
 }
 
 /** Solves, logs the solution and counts its tokens against the limit of the key; once for an idempotency key. */

@@ -35,7 +35,12 @@ type Body = Omit<
 > &
   Partial<Pick<solving.SolveRequest, keyof typeof SOLVE_DEFAULTS>>
 
-export const SolveRequest = sameAs<Body>()(
+/** Address that gets the answer, with `Prefer: respond-async`. */
+interface WithWebhook {
+  readonly webhook?: string
+}
+
+export const SolveRequest = sameAs<Body & WithWebhook>()(
   Type.Object(
     {
       question: Text({
@@ -254,6 +259,14 @@ export const SolveRequest = sameAs<Body>()(
           description: 'Whether to add `candidates` and `latents` to the response.',
         }),
       ),
+      webhook: Type.Optional(
+        Type.String({
+          pattern: '^https?://[^\\s@]+$',
+          maxLength: 2048,
+          description:
+            'Only with `Prefer: respond-async`: URL to which the server posts the outcome, as `GET /solutions/{id}` returns it. Signed as Standard Webhooks describes, with the secret of the server; repeated with growing pauses until the status is 2xx, six times at most. Redirects are not followed. Addresses of loopback and private networks are refused.',
+        }),
+      ),
     },
     {
       ...closed,
@@ -265,9 +278,9 @@ export const SolveRequest = sameAs<Body>()(
 )
 
 /** Paths of all settings of a request: `['samples']`, `['sampling', 'temperature']`. */
-export const SOLVE_SETTINGS: readonly (readonly string[])[] = Object.entries<TSchema>(
-  SolveRequest.properties,
-).flatMap(([name, schema]) => [[name], ...fieldsOf(schema).map((field) => [name, field])])
+export const SOLVE_SETTINGS: readonly (readonly string[])[] = Object.entries<TSchema>(SolveRequest.properties)
+  .filter(([name]) => name !== 'webhook')
+  .flatMap(([name, schema]) => [[name], ...fieldsOf(schema).map((field) => [name, field])])
 
 function fieldsOf(schema: TSchema): string[] {
   if (Type.IsUnion(schema)) return schema.anyOf.flatMap(fieldsOf)

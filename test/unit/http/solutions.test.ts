@@ -15,7 +15,9 @@ import {
 
 const { solver, requests: solved } = scriptedSolver()
 const { solutions, added, set } = memorySolutions()
-const app = testApp({ solver, solutions })
+const app = testApp({ solver, solutions, hasWebhooks: true })
+const unsigned = testApp({ solver })
+afterAll(() => unsigned.close())
 // Compiles the schemas.
 beforeAll(async () => void (await app.ready()), 60_000)
 afterAll(() => app.close())
@@ -44,6 +46,7 @@ test('a question is accepted with its place, watched and cancelled', async () =>
       id,
       requestId: 'request-1',
       traceparent: undefined,
+      webhook: null,
       request: {
         question: {
           question: QUESTION,
@@ -85,6 +88,25 @@ test('a failure is a problem', async () => {
 
 test('a question that is not valid is refused at once', async () => {
   expect((await ask('respond-async', { samples: 0 })).statusCode).toBe(400)
+})
+
+test('a webhook is an address, and only for an answer in the background of a server that signs', async () => {
+  const webhook = 'https://app.example/hook?token=1'
+  expect((await ask('respond-async', { webhook })).statusCode).toBe(202)
+  expect(added.at(-1)).toMatchObject({ webhook, request: { question: { question: QUESTION } } })
+  expect(JSON.stringify(added.at(-1)?.request)).not.toContain('app.example')
+  for (const bad of ['ftp://a.example', 'https://u:p@a.example', 'https://', 'https://a b', 'http://[', 7])
+    expect((await ask('respond-async', { webhook: bad })).json(), `${bad}`).toMatchObject({
+      status: 400,
+      errors: [{ pointer: '/webhook' }],
+    })
+  expect((await ask('', { webhook })).json()).toMatchObject({
+    errors: [{ detail: 'expected none without Prefer: respond-async, got one' }],
+  })
+  const payload = { question: QUESTION, webhook }
+  const headers = { prefer: 'respond-async' }
+  const refused = await unsigned.inject({ method: 'POST', url: '/solve', payload, headers })
+  expect(refused.json()).toMatchObject({ errors: [{ detail: expect.stringContaining('WEBHOOK_SECRET') }] })
 })
 
 test.each(['nonsense', '0198f2c4-ffff-7d11-8a3c-0e4b9c7d2f15', 'a'.repeat(99)])(

@@ -9,11 +9,13 @@ function world() {
   const state = {
     begun: { request: 'question', isRetry: false } as { request: unknown; isRetry: boolean } | null,
     isWanted: true,
+    webhook: null as Awaited<ReturnType<SolutionParts['store']['webhook']>>,
   }
   const parts: SolutionParts = {
     store: {
       begin: async () => state.begun,
       keep: async () => state.isWanted,
+      webhook: async () => state.webhook,
       finish: async (...outcome) => void log.push(outcome),
     },
     episodes: {
@@ -23,16 +25,22 @@ function world() {
       },
     },
     solve: async (request, { id, requestId }) => ({ request, id, requestId }),
+    callWebhook: async (url, { id }) => void log.push(['call', url, id]),
     problemOf: (error, id) => [String(error), id],
   }
   const data = { tenantId: 'acme', solutionId: 's', requestId: 'r' }
-  const run = (over: Partial<SolutionParts> = {}, attemptsMade = 0, payload: unknown = data) =>
+  const run = (
+    over: Partial<SolutionParts> = {},
+    attemptsMade = 0,
+    payload: unknown = data,
+    name = 'solution.run',
+  ) =>
     createSolutionProcessor(
       { ...parts, ...over },
       stopping.signal,
     )({
       id: 'job',
-      name: 'solution.run',
+      name,
       data: payload,
       attemptsMade,
     })
@@ -92,6 +100,21 @@ test('a process that stops gives its question back', async () => {
   stopping.abort()
   await expect(running).rejects.toBeInstanceOf(RequeueError)
   expect(log).toEqual([])
+})
+
+test('calls the webhook of a question, which fails as the call does', async () => {
+  const { run, log, state } = world()
+  await run({}, 0, undefined, 'solution.webhook')
+  expect(log).toEqual([])
+  const moment = '2026-03-02T03:00:00.000Z'
+  const times = { createdAt: moment, startedAt: moment, finishedAt: moment }
+  state.webhook = { url: 'https://a.example', record: { id: 's', status: 'succeeded', ...times, result: 1 } }
+  await run({}, 0, undefined, 'solution.webhook')
+  expect(log).toEqual([['call', 'https://a.example', 's']])
+  const failing = { callWebhook: () => Promise.reject(new ServiceError('WEBHOOK_FAILED', 'got 500')) }
+  await expect(run(failing, 0, undefined, 'solution.webhook')).rejects.toMatchObject({
+    code: 'WEBHOOK_FAILED',
+  })
 })
 
 test('refuses a job that is none', async () => {
