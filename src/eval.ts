@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { pino } from 'pino'
 import { deriveSeed } from '#algorithms'
-import { DEFAULT_ANSWER, readModelProfile } from '#engine'
+import { DEFAULT_ANSWER, type ModelProfile, readModelProfile } from '#engine'
 import { coerceError, hasCode, ServiceError } from '#errors'
 import {
   type AnswerRecord,
@@ -83,7 +83,7 @@ export async function runEvaluation(file: string, options: EvaluationOptions): P
       concurrency: options.concurrency,
       arms,
     }
-    const folder = await openOutputFolder(options.out, settings)
+    const folder = await parts.open(() => openOutputFolder(options.out, settings))
     const seeds = Array.from({ length: options.seeds }, (_, index) => options.seed + index)
     const tasks = listTasks(problems, arms, seeds)
     const wanted = new Set(tasks.map(taskKey))
@@ -150,31 +150,30 @@ async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Su
   const { url, dataDir = null } = options
   if (url !== undefined) {
     const ask = askServer(url, headersOf(options.header ?? []))
+    const answer = await readAnswerProfile(options.profile)
     return {
       title: `Evaluation of ${url}`,
       ask,
-      normalise: await serverNormalise(options.profile),
-      model: { url },
+      normalise: createAnswerFormat(answer).normalise,
+      model: { url, answer },
     }
   }
   const logger = pino(loggerOptions({ level: 'warn', pretty: false }), pino.destination(2))
   const { solver, model } = await openSolver(parts, { engine: options.engine, dataDir, logger })
-  const { id, fingerprint, judgeFingerprint, profile } = model
+  const { id, fingerprint, judgeFingerprint, answerRules, profile } = model
   return {
     title: `Evaluation of ${id}`,
     ask: askSolver(solver),
     normalise: solver.answerKeys.keyOf,
-    model: { id, fingerprint, judgeFingerprint, defaults: profile.defaults, dataDir },
+    model: { id, fingerprint, judgeFingerprint, answerRules, defaults: profile.defaults, dataDir },
   }
 }
 
 /** A server keeps its profile to itself: answers are compared by the one of `--profile`, or by the default one. */
-async function serverNormalise(profile: string | undefined): Promise<Normalise> {
-  if (profile === undefined) {
-    return createAnswerFormat({ ...DEFAULT_ANSWER, normalise: [] }).normalise
-  }
+async function readAnswerProfile(profile: string | undefined): Promise<ModelProfile['answer']> {
+  if (profile === undefined) return { ...DEFAULT_ANSWER, normalise: [] }
   const source: unknown = parseJson(await readText(profile), profile)
-  return createAnswerFormat(readModelProfile(Object(source)).answer).normalise
+  return readModelProfile(Object(source)).answer
 }
 
 async function armsOf({ arm, arms: file, dataDir }: EvaluationOptions): Promise<readonly Arm[]> {

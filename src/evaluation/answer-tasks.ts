@@ -50,13 +50,15 @@ export interface AnswerOptions {
 }
 
 /** Faults of a problem: its answer is wrong, and the evaluation goes on. */
-const FAULTS_OF_PROBLEM = ['PROMPT_TOO_LONG', 'ENGINE_CRASHED_BY_REQUEST'] as const
+const FAULTS_OF_PROBLEM = ['PROMPT_TOO_LONG', 'MEMORY_EXCEEDED', 'ENGINE_CRASHED_BY_REQUEST'] as const
 
 /** Faults of the moment: the request is repeated. */
 const FAULTS_OF_MOMENT = [
   'ENGINE_OVERLOADED',
   'ENGINE_UNAVAILABLE',
   'ENGINE_CRASHED',
+  // A server that cannot check a key.
+  'STORE_UNAVAILABLE',
   'SHUTTING_DOWN',
 ] as const
 

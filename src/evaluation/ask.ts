@@ -27,8 +27,15 @@ export function askSolver(solver: Pick<Solver, 'solve'>): Ask {
   }
 }
 
-/** @param headers further headers of every request, such as a key */
+/**
+ * @param headers further headers of every request, such as a key
+ * @throws ServiceError REQUEST_INVALID for an address that is none, or a header that cannot be sent
+ */
 export function askServer(url: string, headers: Readonly<Record<string, string>>): Ask {
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
+    throw new ServiceError('REQUEST_INVALID', `--url: expected http://HOST:PORT, got ${url}`)
+  }
+  for (const [name, value] of Object.entries(headers)) checkHeader(name, value)
   const address = `${url.endsWith('/') ? url.slice(0, -1) : url}/solve`
   return async ({ question, arm, seed }, signal) => {
     const { status, text, retryAfter } = await post(address, {
@@ -42,6 +49,16 @@ export function askServer(url: string, headers: Readonly<Record<string, string>>
       throw new ServiceError('REQUEST_INVALID', `POST ${address}: expected a solution, got another answer`)
     }
     return body
+  }
+}
+
+function checkHeader(name: string, value: string): void {
+  try {
+    new Headers([[name, value]])
+  } catch {
+    // The message would repeat the value, which may be a key.
+    const fault = `--header: expected a value of one line for ${name}, got other characters`
+    throw new ServiceError('REQUEST_INVALID', fault)
   }
 }
 

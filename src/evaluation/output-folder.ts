@@ -4,10 +4,11 @@
  */
 
 import { appendFileSync } from 'node:fs'
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { ServiceError } from '#errors'
+import { coerceError, ServiceError } from '#errors'
+import { lockFolder } from '#folder-lock'
 import type { Arm } from './arms.ts'
 import type { AnswerRecord } from './records.ts'
 
@@ -28,28 +29,50 @@ export interface OutputFolder {
   /** Appends an answer; it is on its way to the disk when this returns. */
   add(record: AnswerRecord): void
   write(name: string, text: string): Promise<void>
+  /** Lets another call use the folder. */
+  close(): Promise<void>
 }
 
 const SETTINGS = 'settings.json'
 const ANSWERS = 'answers.jsonl'
 
 /**
- * Opens a folder, which is created unless it exists. A last line that was cut by a kill is removed.
+ * Opens a folder, which is created unless it exists, and locks it. A last line that was cut by a kill is removed.
  *
- * @throws ServiceError REQUEST_INVALID when the folder has answers of other settings, naming them, or a damaged line
+ * @throws ServiceError REQUEST_INVALID when another call uses the folder, it has answers of other settings, naming
+ * them, or a damaged file
  */
 export async function openOutputFolder(directory: string, settings: Settings): Promise<OutputFolder> {
   await mkdir(directory, { recursive: true })
-  const before = await readIfThere(join(directory, SETTINGS))
-  const known = before === null ? settings : merge(JSON.parse(before) as Settings, settings, directory)
-  await writeFile(join(directory, SETTINGS), `${JSON.stringify(known, null, 2)}\n`)
-  const file = join(directory, ANSWERS)
-  const answers = await readAnswers(file)
-  return {
-    answers,
-    add: (record) => appendFileSync(file, `${JSON.stringify(record)}\n`),
-    write: (name, text) => writeFile(join(directory, name), text),
+  const lock = lockFolder(directory)
+  if ('owner' in lock) {
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `evaluation: expected ${directory} to be used by one call at a time, got process ${lock.owner} that uses it; ` +
+        'wait for its end, or use another --out',
+    )
   }
+  try {
+    const before = await readSettings(join(directory, SETTINGS))
+    const known = before === null ? settings : merge(before, settings, directory)
+    await writeWhole(join(directory, SETTINGS), `${JSON.stringify(known, null, 2)}\n`)
+    const file = join(directory, ANSWERS)
+    return {
+      answers: await readAnswers(file),
+      add: (record) => appendFileSync(file, `${JSON.stringify(record)}\n`),
+      write: (name, text) => writeWhole(join(directory, name), text),
+      close: async () => lock.release(),
+    }
+  } catch (thrown) {
+    lock.release()
+    throw thrown
+  }
+}
+
+/** Writes a file that a kill leaves as it was, or as it should be. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.part`, text)
+  await rename(`${file}.part`, file)
 }
 
 function merge(before: Settings, now: Settings, directory: string): Settings {
@@ -84,25 +107,58 @@ function fieldsOf(before: Settings['model'], now: Settings['model']) {
 }
 
 async function readAnswers(file: string): Promise<AnswerRecord[]> {
-  const bytes = await readFile(file).catch(() => Buffer.alloc(0))
+  const bytes = (await readIfThere(file)) ?? Buffer.alloc(0)
   const end = bytes.lastIndexOf('\n') + 1
   if (end < bytes.length) await truncate(file, end)
   const lines = bytes.subarray(0, end).toString('utf8').split('\n').slice(0, -1)
   return lines.map((line, index) => {
-    try {
-      return JSON.parse(line) as AnswerRecord
-    } catch (cause) {
-      throw new ServiceError(
-        'REQUEST_INVALID',
-        `${file}:${index + 1}: expected an answer, got a damaged line`,
-        {
-          cause,
-        },
-      )
-    }
+    const record = parse(line)
+    if (isAnswer(record)) return record
+    throw damaged(`${file}:${index + 1}: expected an answer, got a damaged line`)
   })
 }
 
-async function readIfThere(file: string): Promise<string | null> {
-  return readFile(file, 'utf8').catch(() => null)
+function isAnswer(record: unknown): record is AnswerRecord {
+  const { problem, arm, run } = Object(record) as Partial<AnswerRecord>
+  return typeof problem === 'string' && typeof arm === 'string' && typeof run === 'number'
+}
+
+async function readSettings(file: string): Promise<Settings | null> {
+  const bytes = await readIfThere(file)
+  if (bytes === null) return null
+  const settings = parse(bytes.toString('utf8'))
+  const { problems, model, arms } = Object(settings) as Partial<Settings>
+  if (Object(problems) === problems && Object(model) === model && Array.isArray(arms)) {
+    return settings as Settings
+  }
+  throw damaged(`${file}: expected the settings of an evaluation, got a damaged file; use another --out`)
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function damaged(message: string): ServiceError {
+  return new ServiceError('REQUEST_INVALID', message)
+}
+
+/** Returns null for a file that does not exist. @throws ServiceError REQUEST_INVALID when it cannot be read */
+async function readIfThere(file: string): Promise<Buffer | null> {
+  try {
+    return await readFile(file)
+  } catch (cause) {
+    const error = coerceError(cause)
+    if ('code' in error && error.code === 'ENOENT') return null
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `${file}: expected a file that can be read, got ${error.message}`,
+      {
+        cause,
+      },
+    )
+  }
 }

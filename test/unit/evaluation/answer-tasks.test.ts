@@ -96,8 +96,8 @@ describe('faults', () => {
     }
   }
 
-  test('of the moment are repeated', async () => {
-    const { records, failure } = await run(throwing('ENGINE_OVERLOADED', 2))
+  test.each(['ENGINE_OVERLOADED', 'STORE_UNAVAILABLE'] as const)('%s is repeated', async (code) => {
+    const { records, failure } = await run(throwing(code, 2))
     expect({ failure, answers: records.length }).toEqual({ failure: null, answers: 36 })
   })
 
@@ -112,12 +112,15 @@ describe('faults', () => {
     expect(asked).toBeLessThanOrEqual(3)
   })
 
-  test('of one problem are an answer that is wrong', async () => {
-    const { records, failure } = await run(throwing('PROMPT_TOO_LONG', 1))
-    expect(failure).toBeNull()
-    expect(records).toHaveLength(36)
-    expect(records[0]).toMatchObject({ error: 'PROMPT_TOO_LONG', right: false, answer: null })
-  })
+  test.each(['PROMPT_TOO_LONG', 'MEMORY_EXCEEDED'] as const)(
+    '%s is an answer that is wrong',
+    async (code) => {
+      const { records, failure } = await run(throwing(code, 1))
+      expect(failure).toBeNull()
+      expect(records).toHaveLength(36)
+      expect(records[0]).toMatchObject({ error: code, right: false, answer: null })
+    },
+  )
 
   test('another model behind the same address is refused', async () => {
     const { failure } = await run(addRight, { fingerprint: 'f0' })

@@ -160,3 +160,18 @@ test('an address where nothing answers is named, with its reason', async () => {
     /POST http:\/\/127\.0\.0\.1:9\/solve: expected an answer, got .+/,
   )
 })
+
+test.each(['', 'foo', 'localhost:8080', 'ftp://host', 'http://', 'http://a b'])(
+  'the address %j is refused at once',
+  (url) => {
+    expect(() => askServer(url, {})).toThrow(`--url: expected http://HOST:PORT, got ${url}`)
+  },
+)
+
+test('a header that cannot be sent is refused at once, without its value', () => {
+  for (const value of ['Bearer secret\nkey', 'secret \u20ac', 'secret\0']) {
+    const ask = () => askServer('http://127.0.0.1:9', { authorization: value })
+    expect(ask).toThrow('--header: expected a value of one line for authorization, got other characters')
+    expect(ask).not.toThrow(/secret/)
+  }
+})
