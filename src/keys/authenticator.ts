@@ -88,12 +88,15 @@ export function createAuthenticator({
     return lookup
   }
 
-  /** Returns null, in place of an error, for what callers may do before the database has answered. */
+  /**
+   * Returns null, in place of an error, for what callers without a key may do before the database has answered. One
+   * with a key may belong to another tenant than theirs, whose episodes it must not read and write.
+   */
   async function lookUpOrNull(key: string | null, scope: Scope): Promise<Lookup | null> {
     try {
       return await lookUp(key)
     } catch (thrown) {
-      const mayGoOn = !isClosed && BEFORE_THE_DATABASE.includes(scope)
+      const mayGoOn = key === null && !isClosed && BEFORE_THE_DATABASE.includes(scope)
       if (mayGoOn && hasCode(thrown, 'STORE_UNAVAILABLE')) return null
       throw thrown
     }

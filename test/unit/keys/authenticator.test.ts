@@ -127,6 +127,8 @@ test('before the database has answered, callers without a key may solve and read
   for (const scope of ['feedback', 'delete', 'admin'] as const)
     await expect(authenticate(null, scope)).rejects.toEqual(unavailable)
   await expect(authenticatorOf(keys, false)(null, 'solve')).rejects.toEqual(unavailable)
+  // A key may be that of another tenant than the anonymous one.
+  await expect(authenticate('secret', 'solve')).rejects.toEqual(unavailable)
   keys.down = false
   await expect(authenticate(null, 'solve')).rejects.toEqual(invalid)
 })
