@@ -100,10 +100,26 @@ export async function readJsonIfThere(directory: string, name: string): Promise<
   } catch (thrown) {
     throw modelInvalid(`${name} to be JSON`, coerceError(thrown).message, advice, thrown)
   }
+  if (depthOf(value) > MAX_DEPTH) {
+    throw modelInvalid(`${name} to nest at most ${MAX_DEPTH} levels deep`, 'more', advice)
+  }
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw modelInvalid(`${name} to hold a JSON object`, JSON.stringify(value).slice(0, 80), advice)
   }
   return value as JsonObject
+}
+
+/** Levels of a JSON file, which functions descend by recursion. Published models have about 10. */
+const MAX_DEPTH = 100
+
+/** Returns the number of levels of objects and lists, up to one above the bound. */
+function depthOf(value: unknown): number {
+  let level: unknown[] = [value]
+  for (let depth = 0; ; depth++) {
+    level = level.filter((each) => each !== null && typeof each === 'object')
+    if (level.length === 0 || depth > MAX_DEPTH) return depth
+    level = level.flatMap((each) => Object.values(each as object))
+  }
 }
 
 /**

@@ -705,6 +705,16 @@ suite('a faulty model directory', () => {
     expect(await faultOf()).toMatch(/expected tokenizer\.json to be readable by Hugging Face tokenizers/)
   })
 
+  test.each(['config.json', 'circadian.json', 'tokenizer.json', 'tokenizer_config.json'])(
+    'with a %s of endless nesting',
+    async (name) => {
+      await model.write(name, `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`)
+      expect(await faultOf()).toMatch(`expected ${name} to nest at most 100 levels deep, got more`)
+      await model.write(name, '['.repeat(100_000) + ']'.repeat(100_000))
+      expect(await faultOf()).toMatch(`expected ${name} to nest at most 100 levels deep, got more`)
+    },
+  )
+
   test('with a config.json that has no context length', async () => {
     await model.write('config.json', { eos_token_id: 2 })
     expect(await faultOf()).toMatch(
