@@ -103,6 +103,7 @@ export async function measureRequestCosts(database: Database): Promise<readonly 
   const x = createTensor('float32', [THOUGHTS, LAYERS, WIDTH], draw(THOUGHTS * LAYERS * WIDTH))
   const rewardModel = await openRewardModel(trainer, linearProbe(), {
     version: 'bench',
+    form: 'mean',
     layers: LAYERS,
     width: WIDTH,
   })

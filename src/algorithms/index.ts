@@ -40,16 +40,24 @@ export {
   fitFloat16,
   joinLatents,
   latentsAt,
+  packStates,
   takeLatents,
   unpackLatents,
   unpackThought,
 } from './latents.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
+export type { FormName } from './lto/forms/reward-form.ts'
+export { formNamed } from './lto/forms/reward-forms.ts'
 export { type GateAnswer, gateRewardModel, measureChoice } from './lto/gate-reward-model.ts'
 export { majorityVote, weightedMajority } from './lto/majority.ts'
 export { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
-export { type OpenRewardModel, openRewardModel } from './lto/open-reward-model.ts'
+export {
+  type OpenRewardModel,
+  openRewardModel,
+  type RewardModelIdentity,
+  tokenMapsOf,
+} from './lto/open-reward-model.ts'
 export type {
   DescribedThought,
   LabelKind,

@@ -48,7 +48,18 @@ export function unpackLatents({ bytes, rows, width }: PackedRows): Latents {
   return { data: fromFloat16Bytes(bytes), length: rows, width }
 }
 
-/** Returns a stored latent thought as numbers. */
-export function unpackThought({ bytes, rows, width }: PackedRows): LatentThought {
-  return { data: fromFloat16Bytes(bytes), layers: rows, width }
+/** Returns a stored latent thought as numbers, with the states of its last token where these are stored. */
+export function unpackThought(
+  { bytes, rows, width }: PackedRows,
+  last: PackedRows | null = null,
+): LatentThought {
+  const thought = { data: fromFloat16Bytes(bytes), layers: rows, width }
+  return last === null ? thought : { ...thought, last: fromFloat16Bytes(last.bytes) }
+}
+
+/** Returns states in their stored form; values that half precision cannot hold become infinite. */
+export function packStates(states: Float32Array, width: number): PackedRows {
+  const halves = toFloat16(states)
+  const bytes = new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength)
+  return { bytes, rows: states.length / width, width }
 }

@@ -19,6 +19,8 @@ export interface ReportedKind {
   /** null when the consolidation failed before it promoted or rejected this kind. */
   readonly status: ConsolidatedArtifact['status'] | null
   readonly reason: string | null
+  /** Form of a reward model, see its manifest; null for a weaver, or without a candidate; absent in old reports. */
+  readonly form?: string | null
   readonly episodes: {
     /** Episodes of this model when the consolidation began. */
     readonly remembered: number

@@ -32,6 +32,8 @@ export interface TrainingContext {
   readonly report: (share: number) => void
   /** Active version, for a warm start; null when there is none that may be used (see `findWarmStart`). */
   readonly active: ArtifactBytes | null
+  readonly openReplayEngine: OpenReplayEngine
+  readonly logger: ConsolidationLogger
 }
 
 export interface Trained {
@@ -70,10 +72,8 @@ export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> 
    * repeats only the unfinished part. A result is JSON: ids and figures, never a question.
    */
   readonly recorded: <Result extends object>(part: string, work: () => Promise<Result>) => Promise<Result>
-  readonly openReplayEngine: OpenReplayEngine
   /** Episodes that replays may retrieve. */
   readonly episodes: EpisodeStore
-  readonly logger: ConsolidationLogger
 }
 
 export interface TrialVerdict {

@@ -84,6 +84,7 @@ function reportKind(kind: ArtifactKind, recordOf: RecordOf): ReportedKind {
     version: settled?.version ?? trained?.artifact.version ?? null,
     status: settled?.status ?? null,
     reason: settled?.reason ?? null,
+    form: trained === null || kind !== 'lrm' ? null : String(trained.artifact.features['form'] ?? 'mean'),
     episodes: {
       remembered: episodes,
       learnedFrom: trained?.artifact.episodes ?? 0,

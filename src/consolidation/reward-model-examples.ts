@@ -25,6 +25,10 @@ const MAX_BYTES = 2 ** 30
 export interface RewardModelExample {
   readonly described: DescribedThought
   readonly packed: PackedRows
+  /** States of its last token; null where they were not stored. */
+  readonly last: PackedRows | null
+  /** Tokens of the answer. */
+  readonly tokens: readonly number[]
   /** Place of the answer: its episode and its position there. */
   readonly place: HeldOutAnswer
   /** Answer and verifier reward that the gate compares a score with. */
@@ -64,7 +68,7 @@ export async function readRewardModelExamples(
   let unused = 0
   for await (const stored of training.labelledThoughts(fingerprint, episodes)) {
     signal.throwIfAborted()
-    const { tenantId, episodeId, position, question, thought, answer, verifier } = stored
+    const { tenantId, episodeId, position, question, thought, last, tokens, answer, verifier } = stored
     const key = { tenantId, episodeId }
     const { part, cluster } = split?.placeOf(key, question) ?? { part: 'heldOut', cluster: question }
     read.add(nameOf(key))
@@ -72,7 +76,7 @@ export async function readRewardModelExamples(
       unused += 1
       continue
     }
-    bytes += 2 * thought.bytes.length
+    bytes += 2 * (thought.bytes.length + (last?.bytes.length ?? 0))
     if (bytes > maxBytes) break
     await take({
       described: {
@@ -85,6 +89,8 @@ export async function readRewardModelExamples(
         source: stored.labelSource,
       },
       packed: thought,
+      last,
+      tokens,
       place: { ...key, position, cluster },
       judged: { answer, verifier },
     })

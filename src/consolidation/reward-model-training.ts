@@ -3,11 +3,14 @@
 import {
   assignAnswers,
   type DescribedThought,
+  packStates,
   type RewardModelOptions,
   type TrainedRewardModel,
   type Training,
+  tokenMapsOf,
 } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
+import type { TokenMaps } from '#ports'
 import { openRewardModelArtifact, rewardModelSizes } from '#serving'
 import {
   type ArtifactTraining,
@@ -20,6 +23,8 @@ import {
   toTrained,
   toTrialVerdict,
 } from './artifact-training.ts'
+import { answersWithin, type FedAnswer, feedAnswers } from './feed-answers.ts'
+import { openModelEngine } from './open-replay-engine.ts'
 import { readRewardModelExamples } from './reward-model-examples.ts'
 import type { Skipped } from './steps.ts'
 import { createTaskRows, inPieces, type TaskRows } from './task-rows.ts'
@@ -44,27 +49,32 @@ export function createRewardModelTraining(options: Partial<RewardModelOptions>):
 }
 
 async function train(
-  { training, fingerprint, split, runner, signal, seed, report }: TrainingContext,
+  context: TrainingContext,
   episodes: readonly EpisodeKey[],
   overrides: Partial<RewardModelOptions>,
 ): Promise<Trained | Skipped> {
+  const { training, fingerprint, split, runner, signal, seed, report } = context
   const task = createTaskRows(runner, 'trainRewardModel' satisfies TaskName)
   try {
     const examples: DescribedThought[] = []
     const places: HeldOutAnswer[] = []
+    const feedable: (FedAnswer & Tokened)[] = []
     const read = await readRewardModelExamples(
       training,
       fingerprint,
       episodes,
       { split, signal },
-      async ({ described, packed, place }) => {
+      async ({ described, packed, last, tokens, place }) => {
+        // An answer without the states of its last token is of a release, or of a model, that gives none.
+        if (last !== null) feedable.push({ index: examples.length, question: described.question, tokens })
         examples.push(described)
         places.push(place)
-        await task.add({ ...described, thought: packed } satisfies ThoughtRow, packed.bytes.length)
+        await task.add({ ...described, thought: packed, last } satisfies ThoughtRow, packed.bytes.length)
       },
     )
     const assigned = assignAnswers(examples, [...examples.keys()])
     if ('skipped' in assigned) return assigned
+    if (overrides.forms?.includes('gated') ?? true) await addTokenStates(context, feedable, task)
     const { value, bytes } = await task.run({ seed, overrides } satisfies RewardModelTask, {
       signal,
       onProgress: report,
@@ -89,6 +99,48 @@ async function train(
   }
 }
 
+/** Place of an answer among the rows of a task. */
+interface Tokened {
+  readonly index: number
+}
+
+/** Upper bound, in bytes of fp32, on the states of tokens in the memory of the training process. */
+const MAX_TOKEN_BYTES = 2 ** 28
+/** Bounds on the positions of an answer whose states are trained on. */
+const POSITIONS = { min: 16, max: 64 } as const
+
+/**
+ * Feeds the answers again and sends the states of their tokens, newest questions first, as many as fit. Without an
+ * engine of the model there are none, and no form that needs them is trained.
+ */
+async function addTokenStates(
+  { fingerprint, openReplayEngine, logger, signal }: TrainingContext,
+  answers: readonly (FedAnswer & Tokened)[],
+  task: TaskRows,
+): Promise<void> {
+  if (answers.length === 0) return
+  const replaying = await openModelEngine(
+    { openReplayEngine, fingerprint, logger },
+    'this worker cannot feed answers again: the reward model is trained without the states of tokens',
+  )
+  if ('missing' in replaying) return
+  const { engine } = replaying
+  try {
+    const width = engine.scoredLayers * engine.hiddenSize
+    if (width === 0) return
+    const positions = MAX_TOKEN_BYTES / (4 * width)
+    const fed = answersWithin(answers).slice(0, Math.floor(positions / POSITIONS.min))
+    const tokenStates = Math.min(POSITIONS.max, Math.floor(positions / fed.length))
+    await feedAnswers(engine, fed, { tokenStates, signal }, async ({ index }, { tokens }) => {
+      if (tokens === undefined) return
+      const packed = packStates(tokens, width)
+      await task.add({ index, tokens: packed } satisfies ThoughtRow, packed.bytes.length)
+    })
+  } finally {
+    await replaying.close()
+  }
+}
+
 async function judge({
   candidate,
   incumbent,
@@ -102,15 +154,25 @@ async function judge({
   try {
     const rivals = { candidate, active: incumbent, anchor }
     const models: Partial<Record<Rival, ReturnType<typeof rewardModelSizes>>> = {}
+    const maps = new Map<Rival, TokenMaps>()
     for (const rival of ['candidate', 'active', 'anchor'] as const) {
       const version = rivals[rival]
       if (version === null) continue
-      models[rival] = rewardModelSizes(version.artifact)
+      const sizes = rewardModelSizes(version.artifact)
+      const own = tokenMapsOf(version.bytes, sizes)
+      if (own !== null) maps.set(rival, own)
+      models[rival] = sizes
       for (const bytes of inPieces(version.bytes))
         await task.add({ model: rival, bytes } satisfies TrialRow, bytes.length)
     }
-    await addAnswers(context, heldOut, false, task)
-    await addAnswers(context, locked, true, task)
+    const answers: (FedAnswer & Tokened)[] = []
+    await addAnswers(context, heldOut, false, answers, task)
+    await addAnswers(context, locked, true, answers, task)
+    const missing = maps.size === 0 ? null : await addGatedSums(context, maps, answers, task)
+    if (missing !== null) {
+      const reason = `the tokens of held-out answers cannot be scored: ${missing}`
+      return { promoted: false, isAnchor: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
+    }
     const options = { seed, models, replacesStale: incumbent?.artifact.stale ?? false }
     const result = await task.run(options satisfies RewardModelTrialTask, { signal, onProgress: report })
     const value = result.value as RewardModelTrialValue
@@ -124,13 +186,46 @@ async function judge({
 }
 
 /**
+ * Feeds answers again with the maps of each version, as a request does, and sends their sums.
+ * @returns why this worker has no engine for it; null when it has
+ */
+async function addGatedSums(
+  { fingerprint, openReplayEngine, logger, signal }: Omit<TrainingContext, 'active' | 'split'>,
+  maps: ReadonlyMap<Rival, TokenMaps>,
+  answers: readonly (FedAnswer & Tokened)[],
+  task: TaskRows,
+): Promise<string | null> {
+  const replaying = await openModelEngine(
+    { openReplayEngine, fingerprint, logger },
+    'this worker cannot score the tokens of answers: the reward model is not judged',
+  )
+  if ('missing' in replaying) return replaying.missing
+  try {
+    for (const [model, tokenMaps] of maps) {
+      await feedAnswers(
+        replaying.engine,
+        answersWithin(answers),
+        { tokenMaps, signal },
+        async ({ index }, { gated }) => {
+          if (gated !== undefined) await task.add({ model, index, gated } satisfies TrialRow, 0)
+        },
+      )
+    }
+    return null
+  } finally {
+    await replaying.close()
+  }
+}
+
+/**
  * Reads answers again and sends them: since training, labels may have changed, and answers may have been
- * deleted. Leaves out answers that only the model itself has labelled.
+ * deleted. Leaves out answers that only the model itself has labelled. Adds those that it sends to `sent`.
  */
 async function addAnswers(
   { training, fingerprint, signal }: Pick<TrialOptions, 'training' | 'fingerprint' | 'signal'>,
   wanted: readonly HeldOutAnswer[],
   isLocked: boolean,
+  sent: (FedAnswer & Tokened)[],
   task: TaskRows,
 ): Promise<void> {
   const clusters = new Map(wanted.map((place) => [nameOf(place), place.cluster]))
@@ -142,7 +237,7 @@ async function addAnswers(
     fingerprint,
     [...episodes.values()],
     { signal },
-    async ({ described: { question, correct, source }, packed, place, judged }) => {
+    async ({ described: { question, correct, source }, packed, last, tokens, place, judged }) => {
       if (source === 'self' || !clusters.has(nameOf(place))) return
       const { tenantId, episodeId } = place
       const answer: UnscoredAnswer = {
@@ -154,7 +249,8 @@ async function addAnswers(
         byMajority: source === 'majority',
         ...judged,
       }
-      await task.add({ answer, isLocked, thought: packed } satisfies TrialRow, packed.bytes.length)
+      sent.push({ index: sent.length, question, tokens })
+      await task.add({ answer, isLocked, thought: packed, last } satisfies TrialRow, packed.bytes.length)
     },
   )
 }

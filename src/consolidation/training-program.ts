@@ -10,6 +10,7 @@ import {
   type LabelledThought,
   measureChoice,
   openRewardModel,
+  type RewardModelIdentity,
   type RewardModelOptions,
   trainRewardModel,
   trainWeaver,
@@ -18,13 +19,13 @@ import {
   type WeaverExample,
   type WeaverOptions,
 } from '#algorithms'
-import type { GraphRunner, LatentThought, PackedRows, TaskProgram } from '#ports'
+import type { GatedSums, GraphRunner, LatentThought, PackedRows, TaskProgram } from '#ports'
 import type { PackedPair } from './weaver-examples.ts'
 
-/** Row of `trainRewardModel`. */
-export interface ThoughtRow extends Omit<DescribedThought, 'thought'> {
-  readonly thought: PackedRows
-}
+/** Row of `trainRewardModel`: an answer, or the states of the tokens of the answer in row `index`. */
+export type ThoughtRow =
+  | (Omit<DescribedThought, 'thought'> & { readonly thought: PackedRows; readonly last: PackedRows | null })
+  | { readonly index: number; readonly tokens: PackedRows }
 
 export interface RewardModelTask {
   readonly seed: number
@@ -44,15 +45,24 @@ export type Rival = 'candidate' | 'active' | 'anchor'
 
 export type UnscoredAnswer = Omit<GateAnswer, 'score'>
 
-/** Row of `judgeRewardModel`: an answer to score, or the next piece of a model's bytes. */
+/**
+ * Row of `judgeRewardModel`: an answer to score, the sums of the answer in row `index` under the maps of a model, or
+ * the next piece of a model's bytes.
+ */
 export type TrialRow =
-  | { readonly answer: UnscoredAnswer; readonly isLocked: boolean; readonly thought: PackedRows }
+  | {
+      readonly answer: UnscoredAnswer
+      readonly isLocked: boolean
+      readonly thought: PackedRows
+      readonly last: PackedRows | null
+    }
+  | { readonly model: Rival; readonly index: number; readonly gated: GatedSums }
   | { readonly model: Rival; readonly bytes: Uint8Array }
 
 export interface RewardModelTrialTask {
   readonly seed: number
-  /** Sizes of the thoughts of each model that takes part. */
-  readonly models: Readonly<Partial<Record<Rival, { version: string; layers: number; width: number }>>>
+  /** Form and sizes of each model that takes part. */
+  readonly models: Readonly<Partial<Record<Rival, RewardModelIdentity>>>
   readonly replacesStale: boolean
 }
 
@@ -66,8 +76,16 @@ function rewardModelTask(): ReturnType<TaskProgram[string]> {
   const examples: LabelledThought[] = []
   return {
     add(rows) {
-      for (const { thought, ...described } of rows as readonly ThoughtRow[])
-        examples.push({ ...described, thought: unpackThought(thought) })
+      for (const row of rows as readonly ThoughtRow[]) {
+        if ('index' in row) {
+          const example = examples[row.index]
+          const tokens = unpackThought(row.tokens).data
+          if (example) examples[row.index] = { ...example, thought: { ...example.thought, tokens } }
+          continue
+        }
+        const { thought, last, ...described } = row
+        examples.push({ ...described, thought: unpackThought(thought, last) })
+      }
     },
     async run({ options, runner, signal, report }) {
       const { seed, overrides } = options as RewardModelTask
@@ -110,65 +128,81 @@ function toTaskResult<Trained extends { readonly model: Uint8Array }>(
 }
 
 function rewardModelTrialTask(): ReturnType<TaskProgram[string]> {
-  const heldOut: Scorable = { answers: [], thoughts: [] }
-  const locked: Scorable = { answers: [], thoughts: [] }
+  const answers: TrialAnswer[] = []
+  const sums = new Map<Rival, Map<number, GatedSums>>()
   const pieces = new Map<Rival, Uint8Array[]>()
   return {
     add(rows) {
       for (const row of rows as readonly TrialRow[]) {
-        if ('model' in row) {
-          pieces.set(row.model, [...(pieces.get(row.model) ?? []), new Uint8Array(row.bytes)])
-          continue
-        }
-        const part = row.isLocked ? locked : heldOut
-        part.answers.push(row.answer)
-        part.thoughts.push(unpackThought(row.thought))
+        if ('answer' in row) {
+          const { answer, isLocked, thought, last } = row
+          answers.push({ answer, isLocked, thought: unpackThought(thought, last) })
+        } else if ('gated' in row) {
+          const own = sums.get(row.model) ?? new Map<number, GatedSums>()
+          sums.set(row.model, own.set(row.index, row.gated))
+        } else pieces.set(row.model, [...(pieces.get(row.model) ?? []), new Uint8Array(row.bytes)])
       }
     },
     async run({ options, runner, report }) {
       const { seed, models, replacesStale } = options as RewardModelTrialTask
-      const scoresOf = async (rival: Rival, thoughts: readonly LatentThought[]) => {
-        const sizes = models[rival]
-        const bytes = joined(pieces.get(rival) ?? [])
-        return sizes === undefined ? null : await score(runner, bytes, sizes, thoughts)
+      const rivals = Object.entries(models) as readonly [Rival, RewardModelIdentity][]
+      const hasStates = (index: number, { thought }: TrialAnswer) =>
+        rivals.every(([rival, { form }]) =>
+          form === 'gated' ? sums.get(rival)?.has(index) : form === 'mean' || thought.last !== undefined,
+        )
+      // All are compared on the answers that all of them can score.
+      const scorable = [...answers.entries()].filter(([index, answer]) => hasStates(index, answer))
+      const heldOut = scorable.filter(([, { isLocked }]) => !isLocked)
+      const locked = scorable.filter(([, { isLocked }]) => isLocked)
+      const scoresOf = async (rival: Rival, part: typeof scorable) => {
+        const identity = models[rival]
+        if (identity === undefined) return null
+        const thoughts = part.map(([index, { thought }]): LatentThought => {
+          const gated = sums.get(rival)?.get(index)
+          return gated === undefined ? thought : { ...thought, gated }
+        })
+        return await score(runner, joined(pieces.get(rival) ?? []), identity, thoughts)
       }
-      const own = (await scoresOf('candidate', heldOut.thoughts)) ?? []
+      const own = (await scoresOf('candidate', heldOut)) ?? []
       report(0.3)
       const verdict = gateRewardModel({
-        answers: withScores(heldOut.answers, own),
-        active: await scoresOf('active', heldOut.thoughts),
-        anchor: await scoresOf('anchor', heldOut.thoughts),
+        answers: withScores(heldOut, own),
+        active: await scoresOf('active', heldOut),
+        anchor: await scoresOf('anchor', heldOut),
         replacesStale,
         seed,
       })
       report(0.9)
-      const ofLocked = locked.answers.length === 0 ? null : await scoresOf('candidate', locked.thoughts)
+      const ofLocked = locked.length === 0 ? null : await scoresOf('candidate', locked)
       const value: RewardModelTrialValue = {
         verdict,
-        locked: ofLocked === null ? null : measureChoice(withScores(locked.answers, ofLocked)),
+        locked: ofLocked === null ? null : measureChoice(withScores(locked, ofLocked)),
       }
       return { value }
     },
   }
 }
 
-/** Answers and their thoughts, in the same order. */
-interface Scorable {
-  readonly answers: UnscoredAnswer[]
-  readonly thoughts: LatentThought[]
+interface TrialAnswer {
+  readonly answer: UnscoredAnswer
+  readonly isLocked: boolean
+  readonly thought: LatentThought
 }
 
-function withScores(answers: readonly UnscoredAnswer[], scores: readonly number[]): readonly GateAnswer[] {
-  return answers.map((answer, index) => ({ ...answer, score: scores[index] ?? Number.NaN }))
+function withScores(
+  part: readonly (readonly [number, TrialAnswer])[],
+  scores: readonly number[],
+): readonly GateAnswer[] {
+  return part.map(([, { answer }], place) => ({ ...answer, score: scores[place] ?? Number.NaN }))
 }
 
 async function score(
   runner: GraphRunner,
   bytes: Uint8Array,
-  sizes: { readonly version: string; readonly layers: number; readonly width: number },
+  identity: RewardModelIdentity,
   thoughts: readonly LatentThought[],
 ): Promise<readonly number[]> {
-  const model = await openRewardModel(runner, bytes, sizes)
+  const model = await openRewardModel(runner, bytes, identity)
   try {
     return await model.score(thoughts)
   } finally {

@@ -30,6 +30,13 @@ export function encodeThought({ data, layers, width }: LatentThought): Buffer | 
   return fitsFloat16(data) ? toBytes(toFloat16(data)) : null
 }
 
+/** Encodes the states of a thought's last token, `[K, D]`; null without them, or when fp16 cannot hold a value. */
+export function encodeLastStates({ last, width }: LatentThought): Buffer | null {
+  if (last === undefined) return null
+  checkShape('store the states of the last token', last, Math.ceil(last.length / width), width)
+  return fitsFloat16(last) ? toBytes(toFloat16(last)) : null
+}
+
 function checkShape(operation: string, data: Float32Array, rows: number, width: number): void {
   if (data.length !== rows * width) {
     throw new ServiceError(

@@ -78,6 +78,10 @@ export interface StoredThought extends TrainingKey {
   /** Verifier's reward of the answer, in [-1, 0]; null when it was not asked. */
   readonly verifier: number | null
   readonly thought: PackedRows
+  /** States of the scored layers at the last token, `[K, D]`; null in rows of earlier releases. */
+  readonly last: PackedRows | null
+  /** Tokens of the answer. */
+  readonly tokens: readonly number[]
   readonly label: boolean
   readonly labelSource: LabelSource
   /** Share of the samples that agree, for a majority; 1 for other sources. */

@@ -41,13 +41,14 @@ function describeEvidence(evidence: NightReport['evidence']): string {
   return `${sampled} of ${questions} questions sampled, ${generatedTokens} tokens${rest}`
 }
 
-function describeKind({ kind, version, status, reason, ...rest }: ReportedKind): string {
+function describeKind({ kind, version, status, reason, form = null, ...rest }: ReportedKind): string {
   const { episodes, losses, metrics, baseline } = rest
   const leftOut = Object.entries(episodes.leftOut).map(([why, count]) => `${count} ${why}`)
   const names = [...new Set([...Object.keys(metrics), ...Object.keys(baseline)])]
   return [
     `## ${version ?? kind}: ${status ?? 'not decided'}`,
     ...(reason === null ? [] : [`${reason}.`]),
+    ...(form === null ? [] : [`Form: ${form}.`]),
     `${episodes.learnedFrom} of ${episodes.remembered} episodes${leftOut.length > 0 ? `; left out: ${leftOut.join(', ')}` : ''}.`,
     ...(Object.keys(losses).length === 0
       ? []

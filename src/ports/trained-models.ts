@@ -3,7 +3,7 @@
  * width.
  */
 
-import type { Latents, LatentThought } from './latents.ts'
+import type { Latents, LatentThought, TokenMaps } from './latents.ts'
 
 /**
  * Latent weaver, W_psi of LatentEvolve (arXiv 2509.24771, Eq. 7): maps a query and its first latents to
@@ -39,6 +39,8 @@ export interface WeaverRow {
 export interface LatentRewardModel {
   /** Version of the trained artifact. */
   readonly version: string
+  /** Maps that the sessions of its thoughts must be opened with; absent when it needs none. */
+  readonly tokenMaps?: TokenMaps
   /**
    * Returns the calibrated P(correct) of every thought, in [0, 1], in order.
    *

@@ -1,5 +1,10 @@
 export { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
-export { openRewardModelArtifact, openWeaverArtifact, rewardModelSizes } from './open-artifact.ts'
+export {
+  openRewardModelArtifact,
+  openWeaverArtifact,
+  rewardModelForm,
+  rewardModelSizes,
+} from './open-artifact.ts'
 export {
   type ActiveVersionStatus,
   type ArtifactWatcher,

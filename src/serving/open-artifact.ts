@@ -1,6 +1,14 @@
 /** @file Loads a trained model from an artifact's bytes, for the sizes that its manifest states. */
 
-import { type OpenRewardModel, type OpenWeaver, openRewardModel, openWeaver } from '#algorithms'
+import {
+  type FormName,
+  formNamed,
+  type OpenRewardModel,
+  type OpenWeaver,
+  openRewardModel,
+  openWeaver,
+  type RewardModelIdentity,
+} from '#algorithms'
 import type { Artifact } from '#artifacts'
 import { ServiceError } from '#errors'
 import type { GraphRunner } from '#ports'
@@ -9,7 +17,7 @@ import type { GraphRunner } from '#ports'
 type Manifested = Pick<Artifact, 'version' | 'features'>
 
 /**
- * Loads a latent reward model for thoughts of `features.layers` by `features.width`.
+ * Loads a latent reward model of `features.form` for states of `features.layers` by `features.width`.
  *
  * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged or hold no latent reward model;
  *   ENGINE_CRASHED, ENGINE_UNAVAILABLE
@@ -23,16 +31,27 @@ export async function openRewardModelArtifact(
 }
 
 /**
- * Returns the version of a latent reward model and the shape of its thoughts.
+ * Returns the version of a latent reward model, its form, and the shape of its states.
  *
- * @throws ServiceError ARTIFACT_INVALID when its manifest does not state the shape
+ * @throws ServiceError ARTIFACT_INVALID when its manifest does not state them, or names a form of a later release
  */
-export function rewardModelSizes(artifact: Manifested): {
-  readonly version: string
-  readonly layers: number
-  readonly width: number
-} {
-  return { version: artifact.version, layers: size(artifact, 'layers'), width: size(artifact, 'width') }
+export function rewardModelSizes(artifact: Manifested): RewardModelIdentity {
+  return {
+    version: artifact.version,
+    form: rewardModelForm(artifact),
+    layers: size(artifact, 'layers'),
+    width: size(artifact, 'width'),
+  }
+}
+
+/** @throws ServiceError ARTIFACT_INVALID for a form that this release does not have */
+export function rewardModelForm({ version, features }: Manifested): FormName {
+  const form = formNamed(features['form'])
+  if (form !== null) return form
+  throw new ServiceError(
+    'ARTIFACT_INVALID',
+    `open ${version}: expected a known form, got ${features['form']}`,
+  )
 }
 
 /**

@@ -9,14 +9,14 @@ import type { Artifact, ArtifactStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
-import { openRewardModelArtifact, openWeaverArtifact } from './open-artifact.ts'
+import { openRewardModelArtifact, openWeaverArtifact, rewardModelForm } from './open-artifact.ts'
 import { type TrackedVersion, trackActiveVersion, type WatcherLogger } from './track-active-version.ts'
 
 export interface WatchOptions {
   readonly artifacts: Pick<ArtifactStore, 'active' | 'bytes'>
   /** Read at every poll, for `isFrozen`; never frozen unless given. */
   readonly learning?: Pick<LearningStore, 'state'>
-  readonly engine: Pick<Engine, 'model' | 'graphs' | 'thoughtLayers' | 'hiddenSize'>
+  readonly engine: Pick<Engine, 'model' | 'graphs' | 'thoughtLayers' | 'scoredLayers' | 'hiddenSize'>
   readonly logger: WatcherLogger
   /** Pause between two polls, in ms; 2,000 unless given. */
   readonly pollMs?: number
@@ -69,7 +69,8 @@ export function watchActiveArtifacts({
     artifacts,
     logger,
     async open(artifact, bytes) {
-      checkSizes(artifact, { layers: engine.thoughtLayers, width: engine.hiddenSize })
+      const layers = rewardModelForm(artifact) === 'mean' ? engine.thoughtLayers : engine.scoredLayers
+      checkSizes(artifact, { layers, width: engine.hiddenSize })
       return openRewardModelArtifact(engine.graphs, artifact, bytes)
     },
   })
@@ -86,8 +87,9 @@ export function watchActiveArtifacts({
   let isStale = false
   let isFrozen = false
 
-  function loadedModels(): ActiveModels {
+  async function loadedModels(): Promise<ActiveModels> {
     const [loadedRewardModel, loadedWeaver] = [rewardModel.loaded(), weaver.loaded()]
+    const tokenMaps = await loadedRewardModel?.model.use(async (model) => model.tokenMaps)
     return {
       weaver:
         loadedWeaver === null
@@ -101,6 +103,7 @@ export function watchActiveArtifacts({
           ? null
           : {
               version: loadedRewardModel.artifact.version,
+              ...(tokenMaps && { tokenMaps }),
               score: (thoughts) => loadedRewardModel.model.use((model) => model.score(thoughts)),
             },
     }
@@ -116,7 +119,7 @@ export function watchActiveArtifacts({
         rewardModel.switchTo(active.lrm),
         weaver.switchTo(active.weaver),
       ])
-      models = loadedModels()
+      models = await loadedModels()
       for (const result of switches) if (result.status === 'rejected') throw result.reason
       if (isStale) logger.info({}, 'active versions readable again')
       isStale = false

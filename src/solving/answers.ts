@@ -414,9 +414,14 @@ function follow(text: AnswerText, tokens: readonly number[]): boolean {
   return text.stoppedAt === null
 }
 
+const NO_STATES = new Float32Array()
+
 /** The thought, or null when it holds NaN or infinity: one of those in a batch would spoil the scores of all. */
 function finiteThought(thought: LatentThought | null): LatentThought | null {
-  return thought !== null && isFinite32(thought.data) ? thought : null
+  if (thought === null) return null
+  const { data, last = NO_STATES, gated } = thought
+  const areFinite = isFinite32(data) && isFinite32(last)
+  return areFinite && Number.isFinite((gated?.reward ?? 0) + (gated?.gate ?? 0)) ? thought : null
 }
 
 export function describeCandidate({ kind, evaluation }: JudgedCandidate): SolutionCandidate {

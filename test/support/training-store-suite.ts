@@ -178,7 +178,8 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         Array.fromAsync(training.labelledThoughts('model-1', episodes))
 
       it('are rounded to fp16 and come with label and question, by position', async () => {
-        const thoughts = [thoughtOf(1), null, thoughtOf(3)]
+        const last = unitVector(9, 16)
+        const thoughts = [{ ...thoughtOf(1), last }, null, thoughtOf(3)]
         const candidates = thoughts.map((thought, index) =>
           newCandidate({ kind: 'sample', answer: index === 0 ? '12' : '13', chosen: index === 0, thought }),
         )
@@ -191,16 +192,28 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           labelWeight: 1,
           standsFor: 1,
           verifier: -0.125,
+          tokens: [5, 6, 7],
         }
         const kept = (seed: number) => {
           const { data, ...shape } = thoughtOf(seed)
           return { ...shape, data: fromFloat16(toFloat16(data)) }
         }
         const found = await thoughtsOf([keyOf(episode)])
-        expect(found.map((one) => ({ ...one, thought: unpackThought(one.thought) }))).toEqual([
-          { ...same, position: 0, answer: '12', verifier: -0.125, thought: kept(1), label: true },
+        const traced = { ...kept(1), last: fromFloat16(toFloat16(last)) }
+        expect(
+          found.map(({ thought, last, ...one }) => ({ ...one, thought: unpackThought(thought, last) })),
+        ).toEqual([
+          { ...same, position: 0, answer: '12', verifier: -0.125, thought: traced, label: true },
           { ...same, position: 2, answer: '13', verifier: -0.125, thought: kept(3), label: false },
         ])
+        expect(found.map(({ last }) => last && [last.rows, last.width])).toEqual([[2, 8], null])
+      })
+
+      it('leave out the states of a last token that half precision cannot hold', async () => {
+        const last = unitVector(9, 16).map((value, i) => (i === 3 ? 1e6 : value))
+        const episode = thinking({ candidates: [newCandidate({ thought: { ...thoughtOf(1), last } })] })
+        await addAll([episode])
+        expect(await thoughtsOf([keyOf(episode)])).toMatchObject([{ last: null, thought: { rows: 3 } }])
       })
 
       it('come in the order of the keys, over many pages', async () => {

@@ -68,7 +68,8 @@ export function createClient({ baseUrl, apiKey, fetch }: ClientOptions): Circadi
     async solve(body, options = {}) {
       const { data, error, response } = await client.POST('/solve', { body, ...options })
       if (data === undefined) throw refusal(response, error)
-      return data
+      // The 202 answers only requests that ask for it, with `Prefer: respond-async`.
+      return data as Solution
     },
     async *solveEvents(body, options = {}) {
       const { data, error, response } = await client.POST('/solve', {

@@ -1,9 +1,8 @@
-/** @file Chooses between the linear probe and the transformer by their scores of the calibration answers. */
+/** @file Chooses between networks, and between forms, by their scores of the calibration answers. */
 
 import { withinQuestionAuc } from './choice-metrics.ts'
-import type { RewardArchitecture } from './reward-network.ts'
 
-/** Scored answers to compare two networks on, in parallel arrays. */
+/** Scored answers, in parallel arrays. */
 interface Scored {
   readonly logits: readonly number[]
   /** 1 = right, 0 = wrong. */
@@ -13,35 +12,40 @@ interface Scored {
 }
 
 /**
- * Returns the kind with the higher within-question AUC. Ties, and answers without a question that has both a
- * right and a wrong one, are decided by pooled AUC; the probe wins where that is equal too, being smaller.
+ * Returns the index of the scores with the highest within-question AUC. Ties, and answers without a question that
+ * has both a right and a wrong one, are decided by pooled AUC; the first wins where that is equal too.
  */
-export function chooseNetwork(
-  networks: Readonly<Record<RewardArchitecture['kind'], readonly number[]>>,
+export function chooseScores(
+  scores: readonly (readonly number[])[],
   { labels, groups }: Omit<Scored, 'logits'>,
-): RewardArchitecture['kind'] {
-  const [probe, transformer] = [networks.linear, networks.transformer].map((logits) => {
+): number {
+  const measured = scores.map((logits) => {
     const scored = { logits, labels, groups }
     return {
-      within: meanWithinQuestionAuc(scored),
-      pooled: meanWithinQuestionAuc({ ...scored, groups: labels.map(() => 0) }),
+      within: meanWithinQuestionAuc(scored).value,
+      pooled: meanWithinQuestionAuc({ ...scored, groups: labels.map(() => 0) }).value,
     }
-  }) as [Measured, Measured]
-  const difference = transformer.within - probe.within || transformer.pooled - probe.pooled
-  return difference > 0 ? 'transformer' : 'linear'
+  })
+  let best = 0
+  for (const [index, { within, pooled }] of measured.entries()) {
+    const difference = within - measured[best]!.within || pooled - measured[best]!.pooled
+    if (difference > 0) best = index
+  }
+  return best
 }
 
-interface Measured {
-  readonly within: number
-  readonly pooled: number
-}
-
-/** Returns the within-question AUC, averaged over the questions that have right and wrong answers; NaN without. */
-export function meanWithinQuestionAuc({ logits, labels, groups }: Scored): number {
+/**
+ * Returns the within-question AUC, averaged over the `n` questions that have right and wrong answers; NaN
+ * without.
+ */
+export function meanWithinQuestionAuc({ logits, labels, groups }: Scored): {
+  readonly value: number
+  readonly n: number
+} {
   const byQuestion = Map.groupBy(logits.keys(), (index) => groups[index]!)
   const shares = [...byQuestion.values()]
     .map((own) => own.map((index) => ({ score: logits[index]!, correct: labels[index]! > 0.5 })))
     .map((answers) => withinQuestionAuc({ answers }))
     .filter((share) => !Number.isNaN(share))
-  return shares.reduce((sum, share) => sum + share, 0) / shares.length
+  return { value: shares.reduce((sum, share) => sum + share, 0) / shares.length, n: shares.length }
 }

@@ -6,7 +6,9 @@ import { createModel, createTape, int, type Model, type Tape, value } from '#onn
 import { float32, int64 } from '#tensor'
 import { type Parameters, reshape, storeParameters } from '../training/layers.ts'
 import type { Calibration } from './calibrate.ts'
-import { type Dropout, emitLogits, type RewardArchitecture } from './reward-network.ts'
+import type { Dropout, RewardArchitecture } from './forms/reward-form.ts'
+import { NETWORKS } from './forms/reward-forms.ts'
+import { emitLogits } from './reward-network.ts'
 import type { Standardisation } from './standardise.ts'
 
 /** Mask of units to keep, bool, fed anew for every step. */
@@ -15,15 +17,10 @@ export interface DropoutMask {
   readonly shape: readonly number[]
 }
 
-/**
- * Returns the dropout masks in order of use: `[B, 1, H]` after each residual branch of a block (the same
- * units in all layers of a thought), and `[B, H]` in the head.
- */
+/** Returns the dropout masks in order of use. */
 export function dropoutMasks(architecture: RewardArchitecture, batch: number): readonly DropoutMask[] {
-  const { kind, blocks, hidden } = architecture
-  if (kind === 'linear') return []
-  const inBlocks = Array.from({ length: 2 * blocks }, () => [batch, 1, hidden])
-  return [...inBlocks, [batch, hidden]].map((shape, place) => ({ name: `keep_${place}`, shape }))
+  const shapes = NETWORKS[architecture.kind].masks(architecture, batch)
+  return shapes.map((shape, place) => ({ name: `keep_${place}`, shape }))
 }
 
 /**

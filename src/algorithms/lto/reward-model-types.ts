@@ -2,6 +2,7 @@
 
 import type { LatentThought } from '#ports'
 import type { Figure, Part } from '../training/training-result.ts'
+import type { FormName } from './forms/reward-form.ts'
 
 /** Source of a label, most trusted first; `self` is the judgement of the model's own verifier. */
 export type LabelKind = 'feedback' | 'reference' | 'majority' | 'self'
@@ -29,17 +30,21 @@ export interface DescribedThought extends Omit<LabelledThought, 'thought'> {
 
 export interface TrainedRewardModel {
   /**
-   * ONNX graph from `thoughts`, float32 [N, L + 1, D], to `probability`, float32 [N], standardisation and
-   * calibration included.
+   * ONNX graph from `thoughts`, float32 [N, T, D], to `probability`, float32 [N], standardisation and
+   * calibration included; of the form `gated` see `encodeGatedModel`.
    */
   readonly model: Uint8Array
-  /** Sizes of the thoughts: L + 1 and D. */
-  readonly features: { readonly layers: number; readonly width: number }
+  /**
+   * What it reads: its form, and the layers and the width of the states: L + 1 (`mean`) or K (`last`, `gated`), and
+   * D.
+   */
+  readonly features: { readonly form: FormName; readonly layers: number; readonly width: number }
   /** Options and facts of the training, for the manifest. */
   readonly options: Readonly<Record<string, unknown>>
   /**
-   * Figures on held-out answers: auc, f1, accuracy, ece, and `linear.auc` and `transformer.auc` of both
-   * networks; the same four on locked answers, prefixed `locked.`.
+   * Figures on held-out answers: auc, f1, accuracy, ece, `linear.auc` and `transformer.auc` of the networks of
+   * `mean`, `last.auc` and `gated.auc` of the other forms that were trained; auc, f1, accuracy and ece on locked
+   * answers, prefixed `locked.`. `<form>.calibrationAuc` is the within-question AUC by which the form was chosen.
    */
   readonly metrics: Readonly<Record<string, Figure>>
   /** Indices of the held-out examples whose label is not `self`; the gate decides on these. */

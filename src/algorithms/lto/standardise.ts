@@ -1,9 +1,15 @@
 /** @file Stacks thoughts into one tensor, and computes the constants that standardise them. */
 
 import { ServiceError } from '#errors'
-import type { LatentThought } from '#ports'
 import { createTensor, type Tensor } from '#tensor'
 import { createYielding } from '../training/yielding.ts'
+
+/** Rows of states that a network reads, `[layers, width]`. */
+export interface StateRows {
+  readonly data: Float32Array
+  readonly layers: number
+  readonly width: number
+}
 
 /** Lower bound on the deviation to divide by, as a share of the root mean square of the feature's layer. */
 const DEVIATION_FLOOR = 1e-3
@@ -24,7 +30,7 @@ export interface Standardisation {
  *   width.
  */
 export function stackThoughts(
-  thoughts: readonly LatentThought[],
+  thoughts: readonly StateRows[],
   layers: number,
   width: number,
 ): Tensor<'float32'> {
@@ -45,7 +51,7 @@ export function stackThoughts(
  * amplified. Yields to the event loop.
  */
 export async function standardisation(
-  thoughts: readonly LatentThought[],
+  thoughts: readonly StateRows[],
   layers: number,
   width: number,
 ): Promise<Standardisation> {

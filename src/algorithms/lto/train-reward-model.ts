@@ -1,30 +1,34 @@
 /** @file Trains a latent reward model on labelled answers: trains, chooses, calibrates, measures. */
 
-import { encodeModel } from '#onnx'
 import type { GraphRunner } from '#ports'
 import { isFinite32 } from '#tensor'
-import { deriveSeed } from '../derive-seed.ts'
 import { MIN_QUESTIONS_FOR_INTERVAL } from '../training/bootstrap.ts'
-import { type Part, type Training, type TrainingRun, tooFewClusters } from '../training/training-result.ts'
+import {
+  type Figure,
+  type Part,
+  type Training,
+  type TrainingRun,
+  tooFewClusters,
+} from '../training/training-result.ts'
 import { createYielding } from '../training/yielding.ts'
-import { fitCalibration } from './calibrate.ts'
-import { chooseNetwork } from './choose-network.ts'
+import { chooseScores, meanWithinQuestionAuc } from './choose-network.ts'
+import type { FormName } from './forms/reward-form.ts'
+import { FORM_NAMES, REWARD_FORMS } from './forms/reward-forms.ts'
 import { measureAnswers } from './gate-reward-model.ts'
 import { auc } from './metrics.ts'
-import { compileRewardModel } from './reward-graphs.ts'
 import type { DescribedThought, LabelledThought, TrainedRewardModel } from './reward-model-types.ts'
-import type { RewardArchitecture } from './reward-network.ts'
-import { scoreThoughts } from './score-thoughts.ts'
-import { stackThoughts, standardisation } from './standardise.ts'
-import { type Answers, type NetworkTraining, type TrainedNetwork, trainNetwork } from './train-network.ts'
+import { type FormExamples, type TrainedForm, trainForm } from './train-form.ts'
+import type { NetworkTraining } from './train-network.ts'
 
 export interface RewardModelOptions extends NetworkTraining {
-  /** Width inside the transformer; a multiple of `heads`. */
+  /** Forms that are trained, where the thoughts have their states; `mean` is always trained. */
+  readonly forms: readonly FormName[]
+  /** Width inside the transformer, a multiple of `heads`, and of the perceptron. */
   readonly hidden: number
   readonly heads: number
   readonly blocks: number
   readonly feedForward: number
-  /** Number of transformers, each trained from its own seed; their logits are averaged. */
+  /** Number of transformers or perceptrons, each trained from its own seed; their logits are averaged. */
   readonly members: number
 }
 
@@ -40,6 +44,7 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
   const stepsPerEpoch = Math.max(1, Math.floor(answers / batch))
   const epochs = Math.max(12, Math.ceil(MIN_STEPS / stepsPerEpoch))
   return {
+    forms: FORM_NAMES,
     hidden,
     heads: 4,
     blocks: 2,
@@ -59,18 +64,10 @@ function defaultOptions(width: number, answers: number): RewardModelOptions {
 const MIN_STEPS = 400
 
 /**
- * Options of the linear probe: it is convex and small, so it trains with larger steps and without dropout.
- */
-const PROBE = { lr: 3e-3, dropout: 0 }
-
-/** Share of the work that the probe takes, for progress. */
-const PROBE_SHARE = 0.1
-
-/**
- * Trains a latent reward model (LTO, arXiv 2509.26314, section 3) and, with the same trainer, the linear
- * probe, on the examples of the part `train`; stops, calibrates and chooses between the two by the part
- * `calibration`, measures on `heldOut` and `locked`. The network with the higher within-question AUC is the
- * trained model (`options.kind`).
+ * Trains a latent reward model (LTO, arXiv 2509.26314, section 3) in every form for which there are examples, on
+ * those of the part `train`; stops, calibrates and chooses by the part `calibration`, measures on `heldOut` and
+ * `locked`. Within a form, and then between the forms on the calibration answers that all of them read, the higher
+ * within-question AUC wins (`options.kind`, `features.form`).
  *
  * Deviates: the paper trains on ground truth with cross-entropy alone. Most labels here are a majority's or
  * the model's own, so they have weights; and a term over pairs of answers to one question is added, because
@@ -91,98 +88,105 @@ export async function trainRewardModel(
   run: TrainingRun,
   overrides: Partial<RewardModelOptions> = {},
 ): Promise<Training<TrainedRewardModel>> {
-  const usable = await usableOf(examples)
-  const assigned = assignAnswers(examples, usable)
-  if ('skipped' in assigned) return assigned
-  const { parts, layers, width } = assigned
-  const options = { ...defaultOptions(width, parts.train.length), ...overrides }
-  const groupOf = numberQuestions(examples)
-  const answers = (indices: readonly number[]): Answers => ({
-    thoughts: stackThoughts(
-      indices.map((index) => examples[index]!.thought),
-      layers,
-      width,
-    ),
-    labels: indices.map((index) => Number(examples[index]!.correct)),
-    weights: indices.map((index) => examples[index]!.weight),
-    groups: indices.map((index) => groupOf.get(examples[index]!.question)!),
-  })
-  const data = { train: answers(parts.train), calibration: answers(parts.calibration) }
-  const standard = await standardisation(
-    parts.train.map((index) => examples[index]!.thought),
-    layers,
-    width,
-  )
-
-  const train = async (
-    kind: RewardArchitecture['kind'],
-    training: NetworkTraining,
-    count: number,
-    [from, to]: readonly [number, number],
-  ) => {
-    const { hidden, heads, blocks, feedForward } = options
-    const architecture = { kind, layers, width, hidden, heads, blocks, feedForward }
-    const members: TrainedNetwork[] = []
-    for (let member = 0; member < count; member++) {
-      const trained = await trainNetwork(runner, architecture, standard, data, training, {
-        seed: deriveSeed(run.seed, member),
-        signal: run.signal,
-        onProgress: (done) => run.onProgress?.(from + ((member + done) / count) * (to - from)),
-      })
-      members.push(trained)
-    }
-    const logits = data.calibration.labels.map(
-      (_, index) => members.reduce((sum, member) => sum + member.logits[index]!, 0) / count,
-    )
-    const calibration = fitCalibration({ ...data.calibration, logits })
-    const parameters = members.map((member) => member.parameters)
-    const model = encodeModel(compileRewardModel(architecture, standard, parameters, calibration))
-    return { model, members, calibration, logits }
+  const mean = await examplesOf('mean', examples)
+  if ('skipped' in mean) return mean
+  const options = { ...defaultOptions(mean.width, mean.parts.train.length), ...overrides }
+  const material: Partial<Record<FormName, FormExamples>> = { mean }
+  const skipped: Partial<Record<FormName, string>> = {}
+  for (const form of FORM_NAMES.filter((name) => name !== 'mean' && options.forms.includes(name))) {
+    const found = await examplesOf(form, examples)
+    if ('skipped' in found) skipped[form] = found.skipped
+    else material[form] = found
   }
-  const linear = await train('linear', { ...options, ...PROBE }, 1, [0, PROBE_SHARE])
-  const transformer = await train('transformer', options, options.members, [PROBE_SHARE, 1])
-  const networks = { linear, transformer }
-  const kind = chooseNetwork({ linear: linear.logits, transformer: transformer.logits }, data.calibration)
 
-  const scored = async (model: Uint8Array, indices: readonly number[]) => {
-    const graph = await runner.load(model)
-    try {
-      const scores = await scoreThoughts(graph, answers(indices).thoughts, 'probability')
-      return indices.map((index, place) => ({ ...examples[index]!, score: scores[place]! }))
-    } finally {
-      await graph.close()
-    }
+  const names = FORM_NAMES.filter((name) => material[name] !== undefined)
+  const trained: Partial<Record<FormName, TrainedForm>> = {}
+  for (const [place, form] of names.entries()) {
+    const share = (done: number) => run.onProgress?.((place + done) / names.length)
+    trained[form] = await trainForm(runner, form, material[form]!, options, { ...run, onProgress: share })
   }
-  const { model, members, calibration } = networks[kind]
+  const { form, calibrationAucs } = chooseForm(names, material, trained)
+  const chosen = trained[form]!
+  const { parts, usable, layers, width } = material[form]!
+
   const resampling = { seed: run.seed }
-  const locked = measureAnswers(await scored(model, parts.locked), resampling)
-  const heldOut = {
-    linear: await scored(linear.model, parts.heldOut),
-    transformer: await scored(transformer.model, parts.heldOut),
+  const locked = measureAnswers(await chosen.score(parts.locked), resampling)
+  const others = names.filter((name) => name !== 'mean' && name !== form)
+  const heldOut = await chosen.score(parts.heldOut)
+  const figures: Record<string, Figure> = {
+    ...measureAnswers(heldOut, resampling),
+    ...(await trained.mean!.networkAucs(resampling)),
+    ...Object.fromEntries(Object.entries(locked).map(([name, figure]) => [`locked.${name}`, figure])),
+    ...calibrationAucs,
+  }
+  if (form !== 'mean') figures[`${form}.auc`] = auc(heldOut, resampling)
+  for (const name of others) {
+    figures[`${name}.auc`] = auc(await trained[name]!.score(material[name]!.parts.heldOut), resampling)
   }
   return {
     trained: {
-      model,
-      features: { layers, width },
+      model: chosen.model,
+      // The rows of `gated` are tokens, not layers.
+      features: { form, ...(form === 'gated' ? statesOf(examples, usable) : { layers, width }) },
       options: {
         ...options,
-        kind,
-        bestEpochs: members.map(({ bestEpoch }) => bestEpoch),
-        calibration,
+        kind: chosen.kind,
+        skipped,
+        bestEpochs: chosen.bestEpochs,
+        calibration: chosen.calibration,
         calibratedOn: countSources(parts.calibration.map((index) => examples[index]!)),
         answers: { train: parts.train.length, calibration: parts.calibration.length },
-        dropped: examples.length - usable.length,
+        dropped: examples.length - mean.usable.length,
       },
-      metrics: {
-        ...measureAnswers(heldOut[kind], resampling),
-        'linear.auc': auc(heldOut.linear, resampling),
-        'transformer.auc': auc(heldOut.transformer, resampling),
-        ...Object.fromEntries(Object.entries(locked).map(([name, figure]) => [`locked.${name}`, figure])),
-      },
+      metrics: figures,
       heldOut: parts.heldOut,
       locked: parts.locked,
     },
   }
+}
+
+/** Returns the examples in the form's own input, or why they cannot be trained on. */
+async function examplesOf(
+  form: FormName,
+  examples: readonly LabelledThought[],
+): Promise<FormExamples | { readonly skipped: string }> {
+  const { inputOf } = REWARD_FORMS[form]
+  const inputs = examples.map((example) => ({ ...example, thought: inputOf(example.thought) ?? NO_STATES }))
+  const usable = await usableOf(inputs)
+  const assigned = assignAnswers(inputs, usable)
+  if ('skipped' in assigned) return assigned
+  return { ...assigned, examples: inputs, usable, groupOf: numberQuestions(examples) }
+}
+
+/** Input of an answer that lacks the states of a form; it is not usable. */
+const NO_STATES = { data: new Float32Array(), layers: 0, width: 0 }
+
+/** Chooses by the calibration answers that all forms read. */
+function chooseForm(
+  names: readonly FormName[],
+  material: Partial<Record<FormName, FormExamples>>,
+  trained: Partial<Record<FormName, TrainedForm>>,
+): { readonly form: FormName; readonly calibrationAucs: Readonly<Record<string, Figure>> } {
+  const [first, ...others] = names.map((name) => new Set(material[name]!.parts.calibration))
+  const common = [...first!].filter((index) => others.every((indices) => indices.has(index)))
+  const { examples, groupOf } = material.mean!
+  const labels = common.map((index) => Number(examples[index]!.correct))
+  const groups = common.map((index) => groupOf.get(examples[index]!.question)!)
+  const scores = names.map((name) => {
+    const place = new Map(material[name]!.parts.calibration.map((index, at) => [index, at]))
+    return common.map((index) => trained[name]!.logits[place.get(index)!]!)
+  })
+  const aucs = scores.map((logits) => meanWithinQuestionAuc({ logits, labels, groups }))
+  return {
+    form: names[chooseScores(scores, { labels, groups })]!,
+    calibrationAucs: Object.fromEntries(names.map((name, at) => [`${name}.calibrationAuc`, aucs[at]!])),
+  }
+}
+
+/** Layers and width of the states of tokens. */
+function statesOf(examples: readonly LabelledThought[], usable: readonly number[]) {
+  const { last, width } = examples[usable[0]!]!.thought
+  return { layers: last!.length / width, width }
 }
 
 export interface AssignedAnswers {
@@ -192,7 +196,7 @@ export interface AssignedAnswers {
   readonly width: number
 }
 
-async function usableOf(examples: readonly LabelledThought[]): Promise<readonly number[]> {
+async function usableOf(examples: FormExamples['examples']): Promise<readonly number[]> {
   const pause = createYielding()
   const usable: number[] = []
   for (const [index, example] of examples.entries()) {
@@ -243,7 +247,7 @@ export function assignAnswers(
 }
 
 /** True when the thought is finite, fills its stated shape, and has a weight above 0. */
-function isUsable({ thought: { data, layers, width }, weight }: LabelledThought): boolean {
+function isUsable({ thought: { data, layers, width }, weight }: FormExamples['examples'][number]): boolean {
   return layers > 0 && data.length === layers * width && weight > 0 && isFinite32(data)
 }
 
@@ -266,7 +270,7 @@ function countSources(answers: readonly LabelledThought[]): Readonly<Record<stri
 }
 
 /** Numbers the questions in the order of their first answer. */
-function numberQuestions(examples: readonly LabelledThought[]): ReadonlyMap<string, number> {
+function numberQuestions(examples: readonly { readonly question: string }[]): ReadonlyMap<string, number> {
   const numbers = new Map<string, number>()
   for (const { question } of examples) if (!numbers.has(question)) numbers.set(question, numbers.size)
   return numbers

@@ -1,7 +1,7 @@
 import { toSql } from 'pgvector'
 import { type Database, query, storableText } from '#database'
 import type { NewEpisode } from '../episode.ts'
-import { encodeLatents, encodeThought } from '../latent-bytes.ts'
+import { encodeLastStates, encodeLatents, encodeThought } from '../latent-bytes.ts'
 
 /**
  * Adds episode, candidates, thoughts, latents and outbox row in one statement: one transaction, one round
@@ -38,11 +38,12 @@ const SQL = `
     )
   ),
   thoughts as (
-    insert into candidate_thoughts (tenant_id, episode_id, position, layers, width, thought)
+    insert into candidate_thoughts (tenant_id, episode_id, position, layers, width, thought, last_states)
     select episode.tenant_id, episode.id, position, layers, width,
-      substring($29::bytea from start + 1 for 2 * layers * width)
-    from episode, unnest($25::integer[], $26::integer[], $27::integer[], $28::integer[])
-      as thought (position, layers, width, start)
+      substring($29::bytea from start + 1 for 2 * layers * width),
+      case when last > 0 then substring($29::bytea from start + 1 + 2 * layers * width for last) end
+    from episode, unnest($25::integer[], $26::integer[], $27::integer[], $28::integer[], $39::integer[])
+      as thought (position, layers, width, start, last)
   ),
   latents as (
     insert into episode_latents (tenant_id, episode_id, length, width, z_base, z_star)
@@ -82,8 +83,10 @@ export async function addEpisode(
     self_certainty: candidate.selfCertainty,
   }))
   const thoughts = episode.candidates.flatMap(({ thought }, position) => {
-    const bytes = thought === null ? null : encodeThought(thought)
-    return thought === null || bytes === null ? [] : [{ position, thought, bytes }]
+    const mean = thought === null ? null : encodeThought(thought)
+    if (thought === null || mean === null) return []
+    const last = encodeLastStates(thought) ?? Buffer.alloc(0)
+    return [{ position, thought, bytes: Buffer.concat([mean, last]), last: last.length }]
   })
   const values = [
     episode.tenantId,
@@ -126,6 +129,7 @@ export async function addEpisode(
     episode.judgeFingerprint,
     toSql(Array.from(projection)),
     episode.answerRules,
+    thoughts.map(({ last }) => last),
   ]
   await query(database, 'add episode', SQL, values, { signal })
 }

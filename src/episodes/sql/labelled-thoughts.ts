@@ -14,6 +14,8 @@ interface Row {
   readonly layers: number
   readonly width: number
   readonly thought: Buffer
+  readonly last_states: Buffer | null
+  readonly tokens: readonly number[]
   readonly label: boolean
   readonly label_source: LabelSource
   readonly label_weight: number
@@ -22,8 +24,8 @@ interface Row {
 
 const SQL = `
   select tenant_id, episode_id, position, episodes.question, candidates.answer,
-    (reward_terms ->> 'verifier')::double precision as verifier, layers, width, thought, label, label_source,
-    label_weight, stands_for
+    (reward_terms ->> 'verifier')::double precision as verifier, layers, width, thought, last_states,
+    tokens, label, label_source, label_weight, stands_for
   from ${WANTED_EPISODES}
   join candidates using (tenant_id, episode_id)
   join candidate_thoughts using (tenant_id, episode_id, position)
@@ -50,6 +52,12 @@ export async function labelledThoughts(
     answer: row.answer,
     verifier: row.verifier,
     thought: { bytes: row.thought, rows: row.layers, width: row.width },
+    last: row.last_states && {
+      bytes: row.last_states,
+      rows: row.last_states.length / (2 * row.width),
+      width: row.width,
+    },
+    tokens: row.tokens,
     label: row.label,
     labelSource: row.label_source,
     labelWeight: row.label_weight,

@@ -33,6 +33,15 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
         }),
       ),
       reason: Nullable(Type.String({ description: 'Reason of the decision, in words.' })),
+      form: Type.Optional(
+        Nullable(
+          Type.String({
+            description:
+              'What a reward model reads: `mean`, the averaged thought; `last`, the states of the last token; `gated`, all tokens, each through a gate. Null for a weaver, or if nothing was trained; absent from reports of earlier releases.',
+            examples: ['gated'],
+          }),
+        ),
+      ),
       episodes: Type.Object({
         remembered: { ...Count, description: 'Episodes of this model when the consolidation began.' },
         learnedFrom: { ...Count, description: 'Episodes that were trained on.' },

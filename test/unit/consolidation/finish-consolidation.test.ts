@@ -63,6 +63,7 @@ test('reports for each kind the episodes, those left out, the figures and the ou
   expect(report.artifacts).toEqual([
     {
       ...settled,
+      form: null,
       losses: { 'validation.cold': 0.5 },
       episodes: { remembered: 10, learnedFrom: 6, leftOut: { pending: 1, unusable: 2, nearDuplicate: 1 } },
     },
@@ -71,6 +72,7 @@ test('reports for each kind the episodes, those left out, the figures and the ou
       version: null,
       status: null,
       reason: null,
+      form: null,
       losses: {},
       metrics: {},
       baseline: {},

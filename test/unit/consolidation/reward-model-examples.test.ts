@@ -12,6 +12,8 @@ test('weighs a label by its source, by the agreement of the samples and by the a
     answer: '12',
     verifier: -0.1,
     thought: packed(thoughtOf(1).data, 3),
+    last: null,
+    tokens: [1, 2],
     label: true,
     labelSource: 'majority',
     labelWeight: 1,

@@ -105,6 +105,7 @@ function watch(pollMs = 60_000): ArtifactWatcher {
     engine: {
       graphs: runner,
       thoughtLayers: LAYERS,
+      scoredLayers: 2,
       hiddenSize: WIDTH,
       model: { fingerprint: 'f00d' } as never,
     },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { chooseNetwork, meanWithinQuestionAuc } from '../../../../src/algorithms/lto/choose-network.ts'
+import { chooseScores, meanWithinQuestionAuc } from '../../../../src/algorithms/lto/choose-network.ts'
 
 // Two questions with a right and a wrong answer each, and one that is always right.
 const labels = [1, 0, 1, 0, 1]
@@ -7,28 +7,27 @@ const groups = [0, 0, 1, 1, 2]
 
 test('within-question AUC compares answers to one question only', () => {
   // Each question's right answer is first, though the pooled order is the reverse for half of the pairs.
-  expect(meanWithinQuestionAuc({ logits: [-5, -6, 6, 5, 0], labels, groups })).toBe(1)
-  expect(meanWithinQuestionAuc({ logits: [1, 1, 2, 2, 3], labels, groups })).toBe(0.5)
-  expect(meanWithinQuestionAuc({ logits: [1, 2, 2, 1, 3], labels, groups })).toBe(0.5)
-  expect(meanWithinQuestionAuc({ logits: [1, 2], labels: [1, 0], groups: [0, 1] })).toBeNaN()
+  const measure = (logits: readonly number[]) => meanWithinQuestionAuc({ logits, labels, groups })
+  expect(measure([-5, -6, 6, 5, 0])).toEqual({ value: 1, n: 2 })
+  expect(measure([1, 1, 2, 2, 3]).value).toBe(0.5)
+  expect(measure([1, 2, 2, 1, 3]).value).toBe(0.5)
+  const unmixed = meanWithinQuestionAuc({ logits: [1, 2], labels: [1, 0], groups: [0, 1] })
+  expect(unmixed).toEqual({ value: Number.NaN, n: 0 })
 })
 
-test('a network that knows how hard a question is loses to one that knows its answers', () => {
+test('scores that know how hard a question is lose to those that know its answers', () => {
   const difficulty = [-1, -1, 1, 1, 9]
   const choice = [0, -1, -2, -3, -9]
-  expect(chooseNetwork({ linear: choice, transformer: difficulty }, { labels, groups })).toBe('linear')
-  expect(chooseNetwork({ linear: difficulty, transformer: choice }, { labels, groups })).toBe('transformer')
+  expect(chooseScores([choice, difficulty], { labels, groups })).toBe(0)
+  expect(chooseScores([difficulty, choice], { labels, groups })).toBe(1)
+  expect(chooseScores([difficulty, difficulty, choice], { labels, groups })).toBe(2)
 })
 
-test('pooled AUC decides a tie, and without a mixed question; the probe wins an equal one', () => {
+test('pooled AUC decides a tie, and without a mixed question; the first wins an equal one', () => {
   const pooledBetter = [2, 0, 2, 0, 2]
   const other = [-5, -6, 6, 5, -9]
-  expect(chooseNetwork({ linear: other, transformer: pooledBetter }, { labels, groups })).toBe('transformer')
-  expect(chooseNetwork({ linear: pooledBetter, transformer: pooledBetter }, { labels, groups })).toBe(
-    'linear',
-  )
+  expect(chooseScores([other, pooledBetter], { labels, groups })).toBe(1)
+  expect(chooseScores([pooledBetter, pooledBetter], { labels, groups })).toBe(0)
   const alone = [0, 1, 2, 3, 4]
-  expect(chooseNetwork({ linear: other, transformer: pooledBetter }, { labels, groups: alone })).toBe(
-    'transformer',
-  )
+  expect(chooseScores([other, pooledBetter], { labels, groups: alone })).toBe(1)
 })

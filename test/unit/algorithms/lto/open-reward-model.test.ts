@@ -4,7 +4,7 @@ import { createModel, createTape, encodeModel, value } from '#onnx'
 import { graphRunner } from '../../../support/graph-runner.ts'
 import { LAYERS, SMALL, syntheticThoughts, WIDTH } from '../../../support/synthetic-thoughts.ts'
 
-const IDENTITY = { version: 'lrm-7', layers: LAYERS, width: WIDTH }
+const IDENTITY = { version: 'lrm-7', form: 'mean', layers: LAYERS, width: WIDTH } as const
 const THOUGHTS = syntheticThoughts(5, 2).map(({ thought }) => thought)
 let model: Uint8Array
 

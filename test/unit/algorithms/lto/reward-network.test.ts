@@ -3,12 +3,13 @@ import { differentiate } from '#autodiff'
 import { encodeModel } from '#onnx'
 import { createRandom, createTensor, float32, int64, type Tensor } from '#tensor'
 import { meanCrossEntropy, UNCALIBRATED } from '../../../../src/algorithms/lto/calibrate.ts'
+import type { RewardArchitecture } from '../../../../src/algorithms/lto/forms/reward-form.ts'
 import {
   compileRewardModel,
   compileRewardTraining,
   dropoutMasks,
 } from '../../../../src/algorithms/lto/reward-graphs.ts'
-import { createParameters, type RewardArchitecture } from '../../../../src/algorithms/lto/reward-network.ts'
+import { createParameters } from '../../../../src/algorithms/lto/reward-network.ts'
 import {
   type Standardisation,
   stackThoughts,

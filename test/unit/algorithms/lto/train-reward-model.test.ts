@@ -29,7 +29,7 @@ test('learns what no linear probe can; its figures match the served graph', asyn
     SMALL,
   )
   const { model, features, metrics, heldOut, options } = trainedOf(training)
-  expect(features).toEqual({ layers: LAYERS, width: WIDTH })
+  expect(features).toEqual({ form: 'mean', layers: LAYERS, width: WIDTH })
   expect(metrics['auc']!.low).toBeGreaterThan(0.9)
   expect(metrics['linear.auc']!.value).toBeLessThan(0.65)
   expect(metrics['ece']!.value).toBeLessThan(0.15)
@@ -161,7 +161,7 @@ test('thoughts that are not finite are left out and counted; shorter thoughts ar
   )
   expect(options).toMatchObject({ dropped: 24 })
   expect(heldOut.every((index) => examples[index]!.thought.data.every(Number.isFinite))).toBe(true)
-  expect(features).toEqual({ layers: LAYERS, width: WIDTH })
+  expect(features).toEqual({ form: 'mean', layers: LAYERS, width: WIDTH })
 })
 
 const wider = (example: LabelledThought, index: number): LabelledThought =>

@@ -1,0 +1,100 @@
+/**
+ * @file Feeds recorded answers through the model again, for what was not stored of them: the states of their
+ * tokens, and their sums under given maps. Nothing is decoded.
+ */
+
+import type { Engine } from '#engine'
+import { hasCode } from '#errors'
+import type { LatentThought, TokenMaps } from '#ports'
+import { writePrompt } from '#solving'
+import { inBackground } from './open-replay-engine.ts'
+
+/** Upper bound on the tokens of the answers that one training, or one trial, feeds again. */
+const MAX_FED_TOKENS = 100_000
+
+/** Number of questions fed at once. */
+const CONCURRENCY = 4
+
+export interface FedAnswer {
+  readonly question: string
+  /** Tokens of the answer. */
+  readonly tokens: readonly number[]
+}
+
+export interface FeedOptions {
+  /** Upper bound on the positions of an answer whose states are returned, see `GenerationRow`. */
+  readonly tokenStates?: number
+  readonly tokenMaps?: TokenMaps
+  readonly signal: AbortSignal
+}
+
+/**
+ * Returns the answers to feed, each with its place: whole questions in the given order, as long as their tokens are at
+ * most `maxTokens` together.
+ */
+export function answersWithin<Answer extends FedAnswer>(
+  answers: readonly Answer[],
+  maxTokens = MAX_FED_TOKENS,
+): readonly Answer[] {
+  const byQuestion = Map.groupBy(answers, ({ question }) => question)
+  const kept: Answer[] = []
+  let total = 0
+  for (const own of byQuestion.values()) {
+    total += own.reduce((sum, { tokens }) => sum + tokens.length, 0)
+    if (total > maxTokens) break
+    kept.push(...own)
+  }
+  return kept
+}
+
+/**
+ * Feeds answers at background priority, those of one question on one prompt, and calls `take` with the thought of
+ * each; not for an answer whose prompt no longer fits the model.
+ *
+ * @throws ServiceError ABORTED when the signal fires; ENGINE_CRASHED, ENGINE_UNAVAILABLE
+ */
+export async function feedAnswers<Answer extends FedAnswer>(
+  engine: Engine,
+  answers: readonly Answer[],
+  { tokenStates = 0, signal, tokenMaps }: FeedOptions,
+  take: (answer: Answer, thought: LatentThought) => Promise<void>,
+): Promise<void> {
+  const background = inBackground(engine)
+  const questions = Map.groupBy(answers, ({ question }) => question).entries()
+  // The lanes share one iterator: each takes the next question when it is done with its last.
+  const lane = async () => {
+    for (const [question, own] of questions) {
+      signal.throwIfAborted()
+      const thoughts = await feedQuestion(question, own)
+      for (const [index, answer] of own.entries()) {
+        const thought = thoughts[index] ?? null
+        if (thought !== null) await take(answer, thought)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, lane))
+
+  async function feedQuestion(question: string, own: readonly Answer[]) {
+    try {
+      const session = await background.open(
+        writePrompt({ question }, engine.codec, engine.model.profile).tokens,
+        {
+          signal,
+          ...(tokenMaps && { tokenMaps }),
+        },
+      )
+      try {
+        const rows = own.map(({ tokens }) => ({ ...FED, prefix: tokens, tokenStates }))
+        return (await session.generate(rows)).map(({ thought }) => thought)
+      } finally {
+        session.close()
+      }
+    } catch (error) {
+      if (hasCode(error, 'PROMPT_TOO_LONG')) return []
+      throw error
+    }
+  }
+}
+
+/** Row that decodes nothing. */
+const FED = { temperature: 0, seed: 0, maxNewTokens: 0, latents: 0, thought: true } as const
