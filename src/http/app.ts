@@ -27,9 +27,11 @@ import { contractRoute, describeContract } from './openapi.ts'
 import { refuseForeignRequests } from './refuse-foreign.ts'
 import { describeRequest } from './request-log.ts'
 import { type AdminRouteDeps, adminRoutes } from './routes/admin.ts'
+import { chatCompletionsRoute } from './routes/chat-completions.ts'
 import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
 import { type Exposition, metricsRoute } from './routes/metrics.ts'
+import { modelRoutes } from './routes/models.ts'
 import { type BackgroundSolutions, solutionRoutes } from './routes/solutions.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
@@ -146,6 +148,8 @@ export function buildApp(deps: AppDeps): App {
       logProblem,
       tracer,
     })
+    chatCompletionsRoute(routes, { solver: deps.solver, limits, logProblem })
+    modelRoutes(routes, deps.solver.modelId)
     solutionRoutes(routes, deps.solutions)
     episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })
     adminRoutes(routes, deps.admin, tracer)

@@ -4,7 +4,8 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasCode, ServiceError } from '#errors'
 import { ANYBODY, type Authenticate, type KeyLimits, type Scope } from '#keys'
-import { problems } from './responses.ts'
+import { isOpenAiUrl } from './openai/errors.ts'
+import { openAiErrors, problems } from './responses.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -42,11 +43,12 @@ export function authenticateRequests(
   app.decorateRequest('scopes')
   app.decorateRequest('limits')
 
-  app.addHook('onRoute', ({ config, schema }) => {
+  app.addHook('onRoute', ({ url, config, schema }) => {
     if (config?.scope === undefined || schema === undefined) return
     // Without keys, callers need none.
     schema.security = [{ [API_KEY]: [config.scope] }, {}]
-    schema.response = { ...problems(401, 403), ...(schema.response as object) }
+    const refusals = isOpenAiUrl(url) ? openAiErrors(401, 403) : problems(401, 403)
+    schema.response = { ...refusals, ...(schema.response as object) }
   })
 
   app.addHook('onRequest', async (request, reply) => {

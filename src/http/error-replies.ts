@@ -6,13 +6,17 @@ import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest }
 import { coerceError, type ErrorCode, hasCode, ServiceError } from '#errors'
 import { createThrottle, kindOf } from '#throttle-log'
 import { createRequestId } from './context.ts'
+import { isOpenAiUrl, toOpenAiError } from './openai/errors.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
 /** Logs the error of a request. */
 export type ProblemLog = (log: FastifyBaseLogger, error: unknown) => void
 
-/** Answers an error with a problem, and logs the whole error. An error handler of fastify binds `logProblem`. */
+/**
+ * Answers an error with a problem, under `/v1` with OpenAI's envelope, and logs the whole error. An error handler of fastify
+ * binds `logProblem`.
+ */
 export function replyWithProblem(
   logProblem: ProblemLog,
   error: unknown,
@@ -24,12 +28,12 @@ export function replyWithProblem(
   const retryAfter = retryAfterSeconds(error)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   // Errors of fastify itself come here without hooks.
-  reply
-    .headers(SECURITY_HEADERS)
-    .header('x-request-id', request.id)
-    .code(problem.status)
-    .type('application/problem+json')
-    .send(problem)
+  reply.headers(SECURITY_HEADERS).header('x-request-id', request.id).code(problem.status)
+  if (isOpenAiUrl(request.url)) {
+    reply.type('application/json').send(toOpenAiError(error, request.id, request.url))
+  } else {
+    reply.type('application/problem+json').send(problem)
+  }
 }
 
 /**

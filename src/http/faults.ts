@@ -28,9 +28,9 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
     case 'additionalProperties':
       return []
     case 'type':
-      return [{ pointer, detail: `expected ${withArticle(String(error.params.type))}` }]
+      return [{ pointer, detail: `expected ${[error.params.type].flat().map(withArticle).join(' or ')}` }]
     case 'enum':
-      return [{ pointer, detail: `expected one of ${error.params.allowedValues.join(', ')}` }]
+      return [{ pointer, detail: `expected one of ${error.params.allowedValues.map(String).join(', ')}` }]
     case 'const':
       return [{ pointer, detail: `expected ${JSON.stringify(error.params.allowedValue)}` }]
     case 'minimum':
@@ -44,6 +44,11 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
       const pattern = String(error.params.pattern)
       return [{ pointer, detail: `expected ${PATTERNS[pattern] ?? `text that matches ${pattern}`}` }]
     }
+    case 'minItems':
+      return [{ pointer, detail: `expected ${error.params.limit} or more items` }]
+    case 'maxItems':
+    case 'maxProperties':
+      return [{ pointer, detail: `expected ${atMost(error.params.limit)}` }]
     // The only `not` of the contract excludes weights that are all 0.
     case 'not':
       return [{ pointer, detail: 'expected a weight above 0' }]
@@ -98,6 +103,10 @@ function alternatives(inside: readonly TLocalizedValidationError[]): string {
 /** True if the value does not have the type of the branch. */
 function isMismatch(error: TLocalizedValidationError, union: TLocalizedValidationError): boolean {
   return error.instancePath === union.instancePath && (error.keyword === 'type' || error.keyword === 'const')
+}
+
+function atMost(limit: number): string {
+  return limit === 0 ? 'nothing: this is not supported' : `at most ${limit} items`
 }
 
 function withArticle(type: string): string {

@@ -23,6 +23,8 @@ export interface Limits {
   readonly heartbeatMs: number
   /** Time, in ms, that the client of an event stream may leave one event unread. */
   readonly stallMs: number
+  /** Bytes of events that may wait for a client; most streams have fewer in all. */
+  readonly queuedBytes: number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -34,4 +36,5 @@ export const DEFAULT_LIMITS: Limits = {
   maxConnections: 4096,
   heartbeatMs: 10_000,
   stallMs: 30_000,
+  queuedBytes: 16 * 2 ** 20,
 }

@@ -12,7 +12,7 @@ import { DOCS_POLICY } from './security-headers.ts'
 
 const DESCRIPTION = [
   'A reasoning server that learns overnight: each question is solved with test-time optimisation in the latent space of a language model, guided by earlier, similar questions.',
-  'Bodies are `application/json`. Unknown fields and wrong types are refused, never coerced. Errors are `application/problem+json` (RFC 9457) with a stable `code`; docs/errors.md lists the codes.',
+  'Bodies are `application/json`. Unknown fields and wrong types are refused, never coerced. Errors are `application/problem+json` (RFC 9457) with a stable `code`, and under `/v1` OpenAI’s envelope; docs/errors.md lists the codes.',
   '`GET /openapi.yaml` serves this contract; `GET /docs` shows it as a page.',
 ].join('\n\n')
 
@@ -57,6 +57,11 @@ export function describeContract(app: FastifyInstance): void {
       servers: [{ url: '/', description: 'This server.' }],
       tags: [
         { name: 'solve', description: 'Solve problems.' },
+        {
+          name: 'openai',
+          description:
+            'The same for clients of OpenAI’s API. Errors have the schema OpenAIError, with the statuses of problems.',
+        },
         { name: 'episodes', description: 'Solved requests that are kept: read, label and delete them.' },
         {
           name: 'nights',

@@ -47,6 +47,7 @@ export const STATUS = {
   IDEMPOTENCY_KEY_REUSED: 422,
   // The command `circadian keys` alone meets it.
   KEY_NOT_FOUND: 500,
+  MODEL_NOT_FOUND: 404,
   EPISODE_NOT_FOUND: 404,
   SOLUTION_NOT_FOUND: 404,
   // The delivery of a webhook alone meets it.
@@ -91,6 +92,7 @@ export const TITLES: Record<PublicCode, string> = {
   SCOPE_MISSING: 'The API key does not allow this.',
   RATE_LIMITED: 'The limit of the API key is reached.',
   IDEMPOTENCY_KEY_REUSED: 'The idempotency key belongs to another request.',
+  MODEL_NOT_FOUND: 'There is no such model.',
   EPISODE_NOT_FOUND: 'There is no such episode.',
   SOLUTION_NOT_FOUND: 'There is no such solution.',
   DELETION_NOT_FOUND: 'There is no such deletion.',

@@ -1,6 +1,7 @@
 /** @file Builds the entries of a route's `response` schema. */
 
 import { type TSchema, Type } from 'typebox'
+import { OpenAIError } from './schemas/openai.ts'
 import { Problem } from './schemas/problem.ts'
 import { ref } from './schemas/ref.ts'
 
@@ -56,6 +57,14 @@ export function text(description: string) {
  */
 export function problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
   return Object.fromEntries([...statuses, ...EVERYWHERE].map((status) => [status, problem(status)]))
+}
+
+/** Returns the same entries for an operation under `/v1`, whose errors have OpenAI's envelope. */
+export function openAiErrors(...statuses: (keyof typeof DESCRIPTIONS)[]) {
+  const content = { 'application/json': { schema: ref(OpenAIError) } }
+  return Object.fromEntries(
+    [...statuses, ...EVERYWHERE].map((status) => [status, { ...problem(status), content }]),
+  )
 }
 
 function problem(status: keyof typeof DESCRIPTIONS) {

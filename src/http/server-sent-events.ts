@@ -8,6 +8,8 @@ export interface EventStreamOptions {
   readonly heartbeatMs: number
   /** Time, in ms, that a client may leave one event unread before the connection is closed. */
   readonly stallMs: number
+  /** Bytes that may wait for a client, beyond which the connection is closed. */
+  readonly queuedBytes: number
   /** Called once, just before the headers are sent. From then on the stream owns the response. */
   readonly onOpen: () => void
 }
@@ -15,8 +17,8 @@ export interface EventStreamOptions {
 export interface EventStream {
   /** False until the first event or heartbeat. Until then another response can still be sent. */
   readonly opened: boolean
-  /** Sends an event. @param data one line, such as JSON. */
-  send(event: string, data: string): void
+  /** Sends an event. @param event null: an event without a name @param data one line, such as JSON. */
+  send(event: string | null, data: string): void
   /**
    * Stops the heartbeat and, if the stream is open, ends the response after the queued events. Idempotent.
    */
@@ -24,13 +26,13 @@ export interface EventStream {
 }
 
 /**
- * Creates an event stream for a producer that cannot be slowed down. The budget of a solve bounds the number
- * of its events, so they are queued for a slow client and written one at a time; heartbeats are omitted
- * meanwhile. The connection of a client that stops reading is closed, which cancels the solve like any
- * disconnect.
+ * Creates an event stream for a producer that cannot be slowed down. Events are queued for a slow client, up to
+ * `queuedBytes`, and written one at a time; heartbeats are omitted meanwhile. The connection of a client that stops
+ * reading, or falls further behind, is closed, which cancels the solve like any disconnect.
  */
 export function createEventStream(response: ServerResponse, options: EventStreamOptions): EventStream {
   const waiting: string[] = []
+  let waitingBytes = 0
   let opened = false
   let ended = false
   let stall: NodeJS.Timeout | undefined
@@ -49,13 +51,16 @@ export function createEventStream(response: ServerResponse, options: EventStream
     clearInterval(heartbeat)
     clearTimeout(stall)
     waiting.length = 0
+    waitingBytes = 0
   }
 
   function write(chunk: string): void {
     if (response.destroyed || ended) return
     if (!opened) open()
     waiting.push(chunk)
+    waitingBytes += Buffer.byteLength(chunk)
     flush()
+    if (waitingBytes > options.queuedBytes) response.destroy()
   }
 
   function open(): void {
@@ -72,7 +77,9 @@ export function createEventStream(response: ServerResponse, options: EventStream
 
   function flush(): void {
     while (waiting.length > 0 && !response.writableNeedDrain) {
-      const taken = response.write(waiting.shift() ?? '')
+      const chunk = waiting.shift() ?? ''
+      waitingBytes -= Buffer.byteLength(chunk)
+      const taken = response.write(chunk)
       if (!taken) stall = setTimeout(() => response.destroy(), options.stallMs)
     }
     if (ended && waiting.length === 0) response.end()
@@ -83,7 +90,7 @@ export function createEventStream(response: ServerResponse, options: EventStream
       return opened
     },
     send(event, data) {
-      write(`event: ${event}\ndata: ${data}\n\n`)
+      write(event === null ? `data: ${data}\n\n` : `event: ${event}\ndata: ${data}\n\n`)
     },
     close() {
       clearInterval(heartbeat)

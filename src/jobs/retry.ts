@@ -41,6 +41,7 @@ const RETRYABLE = {
   RATE_LIMITED: false,
   IDEMPOTENCY_KEY_REUSED: false,
   KEY_NOT_FOUND: false,
+  MODEL_NOT_FOUND: false,
   EPISODE_NOT_FOUND: false,
   SOLUTION_NOT_FOUND: false,
   WEBHOOK_FAILED: true,

@@ -37,8 +37,10 @@ export interface ContextTurn {
 }
 
 /** How much work a search may do: shares of the budgets of the model profile, which may name its own. */
-export const EFFORTS = ['minimal', 'low', 'medium', 'high'] as const
-export type Effort = (typeof EFFORTS)[number]
+export type Effort = 'minimal' | 'low' | 'medium' | 'high'
+
+/** Strategies that sample answers; the others take the most likely tokens. */
+export const SAMPLING_STRATEGIES: ReadonlySet<Strategy> = new Set<Strategy>(['majority', 'lto', 'best-of-n'])
 
 export interface SolveRequest {
   readonly tenantId: string

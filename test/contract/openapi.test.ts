@@ -71,6 +71,9 @@ test('lists exactly the existing routes', () => {
     'POST /solve',
     'GET /solutions/{id}',
     'DELETE /solutions/{id}',
+    'POST /v1/chat/completions',
+    'GET /v1/models',
+    'GET /v1/models/{model}',
     'GET /episodes',
     'DELETE /episodes',
     'GET /episodes/{id}',
@@ -110,7 +113,8 @@ test('every operation has a unique name, a summary, a tag and its error response
     expect(Object.keys(operation.responses), name).toEqual(expect.arrayContaining(['500', '503']))
     for (const [status, { content = {} }] of Object.entries(operation.responses)) {
       if (Number(status) < 400) continue
-      expect(content, `${name} ${status}`).toHaveProperty(['application/problem+json'])
+      const type = name.includes(' /v1/') ? 'application/json' : 'application/problem+json'
+      expect(content, `${name} ${status}`).toHaveProperty([type])
     }
   }
 })
@@ -142,6 +146,12 @@ const THINGS = [
 
 test.each<[string, string, object | undefined]>([
   ['POST', '/solve', { question: QUESTION }],
+  [
+    'POST',
+    '/v1/chat/completions',
+    { model: 'circadian/auto', messages: [{ role: 'user', content: QUESTION }] },
+  ],
+  ['GET', '/v1/models', undefined],
   ['GET', '/episodes', undefined],
   ['GET', '/episodes/{id}', undefined],
   ['POST', '/episodes/{id}/feedback', { correct: true }],

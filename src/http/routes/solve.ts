@@ -1,7 +1,7 @@
 /** @file `POST /solve`: answers one question as JSON or as a stream of events. */
 
 import { randomUUID } from 'node:crypto'
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { ServiceError } from '#errors'
@@ -10,6 +10,7 @@ import type { Solution as Solved, SolveOptions, SolveRequest, Solver } from '#so
 import type { Tracer } from '#tracing'
 import { expectScope } from '../authenticate.ts'
 import { callerKey } from '../caller-address.ts'
+import { disconnectSignal } from '../disconnect-signal.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
@@ -107,7 +108,7 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
 /** Solves and streams the events. The status is fixed once the first event or heartbeat is sent. */
 async function streamSolution(
   reply: FastifyReply,
-  { solver, limits: { heartbeatMs, stallMs }, logProblem }: SolveRouteDeps,
+  { solver, limits: { heartbeatMs, stallMs, queuedBytes }, logProblem }: SolveRouteDeps,
   question: SolveRequest,
   options: SolveOptions,
 ): Promise<FastifyReply> {
@@ -116,6 +117,7 @@ async function streamSolution(
     headers: reply.getHeaders() as OutgoingHttpHeaders,
     heartbeatMs,
     stallMs,
+    queuedBytes,
     onOpen: () => reply.hijack(),
   })
   try {
@@ -184,15 +186,4 @@ function solveOnce(
     await request.spendTokens(tokensOf(solution))
     return solution
   })
-}
-
-/** Returns a signal that is aborted if the connection closes before the response is complete. */
-function disconnectSignal(response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
-  const onClose = () => {
-    if (!response.writableFinished) controller.abort()
-  }
-  if (response.destroyed) controller.abort()
-  else response.once('close', onClose)
-  return controller.signal
 }

@@ -1,6 +1,13 @@
 /** @file Lists the components of the contract, in the order in which it shows them. */
 
 import { ArtifactKind, ArtifactList, ArtifactSchema, Metric } from './artifacts.ts'
+import {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  ChatMessage,
+  ChatUsage,
+} from './chat-completions.ts'
 import { REPORT_COMPONENTS } from './consolidation-report.ts'
 import { CONSOLIDATION_COMPONENTS } from './consolidations.ts'
 import {
@@ -14,6 +21,7 @@ import {
 } from './episodes.ts'
 import { DependencyCheck, Liveness, Readiness } from './health.ts'
 import { Learning } from './learning.ts'
+import { CircadianOptions, CircadianResult, Model, ModelList, OpenAIError } from './openai.ts'
 import { Problem } from './problem.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
 import { BackgroundSolution, BackgroundTicket } from './solutions.ts'
@@ -29,6 +37,15 @@ export const COMPONENTS = [
   ...EVENTS,
   BackgroundSolution,
   BackgroundTicket,
+  ChatCompletionRequest,
+  ChatMessage,
+  ChatCompletion,
+  ChatUsage,
+  ChatCompletionChunk,
+  CircadianOptions,
+  CircadianResult,
+  ModelList,
+  Model,
   EpisodePage,
   EpisodeSummary,
   Episode,
@@ -47,4 +64,5 @@ export const COMPONENTS = [
   DependencyCheck,
   Liveness,
   Problem,
+  OpenAIError,
 ] as const

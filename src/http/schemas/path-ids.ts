@@ -5,6 +5,7 @@ import type { ErrorCode } from '#errors'
 
 /** Codes of an unknown id, with the expected resource. */
 const EXPECTED = {
+  MODEL_NOT_FOUND: 'a model',
   EPISODE_NOT_FOUND: 'an episode',
   SOLUTION_NOT_FOUND: 'a solution',
   DELETION_NOT_FOUND: 'a deletion',

@@ -398,7 +398,7 @@ test('describes the expected value in words', async () => {
   const details: [unknown, string][] = [
     [{ ...q, samples: 0 }, 'expected a number >= 1'],
     [{ ...q, samples: 'x' }, 'expected an integer'],
-    [{ ...q, strategy: 'magic' }, 'expected one of auto, greedy, latentseek, majority, lto, fork'],
+    [{ ...q, strategy: 'magic' }, 'expected one of auto, greedy, latentseek, majority, lto, best-of-n, fork'],
     [{ ...q, retrieval: 'no' }, 'expected an object or false'],
     [{ ...q, zeal: 1 }, 'unknown field'],
     [{}, 'expected a value, got none'],
