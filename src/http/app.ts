@@ -32,6 +32,7 @@ import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
 import { type Exposition, metricsRoute } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
+import { responsesRoute } from './routes/responses.ts'
 import { type BackgroundSolutions, solutionRoutes } from './routes/solutions.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
@@ -149,6 +150,7 @@ export function buildApp(deps: AppDeps): App {
       tracer,
     })
     chatCompletionsRoute(routes, { solver: deps.solver, limits, logProblem })
+    responsesRoute(routes, { solver: deps.solver, limits, logProblem })
     modelRoutes(routes, deps.solver.modelId)
     solutionRoutes(routes, deps.solutions)
     episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })

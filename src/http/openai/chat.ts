@@ -59,7 +59,7 @@ function readMessage(message: ChatCompletionRequest['messages'][number], pointer
   }
 }
 
-/** What all chunks of a stream and a completion have in common. */
+/** Fields that a completion and all chunks of a stream have in common. */
 export interface CompletionHead {
   readonly id: string
   readonly created: number
@@ -116,7 +116,7 @@ export function toLastChunks(
 }
 
 /** Returns the counts of a solution: everything that is decoded or read for judging beside the answer is reasoning. */
-function countsOf({ usage }: Solution) {
+export function countsOf({ usage }: Solution) {
   const { promptTokens, cachedTokens, completionTokens, generatedTokens, rewardTokens } = usage
   return {
     promptTokens,
@@ -148,7 +148,7 @@ function fingerprintOf({ model }: Solution): string {
 }
 
 /** Returns the solution without what the completion says itself. */
-function resultOf({ text: _text, thought: _thought, usage: _usage, ...rest }: Solution) {
+export function resultOf({ text: _text, thought: _thought, usage: _usage, ...rest }: Solution) {
   return structuredClone(rest) as Mutable<typeof rest>
 }
 

@@ -23,6 +23,7 @@ import { DependencyCheck, Liveness, Readiness } from './health.ts'
 import { Learning } from './learning.ts'
 import { CircadianOptions, CircadianResult, Model, ModelList, OpenAIError } from './openai.ts'
 import { Problem } from './problem.ts'
+import { Response, ResponseEvent, ResponseRequest } from './responses-api.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
 import { BackgroundSolution, BackgroundTicket } from './solutions.ts'
 import { SolveRequest, Strategy } from './solve.ts'
@@ -42,6 +43,9 @@ export const COMPONENTS = [
   ChatCompletion,
   ChatUsage,
   ChatCompletionChunk,
+  ResponseRequest,
+  Response,
+  ResponseEvent,
   CircadianOptions,
   CircadianResult,
   ModelList,
