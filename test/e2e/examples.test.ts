@@ -1,6 +1,6 @@
 /** @file The examples run against the embedded service exactly as their READMEs print them, but for port and folder. */
 
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -28,6 +28,18 @@ test('curl session', async () => {
   await using service = await startService({ DATA_DIR: data.path })
   const [command = '', output] = await blocksOf('examples/README.md')
   expect(await bash(command, { SERVER: service.origin })).toBe(output)
+})
+
+/** Whether OpenAI's client for Python is at hand. */
+const hasPython = spawnSync('python3', ['-c', 'import openai']).status === 0
+
+test.for([0, 1, 2])('OpenAI’s clients: block %d', async (index, { skip }) => {
+  const blocks = await blocksOf('examples/openai/README.md')
+  const command = blocks[index]!
+  if (command.startsWith('python3') && !hasPython) skip()
+  await using data = await temporaryFolder()
+  await using service = await startService({ DATA_DIR: data.path })
+  expect(await bash(command, { SERVER: service.origin })).toBe(blocks[3])
 })
 
 test('your own model', async () => {

@@ -2,6 +2,9 @@
 
 import { expect, suite, test } from 'vitest'
 import type { GenerationRow } from '#ports'
+import type { ChildConnection } from '../../../src/engine/child-connection.ts'
+import type { MessageToChild, WireRow } from '../../../src/engine/protocol.ts'
+import { openRemoteSession } from '../../../src/engine/remote-session.ts'
 import { tinySessions } from '../../support/tiny-sessions.ts'
 
 /** Samples so hot that rows rarely end before their bound. */
@@ -81,4 +84,87 @@ test('a continuation says how many tokens of its prompt an earlier session had l
   sessions.open(2, [...PROMPT.slice(0, 5), 50])
   const [alike] = await sessions.generate(2, [row(1)])
   expect(alike).toMatchObject({ reusedPromptTokens: 5 })
+})
+
+suite('a client of a session', () => {
+  function remote() {
+    const posted: MessageToChild[] = []
+    let deliver: ((stream: number, tokens: readonly number[]) => void) | null = null
+    const calls: { rows: readonly WireRow[]; resolve: (value: unknown) => void }[] = []
+    const connection = {
+      post: (message: MessageToChild) => void posted.push(message),
+      listen(_session: number, listener: typeof deliver) {
+        deliver = listener
+      },
+      call: (_operation: string, { rows }: { rows: readonly WireRow[] }) =>
+        new Promise((resolve) => calls.push({ rows, resolve })),
+      isRunning: () => false,
+      remainingRunMs: () => 0,
+    } as unknown as ChildConnection
+    const session = openRemoteSession({
+      id: 7,
+      prompt: PROMPT,
+      connection,
+      priority: 'interactive',
+      caller: '',
+      deadlineMs: null,
+      stopAfterMs: null,
+      isolated: false,
+      signal: new AbortController().signal,
+      stopSignal: new AbortController().signal,
+      checkTokens: () => undefined,
+      onCall: () => () => undefined,
+      onClose: () => undefined,
+    })
+    const ended = () => posted.filter(({ type }) => type === 'endRow')
+    return {
+      session,
+      calls,
+      ended,
+      deliver: (...part: [number, number[]]) => deliver?.(...part),
+      isHeard: () => deliver !== null,
+    }
+  }
+  const plain: GenerationRow = { prefix: [], temperature: 0, seed: 1, maxNewTokens: 9, latents: 0 }
+
+  test('gives each row its own tokens, sends no function, and ends the row whose reader has enough', async () => {
+    const { session, calls, deliver, ended } = remote()
+    const parts: string[] = []
+    const reader = (name: string, most: number) => (tokens: readonly number[]) => {
+      parts.push(`${name}${tokens}`)
+      return tokens.length < most
+    }
+    const generating = session.generate([
+      { ...plain, onTokens: reader('a', 2) },
+      plain,
+      { ...plain, onTokens: reader('b', 9) },
+    ])
+    await Promise.resolve()
+    expect(calls[0]!.rows.map(({ stream }) => stream)).toEqual([1, undefined, 2])
+    expect(calls[0]!.rows.some((sent) => 'onTokens' in sent)).toBe(false)
+    deliver(2, [5])
+    deliver(1, [6, 7])
+    expect(parts).toEqual(['b5', 'a6,7'])
+    expect(ended()).toEqual([{ type: 'endRow', session: 7, stream: 1 }])
+    calls[0]!.resolve([])
+    await generating
+    deliver(2, [8])
+    expect(parts).toHaveLength(2)
+  })
+
+  test('does not listen unless a row has a reader, nor after it has closed', async () => {
+    const { session, calls, isHeard } = remote()
+    const silent = session.generate([plain])
+    await Promise.resolve()
+    expect(isHeard()).toBe(false)
+    calls[0]!.resolve([])
+    await silent
+    const generating = session.generate([{ ...plain, onTokens: () => true }])
+    await Promise.resolve()
+    expect(isHeard()).toBe(true)
+    calls[1]!.resolve([])
+    await generating
+    session.close()
+    expect(isHeard()).toBe(false)
+  })
 })
