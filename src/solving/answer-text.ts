@@ -147,7 +147,7 @@ function createDetokenizer({ decode }: Pick<PromptCodec, 'decode'>) {
       waiting.push(token)
       const before = decode(context)
       const after = decode([...context, ...waiting])
-      const isIncomplete = after.endsWith(REPLACEMENT) && waiting.length < MAX_CHARACTER_TOKENS
+      const isIncomplete = after.endsWith(REPLACEMENT) && waiting.length < MAX_WAITING_TOKENS
       if (isIncomplete || after.length <= before.length) return ''
       context = waiting
       waiting = []
@@ -156,5 +156,8 @@ function createDetokenizer({ decode }: Pick<PromptCodec, 'decode'>) {
   }
 }
 
-/** Tokens after which an incomplete character is what the model wrote: no character has more bytes. */
-const MAX_CHARACTER_TOKENS = 4
+/**
+ * Tokens after which an incomplete character is what the model wrote. A character has up to four; a token in front of it may
+ * have no text of its own, such as the blank of SentencePiece.
+ */
+const MAX_WAITING_TOKENS = 8

@@ -95,7 +95,7 @@ export interface AnswersDeps {
   readonly seed: number
   /** Whether answers come with their latent thoughts. */
   readonly withThoughts: boolean
-  /** Whether the text of the draft is emitted as it is decoded. */
+  /** Whether the text of the draft, or of the first sample, is emitted as it is decoded. */
   readonly withTokens: boolean
   readonly signal: AbortSignal
   readonly emit: (event: SolveEvent) => void
@@ -110,8 +110,8 @@ export function createAnswers(deps: AnswersDeps): Answers {
 class JudgedAnswers implements Answers {
   readonly #deps: AnswersDeps
   readonly #stopRules: StopRules
-  /** The draft's text, which `begin` and `finish` decode in turn. */
-  readonly #draftText: AnswerText
+  /** Text of the draft, which `begin` and `finish` decode in turn, or of the first sample. */
+  readonly #firstText: AnswerText
   /** Tokens of the shortest answer so far; null while there is none. */
   #shortest: number | null = null
 
@@ -119,7 +119,7 @@ class JudgedAnswers implements Answers {
     this.#deps = deps
     const { codec, eosTokenIds, settings, withTokens, emit } = deps
     this.#stopRules = { codec, eosTokenIds, stop: settings.stop }
-    this.#draftText = createAnswerText(
+    this.#firstText = createAnswerText(
       this.#stopRules,
       withTokens ? (data) => emit({ event: 'tokens', data }) : undefined,
     )
@@ -137,7 +137,7 @@ class JudgedAnswers implements Answers {
 
   async finish(begun: Continuation): Promise<Draft> {
     const whole = await this.#wholeDraft(begun)
-    this.#draftText.end()
+    this.#firstText.end()
     const [evaluation] = await this.#judge('draft', [this.#read(whole)])
     const { answer, judgement } = evaluation!
     this.#deps.emit({
@@ -194,8 +194,10 @@ class JudgedAnswers implements Answers {
           latents: 0,
         })),
         span,
+        Array.from({ length: rows }, (_, row) => (row === 0 ? this.#firstText : this.#textOf([]))),
       ),
     )
+    this.#firstText.end()
     const begun = decoded.filter(({ tokens }) => tokens.length > 0)
     if (begun.length === 0) {
       throw new ServiceError(
@@ -241,7 +243,7 @@ class JudgedAnswers implements Answers {
   ): Promise<Continuation | undefined> {
     const { seed, state } = this.#deps
     const [decoded] = await state.meter.time('draftMs', (span) =>
-      this.#decode([{ ...row, temperature: 0, seed }], span, [this.#draftText]),
+      this.#decode([{ ...row, temperature: 0, seed }], span, [this.#firstText]),
     )
     return decoded
   }
@@ -260,7 +262,7 @@ class JudgedAnswers implements Answers {
     const { session, withThoughts, withTokens, state, codec, settings, signal } = this.#deps
     if (rows.length === 0) return []
     const isFollowed = (text: AnswerText) =>
-      settings.stop.length > 0 || (withTokens && text === this.#draftText)
+      settings.stop.length > 0 || (withTokens && text === this.#firstText)
     const decoded = await generateBounded(
       session,
       rows.map((row, index) => {
@@ -366,7 +368,9 @@ class JudgedAnswers implements Answers {
     const { tokens } = decoded
     // An EOS token that the tokenizer does not call special has a text.
     const written = this.#deps.codec.decode(this.#endsInEos(tokens) ? tokens.slice(0, -1) : tokens)
-    const text = cutAtStop(written, this.#stopRules)
+    // A limit may cut a character of several tokens: what is left of it is no text.
+    const whole = decoded.finish === 'eos' ? written : written.replace(/\uFFFD+$/, '')
+    const text = cutAtStop(whole, this.#stopRules)
     this.#shortest = Math.min(this.#shortest ?? tokens.length, tokens.length)
     return { ...decoded, text, answer: this.#deps.answerFormat.extract(text) }
   }

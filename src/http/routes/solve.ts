@@ -28,7 +28,7 @@ const JSON_TYPE = 'application/json'
 const STREAM_TYPE = 'text/event-stream'
 
 const DESCRIPTION = [
-  'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
+  'With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft, or of the first sample, as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open.',
   'An error before the first event is answered with a problem and its status. Disconnecting cancels the request.',
   'With `Prefer: respond-async`, the response is 202: the question is answered in the background, `GET` of `Location` has its state and its answer, `DELETE` cancels it.',
   'A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.',

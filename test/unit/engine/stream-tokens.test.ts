@@ -110,6 +110,7 @@ suite('a client of a session', () => {
       deadlineMs: null,
       stopAfterMs: null,
       isolated: false,
+      tokenMaps: null,
       signal: new AbortController().signal,
       stopSignal: new AbortController().signal,
       checkTokens: () => undefined,

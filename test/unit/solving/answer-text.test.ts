@@ -1,8 +1,11 @@
 /** @file The text of an answer while it is decoded: whole characters, thoughts apart, up to a stop sequence. */
 
 import { expect, suite, test } from 'vitest'
+import { createRandom } from '#tensor'
+import { createPromptCodec } from '../../../src/engine/prompt-codec.ts'
 import { splitThought } from '../../../src/engine/thinking.ts'
 import { createAnswerText, cutAtStop, type TextPiece, writtenText } from '../../../src/solving/answer-text.ts'
+import { byteLevelTokenizer, sentencePieceTokenizer } from '../../fixtures/text-tokenizers.ts'
 
 /** One token per byte; 0 ends an answer. */
 const bytes = {
@@ -101,5 +104,47 @@ suite('the thought of a model', () => {
   test('is null when the model did not think', () => {
     expect(writtenText(' yes', thinker())).toEqual({ thought: null, text: ' yes' })
     expect(read(' yes', { codec: thinker() })).toMatchObject({ text: ' yes', thought: '' })
+  })
+})
+
+/** Texts with everything that makes the text of a token depend on others. */
+const TEXTS = [
+  "hello world, hello 12 . It 's n't so !\n\n  two  blanks\t",
+  ' leading blank and trailing blank ',
+  '👍🏽 日本語 é é ﬁ',
+  '<think>hello 12</think>\n\nworld <|fim_prefix|> hello',
+  '',
+]
+
+suite.each([
+  ['byte-level BPE', byteLevelTokenizer()],
+  ['SentencePiece with a blank in front', sentencePieceTokenizer({ prefix: true })],
+  ['SentencePiece without', sentencePieceTokenizer({ prefix: false })],
+])('the pieces of %s', (_, files) => {
+  const codec = createPromptCodec(files)
+  const piecesOf = (tokens: readonly number[]) => {
+    let [text, thought] = ['', '']
+    const answer = createAnswerText({ codec, eosTokenIds: [], stop: [] }, (piece) => {
+      if (piece.thought) thought += piece.text
+      else text += piece.text
+    })
+    for (const token of tokens) answer.add([token])
+    answer.end()
+    return { text, thought: thought === '' ? null : thought }
+  }
+
+  test.each(TEXTS)('add up to the whole text: %j', (text) => {
+    const tokens = codec.encode(text)
+    expect(piecesOf(tokens)).toEqual(writtenText(codec.decode(tokens), codec))
+  })
+
+  test('add up for 300 answers of random words', () => {
+    const random = createRandom(5)
+    const words = TEXTS.flatMap((text) => text.split(/(?<= )/)).filter((word) => !word.includes('<'))
+    for (let round = 0; round < 300; round += 1) {
+      const chosen = Array.from({ length: 12 }, () => words[Math.floor(random.uniform() * words.length)])
+      const tokens = codec.encode(chosen.join(''))
+      expect(piecesOf(tokens).text, chosen.join('')).toBe(codec.decode(tokens))
+    }
   })
 })

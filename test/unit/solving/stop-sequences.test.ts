@@ -126,6 +126,13 @@ suite('the text of the draft', () => {
     expect(textOf(events)).toBe('a : 6 + 4 ; ans 1')
   })
 
+  test('of samples is that of the first', async () => {
+    const { solve, events } = solverOn({ ...TWO_FLIPS, runTokens: 4 })
+    await solve({ strategy: 'majority', samples: 3 })
+    expect(events[0]!.event).toBe('tokens')
+    expect(textOf(events)).toMatch(/^[a-d] : 6 \+ 4 ; ans \d$/)
+  })
+
   test('is not asked for when nobody listens', async () => {
     const { solver, engine } = solverOn({ ...TWO_FLIPS, runTokens: 4 })
     await solver.solve(
