@@ -114,8 +114,13 @@ const MAX_TAG = 24
 function heldBack(text: string, { codec, stop }: StopRules): number {
   const stops = stop.map((sequence) => overlap(text, sequence))
   if (codec.thoughtEnd === null) return Math.max(0, ...stops)
-  const tag = /[<[][^>\]\s]*$/.exec(text.slice(-MAX_TAG))?.[0].length ?? 0
-  return Math.max(tag, ...stops)
+  return Math.max(openTag(text.slice(-MAX_TAG)), ...stops)
+}
+
+/** Number of characters from the last bracket on, which may be the beginning of a tag; 0 when nothing is. */
+function openTag(end: string): number {
+  const start = Math.max(end.lastIndexOf('<'), end.lastIndexOf('['))
+  return start === -1 || /[>\]\s]/.test(end.slice(start)) ? 0 : end.length - start
 }
 
 /** Length of the longest end of `text` that `sequence` begins with. */
@@ -132,6 +137,13 @@ function firstPlace(text: string, stop: readonly string[]): number {
 }
 
 const REPLACEMENT = '\uFFFD'
+
+/** Returns a text without the part of a character at its end. */
+export function withoutPart(text: string): string {
+  let end = text.length
+  while (text[end - 1] === REPLACEMENT) end -= 1
+  return text.slice(0, end)
+}
 
 /**
  * Creates a decoder of one token after the other. A token may hold a part of a character, and the text of a token depends on

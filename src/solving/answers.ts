@@ -17,7 +17,7 @@ import { hasCode, ServiceError } from '#errors'
 import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
 import { isFinite32 } from '#tensor'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
-import { type AnswerText, createAnswerText, cutAtStop, type StopRules } from './answer-text.ts'
+import { type AnswerText, createAnswerText, cutAtStop, type StopRules, withoutPart } from './answer-text.ts'
 import { generateBounded } from './bound-thoughts.ts'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
@@ -369,7 +369,7 @@ class JudgedAnswers implements Answers {
     // An EOS token that the tokenizer does not call special has a text.
     const written = this.#deps.codec.decode(this.#endsInEos(tokens) ? tokens.slice(0, -1) : tokens)
     // A limit may cut a character of several tokens: what is left of it is no text.
-    const whole = decoded.finish === 'eos' ? written : written.replace(/\uFFFD+$/, '')
+    const whole = decoded.finish === 'eos' ? written : withoutPart(written)
     const text = cutAtStop(whole, this.#stopRules)
     this.#shortest = Math.min(this.#shortest ?? tokens.length, tokens.length)
     return { ...decoded, text, answer: this.#deps.answerFormat.extract(text) }

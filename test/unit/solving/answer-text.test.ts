@@ -4,7 +4,13 @@ import { expect, suite, test } from 'vitest'
 import { createRandom } from '#tensor'
 import { createPromptCodec } from '../../../src/engine/prompt-codec.ts'
 import { splitThought } from '../../../src/engine/thinking.ts'
-import { createAnswerText, cutAtStop, type TextPiece, writtenText } from '../../../src/solving/answer-text.ts'
+import {
+  createAnswerText,
+  cutAtStop,
+  type TextPiece,
+  withoutPart,
+  writtenText,
+} from '../../../src/solving/answer-text.ts'
 import { byteLevelTokenizer, sentencePieceTokenizer } from '../../fixtures/text-tokenizers.ts'
 
 /** One token per byte; 0 ends an answer. */
@@ -51,6 +57,12 @@ test('passes on bytes that are no character, once the next ones show it', () => 
   answer.add([0xff, 0x41, 0x42])
   answer.end()
   expect(pieces.map((piece) => piece.text).join('')).toBe('\uFFFDAB')
+})
+
+test('a text that a limit cut loses the part of its last character', () => {
+  expect(withoutPart('a\uFFFDb\uFFFD\uFFFD')).toBe('a\uFFFDb')
+  expect(withoutPart('\uFFFD')).toBe('')
+  expect(withoutPart('ab')).toBe('ab')
 })
 
 test('leaves the end token out, but counts it', () => {
