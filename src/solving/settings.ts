@@ -130,14 +130,18 @@ const EFFORT_SHARES: Readonly<Record<Effort, number>> = { minimal: 1 / 4, low: 1
 const MAX_ITERATIONS = 256
 const MAX_SAMPLES = 64
 
-/** Returns the budgets of an effort: those that the profile names for it, else a share of the profile's defaults. */
-function budgetsOf(effort: Effort = 'medium', { efforts, ...defaults }: SolveDefaults) {
-  const share = (value: number, max: number) => Math.min(max, Math.ceil(value * EFFORT_SHARES[effort]))
+/**
+ * Returns the budgets of an effort: those that the profile names for it, else a share of the profile's defaults. A request
+ * without an effort has the defaults.
+ */
+function budgetsOf(effort: Effort | undefined, { efforts, ...defaults }: SolveDefaults) {
+  const factor = effort === undefined ? 1 : EFFORT_SHARES[effort]
+  const share = (value: number, max: number) => Math.min(max, Math.ceil(value * factor))
   return {
     maxIterations: share(defaults.maxIterations, MAX_ITERATIONS),
     patience: share(defaults.patience, MAX_ITERATIONS),
     samples: share(defaults.samples, MAX_SAMPLES),
-    ...efforts?.[effort],
+    ...(effort !== undefined && efforts?.[effort]),
   }
 }
 

@@ -108,8 +108,10 @@ suite('a budget', () => {
     expect(await iterations(never, 'minimal')).toBe(13)
     expect(await iterations(never, 'high')).toBe(100)
     const { profile } = solverOn(never).engine.model
-    const defaults = { ...profile.defaults, efforts: { high: { maxIterations: 7 } } }
+    const efforts = { high: { maxIterations: 7 }, medium: { maxIterations: 5 } }
+    const defaults = { ...profile.defaults, efforts }
     expect(await iterations({ ...never, profile: { defaults } }, 'high')).toBe(7)
+    expect(await iterations({ ...never, profile: { defaults } })).toBe(50)
     const { solve, engine } = solverOn(never)
     await solve({ strategy: 'majority', effort: 'minimal' })
     expect(engine.asked).toHaveLength(2)
