@@ -10,7 +10,7 @@ import { externalizeInitializers } from '../../src/engine/child/load-graphs.ts'
 import { createSession } from '../../src/engine/child/onnx-runtime.ts'
 import { composeFeeds, type StepRow } from '../../src/engine/child/step-batch.ts'
 import { readStepGraph, withReadableHead } from '../../src/engine/read-graph.ts'
-import { readProfile } from '../../test/support/ort-profile.ts'
+import { type ProfiledNode, readProfile } from '../../test/support/ort-profile.ts'
 
 interface ProfiledCase {
   readonly rows: number
@@ -120,6 +120,17 @@ function stepRows(layout: KvLayout, rows: number, past: number, remaining: numbe
   }))
 }
 
+/** Returns the attention of one token in plain operators: each is one If (`findOneTokenAttentions`). */
+function attentionsOf(nodes: readonly ProfiledNode[]): readonly ProfiledNode[] {
+  const products = nodes.filter(({ opType }) => opType === 'FusedMatMul')
+  return nodes.filter((node) => node.opType === 'If' && products.some((product) => contains(node, product)))
+}
+
+function contains(outer: ProfiledNode, inner: ProfiledNode): boolean {
+  const end = (node: ProfiledNode) => node.startedAt + node.microseconds
+  return inner.startedAt >= outer.startedAt && end(inner) <= end(outer)
+}
+
 /** @param logitsBytes size of the logits of a step, by which the product of the LM head is recognised */
 async function summarise(
   profile: string,
@@ -130,11 +141,17 @@ async function summarise(
   const nodes = all.slice(all.length / RUNS)
   const sum = (wanted: typeof nodes) => wanted.reduce((total, { microseconds }) => total + microseconds, 0)
   // The time of a Loop or an If contains that of the operators inside.
-  const inside = nodes.filter(({ opType }) => opType !== 'Loop' && opType !== 'If')
+  const attentions = attentionsOf(nodes)
+  const inside = nodes.filter(
+    (node) =>
+      node.opType !== 'Loop' &&
+      (node.opType !== 'If' || attentions.includes(node)) &&
+      !attentions.some((attention) => node !== attention && contains(attention, node)),
+  )
   const total = sum(nodes.filter(({ opType }) => opType === 'Loop'))
   const groups = Map.groupBy(inside, ({ opType, outputBytes }): Group => {
     if (PRODUCTS.has(opType)) return outputBytes === logitsBytes ? 'LM head' : 'products of the layers'
-    if (opType.endsWith('Attention')) return 'attention'
+    if (opType.endsWith('Attention') || opType === 'If') return 'attention'
     if (opType.endsWith('LayerNormalization') || opType.endsWith('RMSNormalization')) return 'normalisation'
     return opType === 'ArgMax' || opType === 'TopK' ? 'choice of the token' : 'other operators'
   })

@@ -8,12 +8,15 @@ export interface ProfiledNode {
   /** `CPUExecutionProvider`, `CUDAExecutionProvider`, ... */
   readonly provider: string
   readonly outputBytes: number
+  /** Microseconds since the beginning of the profile. */
+  readonly startedAt: number
   readonly microseconds: number
 }
 
 interface ProfileEvent {
   readonly cat: string
   readonly name: string
+  readonly ts: number
   readonly dur: number
   readonly args?: Readonly<Record<string, unknown>>
 }
@@ -25,11 +28,12 @@ export async function readProfile(prefix: string): Promise<ProfiledNode[]> {
   const events: ProfileEvent[] = JSON.parse(await readFile(files[0]!, 'utf8'))
   return events
     .filter(({ cat, name }) => cat === 'Node' && name.endsWith('_kernel_time'))
-    .map(({ name, dur, args = {} }) => ({
+    .map(({ name, ts, dur, args = {} }) => ({
       name: name.replace(/_kernel_time$/, ''),
       opType: String(args['op_name']),
       provider: String(args['provider']),
       outputBytes: Number(args['output_size'] ?? 0),
+      startedAt: ts,
       microseconds: dur,
     }))
 }

@@ -24,7 +24,7 @@ test('a profile contains every node that ran, including those of the loop, with 
 })
 
 test('copies are found by the bytes they carry', () => {
-  const node = { name: 'n', provider: 'CUDAExecutionProvider', microseconds: 1 }
+  const node = { name: 'n', provider: 'CUDAExecutionProvider', startedAt: 0, microseconds: 1 }
   const nodes = [
     { ...node, opType: 'MemcpyToHost', outputBytes: 8 },
     { ...node, opType: 'MemcpyFromHost', outputBytes: 4096 },
