@@ -214,6 +214,12 @@ export const Environment = Type.Object({
     description:
       'Episodes that a tenant keeps of one model. Beyond it the least useful and oldest ones are deleted. 0 keeps all episodes.',
   }),
+  AUDIT_TTL_DAYS: Type.Integer({
+    minimum: 0,
+    maximum: 36_500,
+    default: 365,
+    description: 'Days after which the record of a call of an operator is deleted. 0 keeps all records.',
+  }),
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
     Type.String({
       pattern: '^https?://',
@@ -419,6 +425,8 @@ function group(env: Environment) {
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
     /** `ttlDays` 0 and `capacity` 0 keep all episodes. */
     episodes: { ttlDays: env.EPISODE_TTL_DAYS, capacity: env.EPISODE_CAPACITY },
+    /** `ttlDays` 0 keeps all records. */
+    audit: { ttlDays: env.AUDIT_TTL_DAYS },
     /** `endpoint` null records no traces. */
     tracing: { endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT ?? null },
   } as const

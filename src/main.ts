@@ -12,6 +12,7 @@ import { createEpisodeStore, createOutbox } from '#episodes'
 import { type BackgroundQuestion, buildApp, isLoopback, tokensOf, toProblem, toView } from '#http'
 import { connectQueues, createSolutionStore, deliverWebhook, readBacklog } from '#jobs'
 import {
+  createAuditStore,
   createAuthenticator,
   createIdempotencyStore,
   createKeyStore,
@@ -109,6 +110,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
         healthRollback: config.nights.healthRollback,
         episodeTtlDays: config.episodes.ttlDays,
         episodeCapacity: config.episodes.capacity,
+        auditTtlDays: config.audit.ttlDays,
         tracer,
         observeJob: metrics.observeJob,
       }),
@@ -153,7 +155,13 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
       episodes,
       solutions: createSolutionStore({ database }),
       hasWebhooks: config.webhooks !== null,
-      admin: { consolidations, artifacts, learning, fingerprint: engine.model.fingerprint },
+      admin: {
+        consolidations,
+        artifacts,
+        learning,
+        audit: createAuditStore({ database }),
+        fingerprint: engine.model.fingerprint,
+      },
       health: () => checkHealth({ database, queues, engine }),
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,

@@ -106,6 +106,7 @@ async function start(config: Config, { keep, open, close }: Parts): Promise<void
       healthRollback: config.nights.healthRollback,
       episodeTtlDays: config.episodes.ttlDays,
       episodeCapacity: config.episodes.capacity,
+      auditTtlDays: config.audit.ttlDays,
       tracer,
       observeJob: metrics.observeJob,
     }),

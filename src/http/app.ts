@@ -128,7 +128,7 @@ export function buildApp(deps: AppDeps): App {
   observeRequests(app, deps.observeRequest)
   if (tracer !== NO_TRACER) traceRequests(app, tracer, PROBES)
   sendSecurityHeaders(app)
-  auditRequests(app)
+  auditRequests(app, deps.admin.audit)
   const { corsOrigins = [] } = deps
   refuseForeignRequests(app, deps.hosts ?? LOOPBACK_ONLY, corsOrigins)
   allowOrigins(app, corsOrigins)

@@ -1,29 +1,48 @@
-/** @file Logs a line for every call of an operator and every deletion, whether it succeeded or not. */
+/** @file Records every call of an operator and every deletion, whether it succeeded or not: in the log and in the database. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { coerceError } from '#errors'
+import type { AuditStore } from '#keys'
 import { callerAddress } from './caller-address.ts'
 
 /**
  * Logs `audit: true` with action, tenant, target, caller, id of the key and status, after the response to every request
- * under `/admin` and every deletion, and `force` for an activation. The logger of the request adds its id.
+ * under `/admin` and every deletion, and `force` for an activation; stores the same. The logger of the request adds its
+ * id. Calls that are refused before their caller is known are logged only: anybody could fill the table with them.
+ *
+ * @param store if omitted, calls are logged only
  */
-export function auditRequests(app: FastifyInstance): void {
+export function auditRequests(app: FastifyInstance, store?: Pick<AuditStore, 'record'>): void {
+  const storing = new Set<Promise<void>>()
+
   app.addHook('onResponse', async (request, reply) => {
     const { url, schema } = request.routeOptions
     if (url === undefined || !(url.startsWith('/admin') || request.method === 'DELETE')) return
+    const action = String(schema?.['operationId'] ?? `${request.method} ${url}`)
+    const entry = {
+      action,
+      target: targetOf(request, reply),
+      caller: callerAddress(request),
+      status: reply.statusCode,
+    }
+    const { tenantId, keyId, id: requestId } = request
+    const force = action === 'activateArtifact' ? isForced(request) : null
     request.log.info(
-      {
-        audit: true,
-        action: schema?.['operationId'] ?? `${request.method} ${url}`,
-        tenant: request.tenantId,
-        target: targetOf(request, reply),
-        caller: callerAddress(request),
-        key: request.keyId,
-        status: reply.statusCode,
-        ...(schema?.['operationId'] === 'activateArtifact' && { force: isForced(request) }),
-      },
+      { audit: true, ...entry, tenant: tenantId, key: keyId, ...(force !== null && { force }) },
       'audit',
     )
+    const isKnown = (request.scopes ?? []).length > 0
+    if (store === undefined || !isKnown) return
+    const stored = store.record({ ...entry, tenantId, keyId, force, requestId }).catch((thrown: unknown) => {
+      request.log.error({ err: coerceError(thrown), action }, 'audit: call not stored, this log has it alone')
+    })
+    storing.add(stored)
+    await stored
+    storing.delete(stored)
+  })
+
+  app.addHook('onClose', async () => {
+    await Promise.all(storing)
   })
 }
 

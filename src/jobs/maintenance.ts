@@ -31,6 +31,7 @@ const PROJECTING_MS = INTERVAL_MS - 10_000
 /** Counters of limits of keys that ended over an hour ago, by the clock of the database. */
 const DELETE_COUNTERS = 'delete from limit_counters where expire < (extract(epoch from now()) - 3600) * 1000'
 const DELETE_IDEMPOTENCY_KEYS = "delete from idempotency_keys where created_at < now() - interval '24 h'"
+const DELETE_CALLS = "delete from audit_log where at < now() - $1 * interval '1 day'"
 /** Shortest pause after a bite of them. */
 const MIN_PAUSE_MS = 10
 
@@ -46,6 +47,8 @@ export interface MaintenanceParts {
   readonly episodeTtlDays: number
   /** Number of episodes that a tenant keeps of one model; 0 keeps all. */
   readonly episodeCapacity: number
+  /** Days after which records of calls of operators are deleted; 0 keeps them. */
+  readonly auditTtlDays: number
   readonly logger: Logger
   /** Returns milliseconds since the epoch, by the clock of this process. */
   readonly clock?: () => number
@@ -65,6 +68,7 @@ export function startMaintenance({
   watchHealth,
   episodeTtlDays,
   episodeCapacity,
+  auditTtlDays,
   logger,
   clock = Date.now,
 }: MaintenanceParts): { close(): Promise<void> } {
@@ -105,6 +109,9 @@ export function startMaintenance({
     },
     async 'deletion of old step records'() {
       await pruneSteps(database)
+    },
+    async 'deletion of old records of calls'() {
+      if (auditTtlDays > 0) await query(database, 'delete calls', DELETE_CALLS, [auditTtlDays])
     },
     async 'second hand-over of solutions'() {
       await query(database, 'relay solutions again', RELAY_SOLUTIONS_AGAIN)

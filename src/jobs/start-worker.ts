@@ -46,6 +46,8 @@ export interface WorkerParts {
   readonly episodeTtlDays?: number
   /** Number of episodes that a tenant keeps of one model; 0, the default, keeps all. */
   readonly episodeCapacity?: number
+  /** Days after which records of calls of operators are deleted; 0, the default, keeps them. */
+  readonly auditTtlDays?: number
   /** Records the spans of jobs; none unless given. */
   readonly tracer?: Tracer
   /** Called after every run of a job. */
@@ -81,6 +83,7 @@ export function startWorker({
   healthRollback = false,
   episodeTtlDays = 0,
   episodeCapacity = 0,
+  auditTtlDays = 0,
   tracer = NO_TRACER,
   observeJob = () => {},
 }: StartWorkerParts): RunningWorker {
@@ -132,6 +135,7 @@ export function startWorker({
         : undefined,
     episodeTtlDays,
     episodeCapacity,
+    auditTtlDays,
     logger,
   })
   const deletions = startDeletions({ database, logger })

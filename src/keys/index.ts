@@ -1,3 +1,4 @@
+export { type AuditStore, createAuditStore } from './audit-store.ts'
 export { ANYBODY, type Authenticate, createAuthenticator } from './authenticator.ts'
 export { createSharedCounters } from './counters.ts'
 export {

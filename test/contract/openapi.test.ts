@@ -90,6 +90,7 @@ test('lists exactly the existing routes', () => {
     'GET /admin/learning',
     'POST /admin/freeze',
     'POST /admin/unfreeze',
+    'GET /admin/audit',
     'GET /livez',
     'GET /readyz',
     'GET /metrics',

@@ -18,7 +18,7 @@ import { createSolver, type Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { consolidationDeps } from '../../src/consolidation-deps.ts'
 import { eraseAll } from '../support/erase-all.ts'
-import { memorySolutions } from '../support/http-app.ts'
+import { memoryConsolidations, memorySolutions } from '../support/http-app.ts'
 import { SMALL_NETWORK } from '../support/small-network.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
@@ -73,7 +73,13 @@ describe('consolidations', () => {
         episodes,
         logger: silent,
         solver: createSolver({ engine, episodes, activeModels: learned.current, logger: silent }),
-        admin: { consolidations, artifacts, learning, fingerprint: engine.model.fingerprint },
+        admin: {
+          consolidations,
+          artifacts,
+          learning,
+          audit: memoryConsolidations().admin.audit,
+          fingerprint: engine.model.fingerprint,
+        },
         health: () => Promise.reject(new Error('not used by this test')),
         metrics: () => Promise.reject(new Error('not used by this test')),
         observeRequest: () => {},

@@ -16,7 +16,7 @@ import { compileWeaver } from '../../src/algorithms/latent-evolve/weaver-graphs.
 import { createWeaverParameters } from '../../src/algorithms/latent-evolve/weaver-network.ts'
 import { consolidationDeps } from '../../src/consolidation-deps.ts'
 import { newArtifact } from '../support/artifacts.ts'
-import { memorySolutions } from '../support/http-app.ts'
+import { memoryConsolidations, memorySolutions } from '../support/http-app.ts'
 import { createEmbeddedDatabase, silent } from '../support/test-database.ts'
 
 const MODEL = join(import.meta.dirname, '../../models/order-of-operations')
@@ -58,7 +58,7 @@ test('a promoted weaver whose answers callers reject is rolled back, and stays a
       episodes,
       logger: silent,
       solver: createSolver({ engine, episodes, activeModels: watcher.current, logger: silent }),
-      admin: { consolidations, artifacts, learning, fingerprint },
+      admin: { consolidations, artifacts, learning, audit: memoryConsolidations().admin.audit, fingerprint },
       health: () => Promise.reject(new Error('not used by this test')),
       metrics: () => Promise.reject(new Error('not used by this test')),
       observeRequest: () => {},

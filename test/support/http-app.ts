@@ -273,7 +273,9 @@ export const REPORT: NightReport = {
   retired: 12,
 }
 
-/** Creates in-memory stores of consolidations and artifacts. */
+type AuditCall = Awaited<ReturnType<AppDeps['admin']['audit']['list']>>[number]
+
+/** Creates in-memory stores of consolidations, artifacts and calls. */
 export function memoryConsolidations({
   consolidations = [CONSOLIDATION],
   artifacts = [ARTIFACT],
@@ -285,7 +287,14 @@ export function memoryConsolidations({
 } = {}) {
   const wishes: unknown[] = []
   let learning: LearningState = { frozenSince: null, reason: null }
+  const calls: AuditCall[] = []
   const admin: AppDeps['admin'] = {
+    audit: {
+      record: async (call) =>
+        void calls.unshift({ ...call, id: `${calls.length + 1}`, at: '2026-03-02T04:00:00.000Z' }),
+      list: async ({ limit, before }) =>
+        calls.filter(({ id }) => before === null || Number(id) < Number(before)).slice(0, limit),
+    },
     fingerprint: 'f00d',
     consolidations: {
       async request(wish) {
@@ -334,7 +343,7 @@ export function memoryConsolidations({
       },
     },
   }
-  return { admin, wishes }
+  return { admin, wishes, calls }
 }
 
 /** Solution of the tenant `default` that was answered in the background. */

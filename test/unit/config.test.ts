@@ -75,6 +75,7 @@ test('reads every variable', () => {
     SHUTDOWN_TIMEOUT_MS: '0',
     EPISODE_TTL_DAYS: '90',
     EPISODE_CAPACITY: '7',
+    AUDIT_TTL_DAYS: '30',
     OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector:4318',
   })
   expect(config).toEqual({
@@ -116,6 +117,7 @@ test('reads every variable', () => {
     logger: { level: 'trace' },
     shutdownTimeoutMs: 0,
     episodes: { ttlDays: 90, capacity: 7 },
+    audit: { ttlDays: 30 },
     tracing: { endpoint: 'https://collector:4318' },
   })
 })

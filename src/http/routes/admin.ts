@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore, type LearningStore } from '#artifacts'
+import type { AuditStore } from '#keys'
 import type { Tracer } from '#tracing'
 import { consolidationReportPage } from '../consolidation-report-page.ts'
 import { json, problems, UNWANTED_BODY } from '../responses.ts'
@@ -13,6 +14,7 @@ import {
   ArtifactSchema,
   toArtifact,
 } from '../schemas/artifacts.ts'
+import { AuditList, AuditQuery } from '../schemas/audit.ts'
 import { ConsolidationReport } from '../schemas/consolidation-report.ts'
 import {
   Consolidation,
@@ -28,6 +30,7 @@ import { ref } from '../schemas/ref.ts'
 import type { App } from '../type-provider.ts'
 
 const LIST_SIZE = 20
+const AUDIT_SIZE = 100
 const JSON_TYPE = 'application/json'
 const MARKDOWN_TYPE = 'text/markdown'
 const config = { produces: [JSON_TYPE], scope: 'admin' } as const
@@ -38,6 +41,8 @@ export interface AdminRouteDeps {
   readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list' | 'report'>
   readonly artifacts: Pick<ArtifactStore, 'list' | 'activate'>
   readonly learning: LearningStore
+  /** Record of the calls of operators. */
+  readonly audit: AuditStore
   /** Fingerprint of the served model: consolidations and activations apply to this model. */
   readonly fingerprint: string
 }
@@ -46,6 +51,28 @@ export function adminRoutes(app: App, deps: AdminRouteDeps, tracer: Pick<Tracer,
   consolidationRoutes(app, deps, tracer)
   artifactRoutes(app, deps)
   learningRoutes(app, deps)
+  auditRoute(app, deps)
+}
+
+function auditRoute(app: App, { audit }: AdminRouteDeps): void {
+  app.get(
+    '/admin/audit',
+    {
+      config,
+      schema: {
+        operationId: 'listCalls',
+        summary: 'List calls of operators and deletions, newest first',
+        description:
+          'Every call under `/admin` and every deletion, of all tenants, with its outcome; those that no key allows are in the log alone. The setting `AUDIT_TTL_DAYS` of the server is the time for which they are kept.',
+        tags: ['service'],
+        querystring: AuditQuery,
+        response: { 200: json('The newest calls.', AuditList), ...problems(400, 406) },
+      },
+    },
+    async ({ query: { limit = AUDIT_SIZE, before = null } }) => ({
+      calls: await audit.list({ limit, before }),
+    }),
+  )
 }
 
 function consolidationRoutes(

@@ -1,6 +1,7 @@
 /** @file Lists the components of the contract, in the order in which it shows them. */
 
 import { ArtifactKind, ArtifactList, ArtifactSchema, Metric } from './artifacts.ts'
+import { AuditList } from './audit.ts'
 import {
   ChatCompletion,
   ChatCompletionChunk,
@@ -64,6 +65,7 @@ export const COMPONENTS = [
   ArtifactKind,
   Metric,
   Learning,
+  AuditList,
   Readiness,
   DependencyCheck,
   Liveness,

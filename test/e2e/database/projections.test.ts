@@ -76,6 +76,7 @@ test('old episodes are found at once, and a worker fills in their projections', 
     outbox: { relayAgain: async () => 0, recover: async () => 0, prune: async () => 0 },
     episodeTtlDays: 0,
     episodeCapacity: 0,
+    auditTtlDays: 0,
     logger: pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   })
   await vi.waitFor(() => expect(lines).not.toEqual([]), { timeout: 30_000 })

@@ -213,6 +213,7 @@ test('every route answers 503 with Retry-After while the database is unavailable
     consolidations: { request: away, get: away, list: away, report: away },
     artifacts: { list: away, activate: away },
     learning: { state: away, freeze: away, unfreeze: away },
+    audit: { record: away, list: away },
   }
   const app = start({ admin })
   for (const options of [
@@ -223,6 +224,7 @@ test('every route answers 503 with Retry-After while the database is unavailable
     { url: '/admin/artifacts' },
     { method: 'POST', url: '/admin/artifacts/x/activate' },
     { url: '/admin/learning' },
+    { url: '/admin/audit' },
     { method: 'POST', url: '/admin/freeze' },
     { method: 'POST', url: '/admin/unfreeze' },
   ] as const) {

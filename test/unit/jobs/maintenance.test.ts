@@ -26,6 +26,7 @@ async function tidyAt(clock: number) {
     requestConsolidations: tidied,
     episodeTtlDays: 30,
     episodeCapacity: 0,
+    auditTtlDays: 0,
     logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
     clock: () => clock,
   })
@@ -67,16 +68,17 @@ test('runs every task although each one fails, and warns of each', async () => {
     requestConsolidations: requested,
     episodeTtlDays: 30,
     episodeCapacity: 9,
+    auditTtlDays: 30,
     logger: pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   })
-  await vi.waitFor(() => expect(lines.length).toBe(17))
+  await vi.waitFor(() => expect(lines.length).toBe(18))
   await maintenance.close()
   expect(ran).toEqual([
     'recover',
     'relay again',
     'recover consolidations',
     'prune',
-    ...Array(10).fill('database'),
+    ...Array(11).fill('database'),
     'watch health',
     'request',
     'database',
@@ -90,6 +92,7 @@ test('runs every task although each one fails, and warns of each', async () => {
     'maintenance: deletion of episodes beyond the capacity failed',
     'maintenance: deletion of old artifacts failed',
     'maintenance: deletion of old step records failed',
+    'maintenance: deletion of old records of calls failed',
     'maintenance: second hand-over of solutions failed',
     'maintenance: deletion of old solutions failed',
     'maintenance: deletion of old idempotency keys failed',
