@@ -6,7 +6,7 @@
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
-import { startDatabase } from '#database'
+import { asTenant, startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
 import { type BackgroundQuestion, buildApp, isLoopback, tokensOf, toProblem, toView } from '#http'
@@ -171,6 +171,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
         allowAnonymous: fileKeys === null && (isLoopback(config.http.host) || config.http.allowAnonymous),
       }),
       idempotency: createIdempotencyStore({ database }),
+      asTenant,
       limiter,
       trustProxy: config.http.trustProxy,
       corsOrigins: config.http.corsOrigins,

@@ -9,11 +9,13 @@ import type { Database } from './database.ts'
 import { isOlderVersion, MIN_PGVECTOR, MIN_PGVECTOR_FOR_INDEXES } from './pgvector-version.ts'
 import { query, transaction } from './query.ts'
 import { startError } from './store-error.ts'
+import type { TenantWall } from './tenant.ts'
 
 const POOL_SIZE = 10
 
 export interface ServerDatabase extends Database {
   readonly breaker: CircuitBreaker
+  readonly wall: TenantWall
 }
 
 /** Creates pool and breaker without connecting. */
@@ -32,6 +34,7 @@ export function createServerDatabase({
     kind: 'server',
     pool,
     breaker,
+    wall: { isUp: false },
     connectionString: url,
     state: () => breaker.state,
     async check() {

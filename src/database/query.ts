@@ -4,11 +4,14 @@ import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg'
 import { coerceError, ServiceError } from '#errors'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import { isBusy, isDiskFull, isReadOnly, storeError, unavailable } from './store-error.ts'
+import { type TenantWall, tenantBegin } from './tenant.ts'
 
 interface WithPool {
   readonly pool: Pool
   /** Callers pass the whole database, so that its breaker is asked too. */
   readonly breaker?: CircuitBreaker
+  /** Row-level security of callers. */
+  readonly wall?: TenantWall
 }
 
 export interface QueryOptions {
@@ -20,7 +23,7 @@ export interface QueryOptions {
 }
 
 /**
- * Runs one statement, which is its own transaction. The statement never has a name: the embedded database
+ * Runs one statement, which is its own transaction; as the tenant of `asTenant`, if any, on a walled database. The statement never has a name: the embedded database
  * has one backend for all connections, where names would clash.
  *
  * @param operation the caller's operation, for the error message
@@ -34,8 +37,10 @@ export async function query<Row extends QueryResultRow>(
   values: readonly unknown[] = [],
   { signal }: QueryOptions = {},
 ): Promise<QueryResult<Row>> {
+  const run = (client: PoolClient) => client.query<Row>(sql, [...values])
+  if (tenantBegin(database.wall) !== null) return transaction(database, operation, run, { signal })
   const client = await acquire(database, operation, signal)
-  const answer = onConnection(database, operation, client, () => client.query<Row>(sql, [...values]))
+  const answer = onConnection(database, operation, client, () => run(client))
   return unlessAborted(operation, signal, answer)
 }
 
@@ -52,10 +57,11 @@ export async function transaction<T>(
   work: (client: PoolClient) => Promise<T>,
   { signal }: QueryOptions = {},
 ): Promise<T> {
+  const begin = tenantBegin(database.wall) ?? 'begin'
   const client = await acquire(database, operation, signal)
   const done = onConnection(database, operation, client, async (discard) => {
     try {
-      await client.query('begin')
+      await client.query(begin)
       const result = await work(client)
       await client.query('commit')
       return result

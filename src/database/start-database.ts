@@ -6,6 +6,7 @@ import type { Database } from './database.ts'
 import { migrate } from './migrate.ts'
 import { type OpenDatabaseOptions, openDatabase } from './open-database.ts'
 import { checkServer, createServerDatabase } from './open-server.ts'
+import { openTenantWall } from './tenant-wall.ts'
 
 const FIRST_PAUSE_MS = 500
 const MAX_PAUSE_MS = 5_000
@@ -56,6 +57,7 @@ export async function startDatabase(options: StartOptions): Promise<StartedDatab
   const prepare = async () => {
     await checkServer(server, logger)
     await migrate(server.pool, migrations)
+    await openTenantWall(server.pool, server.wall, logger)
   }
   try {
     await prepare()

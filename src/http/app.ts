@@ -12,7 +12,7 @@ import type { Solver } from '#solving'
 import { NO_TRACER, type Tracer } from '#tracing'
 import { allowOrigins } from './allow-origins.ts'
 import { auditRequests } from './audit.ts'
-import { authenticateRequests } from './authenticate.ts'
+import { type AsTenant, authenticateRequests } from './authenticate.ts'
 import { useJsonBodies } from './body-parser.ts'
 import { limitConnections, refuseExpectations } from './connections.ts'
 import { createRequestId, decorateRequests } from './context.ts'
@@ -69,6 +69,8 @@ export interface AppDeps {
   readonly trustProxy?: readonly string[]
   /** Check of API keys. Unless given, no caller needs a key. */
   readonly authenticate?: Authenticate | undefined
+  /** Runs work whose statements reach rows of one tenant only. Unless given, the statements alone see to it. */
+  readonly asTenant?: AsTenant
   /** Limits of API keys. Unless given, keys have none. */
   readonly limiter?: Limiter
   /** Answers by `Idempotency-Key`. Unless given, the header is ignored. */
@@ -135,7 +137,7 @@ export function buildApp(deps: AppDeps): App {
   refuseWhileDraining(app, deps.draining ?? (() => false))
   refuseUnknownRoutes(app)
   decorateRequests(app)
-  authenticateRequests(app, deps.authenticate)
+  authenticateRequests(app, deps.authenticate, deps.asTenant)
   limitRequests(app, deps.limiter)
   answerOnce(app, { store: deps.idempotency, episodes: deps.episodes })
 

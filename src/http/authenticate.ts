@@ -24,6 +24,9 @@ declare module 'fastify' {
   }
 }
 
+/** Runs work whose statements reach rows of one tenant only. */
+export type AsTenant = <T>(tenantId: string, work: () => T) => T
+
 /** Name of the security scheme in the contract. */
 export const API_KEY = 'apiKey'
 
@@ -32,19 +35,26 @@ export const API_KEY = 'apiKey'
  * scope.
  *
  * @param authenticate unless given, every caller belongs to the tenant `default` and has all scopes
+ * @param asTenant runs the handlers of all routes but those of operators, who reach all tenants
  * @throws ServiceError KEY_INVALID, SCOPE_MISSING, STORE_UNAVAILABLE, before the body is read
  */
 export function authenticateRequests(
   app: FastifyInstance,
   authenticate: Authenticate = async () => ANYBODY,
+  asTenant: AsTenant = (_tenantId, work) => work(),
 ): void {
   app.decorateRequest('tenantId', ANYBODY.tenantId)
   app.decorateRequest('keyId', null)
   app.decorateRequest('scopes')
   app.decorateRequest('limits')
 
-  app.addHook('onRoute', ({ url, config, schema }) => {
+  app.addHook('onRoute', (route) => {
+    const { url, config, schema, handler } = route
     if (config?.scope === undefined || schema === undefined) return
+    if (config.scope !== 'admin')
+      route.handler = function (request, reply) {
+        return asTenant(request.tenantId, () => handler.call(this, request, reply))
+      }
     // Without keys, callers need none.
     schema.security = [{ [API_KEY]: [config.scope] }, {}]
     const refusals = isOpenAiUrl(url) ? openAiErrors(401, 403) : problems(401, 403)

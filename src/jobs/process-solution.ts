@@ -2,6 +2,7 @@
 
 import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
+import { asTenant } from '#database'
 import type { EpisodeStore } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
 import { CALL_WEBHOOK, JOB_OPTIONS, RUN_SOLUTION, RunSolution } from './contracts.ts'
@@ -32,7 +33,7 @@ export interface SolutionParts {
 export function createSolutionProcessor(parts: SolutionParts, stopping: AbortSignal): JobProcessor {
   const answer = createAnswering(parts, stopping)
   return async (job) => {
-    if (job.name !== CALL_WEBHOOK) return answer(job)
+    if (job.name !== CALL_WEBHOOK) return asTenant(solutionOf(job).tenantId, () => answer(job))
     const { tenantId, solutionId } = solutionOf(job)
     const found = await parts.store.webhook(tenantId, solutionId)
     if (found !== null) await parts.callWebhook(found.url, found.record)

@@ -69,12 +69,12 @@ test('is OpenAPI 3.1 of this version, without YAML anchors, which some readers d
 test('lists exactly the existing routes', () => {
   expect(operations().map(({ name }) => name)).toEqual([
     'POST /solve',
-    'GET /solutions/{id}',
-    'DELETE /solutions/{id}',
     'POST /v1/chat/completions',
     'POST /v1/responses',
     'GET /v1/models',
     'GET /v1/models/{model}',
+    'GET /solutions/{id}',
+    'DELETE /solutions/{id}',
     'GET /episodes',
     'DELETE /episodes',
     'GET /episodes/{id}',

@@ -63,4 +63,25 @@ describe.skipIf(servers === null)('a killed API process', () => {
       Array.from({ length: CLIENTS }, (_, client) => answers[2 * client]!.episodeId).sort(),
     )
   }, 120_000)
+
+  it('leaves the other one whole: callers ask, retrieve, label and delete behind row-level security', async () => {
+    const api = apis[1]!
+    const asked: Solution[] = []
+    const problems = makeProblems({ split: 'train', count: 5, seed: 15 })
+    for (const { question } of [...problems, ...problems])
+      asked.push((await api.ask<Solution>('/solve', { body: { question } })).body)
+    for (const { degraded } of asked) expect(degraded).toEqual([])
+    expect(asked.flatMap(({ retrieved }) => retrieved).length).toBeGreaterThan(0)
+    const [body] = asked
+    const url = `/episodes/${body!.episodeId}`
+    expect((await api.ask(`${url}/feedback`, { body: { correct: true } })).status).toBe(200)
+    expect((await api.ask('/episodes')).status).toBe(200)
+    expect((await api.ask(url, { method: 'DELETE' })).status).toBe(204)
+    expect((await api.ask('/episodes', { method: 'DELETE' })).status).toBe(202)
+    expect((await api.ask('/admin/artifacts')).status).toBe(200)
+    const { rows } = await test.database.pool.query(
+      "select 1 from pg_roles where rolname = 'circadian_tenant'",
+    )
+    expect(rows).toHaveLength(1)
+  })
 })

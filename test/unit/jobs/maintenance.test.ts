@@ -123,6 +123,7 @@ test('projects old episodes after the other tasks, and stops at the end', async 
     requestConsolidations: async () => void ran.push('request'),
     episodeTtlDays: 0,
     episodeCapacity: 0,
+    auditTtlDays: 0,
     logger: pino({ level: 'silent' }),
   })
   await vi.waitFor(() => expect(ran.slice(0, 3)).toEqual(['request', 'project', 'project']), 20_000)
