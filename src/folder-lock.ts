@@ -3,7 +3,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { coerceError } from '#errors'
+import { coerceError, ServiceError } from '#errors'
 
 /** Files of the lock in its folder; the second has the process id of the owner, for error messages. */
 export const LOCK_FILES = ['instance.lock', 'instance.pid'] as const
@@ -20,24 +20,31 @@ export type FolderLock = { readonly owner: string } | { readonly release: () => 
  * which every process has the id 1 can confuse it. The lock file stays: removing it would let a process that has
  * opened it already own a lock that no other process sees.
  *
- * @throws Error when the folder cannot be written
+ * @throws ServiceError DATA_DIR_UNWRITABLE
  */
 export function lockFolder(folder: string): FolderLock {
   const [lockFile, pidFile] = LOCK_FILES.map((name) => join(folder, name)) as [string, string]
-  const lock = new DatabaseSync(lockFile, { timeout: 0 })
+  let lock: DatabaseSync | undefined
   try {
+    lock = new DatabaseSync(lockFile, { timeout: 0 })
     lock.exec('begin exclusive')
     writeFileSync(pidFile, `${process.pid}\n`)
   } catch (thrown) {
-    lock.close()
-    if (!coerceError(thrown).message.includes('locked')) throw thrown
-    return { owner: readPid(pidFile) }
+    lock?.close()
+    const { message } = coerceError(thrown)
+    if (message.includes('locked')) return { owner: readPid(pidFile) }
+    throw new ServiceError(
+      'DATA_DIR_UNWRITABLE',
+      `lock ${folder}: expected a writable folder, got ${message}`,
+      { cause: thrown },
+    )
   }
+  const held = lock
   return {
     release: () => {
-      if (!lock.isOpen) return
+      if (!held.isOpen) return
       rmSync(pidFile, { force: true })
-      lock.close()
+      held.close()
     },
   }
 }

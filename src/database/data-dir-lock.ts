@@ -2,7 +2,7 @@
 
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { coerceError, ServiceError } from '#errors'
+import { coerceError, hasCode, ServiceError } from '#errors'
 import { type FolderLock, lockFolder } from '#folder-lock'
 
 /**
@@ -40,8 +40,9 @@ function makeDirectory(path: string): void {
   }
 }
 
-function unwritable(dataDir: string, thrown: unknown): ServiceError {
+function unwritable(dataDir: string, thrown: unknown): Error {
   const error = coerceError(thrown)
+  if (hasCode(error, 'DATA_DIR_UNWRITABLE')) return error
   return new ServiceError(
     'DATA_DIR_UNWRITABLE',
     `open data directory ${dataDir}: expected a writable directory, got ${error.message}`,

@@ -143,7 +143,11 @@ async function findPresent(target: string, source: string, only: string | null):
   if ((await stat(target).catch(() => null)) === null) return null
   const advice = 'name another directory with --to, or remove this one'
   const manifest = await readManifest(target)
-  if (manifest === null) throw invalid(`${target} to be free`, `something that was not added; ${advice}`)
+  if (manifest === null)
+    throw invalid(
+      `${target} to be free`,
+      `something that was not added, or has no whole ${MANIFEST_FILE}; ${advice}`,
+    )
   if (manifest.source !== source || manifest.only !== only) {
     const pattern = manifest.only === null ? '' : ` with --only ${manifest.only}`
     throw invalid(`${target} to hold ${source}`, `${manifest.source}${pattern}; ${advice}`)

@@ -22,13 +22,31 @@ export interface ManifestFile {
   readonly sha256: string
 }
 
-/** Returns the manifest of a directory; null when there is none that can be read. */
+/** Returns the manifest of a directory; null when there is none that can be read, or it is damaged. */
 export async function readManifest(directory: string): Promise<Manifest | null> {
   try {
-    return JSON.parse(await readFile(join(directory, MANIFEST_FILE), 'utf8'))
+    const manifest: unknown = JSON.parse(await readFile(join(directory, MANIFEST_FILE), 'utf8'))
+    return isManifest(manifest) ? manifest : null
   } catch {
     return null
   }
+}
+
+function isManifest(value: unknown): value is Manifest {
+  const { source, only, version, files } = Object(value) as Partial<Manifest>
+  const isFile = (file: unknown) => {
+    const { path, sha256 } = Object(file) as Partial<ManifestFile>
+    return typeof path === 'string' && typeof sha256 === 'string'
+  }
+  return (
+    typeof source === 'string' &&
+    (only === null || typeof only === 'string') &&
+    typeof version === 'string' &&
+    Array.isArray(files) &&
+    // No model is without files: an empty list would verify nothing.
+    files.length > 0 &&
+    files.every(isFile)
+  )
 }
 
 /** Returns the paths of files that are missing or differ from the manifest. */

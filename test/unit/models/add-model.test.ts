@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { appendFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadModelDirectory } from '#engine'
 import { type AddOptions, addModel, createProgress, directorySource, hubSource } from '#models'
@@ -166,6 +166,33 @@ describe('from the hub', () => {
     expect(refused).toMatchObject([{ reason: { code: 'MODEL_INVALID' } }])
     expect(readdirSync(join(folder.path, 'models'))).toEqual(['tiny'])
     expect(await add()).toMatchObject({ outcome: 'present' })
+  })
+
+  test.each([
+    '5',
+    '{}',
+    `{"source":"${SOURCE}","only":null,"version":"${COMMIT}"}`,
+    `{"source":"${SOURCE}","only":null,"version":"${COMMIT}","files":[]}`,
+    `{"source":"${SOURCE}","only":null,"version":"${COMMIT}","files":[{"path":5}]}`,
+  ])('takes a directory with the damaged manifest %j for none that was added', async (text) => {
+    await add()
+    await writeFile(join(target, MANIFEST), text)
+    await expect(add()).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+      message: expect.stringMatching(
+        /to be free, got something that was not added, or has no whole circadian-man/,
+      ),
+    })
+    expect(filesOf(target)).toEqual([...NEEDED, MANIFEST].sort())
+  })
+
+  test('names a folder that cannot be locked', async () => {
+    const folder = join(dirname(target), '.tiny.partial')
+    await mkdir(join(folder, 'instance.lock'), { recursive: true })
+    await expect(add()).rejects.toMatchObject({
+      code: 'DATA_DIR_UNWRITABLE',
+      message: `lock ${folder}: expected a writable folder, got unable to open database file`,
+    })
   })
 
   test('leaves a directory alone that holds something else', async () => {
