@@ -44,8 +44,14 @@ export function checkPurpose(
   { name, tenant, scopes, rate, tokens }: PurposeTexts,
 ): KeyPurpose {
   const invalid = (expected: string) => new ServiceError('CONFIG_INVALID', `${where}: expected ${expected}`)
-  if (typeof name !== 'string' || name.trim() === '' || name.length > MAX_NAME_LENGTH || name.includes('\0'))
-    throw invalid(`a name of 1 to ${MAX_NAME_LENGTH} characters`)
+  // Operators read names on terminals and in logs.
+  if (
+    typeof name !== 'string' ||
+    name.trim() === '' ||
+    name.length > MAX_NAME_LENGTH ||
+    /[\p{C}\p{Zl}\p{Zp}]/u.test(name)
+  )
+    throw invalid(`a name of 1 to ${MAX_NAME_LENGTH} characters, without control characters`)
   if (typeof tenant !== 'string' || !TENANT.test(tenant))
     throw invalid('a tenant of 1 to 64 letters, digits, `_`, `.` and `-`')
   const list: readonly unknown[] = Array.isArray(scopes) ? scopes : []
