@@ -608,5 +608,41 @@ suite('a stream', () => {
     socket.write(REQUEST(JSON.stringify({ ...HELLO, model: 'circadian/greedy', stream: true })))
     expect(await outcome.promise).toBeLessThan(2_000)
     socket.destroy()
-  })
+  }, 60_000)
+
+  test('with a stalled reader harms no other, and what waits for it is bounded', async () => {
+    let cancelled = 0
+    script = async (_, { signal, onEvent }) => {
+      for (let sent = 0; sent < 100; sent += 1) {
+        if (signal.aborted) {
+          cancelled += 1
+          throw new ServiceError('ABORTED', 'solve: cancelled')
+        }
+        onEvent?.(tokens('x'.repeat(2 ** 16)))
+        await sleep(1)
+      }
+      return SOLUTION
+    }
+    const limits = { stallMs: 600_000, queuedBytes: 2 ** 20 }
+    const { url, port } = await listenWith({ limits })
+    const body = JSON.stringify({ ...HELLO, stream: true })
+    const stalled = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const socket = await open(port)
+        socket.pause()
+        socket.write(REQUEST(body))
+        return socket
+      }),
+    )
+    const headers = { 'content-type': 'application/json' }
+    const others = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body })
+        return response.text()
+      }),
+    )
+    expect(others.every((text) => text.endsWith('data: [DONE]\n\n'))).toBe(true)
+    await vi.waitFor(() => expect(cancelled).toBe(stalled.length), { timeout: 10_000 })
+    for (const socket of stalled) socket.destroy()
+  }, 60_000)
 })
