@@ -74,6 +74,9 @@ const SYNC_ONE = `
 const REVOKE_OTHERS = `
   update api_keys set revoked_at = now() where from_file and revoked_at is null and not hash = any ($1)`
 
+/** Processes with other files, or the same keys in another order, would wait for each other's rows. */
+const LOCK = 'lock table api_keys in share row exclusive mode'
+
 interface FoundRow extends KeyLimits {
   readonly id: string | null
   readonly tenantId: string
@@ -112,6 +115,7 @@ export function createKeyStore({ database }: { readonly database: Pick<Database,
     },
     syncFile: (keys) =>
       transaction(database, 'keys of the file', async (client) => {
+        await client.query(LOCK)
         for (const { key, ...purpose } of keys) await client.query(SYNC_ONE, valuesOf(key, purpose))
         await client.query(REVOKE_OTHERS, [keys.map(({ key }) => hashKey(key))])
       }),

@@ -71,6 +71,17 @@ export function describeKeyStore(name: string, createDatabase: () => Promise<Tes
       await expect(store.revoke(id)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
     })
 
+    it('lets processes with other files start at the same time: the last file holds', async () => {
+      const fileOf = (n: number) =>
+        Array.from({ length: 20 }, (_, index) => ({ ...ACME, key: `key ${(index * n) % 23} of ${n % 2}` }))
+      for (let round = 1; round <= 10; round++) {
+        // Each file has the keys of two others in another order.
+        await Promise.all([1, 2, 3, 4].map((n) => store.syncFile(fileOf(n))))
+      }
+      const valid = (await store.list()).filter(({ revokedAt }) => revokedAt === null)
+      expect(valid).toHaveLength(20)
+    })
+
     it('follows the file: adds, changes, revokes, and takes back; keys made here stay', async () => {
       const { key: own } = await store.create(ACME)
       const first = { key: 'first-of-the-file', ...ACME }
