@@ -35,6 +35,11 @@ export function askServer(url: string, headers: Readonly<Record<string, string>>
   if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
     throw new ServiceError('REQUEST_INVALID', `--url: expected http://HOST:PORT, got ${url}`)
   }
+  if (new URL(url).username !== '') {
+    const fault =
+      '--url: expected an address without a user name, got one; send it with --header authorization:VALUE'
+    throw new ServiceError('REQUEST_INVALID', fault)
+  }
   for (const [name, value] of Object.entries(headers)) checkHeader(name, value)
   const address = `${url.endsWith('/') ? url.slice(0, -1) : url}/solve`
   return async ({ question, arm, seed }, signal) => {
@@ -62,6 +67,9 @@ function checkHeader(name: string, value: string): void {
   }
 }
 
+/** Longest pause that a server may wish, in s. Timers of Node have an end too, beyond which they do not wait at all. */
+const MAX_RETRY_AFTER_S = 600
+
 interface Posted {
   readonly status: number
   readonly text: string
@@ -71,11 +79,11 @@ interface Posted {
 async function post(address: string, init: RequestInit): Promise<Posted> {
   try {
     const response = await fetch(address, { method: 'POST', ...init })
-    const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN)
+    const retryAfter = Number(response.headers.get('retry-after') || Number.NaN)
     return {
       status: response.status,
       text: await response.text(),
-      retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined,
+      retryAfter: retryAfter >= 0 ? Math.min(retryAfter, MAX_RETRY_AFTER_S) : undefined,
     }
   } catch (cause) {
     if (init.signal?.aborted) throw new ServiceError('ABORTED', 'evaluation: stopped', { cause })

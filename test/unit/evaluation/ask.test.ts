@@ -175,3 +175,23 @@ test('a header that cannot be sent is refused at once, without its value', () =>
     expect(ask).not.toThrow(/secret/)
   }
 })
+
+test('an address with a user name is refused at once, without its password', () => {
+  const ask = () => askServer('http://me:secret@127.0.0.1:9', {})
+  expect(ask).toThrow('--url: expected an address without a user name')
+  expect(ask).not.toThrow(/secret/)
+})
+
+test.each([
+  ['30', 30],
+  ['9999999999', 600],
+  ['-5', undefined],
+  ['', undefined],
+  ['Wed, 21 Oct 2026 07:28:00 GMT', undefined],
+])('the wish to be asked again after %j is understood as %j s', async (retryAfter, seconds) => {
+  const { url } = await serve(() => ({ status: 503, body: { code: 'ENGINE_OVERLOADED' }, retryAfter }))
+  const asked = { question: '1?', arm: ARMS[0]!, run: 1, seed: 1 }
+  const error = await askServer(url, {})(asked, new AbortController().signal).catch((thrown) => thrown)
+  expect(error).toMatchObject({ code: 'ENGINE_OVERLOADED' })
+  expect(error.retryAfterSeconds).toBe(seconds)
+})
