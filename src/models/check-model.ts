@@ -15,7 +15,11 @@ import { ServiceError } from '#errors'
 import { dataTypeName } from '#onnx'
 import type { ModelFacts, ModelReport, ModelRun } from './model-report.ts'
 
-export type CheckOptions = Pick<EngineOptions, 'executionProvider' | 'cudaDevice'>
+/** Settings of the service by which it may refuse a model. */
+export type CheckOptions = Pick<
+  EngineOptions,
+  'executionProvider' | 'cudaDevice' | 'memoryBytes' | 'replicas'
+>
 
 /** Batch sizes and widths (P + T) of the memory estimate; the model's context length is added. */
 const ROWS = [1, 8, 32]
@@ -119,7 +123,7 @@ function estimateMemory(
 
 async function runModel(
   directory: ModelDirectory,
-  { executionProvider, cudaDevice }: CheckOptions,
+  { executionProvider, cudaDevice, memoryBytes = null, replicas = 1 }: CheckOptions,
 ): Promise<ModelRun> {
   const messages: string[] = []
   const start = performance.now()
@@ -127,6 +131,8 @@ async function runModel(
     directory,
     executionProvider,
     cudaDevice,
+    // One process, with the memory that each of the service has.
+    memoryBytes: memoryBytes === null ? null : memoryBytes / replicas,
     logger: collectMessages(messages),
   })
   try {

@@ -201,6 +201,19 @@ describe('a damaged directory', () => {
   })
 })
 
+test('a model that the memory of the service does not hold cannot be served', async () => {
+  const bytes = 2 ** 30
+  expect(await checkModel(model.path, { ...ON_CPU, memoryBytes: bytes })).toMatchObject({ servable: true })
+  // A process of Node alone takes more than a share of these.
+  for (const limit of [{ memoryBytes: 2 ** 26 }, { memoryBytes: bytes, replicas: 16 }]) {
+    const { servable, faults } = await checkModel(model.path, { ...ON_CPU, ...limit })
+    const fault = expect.stringMatching(
+      /expected memory for runs, got 0\.06 GiB .* raise ENGINE_MEMORY_BYTES/,
+    )
+    expect({ servable, faults }).toEqual({ servable: false, faults: [fault] })
+  }
+}, 60_000)
+
 describe('circadian model check', () => {
   test('prints the report and ends with 0', { timeout: 60_000 }, async () => {
     const { code, stdout, stderr } = await circadian(['model', 'check', model.path])
