@@ -27,10 +27,11 @@ import { draftOutcome } from './greedy.ts'
 const LIKELY_TOKENS = 5
 
 /**
- * Upper bound on the branches of one batch: fewer decode fewer tokens a second, and more decode branches that are not
- * needed once another of the same batch has passed.
+ * Branches of the first round; each further round has twice as many. Small rounds decode fewer branches after one that
+ * passes, large ones more tokens a second. On the bundled model (100 questions, 8 branches) these rounds decode 83 tokens a
+ * question, rounds of two 78, and rounds of four 98.
  */
-const MAX_ROUND = 4
+const FIRST_ROUND = 2
 
 /** The answers judged so far. */
 interface Search {
@@ -79,12 +80,14 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
   const { tokens } = draft.evaluation.answer
   try {
     const forks = passes() ? [] : await forksOf(context, draft)
-    for (let rounds = 0; ; rounds++) {
+    // No reward is above 0: where nothing can pass, one batch is the fastest.
+    let size = settings.stopReward < 0 ? FIRST_ROUND : Math.max(1, forks.length)
+    for (let rounds = 0; ; rounds++, size *= 2) {
       if (passes()) return 'reward'
       if (signal.aborted) return 'maxMs'
       if (search.branches === forks.length) return 'noImprovement'
       if (rounds === settings.maxIterations) return 'maxIterations'
-      const round = forks.slice(search.branches, search.branches + MAX_ROUND)
+      const round = forks.slice(search.branches, search.branches + size)
       if (answers.isExhausted(round.length)) return 'maxNewTokens'
       const found = await answers.complete(
         round.map(({ position, token }) => [...tokens.slice(0, position), token]),

@@ -12,16 +12,16 @@ test('finds the answer behind the third most likely token, and says how', async 
 
   expect(solution).toMatchObject({ answer: '3', stopped: 'reward', improved: true, strategy: 'fork' })
   expect(solution.base?.answer).toBe('1')
-  expect(engine.grown.slice(0, 3)).toEqual([[tokenOf('b')], [tokenOf('c')], [tokenOf('d')]])
-  // One round: four branches in one batch and one batch of verdicts, beside the draft's.
-  expect(solution).toMatchObject({ iterations: 1, evaluations: 4 })
+  expect(engine.grown).toEqual([[tokenOf('b')], [tokenOf('c')]])
+  // One round: two branches in one batch and one batch of verdicts, beside the draft's.
+  expect(solution).toMatchObject({ iterations: 1, evaluations: 2 })
   expect(engine.calls).toMatchObject({ generate: 2, score: 2, likelyTokens: 1, ascend: 0 })
   expect(solution.rewardHistory).toEqual([solution.base?.reward, solution.reward])
   expect(solution.candidates?.map(({ kind }) => kind)).toEqual([
     'draft',
-    ...new Array(4).fill('regeneration'),
+    ...new Array(2).fill('regeneration'),
   ])
-  expect(events.map(({ event }) => event)).toEqual(['draft', ...new Array(4).fill('candidate'), 'iteration'])
+  expect(events.map(({ event }) => event)).toEqual(['draft', ...new Array(2).fill('candidate'), 'iteration'])
   expect(events.at(-1)).toMatchObject({ data: { step: 1, changed: true, answer: '3' } })
 })
 
@@ -62,6 +62,18 @@ test('keeps the draft when no branch is better, and stops after the last', async
   expect(solution.rewardHistory).toEqual(new Array(3).fill(solution.base?.reward))
 })
 
+test('decodes all branches in one batch where no answer can pass', async () => {
+  const profile = { defaults: { ...TEST_PROFILE.defaults, stopReward: 0 } }
+  const { solve, engine } = solverOn({ ...TWO_FLIPS, profile })
+  expect(await solve(fork)).toMatchObject({
+    answer: '3',
+    stopped: 'noImprovement',
+    evaluations: 8,
+    iterations: 1,
+  })
+  expect(engine.calls).toMatchObject({ generate: 2, score: 2 })
+})
+
 describe('budgets', () => {
   const late = {
     routes: { ...TWO_FLIPS.routes, e: route('5', 0.05), ':': route('6', 0.05) },
@@ -75,14 +87,14 @@ describe('budgets', () => {
 
   test('maxIterations bounds the rounds', async () => {
     const solution = await solverOn(late).solve({ ...fork, budget: { maxIterations: 1 } })
-    expect(solution).toMatchObject({ iterations: 1, evaluations: 4, stopped: 'maxIterations' })
+    expect(solution).toMatchObject({ iterations: 1, evaluations: 2, stopped: 'maxIterations' })
     const none = await solverOn(late).solve({ ...fork, budget: { maxIterations: 0 } })
     expect(none).toMatchObject({ answer: '1', iterations: 0, evaluations: 0, stopped: 'maxIterations' })
   })
 
   test('maxNewTokens is shared by the branches of a round', async () => {
-    const solution = await solverOn(late).solve({ ...fork, budget: { maxNewTokens: 30 } })
-    expect(solution.usage.generatedTokens).toBeLessThanOrEqual(30)
+    const solution = await solverOn(late).solve({ ...fork, budget: { maxNewTokens: 20 } })
+    expect(solution.usage.generatedTokens).toBeLessThanOrEqual(20)
     expect(solution).toMatchObject({ answer: '1', stopped: 'maxNewTokens' })
     const cut = await solverOn(late).solve({ ...fork, budget: { maxNewTokens: 5 } })
     expect(cut).toMatchObject({ answer: null, reward: -1, stopped: 'maxNewTokens' })
