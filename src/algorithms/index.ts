@@ -6,6 +6,10 @@ export {
   type Places,
   rankPositions,
 } from './entropy-forks/choose-forks.ts'
+export { agreementOf, judgeFeatures } from './fused-judge/features.ts'
+export { openFusedJudge } from './fused-judge/fused-judge.ts'
+export { gateJudge, measureJudge } from './fused-judge/gate-judge.ts'
+export { type JudgeExample, type TrainedJudge, trainJudge } from './fused-judge/train-judge.ts'
 export { gateWeaver, type TrialQuestion } from './latent-evolve/gate-weaver.ts'
 export { identityWeaver, type OpenWeaver, openWeaver } from './latent-evolve/open-weaver.ts'
 export { queryEmbedding } from './latent-evolve/query-embedding.ts'

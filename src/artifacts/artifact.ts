@@ -1,8 +1,8 @@
 /**
- * @file An artifact: one version of a trained weaver or latent reward model, with its manifest and metrics.
+ * @file An artifact: one version of a trained weaver, latent reward model or fused judge, with its manifest and metrics.
  */
 
-export const ARTIFACT_KINDS = ['weaver', 'lrm'] as const
+export const ARTIFACT_KINDS = ['weaver', 'lrm', 'judge'] as const
 export type ArtifactKind = (typeof ARTIFACT_KINDS)[number]
 
 /** A measured value; `n` is the sample size, `low` and `high` bound its 95 % confidence interval. */

@@ -30,6 +30,8 @@ export interface ReportedKind {
     readonly leftOut: Readonly<Record<string, number>>
   }
   readonly losses: Readonly<Record<string, number>>
+  /** Weights of a model that is small enough to read, by name; absent for others. */
+  readonly weights?: Readonly<Record<string, number>>
   /** Metrics of the candidate on held-out questions, with intervals. */
   readonly metrics: Metrics
   /** The same metrics of the version that was active before. */

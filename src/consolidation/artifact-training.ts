@@ -20,7 +20,10 @@ export interface HeldOutAnswer extends EpisodeKey {
 
 export interface TrainingContext {
   readonly fingerprint: string
-  readonly training: Pick<TrainingStore, 'labelledThoughts' | 'latentPairs' | 'heldOutQuestions'>
+  readonly training: Pick<
+    TrainingStore,
+    'labelledThoughts' | 'labelledAnswers' | 'latentPairs' | 'heldOutQuestions'
+  >
   /** Part and cluster of each episode. */
   readonly split: SplitLookup
   /** Training process; starts on its first use. */
@@ -34,6 +37,8 @@ export interface TrainingContext {
   readonly active: ArtifactBytes | null
   readonly openReplayEngine: OpenReplayEngine
   readonly logger: ConsolidationLogger
+  /** Reads the active latent reward model, whose estimate the fused judge weighs; null when none can be loaded. */
+  readonly rewardModel: () => Promise<ActiveRewardModel | null>
 }
 
 export interface Trained {
@@ -46,6 +51,8 @@ export interface Trained {
   readonly locked: readonly HeldOutAnswer[]
   /** Losses of the training, by name. */
   readonly losses: Readonly<Record<string, number>>
+  /** Weights of a model that is small enough to read, by name; none unless given. */
+  readonly weights?: Readonly<Record<string, number>>
   /** Numbers of episodes of the snapshot that were left out, by reason. */
   readonly rejected: Readonly<Record<string, number>>
 }
@@ -54,6 +61,12 @@ export interface Trained {
 export interface ArtifactBytes {
   readonly artifact: Artifact
   readonly bytes: Uint8Array
+}
+
+/** Active latent reward model. */
+export interface ActiveRewardModel extends ArtifactBytes {
+  /** Names (`nameOf`) of the episodes whose thoughts it has been trained on; not of those that only calibrated it this night. */
+  readonly trainedOn: ReadonlySet<string>
 }
 
 export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> {

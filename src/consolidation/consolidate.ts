@@ -95,17 +95,33 @@ async function runSteps(context: ConsolidationContext): Promise<void> {
   }
   const snapshotOf = await steps.forEach('snapshot', (kind) => takeSnapshot(context, kind))
   const split = await steps.once('split', () => takeSplit(context, snapshotOf))
-  const candidateOf = await steps.forEach('train', (kind, report) =>
-    trainCandidate(context, kind, { snapshot: snapshotOf(kind), split, report }),
-  )
-  const verdictOf = await steps.forEach('gate', (kind, report) =>
-    judgeCandidate(context, candidateOf(kind), report),
-  )
-  const settledOf = await steps.forEach('promote', (kind) =>
-    settleCandidate(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
-  )
-  const artifacts = kinds.map(settledOf)
-  await steps.once('prune', () => pruneMemory(context, snapshotOf, candidateOf))
+  const artifacts: ConsolidatedArtifact[] = []
+  let hasRewardModel = false
+  // The fused judge weighs the estimate of the reward model that serves: it is fitted once that one is settled.
+  const waves: readonly (readonly ArtifactKind[])[] = [
+    kinds.filter((kind) => kind !== 'judge'),
+    kinds.filter((kind) => kind === 'judge'),
+  ]
+  for (const wave of waves) {
+    const candidateOf = await steps.forEach(
+      'train',
+      (kind, report) => trainCandidate(context, kind, { snapshot: snapshotOf(kind), split, report }),
+      wave,
+    )
+    const verdictOf = await steps.forEach(
+      'gate',
+      (kind, report) => judgeCandidate(context, candidateOf(kind), report),
+      wave,
+    )
+    const settledOf = await steps.forEach(
+      'promote',
+      (kind) => settleCandidate(context, kind, { candidate: candidateOf(kind), verdict: verdictOf(kind) }),
+      wave,
+    )
+    artifacts.push(...wave.map(settledOf))
+    hasRewardModel ||= wave.includes('lrm') && !('skipped' in candidateOf('lrm'))
+  }
+  await steps.once('prune', () => pruneMemory(context, snapshotOf, hasRewardModel))
   await steps.enter(REPORT)
   await tracer.trace(REPORT, {}, () =>
     finishConsolidation(consolidations, id, {
@@ -147,17 +163,18 @@ async function settleCandidate(
  * Excludes near-duplicate episodes from retrieval when a better one exists, for every tenant in the
  * snapshots, among the tenant's newest episodes. When a worker dies in this step, the next run counts only
  * the episodes that were left.
+ *
+ * @param hasRewardModel whether a latent reward model was trained
  */
 async function pruneMemory(
   { training, consolidation: { fingerprint, kinds } }: ConsolidationContext,
   snapshotOf: (kind: ArtifactKind) => Snapshot,
-  candidateOf: (kind: ArtifactKind) => Candidate | Skipped,
+  hasRewardModel: boolean,
 ): Promise<Pruned> {
   const tenants = new Set(kinds.flatMap((kind) => snapshotOf(kind).episodes.map(({ tenantId }) => tenantId)))
   const retired = await training.excludeDominated(fingerprint, [...tenants].sort())
   // Not before a training has read them all.
-  const hasLearned = kinds.includes('lrm') && !('skipped' in candidateOf('lrm'))
-  const thinned = hasLearned ? await training.thinThoughts(fingerprint, snapshotOf('lrm').episodes) : 0
+  const thinned = hasRewardModel ? await training.thinThoughts(fingerprint, snapshotOf('lrm').episodes) : 0
   return { retired, thinned }
 }
 

@@ -2,8 +2,9 @@
 
 import type { Artifact, ArtifactKind } from '#artifacts'
 import { hasCode } from '#errors'
-import type { ArtifactBytes } from './artifact-training.ts'
+import type { ActiveRewardModel, ArtifactBytes } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
+import { nameOf, type SplitLookup } from './split-night.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 export interface Rivals {
@@ -85,4 +86,23 @@ export async function withBytes(
   artifact: Artifact,
 ): Promise<ArtifactBytes> {
   return { artifact, bytes: await artifacts.bytes(artifact.id) }
+}
+
+/**
+ * Returns the active latent reward model, stale or not: it is the one that serves. Null when there is none, or it is damaged.
+ * The answers that calibrated a version of this consolidation, one factor and one offset, count as not trained on.
+ */
+export async function findRewardModel(
+  context: ConsolidationContext,
+  split: SplitLookup,
+): Promise<ActiveRewardModel | null> {
+  const { artifacts, consolidation } = context
+  const { lrm } = await artifacts.active(consolidation.fingerprint)
+  const { version } = await loadable(context, lrm)
+  if (version === null) return null
+  const { episodes } = await artifacts.manifest(version.artifact.id)
+  const isOfThisNight = version.artifact.consolidationId === consolidation.id
+  const calibrated = new Set(isOfThisNight ? split.episodesOf('calibration').map(nameOf) : [])
+  const trainedOn = new Set(episodes.map(nameOf).filter((name) => !calibrated.has(name)))
+  return { ...version, trainedOn }
 }

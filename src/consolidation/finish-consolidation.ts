@@ -91,6 +91,7 @@ function reportKind(kind: ArtifactKind, recordOf: RecordOf): ReportedKind {
       leftOut: Object.fromEntries(Object.entries(rejected).filter(([, count]) => count > 0)),
     },
     losses: trained?.losses ?? {},
+    ...(trained?.weights !== undefined && { weights: trained.weights }),
     metrics: settled?.metrics ?? trained?.artifact.metrics ?? {},
     baseline: settled?.baseline ?? {},
   }

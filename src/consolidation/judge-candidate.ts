@@ -3,8 +3,9 @@
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
-import { findRivals, withBytes } from './find-rivals.ts'
+import { findRewardModel, findRivals, withBytes } from './find-rivals.ts'
 import { recordOnce } from './record-steps.ts'
+import { EMPTY_SPLIT, openSplit } from './split-night.ts'
 import { recordName, type Skipped } from './steps.ts'
 import type { Candidate } from './train-candidate.ts'
 import { trainingOf } from './training-by-kind.ts'
@@ -33,6 +34,7 @@ export async function judgeCandidate(
     const verdict = await trainingOf(context, kind).judge({
       ...context,
       ...rivals,
+      rewardModel: () => findRewardModel(context, openSplit(EMPTY_SPLIT)),
       fingerprint,
       candidate: await withBytes(context, artifact),
       heldOut,

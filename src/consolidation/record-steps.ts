@@ -35,10 +35,13 @@ export interface RecordedSteps {
   /**
    * Runs a step for each kind, in order, and records each result. A result is JSON: ids and figures, never a
    * question. If any process has recorded the result before, returns that record without running the step.
+   *
+   * @param some kinds to run the step for; all of the consolidation unless given
    */
   forEach<Result extends object>(
     step: StepName,
     work: (kind: ArtifactKind, report: Report) => Promise<Result>,
+    some?: readonly ArtifactKind[],
   ): Promise<(kind: ArtifactKind) => Result>
   /** Runs and records a step that covers all kinds together, in the same way. */
   once<Result extends object>(step: StepName, work: () => Promise<Result>): Promise<Result>
@@ -82,9 +85,16 @@ export function recordSteps({
     await expectLearning(learning)
   }
 
+  /** A step that runs again for another kind takes back no progress. */
+  let reached = 0
+  async function advance(step: StepName, done: number): Promise<void> {
+    reached = Math.max(reached, progressAt(step, done))
+    await consolidations.enterStep(id, step, reached)
+  }
+
   async function enter(step: StepName): Promise<void> {
     await checkMayGoOn()
-    await consolidations.enterStep(id, step, progressAt(step, 0))
+    await advance(step, 0)
   }
 
   return {
@@ -96,13 +106,13 @@ export function recordSteps({
     async forEach<Result extends object>(
       step: StepName,
       work: (kind: ArtifactKind, report: Report) => Promise<Result>,
+      some: readonly ArtifactKind[] = kinds,
     ) {
       const results = new Map<ArtifactKind, Result>()
-      for (const [index, kind] of kinds.entries()) {
+      for (const kind of some) {
+        const index = kinds.indexOf(kind)
         await checkMayGoOn()
-        const reporter = openReporter((share) =>
-          consolidations.enterStep(id, step, progressAt(step, (index + share) / kinds.length)),
-        )
+        const reporter = openReporter((share) => advance(step, (index + share) / kinds.length))
         await reporter.enter()
         try {
           results.set(kind, await recorded(recordName(step, kind), () => work(kind, reporter.report)))

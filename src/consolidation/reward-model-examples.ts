@@ -13,10 +13,12 @@ import { nameOf, type SplitLookup } from './split-night.ts'
  * multiplied by the share of the samples that agree. A thought that stands for deleted ones has their weight too,
  * so that the share of right answers stays, and with it the calibration.
  */
-const WEIGHT = { feedback: 1, reference: 1, majority: 0.5, self: 0.25 } as const satisfies Record<
-  LabelSource,
-  number
->
+export const LABEL_WEIGHT = {
+  feedback: 1,
+  reference: 1,
+  majority: 0.5,
+  self: 0.25,
+} as const satisfies Record<LabelSource, number>
 
 /** Upper bound, in bytes of fp32, on the thoughts in the memory of the training process. */
 const MAX_BYTES = 2 ** 30
@@ -85,7 +87,7 @@ export async function readRewardModelExamples(
         part,
         thought: { layers: thought.rows, width: thought.width },
         correct: stored.label,
-        weight: WEIGHT[stored.labelSource] * stored.labelWeight * stored.standsFor,
+        weight: LABEL_WEIGHT[stored.labelSource] * stored.labelWeight * stored.standsFor,
         source: stored.labelSource,
       },
       packed: thought,

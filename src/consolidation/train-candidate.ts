@@ -3,14 +3,14 @@
 import type { Artifact, ArtifactKind } from '#artifacts'
 import type { HeldOutAnswer, Trained } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
-import { findWarmStart } from './find-rivals.ts'
+import { findRewardModel, findWarmStart } from './find-rivals.ts'
 import { type NightSplit, openSplit } from './split-night.ts'
 import type { Skipped } from './steps.ts'
 import type { Snapshot } from './take-snapshot.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 /** A stored version that the gate has not judged yet, with the figures of its training. */
-export interface Candidate extends Pick<Trained, 'losses' | 'rejected'> {
+export interface Candidate extends Pick<Trained, 'losses' | 'weights' | 'rejected'> {
   readonly artifact: Artifact
   /** Held-out examples that the gate judges it on: the episode of each, and the position of a single answer in it. */
   readonly heldOut: readonly HeldOutAnswer[]
@@ -36,7 +36,9 @@ export async function trainCandidate(
   const { consolidation, seed } = context
   const { id: consolidationId, fingerprint } = consolidation
   const active = await findWarmStart(context, kind)
-  const training = { ...context, fingerprint, split: openSplit(split), report, active }
+  const lookup = openSplit(split)
+  const rewardModel = () => findRewardModel(context, lookup)
+  const training = { ...context, fingerprint, split: lookup, report, active, rewardModel }
   const trained = await trainingOf(context, kind).train(training, snapshot.episodes)
   if ('skipped' in trained) return trained
   const artifact = await context.artifacts.add({
@@ -46,12 +48,13 @@ export async function trainCandidate(
     metrics: trained.metrics,
     baseline: {},
   })
-  const { heldOut, locked, losses, rejected } = trained
+  const { heldOut, locked, losses, weights, rejected } = trained
   return {
     artifact,
     heldOut,
     locked,
     losses,
+    ...(weights !== undefined && { weights }),
     rejected,
     trainerPeakBytes: await context.runner.peakMemoryBytes(),
   }

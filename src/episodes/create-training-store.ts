@@ -6,6 +6,7 @@ import { countPending } from './sql/count-pending.ts'
 import { countSince } from './sql/count-since.ts'
 import { excludeDominated } from './sql/exclude-dominated.ts'
 import { heldOutQuestions } from './sql/held-out-questions.ts'
+import { labelledAnswers } from './sql/labelled-answers.ts'
 import { labelledThoughts } from './sql/labelled-thoughts.ts'
 import { latentPairs } from './sql/latent-pairs.ts'
 import { listModels } from './sql/list-models.ts'
@@ -40,6 +41,14 @@ export function createTrainingStore({
         episodes,
         (page) => labelledThoughts(database, fingerprint, page),
         ({ thought }) => thought.bytes.length,
+      )
+    },
+
+    async *labelledAnswers(fingerprint, episodes, withThoughts) {
+      yield* inPages(
+        episodes,
+        (page) => labelledAnswers(database, fingerprint, page, withThoughts),
+        ({ thought }) => (thought?.bytes.length ?? 0) + ANSWER_BYTES,
       )
     },
 
@@ -78,6 +87,9 @@ export function createTrainingStore({
     countSince: (fingerprint, since) => countSince(database, fingerprint, since),
   }
 }
+
+/** About the bytes of a labelled answer without its thought. */
+const ANSWER_BYTES = 500
 
 /** Reads episodes in pages: first one episode, then as many as the bytes of the last page allow. */
 async function* inPages<Row>(

@@ -88,6 +88,8 @@ export interface NewEpisode {
   readonly weaverVersion?: string | null
   /** The same of the latent reward model. */
   readonly lrmVersion?: string | null
+  /** The same of the fused judge. */
+  readonly judgeVersion?: string | null
   /** `night`: sampled by a consolidation, not asked by a request; `request` unless given. */
   readonly origin?: 'request' | 'night'
   /** Ids of the episodes whose latents moved the start of the returned answer; none unless given. */
@@ -143,6 +145,8 @@ export interface EpisodeDetail extends EpisodeSummary {
   readonly weaverVersion: string | null
   /** Version of the latent reward model that could influence the answer, as `weaverVersion`. */
   readonly lrmVersion: string | null
+  /** Version of the fused judge that could influence the answer, as `weaverVersion`. */
+  readonly judgeVersion: string | null
   readonly candidates: readonly StoredCandidate[]
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { PackedRows } from '#ports'
-import type { LabelSource, NewEpisode } from './episode.ts'
+import type { CandidateKind, LabelSource, NewEpisode } from './episode.ts'
 
 export interface TrainingKey {
   readonly tenantId: string
@@ -93,6 +93,33 @@ export interface StoredThought extends TrainingKey {
   readonly standsFor: number
 }
 
+/** One labelled candidate, with all that was known of it when it was judged. */
+export interface StoredAnswer extends TrainingKey {
+  /** Position of the candidate in its episode. */
+  readonly position: number
+  readonly question: string
+  readonly kind: CandidateKind
+  /** Final answer, normalised; null when there is none. */
+  readonly answer: string | null
+  /** Number of its tokens. */
+  readonly tokens: number
+  /** Reward under the weights of the model profile, and its terms; each in [-1, 0]. */
+  readonly reward: number
+  readonly rewardTerms: Readonly<Record<string, number>>
+  /** Means over its decoded tokens, in nats; null when they are not known. */
+  readonly logProbability: number | null
+  readonly selfCertainty: number | null
+  /** Number of samples of its episode, and of those with the same answer. */
+  readonly samples: number
+  readonly alike: number
+  /** Null when it has none, or none was asked for. */
+  readonly thought: PackedRows | null
+  readonly label: boolean
+  readonly labelSource: LabelSource
+  /** Share of the samples that agree, for a majority; 1 for other sources. */
+  readonly labelWeight: number
+}
+
 /** The latents of one retrievable episode, before and after its search. */
 export interface StoredLatents extends TrainingKey {
   readonly question: string
@@ -114,7 +141,7 @@ export interface UncertainQuestion {
 /** Answers of one version. */
 export interface OutcomeRequest {
   readonly fingerprint: string
-  readonly kind: 'weaver' | 'lrm'
+  readonly kind: 'weaver' | 'lrm' | 'judge'
   /** Version that could influence the answers, or `NO_VERSION`. */
   readonly version: string
   /** First creation time of the episodes; no bound unless given. */
@@ -164,6 +191,12 @@ export interface TrainingStore {
    * model.
    */
   labelledThoughts(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredThought>
+  /** Returns the labelled candidates of these episodes; order, pages and skipping as `labelledThoughts`. */
+  labelledAnswers(
+    fingerprint: string,
+    episodes: readonly TrainingKey[],
+    withThoughts: boolean,
+  ): AsyncIterable<StoredAnswer>
   /**
    * Returns the latents of the retrievable ones of these episodes; order, pages and skipping as
    * `labelledThoughts`.

@@ -24,7 +24,7 @@ export interface Report {
   readonly answered: number
   readonly total: number
   /** Trained versions that gave answers. */
-  readonly versions: { readonly weaver: readonly string[]; readonly lrm: readonly string[] }
+  readonly versions: Readonly<Record<'weaver' | 'lrm' | 'judge', readonly string[]>>
   readonly arms: readonly ArmReport[]
   readonly families: Readonly<Record<string, readonly ArmReport[]>>
 }
@@ -45,6 +45,7 @@ export function createReport(head: ReportHead, records: readonly AnswerRecord[])
     versions: {
       weaver: versions(({ model }) => model?.weaverVersion),
       lrm: versions(({ model }) => model?.lrmVersion),
+      judge: versions(({ model }) => model?.judgeVersion),
     },
     arms: armReports(head.settings, records),
     families: Object.fromEntries(
@@ -88,7 +89,7 @@ export function armTable(report: Report): string {
 export function reportMarkdown(report: Report): string {
   const { title, problems, seeds, concurrency, machine, answered, total, versions } = report
   const part = answered === total ? '' : ` **Not complete: ${answered} of ${total} answers are there.**`
-  const trained = [...versions.weaver, ...versions.lrm]
+  const trained = [...versions.weaver, ...versions.lrm, ...versions.judge]
   return `${[
     `# ${title}`,
     `${problems.count} problems of ${problems.file} (sha256 ${problems.sha256.slice(0, 16)}), seeds ${seeds.join(', ')}, up to ${concurrency} requests at once.${part}`,

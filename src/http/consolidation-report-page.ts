@@ -42,7 +42,7 @@ function describeEvidence(evidence: NightReport['evidence']): string {
 }
 
 function describeKind({ kind, version, status, reason, form = null, ...rest }: ReportedKind): string {
-  const { episodes, losses, metrics, baseline } = rest
+  const { episodes, losses, weights = {}, metrics, baseline } = rest
   const leftOut = Object.entries(episodes.leftOut).map(([why, count]) => `${count} ${why}`)
   const names = [...new Set([...Object.keys(metrics), ...Object.keys(baseline)])]
   return [
@@ -56,6 +56,14 @@ function describeKind({ kind, version, status, reason, form = null, ...rest }: R
           table(
             ['loss', ''],
             Object.entries(losses).map(([name, loss]) => [name, digits(loss)]),
+          ),
+        ]),
+    ...(Object.keys(weights).length === 0
+      ? []
+      : [
+          table(
+            ['feature', 'weight'],
+            Object.entries(weights).map(([name, weight]) => [name, digits(weight)]),
           ),
         ]),
     ...(names.length === 0

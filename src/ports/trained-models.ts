@@ -1,5 +1,5 @@
 /**
- * @file The two trained models: the latent weaver and the latent reward model. Shapes: `S` positions, `D`
+ * @file The trained models: the latent weaver, the latent reward model and the fused judge. Shapes: `S` positions, `D`
  * width.
  */
 
@@ -49,4 +49,27 @@ export interface LatentRewardModel {
    *   ENGINE_UNAVAILABLE
    */
   score(thoughts: readonly LatentThought[]): Promise<readonly number[]>
+}
+
+/** What is known of a judged answer; the fused judge weighs it. */
+export interface JudgedAnswer {
+  /** Terms of its reward, each in [-1, 0]. */
+  readonly terms: Readonly<Record<string, number>>
+  /** Means over its decoded tokens, in nats; null when they are not known. */
+  readonly logProbability: number | null
+  readonly selfCertainty: number | null
+  /** P(correct) by the latent reward model, in [0, 1]; null without an estimate. */
+  readonly confidence: number | null
+  /** Share of the other samples of the question with the same answer, in [0, 1]; null when there is no other sample. */
+  readonly agreement: number | null
+  /** Number of its tokens. */
+  readonly tokens: number
+}
+
+/** Fused judge: one calibrated P(correct) from all that is known of an answer. */
+export interface FusedJudge {
+  /** Version of the trained artifact. */
+  readonly version: string
+  /** Returns the calibrated P(correct) of every answer, in (0, 1), in order. */
+  score(answers: readonly JudgedAnswer[]): Promise<readonly number[]>
 }

@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { identityWeaver } from '#algorithms'
+import { identityWeaver, openFusedJudge } from '#algorithms'
 import type { Artifact, ArtifactStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
@@ -83,6 +83,14 @@ export function watchActiveArtifacts({
       return openWeaverArtifact(engine.graphs, artifact, bytes)
     },
   })
+  const judge = trackActiveVersion({
+    kind: 'judge',
+    artifacts,
+    logger,
+    async open(artifact, bytes) {
+      return { ...openFusedJudge(artifact.version, bytes), close: async () => {} }
+    },
+  })
   let models: ActiveModels = NO_TRAINED_MODELS
   let isStale = false
   let isFrozen = false
@@ -90,6 +98,7 @@ export function watchActiveArtifacts({
   async function loadedModels(): Promise<ActiveModels> {
     const [loadedRewardModel, loadedWeaver] = [rewardModel.loaded(), weaver.loaded()]
     const tokenMaps = await loadedRewardModel?.model.use(async (model) => model.tokenMaps)
+    const loadedJudge = judge.loaded()
     return {
       weaver:
         loadedWeaver === null
@@ -106,6 +115,13 @@ export function watchActiveArtifacts({
               ...(tokenMaps && { tokenMaps }),
               score: (thoughts) => loadedRewardModel.model.use((model) => model.score(thoughts)),
             },
+      judge:
+        loadedJudge === null
+          ? null
+          : {
+              version: loadedJudge.artifact.version,
+              score: (answers) => loadedJudge.model.use((model) => model.score(answers)),
+            },
     }
   }
 
@@ -118,6 +134,7 @@ export function watchActiveArtifacts({
       const switches = await Promise.allSettled([
         rewardModel.switchTo(active.lrm),
         weaver.switchTo(active.weaver),
+        judge.switchTo(active.judge),
       ])
       models = await loadedModels()
       for (const result of switches) if (result.status === 'rejected') throw result.reason
@@ -157,13 +174,13 @@ export function watchActiveArtifacts({
 
   return {
     current: () => models,
-    status: () => [statusOf('lrm', rewardModel), statusOf('weaver', weaver)],
+    status: () => [statusOf('lrm', rewardModel), statusOf('weaver', weaver), statusOf('judge', judge)],
     isFrozen: () => isFrozen,
     refresh,
     async close() {
       closing.abort()
       await polling
-      await Promise.all([rewardModel.close(), weaver.close()])
+      await Promise.all([rewardModel.close(), weaver.close(), judge.close()])
     },
   }
 }

@@ -5,6 +5,7 @@
 
 import {
   type Answer,
+  agreementOf,
   deriveSeed,
   type Evaluation,
   type Judge,
@@ -14,7 +15,7 @@ import {
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
-import type { Continuation, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
+import type { Continuation, FusedJudge, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
 import { isFinite32 } from '#tensor'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
 import { type AnswerText, createAnswerText, cutAtStop, type StopRules, withoutPart } from './answer-text.ts'
@@ -85,6 +86,8 @@ export interface AnswersDeps {
   readonly session: LatentSession
   readonly judge: Judge
   readonly confidences: Confidences
+  /** Null while none is active. */
+  readonly fusedJudge: FusedJudge | null
   readonly codec: Pick<PromptCodec, 'decode' | 'splitThought' | 'thoughtEnd'>
   readonly answerFormat: Pick<AnswerFormat, 'extract' | 'split'>
   readonly eosTokenIds: readonly number[]
@@ -388,13 +391,44 @@ class JudgedAnswers implements Answers {
     const { state, emit } = this.#deps
     const judgements = await this.#judgeInTime(answers)
     if (judgements === null) return answers.map((answer) => ({ answer, judgement: UNJUDGED }))
-    const evaluations = answers.map((answer, index) => ({ answer, judgement: judgements[index]! }))
+    const evaluations = await this.#fuse(
+      kind,
+      answers.map((answer, index) => ({ answer, judgement: judgements[index]! })),
+    )
     for (const evaluation of evaluations) {
       const candidate: JudgedCandidate = { kind, evaluation }
       state.candidates.push(candidate)
       if (kind !== 'draft') emit({ event: 'candidate', data: describeCandidate(candidate) })
     }
     return evaluations
+  }
+
+  /** Adds P(correct) by the fused judge, if there is one. */
+  async #fuse(kind: CandidateKind, judged: readonly Evaluation[]): Promise<readonly Evaluation[]> {
+    const { fusedJudge, state } = this.#deps
+    if (fusedJudge === null) return judged
+    const estimates = await this.confidences(judged.map(({ answer }) => answer))
+    const earlier = state.candidates.filter((one) => one.kind === 'sample')
+    const samples = [
+      ...earlier.map(({ evaluation }) => evaluation),
+      ...(kind === 'sample' ? judged : []),
+    ].map(({ answer }) => answer.answer)
+    const scores = await fusedJudge.score(
+      judged.map(({ answer, judgement }, index) => ({
+        terms: judgement.terms,
+        ...meanSignals(answer.signals),
+        confidence: estimates?.[index] ?? null,
+        agreement: agreementOf(
+          { isSample: kind === 'sample', answer: answer.answer },
+          { samples: samples.length, alike: samples.filter((other) => other === answer.answer).length },
+        ),
+        tokens: answer.tokens.length,
+      })),
+    )
+    return judged.map((evaluation, index) => ({
+      ...evaluation,
+      judgement: { ...evaluation.judgement, fused: scores[index]! },
+    }))
   }
 
   async #judgeInTime(answers: readonly Answer[]) {
@@ -436,6 +470,7 @@ export function describeCandidate({ kind, evaluation }: JudgedCandidate): Soluti
     reward: judgement.reward,
     rewardTerms: judgement.terms,
     ...meanSignals(answer.signals),
+    confidence: judgement.fused ?? null,
     tokens: answer.tokens.length,
   }
 }

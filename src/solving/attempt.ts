@@ -69,7 +69,7 @@ export interface Attempt {
   /** The query embedding; null when nothing needed it. */
   readonly embedding: Float32Array | null
   readonly outcome: Outcome
-  /** Calibrated P(correct) of the chosen answer, whatever strategy found it; null without a latent reward model. */
+  /** Calibrated P(correct) of the chosen answer, whatever strategy found it; null without a trained model. */
   readonly confidence: number | null
 }
 
@@ -134,7 +134,8 @@ export async function attempt(
       const outcome = await options.strategy(context)
       const { chosen } = outcome
       const confidences = chosen && (await context.answers.confidences([chosen.answer]))
-      return { ...record, embedding: context.memory.embedding, outcome, confidence: confidences?.[0] ?? null }
+      const confidence = chosen?.judgement.fused ?? confidences?.[0] ?? null
+      return { ...record, embedding: context.memory.embedding, outcome, confidence }
     } finally {
       session.close()
     }
@@ -170,12 +171,13 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
   const { engine, episodes, logger, tracer } = parts
   const { request, settings, models, session, seed, signal, emit, state } = options
   const { head, eosTokenIds } = engine
-  const { weaver, rewardModel } = models
+  const { weaver, rewardModel, judge: fusedJudge = null } = models
   const confidences = createConfidences({ rewardModel, signal, logger, degraded: state.degraded })
   const answers = createAnswers({
     session,
     judge: judgeOf(parts, options, confidences),
     confidences,
+    fusedJudge,
     codec: engine.codec,
     answerFormat: parts.answerFormat,
     eosTokenIds,

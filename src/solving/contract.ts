@@ -102,6 +102,8 @@ export interface SolutionCandidate {
   readonly logProbability: number | null
   /** Mean self-certainty of its decoded tokens, in nats: KL divergence of the uniform distribution from the model's own. */
   readonly selfCertainty: number | null
+  /** P(correct) by the fused judge, in [0, 1]; null while none is active. */
+  readonly confidence: number | null
   readonly tokens: number
 }
 
@@ -117,7 +119,10 @@ export interface Solution {
   /** How the text ended: by itself or a stop sequence, by a limit on tokens, or by the time; null without a text. */
   readonly finish: 'end' | 'length' | 'time' | null
   readonly reward: number
-  /** Calibrated P(correct) of the answer in [0, 1]; null without a latent reward model. */
+  /**
+   * Calibrated P(correct) of the answer in [0, 1] by the fused judge, else by the latent reward model; null without
+   * either.
+   */
   readonly confidence: number | null
   readonly stopped: Stopped
   readonly strategy: Strategy
@@ -137,6 +142,7 @@ export interface Solution {
     readonly fingerprint: string
     readonly weaverVersion: string | null
     readonly lrmVersion: string | null
+    readonly judgeVersion: string | null
   }
   readonly seed: number
   readonly usage: {

@@ -145,6 +145,16 @@ function budgetsOf(effort: Effort | undefined, { efforts, ...defaults }: SolveDe
   }
 }
 
+/** Whether the fused judge may decide which answer is returned: as selector, by its votes, or by when a search stops. */
+export function usesJudge(
+  { strategy }: Pick<SolveRequest, 'strategy'>,
+  { selector, votes }: Pick<Settings, 'selector' | 'votes'>,
+): boolean {
+  if (strategy === 'best-of-n') return selector === 'judge'
+  if (strategy === 'majority') return votes === 'judge'
+  return strategy !== 'greedy' && strategy !== 'lto'
+}
+
 export function profileWeights({ defaults }: ModelProfile): Settings['weights'] {
   const { verifier = 1, lrm = 0, format = 2 } = defaults.rewardWeights
   return { verifier, lrm, format }

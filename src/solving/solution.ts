@@ -49,6 +49,7 @@ export async function describeSolution(
       fingerprint: model.fingerprint,
       weaverVersion: models.weaver.version,
       lrmVersion: models.rewardModel?.version ?? null,
+      judgeVersion: models.judge?.version ?? null,
     },
     seed: attempt.seed,
     usage: {

@@ -125,8 +125,9 @@ describe('consolidations', () => {
       const { question } = problems[versions.length % problems.length]!
       const { model, degraded, confidence } = await solve({ question, strategy: 'auto', learn: false })
       expect(degraded).toEqual([])
-      expect(confidence === null).toBe(model.lrmVersion === null)
-      versions.push(version.startsWith('lrm') ? model.lrmVersion : model.weaverVersion)
+      expect(confidence === null).toBe(model.lrmVersion === null && model.judgeVersion === null)
+      const served = { lrm: model.lrmVersion, weaver: model.weaverVersion, judge: model.judgeVersion }
+      versions.push(served[version.split('-')[0] as keyof typeof served])
       expect(performance.now() - since, 'not served within 5 s').toBeLessThan(5_000)
     }
     return versions
@@ -151,11 +152,13 @@ describe('consolidations', () => {
       artifacts: [
         { kind: 'weaver', version: 'weaver-1' },
         { kind: 'lrm', version: 'lrm-1' },
+        { kind: 'judge', version: 'judge-1' },
       ],
     })
     const isPromoted = first.artifacts.some(({ status }) => status === 'promoted')
     expect(first.status).toBe(isPromoted ? 'promoted' : 'rejected')
-    for (const version of ['lrm-1', 'weaver-1']) expect(await activateUnderLoad(version)).toContain(version)
+    for (const version of ['lrm-1', 'weaver-1', 'judge-1'])
+      expect(await activateUnderLoad(version)).toContain(version)
     const without = await solve({ question: problems[0]!.question, weaver: false, learn: false })
     expect(without.model.weaverVersion).toBeNull()
     const lto = await solve({ question: problems[0]!.question, strategy: 'lto', samples: 4, learn: false })
@@ -164,10 +167,19 @@ describe('consolidations', () => {
       model: { lrmVersion: 'lrm-1' },
       confidence: expect.any(Number),
     })
+    const best = { question: problems[0]!.question, strategy: 'best-of-n', samples: 4, learn: false }
+    const judged = await solve({ ...best, explain: true })
+    expect(judged).toMatchObject({ degraded: [], model: { judgeVersion: 'judge-1' } })
+    const confidences = judged.candidates!.map(({ confidence }) => confidence!)
+    expect(judged.confidence).toBe(Math.max(...confidences))
 
     const second = await consolidate()
-    expect(second.artifacts).toMatchObject([{ version: 'weaver-2' }, { version: 'lrm-2' }])
-    for (const kind of ['lrm', 'weaver']) {
+    expect(second.artifacts).toMatchObject([
+      { version: 'weaver-2' },
+      { version: 'lrm-2' },
+      { version: 'judge-2' },
+    ])
+    for (const kind of ['lrm', 'weaver', 'judge']) {
       for (const version of [`${kind}-2`, `${kind}-1`]) {
         const seen = new Set(await activateUnderLoad(version))
         expect([`${kind}-1`, `${kind}-2`]).toEqual(expect.arrayContaining([...seen]))
@@ -199,12 +211,21 @@ describe('consolidations', () => {
           episodes: { remembered: 2 * problems.length, leftOut: { unusable: expect.any(Number) } },
         },
         { kind: 'lrm', version: 'lrm-2', episodes: { learnedFrom: expect.any(Number) } },
+        {
+          kind: 'judge',
+          version: 'judge-2',
+          reason: expect.any(String),
+          metrics: { withinAuc: expect.any(Object), brier: expect.any(Object) },
+          baseline: { withinAuc: expect.any(Object), brier: expect.any(Object) },
+          weights: { bias: expect.any(Number), 'verifier.correctness': expect.any(Number) },
+        },
       ],
     })
     const steps = report.steps.map(({ step }) => step).filter((step) => !step.includes('look-'))
     expect(steps).toEqual([
       'snapshot.weaver',
       'snapshot.lrm',
+      'snapshot.judge',
       'split',
       'train.weaver',
       'train.lrm',
@@ -212,11 +233,15 @@ describe('consolidations', () => {
       'gate.lrm',
       'promote.weaver',
       'promote.lrm',
+      'train.judge',
+      'gate.judge',
+      'promote.judge',
       'prune',
     ])
     expect(report.trainerPeakBytes).toBeGreaterThan(2 ** 20)
     const page = await app.inject({ url: path, headers: { accept: 'text/markdown' } })
     expect(page.body).toContain('## weaver-2')
+    expect(page.body).toMatch(/## judge-2: \w+[^#]*\| feature \| weight \|[^#]*\| verifier\.correctness \| /)
   })
 
   test('trains without the deleted episodes of a tenant, without waiting for new episodes', async () => {
@@ -228,8 +253,8 @@ describe('consolidations', () => {
       await solver.solve({ ...asked, strategy: 'auto' }, { signal: new AbortController().signal })
     }
     await consolidate()
-    const withThem = await artifacts.list({ fingerprint, limit: 2 })
-    expect(withThem.map(({ version }) => version).sort()).toEqual(['lrm-3', 'weaver-3'])
+    const withThem = await artifacts.list({ fingerprint, limit: 3 })
+    expect(withThem.map(({ version }) => version).sort()).toEqual(['judge-3', 'lrm-3', 'weaver-3'])
     for (const { id } of withThem) {
       const { episodes } = await artifacts.manifest(id)
       expect(episodes.some(({ tenantId }) => tenantId === 'leaving')).toBe(true)
@@ -245,12 +270,14 @@ describe('consolidations', () => {
     })
     const active = Object.values(await artifacts.active(fingerprint))
     expect(active.map(({ version, stale }) => [version, stale]).sort()).toEqual([
+      ['judge-3', true],
       ['lrm-3', true],
       ['weaver-3', true],
     ])
     await consolidate(false)
-    const without = await artifacts.list({ fingerprint, limit: 2 })
+    const without = await artifacts.list({ fingerprint, limit: 3 })
     expect(without.map(({ version, stale }) => [version, stale]).sort()).toEqual([
+      ['judge-4', false],
       ['lrm-4', false],
       ['weaver-4', false],
     ])

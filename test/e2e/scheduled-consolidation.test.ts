@@ -23,6 +23,7 @@ test('npm start runs consolidations on its schedule and reports them', async () 
     artifacts: [
       { kind: 'weaver', status: 'skipped' },
       { kind: 'lrm', status: 'skipped' },
+      { kind: 'judge', status: 'skipped' },
     ],
   })
   // Without new episodes the following seconds start no consolidation.

@@ -37,7 +37,7 @@ export function solutionOf(answer: string | null, changes: Partial<Solution> = {
     evaluations: 0,
     rewardHistory: [],
     retrieved: [],
-    model: { id: 'scripted', fingerprint: 'f1', weaverVersion: null, lrmVersion: null },
+    model: { id: 'scripted', fingerprint: 'f1', weaverVersion: null, lrmVersion: null, judgeVersion: null },
     seed: 1,
     usage: { cachedTokens: 0, promptTokens: 5, completionTokens: 10, generatedTokens: 10, rewardTokens: 1 },
     timings: { queueMs: 0, retrieveMs: 0, draftMs: 0, optimizeMs: 0, rewardMs: 0, totalMs: 0 },

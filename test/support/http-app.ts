@@ -29,7 +29,13 @@ export const SOLUTION: Solution = {
   evaluations: 1,
   rewardHistory: [-0.97, -0.04],
   retrieved: [{ episodeId: '0198f2c4-0000-7d11-8a3c-0e4b9c7d2f15', similarity: 0.93, weight: 1 }],
-  model: { id: 'order-of-operations', fingerprint: 'f00d', weaverVersion: null, lrmVersion: '3' },
+  model: {
+    id: 'order-of-operations',
+    fingerprint: 'f00d',
+    weaverVersion: null,
+    lrmVersion: '3',
+    judgeVersion: null,
+  },
   seed: 2 ** 53 - 1,
   usage: { promptTokens: 24, cachedTokens: 16, completionTokens: 41, generatedTokens: 83, rewardTokens: 2 },
   timings: { queueMs: 0.2, retrieveMs: 1.9, draftMs: 31.4, optimizeMs: 42.8, rewardMs: 5.1, totalMs: 84.6 },
@@ -42,6 +48,7 @@ export const SOLUTION: Solution = {
       rewardTerms: { verifier: -0.97, format: 0 },
       logProbability: -0.2,
       selfCertainty: 11.5,
+      confidence: null,
       tokens: 41,
     },
   ],
@@ -73,6 +80,7 @@ export const EPISODE: EpisodeDetail = {
   seed: 7,
   weaverVersion: 'weaver-2',
   lrmVersion: null,
+  judgeVersion: null,
   candidates: [
     {
       kind: 'draft',

@@ -173,6 +173,36 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       })
     })
 
+    describe('labelled answers', () => {
+      it('come with all that was known of them, by position, with or without thoughts', async () => {
+        const sample = (over: Partial<Candidate>) => newCandidate({ kind: 'sample', chosen: false, ...over })
+        const candidates = [
+          newCandidate({ answer: '12', tokens: [1, 2], thought: thoughtOf(1), logProbability: null }),
+          sample({ answer: '12' }),
+          sample({ answer: '13', reward: -0.5, rewardTerms: { format: -0.25 } }),
+          sample({ answer: '12', thought: thoughtOf(2) }),
+          sample({ answer: null }),
+        ]
+        const episode = newEpisode({ reference: '12', question: 'What is 2 x 6?', candidates })
+        await addAll([episode, newEpisode({ fingerprint: 'model-2' })])
+        const read = (withThoughts: boolean) =>
+          Array.fromAsync(training.labelledAnswers('model-1', [keyOf(episode)], withThoughts))
+        const found = await read(true)
+        const known = { question: 'What is 2 x 6?', labelSource: 'reference', labelWeight: 1, samples: 4 }
+        const judged = { reward: -0.125, rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 } }
+        expect(found).toMatchObject([
+          { ...known, ...judged, position: 0, kind: 'draft', answer: '12', tokens: 2, alike: 2, label: true },
+          { ...known, position: 1, kind: 'sample', logProbability: -0.1, selfCertainty: 12, thought: null },
+          { ...known, position: 2, alike: 1, reward: -0.5, rewardTerms: { format: -0.25 }, label: false },
+          { ...known, position: 3, alike: 2, label: true },
+          { ...known, position: 4, answer: null, alike: 1, label: false },
+        ])
+        expect(found[0]).toMatchObject({ logProbability: null, selfCertainty: 12 })
+        expect(found.map(({ thought }) => thought !== null)).toEqual([true, false, false, true, false])
+        expect((await read(false)).map(({ thought }) => thought)).toEqual([null, null, null, null, null])
+      })
+    })
+
     describe('labelled thoughts', () => {
       const thoughtsOf = (episodes: readonly TrainingKey[]) =>
         Array.fromAsync(training.labelledThoughts('model-1', episodes))

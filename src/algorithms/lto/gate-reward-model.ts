@@ -211,7 +211,7 @@ interface MixedQuestion extends QuestionAnswers {
 type Questions = readonly MixedQuestion[]
 
 /** Groups answers by episode, and keeps those with right and wrong answers; the order depends on labels alone. */
-function mixedQuestions(answers: readonly GateAnswer[]): Questions {
+export function mixedQuestions(answers: readonly GateAnswer[]): Questions {
   return [...Map.groupBy(answers, ({ tenantId, episodeId }) => `${tenantId} ${episodeId}`).values()]
     .filter((own) => own.some(({ correct }) => correct) && own.some(({ correct }) => !correct))
     .map((own) => {
@@ -242,7 +242,7 @@ function reported(differences: Readonly<Record<string, Difference>>): Readonly<R
   return Object.fromEntries(measured.map(([name, difference]) => [name, toFigure(difference)]))
 }
 
-function aucAgainst(questions: Questions, rival: (one: MixedQuestion) => number): readonly Pair[] {
+export function aucAgainst(questions: Questions, rival: (one: MixedQuestion) => number): readonly Pair[] {
   return questions.map((one) => ({ cluster: one.cluster, mine: withinQuestionAuc(one), theirs: rival(one) }))
 }
 
@@ -258,8 +258,10 @@ function choiceOfVerifier({ answers }: MixedQuestion): number {
   return choiceAccuracy({ answers: answers.map((one) => ({ ...one, score: one.verifier ?? -1 })) })
 }
 
-/** Returns the questions without those of each tenant in turn; nothing when all are of one tenant. */
-function withoutEachTenant(questions: Questions): readonly Questions[] {
+/** Returns the questions, or answers, without those of each tenant in turn; nothing when all are of one tenant. */
+export function withoutEachTenant<Item extends { readonly tenantId: string }>(
+  questions: readonly Item[],
+): readonly (readonly Item[])[] {
   const tenants = new Set(questions.map(({ tenantId }) => tenantId))
   if (tenants.size < 2) return []
   return [...tenants].map((tenant) => questions.filter(({ tenantId }) => tenantId !== tenant))

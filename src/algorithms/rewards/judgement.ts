@@ -35,6 +35,8 @@ export interface Judgement {
   readonly terms: Readonly<Record<string, number>>
   /** P(correct) in [0, 1]; null when no term estimates it. */
   readonly correctness: number | null
+  /** P(correct) by the fused judge, in (0, 1); absent while none is active. */
+  readonly fused?: number
   /**
    * Reward and P(correct) under the weights of the model profile, for admission and for the stored reward;
    * absent when they are the ones above.
@@ -58,15 +60,20 @@ export interface Judge {
 }
 
 const MIN_CORRECTNESS = 0.5
+/** Upper bound on the P(correct) by a fused judge from which on a search stops. */
+const MAX_STOP_CONFIDENCE = 0.95
 
 /**
  * Returns true when the search may stop at this answer: reward > `stopReward`, and P(correct) >= .5 where a
- * term estimates it.
+ * term estimates it. With a fused judge, its P(correct) - 1 takes the place of the reward, whose weights are set by
+ * hand: a `stopReward` of -.2 then stops at .8, and one of 0, which no reward passes, at .95: a calibrated
+ * probability says what it says.
  *
  * Deviates: the floor is ours. With the published weights an answer that fails only correctness scores -1/6,
  * above -0.2.
  */
 export function hasPassed(judgement: Judgement, stopReward: number): boolean {
+  if (judgement.fused !== undefined) return judgement.fused > Math.min(1 + stopReward, MAX_STOP_CONFIDENCE)
   return judgement.reward > stopReward && (judgement.correctness ?? 1) >= MIN_CORRECTNESS
 }
 

@@ -14,11 +14,11 @@ const SQL = `
       tenant_id, id, created_at, fingerprint, model_id, strategy, question, reference, embedding, projection, answer,
       reasoning, reward, base_reward, iterations, evaluations, generated_tokens, stopped, seed, admitted,
       has_latents, ancestors, origin, weaver_version, reward_model_version,
-      judge_fingerprint, answer_rules
+      judge_fingerprint, answer_rules, judge_version
     )
     values (
       $1, $2, coalesce($3, now()), $4, $5, $6, $7, $8, $9::vector, $37::halfvec, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-      $21::integer is not null, $32::uuid[], $33, $34, $35, $36, $38
+      $21::integer is not null, $32::uuid[], $33, $34, $35, $36, $38, $40
     )
     on conflict do nothing
     returning tenant_id, id
@@ -130,6 +130,7 @@ export async function addEpisode(
     toSql(Array.from(projection)),
     episode.answerRules,
     thoughts.map(({ last }) => last),
+    episode.judgeVersion ?? null,
   ]
   await query(database, 'add episode', SQL, values, { signal })
 }

@@ -15,13 +15,14 @@ interface Row extends SummaryRow {
   readonly seed: string
   readonly weaver_version: string | null
   readonly reward_model_version: string | null
+  readonly judge_version: string | null
   readonly candidates: readonly StoredCandidate[]
 }
 
 const SQL = `
   select ${SUMMARY_COLUMNS},
     e.fingerprint, e.judge_fingerprint, e.reasoning, e.reference, e.evaluations, e.generated_tokens, e.stopped, e.seed,
-    e.weaver_version, e.reward_model_version,
+    e.weaver_version, e.reward_model_version, e.judge_version,
     (
       select coalesce(json_agg(json_build_object(
         'kind', kind, 'tokens', tokens, 'text', text, 'answer', answer, 'reward', reward,
@@ -54,6 +55,7 @@ export async function getEpisode(
     seed: Number(row.seed),
     weaverVersion: row.weaver_version,
     lrmVersion: row.reward_model_version,
+    judgeVersion: row.judge_version,
     candidates: row.candidates,
   }
 }

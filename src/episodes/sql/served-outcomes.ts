@@ -4,7 +4,7 @@ import type { OutcomeRequest, ServedOutcomes } from '../training-store.ts'
 /** Upper bound on the outcomes that are counted; the newest are. */
 const MAX_OUTCOMES = 20_000
 
-const COLUMNS = { weaver: 'weaver_version', lrm: 'reward_model_version' } as const
+const COLUMNS = { weaver: 'weaver_version', lrm: 'reward_model_version', judge: 'judge_version' } as const
 
 /** Reads the partial index of the column alone. `verdict`: what feedback or reference say of the answer. */
 const sqlOf = (column: string) => `

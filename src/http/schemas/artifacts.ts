@@ -9,7 +9,8 @@ import { sameAs } from './same-as.ts'
 
 export const ArtifactKind = OneOf(artifacts.ARTIFACT_KINDS, {
   $id: 'ArtifactKind',
-  description: 'Kind of artifact: `lrm` is the latent reward model, `weaver` the latent weaver.',
+  description:
+    'Kind of artifact: `weaver` is the latent weaver, `lrm` the latent reward model, `judge` the fused judge, which weighs all that is known of an answer.',
 })
 
 export const Metric = sameAs<artifacts.Metric>()(

@@ -47,6 +47,11 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
         learnedFrom: { ...Count, description: 'Episodes that were trained on.' },
         leftOut: { ...NumberMap, description: 'Number of excluded episodes, by reason.' },
       }),
+      weights: Type.Optional({
+        ...NumberMap,
+        description:
+          'Weights of a fused judge, by feature: change of the logit of P(correct) for one standard deviation of the feature. Absent for other kinds.',
+      }),
       losses: { ...NumberMap, description: 'Training losses, by name.' },
       metrics: { ...Metrics, description: 'Figures of the candidate, on held-out questions.' },
       baseline: {

@@ -14,7 +14,7 @@ export const ConsolidationRequest = Type.Object(
       Type.Array(ref(ArtifactKind), {
         minItems: 1,
         uniqueItems: true,
-        description: 'Kinds of artifacts to train. Default: both.',
+        description: 'Kinds of artifacts to train. Default: all.',
       }),
     ),
     force: Type.Optional(

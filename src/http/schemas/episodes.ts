@@ -105,6 +105,13 @@ export const Episode = sameAs<episodes.EpisodeDetail>()(
           examples: ['lrm-3'],
         }),
       ),
+      judgeVersion: Nullable(
+        Type.String({
+          description:
+            'Version of the fused judge that could influence the answer; `none` when no version was active. Null when the request used no such judge, and for episodes of earlier releases.',
+          examples: ['judge-2'],
+        }),
+      ),
       candidates: Type.Array(ref(EpisodeCandidate)),
     },
     { $id: 'Episode', description: 'One solved request with all its judged answers.' },

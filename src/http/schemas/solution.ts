@@ -43,6 +43,14 @@ export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
       reward: Reward,
       rewardTerms: NumberMap,
       ...AnswerSignals,
+      confidence: Nullable(
+        Type.Number({
+          minimum: 0,
+          maximum: 1,
+          description:
+            'Calibrated probability that it is correct, by the fused judge; null while there is none.',
+        }),
+      ),
       tokens: Count,
     },
     { $id: 'SolutionCandidate', description: 'A judged answer.' },
@@ -73,6 +81,7 @@ const EXAMPLE = {
     fingerprint: '62d26082cb2fe5be3a592a15e53c928a101b132d6a3548e209c66beb5c9a8ee0',
     weaverVersion: null,
     lrmVersion: null,
+    judgeVersion: null,
   },
   seed: 1289082641547526,
   usage: { promptTokens: 18, cachedTokens: 0, completionTokens: 39, generatedTokens: 39, rewardTokens: 1 },
@@ -119,7 +128,7 @@ export const Solution = sameAs<solving.Solution>()(
           minimum: 0,
           maximum: 1,
           description:
-            'Calibrated probability that the answer is correct; null while there is no latent reward model.',
+            'Calibrated probability that the answer is correct, by the fused judge, else by the latent reward model; null while there is neither.',
         }),
       ),
       stopped: OneOf(['reward', 'maxIterations', 'maxNewTokens', 'maxMs', 'noImprovement', 'single'], {
@@ -153,6 +162,7 @@ export const Solution = sameAs<solving.Solution>()(
         }),
         weaverVersion: Nullable(Type.String()),
         lrmVersion: Nullable(Type.String()),
+        judgeVersion: Nullable(Type.String()),
       }),
       seed: Seed,
       usage: Type.Object({

@@ -10,7 +10,7 @@ import type { Outcome } from '../context.ts'
 import type { SolverLogger, StoreTimeouts } from '../contract.ts'
 import type { AnswerFormat } from '../judging/answer-format.ts'
 import { rememberedQuestion } from '../prompt.ts'
-import { choosesByRewardModel } from '../settings.ts'
+import { choosesByRewardModel, usesJudge } from '../settings.ts'
 import { meanSignals } from '../signals.ts'
 import type { JudgedCandidate } from '../solve-state.ts'
 import { type StoreOutages, timeoutSignal } from './store-outages.ts'
@@ -148,7 +148,7 @@ function influentialVersions({
   settings,
   models,
   state: { degraded },
-}: Attempt): Pick<NewEpisode, 'weaverVersion' | 'lrmVersion'> {
+}: Attempt): Pick<NewEpisode, 'weaverVersion' | 'lrmVersion' | 'judgeVersion'> {
   const { strategy, weaver } = request
   const isWoven = strategy === 'auto' && weaver !== false
   const isRewarded =
@@ -159,6 +159,7 @@ function influentialVersions({
   return {
     weaverVersion: isWoven && !degraded.has('weaver') ? (models.weaver.version ?? NO_VERSION) : null,
     lrmVersion: isRewarded && !lrmFailed ? lrmVersion : null,
+    judgeVersion: usesJudge(request, settings) ? (models.judge?.version ?? NO_VERSION) : null,
   }
 }
 

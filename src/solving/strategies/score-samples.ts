@@ -57,8 +57,9 @@ function judgedProbability(
   samples: readonly Evaluation[],
 ): readonly number[] | null {
   if (signal.aborted) return null
-  state.degraded.add('judge')
-  return samples.map(({ judgement }) => 1 + judgement.reward)
+  const fused = ofAll(samples, ({ judgement }) => judgement.fused ?? null)
+  if (fused === null) state.degraded.add('judge')
+  return fused ?? samples.map(({ judgement }) => 1 + judgement.reward)
 }
 
 /** Returns the scores, the lowest for a sample without one; null when there is none. */

@@ -65,6 +65,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     candidate: right,
     incumbent: null,
     anchor: null,
+    rewardModel: unused,
     hasAnchor: over.anchor !== undefined,
     heldOut: [],
     locked: [],
@@ -76,6 +77,7 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     runner: { load: unused, openTask: unused },
     logger: { info() {}, warn: (details) => void warnings.push(details) },
     training: {
+      labelledAnswers: unused,
       labelledThoughts: unused,
       latentPairs: unused,
       async heldOutQuestions(...args) {

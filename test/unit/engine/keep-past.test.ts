@@ -51,7 +51,12 @@ async function load(
 
 async function run(graph: StepRunner, rows: readonly StepRow[], steps: number) {
   const feeds = composeFeeds(graph, rows, steps, allocateFresh(graph.layout))
-  const fetches = await graph.run(feeds, { hiddenStates: true, thoughtSums: false, signals: false, present: true })
+  const fetches = await graph.run(feeds, {
+    hiddenStates: true,
+    thoughtSums: false,
+    signals: false,
+    present: true,
+  })
   const outcomes = splitFetches(rows, feeds, fetches, new Set())
   return { feeds, outcomes }
 }

@@ -70,6 +70,7 @@ test('an answer that the profile writes otherwise is right, no answer is wrong, 
     rewardTerms: {},
     logProbability: null,
     selfCertainty: null,
+    confidence: null,
     tokens: 3,
   } as const
   const candidates = [

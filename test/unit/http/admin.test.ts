@@ -34,7 +34,7 @@ test('POST /admin/consolidations requests every kind, not forced, by default', a
   expect(wishes).toEqual([
     {
       fingerprint: 'f00d',
-      kinds: ['weaver', 'lrm'],
+      kinds: ['weaver', 'lrm', 'judge'],
       force: false,
       trigger: 'request',
       requestId: expect.any(String),

@@ -436,7 +436,10 @@ suite('errors', () => {
         store: {
           find: async (hash) => ({
             anyKeys: true,
-            found: hash?.[0] === undefined ? null : { id: 'k', tenantId: 't', scopes: ['metrics'], rate: null, tokens: null },
+            found:
+              hash?.[0] === undefined
+                ? null
+                : { id: 'k', tenantId: 't', scopes: ['metrics'], rate: null, tokens: null },
           }),
         },
       }),

@@ -62,6 +62,7 @@ const EVENTS: SolveEvent[] = [
       rewardTerms: {},
       logProbability: -0.1,
       selfCertainty: null,
+      confidence: 0.9,
       tokens: 41,
     },
   },

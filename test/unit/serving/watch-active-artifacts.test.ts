@@ -51,6 +51,7 @@ function version(number: number, over: Partial<Artifact> = {}): Artifact {
 }
 
 const NO_WEAVER = { kind: 'weaver', serving: null, refused: null }
+const NO_JUDGE = { kind: 'judge', serving: null, refused: null }
 const POSITIONS = 2
 
 /** A weaver that adds `by` to every latent. */
@@ -257,7 +258,7 @@ suite('watchActiveArtifacts', () => {
     activate(broken, bytes)
     for (let poll = 0; poll < 3; poll++) await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
-    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }, NO_WEAVER])
+    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }, NO_WEAVER, NO_JUDGE])
     expect(logged).toEqual([
       'active version changed',
       'active version cannot be loaded: keeping the previous one',
@@ -265,7 +266,7 @@ suite('watchActiveArtifacts', () => {
     activate(version(3), scoring(0.5))
     await refresh()
     expect(await serving()).toEqual(['lrm-3', 0.5])
-    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }, NO_WEAVER])
+    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }, NO_WEAVER, NO_JUDGE])
   })
 
   test('ignores artifacts of another model', async () => {
@@ -300,7 +301,7 @@ suite('watchActiveArtifacts', () => {
     runner.load = () => Promise.reject(new ServiceError('ENGINE_UNAVAILABLE', 'it restarts'))
     activate(version(1), scoring(0.25))
     await refresh()
-    expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }, NO_WEAVER])
+    expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }, NO_WEAVER, NO_JUDGE])
     runner.load = load
     await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])

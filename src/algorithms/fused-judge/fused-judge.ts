@@ -1,0 +1,74 @@
+/** @file The fused judge: a logistic regression over the features of an answer, small enough to read. */
+
+import { ServiceError } from '#errors'
+import type { FusedJudge } from '#ports'
+import { type Features, judgeFeatures } from './features.ts'
+
+/** Weight of one feature. Its value is standardised: (value - mean) / deviation; a missing one counts as the mean. */
+export interface FeatureWeight {
+  readonly name: string
+  readonly mean: number
+  readonly deviation: number
+  readonly weight: number
+  /** Added to the logit when the feature is missing. */
+  readonly missing: number
+}
+
+export interface JudgeWeights {
+  readonly bias: number
+  readonly features: readonly FeatureWeight[]
+}
+
+/** Returns P(correct) = sigmoid(bias + sum of the weighted features), in (0, 1). */
+export function judgedProbability({ bias, features }: JudgeWeights, known: Features): number {
+  let logit = bias
+  for (const { name, mean, deviation, weight, missing } of features) {
+    const value = known[name] ?? null
+    logit += value === null ? missing : (weight * (value - mean)) / deviation
+  }
+  return 1 / (1 + Math.exp(-logit))
+}
+
+/** Returns the bytes of an artifact: JSON, so that an operator can read it. */
+export function encodeJudge(weights: JudgeWeights): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(weights))
+}
+
+/** Loads a fused judge from its bytes. @throws ServiceError ARTIFACT_INVALID when they are no weights */
+export function openFusedJudge(version: string, bytes: Uint8Array): FusedJudge {
+  const weights = decode(version, bytes)
+  return {
+    version,
+    score: async (answers) => answers.map((one) => judgedProbability(weights, judgeFeatures(one))),
+  }
+}
+
+function decode(version: string, bytes: Uint8Array): JudgeWeights {
+  const invalid = (got: string, cause?: unknown) =>
+    new ServiceError('ARTIFACT_INVALID', `fused judge ${version}: expected weights of features, got ${got}`, {
+      cause,
+    })
+  let read: unknown
+  try {
+    read = JSON.parse(new TextDecoder('utf8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw invalid(`${bytes.length} bytes that are no JSON`, cause)
+  }
+  if (!isWeights(read)) throw invalid('JSON of another shape')
+  return read
+}
+
+function isWeights(read: unknown): read is JudgeWeights {
+  if (!isRecord(read) || !Number.isFinite(read['bias']) || !Array.isArray(read['features'])) return false
+  return read['features'].every(
+    (one: unknown) =>
+      isRecord(one) &&
+      typeof one['name'] === 'string' &&
+      ['mean', 'deviation', 'weight', 'missing'].every((field) => Number.isFinite(one[field])) &&
+      Number(one['deviation']) > 0,
+  )
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,87 @@
+/** @file Trains a fused judge on labelled answers. */
+
+import type { JudgedAnswer } from '#ports'
+import type { GateAnswer } from '../lto/gate-reward-model.ts'
+import type { LabelKind } from '../lto/reward-model-types.ts'
+import type { Part, Training } from '../training/training-result.ts'
+import { judgeFeatures } from './features.ts'
+import { fitJudge } from './fit-judge.ts'
+import { encodeJudge, type FeatureWeight } from './fused-judge.ts'
+
+/** A labelled answer with all that is known of it. */
+export interface JudgeExample {
+  /** The answer; its score is not read. */
+  readonly answer: Omit<GateAnswer, 'score'>
+  readonly known: JudgedAnswer
+  /** Part of the split; the same for all examples of a cluster. */
+  readonly part: Part
+  /** Trust in the label, in (0, 1]. */
+  readonly weight: number
+  readonly source: LabelKind
+}
+
+export interface TrainedJudge {
+  /** JSON; see `encodeJudge`. */
+  readonly model: Uint8Array
+  readonly features: Readonly<Record<string, number | string>>
+  readonly options: Readonly<Record<string, unknown>>
+  /** Weight of each feature for one standard deviation, by name, with the bias. */
+  readonly weights: Readonly<Record<string, number>>
+  /** Indices of the held-out examples, and of the locked ones, whose label is not `self`. */
+  readonly heldOut: readonly number[]
+  readonly locked: readonly number[]
+}
+
+/** Lower bounds on what a fit needs: clusters of questions, and answers of either class. */
+const MIN_CLUSTERS = 8
+const MIN_ANSWERS = 10
+
+/**
+ * Fits a fused judge on the examples of the parts `train` and `calibration`: the caller gives only those that the latent reward
+ * model was not trained on, whose estimate of its own training answers is surer than it will be of others.
+ *
+ * Labels by self-reward are left out: they are the verifier's own verdict, which is a feature.
+ */
+export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJudge> {
+  const trusted = [...examples.keys()].filter((index) => examples[index]!.source !== 'self')
+  const ofPart = (...parts: readonly Part[]) =>
+    trusted.filter((index) => parts.includes(examples[index]!.part))
+  const fitted = ofPart('train', 'calibration').map((index) => examples[index]!)
+  const clusters = new Set(fitted.map(({ answer }) => answer.cluster ?? answer.question)).size
+  const right = fitted.filter(({ answer }) => answer.correct).length
+  const fewest = Math.min(right, fitted.length - right)
+  if (clusters < MIN_CLUSTERS) {
+    return { skipped: `too few questions to fit a judge on: expected ${MIN_CLUSTERS}, got ${clusters}` }
+  }
+  if (fewest < MIN_ANSWERS) {
+    return {
+      skipped: `too few right or wrong answers to fit a judge on: expected ${MIN_ANSWERS} of each, got ${fewest}`,
+    }
+  }
+  const weights = fitJudge(
+    fitted.map(({ answer, known, weight }) => ({
+      features: judgeFeatures(known),
+      correct: answer.correct,
+      weight,
+    })),
+  )
+  return {
+    trained: {
+      model: encodeJudge(weights),
+      features: { names: weights.features.map(({ name }) => name).join(' ') },
+      options: { answers: fitted.length, questions: clusters },
+      weights: readable(weights.bias, weights.features),
+      heldOut: ofPart('heldOut'),
+      locked: ofPart('locked'),
+    },
+  }
+}
+
+function readable(bias: number, features: readonly FeatureWeight[]): Readonly<Record<string, number>> {
+  const missing = features.filter((one) => one.missing !== 0)
+  return {
+    bias,
+    ...Object.fromEntries(features.map(({ name, weight }) => [name, weight])),
+    ...Object.fromEntries(missing.map((one) => [`${one.name} is missing`, one.missing])),
+  }
+}

@@ -1,0 +1,101 @@
+import { expect, suite, test } from 'vitest'
+import type { StoredAnswer, TrainingStore } from '#episodes'
+import { readJudgeAnswers } from '../../../src/consolidation/judge-examples.ts'
+import { packed } from '../../support/episodes.ts'
+
+const ANSWER: StoredAnswer = {
+  tenantId: 'tenant-a',
+  episodeId: 'e1',
+  position: 0,
+  question: 'What is 2 x 6?',
+  kind: 'sample',
+  answer: '12',
+  tokens: 9,
+  reward: -0.125,
+  rewardTerms: { verifier: -0.25, 'verifier.correctness': -0.5 },
+  logProbability: -0.3,
+  selfCertainty: 8,
+  samples: 5,
+  alike: 3,
+  thought: null,
+  label: true,
+  labelSource: 'reference',
+  labelWeight: 1,
+}
+const thought = (value: number) => packed(Float32Array.of(value, 0), 1)
+
+function read(stored: readonly StoredAnswer[], withModel = true) {
+  const batches: number[] = []
+  const asked: boolean[] = []
+  const training: Pick<TrainingStore, 'labelledAnswers'> = {
+    async *labelledAnswers(_fingerprint, _episodes, withThoughts) {
+      asked.push(withThoughts)
+      yield* stored
+    },
+  }
+  const rewardModel = {
+    score: async (thoughts: readonly { readonly data: Float32Array }[]) => {
+      batches.push(thoughts.length)
+      return thoughts.map(({ data }) => data[0]!)
+    },
+  }
+  const placeOf = (_: unknown, question: string) => ({
+    part: question.startsWith('unused') ? ('unused' as const) : ('calibration' as const),
+    cluster: `cluster of ${question}`,
+  })
+  const options = { training, fingerprint: 'model-1', placeOf, signal: new AbortController().signal }
+  const answers = readJudgeAnswers({ ...options, rewardModel: withModel ? rewardModel : null }, [])
+  return { answers, batches, asked }
+}
+
+suite('examples of the fused judge', () => {
+  test('hold what was known when the answer was judged, the estimate of the reward model, and trust', async () => {
+    const stored = [
+      { ...ANSWER, thought: thought(0.25) },
+      { ...ANSWER, position: 1 },
+      { ...ANSWER, position: 2, thought: thought(0.75), labelSource: 'majority' as const, labelWeight: 0.6 },
+    ]
+    const { answers, asked } = read(stored)
+    const [first, second, third] = await answers
+    expect(first).toMatchObject({
+      answer: { correct: true, verifier: -0.25, byMajority: false, cluster: 'cluster of What is 2 x 6?' },
+      known: {
+        terms: ANSWER.rewardTerms,
+        logProbability: -0.3,
+        selfCertainty: 8,
+        confidence: 0.25,
+        agreement: 0.5,
+        tokens: 9,
+      },
+      part: 'calibration',
+      weight: 1,
+      source: 'reference',
+      place: { tenantId: 'tenant-a', episodeId: 'e1', position: 0 },
+      byHand: { reward: -0.125, probability: 0.5 },
+    })
+    expect(second!.known.confidence).toBeNull()
+    // Its label was made of the agreement.
+    expect(third).toMatchObject({ known: { confidence: 0.75, agreement: null }, weight: 0.3 })
+    expect(asked).toEqual([true])
+  })
+
+  test('leave out unused questions, and are scored in small batches', async () => {
+    const stored = Array.from({ length: 40 }, (_, position) => ({
+      ...ANSWER,
+      position,
+      question: position === 3 ? 'unused' : 'used',
+      thought: thought(position / 64),
+    }))
+    const { answers, batches } = read(stored)
+    const found = await answers
+    expect(found.map(({ place }) => place.position)).toEqual([...Array(40).keys()].filter((i) => i !== 3))
+    for (const { known, place } of found) expect(known.confidence).toBe(place.position! / 64)
+    expect(batches).toEqual([16, 16, 8])
+  })
+
+  test('ask for no thoughts without a reward model', async () => {
+    const { answers, asked, batches } = read([ANSWER], false)
+    expect((await answers)[0]!.known.confidence).toBeNull()
+    expect([asked, batches]).toEqual([[false], []])
+  })
+})
