@@ -100,6 +100,8 @@ export interface AnswersDeps {
   readonly withThoughts: boolean
   /** Whether the text of the draft, or of the first sample, is emitted as it is decoded. */
   readonly withTokens: boolean
+  /** Whether answers come with the signals of their tokens. */
+  readonly withSignals: boolean
   readonly signal: AbortSignal
   readonly emit: (event: SolveEvent) => void
   readonly state: SolveState
@@ -262,7 +264,7 @@ class JudgedAnswers implements Answers {
     span: Span,
     texts = rows.map(({ prefix }) => this.#textOf(prefix)),
   ): Promise<readonly Continuation[]> {
-    const { session, withThoughts, withTokens, state, codec, settings, signal } = this.#deps
+    const { session, withThoughts, withSignals, withTokens, state, codec, settings, signal } = this.#deps
     if (rows.length === 0) return []
     const isFollowed = (text: AnswerText) =>
       settings.stop.length > 0 || (withTokens && text === this.#firstText)
@@ -270,7 +272,7 @@ class JudgedAnswers implements Answers {
       session,
       rows.map((row, index) => {
         const text = texts[index]!
-        const asked = { ...row, thought: withThoughts, signals: true }
+        const asked = { ...row, thought: withThoughts, signals: withSignals }
         return isFollowed(text) ? { ...asked, onTokens: (tokens) => follow(text, tokens) } : asked
       }),
       { codec, thoughtTokens: settings.thoughtTokens, signal },

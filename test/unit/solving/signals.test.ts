@@ -1,4 +1,5 @@
 import { expect, suite, test } from 'vitest'
+import { identityWeaver } from '#algorithms'
 import type { Continuation, GenerationRow, TokenSignals } from '#ports'
 import { generateBounded } from '../../../src/solving/bound-thoughts.ts'
 import { joinSignals, meanSignals } from '../../../src/solving/signals.ts'
@@ -88,8 +89,24 @@ suite('signals of judged answers', () => {
     }
   })
 
+  test('are asked for only where they are kept, shown or chosen by', async () => {
+    const asks = async (request: object, options: object = {}) => {
+      const { solve, engine } = solverOn(world, options)
+      await solve({ strategy: 'greedy', learn: false, ...request })
+      return engine.asked.every(({ signals }) => signals === true)
+    }
+    expect(await asks({})).toBe(false)
+    expect(await asks({ learn: true })).toBe(false) // nothing is kept without a store
+    expect(await asks({ learn: true }, { episodes: createEpisodesInMemory() })).toBe(true)
+    expect(await asks({ explain: true })).toBe(true)
+    expect(await asks({ strategy: 'best-of-n', selector: 'log-probability' })).toBe(true)
+    const judge = { version: 'judge-1', score: async (answers: readonly unknown[]) => answers.map(() => 1) }
+    const activeModels = () => ({ weaver: identityWeaver, rewardModel: null, judge })
+    expect(await asks({}, { activeModels })).toBe(true)
+  })
+
   test('are part of the event of a sample', async () => {
-    const { solve, events } = solverOn(world)
+    const { solve, events } = solverOn(world, { episodes: createEpisodesInMemory() })
     await solve({ strategy: 'majority', samples: 12, sampling: { temperature: 1 } })
     const samples = events.filter(({ event }) => event === 'candidate').map(({ data }) => data)
     const said = new Map(samples.map((sample) => ['answer' in sample ? sample.answer : null, sample]))
