@@ -182,6 +182,18 @@ export function describeHealth(name: string, createDatabase: () => Promise<TestD
         expect(await active()).toBe('weaver-1')
       })
 
+      it('the fused judge by the answers that it could influence', async () => {
+        await promote({ kind: 'judge' })
+        await promote({ kind: 'lrm' })
+        const outcomes = { strategy: 'best-of-n', lrmVersion: null }
+        await serveBefore(null, { ...outcomes, right: 32, wrong: 8, judgeVersion: 'judge-1' })
+        await promote({ kind: 'judge' })
+        await serve(null, { ...outcomes, right: 10, wrong: 25, judgeVersion: 'judge-2' })
+        await watch()
+        const { judge, lrm } = await artifacts.active(MODEL)
+        expect([judge?.version, lrm?.version]).toEqual(['judge-1', 'lrm-1'])
+      })
+
       it('to the newest older promoted version when the one before may not serve', async () => {
         await promote()
         const forced = await addVersion()
