@@ -140,7 +140,8 @@ export const Solution = sameAs<solving.Solution>()(
           { answer: Answer, reward: Reward },
           {
             title: 'BaseAnswer',
-            description: 'The draft. The reward of the answer is never below the reward of the draft.',
+            description:
+              'The draft. The reward of the answer is never below the reward of the draft, except where the fused judge chose among the branches of `fork`.',
           },
         ),
       ),

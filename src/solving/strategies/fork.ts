@@ -1,6 +1,6 @@
 /**
- * @file `fork`: branches of the draft at its least certain tokens, completed greedily; the answer of the highest
- * reward is returned.
+ * @file `fork`: branches of the draft at its least certain tokens, completed greedily; the answer with the highest
+ * P(correct) by the fused judge is returned, without such a judge that of the highest reward.
  *
  * Papers: ReasonMaxxer (arXiv 2605.06241) finds that the tokens that decide stand at few positions of high entropy,
  * among the five most likely.
@@ -40,7 +40,7 @@ interface Search {
   fork: Fork | null
   /** Number of branches judged. */
   branches: number
-  /** Best reward after the draft and after each round. */
+  /** Reward of the best answer after the draft and after each round. */
   readonly rewardHistory: number[]
 }
 
@@ -81,7 +81,8 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
   try {
     const forks = passes() ? [] : await forksOf(context, draft)
     // No reward is above 0: where nothing can pass, one batch is the fastest.
-    let size = settings.stopReward < 0 ? FIRST_ROUND : Math.max(1, forks.length)
+    const mayPass = settings.stopReward < 0 || search.best.judgement.fused !== undefined
+    let size = mayPass ? FIRST_ROUND : Math.max(1, forks.length)
     for (let rounds = 0; ; rounds++, size *= 2) {
       if (passes()) return 'reward'
       if (signal.aborted) return 'maxMs'
@@ -94,7 +95,7 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
       )
       const before = search.best
       for (const [index, evaluation] of found.entries()) {
-        if (evaluation.judgement.reward <= search.best.judgement.reward) continue
+        if (scoreOf(evaluation) <= scoreOf(search.best)) continue
         search.best = evaluation
         search.fork = round[index]!
       }
@@ -112,6 +113,8 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
     throw error
   }
 }
+
+const scoreOf = ({ judgement }: Evaluation) => judgement.fused ?? judgement.reward
 
 async function forksOf({ head, settings, seed, signal }: SolveContext, { evaluation, latents }: Draft) {
   const { tokens, signals } = evaluation.answer

@@ -69,6 +69,17 @@ describe('an active fused judge', () => {
     expect(doubted.iterations).toBeGreaterThan(0)
   })
 
+  test('chooses among the branches of fork, whatever their rewards', async () => {
+    const { judge } = scriptedJudge((answer) => 0.9 * byLikelihood(answer))
+    const { solve } = solverOn(SURE, { activeModels: active(judge) })
+    const chosen = await solve({ strategy: 'fork', samples: 2, learn: false })
+    expect(chosen).toMatchObject({ answer: '3', evaluations: 2, confidence: 0.9 * Math.exp(-0.125) })
+    expect(chosen.reward).toBeLessThan(chosen.base!.reward)
+    const { judge: doubting } = scriptedJudge(() => 0.5)
+    const kept = solverOn(SURE, { activeModels: active(doubting) })
+    expect(await kept.solve({ strategy: 'fork', samples: 2 })).toMatchObject({ answer: '1', evaluations: 2 })
+  })
+
   test('stops a search that no reward would stop, once it is sure', async () => {
     const never = { ...SURE, profile: { defaults: { ...TEST_PROFILE.defaults, stopReward: 0 } } }
     for (const [probability, isStopped] of [
