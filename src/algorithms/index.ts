@@ -20,6 +20,8 @@ export {
   type WeaverOptions,
 } from './latent-evolve/train-weaver.ts'
 export {
+  agreeingPositions,
+  type EpisodeTokens,
   type Momentum,
   transferMomentum,
   type WeighedNeighbour,

@@ -112,6 +112,12 @@ const Defaults = Type.Object(
      */
     momentum: Type.Union([Type.Literal('residual'), Type.Literal('paper')], { default: 'residual' }),
     /**
+     * Positions at which a neighbour's shift counts. agreeing: those up to which its tokens and the draft's are equal,
+     * and the answer grows from the first token that changes; all: every position, whatever the tokens, and the answer
+     * grows from all of them.
+     */
+    shifts: Type.Union([Type.Literal('agreeing'), Type.Literal('all')], { default: 'agreeing' }),
+    /**
      * full: the draft is judged first, and memory acts only when the draft fails. lazy: the first `latents`
      * tokens of the draft are decoded; if memory leads to other tokens, that answer is judged first, and the
      * draft is completed only when that answer fails.

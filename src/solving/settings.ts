@@ -54,7 +54,12 @@ export interface Settings {
     readonly temperature: number
   } | null
   /** Rules by which the shifts of retrieved episodes move the start of a search. */
-  readonly transfer: { readonly momentum: Momentum; readonly maxShift: number }
+  readonly transfer: {
+    readonly momentum: Momentum
+    readonly maxShift: number
+    /** Whether shifts count only where the tokens of both drafts agree. */
+    readonly shifts: 'agreeing' | 'all'
+  }
   /** `lazy`: the warm start answers first, and the draft is finished only if that answer fails. */
   readonly draft: 'full' | 'lazy'
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
@@ -110,7 +115,7 @@ export function resolveSettings(
     beta: defaults.beta,
     thoughts: defaults.thoughts,
     retrieval: resolveRetrieval(request, profile),
-    transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift },
+    transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift, shifts: defaults.shifts },
     draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
     weights: resolveWeights(request, profile),
   }

@@ -143,6 +143,7 @@ export const TEST_PROFILE: ModelProfile = {
     retrievalTemperature: 1,
     maxShift: 1,
     momentum: 'residual',
+    shifts: 'agreeing',
     draft: 'full',
     rollouts: 1,
     rolloutTemperature: 1,

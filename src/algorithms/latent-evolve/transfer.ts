@@ -6,7 +6,8 @@
  * Deviates: Delta_j = z*_j - W(e_j, z_base,j) with the active weaver, unless `momentum` is `paper` (the
  * paper's z*_j - z_base,j adds a second time the shift that W has learned; both are equal while W is the
  * identity); a similarity floor; the norm of every Delta_j is clipped, so that one poisoned neighbour has no
- * more influence than its alpha.
+ * more influence than its alpha; Delta_j counts only at positions where both drafts have the same tokens so far
+ * (`agreeingPositions`), because a latent means something after its prefix only.
  */
 
 import { ServiceError } from '#errors'
@@ -36,6 +37,8 @@ export interface TransferOptions {
    * are added to.
    */
   readonly maxShift: number
+  /** Number of leading positions at which the shift of each neighbour counts, in order; all unless given. */
+  readonly positions?: readonly number[]
 }
 
 /** Neighbour and its weight alpha_j. */
@@ -60,6 +63,27 @@ export function weighNeighbours(
   return similar.map((neighbour, index) => ({ neighbour, weight: weights[index]! }))
 }
 
+/** First tokens of an episode, as its latents decode to them. */
+export interface EpisodeTokens {
+  /** Tokens of z_base. */
+  readonly base: readonly number[]
+  /** Tokens of z*. */
+  readonly star: readonly number[]
+}
+
+/**
+ * Returns the number of leading positions at which the shift of an episode means the same in another draft: those up
+ * to which the drafts have equal tokens, its own included, and not beyond the first token at which the episode's answer
+ * leaves its draft. After that token z* belongs to another prefix than z_base.
+ *
+ * @param draft tokens of the other draft
+ */
+export function agreeingPositions(draft: readonly number[], { base, star }: EpisodeTokens): number {
+  const apart = base.findIndex((token, position) => token !== draft[position])
+  const flip = base.findIndex((token, position) => token !== star[position])
+  return Math.min(apart === -1 ? base.length : apart, flip === -1 ? base.length : flip + 1)
+}
+
 /**
  * Returns z_0, the shape of `query.zBase`; nothing is modified. Query and neighbours go to the weaver in one
  * call. A neighbour adds nothing at positions that it lacks, and alpha is not renormalised over the others:
@@ -71,7 +95,7 @@ export function weighNeighbours(
 export async function transferMomentum(
   query: WeaverRow,
   neighbours: readonly WeighedNeighbour[],
-  { weaver, momentum, maxShift }: TransferOptions,
+  { weaver, momentum, maxShift, positions }: TransferOptions,
 ): Promise<Latents> {
   const { width } = query.zBase
   const odd = neighbours.find(({ neighbour }) => neighbour.zStar.width !== width)
@@ -86,7 +110,8 @@ export async function transferMomentum(
   const limit = maxShift * norm(start!.data)
   const z0 = Float64Array.from(start!.data)
   neighbours.forEach(({ neighbour, weight }, index) => {
-    const shift = shiftOf(neighbour, woven[index] ?? neighbour.zBase, z0.length)
+    const maxValues = Math.min(z0.length, (positions?.[index] ?? Number.POSITIVE_INFINITY) * width)
+    const shift = shiftOf(neighbour, woven[index] ?? neighbour.zBase, maxValues)
     const length = norm(shift)
     const share = weight * (length > limit ? limit / length : 1)
     for (let i = 0; i < shift.length; i++) z0[i]! += share * shift[i]!

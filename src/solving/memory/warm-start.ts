@@ -5,8 +5,11 @@
 
 import {
   type AnswerMemo,
+  agreeingPositions,
+  type EpisodeTokens,
   identityWeaver,
   type SearchPoint,
+  takeLatents,
   transferMomentum,
   untilEos,
   type WeighedNeighbour,
@@ -22,7 +25,7 @@ import { unlessAborted } from '../unless-aborted.ts'
 
 /** Each result is computed once, when it is first asked for; null when nothing moves the start, or the time is up. */
 export interface WarmStart {
-  /** Ids of the episodes whose latents move the start. */
+  /** Ids of the episodes whose latents have moved the start; none before it was asked for. */
   readonly movedBy: readonly string[]
   /** The tokens that the moved latents decode to. */
   prefix(): Promise<readonly number[] | null>
@@ -45,6 +48,8 @@ export interface WarmStartDeps {
 export interface WarmStartOptions {
   /** The draft's first latents. */
   readonly zBase: Latents
+  /** The draft's tokens, at least those of `zBase`. */
+  readonly tokens: readonly number[]
   readonly neighbours: readonly WeighedNeighbour[]
   readonly memo: AnswerMemo
   readonly answers: Pick<Answers, 'isExhausted'>
@@ -58,18 +63,29 @@ interface Start {
 export function createWarmStart(
   deps: WarmStartDeps,
   embedding: Float32Array | null,
-  { zBase, neighbours, memo, answers }: WarmStartOptions,
+  { zBase, tokens: draft, neighbours, memo, answers }: WarmStartOptions,
 ): WarmStart {
-  const { engine, weaver, state, signal } = deps
+  const { engine, weaver, settings, state, signal } = deps
+  const isCut = settings.transfer.shifts === 'agreeing'
+  let movedBy: readonly string[] = []
   const isMoved = weaver.version !== null || neighbours.length > 0
   let start: Promise<Start | null> | undefined
   let point: Promise<SearchPoint | null> | undefined
 
   async function transfer(embedding: Float32Array): Promise<Start | null> {
-    const latents = await unlessAborted(signal, () => movedLatents(deps, { embedding, zBase }, neighbours))
+    const shifting = neighbours.filter((each) => hasShift(deps, each))
+    const positions = isCut ? await positionsOf(deps, draft, shifting) : shifting.map(() => zBase.length)
+    movedBy = shifting
+      .filter((_, index) => positions[index] !== 0)
+      .map(({ neighbour }) => neighbour.episodeId)
+    const moved = { row: { embedding, zBase }, neighbours: shifting, positions }
+    const latents = await unlessAborted(signal, () => movedLatents(deps, moved))
     if (latents === null) return null
-    const tokens = await engine.head.decode(latents, signal)
-    return { latents, prefix: untilEos(tokens, engine.eosTokenIds) }
+    const tokens = untilEos(await engine.head.decode(latents, signal), engine.eosTokenIds)
+    const flip = tokens.findIndex((token, position) => token !== draft[position])
+    if (!isCut || flip === -1) return { latents, prefix: tokens }
+    // The latents after a token that changes are of a prefix that no longer exists.
+    return { latents: takeLatents(latents, flip + 1), prefix: tokens.slice(0, flip + 1) }
   }
 
   async function evaluate(from: Start): Promise<SearchPoint | null> {
@@ -91,7 +107,9 @@ export function createWarmStart(
   const started = () =>
     (start ??= embedding !== null && isMoved ? inTime(() => transfer(embedding)) : Promise.resolve(null))
   return {
-    movedBy: neighbours.filter((each) => hasShift(deps, each)).map(({ neighbour }) => neighbour.episodeId),
+    get movedBy() {
+      return movedBy
+    },
     prefix: async () => (await started())?.prefix ?? null,
     point: () => (point ??= started().then((from) => from && inTime(() => evaluate(from)))),
   }
@@ -105,18 +123,61 @@ function hasShift({ weaver, settings }: WarmStartDeps, { neighbour, weight }: We
   return zStar.data.some((value, index) => value !== zBase.data[index])
 }
 
+/** Returns the number of positions at which the shift of each neighbour counts. */
+async function positionsOf(
+  { engine, signal }: WarmStartDeps,
+  draft: readonly number[],
+  neighbours: readonly WeighedNeighbour[],
+): Promise<readonly number[]> {
+  if (neighbours.length === 0) return []
+  const latents = neighbours.flatMap(({ neighbour }) => [neighbour.zBase, neighbour.zStar])
+  const tokens = await decodeTogether(engine, latents, signal)
+  const tokensOf = (index: number): EpisodeTokens => ({
+    base: tokens[2 * index]!,
+    star: tokens[2 * index + 1]!,
+  })
+  return neighbours.map((_, index) => agreeingPositions(draft, tokensOf(index)))
+}
+
+/** Returns the argmax tokens of several latents, from one call of the head. */
+async function decodeTogether(
+  { head }: WarmStartDeps['engine'],
+  parts: readonly Latents[],
+  signal: AbortSignal,
+): Promise<readonly (readonly number[])[]> {
+  const width = parts[0]!.width
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const data = new Float32Array(length * width)
+  let offset = 0
+  const places = parts.map((part) => {
+    data.set(part.data, offset * width)
+    offset += part.length
+    return [offset - part.length, offset] as const
+  })
+  const tokens = await head.decode({ data, length, width }, signal)
+  return places.map(([from, to]) => tokens.slice(from, to))
+}
+
+interface Moved {
+  readonly row: WeaverRow
+  readonly neighbours: readonly WeighedNeighbour[]
+  /** Number of positions at which the shift of each neighbour counts. */
+  readonly positions: readonly number[]
+}
+
 /** Momentum transfer goes on without a weaver that fails; without weaver and neighbours, z_base stays where it is. */
 async function movedLatents(
   { weaver, settings, state, logger }: WarmStartDeps,
-  row: WeaverRow,
-  neighbours: readonly WeighedNeighbour[],
+  { row, neighbours, positions }: Moved,
 ): Promise<Latents> {
+  const { momentum, maxShift } = settings.transfer
+  const options = { momentum, maxShift, positions }
   try {
-    return await transferMomentum(row, neighbours, { weaver, ...settings.transfer })
+    return await transferMomentum(row, neighbours, { weaver, ...options })
   } catch (error) {
     if (weaver.version === null || hasCode(error, 'ENGINE_CRASHED')) throw error
     state.degraded.add('weaver')
     logger.warn({ err: coerceError(error), weaver: weaver.version }, 'weaver failed: solving without it')
-    return transferMomentum(row, neighbours, { weaver: identityWeaver, ...settings.transfer })
+    return transferMomentum(row, neighbours, { weaver: identityWeaver, ...options })
   }
 }

@@ -21,7 +21,7 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   const passes = ({ evaluation }: SearchPoint) => hasPassed(evaluation.judgement, settings.stopReward)
   const memo = createMemo(context, null)
   const zBase = takeLatents(begun.latents, latents)
-  const warmStart = memory.warmStart({ zBase, neighbours, memo, answers })
+  const warmStart = memory.warmStart({ zBase, tokens: begun.tokens, neighbours, memo, answers })
   if (isLazy && differs(await warmStart.prefix(), begun.tokens)) {
     const led = await warmStart.point()
     if (led !== null && passes(led)) {

@@ -85,12 +85,12 @@ describe('the judge', () => {
 
   test('stays the own one while the drafts are few, and mostly where others differ by chance', () => {
     expect(chooseJudge(['flat', 'knowing'], drafts.slice(0, 29), {}, 0.9).chosen).toBe(0)
-    const replaced = Array.from({ length: 20 }, (_, seed) => {
+    const replaced = Array.from({ length: 40 }, (_, seed) => {
       const random = createRandom(seed)
       const noise = drafts.map(({ right }) => draft(right, [random.uniform(), random.uniform()]))
       return chooseJudge(['own', 'other'], noise, {}, 0.9).chosen
     })
-    expect(replaced.filter((chosen) => chosen === 1).length).toBeLessThanOrEqual(5)
+    expect(replaced.filter((chosen) => chosen === 1).length).toBeLessThanOrEqual(14)
   })
 
   test('that says the same to all stops nothing', () => {

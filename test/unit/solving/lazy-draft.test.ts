@@ -240,11 +240,11 @@ describe('budgets', () => {
   })
 
   test('of tokens spent on an answer that failed leave a draft that is cut', async () => {
-    // 4 of the draft, 5 behind memory's prefix, 1 more of the draft.
+    // 4 of the draft, 8 behind memory's prefix of one token, 1 more of the draft.
     const episodes = await memoryOf('b')
     const solution = await solverOn(lazily(TWO_FLIPS), { episodes }).solve({
       ...AUTO,
-      budget: { maxNewTokens: 10 },
+      budget: { maxNewTokens: 13 },
       explain: true,
     })
 
@@ -254,7 +254,7 @@ describe('budgets', () => {
       base: { answer: null, reward: -1 },
     })
     expect(solution.candidates!.map(({ tokens }) => tokens)).toEqual([9, 5])
-    expect(solution.usage.generatedTokens).toBe(10)
+    expect(solution.usage.generatedTokens).toBe(13)
   })
 
   /** The model takes its time from the n-th call of a kind on. */
@@ -299,6 +299,41 @@ describe('budgets', () => {
       expect(engine.calls.generate).toBe(nth)
       expect(engine.openSessions).toBe(0)
       expect(episodes.added).toHaveLength(remembered)
+    }
+  })
+})
+
+describe('shifts of neighbours', () => {
+  /** The draft of another question begins with 'b', so the neighbour's first latents mean another word. */
+  const OTHER: World = { ...TWO_FLIPS, firstLogits: { a: 2, b: 3, c: 1.4, d: -2 } }
+  const withShifts = (world: World, shifts: 'agreeing' | 'all'): World => ({
+    ...world,
+    profile: { defaults: { ...TEST_PROFILE.defaults, shifts } },
+  })
+
+  test('count only where the tokens of both drafts agree', async () => {
+    for (const [shifts, moved] of [
+      ['agreeing', false],
+      ['all', true],
+    ] as const) {
+      const episodes = await memoryOf('c')
+      const { solve } = solverOn(withShifts(OTHER, shifts), { episodes })
+      const solution = await solve(AUTO)
+      expect(solution.retrieved).toHaveLength(1)
+      expect(episodes.added.at(-1)!.ancestors).toHaveLength(moved ? 1 : 0)
+    }
+  })
+
+  test('cut the answer at the first token that they change, and its episode keeps the latents up to there', async () => {
+    for (const [shifts, positions] of [
+      ['agreeing', 1],
+      ['all', S],
+    ] as const) {
+      const episodes = await memoryOf('c')
+      const { solve, engine } = solverOn(withShifts(TWO_FLIPS, shifts), { episodes })
+      await solve(AUTO)
+      expect(engine.grown[0]).toHaveLength(positions)
+      expect(episodes.added.at(-1)!.latents!.zStar).toHaveLength(positions)
     }
   })
 })

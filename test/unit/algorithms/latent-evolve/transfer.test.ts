@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { identityWeaver, queryEmbedding, transferMomentum, weighNeighbours } from '#algorithms'
+import {
+  agreeingPositions,
+  identityWeaver,
+  queryEmbedding,
+  transferMomentum,
+  weighNeighbours,
+} from '#algorithms'
 import type { Latents, Neighbour, Weaver } from '#ports'
 import { latentsFrom } from '../../../support/seek-problem.ts'
 
@@ -130,6 +136,33 @@ describe('momentum transfer', () => {
     const z0 = await transferMomentum(asked(latentsFrom([[3, 4]])), [far], half)
 
     expect([...z0.data]).toEqual([3 + 1.5, 4 + 2])
+  })
+
+  test('adds a shift at its first positions only, and clips what is added', async () => {
+    const own = { weight: 1, neighbour: neighbour(0.9, [[0], [0], [0]], [[3], [4], [99]]) }
+    const at = async (positions: number, maxShift = Number.POSITIVE_INFINITY) => {
+      const options = { ...UNBOUNDED, maxShift, positions: [positions] }
+      return [...(await transferMomentum(asked(latentsFrom([[0], [0], [10]])), [own], options)).data]
+    }
+
+    expect(await at(0)).toEqual([0, 0, 10])
+    expect(await at(2)).toEqual([3, 4, 10])
+    expect(await at(9)).toEqual([3, 4, 109])
+    // The norm of the first two is 5, half of that of the base.
+    expect(await at(2, 0.25)).toEqual([1.5, 2, 10])
+  })
+
+  test.each([
+    ['the same draft, changed at its third token', [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 9, 9], 3],
+    ['drafts that part before the change', [1, 7, 3, 4], [1, 2, 3, 4], [1, 2, 9, 9], 1],
+    ['drafts that part at the changed token', [1, 2, 8, 4], [1, 2, 3, 4], [1, 2, 9, 9], 2],
+    ['drafts that part after the change', [1, 2, 3, 8], [1, 2, 3, 4], [1, 9, 9, 9], 2],
+    ['another draft', [5, 2, 3, 4], [1, 2, 3, 4], [9, 9, 9, 9], 0],
+    ['an episode that changed nothing', [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], 4],
+    ['a shorter episode', [1, 2, 3, 4], [1, 2], [1, 2], 2],
+    ['a shorter draft', [1, 2], [1, 2, 3], [1, 2, 9], 2],
+  ])('a shift counts where the tokens agree: %s', (_, draft, base, star, expected) => {
+    expect(agreeingPositions(draft, { base, star })).toBe(expected)
   })
 
   test('limits a neighbour with a huge shift to its weight', async () => {
