@@ -68,7 +68,7 @@ export async function runProfile(options: ProfileCommandOptions): Promise<number
     )
     const startedAt = performance.now()
     const stages = createStages({ budgetMs: options.budgetMinutes * 60_000, concurrency, stop, stream })
-    const measuring = { engine, folder, file, seed, signal: new AbortController().signal }
+    const measuring = { engine, folder, file, seed, signal: stop }
     const findings = await profileModel(problems, { ...measuring, stages, precision })
     const head = {
       model: id,

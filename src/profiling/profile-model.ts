@@ -54,8 +54,8 @@ export interface ProfileOptions extends Measuring {
 /** File of the embedding mean. */
 const MEAN_FILE = 'embedding-mean.bin'
 
-/** Shares of the budget by whose ends the stages end. */
-const UNTIL = { prompts: 0.3, drafts: 0.5, embedding: 0.6, rates: 0.85, rho: 1 }
+/** Shares of the budget. */
+const SHARES = { prompts: 0.3, drafts: 0.2, embedding: 0.1, rates: 0.25, rho: 0.15 }
 /** Learning rates, and shares of moved positions, as multiples of the profile's own. */
 const RATE_STEPS = [1 / 3, 1, 3, 10]
 const RHO_STEPS = [1 / 2, 1, 2]
@@ -103,8 +103,8 @@ async function measurePrompts(
   // Problem by problem: a stage that ends early has compared all templates on the same problems.
   const items = problems.flatMap((problem) => askings.map((asking) => ({ problem, asking })))
   const results = await options.stages.run(
-    { name: 'prompts', until: templates.length === 1 ? 0 : UNTIL.prompts },
-    items,
+    { name: 'prompts', share: SHARES.prompts },
+    templates.length === 1 ? [] : items,
     ({ problem, asking }) => measureDraft(asking, problem, judges, options),
   )
   const drafts = templates.map((_, index) => results.filter((_, place) => place % templates.length === index))
@@ -122,7 +122,7 @@ async function measureJudges(
   options: ProfileOptions,
 ) {
   const asking = askUnder(withJudges(profile, judges), problems, options)
-  const results = await options.stages.run({ name: 'drafts', until: UNTIL.drafts }, problems, (problem) =>
+  const results = await options.stages.run({ name: 'drafts', share: SHARES.drafts }, problems, (problem) =>
     measureDraft(asking, problem, judges, options),
   )
   const drafts = results.filter((draft): draft is DraftRecord => draft !== null)
@@ -159,20 +159,24 @@ async function measureEmbedding(
   if (engine.thoughtLayers === 0 || known.length === 0) return null
   const model = { ...engine.model, profile }
   const placeOf = createQuestionSpan({ codec: engine.codec, model })
-  const results = await stages.run({ name: 'embeddings', until: UNTIL.embedding }, known, async (problem) => {
-    const messages = promptMessages(problem, engine.codec, profile)
-    const prompt = engine.codec.encodeChat(messages)
-    const session = await engine.open(prompt, { signal })
-    try {
-      const { data, width, layers } = await session.pool(placeOf(prompt))
-      const pooled = Array.from({ length: layers }, (_, layer) =>
-        data.slice(layer * width, (layer + 1) * width),
-      )
-      return { family: problem.family!, states: [await session.embed(), ...pooled] }
-    } finally {
-      session.close()
-    }
-  })
+  const results = await stages.run(
+    { name: 'embeddings', share: SHARES.embedding },
+    known,
+    async (problem) => {
+      const messages = promptMessages(problem, engine.codec, profile)
+      const prompt = engine.codec.encodeChat(messages)
+      const session = await engine.open(prompt, { signal })
+      try {
+        const { data, width, layers } = await session.pool(placeOf(prompt))
+        const pooled = Array.from({ length: layers }, (_, layer) =>
+          data.slice(layer * width, (layer + 1) * width),
+        )
+        return { family: problem.family!, states: [await session.embed(), ...pooled] }
+      } finally {
+        session.close()
+      }
+    },
+  )
   return chooseEmbedding(results.filter((states) => states !== null))
 }
 
@@ -191,12 +195,12 @@ function withEmbedding(profile: ModelProfile, { chosen: { layer }, floor }: Embe
 async function measureSearch(profile: ModelProfile, problems: readonly Problem[], options: ProfileOptions) {
   const { lr, rho } = profile.defaults
   const rates = RATE_STEPS.map((step) => ({ lr: rounded(lr * step), rho }))
-  const byRate = await measureRates('learning rates', UNTIL.rates, profile, rates, problems, options)
+  const byRate = await measureRates('learning rates', SHARES.rates, profile, rates, problems, options)
   const best = byRate.chosen ?? { lr, rho }
   const shares = RHO_STEPS.map((step) => ({ lr: best.lr, rho: rounded(rho * step) })).filter(
     (each) => each.rho <= 1,
   )
-  const byShare = await measureRates('rho', UNTIL.rho, profile, shares, problems, options)
+  const byShare = await measureRates('rho', SHARES.rho, profile, shares, problems, options)
   return {
     rates: byRate.rows,
     shares: byShare.rows,
@@ -209,7 +213,7 @@ const rounded = (value: number) => Number(value.toPrecision(3))
 
 async function measureRates(
   name: string,
-  until: number,
+  share: number,
   profile: ModelProfile,
   candidates: readonly Rates[],
   problems: readonly Problem[],
@@ -228,7 +232,7 @@ async function measureRates(
     ),
   }))
   const items = problems.flatMap((problem) => askings.map((asking) => ({ problem, asking })))
-  const results = await options.stages.run({ name, until }, items, ({ problem, asking }) =>
+  const results = await options.stages.run({ name, share }, items, ({ problem, asking }) =>
     options.folder.measure(`search ${asking.key} ${problem.id}`, async (): Promise<SearchRecord> => {
       const { candidates: answers = [], ...solution } = await asking.ask(problem, {
         strategy: 'latentseek',

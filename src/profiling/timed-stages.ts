@@ -1,18 +1,19 @@
 /** @file Stages of a profile within one budget of time, and their progress on a terminal. */
 
+import { hasCode } from '#errors'
 import { concurrently } from '#evaluation'
 import { drawBar, type ProgressStream, timeLeft } from '#models'
 
 interface StageOptions {
   readonly name: string
-  /** Share of the budget by whose end no item of the stage begins. */
-  readonly until: number
+  /** Share of the budget; time that earlier stages left comes on top. No item begins after it. */
+  readonly share: number
 }
 
 export interface Stages {
   /**
    * Runs items in order, several at once, until all are done, the stage's share of the budget is over, or the command
-   * is stopped; an item that has begun ends.
+   * is stopped, which drops the items in progress. Else an item that has begun ends, and the time beyond the share is not taken from later stages.
    *
    * @returns results in the order of the items; null for an item that did not begin
    */
@@ -36,10 +37,13 @@ export interface StagesOptions {
 export function createStages({ budgetMs, concurrency, stop, stream, ...options }: StagesOptions): Stages {
   const now = options.now ?? (() => performance.now())
   const startedAt = now()
+  let shares = 0
   return {
-    async run({ name, until }, items, work) {
+    async run({ name, share: own }, items, work) {
       const beganAt = now()
-      const restMs = () => startedAt + until * budgetMs - now()
+      shares += own
+      const endsAt = Math.max(startedAt + shares * budgetMs, beganAt + own * budgetMs)
+      const restMs = () => endsAt - now()
       let done = 0
       const draw = () => {
         const paceMs = (now() - beganAt) / Math.max(1, done)
@@ -51,10 +55,15 @@ export function createStages({ budgetMs, concurrency, stop, stream, ...options }
       draw()
       const results = await concurrently(items, concurrency, async (item) => {
         if (stop.aborted || restMs() <= 0) return null
-        const result = await work(item)
-        done += 1
-        draw()
-        return result
+        try {
+          const result = await work(item)
+          done += 1
+          draw()
+          return result
+        } catch (thrown) {
+          if (stop.aborted && hasCode(thrown, 'ABORTED')) return null
+          throw thrown
+        }
       })
       const seconds = Math.round((now() - beganAt) / 1000)
       stream.write(`${stream.isTTY ? '\r\u001b[K' : ''}${name}: ${done} of ${items.length} in ${seconds} s\n`)

@@ -2,6 +2,7 @@ import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ServiceError } from '#errors'
 import { createStages, openProfileFolder } from '#profiling'
 import { checkVerdictWords, judgeTemplates, promptTemplates } from '../../../src/profiling/templates.ts'
 import { TEST_PROFILE } from '../../support/linear-model.ts'
@@ -57,9 +58,9 @@ describe('the stages of a profile', () => {
 
   test('begin no item after their share of the budget; what one leaves is for the next', async () => {
     const { stages, work, lines } = clocked(100)
-    expect(await stages.run({ name: 'one', until: 0.25 }, [1, 2, 3, 4], work)).toEqual([2, 4, 6, null])
-    expect(await stages.run({ name: 'two', until: 0.5 }, [1], work)).toEqual([2])
-    expect(await stages.run({ name: 'three', until: 1 }, [1, 2, 3, 4, 5, 6, 7], work)).toEqual([
+    expect(await stages.run({ name: 'one', share: 0.25 }, [1, 2, 3, 4], work)).toEqual([2, 4, 6, null])
+    expect(await stages.run({ name: 'two', share: 0.25 }, [1], work)).toEqual([2])
+    expect(await stages.run({ name: 'three', share: 0.5 }, [1, 2, 3, 4, 5, 6, 7], work)).toEqual([
       2,
       4,
       6,
@@ -71,14 +72,34 @@ describe('the stages of a profile', () => {
     expect(lines).toEqual(['one: 3 of 4 in 0 s\n', 'two: 1 of 1 in 0 s\n', 'three: 6 of 7 in 0 s\n'])
   })
 
+  test('that begin late, because items of the one before had begun, have their share all the same', async () => {
+    const { stages, work } = clocked(100)
+    const slow = async (item: number) => {
+      for (let times = 0; times < 9; times++) await work(item)
+      return item
+    }
+    expect(await stages.run({ name: 'one', share: 0.5 }, [1, 2], slow)).toEqual([1, null])
+    expect(await stages.run({ name: 'two', share: 0.3 }, [1, 2, 3, 4], work)).toEqual([2, 4, 6, null])
+  })
+
   test('end at a signal', async () => {
     const controller = new AbortController()
     const { stages } = clocked(1000, controller.signal)
-    const results = await stages.run({ name: 'one', until: 1 }, [1, 2], async (item) => {
+    const results = await stages.run({ name: 'one', share: 1 }, [1, 2], async (item) => {
       controller.abort()
       return item
     })
     expect(results).toEqual([1, null])
+    const fails = () => Promise.reject(new ServiceError('ABORTED', 'dropped'))
+    const { stages: open } = clocked(1000)
+    await expect(open.run({ name: 'one', share: 1 }, [1], fails)).rejects.toMatchObject({ code: 'ABORTED' })
+    const late = new AbortController()
+    const { stages: stopped } = clocked(1000, late.signal)
+    const drops = () => {
+      late.abort()
+      return fails()
+    }
+    expect(await stopped.run({ name: 'one', share: 1 }, [1, 2], drops)).toEqual([null, null])
   })
 
   test('show a bar with the time left on a terminal', async () => {
@@ -91,7 +112,7 @@ describe('the stages of a profile', () => {
       stream,
       now: () => 0,
     })
-    await stages.run({ name: 'drafts', until: 1 }, [1], async () => 1)
+    await stages.run({ name: 'drafts', share: 1 }, [1], async () => 1)
     expect(lines.join('')).toMatch(/drafts: 0 of 1, at most .* left here/)
   })
 })
