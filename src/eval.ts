@@ -15,6 +15,7 @@ import {
   armTable,
   askServer,
   askSolver,
+  askWithExamples,
   checkNames,
   createEvaluationProgress,
   createGrade,
@@ -96,7 +97,7 @@ export async function runEvaluation(file: string, options: EvaluationOptions): P
     let failure: unknown = null
     try {
       await answerTasks(open, {
-        ask: subject.ask,
+        ask: askWithExamples(subject.ask, problems, records.slice()),
         grade,
         concurrency: options.concurrency,
         stop,

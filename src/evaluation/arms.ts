@@ -13,7 +13,11 @@ export interface Arm {
   readonly name: string
   /** Body of `POST /solve`, but for question and seed. */
   readonly request: ArmRequest
+  /** Number of the arm's own solved problems in front of every question; none unless given. */
+  readonly examples?: number
 }
+
+const MAX_EXAMPLES = 16
 
 /** Settings of an arm that says nothing else: every problem is met without memory, and leaves none. */
 const ARM_DEFAULTS = { retrieval: false, learn: false, explain: false } as const
@@ -21,7 +25,8 @@ const ARM_DEFAULTS = { retrieval: false, learn: false, explain: false } as const
 /**
  * Reads an arm such as `greedy`, `majority:samples=8,temperature=.8` or `name=lto8:strategy=lto,samples=8`. A setting
  * is a field of `POST /solve`; one inside an object is named alone (`temperature`) or with its object
- * (`sampling.temperature`), which it must be where several objects have it. Without a name, the text is the name.
+ * (`sampling.temperature`), which it must be where several objects have it; `examples` is a setting of the evaluation.
+ * Without a name, the text is the name.
  *
  * @throws ServiceError REQUEST_INVALID naming every setting that is unknown or out of bounds
  */
@@ -71,7 +76,7 @@ export function checkNames(arms: readonly Arm[]): void {
   if (twice !== undefined) throw invalid(twice, 'expected a name of its own, got the name of another arm')
 }
 
-function toArm(name: string, body: Readonly<Record<string, unknown>>): Arm {
+function toArm(name: string, { examples, ...body }: Readonly<Record<string, unknown>>): Arm {
   const reserved = RESERVED.find((field) => field in body)
   if (reserved !== undefined) {
     throw invalid(
@@ -85,19 +90,23 @@ function toArm(name: string, body: Readonly<Record<string, unknown>>): Arm {
   if (faults.length > 0) {
     throw invalid(name, faults.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`).join('; '))
   }
-  return { name, request: { ...ARM_DEFAULTS, ...(body as ArmRequest) } }
+  const request = { ...ARM_DEFAULTS, ...(body as ArmRequest) }
+  if (examples === undefined) return { name, request }
+  const isCount = Number.isInteger(examples) && Number(examples) >= 1 && Number(examples) <= MAX_EXAMPLES
+  if (!isCount) throw invalid(name, `examples: expected a whole number from 1 to ${MAX_EXAMPLES}`)
+  return { name, request, examples: Number(examples) }
 }
 
 function pathOf(setting: string, arm: string): readonly string[] {
   const dotted = setting.split('.')
-  if (dotted.length > 1) return dotted
+  if (dotted.length > 1 || setting === 'examples') return dotted
   const own = SOLVE_SETTINGS.filter((path) => path.at(-1) === setting)
   const [only] = own.filter((path) => path.length === 1).concat(own)
   if (only === undefined) {
     const known = SOLVE_SETTINGS.map((path) => path.join('.')).filter((path) => !isReserved(path))
     throw invalid(
       arm,
-      `expected settings of POST /solve (${known.join(', ')}), got ${JSON.stringify(setting)}`,
+      `expected examples or settings of POST /solve (${known.join(', ')}), got ${JSON.stringify(setting)}`,
     )
   }
   if (own.length > 1 && only.length > 1) {

@@ -82,9 +82,9 @@ function merge(before: Settings, now: Settings, directory: string): Settings {
     ...fieldsOf(before.model, now.model),
     ['seed', before.seed, now.seed],
     ['concurrency', before.concurrency, now.concurrency],
-    ...now.arms.flatMap(({ name, request }) => {
-      const old = before.arms.find((arm) => arm.name === name)
-      return old === undefined ? [] : [[`arm ${name}`, old.request, request] as const]
+    ...now.arms.flatMap((arm) => {
+      const old = before.arms.find(({ name }) => name === arm.name)
+      return old === undefined ? [] : [[`arm ${arm.name}`, old, arm] as const]
     }),
   ]
   const other = pairs.filter(([, old, fresh]) => !isDeepStrictEqual(old, fresh))

@@ -101,7 +101,10 @@ export function reportMarkdown(report: Report): string {
     '## Settings',
     markdownTable(
       ['arm', 'request'],
-      report.settings.map(({ name, request }) => [name, `\`${JSON.stringify(request)}\``]),
+      report.settings.map(({ name, request, examples }) => [
+        name,
+        `\`${JSON.stringify({ ...request, examples })}\``,
+      ]),
     ),
   ].join('\n\n')}\n`
 }

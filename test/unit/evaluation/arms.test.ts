@@ -44,6 +44,8 @@ describe('an arm of the command line', () => {
     ['greedy:reference=4', 'expected no reference'],
     ['greedy:seed=4', 'expected no seed'],
     ['greedy:question=why', 'expected no question'],
+    ['greedy:examples=0', 'examples: expected a whole number from 1 to 16'],
+    ['greedy:examples=few', 'examples: expected a whole number from 1 to 16'],
   ])('%s is refused by name', (text, message) => {
     expect(() => parseArm(text)).toThrow(message)
   })
@@ -51,6 +53,14 @@ describe('an arm of the command line', () => {
   test('the settings that an unknown one could have been do not name reserved ones', () => {
     expect(() => parseArm('greedy:x=1')).not.toThrow(/reference|seed/)
   })
+})
+
+test('examples are a setting of the evaluation, not of the request', () => {
+  const request = { ...DEFAULTS, strategy: 'greedy' }
+  expect(parseArm('name=e:greedy:examples=3')).toEqual({ name: 'e', request, examples: 3 })
+  expect(readArms('[{"name":"e","strategy":"greedy","examples":2}]', 'f')).toEqual([
+    { name: 'e', request, examples: 2 },
+  ])
 })
 
 describe('a file of arms', () => {
