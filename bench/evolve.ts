@@ -1,7 +1,7 @@
 /**
  * @file Bench of days and nights: LatentEvolve on the bundled model, from an empty memory.
  *
- * `npm run bench:evolve -- [--parts days,curves,far,forgetting,poisoning]
+ * `npm run bench:evolve -- [--parts days,curves,far,controls,forgetting,poisoning]
  * [--seeds 20261121,20261122,20261123] [--quick] [--docs] [--json FILE]`
  *
  * `--quick` measures very little of everything, to see that the bench runs. `--docs` writes
@@ -18,6 +18,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeMachine, drawPlots } from '#evaluation'
+import { observeControls } from './evolve/controls.ts'
 import { measureCurves } from './evolve/curves.ts'
 import { observeDays, plotDays } from './evolve/days.ts'
 import { observeFar } from './evolve/far.ts'
@@ -29,7 +30,7 @@ import { FULL, PUBLISHED_SEEDS, QUICK } from './evolve/sizes.ts'
 import { openWorkbench } from './quality/workbench.ts'
 import { type Measurement, updateRecords, writeRecords } from './report/records.ts'
 
-const PARTS = ['days', 'curves', 'far', 'forgetting', 'poisoning']
+const PARTS = ['days', 'curves', 'far', 'controls', 'forgetting', 'poisoning']
 const { values } = parseArgs({
   options: {
     parts: { type: 'string', default: PARTS.join() },
@@ -78,14 +79,17 @@ function recordsOf<Part extends keyof Reports>(name: Part, reports: Partial<Repo
 
 const days = observeDays(sizes)
 const far = observeFar(sizes)
-await part(['days', 'far'], async () => {
+const controls = observeControls(sizes)
+await part(['days', 'far', 'controls'], async () => {
   await liveThrough(bench, seeds, sizes, [
     ...(parts.has('days') ? [days] : []),
     ...(parts.has('far') ? [far] : []),
+    ...(parts.has('controls') ? [controls] : []),
   ])
   return {
     ...(parts.has('days') && { days: await reportDays() }),
     ...(parts.has('far') && { far: far.report() }),
+    ...(parts.has('controls') && { controls: controls.report() }),
   }
 })
 await part(['curves'], async () => ({ curves: await measureCurves(bench, seeds[0]!, sizes.curves) }))

@@ -4,12 +4,14 @@ import type { SolveDefaults } from '#engine'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { type Ask, solveAll } from '../quality/measure.ts'
 import { type Tally, tallyOf } from './tally.ts'
-import type { World } from './world.ts'
+import type { Replaced, World } from './world.ts'
 
 export interface Arm {
   readonly name: string
   readonly ask: Ask
   readonly defaults?: Partial<SolveDefaults>
+  /** Parts of the solver that replace those of the world. */
+  readonly deps?: Replaced
 }
 
 export const GREEDY: Arm = { name: 'greedy', ask: { strategy: 'greedy' } }
@@ -25,7 +27,10 @@ export function withDraft(arm: Arm, draft: SolveDefaults['draft']): Arm {
 }
 
 export async function measureArm(world: World, arm: Arm, problems: readonly Problem[]): Promise<Tally[]> {
-  const solved = await solveAll(world.solver(arm.defaults), problems, { ...arm.ask, explain: false })
+  const solved = await solveAll(world.solver(arm.defaults, arm.deps), problems, {
+    ...arm.ask,
+    explain: false,
+  })
   return solved.map(tallyOf)
 }
 

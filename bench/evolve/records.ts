@@ -1,6 +1,7 @@
 /** @file Records of the bench of days and nights, part by part. */
 
 import type { Measurement } from '../report/records.ts'
+import type { ControlsReport } from './controls.ts'
 import type { measureCurves } from './curves.ts'
 import type { DaysReport } from './days.ts'
 import type { FarReport } from './far.ts'
@@ -12,6 +13,7 @@ import type { Target } from './targets.ts'
 export interface Reports {
   readonly days: { readonly days: readonly DaysReport[]; readonly targets: readonly Target[] }
   readonly far: FarReport
+  readonly controls: ControlsReport
   readonly forgetting: Awaited<ReturnType<typeof measureForgetting>>
   readonly poisoning: Awaited<ReturnType<typeof measurePoisoning>>
   readonly curves: Awaited<ReturnType<typeof measureCurves>>
@@ -50,6 +52,13 @@ export const RECORDS: { readonly [Part in keyof Reports]: (report: Reports[Part]
     })),
     ...targets.map((target) => ofTarget('far', target)),
   ],
+  controls: ({ controls }) =>
+    controls.map(({ name, figures }) => ({
+      part: 'controls',
+      case: { arm: name },
+      n: figures.accuracy.n,
+      figures,
+    })),
   forgetting: ({ forgetting, nights, targets }) => [
     ...forgetting.map(({ phase, asked, arm, figures }) => ({
       part: 'forgetting',

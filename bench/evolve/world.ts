@@ -1,20 +1,31 @@
 /** @file A memory that starts empty, the weavers that its nights train, and solvers that use both. */
 
+import { unpackLatents } from '#algorithms'
 import { createArtifactStore } from '#artifacts'
 import type { Engine, SolveDefaults } from '#engine'
+import type { EpisodeStore } from '#episodes'
 import { concurrently } from '#evaluation'
 import { watchActiveArtifacts } from '#serving'
-import { createSolver, type Solver } from '#solving'
+import { createSolver, type Solver, type SolverDeps } from '#solving'
 import type { Problem } from '../../models/order-of-operations/problems.ts'
 import { type Ask, type Solved, solveAll } from '../quality/measure.ts'
 import { withDefaults } from '../quality/solvers.ts'
 import type { Workbench } from '../quality/workbench.ts'
 import { holdNight, type Night } from './night.ts'
 
+/** Parts of a solver that a control replaces. */
+export type Replaced = Partial<Pick<SolverDeps, 'episodes' | 'activeModels'>>
+
+/** Shift z* - z_base of an episode, row-major `[S, D]`. */
+export type StoredShift = Float32Array
+
 export interface World extends AsyncDisposable {
   readonly engine: Engine
+  readonly episodes: EpisodeStore
   /** Solver with the active versions of now and `changes` to the profile's defaults. */
-  solver(changes?: Partial<SolveDefaults>): Solver
+  solver(changes?: Partial<SolveDefaults>, replaced?: Replaced): Solver
+  /** Returns the shifts of all episodes that may steer others, the oldest first. */
+  shifts(): Promise<readonly StoredShift[]>
   /**
    * Lives a day: solves problems without their answers and stores them as episodes labelled by self-reward.
    */
@@ -37,16 +48,24 @@ export async function freshWorld(bench: Workbench, changes: Partial<SolveDefault
   const { episodes, logger } = bench
   const artifacts = createArtifactStore({ database: bench.database })
   const watcher = watchActiveArtifacts({ artifacts, engine, logger, pollMs: NEVER })
-  const solver: World['solver'] = (more = {}) =>
-    createSolver({ engine: withDefaults(engine, more), episodes, logger, activeModels: watcher.current })
+  const solver: World['solver'] = (more = {}, replaced = {}) =>
+    createSolver({
+      engine: withDefaults(engine, more),
+      episodes,
+      logger,
+      activeModels: watcher.current,
+      ...replaced,
+    })
   const index: World['index'] = async (ids) => {
     const kept = ids.filter((id) => id !== null)
     await concurrently(kept, 4, (id) => episodes.index('bench', id))
   }
   return {
     engine,
+    episodes,
     solver,
     index,
+    shifts: () => storedShifts(bench),
     async live(problems, ask = {}) {
       const solved = await solveAll(solver(), problems, {
         strategy: 'auto',
@@ -64,4 +83,22 @@ export async function freshWorld(bench: Workbench, changes: Partial<SolveDefault
     },
     [Symbol.asyncDispose]: watcher.close,
   }
+}
+
+async function storedShifts({ database }: Workbench): Promise<StoredShift[]> {
+  const { rows } = await database.pool.query<{
+    length: number
+    width: number
+    z_base: Buffer
+    z_star: Buffer
+  }>(
+    `select length, width, z_base, z_star
+     from episode_latents join episodes on episodes.id = episode_id and episodes.tenant_id = episode_latents.tenant_id
+     where steers order by created_at`,
+  )
+  return rows.map(({ length, width, z_base, z_star }) => {
+    const read = (bytes: Buffer) => unpackLatents({ bytes, rows: length, width }).data
+    const base = read(z_base)
+    return read(z_star).map((value, index) => value - base[index]!)
+  })
 }

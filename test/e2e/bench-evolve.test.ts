@@ -22,11 +22,11 @@ test('days and nights in small: memory saves optimiser steps', { timeout: 180_00
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   const json = join(folder, 'evolve.jsonl')
   const bench = startProgram(join(import.meta.dirname, '../../bench/evolve.ts'), {
-    args: ['--quick', '--parts', 'days,far', '--seeds', '4', '--json', json],
+    args: ['--quick', '--parts', 'days,far,controls', '--seeds', '4', '--json', json],
   })
   onTestFinished(() => bench.kill())
   await bench.line('Far from memory')
-  await bench.line('days and far:')
+  await bench.line('days and far and controls:')
   if (bench.process.exitCode === null) await once(bench.process, 'exit')
   expect(bench.process.exitCode).toBe(0)
 
@@ -38,6 +38,11 @@ test('days and nights in small: memory saves optimiser steps', { timeout: 180_00
   expect(new Set(aims.map(({ part }) => part))).toEqual(new Set(['days', 'far']))
   const find = (day: number, arm: string) =>
     records.find(({ part, case: labels }) => part === 'days' && labels.day === day && labels.arm === arm)
+  const controls = records.filter(({ part }) => part === 'controls')
+  expect(controls.map(({ case: { arm } }) => arm)).toEqual(
+    expect.arrayContaining(['moving average of shifts', 'memory only, random neighbours']),
+  )
+  for (const { n } of controls) expect(n).toBe(16)
   const led = find(1, 'memory only, lazy draft')
   expect(led?.n).toBe(16)
   expect(led?.figures.steps.value).toBeLessThan(find(0, 'LatentSeek')?.figures.steps.value ?? 0)
