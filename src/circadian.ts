@@ -246,6 +246,7 @@ model
   .option('--out <folder>', 'folder of profile and report; by default its name in profiles of DATA_DIR')
   .option('--budget <minutes>', 'time, after the model is loaded', number(0.05, 10_000), 10)
   .option('--precision <share>', 'precision of passed drafts that a stop needs', number(0.5, 1), 0.9)
+  .option('--stages <list>', 'stages that measure: prompts, drafts, embeddings, rates, rho (default: all)')
   .option('--seed <number>', 'seed of order and samples', wholeNumber(0), 1)
   .option('--concurrency <number>', 'requests at once', wholeNumber(1), 4)
   .option('--provider <name>', 'auto, cuda or cpu (EXECUTION_PROVIDER)')
@@ -259,11 +260,12 @@ docs/models.md describes what is chosen and how.`,
     set(SERVE_SETTINGS, { ...options, ...(directory !== undefined && { model: directory }) })
     endWithNpx()
     const { engine, dataDir } = loadConfig(process.env)
-    const { runProfile } = await import('./profile-command.ts')
+    const { parseStages, runProfile } = await import('./profile-command.ts')
     process.exitCode = await runProfile({
       ...options,
       engine,
       budgetMinutes: options.budget,
+      stages: options.stages === undefined ? undefined : parseStages(options.stages),
       out: options.out ?? join(dataDir, 'profiles', basename(resolve(engine.directory))),
     })
   })

@@ -8,7 +8,15 @@ import { deriveSeed } from '#algorithms'
 import { createEngine, loadModelDirectory } from '#engine'
 import { hasCode, ServiceError } from '#errors'
 import { describeMachine, readProblems } from '#evaluation'
-import { createStages, drawCurves, openProfileFolder, profileModel, profileReport } from '#profiling'
+import {
+  createStages,
+  drawCurves,
+  openProfileFolder,
+  profileModel,
+  profileReport,
+  STAGES,
+  type StageName,
+} from '#profiling'
 import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { loggerOptions } from './logger.ts'
@@ -22,6 +30,8 @@ export interface ProfileCommandOptions {
   readonly precision: number
   readonly seed: number
   readonly concurrency: number
+  /** Stages that measure anything new; all unless given. */
+  readonly stages?: readonly StageName[]
   /** The model and its provider. */
   readonly engine: Config['engine']
 }
@@ -67,7 +77,13 @@ export async function runProfile(options: ProfileCommandOptions): Promise<number
       createEngine({ heartbeatLimitMs: HEARTBEAT_LIMIT_MS, ...options.engine, directory, logger }),
     )
     const startedAt = performance.now()
-    const stages = createStages({ budgetMs: options.budgetMinutes * 60_000, concurrency, stop, stream })
+    const stages = createStages({
+      budgetMs: options.budgetMinutes * 60_000,
+      concurrency,
+      ...(options.stages !== undefined && { only: options.stages }),
+      stop,
+      stream,
+    })
     const measuring = { engine, folder, file, seed, signal: stop }
     const findings = await profileModel(problems, { ...measuring, stages, precision })
     const head = {
@@ -99,4 +115,13 @@ export async function runProfile(options: ProfileCommandOptions): Promise<number
 function summary(out: string, hasMean: boolean): string {
   const files = hasMean ? 'circadian.json and embedding-mean.bin' : 'circadian.json'
   return `${out}/report.md explains the profile; copy ${files} into the model directory to serve on it`
+}
+
+/** @throws ServiceError REQUEST_INVALID naming a stage that does not exist */
+export function parseStages(text: string): readonly StageName[] {
+  return text.split(',').map((word) => {
+    const name = STAGES.find((stage) => stage === word.trim())
+    if (name !== undefined) return name
+    throw new ServiceError('REQUEST_INVALID', `--stages: expected some of ${STAGES.join(', ')}, got ${word}`)
+  })
 }

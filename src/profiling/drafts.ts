@@ -67,6 +67,11 @@ export function withJudges(profile: ModelProfile, judges: readonly JudgeTemplate
   return { ...profile, judge: { ...profile.judge, criteria } }
 }
 
+/** Key of a draft in the folder. */
+export function draftKey({ key }: Pick<Asking, 'key'>, { id }: Problem): string {
+  return `draft ${key} ${id}`
+}
+
 /** Returns the draft of a problem, from the folder or measured now. */
 export function measureDraft(
   asking: Asking,
@@ -74,7 +79,7 @@ export function measureDraft(
   judges: readonly JudgeTemplate[],
   { folder }: Pick<Measuring, 'folder'>,
 ): Promise<DraftRecord> {
-  return folder.measure(`draft ${asking.key} ${problem.id}`, async () => {
+  return folder.measure(draftKey(asking, problem), async () => {
     const solution = await asking.ask(problem, { strategy: 'greedy', explain: true })
     const { rewardTerms: terms = {}, tokens = 0 } = solution.candidates?.[0] ?? {}
     const verdicts = judges.map((_, index) => {

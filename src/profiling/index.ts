@@ -1,4 +1,4 @@
 export { openProfileFolder, type ProfileFolder } from './profile-folder.ts'
 export { type Findings, profileModel } from './profile-model.ts'
 export { drawCurves, profileReport } from './report.ts'
-export { createStages } from './timed-stages.ts'
+export { createStages, STAGES, type StageName } from './timed-stages.ts'

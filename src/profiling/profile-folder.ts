@@ -16,6 +16,8 @@ export interface ProfileFolder {
   readonly path: string
   /** Number of measurements that were made in earlier calls. */
   readonly known: number
+  /** Returns whether there is a value under this key. */
+  has(key: string): boolean
   /** Returns the value that was measured under this key, or measures it and keeps it. */
   measure<Value>(key: string, work: () => Promise<Value>): Promise<Value>
   write(name: string, content: string | Uint8Array): Promise<void>
@@ -39,6 +41,7 @@ export async function openProfileFolder(path: string, settings: ProfileSettings)
   return {
     path,
     known: values.size,
+    has: (key) => values.has(key),
     async measure<Value>(key: string, work: () => Promise<Value>) {
       if (values.has(key)) return values.get(key) as Value
       const value = await work()

@@ -18,7 +18,7 @@ import {
   type SearchRow,
   searchRow,
 } from './choose-search.ts'
-import { askUnder, type DraftRecord, type Measuring, measureDraft, withJudges } from './drafts.ts'
+import { askUnder, type DraftRecord, draftKey, type Measuring, measureDraft, withJudges } from './drafts.ts'
 import {
   type CheckedWords,
   checkVerdictWords,
@@ -54,8 +54,6 @@ export interface ProfileOptions extends Measuring {
 /** File of the embedding mean. */
 const MEAN_FILE = 'embedding-mean.bin'
 
-/** Shares of the budget. */
-const SHARES = { prompts: 0.3, drafts: 0.2, embedding: 0.1, rates: 0.25, rho: 0.15 }
 /** Learning rates, and shares of moved positions, as multiples of the profile's own. */
 const RATE_STEPS = [1 / 3, 1, 3, 10]
 const RHO_STEPS = [1 / 2, 1, 2]
@@ -103,7 +101,7 @@ async function measurePrompts(
   // Problem by problem: a stage that ends early has compared all templates on the same problems.
   const items = problems.flatMap((problem) => askings.map((asking) => ({ problem, asking })))
   const results = await options.stages.run(
-    { name: 'prompts', share: SHARES.prompts },
+    { name: 'prompts', isKnown: ({ problem, asking }) => options.folder.has(draftKey(asking, problem)) },
     templates.length === 1 ? [] : items,
     ({ problem, asking }) => measureDraft(asking, problem, judges, options),
   )
@@ -122,8 +120,10 @@ async function measureJudges(
   options: ProfileOptions,
 ) {
   const asking = askUnder(withJudges(profile, judges), problems, options)
-  const results = await options.stages.run({ name: 'drafts', share: SHARES.drafts }, problems, (problem) =>
-    measureDraft(asking, problem, judges, options),
+  const results = await options.stages.run(
+    { name: 'drafts', isKnown: (problem) => options.folder.has(draftKey(asking, problem)) },
+    problems,
+    (problem) => measureDraft(asking, problem, judges, options),
   )
   const drafts = results.filter((draft): draft is DraftRecord => draft !== null)
   const names = judges.map(({ name }) => name)
@@ -159,24 +159,20 @@ async function measureEmbedding(
   if (engine.thoughtLayers === 0 || known.length === 0) return null
   const model = { ...engine.model, profile }
   const placeOf = createQuestionSpan({ codec: engine.codec, model })
-  const results = await stages.run(
-    { name: 'embeddings', share: SHARES.embedding },
-    known,
-    async (problem) => {
-      const messages = promptMessages(problem, engine.codec, profile)
-      const prompt = engine.codec.encodeChat(messages)
-      const session = await engine.open(prompt, { signal })
-      try {
-        const { data, width, layers } = await session.pool(placeOf(prompt))
-        const pooled = Array.from({ length: layers }, (_, layer) =>
-          data.slice(layer * width, (layer + 1) * width),
-        )
-        return { family: problem.family!, states: [await session.embed(), ...pooled] }
-      } finally {
-        session.close()
-      }
-    },
-  )
+  const results = await stages.run({ name: 'embeddings' }, known, async (problem) => {
+    const messages = promptMessages(problem, engine.codec, profile)
+    const prompt = engine.codec.encodeChat(messages)
+    const session = await engine.open(prompt, { signal })
+    try {
+      const { data, width, layers } = await session.pool(placeOf(prompt))
+      const pooled = Array.from({ length: layers }, (_, layer) =>
+        data.slice(layer * width, (layer + 1) * width),
+      )
+      return { family: problem.family!, states: [await session.embed(), ...pooled] }
+    } finally {
+      session.close()
+    }
+  })
   return chooseEmbedding(results.filter((states) => states !== null))
 }
 
@@ -195,12 +191,12 @@ function withEmbedding(profile: ModelProfile, { chosen: { layer }, floor }: Embe
 async function measureSearch(profile: ModelProfile, problems: readonly Problem[], options: ProfileOptions) {
   const { lr, rho } = profile.defaults
   const rates = RATE_STEPS.map((step) => ({ lr: rounded(lr * step), rho }))
-  const byRate = await measureRates('learning rates', SHARES.rates, profile, rates, problems, options)
+  const byRate = await measureRates('rates', profile, rates, problems, options)
   const best = byRate.chosen ?? { lr, rho }
   const shares = RHO_STEPS.map((step) => ({ lr: best.lr, rho: rounded(rho * step) })).filter(
     (each) => each.rho <= 1,
   )
-  const byShare = await measureRates('rho', SHARES.rho, profile, shares, problems, options)
+  const byShare = await measureRates('rho', profile, shares, problems, options)
   return {
     rates: byRate.rows,
     shares: byShare.rows,
@@ -212,8 +208,7 @@ async function measureSearch(profile: ModelProfile, problems: readonly Problem[]
 const rounded = (value: number) => Number(value.toPrecision(3))
 
 async function measureRates(
-  name: string,
-  share: number,
+  name: 'rates' | 'rho',
   profile: ModelProfile,
   candidates: readonly Rates[],
   problems: readonly Problem[],
@@ -232,8 +227,10 @@ async function measureRates(
     ),
   }))
   const items = problems.flatMap((problem) => askings.map((asking) => ({ problem, asking })))
-  const results = await options.stages.run({ name, share }, items, ({ problem, asking }) =>
-    options.folder.measure(`search ${asking.key} ${problem.id}`, async (): Promise<SearchRecord> => {
+  const keyOf = (problem: Problem, { key }: { readonly key: string }) => `search ${key} ${problem.id}`
+  const isKnown = ({ problem, asking }: (typeof items)[number]) => options.folder.has(keyOf(problem, asking))
+  const results = await options.stages.run({ name, isKnown }, items, ({ problem, asking }) =>
+    options.folder.measure(keyOf(problem, asking), async (): Promise<SearchRecord> => {
       const { candidates: answers = [], ...solution } = await asking.ask(problem, {
         strategy: 'latentseek',
         explain: true,

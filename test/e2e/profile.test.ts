@@ -71,6 +71,7 @@ test.each([
   [['--problems', '/nowhere'], 1, 'expected a file that can be read'],
   [[], 2, "required option '--problems <file>' not specified"],
   [['--problems', 'p', '--budget', '0'], 2, 'Expected a number from 0.05'],
+  [['--problems', 'p', '--stages', 'naps'], 1, '--stages: expected some of prompts, drafts'],
   [['--problems', 'p', '--precision', '2'], 2, 'Expected a number from 0.5 to 1.'],
 ])('circadian model profile %j ends with exit code %i', async (args, code, says) => {
   const result = await circadian(['model', 'profile', MODEL, ...args])

@@ -44,11 +44,12 @@ describe('the folder of a profile', () => {
 })
 
 describe('the stages of a profile', () => {
-  function clocked(budgetMs: number, stop = new AbortController().signal) {
+  function clocked(budgetMs: number, options: Partial<Parameters<typeof createStages>[0]> = {}) {
     let ms = 0
     const lines: string[] = []
     const stream = { isTTY: false, write: (text: string) => lines.push(text) }
-    const stages = createStages({ budgetMs, concurrency: 1, stop, stream, now: () => ms })
+    const stop = new AbortController().signal
+    const stages = createStages({ budgetMs, concurrency: 1, stop, stream, now: () => ms, ...options })
     const work = async (item: number) => {
       ms += 10
       return item * 2
@@ -58,18 +59,15 @@ describe('the stages of a profile', () => {
 
   test('begin no item after their share of the budget; what one leaves is for the next', async () => {
     const { stages, work, lines } = clocked(100)
-    expect(await stages.run({ name: 'one', share: 0.25 }, [1, 2, 3, 4], work)).toEqual([2, 4, 6, null])
-    expect(await stages.run({ name: 'two', share: 0.25 }, [1], work)).toEqual([2])
-    expect(await stages.run({ name: 'three', share: 0.5 }, [1, 2, 3, 4, 5, 6, 7], work)).toEqual([
-      2,
-      4,
-      6,
-      8,
-      10,
-      12,
-      null,
+    expect(await stages.run({ name: 'prompts' }, [1, 2, 3, 4], work)).toEqual([2, 4, 6, null])
+    expect(await stages.run({ name: 'drafts' }, [1], work)).toEqual([2])
+    // A tenth of its own, and a tenth that is left.
+    expect(await stages.run({ name: 'embeddings' }, [1, 2, 3], work)).toEqual([2, 4, null])
+    expect(lines).toEqual([
+      'prompts: 3 of 4 in 0 s\n',
+      'drafts: 1 of 1 in 0 s\n',
+      'embeddings: 2 of 3 in 0 s\n',
     ])
-    expect(lines).toEqual(['one: 3 of 4 in 0 s\n', 'two: 1 of 1 in 0 s\n', 'three: 6 of 7 in 0 s\n'])
   })
 
   test('that begin late, because items of the one before had begun, have their share all the same', async () => {
@@ -78,41 +76,49 @@ describe('the stages of a profile', () => {
       for (let times = 0; times < 9; times++) await work(item)
       return item
     }
-    expect(await stages.run({ name: 'one', share: 0.5 }, [1, 2], slow)).toEqual([1, null])
-    expect(await stages.run({ name: 'two', share: 0.3 }, [1, 2, 3, 4], work)).toEqual([2, 4, 6, null])
+    expect(await stages.run({ name: 'prompts' }, [1, 2], slow)).toEqual([1, null])
+    expect(await stages.run({ name: 'drafts' }, [1, 2, 3], work)).toEqual([2, 4, null])
   })
 
-  test('end at a signal', async () => {
-    const controller = new AbortController()
-    const { stages } = clocked(1000, controller.signal)
-    const results = await stages.run({ name: 'one', share: 1 }, [1, 2], async (item) => {
-      controller.abort()
-      return item
-    })
-    expect(results).toEqual([1, null])
+  test('that are not wanted measure nothing new, and leave their shares to the others', async () => {
+    const { stages, work } = clocked(100, { only: ['embeddings'] })
+    expect(await stages.run({ name: 'prompts' }, [1, 2], work)).toEqual([null, null])
+    expect(await stages.run({ name: 'drafts', isKnown: (item) => item === 2 }, [1, 2], work)).toEqual([
+      null,
+      4,
+    ])
+    const items = Array.from({ length: 12 }, (_, index) => index)
+    const results = await stages.run({ name: 'embeddings' }, items, work)
+    expect(results.filter((result) => result !== null)).toHaveLength(10)
+  })
+
+  test('take what is known whatever the time', async () => {
+    const { stages, work } = clocked(10)
+    expect(await stages.run({ name: 'prompts', isKnown: (item) => item === 3 }, [1, 2, 3], work)).toEqual([
+      2,
+      null,
+      6,
+    ])
+  })
+
+  test('end at a signal, which drops what is in progress', async () => {
     const fails = () => Promise.reject(new ServiceError('ABORTED', 'dropped'))
-    const { stages: open } = clocked(1000)
-    await expect(open.run({ name: 'one', share: 1 }, [1], fails)).rejects.toMatchObject({ code: 'ABORTED' })
-    const late = new AbortController()
-    const { stages: stopped } = clocked(1000, late.signal)
+    const { stages } = clocked(1000)
+    await expect(stages.run({ name: 'rho' }, [1], fails)).rejects.toMatchObject({ code: 'ABORTED' })
+    const controller = new AbortController()
+    const { stages: stopped } = clocked(1000, { stop: controller.signal })
     const drops = () => {
-      late.abort()
+      controller.abort()
       return fails()
     }
-    expect(await stopped.run({ name: 'one', share: 1 }, [1, 2], drops)).toEqual([null, null])
+    expect(await stopped.run({ name: 'rho' }, [1, 2], drops)).toEqual([null, null])
   })
 
   test('show a bar with the time left on a terminal', async () => {
     const lines: string[] = []
     const stream = { isTTY: true, write: (text: string) => lines.push(text) }
-    const stages = createStages({
-      budgetMs: 60_000,
-      concurrency: 1,
-      stop: new AbortController().signal,
-      stream,
-      now: () => 0,
-    })
-    await stages.run({ name: 'drafts', share: 1 }, [1], async () => 1)
+    const { stages } = clocked(60_000, { stream })
+    await stages.run({ name: 'drafts' }, [1], async () => 1)
     expect(lines.join('')).toMatch(/drafts: 0 of 1, at most .* left here/)
   })
 })
