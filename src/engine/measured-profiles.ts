@@ -17,7 +17,7 @@ export const MEASURED_PROFILES = join(import.meta.dirname, '../../models/profile
 export interface MeasuredOn {
   /** sha256 over graph and weights. */
   readonly weights: string
-  /** What other exports of a model, such as other quantisations, have in common with it. */
+  /** Facts that other exports of a model, such as other quantisations, have in common with it. */
   readonly architecture: JsonObject
 }
 
@@ -77,7 +77,7 @@ export async function findMeasuredProfile(
   return similar && { ...similar, source: withoutThresholds(similar.source), match: 'architecture' }
 }
 
-/** What a profile that was not measured on the weights says about thresholds. */
+/** Thresholds of a profile that was not measured on the weights. */
 const CAREFUL = { stopReward: 0, minSimilarity: 0.98 }
 
 function withoutThresholds({ embedding: _, defaults, ...rest }: JsonObject): JsonObject {
