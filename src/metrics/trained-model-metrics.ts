@@ -10,13 +10,13 @@ export function registerTrainedModelMetrics(
 ): void {
   new Gauge({
     name: 'circadian:artifact_info',
-    help: 'Always 1; the labels name the version of each kind in use, `none` if no version is trained.',
-    labelNames: ['kind', 'version'],
+    help: 'Always 1; the labels name the version of each kind in use, and the form of a reward model; `none` without.',
+    labelNames: ['kind', 'version', 'form'],
     registers: [registry],
     collect() {
       this.reset()
-      for (const { kind, serving } of trainedModels.status())
-        this.set({ kind, version: serving ?? 'none' }, 1)
+      for (const { kind, serving, form } of trainedModels.status())
+        this.set({ kind, version: serving ?? 'none', form: form ?? 'none' }, 1)
     },
   })
   new Gauge({

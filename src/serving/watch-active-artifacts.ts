@@ -27,6 +27,8 @@ export interface ActiveVersionStatus {
   readonly kind: Artifact['kind']
   /** Version in use; null: none, so the stand-in is used. */
   readonly serving: string | null
+  /** Form of the reward model in use; null for none, and for the weaver. */
+  readonly form: string | null
   /**
    * Active version that cannot be loaded (damaged or of other sizes), so `serving` stays in use; null when
    * there is none.
@@ -189,7 +191,13 @@ function statusOf(
   kind: Artifact['kind'],
   { loaded, refused }: Pick<TrackedVersion<unknown>, 'loaded' | 'refused'>,
 ): ActiveVersionStatus {
-  return { kind, serving: loaded()?.artifact.version ?? null, refused: refused()?.version ?? null }
+  const artifact = loaded()?.artifact
+  return {
+    kind,
+    serving: artifact?.version ?? null,
+    form: artifact?.kind === 'lrm' ? rewardModelForm(artifact) : null,
+    refused: refused()?.version ?? null,
+  }
 }
 
 /**

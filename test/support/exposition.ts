@@ -113,7 +113,7 @@ function checkHistogram(name: string, samples: readonly Sample[]): void {
 
 /** Status of a watcher before the first consolidation. */
 export const noTrainedModels = {
-  status: (): ActiveVersionStatus[] => [{ kind: 'lrm', serving: null, refused: null }],
+  status: (): ActiveVersionStatus[] => [{ kind: 'lrm', serving: null, form: null, refused: null }],
   isFrozen: () => false,
 }
 

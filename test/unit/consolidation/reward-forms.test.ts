@@ -161,14 +161,14 @@ test('a night chooses the form, its gate compares forms, and every one is served
   }
 
   // Episodes of an earlier release.
-  await remember(150, 'mean', false)
+  await remember(120, 'mean', false)
   const first = await night(unneeded)
   expect(first).toMatchObject({ version: 'lrm-1', status: 'promoted', form: 'mean' })
   const mean = await serving()
   expect(mean).toMatchObject({ version: 'lrm-1', tokenMaps: undefined })
   expect(await mean.scored('mean')).toBeGreaterThan(0.3)
 
-  await remember(300, 'last')
+  await remember(200, 'last')
   const second = await night(replaying)
   expect(second, JSON.stringify(second)).toMatchObject({ version: 'lrm-2', status: 'promoted', form: 'last' })
   expect(second.metrics['last.calibrationAuc']!.value).toBeGreaterThan(0.9)
@@ -178,7 +178,7 @@ test('a night chooses the form, its gate compares forms, and every one is served
   expect(await last.scored('last')).toBeGreaterThan(0.3)
 
   await opened.database.pool.query('truncate episodes, outbox cascade')
-  await remember(300, 'gated')
+  await remember(200, 'gated')
   fed.length = 0
   const third = await night(replaying)
   expect(third, JSON.stringify(third)).toMatchObject({ version: 'lrm-3', status: 'promoted', form: 'gated' })

@@ -50,8 +50,8 @@ function version(number: number, over: Partial<Artifact> = {}): Artifact {
   }
 }
 
-const NO_WEAVER = { kind: 'weaver', serving: null, refused: null }
-const NO_JUDGE = { kind: 'judge', serving: null, refused: null }
+const NO_WEAVER = { kind: 'weaver', serving: null, form: null, refused: null }
+const NO_JUDGE = { kind: 'judge', serving: null, form: null, refused: null }
 const POSITIONS = 2
 
 /** A weaver that adds `by` to every latent. */
@@ -258,7 +258,11 @@ suite('watchActiveArtifacts', () => {
     activate(broken, bytes)
     for (let poll = 0; poll < 3; poll++) await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])
-    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-1', refused: 'lrm-2' }, NO_WEAVER, NO_JUDGE])
+    expect(status()).toEqual([
+      { kind: 'lrm', serving: 'lrm-1', form: 'mean', refused: 'lrm-2' },
+      NO_WEAVER,
+      NO_JUDGE,
+    ])
     expect(logged).toEqual([
       'active version changed',
       'active version cannot be loaded: keeping the previous one',
@@ -266,7 +270,11 @@ suite('watchActiveArtifacts', () => {
     activate(version(3), scoring(0.5))
     await refresh()
     expect(await serving()).toEqual(['lrm-3', 0.5])
-    expect(status()).toEqual([{ kind: 'lrm', serving: 'lrm-3', refused: null }, NO_WEAVER, NO_JUDGE])
+    expect(status()).toEqual([
+      { kind: 'lrm', serving: 'lrm-3', form: 'mean', refused: null },
+      NO_WEAVER,
+      NO_JUDGE,
+    ])
   })
 
   test('ignores artifacts of another model', async () => {
@@ -301,7 +309,7 @@ suite('watchActiveArtifacts', () => {
     runner.load = () => Promise.reject(new ServiceError('ENGINE_UNAVAILABLE', 'it restarts'))
     activate(version(1), scoring(0.25))
     await refresh()
-    expect(status()).toEqual([{ kind: 'lrm', serving: null, refused: null }, NO_WEAVER, NO_JUDGE])
+    expect(status()).toEqual([{ kind: 'lrm', serving: null, form: null, refused: null }, NO_WEAVER, NO_JUDGE])
     runner.load = load
     await refresh()
     expect(await serving()).toEqual(['lrm-1', 0.25])

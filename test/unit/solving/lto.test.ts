@@ -67,6 +67,35 @@ describe('lto', () => {
     expect(places.size).toBeGreaterThan(2)
   })
 
+  test('opens its session with the maps of the reward model, which are those of its version', async () => {
+    const tokenMaps = { version: 'lrm-1', weights: new Float32Array(8), biases: [0, 0] as const }
+    const gated = { ...scriptedRewardModel(CONFIDENCE), tokenMaps }
+    const withMaps = solverOn(THREE, { activeModels: learned(gated) })
+    await withMaps.solve(LTO)
+    expect(withMaps.engine.opened.map((options) => options.tokenMaps)).toEqual([tokenMaps])
+    const without = solverOn(THREE, { activeModels: learned(scriptedRewardModel(CONFIDENCE)) })
+    await without.solve(LTO)
+    expect(without.engine.opened.map((options) => options.tokenMaps)).toEqual([undefined])
+  })
+
+  test('a thought with states or sums that are not finite has no confidence', async () => {
+    const bare = { data: new Float32Array(2), layers: 1, width: 2 }
+    const scored: number[] = []
+    const rewardModel: LatentRewardModel = {
+      version: 'lrm-1',
+      async score(thoughts) {
+        scored.push(thoughts.length)
+        return thoughts.map(() => 0.5)
+      },
+    }
+    for (const part of [{ last: Float32Array.of(Number.NaN) }, { gated: { reward: Number.NaN, gate: 1 } }]) {
+      const world: World = { ...THREE, thought: () => ({ ...bare, ...part }) }
+      const { solve } = solverOn(world, { activeModels: learned(rewardModel) })
+      expect((await solve(LTO)).confidence).toBeNull()
+    }
+    expect(scored).toEqual([])
+  })
+
   test('says the same for the same seed, in one batch and one run of the model', async () => {
     const rewardModel = scriptedRewardModel(CONFIDENCE)
     const { solve, engine } = solverOn(withBeta(0.1), { activeModels: learned(rewardModel) })
