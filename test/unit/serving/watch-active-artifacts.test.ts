@@ -209,7 +209,12 @@ suite('watchActiveArtifacts', () => {
       if (broken.version !== 'weaver-5') store.bytes.set(broken.id, adding(1))
       await refresh()
       expect(await woven()).toEqual(['weaver-2', 2, 0])
-      expect(status()[1]).toEqual({ kind: 'weaver', serving: 'weaver-2', refused: broken.version })
+      expect(status()[1]).toEqual({
+        kind: 'weaver',
+        serving: 'weaver-2',
+        form: null,
+        refused: broken.version,
+      })
     }
     // A broken weaver does not keep the reward model from switching.
     activate(version(2), scoring(0.75))
