@@ -66,7 +66,8 @@ async function train(
       { split, signal },
       async ({ described, packed, last, tokens, place }) => {
         // An answer without the states of its last token is of a release, or of a model, that gives none.
-        if (last !== null) feedable.push({ index: examples.length, question: described.question, tokens })
+        if (last !== null)
+          feedable.push({ index: examples.length, question: described.question, tokens, last })
         examples.push(described)
         places.push(place)
         await task.add({ ...described, thought: packed, last } satisfies ThoughtRow, packed.bytes.length)
@@ -102,6 +103,13 @@ async function train(
 /** Place of an answer among the rows of a task. */
 interface Tokened {
   readonly index: number
+}
+
+interface SentAnswers {
+  /** Number of answers that were sent. */
+  count: number
+  /** Those that can be fed again. */
+  readonly feedable: (FedAnswer & Tokened)[]
 }
 
 /** Upper bound, in bytes of fp32, on the states of tokens in the memory of the training process. */
@@ -165,10 +173,10 @@ async function judge({
       for (const bytes of inPieces(version.bytes))
         await task.add({ model: rival, bytes } satisfies TrialRow, bytes.length)
     }
-    const answers: (FedAnswer & Tokened)[] = []
-    await addAnswers(context, heldOut, false, answers, task)
-    await addAnswers(context, locked, true, answers, task)
-    const missing = maps.size === 0 ? null : await addGatedSums(context, maps, answers, task)
+    const sent: SentAnswers = { count: 0, feedable: [] }
+    await addAnswers(context, heldOut, false, sent, task)
+    await addAnswers(context, locked, true, sent, task)
+    const missing = maps.size === 0 ? null : await addGatedSums(context, maps, sent.feedable, task)
     if (missing !== null) {
       const reason = `the tokens of held-out answers cannot be scored: ${missing}`
       return { promoted: false, isAnchor: false, reason, metrics: candidate.artifact.metrics, baseline: {} }
@@ -219,13 +227,13 @@ async function addGatedSums(
 
 /**
  * Reads answers again and sends them: since training, labels may have changed, and answers may have been
- * deleted. Leaves out answers that only the model itself has labelled. Adds those that it sends to `sent`.
+ * deleted. Leaves out answers that only the model itself has labelled. Adds what it sends to `sent`.
  */
 async function addAnswers(
   { training, fingerprint, signal }: Pick<TrialOptions, 'training' | 'fingerprint' | 'signal'>,
   wanted: readonly HeldOutAnswer[],
   isLocked: boolean,
-  sent: (FedAnswer & Tokened)[],
+  sent: SentAnswers,
   task: TaskRows,
 ): Promise<void> {
   const clusters = new Map(wanted.map((place) => [nameOf(place), place.cluster]))
@@ -249,7 +257,8 @@ async function addAnswers(
         byMajority: source === 'majority',
         ...judged,
       }
-      sent.push({ index: sent.length, question, tokens })
+      if (last !== null) sent.feedable.push({ index: sent.count, question, tokens, last })
+      sent.count += 1
       await task.add({ answer, isLocked, thought: packed, last } satisfies TrialRow, packed.bytes.length)
     },
   )
