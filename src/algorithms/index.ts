@@ -80,6 +80,7 @@ export {
   type Judge,
   type Judgement,
   underProfile,
+  worthOf,
 } from './rewards/judgement.ts'
 export { createLogitVerdicts, type VerdictTokens } from './rewards/logit-verdicts.ts'
 export { readScore, readVerdictWord } from './rewards/read-verdict.ts'

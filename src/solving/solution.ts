@@ -1,6 +1,6 @@
 /** @file The outcome of a request in the terms of the HTTP contract. */
 
-import type { Answer } from '#algorithms'
+import { type Answer, worthOf } from '#algorithms'
 import { writtenText } from './answer-text.ts'
 import { describeCandidate } from './answers.ts'
 import type { Attempt, SolverParts } from './attempt.ts'
@@ -39,7 +39,7 @@ export async function describeSolution(
     stopped: outcome.stopped,
     strategy: request.strategy,
     base: base && { answer: base.answer.answer, reward: base.judgement.reward },
-    improved: base !== null && reward > base.judgement.reward,
+    improved: base !== null && chosen !== null && worthOf(chosen.judgement) > worthOf(base.judgement),
     iterations: outcome.iterations,
     evaluations: outcome.evaluations,
     rewardHistory: outcome.rewardHistory,

@@ -16,7 +16,7 @@ import { hasCode, ServiceError } from '#errors'
 import type { AdamState, LatentHead, Latents } from '#ports'
 import { isFinite32 } from '#tensor'
 import { deriveSeed } from '../derive-seed.ts'
-import { type Evaluation, hasPassed } from '../rewards/judgement.ts'
+import { type Evaluation, hasPassed, worthOf } from '../rewards/judgement.ts'
 import type { AnswerMemo } from './answer-memo.ts'
 import { ADAM, argmaxAdvantage, freshAdam, sampledAdvantages } from './ascent.ts'
 import { sameTokens, untilEos } from './prefix.ts'
@@ -284,7 +284,7 @@ function recordUpdate(search: Search, found: SearchPoint): void {
   search.task.onUpdate?.({ step: search.steps, found, changed })
 }
 
-/** Returns the answer of higher reward; on a tie, `first`. */
+/** Returns the answer of higher reward, or of higher P(correct) by a fused judge; on a tie, `first`. */
 export function higherReward(first: SearchPoint, second: SearchPoint): SearchPoint {
-  return second.evaluation.judgement.reward > first.evaluation.judgement.reward ? second : first
+  return worthOf(second.evaluation.judgement) > worthOf(first.evaluation.judgement) ? second : first
 }

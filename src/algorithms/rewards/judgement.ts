@@ -64,6 +64,14 @@ const MIN_CORRECTNESS = 0.5
 const MAX_STOP_CONFIDENCE = 0.95
 
 /**
+ * Returns the number that answers of one request are compared by, in [-1, 0]: P(correct) - 1 by the fused judge, else the
+ * reward.
+ */
+export function worthOf({ fused, reward }: Judgement): number {
+  return fused === undefined ? reward : fused - 1
+}
+
+/**
  * Returns true when the search may stop at this answer: reward > `stopReward`, and P(correct) >= .5 where a
  * term estimates it. With a fused judge, its P(correct) - 1 takes the place of the reward, whose weights are set by
  * hand: a `stopReward` of -.2 then stops at .8, and one of 0, which no reward passes, at .95: a calibrated

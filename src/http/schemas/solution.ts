@@ -141,7 +141,7 @@ export const Solution = sameAs<solving.Solution>()(
           {
             title: 'BaseAnswer',
             description:
-              'The draft. The reward of the answer is never below the reward of the draft, except where the fused judge chose among the branches of `fork`.',
+              'The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward.',
           },
         ),
       ),

@@ -80,6 +80,19 @@ describe('an active fused judge', () => {
     expect(await kept.solve({ strategy: 'fork', samples: 2 })).toMatchObject({ answer: '1', evaluations: 2 })
   })
 
+  test('chooses the answer of a search, whatever its reward', async () => {
+    const { judge } = scriptedJudge(({ logProbability }) => (logProbability === -0.5 ? 0.2 : 0.97))
+    const { solve } = solverOn(SURE, { activeModels: active(judge) })
+    const { answer, confidence, base, reward, improved, stopped } = await solve({ strategy: 'latentseek' })
+    expect({ answer, confidence, improved, stopped }).toEqual({
+      answer: '2',
+      confidence: 0.97,
+      improved: true,
+      stopped: 'reward',
+    })
+    expect(reward).toBeLessThan(base!.reward)
+  })
+
   test('stops a search that no reward would stop, once it is sure', async () => {
     const never = { ...SURE, profile: { defaults: { ...TEST_PROFILE.defaults, stopReward: 0 } } }
     for (const [probability, isStopped] of [
