@@ -83,7 +83,7 @@ export function describeConsolidationTriggers(name: string, open: () => Promise<
       await solve(4, 'model-2')
       work({ cron: null, everyEpisodes: 5 })
       expect(await ended(1)).toMatchObject([
-        { fingerprint: 'model-1', trigger: 'episodes', force: false, kinds: ['weaver', 'lrm'] },
+        { fingerprint: 'model-1', trigger: 'episodes', force: false, kinds: ['weaver', 'lrm', 'judge'] },
       ])
       const due = () => requestDueConsolidations(consolidation, { trigger: 'episodes', minNewEpisodes: 5 })
       expect(await due()).toEqual([])

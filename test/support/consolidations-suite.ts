@@ -275,7 +275,9 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
       await episodes.remove('tenant-a', deleted!.episodeId)
       expect((await artifacts.active(MODEL)).lrm).toMatchObject({ version: 'lrm-1', stale: true })
       expect(await due('episodes')).toEqual([])
-      expect(await due('schedule')).toMatchObject([{ trigger: 'schedule', kinds: ['weaver', 'lrm'] }])
+      expect(await due('schedule')).toMatchObject([
+        { trigger: 'schedule', kinds: ['weaver', 'lrm', 'judge'] },
+      ])
       expect(await runConsolidation()).toMatchObject({
         status: 'promoted',
         artifacts: [
@@ -286,6 +288,8 @@ export function describeConsolidations(name: string, open: () => Promise<TestDat
             baseline: { withinAuc: expect.any(Object) },
             reason: expect.stringContaining('replaces a version trained on erased episodes'),
           },
+          // Fitted with the estimate of the version that was promoted just before.
+          { version: 'judge-1', status: 'promoted', reason: expect.stringContaining('AUC improves over') },
         ],
       })
       const { lrm } = await artifacts.active(MODEL)
