@@ -15,12 +15,14 @@ export interface TaskRows extends Pick<OpenTask, 'run' | 'close'> {
 
 /** Creates a sender; the task is opened with its first message, so that a task that is not needed never is. */
 export function createTaskRows(runner: TaskRunner, name: string): TaskRows {
-  let task: OpenTask | null = null
+  // Rows may be added at once, and all belong to one task.
+  let opening: Promise<OpenTask> | null = null
   let rows: unknown[] = []
   let size = 0
 
   async function flush(): Promise<OpenTask> {
-    task ??= await runner.openTask(name)
+    opening ??= runner.openTask(name)
+    const task = await opening
     const batch = rows
     rows = []
     size = 0
@@ -35,7 +37,8 @@ export function createTaskRows(runner: TaskRunner, name: string): TaskRows {
       if (size >= MESSAGE_BYTES) await flush()
     },
     run: async (options, run) => (await flush()).run(options, run),
-    close: async () => task?.close(),
+    // The error of a task that did not open has already been thrown.
+    close: async () => (await opening?.catch(() => null))?.close(),
   }
 }
 

@@ -49,3 +49,23 @@ test('splits bytes into pieces that fit into a message', () => {
   expect(Buffer.concat(pieces).equals(bytes)).toBe(true)
   expect(inPieces(new Uint8Array())).toEqual([])
 })
+
+test('rows that are added at once go to one task, in order', async () => {
+  const opened: unknown[][] = []
+  const runner = {
+    async openTask() {
+      const rows: unknown[] = []
+      opened.push(rows)
+      await new Promise((done) => setTimeout(done, 5))
+      return {
+        add: async (added: readonly unknown[]) => void rows.push(...added),
+        run: async () => ({ value: null }),
+        close: async () => {},
+      }
+    },
+  }
+  const task = createTaskRows(runner, 'any')
+  await Promise.all([1, 2, 3].map((row) => task.add(row, 2 ** 22)))
+  await task.run({}, { signal: new AbortController().signal })
+  expect(opened).toEqual([[1, 2, 3]])
+})
