@@ -4,8 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { hasCode, ServiceError } from '#errors'
 import { ANYBODY, type Authenticate, type KeyLimits, type Scope } from '#keys'
-import { isOpenAiUrl } from './openai/errors.ts'
-import { openAiErrors, problems } from './responses.ts'
+import { refusals } from './responses.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -57,8 +56,7 @@ export function authenticateRequests(
       }
     // Without keys, callers need none.
     schema.security = [{ [API_KEY]: [config.scope] }, {}]
-    const refusals = isOpenAiUrl(url) ? openAiErrors(401, 403) : problems(401, 403)
-    schema.response = { ...refusals, ...(schema.response as object) }
+    schema.response = { ...refusals(url, 401, 403), ...(schema.response as object) }
   })
 
   app.addHook('onRequest', async (request, reply) => {

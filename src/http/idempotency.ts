@@ -7,7 +7,7 @@ import { Type } from 'typebox'
 import type { EpisodeStore } from '#episodes'
 import { coerceError, hasCode, ServiceError } from '#errors'
 import type { IdempotencyStore, Ownership } from '#keys'
-import { problems } from './responses.ts'
+import { refusals } from './responses.ts'
 import { prefersAsync } from './routes/solutions.ts'
 
 declare module 'fastify' {
@@ -51,10 +51,10 @@ export interface IdempotencyDeps {
 
 /** Adds `reply.once`, and the header and its error to the contract of idempotent routes. */
 export function answerOnce(app: FastifyInstance, { store, episodes }: IdempotencyDeps): void {
-  app.addHook('onRoute', ({ config, schema }) => {
+  app.addHook('onRoute', ({ url, config, schema }) => {
     if (!config?.idempotent || schema === undefined) return
     schema.headers = headers
-    schema.response = { ...problems(422), ...(schema.response as object) }
+    schema.response = { ...refusals(url, 422), ...(schema.response as object) }
   })
 
   app.decorateReply('once', async function <

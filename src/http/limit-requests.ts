@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ServiceError } from '#errors'
 import type { Limiter, Quota } from '#keys'
-import { problems } from './responses.ts'
+import { refusals } from './responses.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -28,9 +28,9 @@ export function limitRequests(app: FastifyInstance, limiter: Limiter | undefined
     await limiter?.spend(this, tokens)
   })
 
-  app.addHook('onRoute', ({ config, schema }) => {
+  app.addHook('onRoute', ({ url, config, schema }) => {
     if (config?.metered && schema !== undefined)
-      schema.response = { ...problems(429), ...(schema.response as object) }
+      schema.response = { ...refusals(url, 429), ...(schema.response as object) }
   })
 
   app.addHook('onRequest', async (request, reply) => {

@@ -1,6 +1,7 @@
 /** @file Builds the entries of a route's `response` schema. */
 
 import { type TSchema, Type } from 'typebox'
+import { isOpenAiUrl } from './openai/errors.ts'
 import { OpenAIError } from './schemas/openai.ts'
 import { Problem } from './schemas/problem.ts'
 import { ref } from './schemas/ref.ts'
@@ -57,6 +58,11 @@ export function text(description: string) {
  */
 export function problems(...statuses: (keyof typeof DESCRIPTIONS)[]) {
   return Object.fromEntries([...statuses, ...EVERYWHERE].map((status) => [status, problem(status)]))
+}
+
+/** Returns the entries for a route with this address. */
+export function refusals(url: string, ...statuses: (keyof typeof DESCRIPTIONS)[]) {
+  return isOpenAiUrl(url) ? openAiErrors(...statuses) : problems(...statuses)
 }
 
 /** Returns the same entries for an operation under `/v1`, whose errors have OpenAI's envelope. */

@@ -3,7 +3,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 
 export interface EventStreamOptions {
-  readonly headers: OutgoingHttpHeaders
+  /** Returns the headers of the response, called just before they are sent. */
+  readonly headers: () => OutgoingHttpHeaders
   /** Time, in ms, between comments that keep proxies and clients from closing an idle connection. */
   readonly heartbeatMs: number
   /** Time, in ms, that a client may leave one event unread before the connection is closed. */
@@ -67,7 +68,7 @@ export function createEventStream(response: ServerResponse, options: EventStream
     opened = true
     options.onOpen()
     response.writeHead(200, {
-      ...options.headers,
+      ...options.headers(),
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
       // Otherwise nginx buffers events until its buffer is full.

@@ -15,9 +15,86 @@ export interface paths {
         put?: never;
         /**
          * Solve a problem
-         * @description With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open. An error before the first event is answered with a problem and its status. Disconnecting cancels the request. With `Prefer: respond-async`, the response is 202: the question is answered in the background, `GET` of `Location` has its state and its answer, `DELETE` cancels it. A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.
+         * @description With `Accept: text/event-stream`, the response is a stream of server-sent events: `retrieval`, `tokens` (text of the draft, or of the first sample, as it is decoded), `draft`, `iteration`, `candidate`, and finally `answer` (the body of the JSON response) or `error` (a problem). A comment every ten seconds keeps the connection open. An error before the first event is answered with a problem and its status. Disconnecting cancels the request. With `Prefer: respond-async`, the response is 202: the question is answered in the background, `GET` of `Location` has its state and its answer, `DELETE` cancels it. A request that repeats the `Idempotency-Key` of an answered one gets the same answer, in a stream as its only event.
          */
         post: operations["solve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer a conversation
+         * @description Compatible with OpenAI’s clients. Every parameter is supported as described or refused with a 400 that names it. With `stream: true`, the draft of `greedy` is sent as it is decoded. The other strategies send their draft and their search as `reasoning` and `reasoning_content`, and the answer once it is chosen. Disconnecting cancels the request.
+         */
+        post: operations["createChatCompletion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer a conversation as a response
+         * @description Compatible with OpenAI’s clients, and stateless. Every parameter is supported as described or refused with a 400 that names it. With `stream: true`, the draft of `greedy` is sent as it is decoded. The other strategies send their draft and their search as an item `reasoning`, and the answer once it is chosen. Disconnecting cancels the request.
+         */
+        post: operations["createResponse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the names of models
+         * @description A name is `circadian/` and a strategy; the id of the model alone means the default strategy. Errors of all operations under `/v1` have OpenAI’s envelope.
+         */
+        get: operations["listModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get one name of a model */
+        get: operations["getModel"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -276,6 +353,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List calls of operators and deletions, newest first
+         * @description Every call under `/admin` and every deletion, of all tenants, with its outcome; those that no key allows are in the log alone. The setting `AUDIT_TTL_DAYS` of the server is the time for which they are kept.
+         */
+        get: operations["listCalls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -433,9 +530,11 @@ export interface components {
              * @default false
              */
             explain?: boolean;
+            /** @description Only with `Prefer: respond-async`: URL to which the server posts the outcome, as `GET /solutions/{id}` returns it. Signed as Standard Webhooks describes, with the secret of the server; repeated with growing pauses until the status is 2xx, six times at most. Redirects are not followed. Addresses of loopback and private networks are refused. */
+            webhook?: string;
         };
         /**
-         * @description Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward. `auto`, the default, retrieves similar episodes, then refines.
+         * @description Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, retrieves similar episodes, then refines.
          * @enum {string}
          */
         Strategy: "auto" | "greedy" | "latentseek" | "majority" | "lto" | "best-of-n" | "fork";
@@ -474,7 +573,8 @@ export interface components {
          *         "id": "order-of-operations",
          *         "fingerprint": "62d26082cb2fe5be3a592a15e53c928a101b132d6a3548e209c66beb5c9a8ee0",
          *         "weaverVersion": null,
-         *         "lrmVersion": null
+         *         "lrmVersion": null,
+         *         "judgeVersion": null
          *       },
          *       "seed": 1289082641547526,
          *       "usage": {
@@ -517,7 +617,7 @@ export interface components {
              */
             finish: "end" | "length" | "time" | null;
             reward: number;
-            /** @description Calibrated probability that the answer is correct; null while there is no latent reward model. */
+            /** @description Calibrated probability that the answer is correct, by the fused judge, else by the latent reward model; null while there is neither. */
             confidence: number | null;
             /**
              * @description Reason why the search ended; `single` if there was nothing to optimise.
@@ -527,7 +627,7 @@ export interface components {
             strategy: components["schemas"]["Strategy"];
             /**
              * BaseAnswer
-             * @description The draft. The reward of the answer is never below the reward of the draft.
+             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward.
              */
             base: {
                 /** @description The extracted answer; null if there is none. */
@@ -548,6 +648,7 @@ export interface components {
                 fingerprint: string;
                 weaverVersion: string | null;
                 lrmVersion: string | null;
+                judgeVersion: string | null;
             };
             /** Format: int64 */
             seed: number;
@@ -604,6 +705,8 @@ export interface components {
             logProbability: number | null;
             /** @description Mean KL divergence of the uniform distribution from the model's own. Higher is more certain. Null when it is not known. */
             selfCertainty: number | null;
+            /** @description Calibrated probability that it is correct, by the fused judge; null while there is none. */
+            confidence: number | null;
             tokens: number;
         };
         /** @description One server-sent event: `event` is its name, `data` the JSON of its data line. The last event is `answer` or `error`. Comments are heartbeats. */
@@ -681,6 +784,645 @@ export interface components {
             id: string;
             /** @enum {string} */
             status: "queued";
+        };
+        /**
+         * @example {
+         *       "model": "circadian/auto",
+         *       "messages": [
+         *         {
+         *           "role": "user",
+         *           "content": "6 + 4 * 7 - 4 - 5 = ?"
+         *         }
+         *       ]
+         *     }
+         */
+        ChatCompletionRequest: {
+            /** @description One of `GET /v1/models`. */
+            model: string;
+            /** @description The conversation. The last turn is the user’s and is the question; the turns before it are its context: part of the prompt, of the embedding and of the text by which the question is remembered. */
+            messages: components["schemas"]["ChatMessage"][];
+            /** @description Whether the response is a stream of chunks. */
+            stream?: boolean | null;
+            stream_options?: {
+                /** @description Whether a last chunk, with `choices: []`, has the usage. */
+                include_usage?: boolean | null;
+                /**
+                 * @description Chunks are not obfuscated.
+                 * @enum {unknown}
+                 */
+                include_obfuscation?: false | null;
+            } | null;
+            /** @description Texts at the first of which the answer ends; it is left out. */
+            stop?: string | string[] | null;
+            /** @description The same as `max_completion_tokens`. */
+            max_tokens?: number | null;
+            /** @description Maximum number of tokens of one answer. Default: from the model profile. */
+            max_completion_tokens?: number | null;
+            /** @description Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only. */
+            temperature?: number | null;
+            /** @description Rule of strategies that sample. The most likely token is always within it. */
+            top_p?: number | null;
+            /**
+             * Format: int64
+             * @description Seed of the random numbers; random unless given.
+             */
+            seed?: number | null;
+            /**
+             * @description Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others.
+             * @enum {unknown}
+             */
+            reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | null;
+            /** @description Maximum number of tokens decoded beside the answer, without those read for judging. 0: the draft alone. */
+            max_reasoning_tokens?: number | null;
+            /** @description Time, in ms, after which the best answer so far is returned. `circadian.stopped` is `maxMs` then. */
+            deadline_ms?: number | null;
+            /**
+             * @description `false`: nothing of the request is kept, not even as an episode.
+             * @enum {unknown}
+             */
+            store?: false | null;
+            circadian?: components["schemas"]["CircadianOptions"];
+            /** @description A label of the caller, which changes nothing. */
+            user?: string | null;
+            /** @description A label of the caller, which changes nothing. */
+            safety_identifier?: string | null;
+            /** @description A label of the caller, which changes nothing. Prompts that begin alike share their cache anyway. */
+            prompt_cache_key?: string | null;
+            /** @description A label of the caller, which changes nothing. */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * @description There is one tier.
+             * @enum {unknown}
+             */
+            service_tier?: "auto" | "default" | null;
+            /**
+             * @description There is one answer.
+             * @enum {unknown}
+             */
+            n?: 1 | null;
+            /**
+             * @description Log probabilities are not supported.
+             * @enum {unknown}
+             */
+            logprobs?: false | null;
+            /**
+             * @description Log probabilities are not supported.
+             * @enum {unknown}
+             */
+            top_logprobs?: 0 | null;
+            /**
+             * @description Not supported; `circadian.sampling.repetitionPenalty` is.
+             * @enum {unknown}
+             */
+            frequency_penalty?: 0 | null;
+            /**
+             * @description Not supported.
+             * @enum {unknown}
+             */
+            presence_penalty?: 0 | null;
+            /** @description Not supported. */
+            logit_bias?: Record<string, never> | null;
+            /** @description JSON by constrained decoding is not supported. */
+            response_format?: {
+                /** @enum {string} */
+                type: "text";
+            } | null;
+            /** @description Tools are not supported. */
+            tools?: unknown[] | null;
+            /**
+             * @description Tools are not supported.
+             * @enum {unknown}
+             */
+            tool_choice?: "none" | "auto" | null;
+            /** @description Without tools, this changes nothing. */
+            parallel_tool_calls?: boolean | null;
+            /** @description Tools are not supported. */
+            functions?: unknown[] | null;
+            /**
+             * @description Tools are not supported.
+             * @enum {unknown}
+             */
+            function_call?: "none" | "auto" | null;
+            /** @description Answers are text. */
+            modalities?: "text"[] | null;
+            audio?: null;
+            prediction?: null;
+            /**
+             * @description Not supported.
+             * @enum {unknown}
+             */
+            verbosity?: "medium" | null;
+        };
+        ChatMessage: {
+            /**
+             * @description `developer` means `system`. System turns are joined into one, which comes first.
+             * @enum {string}
+             */
+            role: "system" | "developer" | "user" | "assistant" | "tool";
+            content?: string | {
+                /** @enum {string} */
+                type: "text";
+                text: string;
+            }[] | null;
+            /** @description Thought of an assistant’s turn. Chat templates may repeat it. */
+            reasoning?: string | null;
+            /** @description Thought of an assistant’s turn. Chat templates may repeat it. */
+            reasoning_content?: string | null;
+            tool_call_id?: string | null;
+            /** @description Calls of tools are not supported. */
+            tool_calls?: unknown[] | null;
+            function_call?: null;
+            refusal?: null;
+            audio?: null;
+            /** @description Annotations are not supported. */
+            annotations?: unknown[] | null;
+        };
+        ChatCompletion: {
+            id: string;
+            /** @description Seconds since 1970. */
+            created: number;
+            model: string;
+            system_fingerprint: string | null;
+            /** @enum {string} */
+            object: "chat.completion";
+            choices: {
+                index: number;
+                message: {
+                    /** @enum {string} */
+                    role: "assistant";
+                    /** @description Text of the answer, without the thought. */
+                    content: string;
+                    refusal: null;
+                    /** @description Thought of a model that thinks. */
+                    reasoning?: string;
+                    /** @description The same as `reasoning`. */
+                    reasoning_content?: string;
+                };
+                /**
+                 * @description `stop`: the answer ended by itself or at a stop sequence. `length`: a limit on tokens or time cut it.
+                 * @enum {string}
+                 */
+                finish_reason: "stop" | "length";
+                logprobs: null;
+            }[];
+            usage: components["schemas"]["ChatUsage"];
+            circadian: components["schemas"]["CircadianResult"];
+        };
+        ChatUsage: {
+            prompt_tokens: number;
+            /** @description Tokens of the answer. */
+            completion_tokens: number;
+            /** @description Sum of the two. */
+            total_tokens: number;
+            prompt_tokens_details: {
+                /** @description Tokens of the prompt that were in the cache. */
+                cached_tokens: number;
+            };
+            completion_tokens_details: {
+                /** @description Tokens decoded beside the answer, or read for judging. They are not part of the tokens of the answer. */
+                reasoning_tokens: number;
+            };
+        };
+        /** @description One chunk of a stream: the JSON of a data line. The last chunk with a choice has `finish_reason` and `circadian`; the last data line is `[DONE]`. An error after the first chunk is a data line with an OpenAIError. Comments are heartbeats. */
+        ChatCompletionChunk: {
+            id: string;
+            /** @description Seconds since 1970. */
+            created: number;
+            model: string;
+            system_fingerprint: string | null;
+            /** @enum {string} */
+            object: "chat.completion.chunk";
+            choices: {
+                index: number;
+                delta: {
+                    /** @enum {string} */
+                    role?: "assistant";
+                    content?: string;
+                    /** @description Thought of the model, or what the search does. */
+                    reasoning?: string;
+                    /** @description The same as `reasoning`. */
+                    reasoning_content?: string;
+                };
+                /**
+                 * @description `stop`: the answer ended by itself or at a stop sequence. `length`: a limit on tokens or time cut it.
+                 * @enum {string|null}
+                 */
+                finish_reason: "stop" | "length" | null;
+                logprobs: null;
+            }[];
+            usage?: components["schemas"]["ChatUsage"] | null;
+            circadian?: components["schemas"]["CircadianResult"];
+        };
+        /**
+         * @example {
+         *       "model": "circadian/auto",
+         *       "input": "6 + 4 * 7 - 4 - 5 = ?"
+         *     }
+         */
+        ResponseRequest: {
+            /** @description One of `GET /v1/models`. */
+            model: string;
+            /** @description The question, or a conversation whose last item is a message of the user: the question. The items before it are its context. */
+            input: string | ({
+                /** @enum {string} */
+                type?: "message";
+                /** @enum {string} */
+                role: "system" | "developer" | "user" | "assistant";
+                content: string | {
+                    /** @enum {string} */
+                    type: "input_text" | "output_text";
+                    text: string;
+                    /** @description Annotations are not supported. */
+                    annotations?: unknown[] | null;
+                    /** @description Log probabilities are not supported. */
+                    logprobs?: unknown[] | null;
+                }[];
+                id?: string | null;
+                /** @enum {string|null} */
+                status?: "in_progress" | "completed" | "incomplete" | null;
+            } | {
+                /** @enum {string} */
+                type: "reasoning";
+                /** @description Summaries are not supported. */
+                summary?: unknown[] | null;
+                content?: {
+                    /** @enum {string} */
+                    type: "reasoning_text";
+                    text: string;
+                }[];
+                encrypted_content?: null;
+                id?: string | null;
+                /** @enum {string|null} */
+                status?: "in_progress" | "completed" | "incomplete" | null;
+            })[];
+            /** @description A system turn before the conversation. */
+            instructions?: string | null;
+            /** @description Whether the response is a stream of events. */
+            stream?: boolean | null;
+            stream_options?: {
+                /**
+                 * @description Events are not obfuscated.
+                 * @enum {unknown}
+                 */
+                include_obfuscation?: false | null;
+            } | null;
+            /** @description Maximum number of tokens of one answer. Default: from the model profile. */
+            max_output_tokens?: number | null;
+            /** @description Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only. */
+            temperature?: number | null;
+            /** @description Rule of strategies that sample. The most likely token is always within it. */
+            top_p?: number | null;
+            reasoning?: {
+                /**
+                 * @description Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others.
+                 * @enum {unknown}
+                 */
+                effort?: "none" | "minimal" | "low" | "medium" | "high" | null;
+                summary?: null;
+            } | null;
+            /** @description Maximum number of tokens decoded beside the answer, without those read for judging. 0: the draft alone. */
+            max_reasoning_tokens?: number | null;
+            /** @description Time, in ms, after which the best answer so far is returned. `circadian.stopped` is `maxMs` then. */
+            deadline_ms?: number | null;
+            /**
+             * @description Responses are never stored for a later request. `false`: nothing of the request is kept, not even as an episode.
+             * @enum {unknown}
+             */
+            store?: false | null;
+            circadian?: components["schemas"]["CircadianOptions"];
+            /** @description A label of the caller, which changes nothing. */
+            user?: string | null;
+            /** @description A label of the caller, which changes nothing. */
+            safety_identifier?: string | null;
+            /** @description A label of the caller, which changes nothing. Prompts that begin alike share their cache anyway. */
+            prompt_cache_key?: string | null;
+            /** @description A label of the caller, which changes nothing. */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * @description There is one tier.
+             * @enum {unknown}
+             */
+            service_tier?: "auto" | "default" | null;
+            /** @description Responses are stateless: send the whole conversation as `input`. */
+            previous_response_id?: null;
+            conversation?: null;
+            text?: {
+                /** ResponseTextFormat */
+                format?: {
+                    /** @enum {string} */
+                    type: "text";
+                };
+                /**
+                 * @description Not supported.
+                 * @enum {unknown}
+                 */
+                verbosity?: "medium" | null;
+            } | null;
+            /** @description Tools are not supported. */
+            tools?: unknown[] | null;
+            /**
+             * @description Tools are not supported.
+             * @enum {unknown}
+             */
+            tool_choice?: "none" | "auto" | null;
+            /** @description Without tools, this changes nothing. */
+            parallel_tool_calls?: boolean | null;
+            max_tool_calls?: null;
+            /** @description Not supported. */
+            include?: unknown[] | null;
+            /**
+             * @description Log probabilities are not supported.
+             * @enum {unknown}
+             */
+            top_logprobs?: 0 | null;
+            /**
+             * @description Not supported.
+             * @enum {unknown}
+             */
+            background?: false | null;
+            prompt?: null;
+            /**
+             * @description A conversation that is too long is refused.
+             * @enum {unknown}
+             */
+            truncation?: "disabled" | null;
+        };
+        Response: {
+            id: string;
+            /** @enum {string} */
+            object: "response";
+            /** @description Seconds since 1970. */
+            created_at: number;
+            /** @enum {string} */
+            status: "in_progress" | "completed" | "incomplete";
+            error: null;
+            incomplete_details: null | {
+                /** @enum {string} */
+                reason: "max_output_tokens" | "deadline";
+            };
+            instructions: string | null;
+            model: string;
+            output: ({
+                /** @enum {string} */
+                type: "reasoning";
+                id: string;
+                summary: string[];
+                content: {
+                    /** @enum {string} */
+                    type: "reasoning_text";
+                    text: string;
+                }[];
+                /** @enum {string} */
+                status: "in_progress" | "completed" | "incomplete";
+            } | {
+                /** @enum {string} */
+                type: "message";
+                id: string;
+                /** @enum {string} */
+                role: "assistant";
+                /** @enum {string} */
+                status: "in_progress" | "completed" | "incomplete";
+                content: {
+                    /** @enum {string} */
+                    type: "output_text";
+                    text: string;
+                    annotations: string[];
+                    logprobs: string[];
+                }[];
+            })[];
+            parallel_tool_calls: boolean;
+            temperature: number | null;
+            top_p: number | null;
+            /** @enum {string} */
+            tool_choice: "none";
+            tools: string[];
+            max_output_tokens: number | null;
+            previous_response_id: null;
+            reasoning: {
+                effort: string | null;
+                summary: null;
+            };
+            /** @enum {boolean} */
+            store: false;
+            text: {
+                format: {
+                    /** @enum {string} */
+                    type: "text";
+                };
+            };
+            /** @enum {string} */
+            truncation: "disabled";
+            metadata: {
+                [key: string]: string;
+            };
+            usage: null | {
+                input_tokens: number;
+                input_tokens_details: {
+                    /** @description Tokens of the prompt that were in the cache. */
+                    cached_tokens: number;
+                };
+                /** @description Tokens of the answer. */
+                output_tokens: number;
+                output_tokens_details: {
+                    /** @description Tokens decoded beside the answer, or read for judging. They are not part of the tokens of the answer. */
+                    reasoning_tokens: number;
+                };
+                total_tokens: number;
+            };
+            circadian?: components["schemas"]["CircadianResult"];
+        };
+        /** @description One event of a stream, with the fields of OpenAI’s event of this type. The last is `response.completed`, `response.incomplete` or `error`. Comments are heartbeats. */
+        ResponseEvent: {
+            /** @enum {string} */
+            type: "response.created" | "response.in_progress" | "response.output_item.added" | "response.content_part.added" | "response.reasoning_text.delta" | "response.reasoning_text.done" | "response.output_text.delta" | "response.output_text.done" | "response.content_part.done" | "response.output_item.done" | "response.completed" | "response.incomplete" | "error";
+            sequence_number: number;
+            response?: components["schemas"]["Response"];
+        };
+        /** @description Options of this server (`extra_body.circadian` of OpenAI’s SDKs), as in `POST /solve`. An option that contradicts a parameter beside it is refused. */
+        CircadianOptions: {
+            /** @description Number of samples of `majority`, `lto` and `best-of-n`, and maximum number of branches of `fork`. Default: from the model profile. */
+            samples?: number;
+            /**
+             * @description Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `lrm`: the latent reward model. `judge`, the default: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`.
+             * @enum {string}
+             */
+            selector?: "judge" | "verifier" | "log-probability" | "self-certainty" | "lrm";
+            /**
+             * @description Weights of the votes of `majority`: `none`, the default, or P(correct) by the latent reward model (`lrm`) or the fused judge (`judge`), with the same fallbacks as `selector`.
+             * @enum {string}
+             */
+            weights?: "none" | "lrm" | "judge";
+            /**
+             * SamplingOptions
+             * @description Sampling of `majority`, `lto` and `best-of-n`, with the rules of transformers in its order: repetition penalty, temperature, top-k, top-p, min-p. The same seed and sampling give the same samples. Default of each field: from the model profile, else from the `generation_config.json` of the model, else no rule and temperature 1.
+             */
+            sampling?: {
+                /** @description Temperature: below 1, likely tokens become more likely. */
+                temperature?: number;
+                /** @description Number of most likely tokens that each token is drawn from. 0: no rule; a vocabulary of more than 128 tokens is still cut to the 128 most likely. */
+                topK?: number;
+                /** @description Each token is drawn from the most likely ones whose probabilities first sum up to this number. 1: no rule. */
+                topP?: number;
+                /** @description Least probability of a token, as a share of that of the most likely token. 0: no rule. */
+                minP?: number;
+                /** @description Positive logits of tokens that stand in the prompt or the answer are divided by this number, and negative ones multiplied. 1: no rule. */
+                repetitionPenalty?: number;
+            };
+            /** @description Hard limits. When one is reached, the best answer so far is returned. Default: from the model profile. */
+            budget?: {
+                /** @description Maximum number of updates of the latents, and of rounds of `fork`. */
+                maxIterations?: number;
+                /** @description Maximum number of tokens that are decoded for the request, and so of one answer. Samples share it evenly: 8 samples of 100 tokens need 800. Default: no maximum for the request; that of one answer from the model profile. */
+                maxNewTokens?: number;
+                /** @description Maximum number of tokens of one answer. Default: `maxNewTokens`, else from the model profile. */
+                maxAnswerTokens?: number;
+                /** @description Maximum number of tokens that are decoded beside the returned answer. A search begins only if the draft is no longer than this. Default: no maximum. */
+                maxSearchTokens?: number;
+                /** @description Maximum time, in ms, including the time in the queue. At its end nothing new is decoded or judged, and the best judged answer is returned; else the choice among the finished samples, or the part of an answer that is decoded, with reward -1; else `answer: null`. A run of the model that is in progress ends first, usually within 0.15 s; it is waited for at most a second beyond its expected end. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it. */
+                maxMs?: number;
+            };
+            /** @description Options of retrieval, used by `auto`; `false` switches retrieval off. Default: from the model profile. */
+            retrieval?: {
+                /** @description Maximum number of episodes to retrieve. */
+                topK?: number;
+                /** @description Cosine similarity below which an episode is not used. */
+                minSimilarity?: number;
+            } | false;
+            /**
+             * @description Whether to use the active latent weaver, if there is one. Used by `auto`.
+             * @default true
+             */
+            weaver?: boolean;
+            /**
+             * @description Direction of every update of the search of `latentseek` and `auto`. `random` is the control of a measurement: steps of the same length in a random direction, with the same choice of answers and the same stop. Default: from the model profile.
+             * @enum {string}
+             */
+            direction?: "gradient" | "random";
+            /**
+             * @description Places of the draft at which `fork` branches and at which the latents of `latentseek` begin: `prefix`, its first tokens; `entropy`, those of highest entropy; `random`, the control of a measurement. Default: from the model profile, else `entropy` for `fork` and `prefix` for `latentseek`.
+             * @enum {string}
+             */
+            positions?: "prefix" | "entropy" | "random";
+            /** @description Weights of the terms of the reward, normalised; not all 0. They steer the search of this request and its response; its episode is admitted and stored under the weights of the model profile. Default: from the model profile. */
+            reward?: {
+                /** @description Weight of the model’s own verdict on the answer. */
+                verifier?: number;
+                /** @description Weight of the latent reward model. */
+                lrm?: number;
+                /** @description Weight of the format rules. */
+                format?: number;
+            };
+            /** @description A known answer, stored as the label of the episode. It is never shown to the model and never used to choose the answer. */
+            reference?: string;
+            /**
+             * @description Whether to store the request as an episode. If `false`, nothing is stored.
+             * @default true
+             */
+            learn?: boolean;
+            /**
+             * Format: int64
+             * @description Seed of the random numbers. On the CPU, the same seed, versions and episodes give the same tokens, except with int4 models of `accuracy_level` 4, where near ties may fall differently while other requests run. Default: a random seed, returned in the response.
+             */
+            seed?: number;
+            /**
+             * @description Whether to add `candidates` and `latents` to the response.
+             * @default false
+             */
+            explain?: boolean;
+            /** @description Only with `Prefer: respond-async`: URL to which the server posts the outcome, as `GET /solutions/{id}` returns it. Signed as Standard Webhooks describes, with the secret of the server; repeated with growing pauses until the status is 2xx, six times at most. Redirects are not followed. Addresses of loopback and private networks are refused. */
+            webhook?: string;
+        };
+        /** @description The solution as `POST /solve` describes it, without the text, the thought and the usage. */
+        CircadianResult: {
+            /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+            id: string;
+            /**
+             * @description Id of the stored episode; null if none was stored.
+             * @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331
+             */
+            episodeId: string | null;
+            /** @description The extracted answer; null if there is none. */
+            answer: string | null;
+            /** @description The thought of a model that thinks before it answers, without its tags; otherwise the whole text that contains the answer. A part of it when `maxMs` or `maxNewTokens` cut it. */
+            reasoning: string;
+            /**
+             * @description How the text ended: by itself, by a limit on tokens, or by `maxMs`; null when there is no text.
+             * @enum {string|null}
+             */
+            finish: "end" | "length" | "time" | null;
+            reward: number;
+            /** @description Calibrated probability that the answer is correct, by the fused judge, else by the latent reward model; null while there is neither. */
+            confidence: number | null;
+            /**
+             * @description Reason why the search ended; `single` if there was nothing to optimise.
+             * @enum {string}
+             */
+            stopped: "reward" | "maxIterations" | "maxNewTokens" | "maxMs" | "noImprovement" | "single";
+            strategy: components["schemas"]["Strategy"];
+            /**
+             * BaseAnswer
+             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward.
+             */
+            base: {
+                /** @description The extracted answer; null if there is none. */
+                answer: string | null;
+                reward: number;
+            } | null;
+            /** @description Whether the answer is judged better than the draft; false if no draft was finished. */
+            improved: boolean;
+            /** @description Number of updates of the latents, or of rounds of `fork`. */
+            iterations: number;
+            /** @description Number of new answers judged after the draft. */
+            evaluations: number;
+            rewardHistory: number[];
+            retrieved: components["schemas"]["RetrievedEpisode"][];
+            model: {
+                id: string;
+                /** @description Fingerprint of the model. Latents are never shared between models of different fingerprints. */
+                fingerprint: string;
+                weaverVersion: string | null;
+                lrmVersion: string | null;
+                judgeVersion: string | null;
+            };
+            /** Format: int64 */
+            seed: number;
+            timings: {
+                queueMs: number;
+                retrieveMs: number;
+                draftMs: number;
+                optimizeMs: number;
+                rewardMs: number;
+                totalMs: number;
+            };
+            /** @description Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed. */
+            degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
+            /** @description With `explain`: all judged answers. */
+            candidates?: components["schemas"]["SolutionCandidate"][];
+            /** @description With `explain`: the latents of every evaluation, projected to two dimensions. */
+            latents?: {
+                step: number;
+                x: number;
+                y: number;
+                reward: number;
+            }[];
+        };
+        ModelList: {
+            /** @enum {string} */
+            object: "list";
+            data: components["schemas"]["Model"][];
+        };
+        /** @description A strategy as a model: `circadian/STRATEGY`, or the id of the model, which means the default strategy. */
+        Model: {
+            id: string;
+            /** @enum {string} */
+            object: "model";
+            /** @description Time, in seconds since 1970, at which this process started. */
+            created: number;
+            owned_by: string;
         };
         /** @description Episodes, newest first. */
         EpisodePage: {
@@ -766,6 +1508,11 @@ export interface components {
              * @example lrm-3
              */
             lrmVersion: string | null;
+            /**
+             * @description Version of the fused judge that could influence the answer; `none` when no version was active. Null when the request used no such judge, and for episodes of earlier releases.
+             * @example judge-2
+             */
+            judgeVersion: string | null;
             candidates: components["schemas"]["EpisodeCandidate"][];
         };
         /** @description A judged answer with its label. */
@@ -851,7 +1598,7 @@ export interface components {
          *     }
          */
         ConsolidationRequest: {
-            /** @description Kinds of artifacts to train. Default: both. */
+            /** @description Kinds of artifacts to train. Default: all. */
             artifacts?: components["schemas"]["ArtifactKind"][];
             /**
              * @description Train even if there are few new episodes. The gate is never skipped.
@@ -990,6 +1737,11 @@ export interface components {
             status: "promoted" | "awaiting-review" | "rejected" | "skipped" | null;
             /** @description Reason of the decision, in words. */
             reason: string | null;
+            /**
+             * @description What a reward model reads: `mean`, the averaged thought; `last`, the states of the last token; `gated`, all tokens, each through a gate. Null for a weaver, or if nothing was trained; absent from reports of earlier releases.
+             * @example gated
+             */
+            form?: string | null;
             episodes: {
                 /** @description Episodes of this model when the consolidation began. */
                 remembered: number;
@@ -999,6 +1751,10 @@ export interface components {
                 leftOut: {
                     [key: string]: number;
                 };
+            };
+            /** @description Weights of a fused judge, by feature: change of the logit of P(correct) for one standard deviation of the feature. Absent for other kinds. */
+            weights?: {
+                [key: string]: number;
             };
             /** @description Training losses, by name. */
             losses: {
@@ -1077,10 +1833,10 @@ export interface components {
             episodes: number;
         };
         /**
-         * @description Kind of artifact: `lrm` is the latent reward model, `weaver` the latent weaver.
+         * @description Kind of artifact: `weaver` is the latent weaver, `lrm` the latent reward model, `judge` the fused judge, which weighs all that is known of an answer.
          * @enum {string}
          */
-        ArtifactKind: "weaver" | "lrm";
+        ArtifactKind: "weaver" | "lrm" | "judge";
         /** @description A measured figure with its uncertainty. */
         Metric: {
             value: number;
@@ -1102,6 +1858,28 @@ export interface components {
             since: string | null;
             /** @description Reason that was given with the freeze. */
             reason?: string;
+        };
+        /** @description Calls of operators and deletions, newest first. */
+        AuditList: {
+            calls: {
+                id: string;
+                /** Format: date-time */
+                at: string;
+                tenantId: string;
+                /** @description Id of the API key; null for a caller without one. */
+                keyId: string | null;
+                /** @description Address of the caller. */
+                caller: string;
+                /** @description `operationId` of the call in this contract. */
+                action: string;
+                /** @description Id or path of what the call was about; null for all of a kind. */
+                target: string | null;
+                /** @description Whether an activation was forced; null for other calls. */
+                force: boolean | null;
+                /** @description Status of the response. */
+                status: number;
+                requestId: string;
+            }[];
         };
         /**
          * @description State of each dependency: `ready` if all are ok, `degraded` if the engine and the model are, else `unready`.
@@ -1177,6 +1955,18 @@ export interface components {
                 detail: string;
             }[];
         };
+        /** @description An error response of the operations under `/v1`. */
+        OpenAIError: {
+            error: {
+                message: string;
+                /** @description Kind of the error, by its status. */
+                type: string;
+                /** @description Parameter that is at fault, such as `messages[0].content`. */
+                param: string | null;
+                /** @description The code of the problem in small letters, such as `request_invalid`, except `invalid_api_key`, `model_not_found` and `context_length_exceeded`, which are OpenAI’s. */
+                code: string;
+            };
+        };
     };
     responses: never;
     parameters: never;
@@ -1204,6 +1994,18 @@ export type AnswerEvent = components['schemas']['AnswerEvent'];
 export type ErrorEvent = components['schemas']['ErrorEvent'];
 export type BackgroundSolution = components['schemas']['BackgroundSolution'];
 export type BackgroundTicket = components['schemas']['BackgroundTicket'];
+export type ChatCompletionRequest = components['schemas']['ChatCompletionRequest'];
+export type ChatMessage = components['schemas']['ChatMessage'];
+export type ChatCompletion = components['schemas']['ChatCompletion'];
+export type ChatUsage = components['schemas']['ChatUsage'];
+export type ChatCompletionChunk = components['schemas']['ChatCompletionChunk'];
+export type ResponseRequest = components['schemas']['ResponseRequest'];
+export type Response = components['schemas']['Response'];
+export type ResponseEvent = components['schemas']['ResponseEvent'];
+export type CircadianOptions = components['schemas']['CircadianOptions'];
+export type CircadianResult = components['schemas']['CircadianResult'];
+export type ModelList = components['schemas']['ModelList'];
+export type Model = components['schemas']['Model'];
 export type EpisodePage = components['schemas']['EpisodePage'];
 export type EpisodeSummary = components['schemas']['EpisodeSummary'];
 export type Episode = components['schemas']['Episode'];
@@ -1225,10 +2027,12 @@ export type Artifact = components['schemas']['Artifact'];
 export type ArtifactKind = components['schemas']['ArtifactKind'];
 export type Metric = components['schemas']['Metric'];
 export type Learning = components['schemas']['Learning'];
+export type AuditList = components['schemas']['AuditList'];
 export type Readiness = components['schemas']['Readiness'];
 export type DependencyCheck = components['schemas']['DependencyCheck'];
 export type Liveness = components['schemas']['Liveness'];
 export type Problem = components['schemas']['Problem'];
+export type OpenAiError = components['schemas']['OpenAIError'];
 export type HeaderRequestId = components['headers']['RequestId'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type $defs = Record<string, never>;
@@ -1379,6 +2183,438 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createChatCompletion: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Key of the request, chosen by the caller, such as a UUID. Within 24 hours, the same request with the same key gets the same answer and makes one episode, also while the first is running; another request with this key of the tenant is refused. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatCompletionRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatCompletion"];
+                    "text/event-stream": components["schemas"]["ChatCompletionChunk"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request is valid, but this model or this version cannot serve it, or its `Idempotency-Key` belongs to another request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The API key has used up its requests or tokens. Try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    /** @description Limits of the key: `"requests";q=60;w=60`. */
+                    "ratelimit-policy"?: string;
+                    /** @description What is left of them, and seconds until all of it is there again: `"requests";r=0;t=42`. */
+                    ratelimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    createResponse: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Key of the request, chosen by the caller, such as a UUID. Within 24 hours, the same request with the same key gets the same answer and makes one episode, also while the first is running; another request with this key of the tenant is refused. */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResponseRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Response"];
+                    "text/event-stream": components["schemas"]["ResponseEvent"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The request is valid, but this model or this version cannot serve it, or its `Idempotency-Key` belongs to another request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The API key has used up its requests or tokens. Try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    /** @description Limits of the key: `"requests";q=60;w=60`. */
+                    "ratelimit-policy"?: string;
+                    /** @description What is left of them, and seconds until all of it is there again: `"requests";r=0;t=42`. */
+                    ratelimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    listModels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All names. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelList"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+        };
+    };
+    getModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The name, its slash written as `%2F`. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The name exists. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIError"];
                 };
             };
         };
@@ -3082,6 +4318,95 @@ export interface operations {
             };
             /** @description The body is not `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listCalls: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `id` of the last call of the page before. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest calls. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

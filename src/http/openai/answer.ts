@@ -1,6 +1,7 @@
 /** @file Runs the request of an operation under `/v1`, as JSON or as a stream of events. */
 
 import { randomUUID } from 'node:crypto'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Solution, SolveRequest, Solver } from '#solving'
 import { expectScope } from '../authenticate.ts'
@@ -8,9 +9,8 @@ import { callerKey } from '../caller-address.ts'
 import { disconnectSignal } from '../disconnect-signal.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
-import { logSolution } from '../request-log.ts'
-import { SECURITY_HEADERS } from '../security-headers.ts'
 import { createEventStream, type EventStream } from '../server-sent-events.ts'
+import { solveOnce } from '../solve-once.ts'
 import { type Ask, toSolveRequest } from './ask.ts'
 import { toOpenAiError } from './errors.ts'
 import { createProgress, type ProgressSink } from './progress.ts'
@@ -55,8 +55,7 @@ export async function solveWhole(
   { solver }: OpenAiDeps,
   reply: FastifyReply,
 ): Promise<Solution> {
-  const solution = await solver.solve(question, options)
-  logSolution(reply.log, solution)
+  const solution = await solveOnce(reply, solver, question, options)
   if (solution.episodeId !== null) reply.header('x-episode-id', solution.episodeId)
   return solution
 }
@@ -70,7 +69,8 @@ export async function solveInStream(
 ): Promise<FastifyReply> {
   const { heartbeatMs, stallMs, queuedBytes } = limits
   const stream = createEventStream(reply.raw, {
-    headers: { ...SECURITY_HEADERS, 'x-request-id': reply.request.id },
+    // What the hooks have set: the id of the request, security, CORS, limits, replays.
+    headers: () => reply.getHeaders() as OutgoingHttpHeaders,
     heartbeatMs,
     stallMs,
     queuedBytes,
@@ -79,8 +79,7 @@ export async function solveInStream(
   const writer = createWriter(stream)
   const progress = createProgress(question.strategy === 'greedy', writer)
   try {
-    const solution = await solver.solve(question, { ...options, onEvent: progress.onEvent })
-    logSolution(reply.log, solution)
+    const solution = await solveOnce(reply, solver, question, { ...options, onEvent: progress.onEvent })
     if (!progress.finish(solution))
       throw new Error('stream: expected the text that was sent to begin the answer')
     writer.finish(solution)

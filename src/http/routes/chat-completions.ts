@@ -30,8 +30,10 @@ const schema = {
   },
 }
 
+const config = { scope: 'solve', metered: true, idempotent: true } as const
+
 export function chatCompletionsRoute(app: App, deps: OpenAiDeps): void {
-  app.post('/v1/chat/completions', { config: { scope: 'solve' }, schema }, async (request, reply) => {
+  app.post('/v1/chat/completions', { config, schema }, async (request, reply) => {
     const { body } = request
     const asked = prepare(readChat(body), deps.solver, request, reply)
     const head = { id: newId('chatcmpl-'), created: nowInSeconds(), model: body.model }

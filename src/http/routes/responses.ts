@@ -35,8 +35,10 @@ const schema = {
   },
 }
 
+const config = { scope: 'solve', metered: true, idempotent: true } as const
+
 export function responsesRoute(app: App, deps: OpenAiDeps): void {
-  app.post('/v1/responses', { config: { scope: 'solve' }, schema }, async (request, reply) => {
+  app.post('/v1/responses', { config, schema }, async (request, reply) => {
     const { body } = request
     const asked = prepare(readResponse(body), deps.solver, request, reply)
     if (body.stream === true) {

@@ -6,7 +6,7 @@ import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { ServiceError } from '#errors'
 import type { KeyLimits } from '#keys'
-import type { Solution as Solved, SolveOptions, SolveRequest, Solver } from '#solving'
+import type { SolveOptions, SolveRequest, Solver } from '#solving'
 import type { Tracer } from '#tracing'
 import { expectScope } from '../authenticate.ts'
 import { callerKey } from '../caller-address.ts'
@@ -14,13 +14,13 @@ import { disconnectSignal } from '../disconnect-signal.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
-import { logSolution } from '../request-log.ts'
 import { json, problems } from '../responses.ts'
 import { ref } from '../schemas/ref.ts'
 import { Solution, SolveEvent } from '../schemas/solution.ts'
 import { BackgroundTicket } from '../schemas/solutions.ts'
 import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
 import { createEventStream } from '../server-sent-events.ts'
+import { solveOnce } from '../solve-once.ts'
 import type { App } from '../type-provider.ts'
 import { ACCEPTED, type BackgroundSolutions, prefersAsync } from './solutions.ts'
 
@@ -59,11 +59,6 @@ export interface BackgroundQuestion {
   readonly caller: string | undefined
   readonly keyId: string | null
   readonly limits: KeyLimits
-}
-
-/** Tokens that count against the limit of a key: those read, generated and judged. */
-export function tokensOf({ usage }: Pick<Solved, 'usage'>): number {
-  return usage.promptTokens + usage.generatedTokens + usage.rewardTokens
 }
 
 interface SolveRouteDeps {
@@ -113,8 +108,8 @@ async function streamSolution(
   options: SolveOptions,
 ): Promise<FastifyReply> {
   const stream = createEventStream(reply.raw, {
-    // What the hooks have set: the id of the request, security, CORS.
-    headers: reply.getHeaders() as OutgoingHttpHeaders,
+    // What the hooks have set: the id of the request, security, CORS, limits, replays.
+    headers: () => reply.getHeaders() as OutgoingHttpHeaders,
     heartbeatMs,
     stallMs,
     queuedBytes,
@@ -170,20 +165,4 @@ function checkWebhook(webhook: string, isAsync: boolean, hasWebhooks: boolean): 
   if (!isAsync) refuse('none without Prefer: respond-async', 'one')
   if (!hasWebhooks) refuse('none, as WEBHOOK_SECRET is not set on this server', 'one')
   if (URL.parse(webhook) === null) refuse('a URL', 'another text')
-}
-
-/** Solves, logs the solution and counts its tokens against the limit of the key; once for an idempotency key. */
-function solveOnce(
-  reply: FastifyReply,
-  solver: Solver,
-  question: SolveRequest,
-  options: SolveOptions,
-): Promise<Solved> {
-  const { request } = reply
-  return reply.once(options.signal, async (id) => {
-    const solution = await solver.solve(question, id === null ? options : { ...options, id })
-    logSolution(request.log, solution)
-    await request.spendTokens(tokensOf(solution))
-    return solution
-  })
 }

@@ -103,6 +103,33 @@ test('an answered request is answered again without work; another body is refuse
   expect(started).toHaveLength(1)
 })
 
+test.each(['/v1/chat/completions', '/v1/responses'])(
+  '%s answers again without work too, in a stream',
+  async (url) => {
+    const asked = url.endsWith('responses')
+      ? { input: QUESTION }
+      : { messages: [{ role: 'user', content: QUESTION }] }
+    const post = (over: object = {}) =>
+      app.inject({
+        method: 'POST',
+        url,
+        payload: { model: 'circadian/auto', ...asked, ...over },
+        headers: { 'idempotency-key': key, authorization: 'Bearer acme' },
+      })
+    const [first, again] = [await post(), await post()]
+    expect([first.statusCode, again.statusCode]).toEqual([200, 200])
+    expect(again.headers['idempotent-replayed']).toBe('true')
+    const [one, other] = [first.json(), again.json()]
+    expect(one.choices ?? one.output[0].content).toEqual(other.choices ?? other.output[0].content)
+    expect((await post({ seed: 1 })).statusCode).toBe(url.endsWith('responses') ? 400 : 422)
+    key = randomUUID()
+    const streams = [await post({ stream: true }), await post({ stream: true })]
+    expect(streams[1]!.headers['idempotent-replayed']).toBe('true')
+    for (const { body } of streams) expect(body).toContain(SOLUTION.text.trim().split(/\s/)[0])
+    expect(started).toHaveLength(2)
+  },
+)
+
 test('the key of another tenant, and no key, are other requests', async () => {
   await ask()
   expect((await ask({ tenant: 'other', body: { seed: 1 } })).statusCode).toBe(200)

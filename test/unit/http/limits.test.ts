@@ -55,6 +55,16 @@ test('a stream has the headers too, and its tokens count', async () => {
   expect((await stream()).json()).toMatchObject({ code: 'RATE_LIMITED' })
 })
 
+test('requests of OpenAI’s clients count, and are refused in their envelope', async () => {
+  const payload = { model: 'circadian/greedy', messages: [{ role: 'user', content: QUESTION }] }
+  const chat = () => solve({ url: '/v1/chat/completions', payload })
+  expect((await chat()).headers['ratelimit']).toContain('"requests";r=1')
+  expect((await chat()).headers['ratelimit']).toContain(`"tokens";r=${250 - TOKENS}`)
+  const refused = await chat()
+  expect(refused.headers['retry-after']).toBe('60')
+  expect(refused.json()).toMatchObject({ error: { type: 'rate_limit_error' } })
+})
+
 test('a request that goes beyond the tokens is answered, the next one is not', async () => {
   limits = { rate: { amount: 9, seconds: 60 } as never, tokens: limits.tokens }
   for (let request = 0; request < 3; request++) expect((await solve()).statusCode).toBe(200)

@@ -1,0 +1,26 @@
+/** @file Solves a question for a route: once for an idempotency key, counted against the limits of the API key. */
+
+import type { FastifyReply } from 'fastify'
+import type { Solution, SolveOptions, SolveRequest, Solver } from '#solving'
+import { logSolution } from './request-log.ts'
+
+/** Solves, logs the solution and counts its tokens against the limit of the key; once for an idempotency key. */
+export function solveOnce(
+  reply: FastifyReply,
+  solver: Solver,
+  question: SolveRequest,
+  options: SolveOptions,
+): Promise<Solution> {
+  const { request } = reply
+  return reply.once(options.signal, async (id) => {
+    const solution = await solver.solve(question, id === null ? options : { ...options, id })
+    logSolution(request.log, solution)
+    await request.spendTokens(tokensOf(solution))
+    return solution
+  })
+}
+
+/** Tokens that count against the limit of a key: those read, generated and judged. */
+export function tokensOf({ usage }: Pick<Solution, 'usage'>): number {
+  return usage.promptTokens + usage.generatedTokens + usage.rewardTokens
+}
