@@ -52,11 +52,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     mayImport: ['ports', 'database', 'tensor'],
   },
   artifacts: {
-    holds: 'versions of weaver and reward model, the record of consolidations',
+    holds: 'versions of weaver, reward model and fused judge, the record of consolidations',
     mayImport: ['database'],
   },
   keys: {
-    holds: 'API keys: their hashes in Postgres, their tenants and scopes, the check of a key',
+    holds: 'API keys, their tenants, scopes and limits; idempotency keys; the record of calls of operators',
     mayImport: ['database'],
   },
   serving: {
@@ -76,7 +76,8 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     mayImport: ['consolidation', 'episodes', 'artifacts', 'database', 'tracing'],
   },
   http: {
-    holds: 'the only room with fastify: routes, schemas, problem+json, server-sent events',
+    holds:
+      'the only room with fastify: routes (those of OpenAI under `/v1` too), schemas, problem+json, server-sent events',
     mayImport: ['solving', 'episodes', 'artifacts', 'keys', 'tracing'],
   },
   metrics: {
