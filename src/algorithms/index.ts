@@ -71,6 +71,14 @@ export type {
   TrainedRewardModel,
 } from './lto/reward-model-types.ts'
 export { assignAnswers, type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
+export {
+  type Band,
+  bandOf,
+  choosePolicy,
+  crossValidatePolicy,
+  type MeasuredQuestion,
+  STOP,
+} from './policy/choose-policy.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,

@@ -1,0 +1,214 @@
+/**
+ * @file Chooses what `auto` does after a draft, from measurements: by how confident the draft is, one of several
+ * arms, so that accuracy is highest within a budget of tokens.
+ *
+ * Difficulty-adaptive test-time compute (Snell et al., arXiv 2408.03314, section 3.2) with the draft's own P(correct)
+ * in the place of difficulty.
+ */
+
+import type { Figure } from '../training/training-result.ts'
+
+/** The arm that returns the draft. */
+export const STOP = 'stop'
+
+/** One question with a known answer: its draft, and what every arm made of it. */
+export interface MeasuredQuestion {
+  /** P(correct) of the draft, in [0, 1], by the signal that the policy will read. */
+  readonly confidence: number
+  readonly draft: Outcome
+  /** By name of the arm; tokens without those of the draft. All questions have the same arms. */
+  readonly arms: Readonly<Record<string, Outcome>>
+}
+
+interface Outcome {
+  /** Share of the seeds whose answer was right, in [0, 1]. */
+  readonly accuracy: number
+  /** Mean number of tokens decoded and judged. */
+  readonly tokens: number
+}
+
+/** What to do with drafts whose P(correct) is at least `from` and below the `from` of the next band. */
+export interface Band {
+  readonly from: number
+  readonly arm: string
+  /** Number of questions on which the band was measured. */
+  readonly questions: number
+  /** Accuracy of the drafts, and with the arm, in [0, 1]. */
+  readonly draftAccuracy: number
+  readonly accuracy: number
+  /** Mean number of tokens with those of the draft. */
+  readonly tokens: number
+}
+
+export interface PolicyOptions {
+  /** Upper bound on the mean number of tokens of a question, draft included. */
+  readonly tokens: number
+  /** Lower bound on the questions of a band; 30 unless given. */
+  readonly minQuestions?: number
+  /** Upper bound on the number of bands; 4 unless given. */
+  readonly maxBands?: number
+}
+
+const FOLDS = 5
+
+/**
+ * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. An arm
+ * is a choice for a band when its gain over the draft is above 0 with 95 % confidence, one-sided; of all combinations within the
+ * budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
+ *
+ * @throws RangeError without questions
+ */
+export function choosePolicy(questions: readonly MeasuredQuestion[], options: PolicyOptions): Band[] {
+  if (questions.length === 0) throw new RangeError('policy: expected questions, got none')
+  const bands = cut(questions, options).map((own) => ({ own, choices: choicesFor(own) }))
+  const total = questions.length
+  let best: {
+    readonly chosen: readonly Choice[]
+    readonly accuracy: number
+    readonly tokens: number
+  } | null = null
+  for (const chosen of combinations(bands.map(({ choices }) => choices))) {
+    const meanOf = (measure: (choice: Choice) => number) =>
+      chosen.reduce((sum, choice, band) => sum + measure(choice) * bands[band]!.own.length, 0) / total
+    const [accuracy, tokens] = [meanOf((choice) => choice.accuracy), meanOf((choice) => choice.tokens)]
+    const isCheapest = chosen.every(({ arm }) => arm === STOP)
+    if (tokens > options.tokens && !isCheapest) continue
+    if (best === null || accuracy > best.accuracy || (accuracy === best.accuracy && tokens < best.tokens)) {
+      best = { chosen, accuracy, tokens }
+    }
+  }
+  return mergeEqual(
+    best!.chosen.map((choice, band) => ({
+      ...choice,
+      from: band === 0 ? 0 : bands[band]!.own[0]!.confidence,
+      questions: bands[band]!.own.length,
+      draftAccuracy: mean(bands[band]!.own, ({ draft }) => draft.accuracy),
+    })),
+  )
+}
+
+/** The band of a draft with P(correct) `confidence`. `bands` as `choosePolicy` returns them. */
+export function bandOf<B extends Pick<Band, 'from'>>(bands: readonly B[], confidence: number): B {
+  return bands.findLast(({ from }) => confidence >= from) ?? bands[0]!
+}
+
+/**
+ * Returns what a policy chosen this way gives on questions that it was not chosen on: five times it is chosen on four
+ * fifths and measured on the rest. Question i is in fold i mod 5, so the order of the questions must mean nothing.
+ * Intervals are 95 % of the normal approximation over questions.
+ */
+export function crossValidatePolicy(
+  questions: readonly MeasuredQuestion[],
+  options: PolicyOptions,
+): { readonly accuracy: Figure; readonly gain: Figure; readonly tokens: number } {
+  const policies = Array.from({ length: FOLDS }, (_, fold) => {
+    const others = questions.filter((_, index) => index % FOLDS !== fold)
+    return others.length === 0 ? null : choosePolicy(others, options)
+  })
+  const followed = questions.map((question, index) => {
+    const policy = policies[index % FOLDS] ?? null
+    return policy === null ? question.draft : follow(question, bandOf(policy, question.confidence).arm)
+  })
+  return {
+    accuracy: figure(followed.map(({ accuracy }) => accuracy)),
+    gain: figure(followed.map(({ accuracy }, index) => accuracy - questions[index]!.draft.accuracy)),
+    tokens: mean(followed, ({ tokens }) => tokens),
+  }
+}
+
+interface Choice {
+  readonly arm: string
+  readonly accuracy: number
+  readonly tokens: number
+}
+
+/** Questions in ascending order of confidence, cut into bands; questions of equal confidence share a band. */
+function cut(
+  questions: readonly MeasuredQuestion[],
+  { minQuestions = 30, maxBands = 4 }: PolicyOptions,
+): MeasuredQuestion[][] {
+  const sorted = questions.toSorted((one, other) => one.confidence - other.confidence)
+  const count = Math.max(1, Math.min(maxBands, Math.floor(sorted.length / minQuestions)))
+  const bands: MeasuredQuestion[][] = [[]]
+  for (const [index, question] of sorted.entries()) {
+    const current = bands.at(-1)!
+    const isNew = question.confidence !== current.at(-1)?.confidence
+    const isFull = current.length >= minQuestions && index >= (bands.length * sorted.length) / count
+    const isRestEnough = sorted.length - index >= minQuestions
+    if (isNew && isFull && isRestEnough && bands.length < count) bands.push([question])
+    else current.push(question)
+  }
+  return bands
+}
+
+/** Stopping, and every arm whose gain on these questions is above 0 with 95 % confidence, one-sided. */
+function choicesFor(questions: readonly MeasuredQuestion[]): Choice[] {
+  const arms = Object.keys(questions[0]!.arms).filter((arm) => {
+    const gain = figure(questions.map((question) => question.arms[arm]!.accuracy - question.draft.accuracy))
+    return gain.value > Z_ONE_SIDED * standardError(gain)
+  })
+  return [STOP, ...arms].map((arm) => {
+    const own = questions.map((question) => follow(question, arm))
+    return { arm, accuracy: mean(own, ({ accuracy }) => accuracy), tokens: mean(own, ({ tokens }) => tokens) }
+  })
+}
+
+function follow({ draft, arms }: MeasuredQuestion, arm: string): Outcome {
+  if (arm === STOP) return draft
+  const { accuracy, tokens } = arms[arm]!
+  return { accuracy, tokens: draft.tokens + tokens }
+}
+
+/** Every way to take one item of each list. */
+function* combinations<Item>(lists: readonly (readonly Item[])[]): Generator<Item[]> {
+  const [first, ...rest] = lists
+  if (first === undefined) {
+    yield []
+    return
+  }
+  for (const item of first) for (const others of combinations(rest)) yield [item, ...others]
+}
+
+/** Joins neighbouring bands of the same arm. */
+function mergeEqual(bands: readonly Band[]): Band[] {
+  const merged: Band[] = []
+  for (const band of bands) {
+    const before = merged.at(-1)
+    if (before?.arm === band.arm) merged.splice(-1, 1, pool(before, band))
+    else merged.push(band)
+  }
+  return merged
+}
+
+function pool(lower: Band, upper: Band): Band {
+  const questions = lower.questions + upper.questions
+  const meanOf = (measure: (band: Band) => number) =>
+    (measure(lower) * lower.questions + measure(upper) * upper.questions) / questions
+  return {
+    ...lower,
+    questions,
+    draftAccuracy: meanOf(({ draftAccuracy }) => draftAccuracy),
+    accuracy: meanOf(({ accuracy }) => accuracy),
+    tokens: meanOf(({ tokens }) => tokens),
+  }
+}
+
+/** Quantiles of the standard normal distribution for 95 %, two-sided and one-sided. */
+const Z = 1.959964
+const Z_ONE_SIDED = 1.644854
+
+function figure(values: readonly number[]): Required<Figure> {
+  const n = values.length
+  const value = mean(values, (each) => each)
+  const variance = values.reduce((sum, each) => sum + (each - value) ** 2, 0) / Math.max(1, n - 1)
+  const half = Z * Math.sqrt(variance / n)
+  return { value, n, low: value - half, high: value + half }
+}
+
+function standardError({ value, low }: Required<Figure>): number {
+  return (value - low) / Z
+}
+
+function mean<Item>(items: readonly Item[], measure: (item: Item) => number): number {
+  return items.reduce((sum, item) => sum + measure(item), 0) / items.length
+}

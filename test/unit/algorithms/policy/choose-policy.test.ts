@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest'
+import { bandOf, choosePolicy, crossValidatePolicy, type MeasuredQuestion } from '#algorithms'
+import { createRandom } from '#tensor'
+
+/** Questions whose draft is right with probability `confidence`; the arm `vote` is right with `voted(confidence)`. */
+function measured(count: number, voted: (confidence: number) => number, seed = 3): MeasuredQuestion[] {
+  const random = createRandom(seed)
+  const isTrue = (probability: number) => Number(random.uniform() < probability)
+  return Array.from({ length: count }, (_, index) => {
+    const confidence = (index % 100) / 100
+    return {
+      confidence,
+      draft: { accuracy: isTrue(confidence), tokens: 100 },
+      arms: {
+        vote: { accuracy: isTrue(voted(confidence)), tokens: 800 },
+        spoil: { accuracy: 0, tokens: 10 },
+      },
+    }
+  })
+}
+
+const GAINS_BELOW = (limit: number) => (confidence: number) => (confidence < limit ? 0.8 : confidence)
+
+describe('choosePolicy', () => {
+  it('spends where it pays, and stops where it does not', () => {
+    const bands = choosePolicy(measured(400, GAINS_BELOW(0.5)), { tokens: 1000 })
+    expect(bands.map(({ arm }) => arm)).toEqual(['vote', 'stop'])
+    expect(bands[0]!.from).toBe(0)
+    expect(bands[1]!.from).toBeCloseTo(0.5, 1)
+    expect(bands[0]!.accuracy).toBeGreaterThan(bands[0]!.draftAccuracy + 0.3)
+    expect(bands[0]!.tokens).toBe(900)
+    expect(bands[1]!.tokens).toBe(100)
+    expect(bands.reduce((sum, { questions }) => sum + questions, 0)).toBe(400)
+  })
+
+  it('takes the band that gains most when the budget is for one', () => {
+    const bands = choosePolicy(measured(400, GAINS_BELOW(0.5)), { tokens: 310 })
+    expect(bands.map(({ arm }) => arm)).toEqual(['vote', 'stop'])
+    expect(bands[1]!.from).toBeCloseTo(0.25, 1)
+  })
+
+  it.each([
+    { name: 'no arm gains', questions: measured(400, () => 0), tokens: 1000 },
+    { name: 'the budget has no room', questions: measured(400, () => 1), tokens: 100 },
+    { name: 'the draft alone exceeds the budget', questions: measured(400, () => 1), tokens: 10 },
+  ])('stops everywhere when $name', ({ questions, tokens }) => {
+    const bands = choosePolicy(questions, { tokens })
+    expect(bands).toMatchObject([{ from: 0, arm: 'stop', questions: 400, tokens: 100 }])
+  })
+
+  it('has one band of few questions, and of equal confidences', () => {
+    expect(
+      choosePolicy(
+        measured(40, () => 1),
+        { tokens: 1000 },
+      ),
+    ).toHaveLength(1)
+    const same = measured(400, () => 1).map((question) => ({ ...question, confidence: 0.87 }))
+    expect(choosePolicy(same, { tokens: 1000 })).toMatchObject([{ from: 0, arm: 'vote' }])
+  })
+
+  it('never has a band of fewer questions than the bound', () => {
+    const skewed = measured(130, GAINS_BELOW(0.5)).map((question, index) => ({
+      ...question,
+      confidence: index < 70 ? 0.9 : question.confidence,
+    }))
+    for (const { questions } of choosePolicy(skewed, { tokens: 500 }))
+      expect(questions).toBeGreaterThanOrEqual(30)
+  })
+
+  it('needs questions', () => {
+    expect(() => choosePolicy([], { tokens: 1 })).toThrow('expected questions')
+  })
+})
+
+describe('bandOf', () => {
+  it('finds the band of a confidence, the first for anything below', () => {
+    const bands = [{ from: 0 }, { from: 0.5 }, { from: 0.8 }]
+    expect(
+      [-1, 0, 0.49, 0.5, 0.79, 0.8, 1].map((confidence) => bands.indexOf(bandOf(bands, confidence))),
+    ).toEqual([0, 0, 0, 1, 1, 2, 2])
+  })
+})
+
+describe('crossValidatePolicy', () => {
+  it('finds the gain of a policy on questions that it was not chosen on', () => {
+    const { gain, accuracy, tokens } = crossValidatePolicy(measured(400, GAINS_BELOW(0.5)), { tokens: 1000 })
+    expect(gain.low).toBeGreaterThan(0.15)
+    expect(accuracy.n).toBe(400)
+    expect(tokens).toBeLessThan(750)
+  })
+
+  it('does not take luck for a gain', () => {
+    const gains = Array.from({ length: 40 }, (_, seed) => {
+      const questions = measured(200, (confidence) => confidence, seed)
+      return crossValidatePolicy(questions, { tokens: 1000 }).gain.value
+    })
+    const meanGain = gains.reduce((sum, gain) => sum + gain, 0) / gains.length
+    expect(Math.abs(meanGain)).toBeLessThan(0.02)
+  })
+
+  it('follows the drafts when there is one question', () => {
+    expect(
+      crossValidatePolicy(
+        measured(1, () => 1),
+        { tokens: 1000 },
+      ).gain.value,
+    ).toBe(0)
+  })
+})
