@@ -66,6 +66,57 @@ const Effort = Type.Object(
   closed,
 )
 
+/** Figures of the measurement, for readers; nothing reads them. */
+const BandFigures = {
+  questions: Type.Optional(Type.Integer({ minimum: 0 })),
+  draftAccuracy: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  accuracy: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  tokens: Type.Optional(Type.Number({ minimum: 0 })),
+}
+
+const PolicyBand = Type.Object(
+  {
+    /** Lowest P(correct) of the draft in this band, which ends at the next one. */
+    from: Type.Number({ minimum: 0, maximum: 1 }),
+    /** `greedy` returns the draft, `latentseek` searches from it with memory. */
+    strategy: Type.Union([
+      Type.Literal('greedy'),
+      Type.Literal('majority'),
+      Type.Literal('best-of-n'),
+      Type.Literal('fork'),
+      Type.Literal('latentseek'),
+    ]),
+    samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
+    /** Of `best-of-n`. */
+    selector: Type.Optional(
+      Type.Union([
+        Type.Literal('judge'),
+        Type.Literal('verifier'),
+        Type.Literal('log-probability'),
+        Type.Literal('self-certainty'),
+        Type.Literal('lrm'),
+      ]),
+    ),
+    ...BandFigures,
+  },
+  closed,
+)
+
+const PolicyBands = Type.Optional(Type.Array(PolicyBand, { minItems: 1, maxItems: 8 }))
+
+const Policy = Type.Object(
+  {
+    /** P(correct) of the draft that the bands are about; where it is unknown, there is no policy. */
+    signal: Type.Union([Type.Literal('verifier'), Type.Literal('judge')]),
+    /** Bands in ascending order. A request without an effort has `medium`. */
+    minimal: PolicyBands,
+    low: PolicyBands,
+    medium: PolicyBands,
+    high: PolicyBands,
+  },
+  closed,
+)
+
 /**
  * Defaults of a request; every field has one. Latents, learning rates and thresholds are measured per model.
  */
@@ -153,6 +204,8 @@ const Defaults = Type.Object(
         closed,
       ),
     ),
+    /** What `auto` does after a draft, by effort; without one it searches until an answer passes. */
+    policy: Type.Optional(Policy),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
   },
   { ...closed, default: {} },
@@ -303,3 +356,5 @@ export type Sampling = Static<typeof Sampling>
 export type ModelProfile = Static<typeof ModelProfile>
 export type Criterion = Static<typeof Criterion>
 export type SolveDefaults = Static<typeof Defaults>
+export type Policy = Static<typeof Policy>
+export type PolicyBand = Static<typeof PolicyBand>

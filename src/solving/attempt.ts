@@ -234,15 +234,19 @@ function judgeOf(
 }
 
 /**
- * Whether answers must come with the signals of their tokens: the episode keeps them, the response shows them, or they are chosen
- * by them. They cost some 3 % of a decoding step of one row, and 6 % of one of eight, on a vocabulary of 152k.
+ * Whether answers must come with the signals of their tokens: the episode keeps them, the response shows them, they are
+ * chosen by them, or a search begins at the places of highest entropy (known entropies also bound random ones). They cost
+ * some 3 % of a decoding step of one row, and 6 % of one of eight, on a vocabulary of 152k.
  */
 function needsSignals(
   { episodes }: SolverParts,
-  { request: { learn, explain, strategy }, models }: ContextOptions,
+  { request: { learn, explain, strategy }, settings: { positions, policy }, models }: ContextOptions,
 ): boolean {
   const isKept = learn && episodes !== null
-  return isKept || explain || strategy === 'best-of-n' || (models.judge ?? null) !== null
+  const ranksPlaces =
+    strategy === 'fork' || (strategy === 'latentseek' && positions !== null && positions !== 'prefix')
+  const isChosenBy = strategy === 'best-of-n' || policy !== null || (models.judge ?? null) !== null
+  return isKept || explain || ranksPlaces || isChosenBy
 }
 
 /** Whether answers must come with their latent thoughts: the episode keeps them, or the latent reward model scores them. */

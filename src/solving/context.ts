@@ -9,6 +9,7 @@ import type { SolveEvent, Stopped } from './contract.ts'
 import type { Memory } from './memory/memory.ts'
 import type { Settings } from './settings.ts'
 import type { SolveState } from './solve-state.ts'
+import type { PolicyStep } from './strategies/follow-policy.ts'
 
 export interface SolveContext {
   readonly settings: Settings
@@ -49,6 +50,8 @@ export interface Outcome {
   readonly trajectory: readonly TrajectoryPoint[]
   /** Ids of the episodes whose latents moved the start of the chosen answer; none unless given. */
   readonly ancestors?: readonly string[]
+  /** The step that a policy chose after the draft. */
+  readonly policy?: PolicyStep
 }
 
 /** Turns a question into an answer. @throws ServiceError ABORTED when `context.signal` fires before there is one. */

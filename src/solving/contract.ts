@@ -161,6 +161,14 @@ export interface Solution {
     readonly totalMs: number
   }
   readonly degraded: readonly Degraded[]
+  /** Where a policy of the profile chose what `auto` did after the draft. */
+  readonly policy?: {
+    readonly strategy: Strategy
+    /** Lowest P(correct) of the band that the draft fell in. */
+    readonly from: number
+    /** P(correct) of the draft. */
+    readonly confidence: number
+  }
   /** With `explain`: every judged answer. */
   readonly candidates?: readonly SolutionCandidate[]
   /** With `explain`: the latents of every evaluation, projected to two dimensions. */

@@ -1,7 +1,7 @@
 /** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
 import type { Direction, Momentum, Places } from '#algorithms'
-import type { ModelProfile, SolveDefaults } from '#engine'
+import type { ModelProfile, Policy, PolicyBand, SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
 import type { SamplingRules } from '#ports'
 import type { Effort, Selector, SolveRequest, VoteWeights } from './contract.ts'
@@ -62,6 +62,8 @@ export interface Settings {
   }
   /** `lazy`: the warm start answers first, and the draft is finished only if that answer fails. */
   readonly draft: 'full' | 'lazy'
+  /** What `auto` does after a draft; null: it searches until an answer passes. */
+  readonly policy: { readonly signal: Policy['signal']; readonly bands: readonly PolicyBand[] } | null
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
 }
 
@@ -117,6 +119,7 @@ export function resolveSettings(
     retrieval: resolveRetrieval(request, profile),
     transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift, shifts: defaults.shifts },
     draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
+    policy: resolvePolicy(request, defaults),
     weights: resolveWeights(request, profile),
   }
 }
@@ -177,6 +180,16 @@ function resolveWeights(request: SolveRequest, profile: ModelProfile): Settings[
   if (weights.verifier + weights.lrm + weights.format > 0) return weights
   const detail = 'expected a weight above 0, counting those of the model profile'
   throw new ServiceError('REQUEST_INVALID', `reward: ${detail}`, { faults: [{ pointer: '/reward', detail }] })
+}
+
+function resolvePolicy(
+  { strategy, effort = 'medium' }: SolveRequest,
+  { policy }: SolveDefaults,
+): Settings['policy'] {
+  const bands = policy?.[effort]
+  return strategy !== 'auto' || policy === undefined || bands === undefined
+    ? null
+    : { signal: policy.signal, bands }
 }
 
 function resolveRetrieval(request: SolveRequest, { defaults }: ModelProfile): Settings['retrieval'] {

@@ -68,6 +68,13 @@ export async function describeSolution(
       totalMs: inMilliseconds(ending.totalMs),
     },
     degraded: [...state.degraded],
+    ...(outcome.policy && {
+      policy: {
+        strategy: outcome.policy.band.strategy,
+        from: outcome.policy.band.from,
+        confidence: outcome.policy.confidence,
+      },
+    }),
     ...(request.explain && (await explanation(attempt))),
   }
 }

@@ -141,7 +141,7 @@ export const Solution = sameAs<solving.Solution>()(
           {
             title: 'BaseAnswer',
             description:
-              'The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward.',
+              'The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote.',
           },
         ),
       ),
@@ -192,6 +192,24 @@ export const Solution = sameAs<solving.Solution>()(
         description:
           'Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed.',
       }),
+      policy: Type.Optional(
+        Type.Object(
+          {
+            strategy: ref(Strategy),
+            from: Type.Number({
+              minimum: 0,
+              maximum: 1,
+              description: 'Lowest P(correct) of the band of the policy that the draft fell in.',
+            }),
+            confidence: Type.Number({ minimum: 0, maximum: 1, description: 'P(correct) of the draft.' }),
+          },
+          {
+            title: 'PolicyStep',
+            description:
+              'What the policy of the model profile chose to do after the draft; absent where there is none. Only `auto` has one.',
+          },
+        ),
+      ),
       candidates: Type.Optional(
         Type.Array(ref(SolutionCandidate), { description: 'With `explain`: all judged answers.' }),
       ),

@@ -3,22 +3,31 @@
  *
  * Deviates: weaver and memory never cost an answer that was good without them. With a full draft they act only after it has
  * failed (the gate); with a lazy one they answer first, and the draft is finished unless they pass. Refinement is argmax
- * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3).
+ * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3). Where the profile has a
+ * measured policy, it decides after the draft, and after what memory led to, which answers are good enough and what to do
+ * else.
  */
 
-import { hasPassed, higherReward, type SearchPoint, takeLatents } from '#algorithms'
+import { hasPassed, higherReward, MAX_POSITIONS, type SearchPoint, takeLatents } from '#algorithms'
 import type { Outcome, SolveContext } from '../context.ts'
+import { followPolicy, policyStep } from './follow-policy.ts'
 import { createMemo, draftPoint, refine } from './refine.ts'
 
 export async function auto(context: SolveContext): Promise<Outcome> {
   const { settings, answers, memory } = context
   const { latents } = settings
-  const isLazy = memory.mayLead && settings.draft === 'lazy'
+  const isLazy = memory.mayLead && settings.draft === 'lazy' && settings.policy === null
   const [neighbours, begun] = await Promise.all([
     memory.retrieve(),
-    answers.begin({ maxTokens: isLazy ? latents : Number.POSITIVE_INFINITY, latents }),
+    answers.begin({
+      maxTokens: isLazy ? latents : Number.POSITIVE_INFINITY,
+      latents: settings.policy === null ? latents : Math.max(latents, MAX_POSITIONS),
+    }),
   ])
-  const passes = ({ evaluation }: SearchPoint) => hasPassed(evaluation.judgement, settings.stopReward)
+  const passes = ({ evaluation: { judgement } }: SearchPoint) => {
+    const step = policyStep(settings, judgement)
+    return step === null ? hasPassed(judgement, settings.stopReward) : step.band.strategy === 'greedy'
+  }
   const memo = createMemo(context, null)
   const zBase = takeLatents(begun.latents, latents)
   const warmStart = memory.warmStart({ zBase, tokens: begun.tokens, neighbours, memo, answers })
@@ -39,15 +48,22 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   const first = draftPoint(draft, latents)
   memo.remember(first.prefix, first.evaluation)
   const led = passes(first) ? null : await warmStart.point()
+  const step = policyStep(settings, draft.evaluation.judgement)
+  const isLed = step !== null && led !== null && passes(led)
+  if (step !== null && step.band.strategy !== 'latentseek' && !isLed)
+    return followPolicy(context, draft, step)
   const known = led === null ? [first] : [first, led]
-  return refine(context, {
+  // What the policy takes for good enough is not searched on, whatever its reward.
+  const searched = isLed ? { ...context, settings: { ...settings, maxIterations: 0 } } : context
+  const outcome = await refine(searched, {
     base: draft.evaluation,
     draftLatents: draft.latents,
     memo,
     known,
-    best: known.reduce(higherReward),
+    best: isLed ? led : known.reduce(higherReward),
     movedBy: led === null ? [] : warmStart.movedBy,
   })
+  return step === null ? outcome : { ...outcome, policy: step }
 }
 
 /** Whether an answer that begins with `prefix` differs from the draft that begins with `tokens`. */

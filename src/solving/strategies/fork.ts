@@ -16,6 +16,7 @@ import {
   MAX_POSITIONS,
   rankPositions,
   takeLatents,
+  worthOf,
 } from '#algorithms'
 import { hasCode } from '#errors'
 import type { Draft } from '../answers.ts'
@@ -45,12 +46,17 @@ interface Search {
 }
 
 export async function fork(context: SolveContext): Promise<Outcome> {
-  const { answers, state } = context
+  const { answers } = context
   const begun = await answers.begin({
     maxTokens: Number.POSITIVE_INFINITY,
     latents: MAX_POSITIONS,
   })
-  const draft = await answers.finish(begun)
+  return forkFrom(context, await answers.finish(begun))
+}
+
+/** Forks a judged draft, at most at the positions of its latents. */
+export async function forkFrom(context: SolveContext, draft: Draft): Promise<Outcome> {
+  const { state } = context
   if (draft.evaluation.answer.finish === 'aborted') return draftOutcome(context, draft)
   const { evaluation } = draft
   const search: Search = {
@@ -95,7 +101,7 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
       )
       const before = search.best
       for (const [index, evaluation] of found.entries()) {
-        if (scoreOf(evaluation) <= scoreOf(search.best)) continue
+        if (worthOf(evaluation.judgement) <= worthOf(search.best.judgement)) continue
         search.best = evaluation
         search.fork = round[index]!
       }
@@ -113,8 +119,6 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
     throw error
   }
 }
-
-const scoreOf = ({ judgement }: Evaluation) => judgement.fused ?? judgement.reward
 
 async function forksOf({ head, settings, seed, signal }: SolveContext, { evaluation, latents }: Draft) {
   const { tokens, signals } = evaluation.answer
