@@ -2,6 +2,7 @@
 
 import type { Figure } from '#algorithms'
 import type { Arm } from './arms.ts'
+import { deriveArms } from './derived-arms.ts'
 import type { Machine } from './machine.ts'
 import { type Cell, markdownTable } from './markdown.ts'
 import type { AnswerRecord } from './records.ts'
@@ -35,7 +36,10 @@ export type ReportHead = Pick<
 >
 
 export function createReport(head: ReportHead, records: readonly AnswerRecord[]): Report {
-  const families = Map.groupBy(records, ({ family }) => family ?? '')
+  const derived = deriveArms(records)
+  const all = [...records, ...derived]
+  const names = [...head.settings.map(({ name }) => name), ...new Set(derived.map(({ arm }) => arm))]
+  const families = Map.groupBy(all, ({ family }) => family ?? '')
   families.delete('')
   const versions = (of: (record: AnswerRecord) => string | null | undefined) =>
     [...new Set(records.map(of))].filter((version) => version != null)
@@ -47,17 +51,17 @@ export function createReport(head: ReportHead, records: readonly AnswerRecord[])
       lrm: versions(({ model }) => model?.lrmVersion),
       judge: versions(({ model }) => model?.judgeVersion),
     },
-    arms: armReports(head.settings, records),
+    arms: armReports(names, all),
     families: Object.fromEntries(
-      [...families].sort().map(([family, own]) => [family, armReports(head.settings, own)]),
+      [...families].sort().map(([family, own]) => [family, armReports(names, own)]),
     ),
   }
 }
 
-function armReports(arms: readonly Arm[], records: readonly AnswerRecord[]): ArmReport[] {
+function armReports(names: readonly string[], records: readonly AnswerRecord[]): ArmReport[] {
   const byArm = Map.groupBy(records, ({ arm }) => arm)
-  const first = byArm.get(arms[0]?.name ?? '') ?? []
-  return arms.flatMap(({ name }) => {
+  const first = byArm.get(names[0] ?? '') ?? []
+  return names.flatMap((name) => {
     const own = byArm.get(name) ?? []
     const figures = armFigures(own)
     if (figures === null) return []
@@ -113,6 +117,7 @@ const NOTES = [
   '- accuracy: mean over problems, seeds pooled; its interval is Wilson’s, with every problem counted once.',
   '- minus: mean difference on the problems that both arms answered, its interval by bootstrap over problems; none for fewer than ten.',
   '- tokens and seconds: means of one request; seconds beside the other requests of the time. tokens/s: generated tokens per second in which the arm had a request in progress.',
+  '- ARM → SELECTOR: what this selector would have chosen among the samples of an arm that keeps them (`explain=true`).',
   '- cut: share of answers that the limit of tokens or of time ended. errors: problems that could not be asked, which count as wrong.',
 ]
 

@@ -1,0 +1,80 @@
+/**
+ * @file Arms that need no answers of their own: what other selectors would have chosen among the samples of an arm that
+ * keeps them (`explain=true`).
+ */
+
+import { majorityVote } from '#algorithms'
+import type { AnswerRecord } from './records.ts'
+
+type Sample = NonNullable<AnswerRecord['candidates']>[number]
+
+/** Returns the sample that a selector chooses; null where the samples lack what it reads. */
+type Selector = (samples: readonly Sample[]) => Sample | null
+
+/** Between the name of an arm and that of a selector. */
+const ARROW = ' → '
+
+const FIRST = 'first sample'
+
+const SELECTORS: Readonly<Record<string, Selector>> = {
+  [FIRST]: ([first]) => first ?? null,
+  majority: (samples) => samples[majorityVote(samples)] ?? null,
+  verifier: best(({ rewardTerms }) => rewardTerms['verifier.correctness'] ?? rewardTerms['verifier']),
+  'log-probability': best(({ logProbability }) => logProbability),
+  'self-certainty': best(({ selfCertainty }) => selfCertainty),
+  judge: best(({ confidence }) => confidence),
+  'any right (knows the answers)': (samples) => samples.find(({ right }) => right) ?? samples[0] ?? null,
+}
+
+/** The sample with the highest score among those with an answer, the earliest of equal ones. */
+function best(scoreOf: (sample: Sample) => number | null | undefined): Selector {
+  return (samples) => {
+    const answered = samples.filter(({ answer }) => answer !== null)
+    let chosen: { readonly sample: Sample; readonly score: number } | null = null
+    for (const sample of answered.length > 0 ? answered : samples) {
+      const score = scoreOf(sample) ?? null
+      if (score === null) return null
+      if (chosen === null || score > chosen.score) chosen = { sample, score }
+    }
+    return chosen?.sample ?? null
+  }
+}
+
+/**
+ * Returns records of the derived arms, named `ARM → SELECTOR`, in the order of the selectors. Their tokens and seconds
+ * are those of the samples and their judging, but for `first sample`: its share of the tokens. A selector that lacks its
+ * score for one answer of an arm has no rows for this arm.
+ */
+export function deriveArms(records: readonly AnswerRecord[]): readonly AnswerRecord[] {
+  const answered = records.filter(({ error }) => error === null)
+  return [...Map.groupBy(answered, ({ arm }) => arm).values()].flatMap((own) => {
+    const banks = own.map((record) => ({ record, samples: samplesOf(record) }))
+    if (banks.some(({ samples }) => samples.length < 2)) return []
+    return Object.entries(SELECTORS).flatMap(([name, select]) => {
+      const derived = banks.flatMap(({ record, samples }) => {
+        const sample = select(samples)
+        return sample === null ? [] : [deriveRecord(record, samples, { name, sample })]
+      })
+      return derived.length === banks.length ? derived : []
+    })
+  })
+}
+
+function samplesOf({ candidates = [] }: AnswerRecord): readonly Sample[] {
+  return candidates.filter(({ kind }) => kind === 'sample')
+}
+
+function deriveRecord(
+  record: AnswerRecord,
+  samples: readonly Sample[],
+  { name, sample }: { readonly name: string; readonly sample: Sample },
+): AnswerRecord {
+  const share = { generatedTokens: sample.tokens, judgedTokens: record.judgedTokens / samples.length }
+  return {
+    ...record,
+    ...(name === FIRST && share),
+    arm: `${record.arm}${ARROW}${name}`,
+    answer: sample.answer,
+    right: sample.right,
+  }
+}

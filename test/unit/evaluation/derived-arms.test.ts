@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest'
+import { deriveArms } from '../../../src/evaluation/derived-arms.ts'
+import type { AnswerRecord } from '../../../src/evaluation/records.ts'
+
+type Sample = NonNullable<AnswerRecord['candidates']>[number]
+
+const sample = (answer: string | null, right: boolean, over: Partial<Sample> = {}): Sample => ({
+  kind: 'sample',
+  answer,
+  right,
+  reward: -0.5,
+  rewardTerms: { verifier: -0.5, 'verifier.correctness': -0.5 },
+  tokens: 10,
+  logProbability: -0.5,
+  selfCertainty: 5,
+  confidence: null,
+  ...over,
+})
+
+const record = (candidates: readonly Sample[], over: Partial<AnswerRecord> = {}): AnswerRecord => ({
+  problem: 'p1',
+  family: null,
+  arm: 'bank',
+  run: 1,
+  reference: '7',
+  answer: '5',
+  right: false,
+  error: null,
+  at: 0,
+  seconds: 2,
+  promptTokens: 30,
+  generatedTokens: 40,
+  judgedTokens: 8,
+  candidates,
+  ...over,
+})
+
+const SAMPLES = [
+  sample('1', false, { tokens: 11 }),
+  sample('2', false, { rewardTerms: { 'verifier.correctness': -0.1 } }),
+  sample('3', false, { logProbability: -0.1 }),
+  sample('7', true, { selfCertainty: 9 }),
+  sample('1', false),
+  sample(null, false, { selfCertainty: 99, logProbability: -0.01 }),
+]
+
+const chosen = (records: readonly AnswerRecord[]) =>
+  Object.fromEntries(deriveArms(records).map(({ arm, answer, right }) => [arm, [answer, right]]))
+
+test('each selector chooses among the samples of the arm, never a text without an answer', () => {
+  expect(chosen([record(SAMPLES)])).toEqual({
+    'bank → first sample': ['1', false],
+    'bank → majority': ['1', false],
+    'bank → verifier': ['2', false],
+    'bank → log-probability': ['3', false],
+    'bank → self-certainty': ['7', true],
+    'bank → any right (knows the answers)': ['7', true],
+  })
+})
+
+test('a selector has rows where every answer has its score', () => {
+  const judged = SAMPLES.map((each, index) => ({ ...each, confidence: index / 10 }))
+  expect(chosen([record(judged)])['bank → judge']).toEqual(['1', false])
+  expect(chosen([record(judged), record(SAMPLES, { problem: 'p2' })])).not.toHaveProperty('bank → judge')
+})
+
+test('the first sample has its share of the tokens, the others all', () => {
+  const derived = deriveArms([record(SAMPLES)])
+  const tokens = (name: string) => {
+    const found = derived.find(({ arm }) => arm === `bank → ${name}`)
+    return [found?.generatedTokens, found?.judgedTokens]
+  }
+  expect(tokens('first sample')).toEqual([11, 8 / 6])
+  expect(tokens('verifier')).toEqual([40, 8])
+})
+
+test('arms without kept samples have none, nor have those with one', () => {
+  const { candidates: _, ...bare } = record(SAMPLES)
+  expect(deriveArms([bare])).toEqual([])
+  expect(deriveArms([record([sample('1', true)])])).toEqual([])
+  expect(deriveArms([record([{ ...sample('1', true), kind: 'draft' }, sample('2', false)])])).toEqual([])
+  expect(deriveArms([record(SAMPLES), record([], { error: 'PROMPT_TOO_LONG' })])).not.toEqual([])
+})
