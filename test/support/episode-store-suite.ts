@@ -54,6 +54,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           reference: '12',
           weaverVersion: 'weaver-2',
           lrmVersion: null,
+          judgeVersion: null,
           reward: -1 / 3,
           candidates: [
             newCandidate({
