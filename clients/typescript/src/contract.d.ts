@@ -627,7 +627,7 @@ export interface components {
             strategy: components["schemas"]["Strategy"];
             /**
              * BaseAnswer
-             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward.
+             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote.
              */
             base: {
                 /** @description The extracted answer; null if there is none. */
@@ -673,6 +673,17 @@ export interface components {
             };
             /** @description Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed. */
             degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
+            /**
+             * PolicyStep
+             * @description What the policy of the model profile chose to do after the draft; absent where there is none. Only `auto` has one.
+             */
+            policy?: {
+                strategy: components["schemas"]["Strategy"];
+                /** @description Lowest P(correct) of the band of the policy that the draft fell in. */
+                from: number;
+                /** @description P(correct) of the draft. */
+                confidence: number;
+            };
             /** @description With `explain`: all judged answers. */
             candidates?: components["schemas"]["SolutionCandidate"][];
             /** @description With `explain`: the latents of every evaluation, projected to two dimensions. */
@@ -1365,7 +1376,7 @@ export interface components {
             strategy: components["schemas"]["Strategy"];
             /**
              * BaseAnswer
-             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward.
+             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote.
              */
             base: {
                 /** @description The extracted answer; null if there is none. */
@@ -1400,6 +1411,17 @@ export interface components {
             };
             /** @description Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed. */
             degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
+            /**
+             * PolicyStep
+             * @description What the policy of the model profile chose to do after the draft; absent where there is none. Only `auto` has one.
+             */
+            policy?: {
+                strategy: components["schemas"]["Strategy"];
+                /** @description Lowest P(correct) of the band of the policy that the draft fell in. */
+                from: number;
+                /** @description P(correct) of the draft. */
+                confidence: number;
+            };
             /** @description With `explain`: all judged answers. */
             candidates?: components["schemas"]["SolutionCandidate"][];
             /** @description With `explain`: the latents of every evaluation, projected to two dimensions. */
