@@ -81,6 +81,6 @@ export async function findMeasuredProfile(
 const CAREFUL = { stopReward: 0, minSimilarity: 0.98 }
 
 function withoutThresholds({ embedding: _, defaults, ...rest }: JsonObject): JsonObject {
-  const { admitReward, admitConfidence, ...kept } = Object(defaults) as Record<string, unknown>
+  const { admitReward, admitConfidence, policy, ...kept } = Object(defaults) as Record<string, unknown>
   return { ...rest, defaults: { ...kept, ...CAREFUL } }
 }

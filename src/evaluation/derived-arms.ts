@@ -6,7 +6,9 @@
 import { majorityVote } from '#algorithms'
 import type { AnswerRecord } from './records.ts'
 
-type Sample = NonNullable<AnswerRecord['candidates']>[number]
+/** A judged sample that was graded. */
+export type JudgedSample = NonNullable<AnswerRecord['candidates']>[number]
+type Sample = JudgedSample
 
 /** Returns the sample that a selector chooses; null where the samples lack what it reads. */
 type Selector = (samples: readonly Sample[]) => Sample | null
@@ -16,7 +18,8 @@ const ARROW = ' → '
 
 const FIRST = 'first sample'
 
-const SELECTORS: Readonly<Record<string, Selector>> = {
+/** By name: what chooses one of several samples. */
+export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   [FIRST]: ([first]) => first ?? null,
   majority: (samples) => samples[majorityVote(samples)] ?? null,
   verifier: best(({ rewardTerms }) => rewardTerms['verifier.correctness'] ?? rewardTerms['verifier']),
@@ -50,7 +53,7 @@ export function deriveArms(records: readonly AnswerRecord[]): readonly AnswerRec
   return [...Map.groupBy(answered, ({ arm }) => arm).values()].flatMap((own) => {
     const banks = own.map((record) => ({ record, samples: samplesOf(record) }))
     if (banks.some(({ samples }) => samples.length < 2)) return []
-    return Object.entries(SELECTORS).flatMap(([name, select]) => {
+    return Object.entries(choosersOfSamples).flatMap(([name, select]) => {
       const derived = banks.flatMap(({ record, samples }) => {
         const sample = select(samples)
         return sample === null ? [] : [deriveRecord(record, samples, { name, sample })]

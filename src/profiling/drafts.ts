@@ -35,7 +35,7 @@ const TENANT = 'profile'
 export interface Asking {
   /** Short hash of the profile, for the keys of measurements. */
   readonly key: string
-  ask(problem: Problem, request: Pick<SolveRequest, 'strategy' | 'explain'>): Promise<Solution>
+  ask(problem: Problem, request: Pick<SolveRequest, 'strategy' | 'samples' | 'explain'>): Promise<Solution>
   isRight(problem: Problem, answer: string | null): boolean
 }
 

@@ -19,6 +19,7 @@ import {
   searchRow,
 } from './choose-search.ts'
 import { askUnder, type DraftRecord, draftKey, type Measuring, measureDraft, withJudges } from './drafts.ts'
+import { BANK_SAMPLES, type BankRecord, measurePolicy, type PolicyChoice } from './measure-policy.ts'
 import {
   type CheckedWords,
   checkVerdictWords,
@@ -35,6 +36,8 @@ export interface Findings {
   readonly judge: JudgeChoice & { readonly drafts: number; readonly right: number }
   /** null: too few problems, or families. */
   readonly embedding: EmbeddingChoice | null
+  /** null: too few problems. */
+  readonly policy: PolicyChoice | null
   readonly search: {
     /** Searches with different learning rates, and with different rho. */
     readonly rates: readonly SearchRow[]
@@ -71,12 +74,14 @@ export async function profileModel(problems: readonly Problem[], options: Profil
   const judged = withJudge(prompted, judges[judge.chosen]!, judge)
   const embedding = await measureEmbedding(judged, problems, options)
   const embedded = embedding === null ? judged : withEmbedding(judged, embedding)
+  const policy = await measureSamples(embedded, judge, problems, options)
   const search = await measureSearch(embedded, problems, options)
   const { chosen, patience } = search
   const defaults = {
     ...embedded.defaults,
     ...(chosen !== null && { ...chosen, latents: chooseLatents(chosen.rho, judge.draftTokens) }),
     ...(patience.patience !== null && { patience: patience.patience }),
+    ...(policy?.policy && { policy: policy.policy }),
   }
   return {
     profile: { ...embedded, defaults },
@@ -84,6 +89,7 @@ export async function profileModel(problems: readonly Problem[], options: Profil
     words,
     judge,
     embedding,
+    policy,
     search,
   }
 }
@@ -132,6 +138,7 @@ async function measureJudges(
     drafts: drafts.length,
     right: drafts.filter(({ right }) => right).length,
     draftTokens: drafts.map(({ tokens }) => tokens),
+    ofProblems: results,
   }
 }
 
@@ -186,6 +193,38 @@ function withEmbedding(profile: ModelProfile, { chosen: { layer }, floor }: Embe
     },
     defaults: { ...defaults, minSimilarity: floor },
   }
+}
+
+/** Samples and judges answers of every problem with a draft, for the policy. */
+async function measureSamples(
+  profile: ModelProfile,
+  { chosen, ofProblems }: { readonly chosen: number; readonly ofProblems: readonly (DraftRecord | null)[] },
+  problems: readonly Problem[],
+  options: ProfileOptions,
+): Promise<PolicyChoice | null> {
+  const asking = askUnder(profile, problems, options)
+  const keyOf = ({ id }: Problem) => `samples ${asking.key} ${id}`
+  const drafted = problems.filter((_, place) => ofProblems[place])
+  const results = await options.stages.run(
+    { name: 'samples', isKnown: (problem) => options.folder.has(keyOf(problem)) },
+    drafted,
+    (problem) =>
+      options.folder.measure(keyOf(problem), async (): Promise<BankRecord & { judgedTokens: number }> => {
+        const { candidates = [], usage } = await asking.ask(problem, {
+          strategy: 'majority',
+          samples: BANK_SAMPLES,
+          explain: true,
+        })
+        const samples = candidates.map((each) => ({ ...each, right: asking.isRight(problem, each.answer) }))
+        const judgedTokens = usage.rewardTokens / Math.max(1, samples.length)
+        return { samples, tokens: usage.generatedTokens + usage.rewardTokens, judgedTokens }
+      }),
+  )
+  const drafts = ofProblems.filter((draft) => draft !== null)
+  const measured = results.flatMap((bank, place) => (bank === null ? [] : [{ draft: drafts[place]!, bank }]))
+  const judgedTokens =
+    measured.reduce((sum, { bank }) => sum + bank.judgedTokens, 0) / Math.max(1, measured.length)
+  return measurePolicy(measured, chosen, judgedTokens)
 }
 
 async function measureSearch(profile: ModelProfile, problems: readonly Problem[], options: ProfileOptions) {

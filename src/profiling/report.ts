@@ -4,6 +4,7 @@ import type { Figure } from '#algorithms'
 import { drawPlots, type Machine, markdownTable } from '#evaluation'
 import type { ThresholdRow } from './choose-judge.ts'
 import { MIN_SEARCHES } from './choose-search.ts'
+import { BANK_SAMPLES } from './measure-policy.ts'
 import type { Findings } from './profile-model.ts'
 import type { CheckedWords } from './templates.ts'
 
@@ -31,6 +32,7 @@ export function profileReport(head: ReportHead, findings: Findings): string {
     ...promptSection(findings),
     ...judgeSection(head, findings),
     ...embeddingSection(findings),
+    ...policySection(findings),
     ...searchSection(findings),
     '## Sampling',
     head.notes.length === 0
@@ -133,6 +135,51 @@ function embeddingSection({ embedding, profile }: Findings): string[] {
     ),
     `${questions} questions, ${pairs.related} pairs of one family (related) and ${pairs.unrelated} of two (unrelated). The rows are of half of the questions, centred by the mean of the other half. Found: above the similarity that 1 % of unrelated pairs exceed.`,
     `Chosen: **${name(chosen.layer)}**. \`minSimilarity\` is ${profile.defaults.minSimilarity}: 1 % of all unrelated pairs and ${share(related)} of the related ones reach ${floor}.`,
+  ]
+}
+
+function policySection({ policy }: Findings): string[] {
+  if (policy === null) {
+    return [
+      '## Policy',
+      'Not measured: it needs drafts and samples of 30 problems. `auto` searches, as without a policy.',
+    ]
+  }
+  const { questions, draftAccuracy, draftTokens, rows } = policy
+  const shown = rows.flatMap(({ effort, budget, bands, isTaken }) =>
+    bands.map((band) => [
+      effort,
+      budget.toFixed(0),
+      share(band.from),
+      band.arm,
+      band.questions,
+      share(band.draftAccuracy),
+      share(band.accuracy),
+      band.tokens.toFixed(0),
+      isTaken ? 'yes' : 'no',
+    ]),
+  )
+  const checks = rows.map(
+    ({ effort, gain, tokens }) =>
+      `${effort}: ${share(gain.value)} (${interval(gain)}) at ${tokens.toFixed(0)} tokens`,
+  )
+  return [
+    '## Policy',
+    markdownTable(
+      [
+        'effort',
+        'budget',
+        'P(correct) from',
+        'then',
+        'questions',
+        'drafts right',
+        'right',
+        'tokens',
+        'taken',
+      ],
+      shown,
+    ),
+    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. An arm is taken for a band when its gain is above 0 with 95 % confidence (one-sided), a list of bands when its gain on problems that it was not chosen on exceeds one standard error. These gains: ${checks.join('; ')}.`,
   ]
 }
 

@@ -37,7 +37,14 @@ export interface StagesOptions {
 }
 
 /** Shares of the budget, by stage, in order. */
-const SHARES = { prompts: 0.3, drafts: 0.2, embeddings: 0.1, rates: 0.25, rho: 0.15 } as const
+const SHARES = {
+  prompts: 0.3,
+  drafts: 0.2,
+  embeddings: 0.1,
+  samples: 0.2,
+  rates: 0.13,
+  rho: 0.07,
+} as const
 
 export type StageName = keyof typeof SHARES
 export const STAGES = Object.keys(SHARES) as StageName[]
