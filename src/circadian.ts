@@ -246,7 +246,10 @@ model
   .option('--out <folder>', 'folder of profile and report; by default its name in profiles of DATA_DIR')
   .option('--budget <minutes>', 'time, after the model is loaded', number(0.05, 10_000), 10)
   .option('--precision <share>', 'precision of passed drafts that a stop needs', number(0.5, 1), 0.9)
-  .option('--stages <list>', 'stages that measure: prompts, drafts, embeddings, samples, rates, rho (default: all)')
+  .option(
+    '--stages <list>',
+    'stages that measure: prompts, drafts, embeddings, samples, rates, rho (default: all)',
+  )
   .option('--seed <number>', 'seed of order and samples', wholeNumber(0), 1)
   .option('--concurrency <number>', 'requests at once', wholeNumber(1), 4)
   .option('--provider <name>', 'auto, cuda or cpu (EXECUTION_PROVIDER)')
