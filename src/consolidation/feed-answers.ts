@@ -11,7 +11,7 @@ import { writePrompt } from '#solving'
 import { inBackground } from './open-replay-engine.ts'
 
 /** Upper bound on the tokens of the answers that one training, or one trial, feeds again. */
-const MAX_FED_TOKENS = 100_000
+export const MAX_FED_TOKENS = 100_000
 
 /** Number of questions fed at once. */
 const CONCURRENCY = 4

@@ -1,9 +1,17 @@
 /** @file Examples of the fused judge: the labelled answers of episodes, with all that was known of them when they were judged. */
 
-import { agreementOf, type JudgeExample, type OpenRewardModel, unpackThought } from '#algorithms'
+import {
+  agreementOf,
+  type FormName,
+  type JudgeExample,
+  type OpenRewardModel,
+  unpackThought,
+} from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
+import type { Engine } from '#engine'
 import type { StoredAnswer, TrainingStore } from '#episodes'
 import type { HeldOutAnswer } from './artifact-training.ts'
+import { answersWithin, feedAnswers, MAX_FED_TOKENS } from './feed-answers.ts'
 import { LABEL_WEIGHT } from './reward-model-examples.ts'
 import { nameOf, type SplitLookup } from './split-night.ts'
 
@@ -20,23 +28,26 @@ interface ReadOptions {
   readonly training: Pick<TrainingStore, 'labelledAnswers'>
   readonly fingerprint: string
   readonly placeOf: PlaceOf
-  /** Active latent reward model, whose estimate is a feature; null for none. */
-  readonly rewardModel: Pick<OpenRewardModel, 'score'> | null
+  /** P(correct) of answers by the active latent reward model, a feature; null without one. */
+  readonly confidencesOf: ConfidencesOf | null
   readonly signal: AbortSignal
 }
+
+/** Returns P(correct) of each answer, in order; null where it cannot be computed from what is stored. */
+export type ConfidencesOf = (answers: readonly StoredAnswer[]) => Promise<readonly (number | null)[]>
 
 /** Thoughts that are unpacked and scored at once; unpacking more would stop the event loop. */
 const BATCH = 16
 
 /** Reads the labelled answers of episodes, in their order. */
 export async function readJudgeAnswers(
-  { training, fingerprint, placeOf, rewardModel, signal }: ReadOptions,
+  { training, fingerprint, placeOf, confidencesOf, signal }: ReadOptions,
   episodes: readonly EpisodeKey[],
 ): Promise<readonly JudgeAnswer[]> {
   const answers: JudgeAnswer[] = []
   let batch: StoredAnswer[] = []
   const flush = async () => {
-    const confidences = await confidencesOf(rewardModel, batch)
+    const confidences = (await confidencesOf?.(batch)) ?? []
     for (const [index, stored] of batch.entries()) {
       const { part, cluster } = placeOf(stored, stored.question)
       if (part === 'unused') continue
@@ -44,7 +55,7 @@ export async function readJudgeAnswers(
     }
     batch = []
   }
-  for await (const stored of training.labelledAnswers(fingerprint, episodes, rewardModel !== null)) {
+  for await (const stored of training.labelledAnswers(fingerprint, episodes, confidencesOf !== null)) {
     signal.throwIfAborted()
     batch.push(stored)
     if (batch.length === BATCH) await flush()
@@ -53,14 +64,54 @@ export async function readJudgeAnswers(
   return answers
 }
 
-async function confidencesOf(
-  rewardModel: ReadOptions['rewardModel'],
-  batch: readonly StoredAnswer[],
+interface ScoreOptions {
+  /** What the model reads of an answer. */
+  readonly form: FormName
+  /** Engine of the model that gave the answers; null: none is at hand. */
+  readonly engine: Engine | null
+  readonly signal: AbortSignal
+}
+
+/**
+ * Scores stored thoughts with a loaded reward model. A form that reads every token has nothing stored: its answers are
+ * fed through the model again, up to a bound of tokens; without an engine of the model, they have no estimate.
+ */
+export function scoreStored(
+  rewardModel: Pick<OpenRewardModel, 'score' | 'tokenMaps'>,
+  { form, engine, signal }: ScoreOptions,
+): ConfidencesOf {
+  const { tokenMaps } = rewardModel
+  if (tokenMaps === undefined) return (answers) => scoreThoughts(rewardModel, answers, form)
+  let left = MAX_FED_TOKENS
+  return async (answers) => {
+    const scores: (number | null)[] = answers.map(() => null)
+    const feedable = answers.flatMap(({ question, tokens, last }, index) =>
+      last === null ? [] : [{ index, question, tokens, last }],
+    )
+    const fed = answersWithin(feedable, left)
+    left -= fed.reduce((sum, { tokens }) => sum + tokens.length, 0)
+    if (engine === null || fed.length === 0) return scores
+    await feedAnswers(engine, fed, { tokenMaps, signal }, async ({ index }, thought) => {
+      if (thought.gated !== undefined) scores[index] = (await rewardModel.score([thought]))[0] ?? null
+    })
+    return scores
+  }
+}
+
+async function scoreThoughts(
+  rewardModel: Pick<OpenRewardModel, 'score'>,
+  answers: readonly StoredAnswer[],
+  form: FormName,
 ): Promise<readonly (number | null)[]> {
-  const thoughts = batch.flatMap(({ thought }) => (thought === null ? [] : [unpackThought(thought)]))
-  if (rewardModel === null || thoughts.length === 0) return []
-  const scores = [...(await rewardModel.score(thoughts))]
-  return batch.map(({ thought }) => (thought === null ? null : (scores.shift() ?? null)))
+  // Rows of earlier releases have no last states.
+  const usable = answers.flatMap(({ thought, last }, index) =>
+    thought === null || (form === 'last' && last === null)
+      ? []
+      : [{ index, thought: unpackThought(thought, last) }],
+  )
+  const scores = usable.length === 0 ? [] : await rewardModel.score(usable.map(({ thought }) => thought))
+  const byIndex = new Map(usable.map(({ index }, place) => [index, scores[place] ?? null]))
+  return answers.map((_, index) => byIndex.get(index) ?? null)
 }
 
 /**
@@ -92,7 +143,7 @@ function toAnswer(
       selfCertainty: stored.selfCertainty,
       confidence,
       agreement: labelSource === 'majority' ? null : agreement,
-      tokens: stored.tokens,
+      tokens: stored.tokens.length,
     },
     part,
     weight: LABEL_WEIGHT[labelSource] * stored.labelWeight,

@@ -2,7 +2,8 @@
 
 import { type GateAnswer, gateJudge, measureJudge, openFusedJudge, trainJudge } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
-import { openRewardModelArtifact } from '#serving'
+import type { Engine } from '#engine'
+import { openRewardModelArtifact, rewardModelSizes } from '#serving'
 import {
   type ArtifactBytes,
   type ArtifactTraining,
@@ -15,7 +16,8 @@ import {
   toTrained,
   toTrialVerdict,
 } from './artifact-training.ts'
-import { episodesOf, type JudgeAnswer, readJudgeAnswers } from './judge-examples.ts'
+import { episodesOf, type JudgeAnswer, readJudgeAnswers, scoreStored } from './judge-examples.ts'
+import { openModelEngine } from './open-replay-engine.ts'
 import { nameOf } from './split-night.ts'
 import type { Skipped } from './steps.ts'
 
@@ -29,7 +31,11 @@ export const JUDGE_TRAINING: ArtifactTraining = {
   judge,
 }
 
-interface Context extends Pick<TrainingContext, 'training' | 'fingerprint' | 'runner' | 'signal'> {
+interface Context
+  extends Pick<
+    TrainingContext,
+    'training' | 'fingerprint' | 'runner' | 'signal' | 'openReplayEngine' | 'logger'
+  > {
   /** Active latent reward model; null for none. */
   readonly known: ArtifactBytes | null
 }
@@ -131,17 +137,29 @@ async function readPlaces(
 }
 
 async function read(
-  { known, runner, ...context }: Context,
+  { known, runner, openReplayEngine, logger, ...context }: Context,
   episodes: readonly EpisodeKey[],
   placeOf: Parameters<typeof readJudgeAnswers>[0]['placeOf'],
 ): Promise<readonly JudgeAnswer[]> {
-  if (known === null) return readJudgeAnswers({ ...context, placeOf, rewardModel: null }, episodes)
+  const { signal, fingerprint } = context
+  if (known === null) return readJudgeAnswers({ ...context, placeOf, confidencesOf: null }, episodes)
+  await using parts = new AsyncDisposableStack()
   const rewardModel = await openRewardModelArtifact(runner, known.artifact, known.bytes)
-  try {
-    return await readJudgeAnswers({ ...context, placeOf, rewardModel }, episodes)
-  } finally {
-    await rewardModel.close()
+  parts.defer(() => rewardModel.close())
+  let engine: Engine | null = null
+  if (rewardModel.tokenMaps !== undefined) {
+    const opened = await openModelEngine(
+      { openReplayEngine, fingerprint, logger },
+      'this worker cannot feed answers again: the fused judge is fitted without the reward model',
+    )
+    if (!('missing' in opened)) {
+      parts.defer(() => opened.close())
+      engine = opened.engine
+    }
   }
+  const { form } = rewardModelSizes(known.artifact)
+  const confidencesOf = scoreStored(rewardModel, { form, engine, signal })
+  return await readJudgeAnswers({ ...context, placeOf, confidencesOf }, episodes)
 }
 
 function withScores(answers: readonly JudgeAnswer[], scores: readonly number[]): readonly GateAnswer[] {

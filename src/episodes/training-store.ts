@@ -101,8 +101,7 @@ export interface StoredAnswer extends TrainingKey {
   readonly kind: CandidateKind
   /** Final answer, normalised; null when there is none. */
   readonly answer: string | null
-  /** Number of its tokens. */
-  readonly tokens: number
+  readonly tokens: readonly number[]
   /** Reward under the weights of the model profile, and its terms; each in [-1, 0]. */
   readonly reward: number
   readonly rewardTerms: Readonly<Record<string, number>>
@@ -114,6 +113,8 @@ export interface StoredAnswer extends TrainingKey {
   readonly alike: number
   /** Null when it has none, or none was asked for. */
   readonly thought: PackedRows | null
+  /** States of the scored layers at the last token, `[K, D]`; null likewise, and in rows of earlier releases. */
+  readonly last: PackedRows | null
   readonly label: boolean
   readonly labelSource: LabelSource
   /** Share of the samples that agree, for a majority; 1 for other sources. */

@@ -11,7 +11,7 @@ interface Row {
   readonly question: string
   readonly kind: CandidateKind
   readonly answer: string | null
-  readonly tokens: number
+  readonly tokens: readonly number[]
   readonly reward: number
   readonly reward_terms: Readonly<Record<string, number>>
   readonly log_probability: number | null
@@ -21,6 +21,7 @@ interface Row {
   readonly layers: number | null
   readonly width: number | null
   readonly thought: Buffer | null
+  readonly last_states: Buffer | null
   readonly label: boolean
   readonly label_source: LabelSource
   readonly label_weight: number
@@ -30,7 +31,7 @@ interface Row {
 const SQL = `
   with own as (
     select tenant_id, episode_id, ordinal, episodes.question, position, kind, candidates.answer,
-      cardinality(tokens) as tokens, candidates.reward, reward_terms, log_probability, self_certainty, label,
+      tokens, candidates.reward, reward_terms, log_probability, self_certainty, label,
       label_source, label_weight,
       (count(*) filter (where kind = 'sample') over (partition by tenant_id, episode_id))::integer as samples,
       (count(*) filter (where kind = 'sample')
@@ -40,7 +41,7 @@ const SQL = `
     join episodes using (tenant_id)
     where episodes.id = episode_id and fingerprint = $1 and ${KEPT}
   )
-  select own.*, layers, width, thought
+  select own.*, layers, width, thought, last_states
   from own
   left join candidate_thoughts thoughts
     on $4::boolean and thoughts.tenant_id = own.tenant_id and thoughts.episode_id = own.episode_id
@@ -70,6 +71,10 @@ export async function labelledAnswers(
     selfCertainty: row.self_certainty,
     samples: row.samples,
     alike: row.alike,
+    last:
+      row.last_states === null || row.width === null
+        ? null
+        : { bytes: row.last_states, rows: row.last_states.length / (2 * row.width), width: row.width },
     thought:
       row.thought === null || row.layers === null || row.width === null
         ? null

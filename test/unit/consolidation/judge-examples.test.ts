@@ -1,6 +1,6 @@
 import { expect, suite, test } from 'vitest'
 import type { StoredAnswer, TrainingStore } from '#episodes'
-import { readJudgeAnswers } from '../../../src/consolidation/judge-examples.ts'
+import { readJudgeAnswers, scoreStored } from '../../../src/consolidation/judge-examples.ts'
 import { packed } from '../../support/episodes.ts'
 
 const ANSWER: StoredAnswer = {
@@ -10,7 +10,7 @@ const ANSWER: StoredAnswer = {
   question: 'What is 2 x 6?',
   kind: 'sample',
   answer: '12',
-  tokens: 9,
+  tokens: [1, 2, 3, 4, 5, 6, 7, 8, 9],
   reward: -0.125,
   rewardTerms: { verifier: -0.25, 'verifier.correctness': -0.5 },
   logProbability: -0.3,
@@ -18,6 +18,7 @@ const ANSWER: StoredAnswer = {
   samples: 5,
   alike: 3,
   thought: null,
+  last: null,
   label: true,
   labelSource: 'reference',
   labelWeight: 1,
@@ -44,9 +45,37 @@ function read(stored: readonly StoredAnswer[], withModel = true) {
     cluster: `cluster of ${question}`,
   })
   const options = { training, fingerprint: 'model-1', placeOf, signal: new AbortController().signal }
-  const answers = readJudgeAnswers({ ...options, rewardModel: withModel ? rewardModel : null }, [])
+  const { signal } = options
+  const confidencesOf = withModel ? scoreStored(rewardModel, { form: 'mean', engine: null, signal }) : null
+  const answers = readJudgeAnswers({ ...options, confidencesOf }, [])
   return { answers, batches, asked }
 }
+
+suite('scores of stored answers by a reward model', () => {
+  const { signal } = new AbortController()
+  const answers = [
+    { ...ANSWER, thought: thought(0.25), last: packed(Float32Array.of(0.5, 0), 1) },
+    { ...ANSWER, position: 1, thought: thought(0.75) },
+  ]
+
+  test('of the form `last` read the states of the last token, and pass over answers without them', async () => {
+    const score = async (thoughts: readonly { readonly last?: Float32Array }[]) =>
+      thoughts.map(({ last }) => last![0]!)
+    expect(await scoreStored({ score }, { form: 'last', engine: null, signal })(answers)).toEqual([0.5, null])
+  })
+
+  test('of the form `gated` feed answers again: without an engine there is no estimate, and no failure', async () => {
+    const tokenMaps = { id: 'lrm-1' } as never
+    const rewardModel = {
+      tokenMaps,
+      score: async () => {
+        throw new Error('thoughts: expected states for the form gated, got none')
+      },
+    }
+    const confidencesOf = scoreStored(rewardModel, { form: 'gated', engine: null, signal })
+    expect(await confidencesOf(answers)).toEqual([null, null])
+  })
+})
 
 suite('examples of the fused judge', () => {
   test('hold what was known when the answer was judged, the estimate of the reward model, and trust', async () => {
