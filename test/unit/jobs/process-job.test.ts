@@ -68,6 +68,7 @@ describe('toJobError', () => {
     'ABORTED',
     'STORE_UNAVAILABLE',
     'QUEUE_UNAVAILABLE',
+    'WEBHOOK_FAILED',
     'SHUTTING_DOWN',
     'INTERNAL',
   ]
