@@ -817,11 +817,8 @@ export interface components {
             stream_options?: {
                 /** @description Whether a last chunk, with `choices: []`, has the usage. */
                 include_usage?: boolean | null;
-                /**
-                 * @description Chunks are not obfuscated.
-                 * @enum {unknown}
-                 */
-                include_obfuscation?: false | null;
+                /** @description Chunks are not obfuscated. */
+                include_obfuscation?: boolean | null;
             } | null;
             /** @description Texts at the first of which the answer ends; it is left out. */
             stop?: string | string[] | null;
@@ -847,11 +844,8 @@ export interface components {
             max_reasoning_tokens?: number | null;
             /** @description Time, in ms, after which the best answer so far is returned. `circadian.stopped` is `maxMs` then. */
             deadline_ms?: number | null;
-            /**
-             * @description `false`: nothing of the request is kept, not even as an episode.
-             * @enum {unknown}
-             */
-            store?: false | null;
+            /** @description `false`: nothing of the request is kept, not even as an episode. */
+            store?: boolean | null;
             circadian?: components["schemas"]["CircadianOptions"];
             /** @description A label of the caller, which changes nothing. */
             user?: string | null;
@@ -873,11 +867,8 @@ export interface components {
              * @enum {unknown}
              */
             n?: 1 | null;
-            /**
-             * @description Log probabilities are not supported.
-             * @enum {unknown}
-             */
-            logprobs?: false | null;
+            /** @description Log probabilities are not supported. */
+            logprobs?: boolean | null;
             /**
              * @description Log probabilities are not supported.
              * @enum {unknown}
@@ -1073,11 +1064,8 @@ export interface components {
             /** @description Whether the response is a stream of events. */
             stream?: boolean | null;
             stream_options?: {
-                /**
-                 * @description Events are not obfuscated.
-                 * @enum {unknown}
-                 */
-                include_obfuscation?: false | null;
+                /** @description Events are not obfuscated. */
+                include_obfuscation?: boolean | null;
             } | null;
             /** @description Maximum number of tokens of one answer. Default: from the model profile. */
             max_output_tokens?: number | null;
@@ -1097,11 +1085,8 @@ export interface components {
             max_reasoning_tokens?: number | null;
             /** @description Time, in ms, after which the best answer so far is returned. `circadian.stopped` is `maxMs` then. */
             deadline_ms?: number | null;
-            /**
-             * @description Responses are never stored for a later request. `false`: nothing of the request is kept, not even as an episode.
-             * @enum {unknown}
-             */
-            store?: false | null;
+            /** @description Responses are never stored for a later request. `false`: nothing of the request is kept, not even as an episode. */
+            store?: boolean | null;
             circadian?: components["schemas"]["CircadianOptions"];
             /** @description A label of the caller, which changes nothing. */
             user?: string | null;
@@ -1150,11 +1135,8 @@ export interface components {
              * @enum {unknown}
              */
             top_logprobs?: 0 | null;
-            /**
-             * @description Not supported.
-             * @enum {unknown}
-             */
-            background?: false | null;
+            /** @description Not supported. */
+            background?: boolean | null;
             prompt?: null;
             /**
              * @description A conversation that is too long is refused.

@@ -10,12 +10,18 @@ export function Only<const Values extends readonly (string | number | boolean)[]
   values: Values,
   description: string,
 ) {
-  return Type.Optional(Type.Unsafe<Values[number] | null>({ enum: [...values, null], description }))
+  const [only] = values
+  // Generators of clients know no enumerations of booleans.
+  const schema =
+    typeof only === 'boolean'
+      ? { type: ['boolean', 'null'], not: { const: !only } }
+      : { enum: [...values, null] }
+  return Type.Optional(Type.Unsafe<Values[number] | null>({ ...schema, description }))
 }
 
 /** Schema of a list parameter that must be empty. */
 export const NoItems = (description: string) =>
-  Type.Optional(Type.Unsafe<readonly [] | null>({ type: ['array', 'null'], maxItems: 0, description }))
+  Type.Optional(Type.Unsafe<readonly [] | null>({ type: ['array', 'null'], items: {}, maxItems: 0, description }))
 
 /** Schema of an object parameter that must be empty. */
 export const NoFields = (description: string) =>
