@@ -191,7 +191,16 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         const known = { question: 'What is 2 x 6?', labelSource: 'reference', labelWeight: 1, samples: 4 }
         const judged = { reward: -0.125, rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 } }
         expect(found).toMatchObject([
-          { ...known, ...judged, position: 0, kind: 'draft', answer: '12', tokens: [1, 2], alike: 2, label: true },
+          {
+            ...known,
+            ...judged,
+            position: 0,
+            kind: 'draft',
+            answer: '12',
+            tokens: [1, 2],
+            alike: 2,
+            label: true,
+          },
           { ...known, position: 1, kind: 'sample', logProbability: -0.1, selfCertainty: 12, thought: null },
           { ...known, position: 2, alike: 1, reward: -0.5, rewardTerms: { format: -0.25 }, label: false },
           { ...known, position: 3, alike: 2, label: true },

@@ -21,7 +21,9 @@ export function Only<const Values extends readonly (string | number | boolean)[]
 
 /** Schema of a list parameter that must be empty. */
 export const NoItems = (description: string) =>
-  Type.Optional(Type.Unsafe<readonly [] | null>({ type: ['array', 'null'], items: {}, maxItems: 0, description }))
+  Type.Optional(
+    Type.Unsafe<readonly [] | null>({ type: ['array', 'null'], items: {}, maxItems: 0, description }),
+  )
 
 /** Schema of an object parameter that must be empty. */
 export const NoFields = (description: string) =>
