@@ -2,7 +2,21 @@
 
 import type { FastifyReply } from 'fastify'
 import type { Solution, SolveOptions, SolveRequest, Solver } from '#solving'
+import { callerKey } from './caller-address.ts'
+import { disconnectSignal } from './disconnect-signal.ts'
 import { logSolution } from './request-log.ts'
+
+/** Options of the solve of a request: it ends when its caller disconnects. */
+export function solveOptions({ raw, request }: FastifyReply) {
+  const { keyId, tenantId, log, id } = request
+  return {
+    signal: disconnectSignal(raw),
+    // Callers of a tenant share its part of the engine, wherever they are.
+    caller: keyId === null ? callerKey(request) : `tenant ${tenantId}`,
+    logger: log,
+    requestId: id,
+  }
+}
 
 /** Solves, logs the solution and counts its tokens against the limit of the key; once for an idempotency key. */
 export function solveOnce(

@@ -7,6 +7,7 @@ import { auc, type Figure, pairedAucDifference } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import { wilson } from '#evaluation'
 import type { DraftRecord } from './drafts.ts'
+import { WIDTH_OF_INTERVAL } from './is-better.ts'
 
 interface JudgeRow {
   readonly name: string
@@ -40,8 +41,6 @@ export interface JudgeChoice {
 
 /** Fewer whole drafts choose no other judge. */
 const MIN_DRAFTS = 30
-/** Standard errors in a 95 % interval. */
-const WIDTH_OF_INTERVAL = 2 * 1.96
 /** Fewer passed drafts show no precision. */
 const MIN_PASSED = 10
 /** P(correct) that an answer needs to end a search, whatever its reward. */

@@ -1,5 +1,8 @@
 /** @file When another setting replaces the profile's own. */
 
+/** Standard errors in a 95 % interval. */
+export const WIDTH_OF_INTERVAL = 2 * 1.96
+
 /**
  * Returns whether one setting beat another in paired trials by more than one standard error of the difference
  * (McNemar): chance alone picks some other setting as the best of several nearly always.

@@ -14,6 +14,7 @@ import {
 import type { Policy, PolicyBand } from '#engine'
 import { choosersOfSamples, type JudgedSample } from '#evaluation'
 import type { DraftRecord } from './drafts.ts'
+import { WIDTH_OF_INTERVAL } from './is-better.ts'
 
 /** Samples of one problem, graded, and what they cost. */
 export interface BankRecord {
@@ -71,9 +72,6 @@ const EFFORTS = [
   { effort: 'medium', factor: 6 },
   { effort: 'high', factor: 12 },
 ] as const
-
-/** Standard errors in a 95 % interval. */
-const WIDTH_OF_INTERVAL = 2 * 1.96
 
 export interface PolicyMeasurement {
   readonly draft: DraftRecord

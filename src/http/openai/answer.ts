@@ -5,12 +5,10 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Solution, SolveRequest, Solver } from '#solving'
 import { expectScope } from '../authenticate.ts'
-import { callerKey } from '../caller-address.ts'
-import { disconnectSignal } from '../disconnect-signal.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { createEventStream, type EventStream } from '../server-sent-events.ts'
-import { solveOnce } from '../solve-once.ts'
+import { solveOnce, solveOptions } from '../solve-once.ts'
 import { type Ask, toSolveRequest } from './ask.ts'
 import { toOpenAiError } from './errors.ts'
 import { createProgress, type ProgressSink } from './progress.ts'
@@ -39,13 +37,7 @@ export function prepare(ask: Ask, solver: Solver, request: FastifyRequest, reply
   if (ask.circadian?.reference !== undefined) expectScope(request, 'feedback', 'circadian/reference')
   return {
     question: toSolveRequest(ask, solver.modelId, request.tenantId),
-    options: {
-      signal: disconnectSignal(reply.raw),
-      // Callers of a tenant share its part of the engine, wherever they are.
-      caller: request.keyId === null ? callerKey(request) : `tenant ${request.tenantId}`,
-      logger: request.log,
-      requestId: request.id,
-    },
+    options: solveOptions(reply),
   }
 }
 

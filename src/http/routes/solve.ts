@@ -9,8 +9,6 @@ import type { KeyLimits } from '#keys'
 import type { SolveOptions, SolveRequest, Solver } from '#solving'
 import type { Tracer } from '#tracing'
 import { expectScope } from '../authenticate.ts'
-import { callerKey } from '../caller-address.ts'
-import { disconnectSignal } from '../disconnect-signal.ts'
 import type { ProblemLog } from '../error-replies.ts'
 import type { Limits } from '../limits.ts'
 import { toProblem } from '../problem.ts'
@@ -20,7 +18,7 @@ import { Solution, SolveEvent } from '../schemas/solution.ts'
 import { BackgroundTicket } from '../schemas/solutions.ts'
 import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
 import { createEventStream } from '../server-sent-events.ts'
-import { solveOnce } from '../solve-once.ts'
+import { solveOnce, solveOptions } from '../solve-once.ts'
 import type { App } from '../type-provider.ts'
 import { ACCEPTED, type BackgroundSolutions, prefersAsync } from './solutions.ts'
 
@@ -82,13 +80,7 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
       if (request.body.reference !== undefined) expectScope(request, 'feedback', 'reference')
       const { webhook = null, ...body } = request.body
       const question: SolveRequest = { ...SOLVE_DEFAULTS, ...body, tenantId: request.tenantId }
-      const options = {
-        signal: disconnectSignal(reply.raw),
-        // Callers of a tenant share its part of the engine, wherever they are.
-        caller: request.keyId === null ? callerKey(request) : `tenant ${request.tenantId}`,
-        logger: request.log,
-        requestId: request.id,
-      }
+      const options = solveOptions(reply)
       const isAsync = prefersAsync(request.headers['prefer'])
       if (webhook !== null) checkWebhook(webhook, isAsync, deps.hasWebhooks)
       if (isAsync) return acceptQuestion(reply, deps, { question, webhook }, options)

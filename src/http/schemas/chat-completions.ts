@@ -2,6 +2,7 @@
 
 import { type Static, Type } from 'typebox'
 import {
+  AnswerTokens,
   BUDGETS,
   CachedTokens,
   CircadianOptions,
@@ -13,6 +14,7 @@ import {
   NoItems,
   Only,
   ReasoningTokens,
+  SAMPLING,
 } from './openai.ts'
 import { Count, closed, Nullable, OneOf, Seed, Text } from './primitives.ts'
 import { ref } from './ref.ts'
@@ -95,28 +97,8 @@ export const ChatCompletionRequest = Type.Object(
     max_tokens: Given(
       Type.Integer({ minimum: 1, maximum: 32_768, description: 'The same as `max_completion_tokens`.' }),
     ),
-    max_completion_tokens: Given(
-      Type.Integer({
-        minimum: 1,
-        maximum: 32_768,
-        description: 'Maximum number of tokens of one answer. Default: from the model profile.',
-      }),
-    ),
-    temperature: Given(
-      Type.Number({
-        minimum: 0,
-        maximum: 2,
-        description:
-          'Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only.',
-      }),
-    ),
-    top_p: Given(
-      Type.Number({
-        exclusiveMinimum: 0,
-        maximum: 1,
-        description: 'Rule of strategies that sample. The most likely token is always within it.',
-      }),
-    ),
+    max_completion_tokens: AnswerTokens,
+    ...SAMPLING,
     seed: Given({ ...Seed, description: 'Seed of the random numbers; random unless given.' }),
     reasoning_effort: Type.Optional(
       Type.Unsafe<'none' | 'minimal' | 'low' | 'medium' | 'high' | null>(EFFORT),

@@ -89,6 +89,34 @@ export const BUDGETS = {
   ),
 }
 
+/** Maximum number of tokens of an answer, under the name that each operation gives it. */
+export const AnswerTokens = Given(
+  Type.Integer({
+    minimum: 1,
+    maximum: 32_768,
+    description: 'Maximum number of tokens of one answer. Default: from the model profile.',
+  }),
+)
+
+/** Parameters of both operations that strategies which sample read. */
+export const SAMPLING = {
+  temperature: Given(
+    Type.Number({
+      minimum: 0,
+      maximum: 2,
+      description:
+        'Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only.',
+    }),
+  ),
+  top_p: Given(
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      description: 'Rule of strategies that sample. The most likely token is always within it.',
+    }),
+  ),
+}
+
 export const EFFORT = {
   enum: ['none', 'minimal', 'low', 'medium', 'high', null],
   description:

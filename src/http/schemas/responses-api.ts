@@ -2,6 +2,7 @@
 
 import { type Static, Type } from 'typebox'
 import {
+  AnswerTokens,
   BUDGETS,
   CachedTokens,
   CircadianOptions,
@@ -12,6 +13,7 @@ import {
   NoItems,
   Only,
   ReasoningTokens,
+  SAMPLING,
 } from './openai.ts'
 import { Count, closed, Nullable, OneOf, Text } from './primitives.ts'
 import { ref } from './ref.ts'
@@ -90,28 +92,8 @@ export const ResponseRequest = Type.Object(
         Type.Null(),
       ]),
     ),
-    max_output_tokens: Given(
-      Type.Integer({
-        minimum: 1,
-        maximum: 32_768,
-        description: 'Maximum number of tokens of one answer. Default: from the model profile.',
-      }),
-    ),
-    temperature: Given(
-      Type.Number({
-        minimum: 0,
-        maximum: 2,
-        description:
-          'Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only.',
-      }),
-    ),
-    top_p: Given(
-      Type.Number({
-        exclusiveMinimum: 0,
-        maximum: 1,
-        description: 'Rule of strategies that sample. The most likely token is always within it.',
-      }),
-    ),
+    max_output_tokens: AnswerTokens,
+    ...SAMPLING,
     reasoning: Type.Optional(
       Type.Union([
         Type.Object(
