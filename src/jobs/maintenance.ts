@@ -56,9 +56,10 @@ export interface MaintenanceParts {
 
 /**
  * Starts maintenance, at once and then every minute: enqueues lost jobs again, deletes old outbox rows and
- * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, idempotency keys, solutions and ended counters, fills in the projections
- * of episodes of earlier releases, vacuums the embedded database, rolls back versions whose live outcomes have
- * fallen, requests consolidations that are due.
+ * old episodes, the bytes of old artifacts, the records of old consolidations and deletions, idempotency
+ * keys, solutions and ended counters, fills in the projections of episodes of earlier releases, vacuums the
+ * embedded database, rolls back versions whose live outcomes have fallen, requests consolidations that are
+ * due.
  */
 export function startMaintenance({
   database,
