@@ -165,6 +165,37 @@ Writes answers.jsonl, report.md, report.json and accuracy.svg. docs/eval.md desc
     })
   })
 
+program
+  .command('learn')
+  .description(
+    'Asks problems with known answers, keeps the episodes with labels, and holds a night over them.',
+  )
+  .argument('<problems>', 'JSON lines, as for `circadian eval`')
+  .requiredOption('--data-dir <folder>', 'folder of the embedded database that keeps episodes and versions')
+  .requiredOption('--out <folder>', 'folder of the answers; a second call there goes on')
+  .option('--arm <settings>', 'strategy and its settings, as for `circadian eval`', 'best-of-n:samples=8')
+  .option('--from <number>', 'place of the first problem, from 0', wholeNumber(0), 0)
+  .option('--limit <number>', 'number of problems', wholeNumber(1))
+  .addOption(
+    new Option('--kinds <list>', 'kinds to train: weaver, lrm, judge; none holds no night').default(
+      'weaver,lrm,judge',
+    ),
+  )
+  .option('--model <directory>', 'model directory, which is served in this process (MODEL_DIR)')
+  .option('--provider <name>', 'auto, cuda or cpu (EXECUTION_PROVIDER)')
+  .option('--seed <number>', 'seed of the samples', wholeNumber(0), 1)
+  .option('--concurrency <number>', 'requests at once', wholeNumber(1), 4)
+  .action(async (problems: string, options) => {
+    set({ model: SERVE_SETTINGS.model, provider: SERVE_SETTINGS.provider }, options)
+    endWithNpx()
+    const { parseKinds, runLearning } = await import('./learn.ts')
+    process.exitCode = await runLearning(problems, {
+      ...options,
+      kinds: parseKinds(options.kinds),
+      engine: loadConfig(process.env).engine,
+    })
+  })
+
 const model = program.command('model').description('Checks, adds and lists model directories.')
 
 model

@@ -160,8 +160,8 @@ async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Su
     }
   }
   const logger = pino(loggerOptions({ level: 'warn', pretty: false }), pino.destination(2))
-  const { solver, model } = await openSolver(parts, { engine: options.engine, dataDir, logger })
-  const { id, fingerprint, judgeFingerprint, answerRules, profile } = model
+  const { solver, engine } = await openSolver(parts, { engine: options.engine, dataDir, logger })
+  const { id, fingerprint, judgeFingerprint, answerRules, profile } = engine.model
   return {
     title: `Evaluation of ${id}`,
     ask: askSolver(solver),

@@ -233,6 +233,16 @@ export const ModelProfile = Type.Object(
         system: Type.String(),
         /** User turn; {question} is replaced. */
         template: Type.String({ default: '{question}', pattern: '\\{question\\}' }),
+        /** Worked examples: turns between the system turn and those of the caller. */
+        examples: Type.Optional(
+          Type.Array(
+            Type.Object(
+              { question: Type.String({ minLength: 1 }), answer: Type.String({ minLength: 1 }) },
+              closed,
+            ),
+            { maxItems: 16 },
+          ),
+        ),
       },
       closed,
     ),

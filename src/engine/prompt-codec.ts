@@ -14,6 +14,7 @@ import {
 } from './control-tokens.ts'
 import type { TokenizerTokens } from './model-config.ts'
 import { DEFAULT_DATE, type ModelProfile } from './profile.ts'
+import { templateTurns } from './solver-turns.ts'
 import { endsInThought, findThinkingTags, splitThought } from './thinking.ts'
 import type { ChatMessage, PromptCodec, TokenizerFiles } from './types.ts'
 
@@ -149,8 +150,7 @@ function findTurnEnd(
  * @throws ServiceError MODEL_INVALID when the chat template takes no such turns, or leaves the question out
  */
 export function checkChatTemplate(codec: PromptCodec, { solver, judge }: ModelProfile): void {
-  const system: ChatMessage[] = solver.system === '' ? [] : [{ role: 'system', content: solver.system }]
-  const prompt: ChatMessage[] = [...system, { role: 'user', content: solver.template }]
+  const prompt = templateTurns(solver)
   const prompts = judge.mode !== 'continuation' ? judge.criteria.map((criterion) => criterion.prompt) : []
   const judged = prompts.map((content): ChatMessage[] => [
     ...prompt,

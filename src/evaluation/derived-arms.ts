@@ -3,7 +3,7 @@
  * keeps them (`explain=true`).
  */
 
-import { majorityVote } from '#algorithms'
+import { majorityVote, weightedMajority } from '#algorithms'
 import type { AnswerRecord } from './records.ts'
 
 /** A judged sample that was graded. */
@@ -25,7 +25,10 @@ export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   verifier: best(({ rewardTerms }) => rewardTerms['verifier.correctness'] ?? rewardTerms['verifier']),
   'log-probability': best(({ logProbability }) => logProbability),
   'self-certainty': best(({ selfCertainty }) => selfCertainty),
+  lrm: best(({ lrm }) => lrm),
   judge: best(({ confidence }) => confidence),
+  'majority weighted by lrm': mostWeight(({ lrm }) => lrm),
+  'majority weighted by judge': mostWeight(({ confidence }) => confidence),
   'any right (knows the answers)': (samples) => samples.find(({ right }) => right) ?? samples[0] ?? null,
 }
 
@@ -40,6 +43,19 @@ function best(scoreOf: (sample: Sample) => number | null | undefined): Selector 
       if (chosen === null || score > chosen.score) chosen = { sample, score }
     }
     return chosen?.sample ?? null
+  }
+}
+
+/** Chooses a sample of the answer whose samples have the most weight together. */
+function mostWeight(weightOf: (sample: Sample) => number | null): Selector {
+  return (samples) => {
+    const weights = samples.map((sample) => weightOf(sample) ?? null)
+    if (weights.includes(null)) return null
+    return (
+      samples[
+        weightedMajority(samples.map((sample, index) => ({ ...sample, weight: weights[index] ?? 0 })))
+      ] ?? null
+    )
   }
 }
 

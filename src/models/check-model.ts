@@ -10,6 +10,7 @@ import {
   inspectModelDirectory,
   type ModelDirectory,
   SIDE_FILES,
+  templateTurns,
 } from '#engine'
 import { ServiceError } from '#errors'
 import { dataTypeName } from '#onnx'
@@ -58,7 +59,7 @@ export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> 
   const weightBytes = files.reduce((sum, { path, bytes }) => sum + (weights.has(path) ? bytes : 0), 0)
   const positionBytes = bytesPerPosition({ layers, heads: keyValueHeads, headSize, type: dtype })
   const { inputIds, attentionMask, positionIds, logitsToKeep, past } = inputs
-  const messages = promptOf(info.profile)
+  const messages = templateTurns(info.profile.solver)
   return {
     id: info.id,
     fingerprint: info.fingerprint,
@@ -93,11 +94,6 @@ export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> 
     profile: info.profile,
     notes: [...(warning === null ? [] : [warning]), ...notes],
   }
-}
-
-function promptOf({ solver }: ModelFacts['profile']) {
-  const user = { role: 'user', content: solver.template } as const
-  return solver.system === '' ? [user] : [{ role: 'system', content: solver.system } as const, user]
 }
 
 function namesOf(pairs: readonly { readonly key: string; readonly value: string }[]): string[] {
@@ -137,7 +133,7 @@ async function runModel(
   })
   try {
     const loadMs = performance.now() - start
-    const prompt = engine.codec.encodeChat(promptOf(directory.info.profile))
+    const prompt = engine.codec.encodeChat(templateTurns(directory.info.profile.solver))
     const session = await engine.open(prompt, { signal: new AbortController().signal })
     const row = { prefix: [], temperature: 0, seed: 0, maxNewTokens: DECODED_TOKENS, latents: 0 }
     const decodeStart = performance.now()

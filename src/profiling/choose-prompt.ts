@@ -1,4 +1,7 @@
-/** @file Chooses the prompt under which most greedy drafts are right: the profile's own unless another is better. */
+/**
+ * @file Chooses the prompt under which most greedy drafts are right: the profile's own unless another is better, or no worse in
+ * far fewer tokens.
+ */
 
 import { wilson } from '#evaluation'
 import type { DraftRecord } from './drafts.ts'
@@ -44,5 +47,19 @@ export function choosePrompt(
     }
   })
   const trials = names.map((_, index) => shared.map((place) => drafts[index]![place]!.right))
-  return { rows, chosen: chooseBest(trials, 0) }
+  return { rows, chosen: cheapest(rows, chooseBest(trials, 0)) }
+}
+
+/** Drafts below which nothing is known of a prompt's cost. */
+const MIN_DRAFTS = 30
+/** Share of the tokens that a prompt may take at most to replace another that has no more right drafts. */
+const FEWER_TOKENS = 2 / 3
+
+/** Returns the place of the row with the fewest tokens among those that may replace the one at `best`; else `best`. */
+function cheapest(rows: readonly PromptRow[], best: number): number {
+  const { n, right, tokens } = rows[best]!
+  if (n < MIN_DRAFTS) return best
+  const cheaper = rows.filter((row) => row.right >= right && row.tokens <= FEWER_TOKENS * tokens)
+  const [first] = cheaper.toSorted((one, other) => one.tokens - other.tokens)
+  return first === undefined ? best : rows.indexOf(first)
 }

@@ -61,7 +61,7 @@ function promptSection({ prompt, profile }: Findings): string[] {
           ]),
         )
       : 'Nothing was compared: the tokenizer can write no other prompt, or the time was too short.',
-    `Chosen: **${prompt.chosen}**, the profile's own, unless another has more right greedy drafts, by more than one standard error of the paired difference. Whole: with an answer, and ended before the limit of ${profile.defaults.maxNewTokens} tokens.`,
+    `Chosen: **${prompt.chosen}**, the profile's own, unless another has more right greedy drafts, by more than one standard error of the paired difference; then the prompt with the fewest tokens that has no fewer right ones and at most two thirds of the tokens. Whole: with an answer, and ended before the limit of ${profile.defaults.maxNewTokens} tokens.`,
   ]
 }
 

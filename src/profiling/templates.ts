@@ -1,5 +1,6 @@
 /** @file Prompts and judges that a profile chooses among, as far as the tokenizer can write them. */
 
+import { isDeepStrictEqual } from 'node:util'
 import type { Criterion, ModelProfile, PromptCodec } from '#engine'
 
 /** A prompt of the solver and the place of the answer that it asks for. */
@@ -8,6 +9,23 @@ export interface PromptTemplate extends Pick<ModelProfile, 'solver' | 'answer'> 
 }
 
 const BOXED = { kind: 'boxed', compare: 'maths', normalise: ['trim'] } satisfies ModelProfile['answer']
+
+/** Arithmetic in few words: a model that sees these answers as briefly. */
+const EXAMPLES = [
+  {
+    question: 'Mia has 4 bags of 12 beads each and gives away 9 beads. How many beads are left?',
+    answer:
+      '4 bags of 12 beads are 4 * 12 = 48 beads. 48 - 9 = 39 beads are left. The answer is \\boxed{39}.',
+  },
+  {
+    question: 'What is x if 5x - 4 = 31?',
+    answer: 'Add 4 to both sides: 5x = 35. Divide both sides by 5: x = 7. The answer is \\boxed{7}.',
+  },
+  {
+    question: 'What is 23 * 14?',
+    answer: '23 * 10 = 230. 23 * 4 = 92. 230 + 92 = 322. The answer is \\boxed{322}.',
+  },
+] as const
 
 const TEMPLATES: readonly PromptTemplate[] = [
   {
@@ -37,6 +55,15 @@ const TEMPLATES: readonly PromptTemplate[] = [
     answer: BOXED,
   },
   {
+    name: 'boxed, worked examples',
+    solver: {
+      system: '',
+      template: '{question}\n\nWork it out in short steps, then put the final answer within \\boxed{}.',
+      examples: [...EXAMPLES],
+    },
+    answer: BOXED,
+  },
+  {
     name: 'answer line',
     solver: {
       system: '',
@@ -59,8 +86,7 @@ export function promptTemplates(
   { solver, answer }: ModelProfile,
   codec: Pick<PromptCodec, 'encode' | 'decode'>,
 ): PromptTemplate[] {
-  const isSame = (template: PromptTemplate) =>
-    template.solver.template === solver.template && template.solver.system === solver.system
+  const isSame = (template: PromptTemplate) => isDeepStrictEqual(template.solver, solver)
   const own = TEMPLATES.find(isSame)?.name ?? "the profile's own"
   const others = TEMPLATES.filter(
     (template) => !isSame(template) && canWrite(codec, template.solver.template.replace('{question}', '')),

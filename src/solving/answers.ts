@@ -429,7 +429,7 @@ class JudgedAnswers implements Answers {
     )
     return judged.map((evaluation, index) => ({
       ...evaluation,
-      judgement: { ...evaluation.judgement, fused: scores[index]! },
+      judgement: { ...evaluation.judgement, fused: scores[index]!, lrm: estimates?.[index] ?? null },
     }))
   }
 
@@ -473,6 +473,7 @@ export function describeCandidate({ kind, evaluation }: JudgedCandidate): Soluti
     rewardTerms: judgement.terms,
     ...meanSignals(answer.signals),
     confidence: judgement.fused ?? null,
+    lrm: judgement.lrm ?? null,
     tokens: answer.tokens.length,
   }
 }

@@ -104,6 +104,8 @@ export interface SolutionCandidate {
   readonly selfCertainty: number | null
   /** P(correct) by the fused judge, in [0, 1]; null while none is active. */
   readonly confidence: number | null
+  /** P(correct) by the latent reward model, in [0, 1], which the fused judge weighs; null where it was not asked. */
+  readonly lrm: number | null
   readonly tokens: number
 }
 

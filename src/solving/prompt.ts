@@ -1,6 +1,6 @@
 /** @file The conversation that a question becomes. Its words belong to the model profile and to the caller. */
 
-import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
+import { type ChatMessage, type Engine, exampleTurns, type ModelProfile, type PromptCodec } from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import type { TokenSpan } from '#ports'
 import type { SolveRequest } from './contract.ts'
@@ -14,7 +14,8 @@ type Asked = Pick<SolveRequest, 'question' | 'context'>
 
 /**
  * Writes the prompt of a request with the model's chat template. One system turn comes first: the profile's text, then the
- * caller's system turns, wherever they stood. The caller's other turns follow, and last the question in the profile's words.
+ * caller's system turns, wherever they stood. The profile's worked examples follow, then the caller's other turns, and last the
+ * question in the profile's words.
  * Control tokens in texts of the caller are plain text.
  *
  * @throws ServiceError REQUEST_INVALID when the template refuses the turns of the context, or leaves one out
@@ -47,6 +48,7 @@ export function promptMessages(
     })
   return [
     ...(system === '' ? [] : [{ role: 'system', content: system } as const]),
+    ...exampleTurns(solver),
     ...turns,
     { role: 'user', content: fillTemplate(solver.template, { question: quote(question) }) },
   ]

@@ -49,6 +49,7 @@ export const SOLUTION: Solution = {
       logProbability: -0.2,
       selfCertainty: 11.5,
       confidence: null,
+      lrm: null,
       tokens: 41,
     },
   ],

@@ -718,6 +718,8 @@ export interface components {
             selfCertainty: number | null;
             /** @description Calibrated probability that it is correct, by the fused judge; null while there is none. */
             confidence: number | null;
+            /** @description Probability that it is correct, by the latent reward model; null where it was not asked. It is asked for the fused judge. */
+            lrm: number | null;
             tokens: number;
         };
         /** @description One server-sent event: `event` is its name, `data` the JSON of its data line. The last event is `answer` or `error`. Comments are heartbeats. */

@@ -37,6 +37,8 @@ export interface Judgement {
   readonly correctness: number | null
   /** P(correct) by the fused judge, in (0, 1); absent while none is active. */
   readonly fused?: number
+  /** P(correct) by the latent reward model, in [0, 1]; absent or null where it was not asked. */
+  readonly lrm?: number | null
   /**
    * Reward and P(correct) under the weights of the model profile, for admission and for the stored reward;
    * absent when they are the ones above.

@@ -51,6 +51,14 @@ export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
             'Calibrated probability that it is correct, by the fused judge; null while there is none.',
         }),
       ),
+      lrm: Nullable(
+        Type.Number({
+          minimum: 0,
+          maximum: 1,
+          description:
+            'Probability that it is correct, by the latent reward model; null where it was not asked. It is asked for the fused judge.',
+        }),
+      ),
       tokens: Count,
     },
     { $id: 'SolutionCandidate', description: 'A judged answer.' },

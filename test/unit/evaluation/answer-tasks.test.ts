@@ -71,6 +71,7 @@ test('an answer that the profile writes otherwise is right, no answer is wrong, 
     logProbability: null,
     selfCertainty: null,
     confidence: null,
+    lrm: null,
     tokens: 3,
   } as const
   const candidates = [

@@ -14,6 +14,7 @@ const sample = (answer: string | null, right: boolean, over: Partial<Sample> = {
   logProbability: -0.5,
   selfCertainty: 5,
   confidence: null,
+  lrm: null,
   ...over,
 })
 
@@ -62,6 +63,21 @@ test('a selector has rows where every answer has its score', () => {
   const judged = SAMPLES.map((each, index) => ({ ...each, confidence: index / 10 }))
   expect(chosen([record(judged)])['bank → judge']).toEqual(['1', false])
   expect(chosen([record(judged), record(SAMPLES, { problem: 'p2' })])).not.toHaveProperty('bank → judge')
+})
+
+test('a weighted vote counts the weights of equal answers together', () => {
+  const votes = [
+    sample('1', false, { lrm: 0.3, confidence: 0.2 }),
+    sample('1', false, { lrm: 0.3, confidence: 0.2 }),
+    sample('7', true, { lrm: 0.5, confidence: 0.5 }),
+    sample(null, false, { lrm: 0.9, confidence: 0.9 }),
+  ]
+  expect(chosen([record(votes)])).toMatchObject({
+    'bank → majority': ['1', false],
+    'bank → lrm': ['7', true],
+    'bank → majority weighted by lrm': ['1', false],
+    'bank → majority weighted by judge': ['7', true],
+  })
 })
 
 test('the first sample has its share of the tokens, the others all', () => {

@@ -63,6 +63,7 @@ const EVENTS: SolveEvent[] = [
       logProbability: -0.1,
       selfCertainty: null,
       confidence: 0.9,
+      lrm: null,
       tokens: 41,
     },
   },

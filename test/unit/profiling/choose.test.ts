@@ -57,6 +57,17 @@ describe('the prompt', () => {
     expect(chosen).toBe(1)
   })
 
+  test('gives way to one with no fewer right drafts at two thirds of the tokens, once there are 30', () => {
+    const drafts = (tokens: number, right: number, count = 30) =>
+      Array.from({ length: count }, (_, index) => draft(index < right, [0.9], { tokens }))
+    const chosen = (...others: DraftRecord[][]) =>
+      choosePrompt(['own', ...others.keys().map(String)], [drafts(90, 15), ...others]).chosen
+    expect(chosen(drafts(60, 15), drafts(40, 15), drafts(10, 14))).toBe(2)
+    expect(chosen(drafts(61, 15))).toBe(0)
+    const few = (tokens: number) => drafts(tokens, 10, 29)
+    expect(choosePrompt(['own', 'other'], [few(90), few(30)]).chosen).toBe(0)
+  })
+
   test('stays the own one without drafts', () => {
     expect(choosePrompt(['own', 'other'], [[null], [null]])).toMatchObject({
       chosen: 0,

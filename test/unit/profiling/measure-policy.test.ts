@@ -13,6 +13,7 @@ const sample = (right: boolean, over: Partial<JudgedSample> = {}): JudgedSample 
   logProbability: -0.5,
   selfCertainty: 5,
   confidence: null,
+  lrm: null,
   ...over,
 })
 
