@@ -31,6 +31,7 @@ describe('help', () => {
       args: ['eval', '--help'],
       shows: ['--arm', '--out', '--url', '--seeds', 'POST /solve', 'docs/eval.md'],
     },
+    { args: ['learn', '--help'], shows: ['--data-dir', '--kinds', '--from'] },
     { args: ['migrate', '--help'], shows: ['--data-dir', 'DATA_DIR'] },
   ])('circadian $args', async ({ args, shows }) => {
     const { code, stdout, stderr } = await circadian(args)
