@@ -4,7 +4,7 @@
  */
 
 import { realpath, stat } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, cpus } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import {
   compileGeneration,
@@ -28,6 +28,18 @@ import { type Graphs, tryGraphs } from './try-graphs.ts'
 const SMALL_MODEL_BYTES = 32 * 2 ** 20
 /** Smaller tensors are copied: the graph toolkit reads some of them, and their size does not matter. */
 const SMALL_TENSOR_BYTES = 64 * 2 ** 10
+
+/**
+ * Returns the threads of one of `replicas` processes; null: those that ONNX Runtime takes by itself, one for each core of the
+ * machine. It knows no CPU affinity and no CPU quota of a container: threads beyond those wait for each other in every product.
+ */
+export function threadsOfProcess(
+  replicas: number,
+  available = availableParallelism(),
+  onMachine = cpus().length,
+): number | null {
+  return replicas === 1 && available >= onMachine ? null : Math.ceil(available / replicas)
+}
 
 /**
  * Compiles and loads the graphs of one model on one provider. The weights stay in their files: compiled
@@ -59,8 +71,7 @@ export async function loadGraphs(
   // The bytes of the model file, as large as the weights, are garbage now: free them before the weights are
   // loaded.
   globalThis.gc?.()
-  const share = options.replicas === 1 ? null : Math.ceil(availableParallelism() / options.replicas)
-  const threads = options.threads ?? (compiled.isSmall ? 1 : share)
+  const threads = options.threads ?? (compiled.isSmall ? 1 : threadsOfProcess(options.replicas))
   const sessionOptions = { provider, cudaDevice, threads, dataFolder: compiled.dataFolder }
   // Sequential, because each load holds a second copy of the weights while it packs them.
   const generation = await createSession(compiled.generation, sessionOptions)

@@ -8,7 +8,11 @@ import { describeDecoder } from '#decoder'
 import { loadModelDirectory } from '#engine'
 import { decodeModel, encodeModel, type Model, type Node, replaceAllUsesWith, storeTensor } from '#onnx'
 import { float32, int64, type Tensor } from '#tensor'
-import { externalizeInitializers, loadGraphs } from '../../../src/engine/child/load-graphs.ts'
+import {
+  externalizeInitializers,
+  loadGraphs,
+  threadsOfProcess,
+} from '../../../src/engine/child/load-graphs.ts'
 import { createScheduler } from '../../../src/engine/child/scheduler.ts'
 import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import { tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
@@ -172,4 +176,15 @@ test("external data behind links of the hub's cache is read", async () => {
   } finally {
     await rm(cache, { recursive: true })
   }
+})
+
+test.each([
+  { replicas: 1, available: 8, machine: 8, threads: null },
+  { replicas: 2, available: 8, machine: 8, threads: 4 },
+  { replicas: 3, available: 8, machine: 8, threads: 3 },
+  // A container with two CPUs of a machine with 64.
+  { replicas: 1, available: 2, machine: 64, threads: 2 },
+  { replicas: 4, available: 2, machine: 64, threads: 1 },
+])('$replicas processes with $available of $machine CPUs have $threads threads each', (one) => {
+  expect(threadsOfProcess(one.replicas, one.available, one.machine)).toBe(one.threads)
 })
