@@ -3,7 +3,7 @@
  *
  * Of the bundled model's task: `npm run --silent problems -- --split train|heldout|unseen --count N --seed S`
  *
- * Arithmetic for other models: `npm run --silent problems -- --family sums,products,equations,divisors,shopping|all
+ * Arithmetic for other models: `npm run --silent problems -- --family sums,products,equations,divisors,shopping,facts|all
  * --difficulty 1,2,3,4,5 --use tuning|publishing --count N --seed S`, N of every family and difficulty
  */
 

@@ -1,5 +1,5 @@
 /**
- * @file Five families of arithmetic problems in plain English, in five difficulties, for models that read text.
+ * @file Six families of arithmetic problems in plain English, in five difficulties, for models that read text.
  *
  * Problems are generated, so no model has memorised them. Every problem belongs to tuning or to publishing, by a hash
  * of its numbers: settings that were chosen on the one are measured on the other, whatever the seeds.
@@ -8,7 +8,8 @@
 import { createHash } from 'node:crypto'
 import { createRandom, type Random } from '#tensor'
 
-export const FAMILIES = ['sums', 'products', 'equations', 'divisors', 'shopping'] as const
+/** Append only: the place of a family decides what is drawn. */
+export const FAMILIES = ['sums', 'products', 'equations', 'divisors', 'shopping', 'facts'] as const
 export type Family = (typeof FAMILIES)[number]
 
 export const USES = ['tuning', 'publishing'] as const
@@ -259,12 +260,30 @@ const TOTALS = [
   'What is the total cost in dollars?',
 ]
 
+/** Sums, differences and products of two numbers that a child knows by heart, for very small models. */
+function drawFact(random: Random, difficulty: number): Drawn {
+  const largest = [20, 25, 30, 40, 50][difficulty - 1] ?? 20
+  const [one, other] = [whole(random, 2, largest), whole(random, 2, largest)]
+  const [great, small] = [Math.max(one, other), Math.min(one, other)]
+  const fact = pick(random, [
+    { text: `${one} + ${other}`, answer: one + other },
+    { text: `${great} - ${small}`, answer: great - small },
+    { text: `${one} * ${other}`, answer: one * other },
+  ])
+  return {
+    key: fact.text,
+    answer: fact.answer,
+    question: pick(random, CALCULATIONS).replace('{}', fact.text),
+  }
+}
+
 const DRAWS: Readonly<Record<Family, Draw>> = {
   sums: drawSum,
   products: drawProduct,
   equations: drawEquation,
   divisors: drawDivisor,
   shopping: drawPurchase,
+  facts: drawFact,
 }
 
 function greatestDivisor(one: number, other: number): number {

@@ -17,6 +17,7 @@ const cases = FAMILIES.flatMap((family) => DIFFICULTIES.map((difficulty) => ({ f
 const SOLVE: Readonly<Record<Family, (question: string) => number>> = {
   sums: (question) => evaluate(question),
   products: (question) => evaluate(question.replace(' times ', ' * ')),
+  facts: (question) => evaluate(question),
   equations(question) {
     const [, left = '', right = ''] =
       /(?:^|[ ])([\dxynkt()+ ]+?) = ([\dxynkt+ ]*[\dxynkt])/.exec(question) ?? []
@@ -116,14 +117,14 @@ describe('scripts/problems.ts', () => {
     const lines = run('--family', 'all', '--difficulty', '1,3', '--count', '2', '--use', 'publishing')
       .trim()
       .split('\n')
-    expect(lines).toHaveLength(20)
+    expect(lines).toHaveLength(24)
     expect(JSON.parse(lines[0] ?? '')).toEqual(
       makeArithmetic({ family: 'sums', difficulty: 1, use: 'publishing', count: 2, seed: 1 })[0],
     )
   })
 
   test.each([
-    [['--family', 'sum'], '--family: expected sums, products, equations, divisors, shopping, got sum'],
+    [['--family', 'sum'], '--family: expected sums, products, equations, divisors, shopping, facts, got sum'],
     [['--family', 'sums', '--difficulty', '6'], '--difficulty: expected 1, 2, 3, 4, 5, got 6'],
     [['--family', 'sums', '--use', 'test'], '--use: expected tuning, publishing, got test'],
     [['--family', 'sums', '--split', 'train'], '--split: expected no --family beside it'],
