@@ -23,7 +23,7 @@ import { TINY_CONTEXT } from '../fixtures/tiny-model-directory.ts'
 
 export const EOS = 2
 
-interface RunRecord {
+export interface RunRecord {
   readonly rows: number
   readonly steps: number
   readonly inputLength: number

@@ -156,7 +156,7 @@ export function createBatchRunner(deps: {
   }
 
   function advance(row: Row, fed: number, outcome: StepOutcome): void {
-    if (!row.isDecoding) counters.prefillTokens += fed
+    if (!row.isDecoding || row.awaitsFed) counters.prefillTokens += fed
     const decodedBefore = row.decodedTokens
     row.advance(fed, outcome)
     counters.decodeTokens += row.decodedTokens - decodedBefore

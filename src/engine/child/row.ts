@@ -16,6 +16,7 @@ import {
   compactAfter,
   type KvLayout,
   type KvView,
+  truncate,
   viewLength,
 } from './key-values.ts'
 import type { StepOutcome, StepRow } from './step-batch.ts'
@@ -72,6 +73,15 @@ export interface RowRequest {
   readonly dueAt?: number
   /** Receives the tokens that each run has decoded, before `result` resolves. */
   readonly onTokens?: (tokens: readonly number[]) => void
+  /** Called when the run that decodes the first token has fed the last of the input. */
+  readonly onFed?: (fed: FedInput) => void
+}
+
+/** Outcome of feeding past and input, in memory of its own. */
+export interface FedInput {
+  readonly cached: KvView
+  /** State of the last input token, `[D]`. */
+  readonly state: Float32Array
 }
 
 export interface RowResult {
@@ -132,6 +142,8 @@ export class Row {
   /** Distinct tokens of the sequence; null: the row has no repetition penalty. */
   readonly #seenTokens: Set<number> | null
   #past: KvView | null
+  /** Cache of past and input that `onFed` has received; at first, the past. */
+  #kept: KvView | null
   /** Tokens not cached yet. */
   #input: readonly number[]
   /** Indices in `#input`, as `RowRequest.thoughtFrom` and `thoughtTo`. */
@@ -160,6 +172,7 @@ export class Row {
     this.#uniforms = decode && decode.temperature > 0 ? new StepUniforms(createRandom(decode.seed)) : null
     this.#seenTokens = decode && isPenalised(decode) ? new Set(decode.seenTokens) : null
     this.#past = request.past
+    this.#kept = request.past
     this.#input = request.input
     this.#thoughtFrom = request.thoughtFrom ?? null
     this.#thoughtTo = request.thoughtTo ?? Number.POSITIVE_INFINITY
@@ -206,7 +219,7 @@ export class Row {
   }
 
   get wantsStates(): boolean {
-    return this.#wantedStates() > 0
+    return this.#wantedStates() > 0 || this.awaitsFed
   }
 
   get wantsThought(): boolean {
@@ -220,6 +233,11 @@ export class Row {
 
   get #asksSignals(): boolean {
     return this.#request.decode?.signals ?? false
+  }
+
+  /** Whether `onFed` is to be called. */
+  get awaitsFed(): boolean {
+    return this.#request.onFed !== undefined && this.#tokens.length === 0
   }
 
   get wantsTokenStates(): boolean {
@@ -265,6 +283,7 @@ export class Row {
     }
     this.#collectStates(outcome)
     if (this.decodes) {
+      if (this.awaitsFed) this.#reportFed(outcome)
       if (this.#asksSignals && outcome.signals !== null) this.#signals.push(outcome.signals)
       this.#tokens.push(...outcome.tokens)
       for (const token of outcome.tokens) this.#seenTokens?.add(token)
@@ -306,16 +325,24 @@ export class Row {
     this.#settle({
       endedByEos: this.decodes && endedByEos,
       isStopped: false,
-      cached: this.#request.keepCache && this.#past ? this.#kept(this.#past) : null,
+      cached: this.#request.keepCache && this.#past ? this.#ownCache(this.#past) : null,
     })
   }
 
-  #kept(cached: KvView): KvView {
+  #ownCache(cached: KvView): KvView {
     const { layout, minSharedBytes } = this.#sizes
-    const { past } = this.#request
-    const isLong = viewLength(past) * bytesPerPosition(layout) >= minSharedBytes
+    const before = this.#kept
+    const isLong = viewLength(before) * bytesPerPosition(layout) >= minSharedBytes
     // The cache of a prompt may outlive the prompt that it begins like: it shares nothing.
-    return past && isLong && this.decodes ? compactAfter(layout, cached, past) : compact(layout, cached)
+    return before && isLong && this.decodes ? compactAfter(layout, cached, before) : compact(layout, cached)
+  }
+
+  #reportFed({ cached, hiddenStates }: StepOutcome): void {
+    const { past, input, onFed } = this.#request
+    const { layout, hiddenSize } = this.#sizes
+    const fed = truncate(cached, viewLength(past) + input.length)!
+    this.#kept = compact(layout, fed)
+    onFed!({ cached: this.#kept, state: hiddenStates!.slice(0, hiddenSize) })
   }
 
   /** Between two runs a row is in the state in which it would be had it reached its last token. */

@@ -8,7 +8,7 @@
 import type { TokenSpan } from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import type { PooledStates, PrefixCache } from './prefix-cache.ts'
-import type { RowRequest } from './row.ts'
+import type { FedInput, RowRequest } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /** The fields that all rows of a session have in common. */
@@ -35,6 +35,15 @@ export interface SequenceContext {
   readonly onCached: () => void
 }
 
+/** Feeding of a sequence by a row that goes on to decode. */
+export interface Feeding {
+  /** Cache of the first tokens; all others, at least two, are to be fed. */
+  readonly past: KvView | null
+  readonly onFed: (fed: FedInput) => void
+  /** Must be called when the row has ended, fed or not. */
+  ended(): void
+}
+
 /** Number of uses of all sequences so far, which orders their last uses. */
 let uses = 0
 
@@ -51,7 +60,8 @@ export class Sequence {
   #state: Float32Array | null = null
   /** The states that were pooled last. */
   #pooled: PooledStates | null = null
-  #feeding: Promise<KvView> | null = null
+  /** Resolves with the cache of all tokens; with null when the feeding row was ended before. */
+  #feeding: Promise<KvView | null> | null = null
 
   constructor(tokens: readonly number[], cache: KvView | null, isPrompt: boolean, context: SequenceContext) {
     this.tokens = tokens
@@ -66,13 +76,39 @@ export class Sequence {
 
   /** Returns the state of the last token, `[D]`. */
   async lastState(): Promise<Float32Array> {
-    if (this.#state === null) await this.#feedOnce()
-    return this.#state!
+    while (this.#state === null) await this.#feedOnce()
+    return this.#state
   }
 
   /** Returns a cache of at least all tokens but the last. */
   async cacheBeforeLast(): Promise<KvView> {
-    return this.#sufficientCache() ?? (await this.#feedOnce())
+    let cache = this.#sufficientCache()
+    while (cache === null) cache = await this.#feedOnce()
+    return cache
+  }
+
+  /**
+   * Lets a row that decodes feed the sequence, so that its first token needs no run of its own. Returns null when the
+   * sequence is fed, or is being fed.
+   */
+  feedByDecoding(): Feeding | null {
+    if (this.#feeding !== null) return null
+    this.#reusePrefix()
+    if (this.#sufficientCache() !== null) return null
+    const { promise, resolve } = Promise.withResolvers<KvView | null>()
+    this.#feeding = promise
+    const end = (cache: KvView | null) => {
+      if (this.#feeding === promise) this.#feeding = null
+      resolve(cache)
+    }
+    return {
+      past: this.cache,
+      onFed: ({ cached, state }) => {
+        if (!this.#context.order.signal.aborted) this.#keep(cached, state)
+        end(cached)
+      },
+      ended: () => end(null),
+    }
   }
 
   /**
@@ -96,7 +132,7 @@ export class Sequence {
    * Feeds the tokens that are not cached, so that cache and state are known. Concurrent callers share one
    * prefill.
    */
-  async #feedOnce(span: TokenSpan | null = null): Promise<KvView> {
+  async #feedOnce(span: TokenSpan | null = null): Promise<KvView | null> {
     this.#feeding ??= this.#feed(span).finally(() => {
       this.#feeding = null
     })
@@ -108,7 +144,7 @@ export class Sequence {
     const known = this.#sufficientCache()
     const isPooled = span === null || (this.#pooled?.from === span.from && this.#pooled.to === span.to)
     if (isPooled && this.#state !== null && known !== null) return known
-    const { scheduler, prefixes, order, onCached } = this.#context
+    const { scheduler, order } = this.#context
     const past =
       span === null ? this.cache : truncate(this.cache, Math.min(span.from, viewLength(this.cache)))
     const covered = viewLength(past)
@@ -121,14 +157,17 @@ export class Sequence {
       ...order,
     })
     order.signal.throwIfAborted()
-    this.cache = cached
-    this.#state = hiddenStates
     if (span !== null) this.#pooled = { from: span.from, to: span.to, sum: thoughtSum! }
-    if (this.#isPrompt) {
-      prefixes.keep({ tokens: this.tokens, cache: cached!, state: hiddenStates, pooled: this.#pooled })
-    }
-    onCached()
+    this.#keep(cached!, hiddenStates)
     return cached!
+  }
+
+  #keep(cache: KvView, state: Float32Array): void {
+    const { prefixes, onCached } = this.#context
+    this.cache = cache
+    this.#state = state
+    if (this.#isPrompt) prefixes.keep({ tokens: this.tokens, cache, state, pooled: this.#pooled })
+    onCached()
   }
 
   #reusePrefix(): void {

@@ -125,7 +125,8 @@ export class Session {
   }
 
   async generate(rows: readonly WireRow[]): Promise<Continuation[]> {
-    return await Promise.all(rows.map((row) => this.#continueUntilStopped(row)))
+    const isAlone = rows.length === 1
+    return await Promise.all(rows.map((row) => this.#continueUntilStopped(row, isAlone)))
   }
 
   /** Returns `[rows][tokens]` logits. */
@@ -181,9 +182,9 @@ export class Session {
   }
 
   /** A row that was stopped before it could decode has decoded nothing. */
-  async #continueUntilStopped(row: WireRow): Promise<Continuation> {
+  async #continueUntilStopped(row: WireRow, isAlone: boolean): Promise<Continuation> {
     try {
-      return await this.#continue(row)
+      return await this.#continue(row, isAlone)
     } catch (thrown) {
       const isStopped = this.#stopper.signal.aborted && !this.#controller.signal.aborted
       if (!isStopped || !hasCode(thrown, 'ABORTED')) throw thrown
@@ -202,7 +203,8 @@ export class Session {
     }
   }
 
-  async #continue(row: WireRow): Promise<Continuation> {
+  /** @param isAlone whether no other row of the call needs the sequence that the row continues */
+  async #continue(row: WireRow, isAlone: boolean): Promise<Continuation> {
     const { scheduler, thoughtLayers, contextLength } = this.#context
     const from = this.#sequence(row.sequence ?? PROMPT)
     const { prefix, isEnded } = this.#answerPrefix(row)
@@ -210,7 +212,8 @@ export class Session {
     const room = Math.min(row.maxNewTokens, contextLength - start.length)
     // The last token before the answer is always fed: its states predict the answer's first token and belong
     // to its thought.
-    const past = truncate(await from.cacheBeforeLast(), from.tokens.length - 1)
+    const feeding = isAlone && prefix.length === 0 && room > 0 ? from.feedByDecoding() : null
+    const past = feeding ? feeding.past : truncate(await from.cacheBeforeLast(), from.tokens.length - 1)
     const covered = viewLength(past)
     const thoughtFrom = row.thought && thoughtLayers > 0 ? from.tokens.length - 1 - covered : null
     if (isEnded || room <= 0) {
@@ -226,9 +229,10 @@ export class Session {
         generatedTokens: 0,
       })
     }
-    const result = await scheduler.submit({
+    const decoding = scheduler.submit({
       past,
       input: start.slice(covered),
+      ...(feeding && { onFed: feeding.onFed }),
       thoughtFrom,
       decode: {
         temperature: row.temperature,
@@ -243,6 +247,7 @@ export class Session {
       ...this.#order,
       ...this.#streaming(row),
     })
+    const result = await decoding.finally(() => feeding?.ended())
     return this.#continuation({
       sequence: this.#add([...start, ...result.tokens], result.cached),
       tokens: [...prefix, ...result.tokens],

