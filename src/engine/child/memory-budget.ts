@@ -24,8 +24,13 @@ const COPIES = 4
  */
 const RESERVED_SHARE = 1 / 8
 const SMALL_SHARE = 1 / 32
-/** Share of the budget above which a row that waits is passed by none. */
+/** Share of the budget above which a row that waits is passed by none, small or not. */
 const LARGE_SHARE = 1 - 2 * RESERVED_SHARE
+/**
+ * Time, in ms, for which later rows that fit may pass a row that waits. After it the row begins as soon as those that
+ * have begun have ended: no stream of short requests starves a long one, which in turn holds up none in between.
+ */
+const MAX_PASSED_MS = 5000
 
 export interface MemoryBudget {
   /** Upper bound, in bytes, on the memory of the rows that have begun; infinite where it is not known. */
@@ -41,10 +46,12 @@ export interface MemoryBudget {
   check(row: RowSize): void
   /**
    * Returns the rows that may take part in runs now: those that have begun, and of the others, in their order, as
-   * many as fit beside them. At least one.
+   * many as fit beside them. At least one. A row that does not fit keeps back later ones when it has waited for
+   * `MAX_PASSED_MS`.
    * @param held bytes of the caches of rows that have begun and do not run now
+   * @param now time on the clock of `performance.now()`
    */
-  admit<Row extends AdmittedRow>(rows: readonly Row[], held: number): Row[]
+  admit<Row extends AdmittedRow>(rows: readonly Row[], held: number, now?: number): Row[]
   /** Bytes of the caches that a row holds between its runs. */
   heldBy(row: RowSize): number
   /**
@@ -60,6 +67,8 @@ interface AdmittedRow {
   readonly size: RowSize
   /** Whether the row has taken part in no run yet. */
   readonly isWaiting: boolean
+  /** On the clock of `performance.now()`. */
+  readonly submittedAt: number
 }
 
 /**
@@ -98,13 +107,13 @@ export function createMemoryBudget(options: {
           'ask for a shorter question or answer, or raise ENGINE_MEMORY_BYTES',
       )
     },
-    admit(rows, held) {
+    admit(rows, held, now = performance.now()) {
       const begun = rows.filter(({ isWaiting }) => !isWaiting)
       const joining = new Set(begun)
       let left = budget - held
       let reserved = RESERVED_SHARE * budget
-      /** Share of the budget that the largest row needs for which there is no room; the later ones wait behind it. */
-      let waiting = 0
+      /** Share of the budget that the largest row needs which waits too long; the later ones wait behind it. */
+      let overdue = 0
       const isSmall = (need: number) => need <= SMALL_SHARE * budget
       const take = (need: number) => {
         left -= need
@@ -115,12 +124,12 @@ export function createMemoryBudget(options: {
         if (!row.isWaiting) continue
         const need = needOf([row.size])
         const free = isSmall(need) ? left : left - RESERVED_SHARE * budget
-        const passes = isSmall(need) && need <= reserved && waiting <= LARGE_SHARE
-        if (joining.size === 0 || (need <= free && (waiting === 0 || passes))) {
+        const passes = isSmall(need) && need <= reserved && overdue <= LARGE_SHARE
+        if (joining.size === 0 || (need <= free && (overdue === 0 || passes))) {
           joining.add(row)
           take(need)
-        } else {
-          waiting = Math.max(waiting, need / budget)
+        } else if (now - row.submittedAt >= MAX_PASSED_MS) {
+          overdue = Math.max(overdue, need / budget)
         }
       }
       return rows.filter((row) => joining.has(row))

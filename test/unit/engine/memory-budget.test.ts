@@ -59,6 +59,20 @@ suite('rows beyond the memory of runs', () => {
     expect(mostRows(engine)).toBe(2)
   })
 
+  test('are passed by shorter ones of the same caller, and served in the end', async () => {
+    const engine = await tinySessions({ memoryBytes: 2.4 * ROW_BYTES, limits: { chunkTokens: [2, 2] } })
+    const served: string[] = []
+    const ask = async (name: string, maxNewTokens: number) => {
+      lastSession += 1
+      engine.sessions.open(lastSession, PROMPT)
+      await engine.sessions.generate(lastSession, [{ ...ROWS[0]!, maxNewTokens }])
+      served.push(name)
+    }
+    // The first needs 1.4 of the budget, the second all of it; of the last two, each fits beside the first.
+    await Promise.all([ask('first', 35), ask('long', 70), ask('short', 3), ask('next', 3)])
+    expect(served).toEqual(['short', 'next', 'first', 'long'])
+  })
+
   test('are refused at once when they can never fit, with the sum', async () => {
     const engine = await tinySessions({ memoryBytes: 0.9 * ROW_BYTES })
     await expect(answers(engine)).rejects.toMatchObject({
@@ -139,24 +153,37 @@ test('the kept caches of samples share that of their prompt, and give the same v
 
 suite('rows that wait for memory', () => {
   const budget = createMemoryBudget({ bytes: 400, positionBytes: 1 })
-  const row = (positions: number, isWaiting = true) => ({
+  const row = (positions: number, isWaiting = true, submittedAt = 0) => ({
     size: { covered: 0, input: 1, positions },
     isWaiting,
+    submittedAt,
   })
+  /** Time at which the rows have waited so long that they are passed no more. */
+  const LATE = 5000
 
   test('join in their order; those that have begun go on', () => {
     const rows = [row(40), row(30, false), row(30), row(10)]
     // 400 - 120 of the second; 160 of the first leave 120, less an eighth of 400; the third waits, the last behind it.
-    expect(budget.admit(rows, 0)).toEqual([rows[0], rows[1]])
-    expect(budget.admit(rows, 270)).toEqual([rows[1]])
+    expect(budget.admit(rows, 0, LATE)).toEqual([rows[0], rows[1]])
+    expect(budget.admit(rows, 270, LATE)).toEqual([rows[1]])
   })
 
   test('are passed by small ones, within an eighth of the budget', () => {
     const rows = [row(60, false), row(60), ...Array.from({ length: 8 }, () => row(3))]
-    expect(budget.admit(rows, 0)).toEqual([rows[0], ...rows.slice(2, 6)])
+    expect(budget.admit(rows, 0, LATE)).toEqual([rows[0], ...rows.slice(2, 6)])
     // A row of nearly the whole budget would never find it free.
     const large = [row(60, false), row(99), row(3)]
-    expect(budget.admit(large, 0)).toEqual([large[0]])
+    expect(budget.admit(large, 0, LATE)).toEqual([large[0]])
+  })
+
+  test('are passed by all that fit, for five seconds', () => {
+    const rows = [row(40, false), row(70), row(25), row(3, true, 1)]
+    // 400 - 160 of the first; less an eighth of 400 there is room for the third, and in the eighth for the last.
+    expect(budget.admit(rows, 0, LATE - 1)).toEqual([rows[0], rows[2], rows[3]])
+    expect(budget.admit(rows, 0, LATE)).toEqual([rows[0], rows[3]])
+    // One that came later is passed for as long.
+    const later = [row(40, false), row(70, true, 1), row(25)]
+    expect(budget.admit(later, 0, LATE)).toEqual([later[0], later[2]])
   })
 
   test('run alone when nothing else has begun, also beyond a budget that was halved', () => {
