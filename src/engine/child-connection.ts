@@ -46,8 +46,6 @@ export interface ChildConnection<Role extends RoleName = 'serve'> {
   totals(): EngineCounters
   /** Returns the milliseconds since the last message of the process, which answers a ping each second. */
   heartbeatAgeMs(): number
-  /** Returns the milliseconds that a long run which the process announced should still take; else 0. */
-  remainingRunMs(): number
   /** Whether a row of the session is in the run in progress, or was in the run in which the process died. */
   isRunning(session: number): boolean
   /** Whether the process was killed because it did not answer. */
@@ -114,14 +112,11 @@ export async function connectChild<Role extends RoleName>(
   let load = IDLE
   let totals = zeroCounters()
   let sessionsInRun: readonly number[] = []
-  /** Expected end of the announced run. Any later message shows that the run is over. */
-  let runEndsAt = 0
   const started = Promise.withResolvers<Ready>()
   const ended = Promise.withResolvers<string>()
 
   function receive(message: MessageFromChild): void {
     heartbeat.heard()
-    runEndsAt = message.type === 'busy' ? performance.now() + message.expectedMs : 0
     switch (message.type) {
       case 'ready':
         heartbeat.stop()
@@ -190,7 +185,6 @@ export async function connectChild<Role extends RoleName>(
       load: () => load,
       totals: () => totals,
       heartbeatAgeMs: () => heartbeat.ageMs(),
-      remainingRunMs: () => Math.max(0, runEndsAt - performance.now()),
       isRunning: (session) => sessionsInRun.includes(session),
       isHung: () => ending.isHung,
       exited: ended.promise,

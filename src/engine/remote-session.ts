@@ -6,12 +6,10 @@ import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations, WireRow } from './protocol.ts'
 
 /**
- * Time, in ms, that a stopped session waits for its continuations: as long as the longest run that the process
- * does not announce. The rest of an announced run is added.
+ * Upper bound, in ms, on the wait of a stopped session for its continuations, which come when the run in progress ends.
+ * A run aims at 100 ms and takes seconds on an overloaded machine; only a process that hangs takes longer.
  */
-const STOP_GRACE_MS = 1000
-/** Upper bound, in ms, on the rest of an announced run that is waited for. */
-const MAX_RUN_WAIT_MS = 5000
+const MAX_STOP_WAIT_MS = 6000
 
 /** Id of the prompt: the engine process numbers the sequences of a session, and the prompt is the first. */
 const PROMPT: SequenceId = 0
@@ -49,7 +47,7 @@ export function openRemoteSession(deps: {
   stopped.promise.catch(() => undefined)
   let isOpen = true
   let continuations = 0
-  let graceTimer: NodeJS.Timeout | undefined
+  let stopTimer: NodeJS.Timeout | undefined
   const streams = createStreams((stream) => connection.post({ type: 'endRow', session: id, stream }))
 
   function close(): void {
@@ -57,7 +55,7 @@ export function openRemoteSession(deps: {
     isOpen = false
     signal.removeEventListener('abort', close)
     stopSignal.removeEventListener('abort', stop)
-    clearTimeout(graceTimer)
+    clearTimeout(stopTimer)
     closed.reject(
       new ServiceError(
         'ABORTED',
@@ -72,7 +70,7 @@ export function openRemoteSession(deps: {
     deps.onClose()
   }
 
-  /** Ends all calls but the continuations in flight, which have a short time to return what they have. */
+  /** Ends all calls but the continuations in flight, which return what they have when the run in progress ends. */
   function stop(): void {
     if (!isOpen) return
     stopped.reject(
@@ -80,8 +78,7 @@ export function openRemoteSession(deps: {
     )
     if (continuations === 0) return
     connection.post({ type: 'stopSession', session: id })
-    const runMs = Math.min(MAX_RUN_WAIT_MS, connection.remainingRunMs())
-    graceTimer = setTimeout(close, runMs + STOP_GRACE_MS)
+    stopTimer = setTimeout(close, MAX_STOP_WAIT_MS)
   }
 
   /**

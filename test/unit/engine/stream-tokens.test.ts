@@ -1,6 +1,6 @@
 /** @file Tokens of a row leave the engine process as they are decoded, and one row can be ended alone. */
 
-import { expect, suite, test } from 'vitest'
+import { expect, onTestFinished, suite, test, vi } from 'vitest'
 import type { GenerationRow } from '#ports'
 import type { ChildConnection } from '../../../src/engine/child-connection.ts'
 import type { MessageToChild, WireRow } from '../../../src/engine/protocol.ts'
@@ -87,7 +87,7 @@ test('a continuation says how many tokens of its prompt an earlier session had l
 })
 
 suite('a client of a session', () => {
-  function remote() {
+  function remote(stopSignal = new AbortController().signal) {
     const posted: MessageToChild[] = []
     let deliver: ((stream: number, tokens: readonly number[]) => void) | null = null
     const calls: { rows: readonly WireRow[]; resolve: (value: unknown) => void }[] = []
@@ -99,7 +99,6 @@ suite('a client of a session', () => {
       call: (_operation: string, { rows }: { rows: readonly WireRow[] }) =>
         new Promise((resolve) => calls.push({ rows, resolve })),
       isRunning: () => false,
-      remainingRunMs: () => 0,
     } as unknown as ChildConnection
     const session = openRemoteSession({
       id: 7,
@@ -112,7 +111,7 @@ suite('a client of a session', () => {
       isolated: false,
       tokenMaps: null,
       signal: new AbortController().signal,
-      stopSignal: new AbortController().signal,
+      stopSignal,
       checkTokens: () => undefined,
       onCall: () => () => undefined,
       onClose: () => undefined,
@@ -151,6 +150,22 @@ suite('a client of a session', () => {
     await generating
     deliver(2, [8])
     expect(parts).toHaveLength(2)
+  })
+
+  test('that is stopped gets what is decoded when the run ends, even seconds later, but does not wait for ever', async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const stop = new AbortController()
+    const { session, calls } = remote(stop.signal)
+    const [slow, lost] = [session.generate([plain]), session.generate([plain])]
+    const refused = expect(lost).rejects.toMatchObject({ code: 'ABORTED' })
+    await vi.advanceTimersByTimeAsync(0)
+    stop.abort()
+    await vi.advanceTimersByTimeAsync(5900)
+    calls[0]!.resolve(['what is decoded'])
+    expect(await slow).toEqual(['what is decoded'])
+    await vi.advanceTimersByTimeAsync(200)
+    await refused
   })
 
   test('does not listen unless a row has a reader, nor after it has closed', async () => {
