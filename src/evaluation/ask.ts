@@ -1,5 +1,8 @@
 /** @file Ways to ask a question: a solver in this process, or a running server. Neither is given the reference. */
 
+import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { text as readText } from 'node:stream/consumers'
 import { ERROR_CODES, type ErrorCode, ServiceError } from '#errors'
 import type { Solution, Solver } from '#solving'
 import type { Arm } from './arms.ts'
@@ -27,11 +30,19 @@ export function askSolver(solver: Pick<Solver, 'solve'>): Ask {
   }
 }
 
+/** Time, in ms, after which a request counts as lost. */
+const ANSWER_TIMEOUT_MS = 3_600_000
+
 /**
  * @param headers further headers of every request, such as a key
+ * @param timeoutMs time after which a request fails with ENGINE_UNAVAILABLE; an hour by default
  * @throws ServiceError REQUEST_INVALID for an address that is none, or a header that cannot be sent
  */
-export function askServer(url: string, headers: Readonly<Record<string, string>>): Ask {
+export function askServer(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  timeoutMs = ANSWER_TIMEOUT_MS,
+): Ask {
   if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
     throw new ServiceError('REQUEST_INVALID', `--url: expected http://HOST:PORT, got ${url}`)
   }
@@ -42,12 +53,13 @@ export function askServer(url: string, headers: Readonly<Record<string, string>>
   }
   for (const [name, value] of Object.entries(headers)) checkHeader(name, value)
   const address = `${url.endsWith('/') ? url.slice(0, -1) : url}/solve`
+  const post = createPost(address, timeoutMs)
   return async ({ question, arm, seed }, signal) => {
-    const { status, text, retryAfter } = await post(address, {
-      headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
-      body: JSON.stringify({ ...arm.request, question, seed }),
+    const { status, text, retryAfter } = await post(
+      { 'content-type': 'application/json', accept: 'application/json', ...headers },
+      JSON.stringify({ ...arm.request, question, seed }),
       signal,
-    })
+    )
     const body = parse(text)
     if (status !== 200) throw refusal(address, status, body, retryAfter)
     if (!isSolution(body)) {
@@ -76,22 +88,48 @@ interface Posted {
   readonly retryAfter: number | undefined
 }
 
-async function post(address: string, init: RequestInit): Promise<Posted> {
-  try {
-    const response = await fetch(address, { method: 'POST', ...init })
-    const retryAfter = Number(response.headers.get('retry-after') || Number.NaN)
+/**
+ * Creates a function that posts JSON and waits for the answer. Not `fetch`, which gives up when no header has come for
+ * five minutes: an answer begins when it is complete.
+ */
+function createPost(address: string, timeoutMs: number) {
+  const isSecure = /^https:/i.test(address)
+  const agent = new (isSecure ? HttpsAgent : HttpAgent)({ keepAlive: true })
+  const send = isSecure ? requestHttps : requestHttp
+
+  async function exchange(
+    headers: Readonly<Record<string, string>>,
+    body: string,
+    signal: AbortSignal,
+  ): Promise<Posted> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+    send(address, { method: 'POST', headers, agent, signal }, resolve).on('error', reject).end(body)
+    const response = await promise
+    const retryAfter = Number(response.headers['retry-after'] || Number.NaN)
     return {
-      status: response.status,
-      text: await response.text(),
+      status: response.statusCode ?? 0,
+      text: await readText(response),
       retryAfter: retryAfter >= 0 ? Math.min(retryAfter, MAX_RETRY_AFTER_S) : undefined,
     }
-  } catch (cause) {
-    if (init.signal?.aborted) throw new ServiceError('ABORTED', 'evaluation: stopped', { cause })
-    const reason =
-      cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause)
-    throw new ServiceError('ENGINE_UNAVAILABLE', `POST ${address}: expected an answer, got ${reason}`, {
-      cause,
-    })
+  }
+
+  return async (
+    headers: Readonly<Record<string, string>>,
+    body: string,
+    signal: AbortSignal,
+  ): Promise<Posted> => {
+    const timeout = AbortSignal.timeout(timeoutMs)
+    try {
+      return await exchange(headers, body, AbortSignal.any([signal, timeout]))
+    } catch (cause) {
+      if (signal.aborted) throw new ServiceError('ABORTED', 'evaluation: stopped', { cause })
+      // Where several addresses were tried, the error of the request has a code and no message.
+      const { message, code } = Object(cause) as NodeJS.ErrnoException
+      const reason = timeout.aborted ? `none for ${timeoutMs / 1000} s` : message || code || String(cause)
+      throw new ServiceError('ENGINE_UNAVAILABLE', `POST ${address}: expected an answer, got ${reason}`, {
+        cause,
+      })
+    }
   }
 }
 

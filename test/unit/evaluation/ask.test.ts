@@ -1,7 +1,7 @@
 /** @file What a solver and a server are asked: the reference is no part of it. */
 
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import {
@@ -102,9 +102,19 @@ interface Got {
   readonly body: string
 }
 
+async function listen(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
 async function serve(answer: (got: Got) => { status: number; body: unknown; retryAfter?: string }) {
   const requests: Got[] = []
-  const server = createServer(async (request, response) => {
+  const url = await listen(async (request, response) => {
     const chunks = await request.toArray()
     const got = { path: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() }
     requests.push(got)
@@ -114,10 +124,8 @@ async function serve(answer: (got: Got) => { status: number; body: unknown; retr
       ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
     })
     response.end(typeof body === 'string' ? body : JSON.stringify(body))
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => void server.close())
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/behind/`, requests }
+  })
+  return { url: `${url}/behind/`, requests }
 }
 
 test('a server is asked POST /solve, with the headers and without the reference', async () => {
@@ -155,6 +163,35 @@ test.each([
   await expect(answerAll(askServer(url, {}))).rejects.toThrow(message)
 })
 
+const ASKED = { question: '1?', arm: ARMS[0]!, run: 1, seed: 1 }
+
+test('a server that takes too long is given up, before its answer and within', async () => {
+  const signal = new AbortController().signal
+  const lost = {
+    code: 'ENGINE_UNAVAILABLE',
+    message: expect.stringMatching(/\/solve: expected an answer, got none for 0.05 s$/),
+  }
+  await expect(askServer(await listen(() => {}), {}, 50)(ASKED, signal)).rejects.toMatchObject(lost)
+  const begun = await listen((_, response) => void response.write('{'))
+  await expect(askServer(begun, {}, 50)(ASKED, signal)).rejects.toMatchObject(lost)
+})
+
+test('a request is given up when the evaluation is stopped, before its answer and within', async () => {
+  const listeners: RequestListener[] = [() => {}, (_, response) => void response.write('{')]
+  for (const listener of listeners) {
+    const stop = new AbortController()
+    const arrived = Promise.withResolvers<void>()
+    const url = await listen((request, response) => {
+      listener(request, response)
+      setTimeout(arrived.resolve, 20)
+    })
+    const asking = expect(askServer(url, {})(ASKED, stop.signal)).rejects.toMatchObject({ code: 'ABORTED' })
+    await arrived.promise
+    stop.abort()
+    await asking
+  }
+})
+
 test('an address where nothing answers is named, with its reason', async () => {
   await expect(answerAll(askServer('http://127.0.0.1:9', {}), [ARMS[0]!])).rejects.toThrow(
     /POST http:\/\/127\.0\.0\.1:9\/solve: expected an answer, got .+/,
@@ -190,8 +227,7 @@ test.each([
   ['Wed, 21 Oct 2026 07:28:00 GMT', undefined],
 ])('the wish to be asked again after %j is understood as %j s', async (retryAfter, seconds) => {
   const { url } = await serve(() => ({ status: 503, body: { code: 'ENGINE_OVERLOADED' }, retryAfter }))
-  const asked = { question: '1?', arm: ARMS[0]!, run: 1, seed: 1 }
-  const error = await askServer(url, {})(asked, new AbortController().signal).catch((thrown) => thrown)
+  const error = await askServer(url, {})(ASKED, new AbortController().signal).catch((thrown) => thrown)
   expect(error).toMatchObject({ code: 'ENGINE_OVERLOADED' })
   expect(error.retryAfterSeconds).toBe(seconds)
 })
