@@ -69,7 +69,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
     ),
     open(() => createEngine({ ...config.engine, logger })),
   ])
-  const keys = createKeyStore({ database })
+  const keys = createKeyStore({ database, fileKeys: fileKeys ?? [] })
   // Until then the service answers without episodes.
   ready
     .then(() => securePort({ keys, fileKeys, listenOn: config.http, logger, isClosing }))

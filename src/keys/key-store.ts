@@ -89,8 +89,20 @@ export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest()
 }
 
-/** Creates the store over Postgres. Every method throws ServiceError STORE_UNAVAILABLE. */
-export function createKeyStore({ database }: { readonly database: Pick<Database, 'pool'> }): KeyStore {
+/**
+ * Creates the store over Postgres. Every method throws ServiceError STORE_UNAVAILABLE.
+ *
+ * @param options.fileKeys keys that this process is about to give to `syncFile`: until then, `find` throws
+ *   STORE_UNAVAILABLE for those that are not in the database yet, as they may be valid in a moment. None by default
+ */
+export function createKeyStore({
+  database,
+  fileKeys = [],
+}: {
+  readonly database: Pick<Database, 'pool'>
+  readonly fileKeys?: readonly FileKey[]
+}): KeyStore {
+  let awaited = new Set(fileKeys.map(({ key }) => hashKey(key).toString('hex')))
   return {
     async create(purpose) {
       const key = `${PREFIX}${randomBytes(KEY_BYTES).toString('base64url')}`
@@ -109,16 +121,24 @@ export function createKeyStore({ database }: { readonly database: Pick<Database,
       return rows[0]
     },
     async find(hash) {
+      // Before the question: its answer may be older than the keys of the file.
+      const isAwaited = hash !== null && awaited.has(hash.toString('hex'))
       const { rows } = await query<FoundRow>(database, 'find key', FIND, [hash])
       const { id, anyKeys, ...found } = firstOf(rows)
+      if (id === null && isAwaited) {
+        const fault = 'find key: expected the keys of API_KEYS_FILE in the database, got one that is not yet'
+        throw new ServiceError('STORE_UNAVAILABLE', fault)
+      }
       return { found: id === null ? null : { id, ...found }, anyKeys }
     },
-    syncFile: (keys) =>
-      transaction(database, 'keys of the file', async (client) => {
+    async syncFile(keys) {
+      await transaction(database, 'keys of the file', async (client) => {
         await client.query(LOCK)
         for (const { key, ...purpose } of keys) await client.query(SYNC_ONE, valuesOf(key, purpose))
         await client.query(REVOKE_OTHERS, [keys.map(({ key }) => hashKey(key))])
-      }),
+      })
+      awaited = new Set()
+    },
   }
 }
 

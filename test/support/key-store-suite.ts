@@ -82,6 +82,20 @@ export function describeKeyStore(name: string, createDatabase: () => Promise<Tes
       expect(valid).toHaveLength(20)
     })
 
+    it('does not know a key of the file until it is written: then it is valid, or an operator has revoked it', async () => {
+      const fileKeys = [{ ...ACME, key: 'of-the-file' }]
+      const starting = createKeyStore({ database: test.database, fileKeys })
+      const hash = hashKey('of-the-file')
+      await expect(starting.find(hash)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+      expect((await starting.find(hashKey('another'))).found).toBeNull()
+      const early = starting.find(hash).catch(({ code }) => code)
+      await starting.syncFile(fileKeys)
+      expect(await early).not.toMatchObject({ found: null })
+      const { found } = await starting.find(hash)
+      await starting.revoke(found!.id)
+      expect((await starting.find(hash)).found).toBeNull()
+    })
+
     it('follows the file: adds, changes, revokes, and takes back; keys made here stay', async () => {
       const { key: own } = await store.create(ACME)
       const first = { key: 'first-of-the-file', ...ACME }
