@@ -5,35 +5,15 @@ import { Compile } from 'typebox/compile'
 import { expect, test } from 'vitest'
 import { SolveRequest, Strategy } from '../../../src/http/schemas/solve.ts'
 import { EPISODE, QUESTION, scriptedSolver, testApp } from '../../support/http-app.ts'
+import { createRandomJson, STRANGE_STRINGS } from '../../support/random-json.ts'
 
 const SEED = 20_260_301
 const REQUESTS = 2_000
 
-/** Creates a generator of random numbers in [0, 1): mulberry32. */
-function createRandom(seed: number) {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-const random = createRandom(SEED)
-const below = (limit: number) => Math.floor(random() * limit)
-const pick = <T>(items: readonly T[]): T => items[below(items.length)] as T
-
 const STRINGS = [
-  '',
-  'x',
-  '\u0000',
-  '\ud800',
-  '👍',
+  ...STRANGE_STRINGS,
   'é',
   '\n',
-  '__proto__',
-  'auto',
   'lto',
   '1',
   'null',
@@ -42,7 +22,6 @@ const STRINGS = [
   '<script>',
   'x'.repeat(20_000),
 ]
-const NUMBERS = [0, -0, 1, -1, 0.5, 64, 65, 256, 2 ** 31, 2 ** 53, -(2 ** 53), 1e308, 5e-324]
 const NAMES = [
   ...Object.keys(SolveRequest.properties),
   'maxIterations',
@@ -73,57 +52,35 @@ const VALID = {
   explain: false,
 }
 
-function anything(depth = 0): unknown {
-  switch (below(depth > 3 ? 5 : 7)) {
-    case 0:
-      return pick(STRINGS)
-    case 1:
-      return pick(NUMBERS)
-    case 2:
-      return random() < 0.5
-    case 3:
-      return null
-    case 4:
-      return String.fromCharCode(...Array.from({ length: below(8) }, () => below(0x10000)))
-    case 5:
-      return Array.from({ length: below(4) }, () => anything(depth + 1))
-    default:
-      return Object.fromEntries(Array.from({ length: below(5) }, () => [pick(NAMES), anything(depth + 1)]))
-  }
-}
-
-/** Returns a valid body with up to three changes, so that many bodies pass the first check. */
-function almostValid(): unknown {
-  const body: Record<string, unknown> = structuredClone(VALID)
-  for (let changes = below(4); changes > 0; changes -= 1) {
-    const name = pick(NAMES)
-    if (random() < 0.3) delete body[name]
-    else body[name] = anything()
-  }
-  return body
-}
+const { below, pick, chance, anything, almostValid } = createRandomJson(SEED, {
+  strings: STRINGS,
+  names: NAMES,
+  values: [],
+})
 
 /** Returns JSON with some of its bytes replaced or cut off. */
 function mangled(): Buffer {
-  const bytes = Buffer.from(JSON.stringify(random() < 0.5 ? VALID : anything()))
+  const bytes = Buffer.from(JSON.stringify(chance(0.5) ? VALID : anything()))
   for (let changes = 1 + below(4); changes > 0 && bytes.length > 0; changes -= 1)
     bytes[below(bytes.length)] = below(256)
-  return bytes.subarray(0, random() < 0.3 ? below(bytes.length + 1) : bytes.length)
+  return bytes.subarray(0, chance(0.3) ? below(bytes.length + 1) : bytes.length)
 }
 
 function request(): InjectOptions {
-  const payload = pick([() => JSON.stringify(almostValid()), () => JSON.stringify(anything()), mangled])()
+  const payload = pick([
+    () => JSON.stringify(almostValid(VALID)),
+    () => JSON.stringify(anything()),
+    mangled,
+  ])()
   const headers: Record<string, string> = {
-    'content-type':
-      random() < 0.9
-        ? 'application/json'
-        : pick(['text/plain', 'application/xml', 'a/b/c', ';', 'application/json;charset=x']),
+    'content-type': chance(0.9)
+      ? 'application/json'
+      : pick(['text/plain', 'application/xml', 'a/b/c', ';', 'application/json;charset=x']),
   }
-  if (random() < 0.1)
+  if (chance(0.1))
     headers['accept'] = pick(['*/*', 'text/html', 'application/*;q=2', 'text/event-stream', ',,,', 'q=1'])
-  const place = random()
-  if (place < 0.7) return { method: 'POST', url: '/solve', headers, payload }
-  if (place < 0.85) return { method: 'POST', url: `/episodes/${EPISODE.id}/feedback`, headers, payload }
+  if (chance(0.7)) return { method: 'POST', url: '/solve', headers, payload }
+  if (chance(0.5)) return { method: 'POST', url: `/episodes/${EPISODE.id}/feedback`, headers, payload }
   const method = pick(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'] as const)
   const path = pick(['/solve', '/episodes', '/livez', '/docs', ''])
   const url = `${path}/${encodeURIComponent(pick(STRINGS.filter((text) => text.isWellFormed())).slice(0, 200))}?${pick(['limit', 'cursor', '__proto__', 'x'])}=${below(200)}`
