@@ -51,6 +51,7 @@ export {
   unpackLatents,
   unpackThought,
 } from './latents.ts'
+export { bestOfN } from './lto/best-of-n.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export type { FormName } from './lto/forms/reward-form.ts'

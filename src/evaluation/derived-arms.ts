@@ -3,7 +3,7 @@
  * keeps them (`explain=true`).
  */
 
-import { majorityVote, weightedMajority } from '#algorithms'
+import { bestOfN, majorityVote, weightedMajority } from '#algorithms'
 import type { AnswerRecord } from './records.ts'
 
 /** A judged sample that was graded. */
@@ -22,7 +22,7 @@ const FIRST = 'first sample'
 export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   [FIRST]: ([first]) => first ?? null,
   majority: (samples) => samples[majorityVote(samples)] ?? null,
-  verifier: best(({ rewardTerms }) => rewardTerms['verifier.correctness'] ?? rewardTerms['verifier']),
+  verifier: best(({ rewardTerms }) => rewardTerms['verifier']),
   'log-probability': best(({ logProbability }) => logProbability),
   'self-certainty': best(({ selfCertainty }) => selfCertainty),
   lrm: best(({ lrm }) => lrm),
@@ -32,17 +32,14 @@ export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   'any right (knows the answers)': (samples) => samples.find(({ right }) => right) ?? samples[0] ?? null,
 }
 
-/** The sample with the highest score among those with an answer, the earliest of equal ones. */
+/** Chooses as the strategy `best-of-n` does: a sample without a score comes last. Null when none has one. */
 function best(scoreOf: (sample: Sample) => number | null | undefined): Selector {
   return (samples) => {
-    const answered = samples.filter(({ answer }) => answer !== null)
-    let chosen: { readonly sample: Sample; readonly score: number } | null = null
-    for (const sample of answered.length > 0 ? answered : samples) {
-      const score = scoreOf(sample) ?? null
-      if (score === null) return null
-      if (chosen === null || score > chosen.score) chosen = { sample, score }
-    }
-    return chosen?.sample ?? null
+    const scored = samples.map((sample) => ({
+      ...sample,
+      score: scoreOf(sample) ?? Number.NEGATIVE_INFINITY,
+    }))
+    return scored.some(({ score }) => Number.isFinite(score)) ? (samples[bestOfN(scored)] ?? null) : null
   }
 }
 
@@ -50,19 +47,16 @@ function best(scoreOf: (sample: Sample) => number | null | undefined): Selector 
 function mostWeight(weightOf: (sample: Sample) => number | null): Selector {
   return (samples) => {
     const weights = samples.map((sample) => weightOf(sample) ?? null)
-    if (weights.includes(null)) return null
-    return (
-      samples[
-        weightedMajority(samples.map((sample, index) => ({ ...sample, weight: weights[index] ?? 0 })))
-      ] ?? null
-    )
+    if (weights.every((weight) => weight === null)) return null
+    const votes = samples.map((sample, index) => ({ ...sample, weight: weights[index] ?? 0 }))
+    return samples[weightedMajority(votes)] ?? null
   }
 }
 
 /**
  * Returns records of the derived arms, named `ARM → SELECTOR`, in the order of the selectors. Their tokens and seconds
- * are those of the samples and their judging, but for `first sample`: its share of the tokens. A selector that lacks its
- * score for one answer of an arm has no rows for this arm.
+ * are those of the samples and their judging, but for `first sample`: its share of the tokens. A selector without a score
+ * for any sample of some answer has no rows for this arm.
  */
 export function deriveArms(records: readonly AnswerRecord[]): readonly AnswerRecord[] {
   const answered = records.filter(({ error }) => error === null)

@@ -1,6 +1,6 @@
 /** @file `best-of-n`: the sample with the highest score by the request's selector. */
 
-import type { Evaluation } from '#algorithms'
+import { bestOfN as bestScored } from '#algorithms'
 import type { Outcome, SolveContext } from '../context.ts'
 import { sampleOutcome, votedFor } from './majority.ts'
 import { scoreSamples } from './score-samples.ts'
@@ -10,20 +10,15 @@ export async function bestOfN(context: SolveContext): Promise<Outcome> {
   const { answers, settings } = context
   const samples = await answers.sample(settings.samples)
   const scores = await scoreSamples(context, samples, settings.selector)
-  return sampleOutcome(context, samples[scores === null ? votedFor(samples) : bestOf(samples, scores)]!)
-}
-
-/**
- * Returns the index of the highest score (ties: the higher reward, then the earliest) among the samples with an answer: a text
- * without one may be likely, and is of no use. Among all when none has an answer.
- */
-function bestOf(samples: readonly Evaluation[], scores: readonly number[]): number {
-  const indices = [...samples.keys()]
-  const answered = indices.filter((index) => samples[index]!.answer.answer !== null)
-  const rewardOf = (index: number) => samples[index]!.judgement.reward
-  return (answered.length > 0 ? answered : indices).reduce((best, index) => {
-    const isHigher = scores[index]! > scores[best]!
-    const isTie = scores[index] === scores[best]
-    return isHigher || (isTie && rewardOf(index) > rewardOf(best)) ? index : best
-  })
+  const chosen =
+    scores === null
+      ? votedFor(samples)
+      : bestScored(
+          samples.map(({ answer: { answer }, judgement: { reward } }, index) => ({
+            answer,
+            reward,
+            score: scores[index]!,
+          })),
+        )
+  return sampleOutcome(context, samples[chosen]!)
 }

@@ -38,7 +38,7 @@ const record = (candidates: readonly Sample[], over: Partial<AnswerRecord> = {})
 
 const SAMPLES = [
   sample('1', false, { tokens: 11 }),
-  sample('2', false, { rewardTerms: { 'verifier.correctness': -0.1 } }),
+  sample('2', false, { rewardTerms: { verifier: -0.1, 'verifier.correctness': -0.5 } }),
   sample('3', false, { logProbability: -0.1 }),
   sample('7', true, { selfCertainty: 9 }),
   sample('1', false),
@@ -56,6 +56,19 @@ test('each selector chooses among the samples of the arm, never a text without a
     'bank → log-probability': ['3', false],
     'bank → self-certainty': ['7', true],
     'bank → any right (knows the answers)': ['7', true],
+  })
+})
+
+test('selectors choose as best-of-n does: by the whole verifier, ties by reward, samples without a score last', () => {
+  const samples = [
+    sample('1', false, { rewardTerms: { verifier: -0.4, 'verifier.correctness': -0.01 } }),
+    sample('2', false, { rewardTerms: { verifier: -0.2, 'verifier.correctness': -0.5 } }),
+    sample('7', true, { rewardTerms: { verifier: -0.2, 'verifier.correctness': -0.5 }, reward: -0.1 }),
+    sample('3', false, { logProbability: null }),
+  ]
+  expect(chosen([record(samples)])).toMatchObject({
+    'bank → verifier': ['7', true],
+    'bank → log-probability': ['7', true],
   })
 })
 

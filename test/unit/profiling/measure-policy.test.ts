@@ -8,7 +8,7 @@ const sample = (right: boolean, over: Partial<JudgedSample> = {}): JudgedSample 
   answer: right ? '7' : '5',
   right,
   reward: -0.5,
-  rewardTerms: { 'verifier.correctness': -0.5 },
+  rewardTerms: { verifier: -0.5, 'verifier.correctness': -0.5 },
   tokens: 20,
   logProbability: -0.5,
   selfCertainty: 5,
