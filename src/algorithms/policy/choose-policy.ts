@@ -6,6 +6,8 @@
  * in the place of difficulty.
  */
 
+import { createRandom } from '#tensor'
+import { type Difference, meanDifference, type Pair, toFigure } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
 
 /** The arm that returns the draft. */
@@ -43,24 +45,27 @@ export interface Band {
 export interface PolicyOptions {
   /** Upper bound on the mean number of tokens of a question, draft included. */
   readonly tokens: number
-  /** Lower bound on the questions of a band; 30 unless given. */
+  /** Lower bound on the questions of a band; 30 unless given. A band of fewer, which are all there are, only stops. */
   readonly minQuestions?: number
   /** Upper bound on the number of bands; 4 unless given. */
   readonly maxBands?: number
 }
 
 const FOLDS = 5
+const MIN_QUESTIONS = 30
 
 /**
  * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. An arm
  * is a choice for a band when its gain over the draft is above 0 with 95 % confidence, one-sided; of all combinations within the
  * budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
  *
+ * Arms and bands are many, so some gain is luck: what a policy gives is told by `crossValidatePolicy` alone.
+ *
  * @throws RangeError without questions
  */
 export function choosePolicy(questions: readonly MeasuredQuestion[], options: PolicyOptions): Band[] {
   if (questions.length === 0) throw new RangeError('policy: expected questions, got none')
-  const bands = cut(questions, options).map((own) => ({ own, choices: choicesFor(own) }))
+  const bands = cut(questions, options).map((own) => ({ own, choices: choicesFor(own, options) }))
   const total = questions.length
   let best: {
     readonly chosen: readonly Choice[]
@@ -94,26 +99,39 @@ export function bandOf<B extends Pick<Band, 'from'>>(bands: readonly B[], confid
 
 /**
  * Returns what a policy chosen this way gives on questions that it was not chosen on: five times it is chosen on four
- * fifths and measured on the rest. Question i is in fold i mod 5, so the order of the questions must mean nothing.
- * Intervals are 95 % of the normal approximation over questions.
+ * fifths and measured on the rest. The fifths are drawn, because files list problems by family and difficulty. Intervals
+ * are 95 % of the normal approximation over questions.
  */
 export function crossValidatePolicy(
   questions: readonly MeasuredQuestion[],
   options: PolicyOptions,
 ): { readonly accuracy: Figure; readonly gain: Figure; readonly tokens: number } {
+  const foldOf = drawFolds(questions.length)
   const policies = Array.from({ length: FOLDS }, (_, fold) => {
-    const others = questions.filter((_, index) => index % FOLDS !== fold)
+    const others = questions.filter((_, index) => foldOf[index] !== fold)
     return others.length === 0 ? null : choosePolicy(others, options)
   })
   const followed = questions.map((question, index) => {
-    const policy = policies[index % FOLDS] ?? null
+    const policy = policies[foldOf[index]!] ?? null
     return policy === null ? question.draft : follow(question, bandOf(policy, question.confidence).arm)
   })
+  const against = (theirs: (question: MeasuredQuestion) => number) =>
+    toFigure(differenceOf(followed, questions.map(theirs), Z))
   return {
-    accuracy: figure(followed.map(({ accuracy }) => accuracy)),
-    gain: figure(followed.map(({ accuracy }, index) => accuracy - questions[index]!.draft.accuracy)),
+    accuracy: against(() => 0),
+    gain: against(({ draft }) => draft.accuracy),
     tokens: mean(followed, ({ tokens }) => tokens),
   }
+}
+
+/** Returns the fold of each question. Deterministic. */
+function drawFolds(count: number): readonly number[] {
+  const random = createRandom(0)
+  const places = Array.from({ length: count }, (_, index) => ({ index, draw: random.uniform() }))
+  const folds = new Array<number>(count)
+  for (const [place, { index }] of places.sort((a, b) => a.draw - b.draw).entries())
+    folds[index] = place % FOLDS
+  return folds
 }
 
 interface Choice {
@@ -125,7 +143,7 @@ interface Choice {
 /** Questions in ascending order of confidence, cut into bands; questions of equal confidence share a band. */
 function cut(
   questions: readonly MeasuredQuestion[],
-  { minQuestions = 30, maxBands = 4 }: PolicyOptions,
+  { minQuestions = MIN_QUESTIONS, maxBands = 4 }: PolicyOptions,
 ): MeasuredQuestion[][] {
   const sorted = questions.toSorted((one, other) => one.confidence - other.confidence)
   const count = Math.max(1, Math.min(maxBands, Math.floor(sorted.length / minQuestions)))
@@ -142,15 +160,26 @@ function cut(
 }
 
 /** Stopping, and every arm whose gain on these questions is above 0 with 95 % confidence, one-sided. */
-function choicesFor(questions: readonly MeasuredQuestion[]): Choice[] {
-  const arms = Object.keys(questions[0]!.arms).filter((arm) => {
-    const gain = figure(questions.map((question) => question.arms[arm]!.accuracy - question.draft.accuracy))
-    return gain.value > Z_ONE_SIDED * standardError(gain)
-  })
-  return [STOP, ...arms].map((arm) => {
-    const own = questions.map((question) => follow(question, arm))
+function choicesFor(
+  questions: readonly MeasuredQuestion[],
+  { minQuestions = MIN_QUESTIONS }: PolicyOptions,
+): Choice[] {
+  const outcomes = (arm: string) => questions.map((question) => follow(question, arm))
+  const drafts = questions.map(({ draft }) => draft.accuracy)
+  const arms = questions.length < minQuestions ? [] : Object.keys(questions[0]!.arms)
+  const paying = arms.filter((arm) => differenceOf(outcomes(arm), drafts, Z_ONE_SIDED).low > 0)
+  return [STOP, ...paying].map((arm) => {
+    const own = outcomes(arm)
     return { arm, accuracy: mean(own, ({ accuracy }) => accuracy), tokens: mean(own, ({ tokens }) => tokens) }
   })
+}
+
+/** Returns the mean difference of accuracies, each question an observation of its own, and its interval. */
+function differenceOf(outcomes: readonly Outcome[], theirs: readonly number[], critical: number): Difference {
+  const pairs = outcomes.map(
+    ({ accuracy }, index): Pair => ({ cluster: String(index), mine: accuracy, theirs: theirs[index]! }),
+  )
+  return meanDifference(pairs, critical, { binary: true })
 }
 
 function follow({ draft, arms }: MeasuredQuestion, arm: string): Outcome {
@@ -196,18 +225,6 @@ function pool(lower: Band, upper: Band): Band {
 /** Quantiles of the standard normal distribution for 95 %, two-sided and one-sided. */
 const Z = 1.959964
 const Z_ONE_SIDED = 1.644854
-
-function figure(values: readonly number[]): Required<Figure> {
-  const n = values.length
-  const value = mean(values, (each) => each)
-  const variance = values.reduce((sum, each) => sum + (each - value) ** 2, 0) / Math.max(1, n - 1)
-  const half = Z * Math.sqrt(variance / n)
-  return { value, n, low: value - half, high: value + half }
-}
-
-function standardError({ value, low }: Required<Figure>): number {
-  return (value - low) / Z
-}
 
 function mean<Item>(items: readonly Item[], measure: (item: Item) => number): number {
   return items.reduce((sum, item) => sum + measure(item), 0) / items.length

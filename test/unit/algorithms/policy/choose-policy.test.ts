@@ -68,6 +68,19 @@ describe('choosePolicy', () => {
       expect(questions).toBeGreaterThanOrEqual(30)
   })
 
+  it('stops where questions are too few to show a gain, however clear it seems', () => {
+    const won = (count: number) =>
+      Array.from({ length: count }, () => ({
+        confidence: 0.5,
+        draft: { accuracy: 0, tokens: 100 },
+        arms: { vote: { accuracy: 1, tokens: 800 } },
+      }))
+    for (const count of [1, 5, 29]) {
+      expect(choosePolicy(won(count), { tokens: 1000 })).toMatchObject([{ arm: 'stop', questions: count }])
+    }
+    expect(choosePolicy(won(30), { tokens: 1000 })).toMatchObject([{ arm: 'vote' }])
+  })
+
   it('needs questions', () => {
     expect(() => choosePolicy([], { tokens: 1 })).toThrow('expected questions')
   })
@@ -88,6 +101,19 @@ describe('crossValidatePolicy', () => {
     expect(gain.low).toBeGreaterThan(0.15)
     expect(accuracy.n).toBe(400)
     expect(tokens).toBeLessThan(750)
+  })
+
+  it('draws its folds: files list problems by family', () => {
+    // Every fifth problem is of the family whose drafts are all wrong, and which the vote mends.
+    const questions = Array.from({ length: 400 }, (_, index): MeasuredQuestion => {
+      const isHard = index % 5 === 0
+      return {
+        confidence: isHard ? 0.1 : 0.9,
+        draft: { accuracy: Number(!isHard), tokens: 100 },
+        arms: { vote: { accuracy: 1, tokens: 800 } },
+      }
+    })
+    expect(crossValidatePolicy(questions, { tokens: 1000 }).gain.value).toBeCloseTo(0.2, 10)
   })
 
   it('does not take luck for a gain', () => {
