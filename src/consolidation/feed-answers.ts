@@ -38,8 +38,8 @@ export interface FeedOptions {
 }
 
 /**
- * Returns the answers to feed: whole questions in the given order, as long as their tokens are at
- * most `maxTokens` together.
+ * Returns the answers to feed: whole questions in the given order, as long as their tokens are at most `maxTokens`
+ * together. A question whose own answers are longer is passed over, so that it does not keep all others out.
  */
 export function answersWithin<Answer extends FedAnswer>(
   answers: readonly Answer[],
@@ -49,8 +49,10 @@ export function answersWithin<Answer extends FedAnswer>(
   const kept: Answer[] = []
   let total = 0
   for (const own of byQuestion.values()) {
-    total += own.reduce((sum, { tokens }) => sum + tokens.length, 0)
-    if (total > maxTokens) break
+    const size = own.reduce((sum, { tokens }) => sum + tokens.length, 0)
+    if (size > maxTokens) continue
+    if (total + size > maxTokens) break
+    total += size
     kept.push(...own)
   }
   return kept

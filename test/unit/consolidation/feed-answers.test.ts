@@ -65,6 +65,8 @@ test('takes whole questions, in order, while their tokens fit', () => {
   expect(answersWithin([a1, b, a2, c], 5)).toEqual([a1, a2, b])
   expect(answersWithin([a1, b, a2, c], 4)).toEqual([a1, a2])
   expect(answersWithin([], 4)).toEqual([])
+  // A question that can never fit keeps no other out.
+  expect(answersWithin([answer('long', [1, 2, 3, 4, 5]), a1, b], 4)).toEqual([a1, b])
 })
 
 test('a stop signal ends it', async () => {
