@@ -41,6 +41,11 @@ const MIN_RISES = 10
 const KEPT_RISES = 0.9
 const MAX_LATENTS = 300
 
+/** Returns multiples of a value of the profile, rounded to three digits; the value itself, of factor 1, has all of its digits. */
+export function multiplesOf(own: number, factors: readonly number[]): number[] {
+  return factors.map((factor) => (factor === 1 ? own : Number((factor * own).toPrecision(3))))
+}
+
 export function searchRow(rates: Rates, searches: readonly SearchRecord[]): SearchRow {
   const n = searches.length
   const count = (of: (search: SearchRecord) => boolean) => searches.filter(of).length

@@ -13,6 +13,7 @@ import {
   chooseLatents,
   choosePatience,
   chooseRates,
+  multiplesOf,
   type Rates,
   type SearchRecord,
   type SearchRow,
@@ -229,12 +230,12 @@ async function measureSamples(
 
 async function measureSearch(profile: ModelProfile, problems: readonly Problem[], options: ProfileOptions) {
   const { lr, rho } = profile.defaults
-  const rates = RATE_STEPS.map((step) => ({ lr: rounded(lr * step), rho }))
+  const rates = multiplesOf(lr, RATE_STEPS).map((each) => ({ lr: each, rho }))
   const byRate = await measureRates('rates', profile, rates, problems, options)
   const best = byRate.chosen ?? { lr, rho }
-  const shares = RHO_STEPS.map((step) => ({ lr: best.lr, rho: rounded(rho * step) })).filter(
-    (each) => each.rho <= 1,
-  )
+  const shares = multiplesOf(rho, RHO_STEPS)
+    .filter((each) => each <= 1)
+    .map((each) => ({ lr: best.lr, rho: each }))
   const byShare = await measureRates('rho', profile, shares, problems, options)
   return {
     rates: byRate.rows,
@@ -243,8 +244,6 @@ async function measureSearch(profile: ModelProfile, problems: readonly Problem[]
     patience: choosePatience([...byRate.searches, ...byShare.searches]),
   }
 }
-
-const rounded = (value: number) => Number(value.toPrecision(3))
 
 async function measureRates(
   name: 'rates' | 'rho',
@@ -290,8 +289,6 @@ async function measureRates(
   )
   const searches = askings.map((_, index) => places.map((place) => results[place * askings.length + index]!))
   const rows = places.length === 0 ? [] : candidates.map((rates, index) => searchRow(rates, searches[index]!))
-  const { lr, rho } = profile.defaults
-  const own = candidates.findIndex((rates) => (name === 'rho' ? rates.rho === rho : rates.lr === lr))
-  const chosen = chooseRates(rows, searches, own)
+  const chosen = chooseRates(rows, searches, (name === 'rho' ? RHO_STEPS : RATE_STEPS).indexOf(1))
   return { rows, chosen: chosen === null ? null : candidates[chosen]!, searches: searches.flat() }
 }
