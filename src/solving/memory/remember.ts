@@ -141,7 +141,8 @@ function episodeOf({ engine, answerFormat }: RememberDeps, attempt: Attempt, id:
 /**
  * The versions that could influence the answer. Only `auto` uses the weaver. The latent reward model chooses among the samples of
  * `lto`, `best-of-n` and `majority` where the request asks for it, and steers the search of the other strategies when the `lrm`
- * term has a weight; `greedy` has nothing to choose. Its confidence and its vote on admission change no answer. A model that failed (`degraded`) has influenced none.
+ * term has a weight; `greedy` has nothing to choose. Where a fused judge decides, its estimate is one of those that the judge weighs.
+ * Its confidence and its vote on admission change no answer. A model that failed (`degraded`) has influenced none.
  */
 function influentialVersions({
   request,
@@ -151,15 +152,19 @@ function influentialVersions({
 }: Attempt): Pick<NewEpisode, 'weaverVersion' | 'lrmVersion' | 'judgeVersion'> {
   const { strategy, weaver } = request
   const isWoven = strategy === 'auto' && weaver !== false
+  const isJudged = usesJudge(request, settings)
+  const judgeVersion = models.judge?.version ?? NO_VERSION
   const isRewarded =
-    choosesByRewardModel(request, settings) || (settings.weights.lrm > 0 && strategy !== 'greedy')
+    choosesByRewardModel(request, settings) ||
+    (settings.weights.lrm > 0 && strategy !== 'greedy') ||
+    (isJudged && judgeVersion !== NO_VERSION)
   // Without a reward model, `degraded` names it too.
   const lrmVersion = models.rewardModel === null ? NO_VERSION : models.rewardModel.version
   const lrmFailed = models.rewardModel !== null && degraded.has('lrm')
   return {
     weaverVersion: isWoven && !degraded.has('weaver') ? (models.weaver.version ?? NO_VERSION) : null,
     lrmVersion: isRewarded && !lrmFailed ? lrmVersion : null,
-    judgeVersion: usesJudge(request, settings) ? (models.judge?.version ?? NO_VERSION) : null,
+    judgeVersion: isJudged ? judgeVersion : null,
   }
 }
 

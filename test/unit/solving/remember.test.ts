@@ -59,6 +59,7 @@ describe('the versions that could influence the answer', () => {
   const weighted = { reward: { lrm: 1 } }
   const trained = { weaver, rewardModel }
   const untrained = { weaver: identityWeaver, rewardModel: null }
+  const judge = { version: 'judge-2', score: async (answers: readonly unknown[]) => answers.map(() => 0.5) }
 
   test.each([
     ['auto', {}, trained, 'weaver-4', null],
@@ -73,6 +74,12 @@ describe('the versions that could influence the answer', () => {
     ['majority', {}, trained, null, null],
     ['lto', {}, trained, null, rewardModel.version],
     ['lto', {}, untrained, null, 'none'],
+    // A fused judge weighs the estimate of the reward model.
+    ['latentseek', {}, { ...trained, judge }, null, rewardModel.version],
+    ['best-of-n', {}, { ...trained, judge }, null, rewardModel.version],
+    ['best-of-n', { selector: 'verifier' }, { ...trained, judge }, null, null],
+    ['fork', {}, { ...untrained, judge }, null, 'none'],
+    ['majority', {}, { ...trained, judge }, null, null],
     ['lto', {}, { ...trained, rewardModel: { ...rewardModel, score: async () => [Number.NaN] } }, null, null],
   ] as const)(
     'of %s with %j are stored with the episode',
