@@ -15,7 +15,15 @@ import {
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
-import type { Continuation, FusedJudge, GenerationRow, LatentSession, Latents, LatentThought } from '#ports'
+import type {
+  Continuation,
+  FusedJudge,
+  GenerationRow,
+  LatentSession,
+  Latents,
+  LatentThought,
+  TokenSignals,
+} from '#ports'
 import { isFinite32 } from '#tensor'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
 import { type AnswerText, createAnswerText, cutAtStop, type StopRules, withoutPart } from './answer-text.ts'
@@ -24,7 +32,7 @@ import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import type { Settings } from './settings.ts'
-import { joinSignals, meanSignals, takeSignals } from './signals.ts'
+import { joinSignals, meanSignals, sharedSignals, takeSignals } from './signals.ts'
 import type { JudgedCandidate, SolveState } from './solve-state.ts'
 
 /** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
@@ -60,11 +68,14 @@ export interface Answers {
   finish(begun: Continuation): Promise<Draft>
   /**
    * Continues prefixes greedily on the prompt's cache, in one batch, and judges the answers. A prefix that ends in EOS is the
-   * answer itself; one with no token left to decode is an answer cut short.
+   * answer itself; one with no token left to decode is an answer cut short. Tokens that a prefix shares with the draft keep the
+   * draft's signals.
    *
+   * @param logProbabilities log-probability, in nats, of the first token of each prefix that is not the draft's; the signals of
+   *   that token are unknown unless given
    * @throws ServiceError ABORTED when the time is up before all are judged.
    */
-  complete(prefixes: readonly Prefix[]): Promise<readonly Evaluation[]>
+  complete(prefixes: readonly Prefix[], logProbabilities?: readonly number[]): Promise<readonly Evaluation[]>
   /**
    * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
    * is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the time is up, the finished samples are
@@ -119,6 +130,8 @@ class JudgedAnswers implements Answers {
   readonly #firstText: AnswerText
   /** Tokens of the shortest answer so far; null while there is none. */
   #shortest: number | null = null
+  /** The draft, as far as it is decoded; null before. */
+  #draft: Pick<Continuation, 'tokens' | 'signals'> | null = null
 
   constructor(deps: AnswersDeps) {
     this.#deps = deps
@@ -136,12 +149,16 @@ class JudgedAnswers implements Answers {
       maxNewTokens: Math.min(maxTokens, this.#allowance(1, 0)),
       latents: Math.min(latents, this.#deps.settings.answerTokens),
     })
-    if (begun !== undefined && begun.tokens.length > 0) return begun
+    if (begun !== undefined && begun.tokens.length > 0) {
+      this.#draft = begun
+      return begun
+    }
     throw new ServiceError('ABORTED', 'draft: expected at least one token, got none before the time was up')
   }
 
   async finish(begun: Continuation): Promise<Draft> {
     const whole = await this.#wholeDraft(begun)
+    this.#draft = whole
     this.#firstText.end()
     const [evaluation] = await this.#judge('draft', [this.#read(whole)])
     const { answer, judgement } = evaluation!
@@ -156,7 +173,10 @@ class JudgedAnswers implements Answers {
     return { evaluation: evaluation!, latents: begun.latents }
   }
 
-  async complete(prefixes: readonly Prefix[]): Promise<readonly Evaluation[]> {
+  async complete(
+    prefixes: readonly Prefix[],
+    logProbabilities?: readonly number[],
+  ): Promise<readonly Evaluation[]> {
     const { signal, seed, tracer } = this.#deps
     const rows = prefixes.length
     const open = prefixes.filter(
@@ -175,9 +195,12 @@ class JudgedAnswers implements Answers {
       ),
     )
     const continuations = new Map(open.map((prefix, index) => [prefix, decoded[index]!]))
-    const answers = prefixes.map((prefix) => {
+    const answers = prefixes.map((prefix, index) => {
       const continuation = continuations.get(prefix)
-      return continuation === undefined ? this.#readUndecoded(prefix) : this.#read(continuation)
+      const known = this.#draft && sharedSignals(prefix, this.#draft, logProbabilities?.[index])
+      return continuation === undefined
+        ? this.#readUndecoded(prefix, known)
+        : this.#read({ ...continuation, signals: joinSignals(known, continuation.signals) })
     })
     const evaluations = await this.#judge('regeneration', answers)
     if (signal.aborted) throw new ServiceError('ABORTED', 'complete: expected a verdict, got none in time')
@@ -363,10 +386,10 @@ class JudgedAnswers implements Answers {
   }
 
   /** An answer of the prefix alone. The engine has no sequence for it: a judge continues the prompt with the answer's tokens. */
-  #readUndecoded(prefix: Prefix): Answer {
+  #readUndecoded(prefix: Prefix, signals: TokenSignals | null): Answer {
     const finish = this.#endsInEos(prefix) || this.#textOf(prefix).stoppedAt !== null ? 'eos' : 'length'
     const sequence = this.#deps.session.prompt
-    return this.#answer({ tokens: prefix, finish, sequence, tail: prefix, thought: null, signals: null })
+    return this.#answer({ tokens: prefix, finish, sequence, tail: prefix, thought: null, signals })
   }
 
   #answer(decoded: Omit<Answer, 'text' | 'answer'>): Answer {

@@ -2,7 +2,7 @@
 
 import type { TokenSignals } from '#ports'
 
-/** Means over the tokens of an answer that were decoded, in nats; null when none has a signal. */
+/** Means over the tokens of an answer whose signals are known, in nats; null when none has a signal. */
 export interface MeanSignals {
   readonly logProbability: number | null
   readonly selfCertainty: number | null
@@ -17,6 +17,36 @@ export function joinSignals(begun: TokenSignals | null, whole: TokenSignals | nu
     logProbabilities: join(begun.logProbabilities, whole.logProbabilities),
     entropies: join(begun.entropies, whole.entropies),
     selfCertainties: join(begun.selfCertainties, whole.selfCertainties),
+  }
+}
+
+/**
+ * Returns signals of the tokens of a prefix as far as an earlier answer of the request has them: of the tokens that both
+ * begin with and, where its log-probability is known, of the token behind them, which was taken from the same
+ * distribution. NaN for all others; null when the earlier answer has no signals.
+ *
+ * @param logProbability of the first token that differs, in nats
+ */
+export function sharedSignals(
+  prefix: readonly number[],
+  { tokens, signals }: { readonly tokens: readonly number[]; readonly signals: TokenSignals | null },
+  logProbability?: number,
+): TokenSignals | null {
+  if (signals === null) return null
+  const apart = prefix.findIndex((token, position) => token !== tokens[position])
+  const shared = apart === -1 ? prefix.length : apart
+  const known = shared + (logProbability === undefined || apart === -1 ? 0 : 1)
+  const take = (values: Float32Array) => {
+    const taken = new Float32Array(prefix.length).fill(Number.NaN)
+    taken.set(values.subarray(0, known))
+    return taken
+  }
+  const logProbabilities = take(signals.logProbabilities)
+  if (known > shared) logProbabilities[shared] = logProbability!
+  return {
+    logProbabilities,
+    entropies: take(signals.entropies),
+    selfCertainties: take(signals.selfCertainties),
   }
 }
 

@@ -24,6 +24,8 @@ const PLACES_STREAM = 2 ** 32 - 2
 export interface Fork {
   readonly position: number
   readonly token: number
+  /** Probability of the token at this position, in (0, 1], at temperature 1. */
+  readonly probability: number
 }
 
 /**
@@ -60,5 +62,4 @@ export function chooseForks(
     .filter(({ position, token }) => token !== tokens[position])
     .sort((a, b) => b.probability - a.probability)
     .slice(0, count)
-    .map(({ position, token }) => ({ position, token }))
 }

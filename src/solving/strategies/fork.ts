@@ -98,6 +98,7 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
       if (answers.isExhausted(round.length)) return 'maxNewTokens'
       const found = await answers.complete(
         round.map(({ position, token }) => [...tokens.slice(0, position), token]),
+        round.map(({ probability }) => Math.log(probability)),
       )
       const before = search.best
       for (const [index, evaluation] of found.entries()) {

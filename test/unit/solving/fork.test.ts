@@ -42,6 +42,23 @@ test('counts the decoded tokens only: a branch shares the tokens before it', asy
   expect(usage.generatedTokens).toBe(DRAFT.length + decoded.reduce((sum, count) => sum + count, 0))
 })
 
+test('signals of a branch cover the whole answer, as those of the draft do', async () => {
+  const { solve, engine } = solverOn({
+    ...TWO_FLIPS,
+    routes: { ...TWO_FLIPS.routes, a: { ...TWO_FLIPS.routes['a']!, logProbability: -0.25 } },
+    entropies: [0, 0, 0, 1],
+  })
+  const likely = [{ token: tokenOf('*'), probability: 0.125 }]
+  Object.assign(engine.head, { likelyTokens: async () => [likely] })
+  const { candidates } = await solve({ ...fork, samples: 1, explain: true })
+  const [draft, branch] = candidates!
+  expect(engine.grown).toEqual([[...DRAFT.slice(0, 3), tokenOf('*')]])
+  expect(draft!.logProbability).toBeCloseTo(-0.25, 6)
+  const others = (branch!.tokens - 1) * -0.25
+  expect(branch!.logProbability).toBeCloseTo((others + Math.log(0.125)) / branch!.tokens, 6)
+  expect(branch!.selfCertainty).toBe(draft!.selfCertainty)
+})
+
 test('leaves a draft alone that passes', async () => {
   const { solve, engine } = solverOn(GOOD_DRAFT)
   expect(await solve(fork)).toMatchObject({ answer: '1', stopped: 'reward', iterations: 0, evaluations: 0 })

@@ -72,8 +72,13 @@ describe('an active fused judge', () => {
   test('chooses among the branches of fork, whatever their rewards', async () => {
     const { judge } = scriptedJudge((answer) => 0.9 * byLikelihood(answer))
     const { solve } = solverOn(SURE, { activeModels: active(judge) })
-    const chosen = await solve({ strategy: 'fork', samples: 2, learn: false })
-    expect(chosen).toMatchObject({ answer: '3', evaluations: 2, confidence: 0.9 * Math.exp(-0.125) })
+    const chosen = await solve({ strategy: 'fork', samples: 2, learn: false, explain: true })
+    const branch = chosen.candidates!.find(({ answer }) => answer === '3')!
+    expect(chosen).toMatchObject({
+      answer: '3',
+      evaluations: 2,
+      confidence: 0.9 * Math.exp(branch.logProbability!),
+    })
     expect(chosen.reward).toBeLessThan(chosen.base!.reward)
     const { judge: doubting } = scriptedJudge(() => 0.5)
     const kept = solverOn(SURE, { activeModels: active(doubting) })

@@ -2,7 +2,7 @@ import { expect, suite, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
 import type { Continuation, GenerationRow, TokenSignals } from '#ports'
 import { generateBounded } from '../../../src/solving/bound-thoughts.ts'
-import { joinSignals, meanSignals } from '../../../src/solving/signals.ts'
+import { joinSignals, meanSignals, sharedSignals } from '../../../src/solving/signals.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { TEST_PROFILE, type World } from '../../support/linear-model.ts'
 import { route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
@@ -31,6 +31,22 @@ suite('the means over an answer', () => {
     expect(joined).toEqual(signalsOf(1, 2, 3))
     expect(joinSignals(null, signalsOf(NONE, 3))).toEqual(signalsOf(NONE, 3))
     expect(joinSignals(signalsOf(1), null)).toBeNull()
+  })
+
+  test('cover the tokens that a prefix shares with an earlier answer, and the one behind them where it is known', () => {
+    const draft = { tokens: [4, 5, 6], signals: signalsOf(1, 2, 3) }
+    expect(sharedSignals([4, 5], draft)).toEqual(signalsOf(1, 2))
+    expect(sharedSignals([4, 9, 6], draft)).toEqual(signalsOf(1, NONE, NONE))
+    const branch = sharedSignals([4, 9], draft, -4)!
+    expect([...branch.logProbabilities]).toEqual([-1, -4])
+    // Its distribution is that of the draft's own token there.
+    expect([...branch.entropies]).toEqual([1, 2])
+    expect([...branch.selfCertainties]).toEqual([2, 4])
+    expect(sharedSignals([4, 5, 6, 7], draft, -4)).toMatchObject({
+      logProbabilities: Float32Array.of(-1, -2, -3, -4),
+      entropies: Float32Array.of(1, 2, 3, NONE),
+    })
+    expect(sharedSignals([4], { ...draft, signals: null })).toBeNull()
   })
 
   test('cover a thought that was closed, but not the tag that closed it', async () => {
