@@ -178,7 +178,7 @@ describe('the embedding', () => {
 
 describe('the search', () => {
   test('is tried with the own value as it is, and with rounded multiples of it', () => {
-    expect(multiplesOf(0.012345, [1 / 3, 1, 3])).toEqual([0.00412, 0.012345, 0.037])
+    expect(multiplesOf(0.012345, [1 / 2, 1, 3])).toEqual([0.00617, 0.012345, 0.037])
   })
 
   const search = (rewards: readonly number[], more: Partial<SearchRecord> = {}): SearchRecord => ({
