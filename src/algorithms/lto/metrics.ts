@@ -1,6 +1,6 @@
 /**
  * @file Metrics of scored answers: AUC, accuracy, F1, calibration error. Each is a figure with n and a 95 %
- * interval over questions, and throws ServiceError INTERNAL for a score that is not a number.
+ * interval over clusters of questions, and throws ServiceError INTERNAL for a score that is not a number.
  */
 
 import { ServiceError } from '#errors'
@@ -10,6 +10,8 @@ import type { Figure } from '../training/training-result.ts'
 /** Score that a model gives an answer, and whether the answer is correct. */
 export interface ScoredAnswer {
   readonly question: string
+  /** Cluster of near-duplicates that the question belongs to; the question itself unless given. */
+  readonly cluster?: string
   readonly score: number
   readonly correct: boolean
 }
@@ -77,7 +79,10 @@ export function pairedAucDifference(
  *
  * @throws ServiceError INTERNAL when the lengths differ.
  */
-export function withScores(answers: Answers, scores: readonly number[]): Answers {
+export function withScores<Answer extends ScoredAnswer>(
+  answers: readonly Answer[],
+  scores: readonly number[],
+): readonly Answer[] {
   if (scores.length !== answers.length) {
     throw new ServiceError('INTERNAL', `metrics: expected ${answers.length} scores, got ${scores.length}`)
   }
@@ -91,7 +96,7 @@ function figure(
 ): Figure {
   checkScores(answers)
   return bootstrapByQuestion(
-    answers.map(({ question }) => question),
+    answers.map(({ question, cluster }) => cluster ?? question),
     statisticOf(answers),
     options,
   )

@@ -45,6 +45,17 @@ test('AUC counts ordered pairs, ties one half', () => {
   expect(auc(answers([0.1, true], [0.9, true])).value).toBeNaN()
 })
 
+test('intervals are over clusters of near-duplicates, where they are known', () => {
+  // Each question was asked five times, in other words.
+  const asked = simulate(4, 40, 1).flatMap((answer) =>
+    Array.from({ length: 5 }, (_, wording) => ({ ...answer, question: `${answer.question} ${wording}` })),
+  )
+  const clustered = asked.map((answer) => ({ ...answer, cluster: answer.question.split(' ')[0]! }))
+  const widthOf = ({ low = 0, high = 0 }) => high - low
+  expect(widthOf(auc(clustered))).toBeGreaterThan(1.5 * widthOf(auc(asked)))
+  expect(auc(clustered).value).toBe(auc(asked).value)
+})
+
 test('accuracy and F1 at one half', () => {
   const given = answers([0.5, true], [0.9, true], [0.6, false], [0.4, true], [0.1, false])
   expect(accuracy(given).value).toBeCloseTo(3 / 5, 12)
