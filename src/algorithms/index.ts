@@ -54,9 +54,10 @@ export {
 export { bestOfN } from './lto/best-of-n.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
+export { type GateAnswer, measureChoice } from './lto/compare-questions.ts'
 export type { FormName } from './lto/forms/reward-form.ts'
 export { formNamed } from './lto/forms/reward-forms.ts'
-export { type GateAnswer, gateRewardModel, measureChoice } from './lto/gate-reward-model.ts'
+export { gateRewardModel } from './lto/gate-reward-model.ts'
 export { majorityVote, weightedMajority } from './lto/majority.ts'
 export { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
 export {

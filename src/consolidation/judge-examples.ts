@@ -20,6 +20,8 @@ type PlaceOf = SplitLookup['placeOf']
 
 export interface JudgeAnswer extends JudgeExample {
   readonly place: HeldOutAnswer
+  /** Fingerprint of the judge that rewarded it. */
+  readonly judgeFingerprint: string
   /** Reward and P(correct) by the weighting of the model profile, as they were when it was judged. */
   readonly byHand: { readonly reward: number; readonly probability: number }
 }
@@ -39,21 +41,22 @@ export type ConfidencesOf = (answers: readonly StoredAnswer[]) => Promise<readon
 /** Thoughts that are unpacked and scored at once; unpacking more would stop the event loop. */
 const BATCH = 16
 
-/** Reads the labelled answers of episodes, in their order. */
+/** Reads the labelled answers of episodes, in their order, and hands each to `take` before it reads on. */
 export async function readJudgeAnswers(
   { training, fingerprint, placeOf, confidencesOf, signal }: ReadOptions,
   episodes: readonly EpisodeKey[],
-): Promise<readonly JudgeAnswer[]> {
-  const answers: JudgeAnswer[] = []
+  take: (answer: JudgeAnswer) => Promise<void>,
+): Promise<void> {
   let batch: StoredAnswer[] = []
   const flush = async () => {
-    const confidences = (await confidencesOf?.(batch)) ?? []
-    for (const [index, stored] of batch.entries()) {
+    const full = batch
+    batch = []
+    const confidences = (await confidencesOf?.(full)) ?? []
+    for (const [index, stored] of full.entries()) {
       const { part, cluster } = placeOf(stored, stored.question)
       if (part === 'unused') continue
-      answers.push(toAnswer(stored, confidences[index] ?? null, { part, cluster }))
+      await take(toAnswer(stored, confidences[index] ?? null, { part, cluster }))
     }
-    batch = []
   }
   for await (const stored of training.labelledAnswers(fingerprint, episodes, confidencesOf !== null)) {
     signal.throwIfAborted()
@@ -61,7 +64,6 @@ export async function readJudgeAnswers(
     if (batch.length === BATCH) await flush()
   }
   await flush()
-  return answers
 }
 
 interface ScoreOptions {
@@ -115,8 +117,9 @@ async function scoreThoughts(
 }
 
 /**
- * An answer that the majority has labelled gets no agreement: its label was made of it, so that the judge would learn, and the
- * gate measure, that the majority is right.
+ * Only samples have an agreement: other answers of a request are judged before it samples any. That of a sample which the
+ * majority has labelled is withheld: its label was made of it, so that the judge would learn, and the gate measure, that the
+ * majority is right.
  */
 function toAnswer(
   stored: StoredAnswer,
@@ -124,7 +127,7 @@ function toAnswer(
   { part, cluster }: Pick<JudgeExample, 'part'> & { readonly cluster: string },
 ): JudgeAnswer {
   const { tenantId, episodeId, position, question, answer, labelSource, rewardTerms, reward } = stored
-  const agreement = agreementOf({ isSample: stored.kind === 'sample', answer }, stored)
+  const agreement = stored.kind === 'sample' ? agreementOf(answer, stored) : null
   const verifier = rewardTerms['verifier'] ?? null
   return {
     answer: {
@@ -138,17 +141,19 @@ function toAnswer(
       byMajority: labelSource === 'majority',
     },
     known: {
+      reward,
       terms: rewardTerms,
       logProbability: stored.logProbability,
       selfCertainty: stored.selfCertainty,
       confidence,
-      agreement: labelSource === 'majority' ? null : agreement,
+      agreement: labelSource === 'majority' && agreement !== null ? 'withheld' : agreement,
       tokens: stored.tokens.length,
     },
     part,
     weight: LABEL_WEIGHT[labelSource] * stored.labelWeight,
     source: labelSource,
     place: { tenantId, episodeId, position, cluster },
+    judgeFingerprint: stored.judgeFingerprint,
     byHand: { reward, probability: 1 + (rewardTerms['verifier.correctness'] ?? verifier ?? reward) },
   }
 }

@@ -1,6 +1,6 @@
-/** @file Training and judging of the fused judge. It has a dozen weights, so that it is fitted here, not in the training process. */
+/** @file Training and judging of the fused judge, in the training process. */
 
-import { type GateAnswer, gateJudge, measureJudge, openFusedJudge, trainJudge } from '#algorithms'
+import { openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import { openRewardModelArtifact, rewardModelSizes } from '#serving'
@@ -17,9 +17,12 @@ import {
   toTrialVerdict,
 } from './artifact-training.ts'
 import { episodesOf, type JudgeAnswer, readJudgeAnswers, scoreStored } from './judge-examples.ts'
+import type { JudgeTrialRow, JudgeTrialTask, JudgeTrialValue } from './judge-program.ts'
 import { openModelEngine } from './open-replay-engine.ts'
 import { nameOf } from './split-night.ts'
 import type { Skipped } from './steps.ts'
+import { createTaskRows } from './task-rows.ts'
+import type { TaskName } from './training-program.ts'
 
 export const JUDGE_TRAINING: ArtifactTraining = {
   material: 'thoughts',
@@ -31,6 +34,11 @@ export const JUDGE_TRAINING: ArtifactTraining = {
   judge,
 }
 
+/** Upper bound on the answers of one fit, the newest first. It has a dozen weights: more answers change little. */
+const MAX_ANSWERS = 50_000
+/** About the bytes of an answer in a message. */
+const ANSWER_BYTES = 500
+
 interface Context
   extends Pick<
     TrainingContext,
@@ -40,40 +48,69 @@ interface Context
   readonly known: ArtifactBytes | null
 }
 
+/** Place of an answer of a fit, and whether the fit may read it. */
+interface SentAnswer extends Pick<JudgeAnswer, 'place'> {
+  readonly isFitted: boolean
+}
+
 /**
  * Fits a judge on the answers that the active latent reward model was not trained on: without one, those of the parts `train` and
- * `calibration`.
+ * `calibration`. Leaves out answers of another judge than that of the newest: their rewards and verdicts do not compare.
  */
 async function train(
-  { split, rewardModel, ...context }: TrainingContext,
+  { split, rewardModel, seed, report, ...context }: TrainingContext,
   episodes: Parameters<ArtifactTraining['train']>[1],
 ): Promise<Trained | Skipped> {
+  const { runner, signal } = context
   const known = await rewardModel()
   const fresh = episodes.filter((key) => !known?.trainedOn.has(nameOf(key)))
-  const answers = await read({ ...context, known }, fresh, split.placeOf)
-  const result = trainJudge(answers)
-  if ('skipped' in result) return result
-  const { weights, ...trained } = result.trained
-  const placesOf = (indices: readonly number[]) => indices.flatMap((index) => answers[index]?.place ?? [])
-  const fitted = answers.filter(
-    ({ part, source }) => source !== 'self' && (part === 'train' || part === 'calibration'),
-  )
-  const options = { ...trained.options, rewardModel: known?.artifact.version ?? null, weights }
-  return {
-    ...toTrained(
-      { ...trained, options, metrics: {} },
-      {
-        episodes: episodesOf(fitted.map(({ place }) => place)),
-        heldOut: placesOf(trained.heldOut),
-        locked: placesOf(trained.locked),
+  const task = createTaskRows(runner, 'trainJudge' satisfies TaskName)
+  try {
+    const sent: SentAnswer[] = []
+    const left = { otherJudge: new Set<string>(), tooMany: new Set<string>() }
+    const newest = { judgeFingerprint: null as string | null }
+    await read({ ...context, known }, fresh, split.placeOf, async (one) => {
+      const { place, byHand: _, judgeFingerprint, ...example } = one
+      newest.judgeFingerprint ??= judgeFingerprint
+      if (judgeFingerprint !== newest.judgeFingerprint) left.otherJudge.add(nameOf(place))
+      else if (sent.length === MAX_ANSWERS) left.tooMany.add(nameOf(place))
+      else {
+        const isFitted =
+          example.source !== 'self' && (example.part === 'train' || example.part === 'calibration')
+        sent.push({ place, isFitted })
+        await task.add(example, ANSWER_BYTES)
+      }
+    })
+    const { value, bytes } = await task.run({ seed }, { signal, onProgress: report })
+    const result = value as Training<Omit<TrainedJudge, 'model'>>
+    if ('skipped' in result) return result
+    const { weights, ...trained } = result.trained
+    const placesOf = (indices: readonly number[]) => indices.flatMap((index) => sent[index]?.place ?? [])
+    const features = { ...trained.features, judgeFingerprint: newest.judgeFingerprint ?? '' }
+    const options = { ...trained.options, rewardModel: known?.artifact.version ?? null, weights }
+    return {
+      ...toTrained(
+        { model: bytes ?? new Uint8Array(), features, options, metrics: {} },
+        {
+          episodes: episodesOf(sent.filter(({ isFitted }) => isFitted).map(({ place }) => place)),
+          heldOut: placesOf(trained.heldOut),
+          locked: placesOf(trained.locked),
+        },
+      ),
+      losses: {},
+      weights,
+      rejected: {
+        knownToRewardModel: episodes.length - fresh.length,
+        otherJudge: left.otherJudge.size,
+        tooManyAnswers: left.tooMany.size,
       },
-    ),
-    losses: {},
-    weights,
-    rejected: { knownToRewardModel: episodes.length - fresh.length },
+    }
+  } finally {
+    await task.close()
   }
 }
 
+/** Compares with the versions of the same verifier, format rules and weights; without one, with the weighting of the profile. */
 async function judge({
   candidate,
   incumbent,
@@ -82,57 +119,62 @@ async function judge({
   locked,
   seed,
   rewardModel,
+  report,
   ...context
 }: TrialOptions): Promise<TrialVerdict> {
+  const { runner, signal } = context
   const known = await rewardModel()
-  const answersAt = (places: readonly HeldOutAnswer[]) => readPlaces({ ...context, known }, places)
-  const answers = await answersAt(heldOut)
-  const scoresOf = ({ artifact, bytes }: ArtifactBytes, of = answers) =>
-    openFusedJudge(artifact.version, bytes).score(of.map((one) => one.known))
-  const rivalOf = async (version: ArtifactBytes) => {
-    const scores = await scoresOf(version)
-    return { order: scores, probability: scores }
+  const task = createTaskRows(runner, 'gateJudge' satisfies TaskName)
+  try {
+    for (const [places, isLocked] of [
+      [heldOut, false],
+      [locked, true],
+    ] as const) {
+      await readPlaces({ ...context, known }, places, ({ answer, known: facts, byHand }) =>
+        task.add({ answer, known: facts, byHand, isLocked } satisfies JudgeTrialRow, ANSWER_BYTES),
+      )
+    }
+    const rivalOf = (version: ArtifactBytes | null) =>
+      version !== null && judgeOf(version) === judgeOf(candidate) ? toVersion(version) : null
+    const active = rivalOf(incumbent)
+    const options = {
+      seed,
+      candidate: toVersion(candidate),
+      active,
+      anchor: rivalOf(anchor),
+      replacesStale: active !== null && (incumbent?.artifact.stale ?? false),
+    } satisfies JudgeTrialTask
+    const value = (await task.run(options, { signal, onProgress: report })).value as JudgeTrialValue
+    const { metrics, ...decided } = toTrialVerdict(candidate, value.verdict)
+    const figures = Object.entries(finiteMetrics(value.locked ?? {}))
+    const lockedMetrics = Object.fromEntries(figures.map(([name, figure]) => [`locked.${name}`, figure]))
+    return { ...decided, metrics: { ...metrics, ...lockedMetrics } }
+  } finally {
+    await task.close()
   }
-  const verdict = gateJudge({
-    answers: withScores(answers, await scoresOf(candidate)),
-    active:
-      incumbent === null
-        ? {
-            order: answers.map(({ byHand }) => byHand.reward),
-            probability: answers.map(({ byHand }) => byHand.probability),
-          }
-        : await rivalOf(incumbent),
-    hasActive: incumbent !== null,
-    anchor: anchor === null ? null : await rivalOf(anchor),
-    replacesStale: incumbent?.artifact.stale ?? false,
-    seed,
-  })
-  const { metrics, ...decided } = toTrialVerdict(candidate, verdict)
-  const lockedAnswers = await answersAt(locked)
-  const lockedScores = await scoresOf(candidate, lockedAnswers)
-  const figures =
-    lockedAnswers.length === 0
-      ? []
-      : Object.entries(finiteMetrics(measureJudge(withScores(lockedAnswers, lockedScores), seed)))
-  return {
-    ...decided,
-    metrics: { ...metrics, ...Object.fromEntries(figures.map(([name, one]) => [`locked.${name}`, one])) },
-  }
+}
+
+function judgeOf({ artifact }: ArtifactBytes): string | number | undefined {
+  return artifact.features['judgeFingerprint']
+}
+
+function toVersion({ artifact: { version }, bytes }: ArtifactBytes) {
+  return { version, bytes }
 }
 
 /** Reads the answers of a trial again: since training, labels may have changed, and answers may have been deleted. */
 async function readPlaces(
   context: Context,
   places: readonly HeldOutAnswer[],
-): Promise<readonly JudgeAnswer[]> {
+  take: (answer: JudgeAnswer) => Promise<void>,
+): Promise<void> {
   const clusters = new Map(places.map((place) => [placeName(place), place.cluster]))
   const placeOf = (_: unknown, question: string) => ({ part: 'heldOut' as const, cluster: question })
-  const answers = await read(context, episodesOf(places), placeOf)
-  return answers.flatMap((one) => {
+  await read(context, episodesOf(places), placeOf, async (one) => {
     const name = placeName(one.place)
-    if (one.source === 'self' || !clusters.has(name)) return []
+    if (one.source === 'self' || !clusters.has(name)) return
     const cluster = clusters.get(name) ?? one.answer.question
-    return [{ ...one, answer: { ...one.answer, cluster } }]
+    await take({ ...one, answer: { ...one.answer, cluster } })
   })
 }
 
@@ -140,9 +182,10 @@ async function read(
   { known, runner, openReplayEngine, logger, ...context }: Context,
   episodes: readonly EpisodeKey[],
   placeOf: Parameters<typeof readJudgeAnswers>[0]['placeOf'],
-): Promise<readonly JudgeAnswer[]> {
+  take: (answer: JudgeAnswer) => Promise<void>,
+): Promise<void> {
   const { signal, fingerprint } = context
-  if (known === null) return readJudgeAnswers({ ...context, placeOf, confidencesOf: null }, episodes)
+  if (known === null) return readJudgeAnswers({ ...context, placeOf, confidencesOf: null }, episodes, take)
   await using parts = new AsyncDisposableStack()
   const rewardModel = await openRewardModelArtifact(runner, known.artifact, known.bytes)
   parts.defer(() => rewardModel.close())
@@ -159,11 +202,7 @@ async function read(
   }
   const { form } = rewardModelSizes(known.artifact)
   const confidencesOf = scoreStored(rewardModel, { form, engine, signal })
-  return await readJudgeAnswers({ ...context, placeOf, confidencesOf }, episodes)
-}
-
-function withScores(answers: readonly JudgeAnswer[], scores: readonly number[]): readonly GateAnswer[] {
-  return answers.map(({ answer }, index) => ({ ...answer, score: scores[index] ?? Number.NaN }))
+  await readJudgeAnswers({ ...context, placeOf, confidencesOf }, episodes, take)
 }
 
 function placeName({ tenantId, episodeId, position }: HeldOutAnswer): string {

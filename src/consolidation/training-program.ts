@@ -1,6 +1,6 @@
 /**
- * @file Program of the training process: trains reward models and weavers, and judges reward models, beside
- * the numbers that they read. A row holds numbers as they are stored; they are converted here.
+ * @file Program of the training process: trains the artifacts of all kinds, and judges reward models and fused judges,
+ * beside the numbers that they read. A row holds numbers as they are stored; they are converted here.
  */
 
 import {
@@ -20,6 +20,8 @@ import {
   type WeaverOptions,
 } from '#algorithms'
 import type { GatedSums, GraphRunner, LatentThought, PackedRows, TaskProgram } from '#ports'
+import { gateJudgeTask, trainJudgeTask } from './judge-program.ts'
+import { toTaskResult } from './task-result.ts'
 import type { PackedPair } from './weaver-examples.ts'
 
 /** Row of `trainRewardModel`: an answer, or the states of the tokens of the answer in row `index`. */
@@ -118,15 +120,6 @@ function weaverTask(): ReturnType<TaskProgram[string]> {
   }
 }
 
-/** Separates the model from what messages can carry beside it. */
-function toTaskResult<Trained extends { readonly model: Uint8Array }>(
-  result: { readonly trained: Trained } | { readonly skipped: string },
-) {
-  if ('skipped' in result) return { value: result }
-  const { model, ...trained } = result.trained
-  return { value: { trained }, bytes: model }
-}
-
 function rewardModelTrialTask(): ReturnType<TaskProgram[string]> {
   const answers: TrialAnswer[] = []
   const sums = new Map<Rival, Map<number, GatedSums>>()
@@ -220,11 +213,13 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes
 }
 
-/** A tasks's name is that of the function that it runs. */
+/** Tasks by name. */
 const program = {
   trainRewardModel: rewardModelTask,
   trainWeaver: weaverTask,
   judgeRewardModel: rewardModelTrialTask,
+  trainJudge: trainJudgeTask,
+  gateJudge: gateJudgeTask,
 } as const satisfies TaskProgram
 
 export type TaskName = keyof typeof program

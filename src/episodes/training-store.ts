@@ -102,6 +102,8 @@ export interface StoredAnswer extends TrainingKey {
   /** Final answer, normalised; null when there is none. */
   readonly answer: string | null
   readonly tokens: readonly number[]
+  /** Fingerprint of the judge that rewarded it; rewards and terms of different judges do not compare. */
+  readonly judgeFingerprint: string
   /** Reward under the weights of the model profile, and its terms; each in [-1, 0]. */
   readonly reward: number
   readonly rewardTerms: Readonly<Record<string, number>>

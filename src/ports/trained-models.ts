@@ -53,15 +53,20 @@ export interface LatentRewardModel {
 
 /** What is known of a judged answer; the fused judge weighs it. */
 export interface JudgedAnswer {
+  /** Reward under the weights of the model profile, in [-1, 0]. */
+  readonly reward: number
   /** Terms of its reward, each in [-1, 0]. */
   readonly terms: Readonly<Record<string, number>>
-  /** Means over its decoded tokens, in nats; null when they are not known. */
+  /** Means over its tokens whose signals are known, in nats; null when none are. */
   readonly logProbability: number | null
   readonly selfCertainty: number | null
   /** P(correct) by the latent reward model, in [0, 1]; null without an estimate. */
   readonly confidence: number | null
-  /** Share of the other samples of the question with the same answer, in [0, 1]; null when there is no other sample. */
-  readonly agreement: number | null
+  /**
+   * Share of the other samples of the question with the same answer, in [0, 1]; null when there is no other sample.
+   * `withheld`: there are others, but the answer's label was made of them, so a judge must neither learn nor be measured by it.
+   */
+  readonly agreement: number | 'withheld' | null
   /** Number of its tokens. */
   readonly tokens: number
 }

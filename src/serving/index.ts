@@ -1,5 +1,6 @@
 export { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
 export {
+  openJudgeArtifact,
   openRewardModelArtifact,
   openWeaverArtifact,
   rewardModelForm,

@@ -5,13 +5,14 @@ import {
   formNamed,
   type OpenRewardModel,
   type OpenWeaver,
+  openFusedJudge,
   openRewardModel,
   openWeaver,
   type RewardModelIdentity,
 } from '#algorithms'
 import type { Artifact } from '#artifacts'
 import { ServiceError } from '#errors'
-import type { GraphRunner } from '#ports'
+import type { FusedJudge, GraphRunner } from '#ports'
 
 /** The parts of an artifact's manifest that loading reads. */
 type Manifested = Pick<Artifact, 'version' | 'features'>
@@ -67,6 +68,26 @@ export async function openWeaverArtifact(
 ): Promise<OpenWeaver> {
   const [latents, width] = [size(artifact, 'latents'), size(artifact, 'width')]
   return openWeaver(runner, bytes, { version: artifact.version, latents, width })
+}
+
+/**
+ * Loads a fused judge.
+ *
+ * @param judgeFingerprint of the model's profile: rewards and verdicts of another one do not compare with those that the version was
+ *   fitted to
+ * @throws ServiceError ARTIFACT_INVALID when the bytes are damaged, or the version was fitted under another judge
+ */
+export function openJudgeArtifact(
+  { version, features }: Manifested,
+  bytes: Uint8Array,
+  judgeFingerprint: string,
+): FusedJudge {
+  const fitted = features['judgeFingerprint']
+  if (fitted === judgeFingerprint) return openFusedJudge(version, bytes)
+  throw new ServiceError(
+    'ARTIFACT_INVALID',
+    `open ${version}: expected answers of the judge ${judgeFingerprint}, got a fit to those of ${fitted}`,
+  )
 }
 
 function size({ version, features }: Manifested, name: string): number {

@@ -4,12 +4,17 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { identityWeaver, openFusedJudge } from '#algorithms'
+import { identityWeaver } from '#algorithms'
 import type { Artifact, ArtifactStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import { type ActiveModels, NO_TRAINED_MODELS } from './active-models.ts'
-import { openRewardModelArtifact, openWeaverArtifact, rewardModelForm } from './open-artifact.ts'
+import {
+  openJudgeArtifact,
+  openRewardModelArtifact,
+  openWeaverArtifact,
+  rewardModelForm,
+} from './open-artifact.ts'
 import { type TrackedVersion, trackActiveVersion, type WatcherLogger } from './track-active-version.ts'
 
 export interface WatchOptions {
@@ -90,7 +95,8 @@ export function watchActiveArtifacts({
     artifacts,
     logger,
     async open(artifact, bytes) {
-      return { ...openFusedJudge(artifact.version, bytes), close: async () => {} }
+      const { judgeFingerprint } = engine.model
+      return { ...openJudgeArtifact(artifact, bytes, judgeFingerprint), close: async () => {} }
     },
   })
   let models: ActiveModels = NO_TRAINED_MODELS

@@ -11,6 +11,7 @@ import {
   type Judge,
   type Judgement,
   takeLatents,
+  underProfile,
 } from '#algorithms'
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
@@ -433,20 +434,24 @@ class JudgedAnswers implements Answers {
     const { fusedJudge, state } = this.#deps
     if (fusedJudge === null) return judged
     const estimates = await this.confidences(judged.map(({ answer }) => answer))
-    const earlier = state.candidates.filter((one) => one.kind === 'sample')
     const samples = [
-      ...earlier.map(({ evaluation }) => evaluation),
-      ...(kind === 'sample' ? judged : []),
+      ...state.candidates.filter((one) => one.kind === 'sample').map(({ evaluation }) => evaluation),
+      ...judged,
     ].map(({ answer }) => answer.answer)
+    const agreementWith = ({ answer }: Answer) =>
+      kind === 'sample'
+        ? agreementOf(answer, {
+            samples: samples.length,
+            alike: samples.filter((other) => other === answer).length,
+          })
+        : null
     const scores = await fusedJudge.score(
       judged.map(({ answer, judgement }, index) => ({
+        reward: underProfile(judgement).reward,
         terms: judgement.terms,
         ...meanSignals(answer.signals),
         confidence: estimates?.[index] ?? null,
-        agreement: agreementOf(
-          { isSample: kind === 'sample', answer: answer.answer },
-          { samples: samples.length, alike: samples.filter((other) => other === answer.answer).length },
-        ),
+        agreement: agreementWith(answer),
         tokens: answer.tokens.length,
       })),
     )

@@ -216,7 +216,8 @@ function judgeOf(
 ): Judge {
   if (judgeFor !== null) return judgeFor(request)
   const isKept = request.learn && episodes !== null
-  const hasOwnWeights = isKept && request.reward !== undefined
+  const isFused = (models.judge ?? null) !== null
+  const hasOwnWeights = (isKept || isFused) && request.reward !== undefined
   return buildJudge(judgeParts, {
     settings,
     admissionWeights: hasOwnWeights ? profileWeights(judgeParts.profile) : null,

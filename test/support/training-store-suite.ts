@@ -188,7 +188,13 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         const read = (withThoughts: boolean) =>
           Array.fromAsync(training.labelledAnswers('model-1', [keyOf(episode)], withThoughts))
         const found = await read(true)
-        const known = { question: 'What is 2 x 6?', labelSource: 'reference', labelWeight: 1, samples: 4 }
+        const known = {
+          question: 'What is 2 x 6?',
+          labelSource: 'reference',
+          labelWeight: 1,
+          samples: 4,
+          judgeFingerprint: episode.judgeFingerprint,
+        }
         const judged = { reward: -0.125, rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 } }
         expect(found).toMatchObject([
           {

@@ -2,14 +2,17 @@
 
 import type { JudgedAnswer } from '#ports'
 
-/** Values by name; null for a feature that is not known. */
-export type Features = Readonly<Record<string, number | null>>
+/** Values by name; null for a feature that is not known, `withheld` for one that is known and must not be read. */
+export type Features = Readonly<Record<string, number | 'withheld' | null>>
+
+/** Name of the reward under the profile's weights, which are set by hand. */
+export const BY_HAND = 'reward'
 
 /** Bound on probabilities before they become logits: a verdict of exactly 0 or 1 is not infinitely sure. */
 const EDGE = 1e-4
 
 /**
- * Returns the features: the logit of every criterion of the verifier (of the whole verifier where it has no criteria) and of
+ * Returns the features: the reward, the logit of every criterion of the verifier (of the whole verifier where it has no criteria) and of
  * the latent reward model, the signals of the tokens, agreement, format, and log(1 + length).
  */
 export function judgeFeatures(answer: JudgedAnswer): Features {
@@ -17,6 +20,7 @@ export function judgeFeatures(answer: JudgedAnswer): Features {
   const criteria = Object.keys(terms).filter((name) => name.startsWith('verifier.'))
   const verdicts = criteria.length > 0 ? criteria : ['verifier']
   return {
+    [BY_HAND]: answer.reward,
     ...Object.fromEntries(verdicts.map((name) => [name, logitOf(probabilityOf(terms[name]))])),
     lrm: logitOf(confidence),
     logProbability: answer.logProbability,
@@ -28,17 +32,17 @@ export function judgeFeatures(answer: JudgedAnswer): Features {
 }
 
 /**
- * Returns the share of the samples of a question, itself apart, that give the same answer; 0 for no answer. Null when there is
+ * Returns the share of the other samples of a question that give the same answer as a sample; 0 for no answer. Null when there is
  * no other sample.
+ *
+ * @param counts number of samples, and of those with the same answer; the sample itself counts in both
  */
 export function agreementOf(
-  { isSample, answer }: { readonly isSample: boolean; readonly answer: string | null },
-  /** Number of samples, and of those with the same answer; a sample counts itself in both. */
+  answer: string | null,
   { samples, alike }: { readonly samples: number; readonly alike: number },
 ): number | null {
-  const own = isSample ? 1 : 0
-  if (samples - own <= 0) return null
-  return answer === null ? 0 : (alike - own) / (samples - own)
+  if (samples <= 1) return null
+  return answer === null ? 0 : (alike - 1) / (samples - 1)
 }
 
 function probabilityOf(term: number | undefined): number | null {

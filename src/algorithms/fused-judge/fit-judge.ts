@@ -1,6 +1,6 @@
 /** @file Fits the weights of a fused judge: logistic regression with an L2 penalty, by Newton's method. */
 
-import type { Features } from './features.ts'
+import { BY_HAND, type Features } from './features.ts'
 import type { FeatureWeight, JudgeWeights } from './fused-judge.ts'
 
 export interface FitExample {
@@ -11,10 +11,15 @@ export interface FitExample {
 }
 
 /**
- * Penalty on half the square of every weight but the bias: a normal prior of variance 1 on the effect, in logits, of one standard
- * deviation of a feature.
+ * Penalty on half the square of the distance of every weight but the bias from its prior: a normal prior of variance 1 on the
+ * effect, in logits, of one standard deviation of a feature.
  */
 const PENALTY = 1
+/**
+ * Prior of the weight of the reward, in logits for one standard deviation; 0 of all others. The fit starts from the order of the
+ * weighting by hand: few answers keep it, many can show that another is better.
+ */
+const PRIOR_BY_HAND = 1
 /** Upper bound on Newton steps; ten are enough for separable data under the penalty. */
 const MAX_STEPS = 50
 const STEP_SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
@@ -22,25 +27,28 @@ const TOLERANCE = 1e-10
 
 /**
  * Fits the weights that minimise the weighted cross-entropy plus the penalty. Each feature is standardised over the examples that
- * know it; a missing one counts as the mean, and has an indicator with a weight of its own. A feature that no example knows, or
- * that is the same for all, is left out.
+ * know it; a missing one counts as the mean, and has an indicator with a weight of its own, a withheld one counts as the mean. A
+ * feature that no example knows, or that is the same for all, is left out.
  *
  * @param examples of both classes
  */
 export function fitJudge(examples: readonly FitExample[]): JudgeWeights {
   const names = [...new Set(examples.flatMap(({ features }) => Object.keys(features)))]
   const columns = names.flatMap((name) => standardised(name, examples))
-  const isPartlyMissing = columns.map(({ name }) =>
-    examples.some(({ features }) => (features[name] ?? null) === null),
-  )
-  const rows = examples.map(({ features }) => [
+  const isMissing = ({ features }: FitExample, name: string) => (features[name] ?? null) === null
+  const isPartlyMissing = columns.map(({ name }) => examples.some((example) => isMissing(example, name)))
+  const rows = examples.map((example) => [
     1,
-    ...columns.map(({ name, mean, deviation }) => ((features[name] ?? mean) - mean) / deviation),
+    ...columns.map(({ name, mean, deviation }) => {
+      const value = example.features[name]
+      return typeof value === 'number' ? (value - mean) / deviation : 0
+    }),
     ...columns.flatMap(({ name }, index) =>
-      isPartlyMissing[index] ? [(features[name] ?? null) === null ? 1 : 0] : [],
+      isPartlyMissing[index] ? [Number(isMissing(example, name))] : [],
     ),
   ])
-  const [bias = 0, ...fitted] = minimise(rows, examples)
+  const priors = [0, ...columns.map(({ name }) => (name === BY_HAND ? PRIOR_BY_HAND : 0))]
+  const [bias = 0, ...fitted] = minimise(rows, examples, priors)
   const indicators = fitted.slice(columns.length)
   return {
     bias,
@@ -57,8 +65,8 @@ function standardised(
   examples: readonly FitExample[],
 ): Pick<FeatureWeight, 'name' | 'mean' | 'deviation'>[] {
   const known = examples.flatMap(({ features, weight }) => {
-    const value = features[name] ?? null
-    return value === null ? [] : [{ value, weight }]
+    const value = features[name]
+    return typeof value === 'number' ? [{ value, weight }] : []
   })
   const mass = known.reduce((sum, { weight }) => sum + weight, 0)
   const mean = known.reduce((sum, { value, weight }) => sum + weight * value, 0) / mass
@@ -67,30 +75,44 @@ function standardised(
   return deviation > 1e-9 ? [{ name, mean, deviation }] : []
 }
 
-/** Returns the weights of the columns of `rows`; the first column is the bias, which has no penalty. */
-function minimise(rows: readonly (readonly number[])[], examples: readonly FitExample[]): number[] {
-  const size = rows[0]?.length ?? 0
-  let at = new Array<number>(size).fill(0)
-  let loss = lossAt(at, rows, examples)
+/**
+ * Returns the weights of the columns of `rows`; the first column is the bias, which has no penalty.
+ *
+ * @param priors of the first columns; 0 of the others
+ */
+function minimise(
+  rows: readonly (readonly number[])[],
+  examples: readonly FitExample[],
+  priors: readonly number[],
+): number[] {
+  const data: FitData = { rows, examples, priors: (rows[0] ?? []).map((_, i) => priors[i] ?? 0) }
+  let at = [...data.priors]
+  let loss = lossAt(at, data)
   for (let step = 0; step < MAX_STEPS; step++) {
-    const change = newtonStep(at, rows, examples)
+    const change = newtonStep(at, data)
     // Halved until the loss falls: far from the optimum Newton's method overshoots.
     const next = STEP_SHARES.map((share) => at.map((value, i) => value + share * change[i]!)).find(
-      (candidate) => lossAt(candidate, rows, examples) < loss - TOLERANCE,
+      (candidate) => lossAt(candidate, data) < loss - TOLERANCE,
     )
     if (next === undefined) break
     at = next
-    loss = lossAt(at, rows, examples)
+    loss = lossAt(at, data)
   }
   return at
 }
 
-function lossAt(
-  at: readonly number[],
-  rows: readonly (readonly number[])[],
-  examples: readonly FitExample[],
-): number {
-  const penalty = at.slice(1).reduce((sum, value) => sum + (PENALTY / 2) * value ** 2, 0)
+/** Rows of standardised features with their labels, and the prior of each column's weight. */
+interface FitData {
+  readonly rows: readonly (readonly number[])[]
+  readonly examples: readonly FitExample[]
+  readonly priors: readonly number[]
+}
+
+function lossAt(at: readonly number[], { rows, examples, priors }: FitData): number {
+  const penalty = at.reduce(
+    (sum, value, i) => (i === 0 ? sum : sum + (PENALTY / 2) * (value - priors[i]!) ** 2),
+    0,
+  )
   return examples.reduce((sum, { correct, weight }, row) => {
     const z = logitOf(at, rows[row]!)
     return sum + weight * (Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - Number(correct) * z)
@@ -98,12 +120,8 @@ function lossAt(
 }
 
 /** Newton step -H^-1 g. */
-function newtonStep(
-  at: readonly number[],
-  rows: readonly (readonly number[])[],
-  examples: readonly FitExample[],
-): number[] {
-  const gradient = at.map((value, i) => (i === 0 ? 0 : PENALTY * value))
+function newtonStep(at: readonly number[], { rows, examples, priors }: FitData): number[] {
+  const gradient = at.map((value, i) => (i === 0 ? 0 : PENALTY * (value - priors[i]!)))
   const hessian = at.map((_, i) => at.map((_, j) => (i === j ? (i === 0 ? 1e-6 : PENALTY) : 0)))
   for (const [index, { correct, weight }] of examples.entries()) {
     const row = rows[index]!

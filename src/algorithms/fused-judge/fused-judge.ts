@@ -4,7 +4,10 @@ import { ServiceError } from '#errors'
 import type { FusedJudge } from '#ports'
 import { type Features, judgeFeatures } from './features.ts'
 
-/** Weight of one feature. Its value is standardised: (value - mean) / deviation; a missing one counts as the mean. */
+/**
+ * Weight of one feature. Its value is standardised: (value - mean) / deviation; a missing or withheld one counts as the
+ * mean.
+ */
 export interface FeatureWeight {
   readonly name: string
   readonly mean: number
@@ -24,7 +27,8 @@ export function judgedProbability({ bias, features }: JudgeWeights, known: Featu
   let logit = bias
   for (const { name, mean, deviation, weight, missing } of features) {
     const value = known[name] ?? null
-    logit += value === null ? missing : (weight * (value - mean)) / deviation
+    if (value === null) logit += missing
+    else if (value !== 'withheld') logit += (weight * (value - mean)) / deviation
   }
   return 1 / (1 + Math.exp(-logit))
 }

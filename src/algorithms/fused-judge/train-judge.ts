@@ -1,7 +1,7 @@
 /** @file Trains a fused judge on labelled answers. */
 
 import type { JudgedAnswer } from '#ports'
-import type { GateAnswer } from '../lto/gate-reward-model.ts'
+import type { GateAnswer } from '../lto/compare-questions.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import type { Part, Training } from '../training/training-result.ts'
 import { judgeFeatures } from './features.ts'

@@ -12,9 +12,9 @@ import {
 } from '../training/training-result.ts'
 import { createYielding } from '../training/yielding.ts'
 import { chooseScores, meanWithinQuestionAuc } from './choose-network.ts'
+import { measureAnswers } from './compare-questions.ts'
 import type { FormName } from './forms/reward-form.ts'
 import { FORM_NAMES, REWARD_FORMS } from './forms/reward-forms.ts'
-import { measureAnswers } from './gate-reward-model.ts'
 import { auc } from './metrics.ts'
 import type { DescribedThought, LabelledThought, TrainedRewardModel } from './reward-model-types.ts'
 import { type FormExamples, type TrainedForm, trainForm } from './train-form.ts'
@@ -161,7 +161,10 @@ async function examplesOf(
 /** Input of an answer that lacks the states of a form; it is not usable. */
 const NO_STATES = { data: new Float32Array(), layers: 0, width: 0 }
 
-/** Chooses by the calibration answers that all forms read. */
+/**
+ * Chooses by the calibration answers that all forms read. Fewer than ten questions with right and wrong ones among them choose
+ * nothing: the first form is taken.
+ */
 function chooseForm(
   names: readonly FormName[],
   material: Partial<Record<FormName, FormExamples>>,
@@ -177,8 +180,9 @@ function chooseForm(
     return common.map((index) => trained[name]!.logits[place.get(index)!]!)
   })
   const aucs = scores.map((logits) => meanWithinQuestionAuc({ logits, labels, groups }))
+  const isEnough = aucs[0]!.n >= MIN_QUESTIONS_FOR_INTERVAL
   return {
-    form: names[chooseScores(scores, { labels, groups })]!,
+    form: names[isEnough ? chooseScores(scores, { labels, groups }) : 0]!,
     calibrationAucs: Object.fromEntries(names.map((name, at) => [`${name}.calibrationAuc`, aucs[at]!])),
   }
 }

@@ -12,6 +12,7 @@ interface Row {
   readonly kind: CandidateKind
   readonly answer: string | null
   readonly tokens: readonly number[]
+  readonly judge_fingerprint: string
   readonly reward: number
   readonly reward_terms: Readonly<Record<string, number>>
   readonly log_probability: number | null
@@ -31,7 +32,7 @@ interface Row {
 const SQL = `
   with own as (
     select tenant_id, episode_id, ordinal, episodes.question, position, kind, candidates.answer,
-      tokens, candidates.reward, reward_terms, log_probability, self_certainty, label,
+      tokens, judge_fingerprint, candidates.reward, reward_terms, log_probability, self_certainty, label,
       label_source, label_weight,
       (count(*) filter (where kind = 'sample') over (partition by tenant_id, episode_id))::integer as samples,
       (count(*) filter (where kind = 'sample')
@@ -65,6 +66,7 @@ export async function labelledAnswers(
     kind: row.kind,
     answer: row.answer,
     tokens: row.tokens,
+    judgeFingerprint: row.judge_fingerprint,
     reward: row.reward,
     rewardTerms: row.reward_terms,
     logProbability: row.log_probability,

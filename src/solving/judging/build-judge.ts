@@ -18,8 +18,8 @@ export interface JudgeParts {
 export interface JudgeContext {
   readonly settings: Settings
   /**
-   * Weights of admission and of the stored reward, which are the profile's; null when the request has the same
-   * ones, or leaves no episode.
+   * Weights of admission, of the stored reward and of the one that the fused judge reads, which are the profile's; null
+   * when the request has the same ones, or leaves no episode and has no fused judge.
    */
   readonly admissionWeights: Settings['weights'] | null
   readonly session: LatentSession

@@ -1,6 +1,6 @@
 import { expect, suite, test } from 'vitest'
 import type { StoredAnswer, TrainingStore } from '#episodes'
-import { readJudgeAnswers, scoreStored } from '../../../src/consolidation/judge-examples.ts'
+import { type JudgeAnswer, readJudgeAnswers, scoreStored } from '../../../src/consolidation/judge-examples.ts'
 import { packed } from '../../support/episodes.ts'
 
 const ANSWER: StoredAnswer = {
@@ -11,6 +11,7 @@ const ANSWER: StoredAnswer = {
   kind: 'sample',
   answer: '12',
   tokens: [1, 2, 3, 4, 5, 6, 7, 8, 9],
+  judgeFingerprint: 'judge of today',
   reward: -0.125,
   rewardTerms: { verifier: -0.25, 'verifier.correctness': -0.5 },
   logProbability: -0.3,
@@ -47,8 +48,9 @@ function read(stored: readonly StoredAnswer[], withModel = true) {
   const options = { training, fingerprint: 'model-1', placeOf, signal: new AbortController().signal }
   const { signal } = options
   const confidencesOf = withModel ? scoreStored(rewardModel, { form: 'mean', engine: null, signal }) : null
-  const answers = readJudgeAnswers({ ...options, confidencesOf }, [])
-  return { answers, batches, asked }
+  const found: JudgeAnswer[] = []
+  const reading = readJudgeAnswers({ ...options, confidencesOf }, [], async (one) => void found.push(one))
+  return { answers: reading.then(() => found), batches, asked }
 }
 
 suite('scores of stored answers by a reward model', () => {
@@ -89,6 +91,7 @@ suite('examples of the fused judge', () => {
     expect(first).toMatchObject({
       answer: { correct: true, verifier: -0.25, byMajority: false, cluster: 'cluster of What is 2 x 6?' },
       known: {
+        reward: -0.125,
         terms: ANSWER.rewardTerms,
         logProbability: -0.3,
         selfCertainty: 8,
@@ -104,8 +107,18 @@ suite('examples of the fused judge', () => {
     })
     expect(second!.known.confidence).toBeNull()
     // Its label was made of the agreement.
-    expect(third).toMatchObject({ known: { confidence: 0.75, agreement: null }, weight: 0.3 })
+    expect(third).toMatchObject({ known: { confidence: 0.75, agreement: 'withheld' }, weight: 0.3 })
     expect(asked).toEqual([true])
+  })
+
+  test('have the agreement that a request knows: of samples, not of a draft that it judged before them', async () => {
+    const stored = [
+      { ...ANSWER, kind: 'draft' as const },
+      { ...ANSWER, kind: 'draft' as const, labelSource: 'majority' as const },
+      { ...ANSWER, samples: 1, alike: 1, labelSource: 'majority' as const },
+    ]
+    const { answers } = read(stored)
+    expect((await answers).map(({ known }) => known.agreement)).toEqual([null, null, null])
   })
 
   test('leave out unused questions, and are scored in small batches', async () => {

@@ -89,6 +89,7 @@ function weaver(number: number, over: Partial<Artifact> = {}): Artifact {
 let store: {
   active: Artifact | undefined
   weaver: Artifact | undefined
+  judge?: Artifact
   bytes: Map<string, Uint8Array>
   isAway: boolean
   frozenSince: string | null
@@ -108,7 +109,7 @@ function watch(pollMs = 60_000): ArtifactWatcher {
       thoughtLayers: LAYERS,
       scoredLayers: 2,
       hiddenSize: WIDTH,
-      model: { fingerprint: 'f00d' } as never,
+      model: { fingerprint: 'f00d', judgeFingerprint: 'judge of today' } as never,
     },
     learning: {
       async state() {
@@ -123,6 +124,7 @@ function watch(pollMs = 60_000): ArtifactWatcher {
         return {
           ...(store.active?.fingerprint === fingerprint && { lrm: store.active }),
           ...(weaver?.fingerprint === fingerprint && { weaver }),
+          ...(store.judge?.fingerprint === fingerprint && { judge: store.judge }),
         }
       },
       async bytes(id) {
@@ -418,4 +420,25 @@ test('follows the freeze, keeps its last state while the database is away, logs 
     'learning frozen: answering without episodes',
     'learning resumed',
   ])
+})
+
+test('a fused judge serves while the verdicts that it weighs are of the judge that it was fitted under', async () => {
+  const judge = (number: number, judgeFingerprint: string) =>
+    version(number, {
+      kind: 'judge',
+      id: `judge-${number}`,
+      version: `judge-${number}`,
+      features: { judgeFingerprint },
+    })
+  const bytes = new TextEncoder().encode('{"bias": 0, "features": []}')
+  for (const number of [1, 2]) store.bytes.set(`judge-${number}`, bytes)
+  store.judge = judge(1, 'judge of today')
+  await watch().refresh()
+  expect(watcher.current().judge?.version).toBe('judge-1')
+  store.judge = judge(2, 'judge of yesterday')
+  await watcher.refresh()
+  expect(watcher.status().at(-1)).toMatchObject({ serving: 'judge-1', refused: 'judge-2' })
+  await watcher.close()
+  await watch().refresh()
+  expect(watcher.current().judge).toBeNull()
 })

@@ -6,6 +6,7 @@ import { type FitExample, fitJudge } from '../../../../src/algorithms/fused-judg
 import { encodeJudge, judgedProbability } from '../../../../src/algorithms/fused-judge/fused-judge.ts'
 
 const KNOWN: JudgedAnswer = {
+  reward: -0.4,
   terms: { verifier: -0.3, 'verifier.correctness': -0.25, 'verifier.clarity': -1, format: -0.5 },
   logProbability: -0.4,
   selfCertainty: 9,
@@ -15,9 +16,10 @@ const KNOWN: JudgedAnswer = {
 }
 
 describe('features', () => {
-  test('are logits of criteria and reward model, the signals, and the logarithm of the length', () => {
+  test('are the reward, logits of criteria and reward model, the signals, and the logarithm of the length', () => {
     const edge = Math.log(1e-4 / (1 - 1e-4))
     expect(judgeFeatures(KNOWN)).toEqual({
+      reward: -0.4,
       'verifier.correctness': expect.closeTo(Math.log(3), 12),
       'verifier.clarity': expect.closeTo(edge, 12),
       lrm: 0,
@@ -36,12 +38,9 @@ describe('features', () => {
   })
 
   test('agreement leaves out the sample itself, and is missing where it is the only one', () => {
-    const sample = { isSample: true, answer: '7' }
-    expect(agreementOf(sample, { samples: 5, alike: 3 })).toBe(0.5)
-    expect(agreementOf(sample, { samples: 1, alike: 1 })).toBeNull()
-    expect(agreementOf({ isSample: false, answer: '7' }, { samples: 4, alike: 1 })).toBe(0.25)
-    expect(agreementOf({ isSample: false, answer: '7' }, { samples: 0, alike: 0 })).toBeNull()
-    expect(agreementOf({ isSample: true, answer: null }, { samples: 5, alike: 3 })).toBe(0)
+    expect(agreementOf('7', { samples: 5, alike: 3 })).toBe(0.5)
+    expect(agreementOf('7', { samples: 1, alike: 1 })).toBeNull()
+    expect(agreementOf(null, { samples: 5, alike: 3 })).toBe(0)
   })
 })
 
@@ -122,6 +121,46 @@ describe('a fit', () => {
       { features: { x: -1 }, correct: false, weight: 1 },
     ])
     expect(judgedProbability(trusted, { x: 0 })).toBeCloseTo(0.9, 3)
+  })
+
+  test('starts from the order of the reward: few answers keep it, many can show that another is better', () => {
+    const random = createRandom(8)
+    /** The reward says nothing of what is right; `better` says much. */
+    const answers = (count: number): FitExample[] =>
+      Array.from({ length: count }, (_, index) => {
+        const correct = index % 2 === 0
+        const better = (correct ? 1 : -1) + random.gaussian()
+        return { features: { reward: random.gaussian(), better }, correct, weight: 1 }
+      })
+    const weightsOf = (examples: readonly FitExample[]) =>
+      Object.fromEntries(fitJudge(examples).features.map(({ name, weight }) => [name, weight]))
+    const few = weightsOf(answers(4))
+    expect(few['reward']).toBeGreaterThan(0.3)
+    const many = weightsOf(answers(2000))
+    expect(Math.abs(many['reward']!)).toBeLessThan(0.15)
+    expect(many['better']).toBeGreaterThan(1)
+    const nothing = weightsOf([
+      { features: { reward: -1, better: 1 }, correct: true, weight: 1e-9 },
+      { features: { reward: 0, better: 0 }, correct: false, weight: 1e-9 },
+    ])
+    expect(nothing).toEqual({ reward: expect.closeTo(1, 6), better: expect.closeTo(0, 6) })
+  })
+
+  test('neither reads a withheld feature nor takes it for missing', () => {
+    const random = createRandom(9)
+    // What is labelled without the agreement is right more often; that is no fact about missing agreements.
+    const examples = Array.from({ length: 900 }, (_, index): FitExample => {
+      const agreement = random.uniform()
+      const kind = (['known', 'withheld', 'missing'] as const)[index % 3]!
+      const p = { known: 0.2 + 0.6 * agreement, withheld: 0.9, missing: 0.3 }[kind]
+      const value = { known: agreement, withheld: 'withheld' as const, missing: null }[kind]
+      return { features: { agreement: value }, correct: random.uniform() < p, weight: 1 }
+    })
+    const fitted = fitJudge(examples)
+    const at = (agreement: number | 'withheld' | null) => judgedProbability(fitted, { agreement })
+    expect(at(0.9)).toBeGreaterThan(at(0.1))
+    expect(at('withheld')).toBe(at(fitted.features[0]!.mean))
+    expect(at(null)).toBeCloseTo(0.3, 1)
   })
 
   test('stays finite for separable answers', () => {

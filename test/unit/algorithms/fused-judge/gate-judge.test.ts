@@ -101,17 +101,58 @@ describe('the gate of the fused judge', () => {
     expect(verdict.reason).toMatch(/^calibration .* is lower/)
   })
 
-  test('bears more doubt about the order of the first version than of a later one', () => {
-    // Nearly the same order.
-    const random = createRandom(5)
-    const active = { order: scoresOf(answersOf(80, 1)), probability: new Array<number>(320).fill(0.9) }
-    const answers = answersOf(80, 1).map((one) => ({ ...one, score: one.score + 0.05 * random.gaussian() }))
-    const first = gateJudge({ ...trial, answers, active })
-    const { low, high } = first.metrics['withinAuc.difference']!
-    expect([low! < -0.01, low! > -0.05, high! > 0]).toEqual([true, true, true])
-    expect(first.promoted).toBe(true)
-    const later = gateJudge({ ...trial, answers, active, hasActive: true })
-    expect(later.reason).toMatch(/AUC against the active one .* may lose 0\.01 or more/)
+  describe('of the first version', () => {
+    /** The weighting by hand orders well, and its P(correct) says nothing, so that any fit is better calibrated. */
+    const byHand = (count: number) => ({
+      order: scoresOf(answersOf(count, 1)),
+      probability: new Array<number>(count * PER_QUESTION).fill(0.9),
+    })
+    const near = (count: number, noise: number) => {
+      const random = createRandom(5)
+      return answersOf(count, 1).map((one) => ({ ...one, score: one.score + noise * random.gaussian() }))
+    }
+
+    test('bears a little more doubt about its order than that of a later one', () => {
+      const [answers, active] = [near(200, 0.08), byHand(200)]
+      const first = gateJudge({ ...trial, answers, active })
+      expect(first.reason).toMatch(/^calibration .* improves over the weighting of the profile/)
+      const { low } = first.metrics['withinAuc.difference']!
+      expect([low! <= -0.01, low! > -0.02]).toEqual([true, true])
+      const later = gateJudge({ ...trial, answers, active, hasActive: true })
+      expect(later.reason).toMatch(/AUC against the active one .* may lose 0\.01 or more/)
+    })
+
+    test('keeps the weighting of the profile where too little shows that its order is kept', () => {
+      const few = gateJudge({ ...trial, answers: near(40, 0.05), active: byHand(40) })
+      expect(few.promoted).toBe(false)
+      expect(few.reason).toMatch(/AUC against the weighting of the profile .*: may lose 0\.02 or more/)
+    })
+
+    test('never gives up order for calibration', () => {
+      const worse = gateJudge({ ...trial, answers: near(400, 0.35), active: byHand(400) })
+      expect(worse.metrics['withinAuc.difference']!.value).toBeLessThan(-0.03)
+      expect(worse.metrics['brier.difference']!.low).toBeGreaterThan(0)
+      expect(worse.promoted).toBe(false)
+      expect(worse.reason).toMatch(/AUC against the weighting of the profile .* is lower/)
+    })
+  })
+
+  test('rejects one whose choice is worse, however much better it orders', () => {
+    // The best answer of each question is wrong; the candidate orders all others.
+    const labels = [false, true, true, false, false, false]
+    const inQuestions = (scores: readonly number[]) =>
+      Array.from({ length: 80 * scores.length }, (_, index) => scores[index % scores.length]!)
+    const [first] = answersOf(1, 1)
+    const answers = inQuestions([0.99, 0.9, 0.9, 0.1, 0.1, 0.1]).map((score, index) => {
+      const question = Math.floor(index / labels.length)
+      const correct = labels[index % labels.length]!
+      return { ...first!, question: `q${question}`, episodeId: `e${question}`, correct, score }
+    })
+    const active = rival(inQuestions([0.5, 0.95, 0.3, 0.4, 0.4, 0.2]))
+    const verdict = gateJudge({ ...trial, answers, active, hasActive: true })
+    expect(verdict.metrics['withinAuc.difference']!.value).toBeGreaterThan(0.1)
+    expect(verdict.promoted).toBe(false)
+    expect(verdict.reason).toMatch(/^accuracy of the choice against the active one -.* is lower/)
   })
 
   test('asks for a gain without each single tenant, and for none over a stale version', () => {
@@ -137,6 +178,7 @@ describe('a training', () => {
     return answersOf(questions, 1).map(({ score, ...answer }, index) => ({
       answer,
       known: {
+        reward: -score,
         terms: { verifier: -score },
         logProbability: -score,
         selfCertainty: 3 + score,
@@ -159,7 +201,13 @@ describe('a training', () => {
     expect(trained.options).toEqual({ answers: 160, questions: 40 })
     expect(trained.heldOut.map((index) => all[index]!.part)).toEqual(new Array(80).fill('heldOut'))
     expect(trained.locked.map((index) => all[index]!.part)).toEqual(new Array(80).fill('locked'))
-    expect(Object.keys(trained.weights)).toEqual(['bias', 'verifier', 'logProbability', 'selfCertainty'])
+    expect(Object.keys(trained.weights)).toEqual([
+      'bias',
+      'reward',
+      'verifier',
+      'logProbability',
+      'selfCertainty',
+    ])
     const judge = openFusedJudge('judge-1', trained.model)
     const [right, wrong] = await judge.score([all[0]!.known, all[1]!.known])
     expect(right).toBeGreaterThan(wrong!)

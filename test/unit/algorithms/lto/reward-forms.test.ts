@@ -106,6 +106,22 @@ test('forms are compared on the answers that all of them read', async () => {
   for (const form of ['mean', 'last', 'gated']) expect(metrics[`${form}.calibrationAuc`]!.n).toBe(14)
 }, 30_000)
 
+test('a few questions choose no form: chance would', async () => {
+  const examples = examplesOf('gated')
+  const questions = [
+    ...new Set(examples.filter(({ part }) => part === 'calibration').map((one) => one.question)),
+  ]
+  const read = new Set(questions.slice(0, 9))
+  const partly = examples.map((example): LabelledThought => {
+    if (example.part !== 'calibration' || read.has(example.question)) return example
+    const { data, layers, width, last } = example.thought
+    return { ...example, thought: { data, layers, width, ...(last && { last }) } }
+  })
+  const { features, metrics } = await trained(partly)
+  expect(metrics['gated.calibrationAuc']).toMatchObject({ n: 9, value: expect.closeTo(1, 0) })
+  expect(features.form).toBe('mean')
+}, 30_000)
+
 test('a gated version scores by its maps as its graph scores states; other files are refused', async () => {
   const examples = examplesOf('gated')
   const { model, features, metrics, heldOut } = await trainedIn('gated')

@@ -1,0 +1,94 @@
+/** @file Tasks of the training process for the fused judge: its fit, and its gate. */
+
+import {
+  type GateAnswer,
+  gateJudge,
+  type JudgeExample,
+  measureJudge,
+  openFusedJudge,
+  trainJudge,
+} from '#algorithms'
+import type { JudgedAnswer, TaskProgram } from '#ports'
+import { toTaskResult } from './task-result.ts'
+
+/** Row of `gateJudge`: a held-out or a locked answer. */
+export interface JudgeTrialRow {
+  readonly answer: Omit<GateAnswer, 'score'>
+  readonly known: JudgedAnswer
+  /** Reward, by which the weighting of the profile orders answers, and the P(correct) by which it stops. */
+  readonly byHand: { readonly reward: number; readonly probability: number }
+  readonly isLocked: boolean
+}
+
+/** A version and its bytes. */
+interface JudgeVersion {
+  readonly version: string
+  readonly bytes: Uint8Array
+}
+
+export interface JudgeTrialTask {
+  readonly seed: number
+  readonly candidate: JudgeVersion
+  /** Null: the candidate is compared with the weighting of the profile. */
+  readonly active: JudgeVersion | null
+  readonly anchor: JudgeVersion | null
+  readonly replacesStale: boolean
+}
+
+export interface JudgeTrialValue {
+  readonly verdict: ReturnType<typeof gateJudge>
+  /** Figures on the locked answers; null when there are none. */
+  readonly locked: ReturnType<typeof measureJudge> | null
+}
+
+export function trainJudgeTask(): ReturnType<TaskProgram[string]> {
+  const examples: JudgeExample[] = []
+  return {
+    add: (rows) => void examples.push(...(rows as readonly JudgeExample[])),
+    run: async () => toTaskResult(trainJudge(examples)),
+  }
+}
+
+export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
+  const rows: JudgeTrialRow[] = []
+  return {
+    add: (added) => void rows.push(...(added as readonly JudgeTrialRow[])),
+    async run({ options }) {
+      const { seed, candidate, active, anchor, replacesStale } = options as JudgeTrialTask
+      const heldOut = rows.filter(({ isLocked }) => !isLocked)
+      const locked = rows.filter(({ isLocked }) => isLocked)
+      const rivalOf = async (version: JudgeVersion) => {
+        const scores = await scoresOf(version, heldOut)
+        return { order: scores, probability: scores }
+      }
+      const byHand = {
+        order: heldOut.map((row) => row.byHand.reward),
+        probability: heldOut.map((row) => row.byHand.probability),
+      }
+      const verdict = gateJudge({
+        answers: withScores(heldOut, await scoresOf(candidate, heldOut)),
+        active: active === null ? byHand : await rivalOf(active),
+        hasActive: active !== null,
+        anchor: anchor === null ? null : await rivalOf(anchor),
+        replacesStale,
+        seed,
+      })
+      const value: JudgeTrialValue = {
+        verdict,
+        locked:
+          locked.length === 0
+            ? null
+            : measureJudge(withScores(locked, await scoresOf(candidate, locked)), seed),
+      }
+      return { value }
+    },
+  }
+}
+
+function scoresOf({ version, bytes }: JudgeVersion, rows: readonly JudgeTrialRow[]) {
+  return openFusedJudge(version, new Uint8Array(bytes)).score(rows.map(({ known }) => known))
+}
+
+function withScores(rows: readonly JudgeTrialRow[], scores: readonly number[]): readonly GateAnswer[] {
+  return rows.map(({ answer }, index) => ({ ...answer, score: scores[index] ?? Number.NaN }))
+}
