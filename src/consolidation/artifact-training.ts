@@ -37,7 +37,10 @@ export interface TrainingContext {
   readonly active: ArtifactBytes | null
   readonly openReplayEngine: OpenReplayEngine
   readonly logger: ConsolidationLogger
-  /** Reads the active latent reward model, whose estimate the fused judge weighs; null when none can be loaded. */
+  /**
+   * Reads the active latent reward model, whose estimate the fused judge weighs, and with which the weaver's replays solve; null
+   * when none can be loaded.
+   */
   readonly rewardModel: () => Promise<ActiveRewardModel | null>
 }
 
@@ -71,6 +74,8 @@ export interface ActiveRewardModel extends ArtifactBytes {
 
 export interface TrialOptions extends Omit<TrainingContext, 'active' | 'split'> {
   readonly candidate: ArtifactBytes
+  /** Reads the active fused judge, with which the weaver's replays solve; null when none can be loaded. */
+  readonly fusedJudge: () => Promise<ArtifactBytes | null>
   /** Active version to compare with; null when there is none that may be used (see `findRivals`). */
   readonly incumbent: ArtifactBytes | null
   /** Anchor of the kind, when it is another version than the incumbent; else null. */

@@ -106,3 +106,9 @@ export async function findRewardModel(
   const trainedOn = new Set(episodes.map(nameOf).filter((name) => !calibrated.has(name)))
   return { ...version, trainedOn }
 }
+
+/** Returns the active fused judge, stale or not: it is the one that serves. Null when there is none, or it is damaged. */
+export async function findFusedJudge(context: ConsolidationContext): Promise<ArtifactBytes | null> {
+  const { judge } = await context.artifacts.active(context.consolidation.fingerprint)
+  return (await loadable(context, judge)).version
+}

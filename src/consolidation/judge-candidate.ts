@@ -3,7 +3,7 @@
 import { coerceError, hasCode } from '#errors'
 import type { TrialVerdict } from './artifact-training.ts'
 import type { ConsolidationContext } from './context.ts'
-import { findRewardModel, findRivals, withBytes } from './find-rivals.ts'
+import { findFusedJudge, findRewardModel, findRivals, withBytes } from './find-rivals.ts'
 import { recordOnce } from './record-steps.ts'
 import { EMPTY_SPLIT, openSplit } from './split-night.ts'
 import { recordName, type Skipped } from './steps.ts'
@@ -35,6 +35,7 @@ export async function judgeCandidate(
       ...context,
       ...rivals,
       rewardModel: () => findRewardModel(context, openSplit(EMPTY_SPLIT)),
+      fusedJudge: () => findFusedJudge(context),
       fingerprint,
       candidate: await withBytes(context, artifact),
       heldOut,

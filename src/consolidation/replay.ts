@@ -43,7 +43,7 @@ export interface ReplayOptions {
  * models. Waits while the engine is overloaded.
  *
  * @returns one result for each question, in order
- * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver fails;
+ * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver or the reward model fails;
  * STORE_UNAVAILABLE when retrieval fails; PROMPT_TOO_LONG; ENGINE_CRASHED or ENGINE_CRASHED_BY_REQUEST
  * after retries; ENGINE_UNAVAILABLE
  */
@@ -63,7 +63,8 @@ export async function replay(
   // The lanes share one iterator: each takes the next question when it is done with its last.
   const lane = async () => {
     for (const [index, question] of entries) {
-      replayed[index] = await replayOne(solver, question, { retrieval, seed: firstSeed + index, signal })
+      const options = { learned, retrieval, seed: firstSeed + index, signal }
+      replayed[index] = await replayOne(solver, question, options)
     }
   }
   await Promise.all(Array.from({ length: concurrency }, lane))
@@ -73,7 +74,12 @@ export async function replay(
 async function replayOne(
   solver: Solver,
   { tenantId, question, cluster, reference }: ReplayQuestion,
-  { retrieval, seed, signal }: { retrieval: boolean; seed: number; signal: AbortSignal },
+  {
+    learned,
+    retrieval,
+    seed,
+    signal,
+  }: Pick<ReplayOptions, 'learned' | 'retrieval' | 'signal'> & { readonly seed: number },
 ): Promise<TrialQuestion> {
   const solution = await solver.solve(
     {
@@ -88,8 +94,8 @@ async function replayOne(
     { signal },
   )
   const expected = reference === null ? null : solver.answerKeys.keyOf(reference)
-  const { reward, answer, stopped, iterations, evaluations, usage, degraded } = solution
-  // Results without retrieval or without the weaver are not comparable, so the replay fails.
+  const { reward, confidence, answer, stopped, iterations, evaluations, usage, degraded } = solution
+  // Results without retrieval or without one of the models are not comparable, so the replay fails.
   if (degraded.includes('retrieval')) {
     throw new ServiceError(
       'STORE_UNAVAILABLE',
@@ -99,11 +105,15 @@ async function replayOne(
   if (degraded.includes('weaver')) {
     throw new ServiceError('ARTIFACT_INVALID', 'replay: expected the weaver to return latents, got an error')
   }
+  if (learned.rewardModel !== null && degraded.includes('lrm')) {
+    throw new ServiceError('ARTIFACT_INVALID', 'replay: expected the reward model to score, got an error')
+  }
   return {
     question,
     cluster: cluster ?? question,
     tenantId,
-    reward,
+    // What the search has raised.
+    reward: (learned.judge ?? null) === null ? reward : (confidence ?? 0) - 1,
     correct: expected === null ? null : answer === expected,
     firstPass: stopped === 'reward' && iterations === 0,
     iterations,

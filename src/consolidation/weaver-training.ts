@@ -14,9 +14,11 @@ import {
   type WeaverOptions,
 } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
+import type { Engine } from '#engine'
 import type { HeldOutQuestion } from '#episodes'
-import type { Weaver } from '#ports'
-import { openWeaverArtifact } from '#serving'
+import { hasCode } from '#errors'
+import type { FusedJudge, Weaver } from '#ports'
+import { type ActiveModels, openJudgeArtifact, openRewardModelArtifact, openWeaverArtifact } from '#serving'
 import {
   type ArtifactBytes,
   type ArtifactTraining,
@@ -112,6 +114,8 @@ async function judge({
   anchor,
   hasAnchor,
   heldOut,
+  rewardModel,
+  fusedJudge,
   ...context
 }: TrialOptions): Promise<TrialVerdict> {
   const rejected = (reason: string): TrialVerdict => {
@@ -123,7 +127,7 @@ async function judge({
   // Until a version becomes the anchor, the identity is it: small losses of versions that only save work would add
   // up. Without an active version, the identity is the incumbent already.
   const unmarked = hasAnchor || incumbent === null ? null : identityWeaver
-  const opened: OpenWeaver[] = []
+  const opened: { close(): Promise<void> }[] = []
   const open = async ({ artifact, bytes }: ArtifactBytes): Promise<OpenWeaver> => {
     const weaver = await openWeaverArtifact(engine.graphs, artifact, bytes)
     opened.push(weaver)
@@ -137,13 +141,20 @@ async function judge({
     if (read.length === 0) return rejected('no held-out questions to judge by')
     const clusters = new Map(heldOut.map(({ episodeId, cluster }) => [episodeId, cluster]))
     const questions = read.map((one) => ({ ...one, cluster: clusterOf(one, clusters) }))
+    const [scorer, judge] = [await rewardModel(), await fusedJudge()]
+    const serving = {
+      rewardModel: scorer && (await openRewardModelArtifact(engine.graphs, scorer.artifact, scorer.bytes)),
+      judge: judge && openJudge(judge, engine),
+    }
+    if (serving.rewardModel !== null) opened.push(serving.rewardModel)
     const verdict = await runTrial({
       ...context,
       engine,
+      serving,
       candidate: await open(candidate),
       incumbent: incumbent === null ? null : await open(incumbent),
       anchor: anchor === null ? unmarked : await open(anchor),
-      rivals: [incumbent, anchor].map((version) => version?.artifact.id ?? null),
+      versions: [incumbent, anchor, scorer, judge].map((version) => version?.artifact.id ?? null),
       replacesStale: incumbent?.artifact.stale ?? false,
       questions,
     })
@@ -154,6 +165,16 @@ async function judge({
   } finally {
     await Promise.all(opened.map((weaver) => weaver.close()))
     await replaying.close()
+  }
+}
+
+/** Loads a fused judge as serving does, which leaves out one that was fitted under another judge. */
+function openJudge({ artifact, bytes }: ArtifactBytes, { model }: Engine): FusedJudge | null {
+  try {
+    return openJudgeArtifact(artifact, bytes, model.judgeFingerprint)
+  } catch (thrown) {
+    if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
+    return null
   }
 }
 
@@ -176,8 +197,10 @@ interface WeaverTrialOptions extends ReplayDeps, Pick<TrialOptions, 'signal' | '
   readonly incumbent: Weaver | null
   /** null: the incumbent is the anchor, or the anchor is damaged. */
   readonly anchor: Weaver | null
-  /** Ids of the incumbent and the anchor. */
-  readonly rivals: readonly (string | null)[]
+  /** The other trained models that serve: searches stop, and answers are chosen, by them. */
+  readonly serving: Omit<ActiveModels, 'weaver'>
+  /** Ids of the incumbent, of the anchor, and of the other models that serve. */
+  readonly versions: readonly (string | null)[]
   readonly replacesStale: boolean
   readonly questions: readonly GateQuestion[]
 }
@@ -240,13 +263,23 @@ interface LookRange {
 }
 
 async function replayLook(
-  { engine, episodes, logger, signal, recorded, questions, rivals, ...weavers }: WeaverTrialOptions,
+  {
+    engine,
+    episodes,
+    logger,
+    signal,
+    recorded,
+    questions,
+    versions,
+    serving,
+    ...weavers
+  }: WeaverTrialOptions,
   { index, from, until }: LookRange,
 ): Promise<Arms<TrialQuestion>> {
   const asked = questions.slice(from, until)
   const exclude = questions.flatMap(({ episodeIds }) => episodeIds)
   async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly ReplayedFigures[]> {
-    const learned = { weaver, rewardModel: null }
+    const learned = { ...serving, weaver }
     const results = await replay({ engine, episodes, logger }, asked, {
       learned,
       retrieval,
@@ -262,7 +295,7 @@ async function replayLook(
   const active = weavers.incumbent ?? identityWeaver
   const replayAll = async () => ({
     episodes: asked.map(({ episodeIds }) => episodeIds[0] ?? null),
-    rivals,
+    versions,
     candidate: await solveBy(candidate, false),
     active: await solveBy(active, false),
     anchor: anchor === null ? [] : await solveBy(anchor, false),
@@ -270,11 +303,11 @@ async function replayLook(
     activeGuard: await solveBy(active, true),
   })
   const known = await recorded(`look-${index}`, replayAll)
-  // Questions that were deleted since an earlier attempt recorded its replays shift the others. The active version
-  // may be another one by then.
+  // Questions that were deleted since an earlier attempt recorded its replays shift the others. Other versions may be
+  // active by then.
   const isSame =
     asked.every(({ episodeIds }, place) => known.episodes[place] === (episodeIds[0] ?? null)) &&
-    isDeepStrictEqual(known.rivals, rivals)
+    isDeepStrictEqual(known.versions, versions)
   const figures = isSame && known.episodes.length === asked.length ? known : await replayAll()
   const named = (results: readonly ReplayedFigures[]): readonly TrialQuestion[] =>
     asked.flatMap(({ question, cluster, tenantId }, place) => {

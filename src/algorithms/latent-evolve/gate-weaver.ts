@@ -23,7 +23,7 @@ export interface TrialQuestion {
   readonly cluster?: string
   /** Tenant that asked, and that gave the label. */
   readonly tenantId: string
-  /** Reward of the returned answer, in [-1, 0]. */
+  /** Reward of the returned answer, with a fused judge its P(correct) - 1; in [-1, 0]. */
   readonly reward: number
   /** Whether the answer is correct; null when there is no label. */
   readonly correct: boolean | null

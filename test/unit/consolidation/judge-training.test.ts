@@ -126,6 +126,7 @@ test('is compared with the weighting of the profile, or with a version that was 
       hasAnchor: false,
       heldOut,
       locked: heldOut.slice(0, 8),
+      fusedJudge: async () => null,
       recorded: (_part, work) => work(),
       episodes: {} as never,
       ...over,

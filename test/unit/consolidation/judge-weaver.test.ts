@@ -40,6 +40,18 @@ function weaverTo(word: string, version: string) {
   return { artifact, bytes: encodeModel(createModel(graph, { '': 17 })) }
 }
 
+/** A fused judge that gives every answer the same P(correct). */
+function judgeOf({ bias, judgeFingerprint = 'linear-judge' }: { bias: number; judgeFingerprint?: string }) {
+  const artifact: Artifact = {
+    ...ARTIFACT,
+    kind: 'judge',
+    version: 'judge-3',
+    features: { judgeFingerprint },
+    metrics: {},
+  }
+  return { artifact, bytes: new TextEncoder().encode(JSON.stringify({ bias, features: [] })) }
+}
+
 const right = weaverTo('c', 'weaver-2')
 const wrong = weaverTo('d', 'weaver-1')
 const QUESTIONS: readonly HeldOutQuestion[] = Array.from({ length: 160 }, (_, n) => ({
@@ -65,7 +77,8 @@ function judging(over: Partial<TrialOptions> = {}, questions = QUESTIONS) {
     candidate: right,
     incumbent: null,
     anchor: null,
-    rewardModel: unused,
+    rewardModel: async () => null,
+    fusedJudge: async () => null,
     hasAnchor: over.anchor !== undefined,
     heldOut: [],
     locked: [],
@@ -154,6 +167,43 @@ describe('the gate of the weaver', () => {
     const { verdict, counts } = judging({}, [])
     expect(await verdict).toMatchObject({ promoted: false, reason: 'no held-out questions to judge by' })
     expect(counts).toEqual({ opened: 1, closed: 1 })
+  })
+})
+
+describe('the other models that serve', () => {
+  /** P(correct) by the length alone: no answer of these questions passes by it. */
+  const stern = judgeOf({ bias: -3 })
+  const pleased = judgeOf({ bias: 3 })
+
+  test.each([
+    ['one that no answer passes', stern, 0],
+    ['one that every answer passes', pleased, 1],
+  ])('decide in the replays what passes: %s', async (_, judge, firstPass) => {
+    const { verdict } = judging({ fusedJudge: async () => judge }, QUESTIONS.slice(0, 50))
+    const { metrics } = await verdict
+    expect(metrics).toMatchObject({ firstPass: { value: firstPass } })
+    expect(metrics['reward']!.value).toBeCloseTo(1 / (1 + Math.exp(judge === stern ? 3 : -3)) - 1, 6)
+  })
+
+  test('take no part where they were fitted under another judge, as in serving', async () => {
+    const other = judgeOf({ bias: -3, judgeFingerprint: 'earlier' })
+    const { verdict } = judging({ fusedJudge: async () => other }, QUESTIONS.slice(0, 50))
+    expect((await verdict).metrics).toMatchObject({ firstPass: { value: 1 } })
+  })
+
+  test('make recorded looks void when others serve', async () => {
+    const records = new Map<string, object>()
+    const recorded: TrialOptions['recorded'] = async <Result extends object>(
+      part: string,
+      work: () => Promise<Result>,
+    ) => {
+      if (!records.has(part)) records.set(part, await work())
+      return records.get(part) as Result
+    }
+    const questions = QUESTIONS.slice(0, 50)
+    await judging({ recorded }, questions).verdict
+    const again = judging({ recorded, fusedJudge: async () => stern }, questions)
+    expect((await again.verdict).metrics).toMatchObject({ firstPass: { value: 0 } })
   })
 })
 
