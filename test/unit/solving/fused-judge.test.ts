@@ -119,6 +119,7 @@ describe('an active fused judge', () => {
     for (const [index, known] of seen.entries()) {
       const alike = answers.filter((answer) => answer === answers[index]).length - 1
       expect(known).toMatchObject({
+        reward: candidates![index]!.reward,
         terms: candidates![index]!.rewardTerms,
         logProbability: candidates![index]!.logProbability,
         selfCertainty: 5,
@@ -129,6 +130,15 @@ describe('an active fused judge', () => {
     }
     await solve({ strategy: 'greedy' })
     expect(seen.at(-1)!.agreement).toBeNull()
+  })
+
+  test('reads the reward under the weights of the profile, whatever those of a request', async () => {
+    const { judge, seen } = scriptedJudge(byLikelihood)
+    const { solve } = solverOn(SURE, { activeModels: active(judge) })
+    const plain = await solve({ strategy: 'greedy', learn: false })
+    const own = await solve({ strategy: 'greedy', learn: false, reward: { verifier: 0, format: 1 } })
+    expect(own.reward).not.toBe(plain.reward)
+    expect(seen.map(({ reward }) => reward)).toEqual([plain.reward, plain.reward])
   })
 
   test('selects the best of N, and weighs votes', async () => {
