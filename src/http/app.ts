@@ -37,6 +37,7 @@ import { type BackgroundSolutions, solutionRoutes } from './routes/solutions.ts'
 import { solveRoute } from './routes/solve.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
 import { sendSecurityHeaders } from './security-headers.ts'
+import { buildSerializer } from './serialization.ts'
 import { traceRequests } from './trace-requests.ts'
 import type { App } from './type-provider.ts'
 import { validatorCompiler } from './validation.ts'
@@ -116,6 +117,7 @@ export function buildApp(deps: AppDeps): App {
     },
     // As long as a URL can be: an id that is too long gets a 404 like any other unknown id.
     routerOptions: { maxParamLength: limits.headerBytes },
+    schemaController: { compilersFactory: { buildSerializer } },
     // `refuseWhileDraining` answers with a problem and `Retry-After` instead.
     return503OnClosing: false,
     frameworkErrors: onError,
