@@ -1,6 +1,7 @@
 /** @file Builds the real HTTP service on a scripted solver and in-memory stores. */
 
 import responseValidation from '@fastify/response-validation'
+import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
 import pino from 'pino'
 import type { Artifact, Consolidation, LearningState, NightReport } from '#artifacts'
 import type { Deletion, EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
@@ -414,6 +415,22 @@ export function unverifiedApp(deps: Partial<AppDeps> = {}) {
   })
 }
 
+/** Checks of responses; each schema is compiled once for all apps of a test file, which takes longer than the apps. */
+const responseChecks = new Ajv({
+  schemas: [...COMPONENTS],
+  allErrors: true,
+  strict: false,
+  formats: { int64: true, 'date-time': true },
+})
+const compile = responseChecks.compile.bind(responseChecks)
+const compiled = new Map<string, ValidateFunction>()
+responseChecks.compile = ((schema: AnySchema) => {
+  const key = JSON.stringify(schema)
+  const check = compiled.get(key) ?? compile(schema)
+  compiled.set(key, check)
+  return check
+}) as typeof compile
+
 /** Builds the service and checks every JSON response against its schema; a mismatch becomes a 500. */
 export function testApp(deps: Partial<AppDeps> = {}) {
   const app = unverifiedApp(deps)
@@ -422,13 +439,7 @@ export function testApp(deps: Partial<AppDeps> = {}) {
     app,
     {
       responseStatusCodeValidation: true,
-      ajv: {
-        schemas: [...COMPONENTS],
-        removeAdditional: false,
-        useDefaults: false,
-        strict: false,
-        formats: { int64: true, 'date-time': true },
-      },
+      ajv: responseChecks,
     },
     () => {},
   )
