@@ -6,7 +6,7 @@ import type { ConnectionError, FastifyBaseLogger, FastifyReply, FastifyRequest }
 import { coerceError, type ErrorCode, hasCode, ServiceError } from '#errors'
 import { createThrottle, kindOf } from '#throttle-log'
 import { createRequestId } from './context.ts'
-import { isOpenAiUrl, toOpenAiError } from './openai/errors.ts'
+import { isOpenAiUrl, openAiStatus, toOpenAiError } from './openai/errors.ts'
 import { codeOf, retryAfterSeconds, toProblem } from './problem.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 
@@ -28,11 +28,12 @@ export function replyWithProblem(
   const retryAfter = retryAfterSeconds(error)
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   // Errors of fastify itself come here without hooks.
-  reply.headers(SECURITY_HEADERS).header('x-request-id', request.id).code(problem.status)
+  reply.headers(SECURITY_HEADERS).header('x-request-id', request.id)
   if (isOpenAiUrl(request.url)) {
-    reply.type('application/json').send(toOpenAiError(error, request.id, request.url))
+    const body = toOpenAiError(error, request.id, request.url)
+    reply.code(openAiStatus(problem)).type('application/json').send(body)
   } else {
-    reply.type('application/problem+json').send(problem)
+    reply.code(problem.status).type('application/problem+json').send(problem)
   }
 }
 

@@ -49,9 +49,16 @@ function faultsOf(error: TLocalizedValidationError): Fault[] {
     case 'maxItems':
     case 'maxProperties':
       return [{ pointer, detail: `expected ${atMost(error.params.limit)}` }]
-    // The only `not` of the contract excludes weights that are all 0.
-    case 'not':
-      return [{ pointer, detail: 'expected a weight above 0' }]
+    // The contract excludes weights that are all 0, and switches of OpenAI's that cannot be on.
+    case 'not': {
+      const isWeights = pointer.endsWith('/reward')
+      return [
+        {
+          pointer,
+          detail: isWeights ? 'expected a weight above 0' : 'expected false: true is not supported',
+        },
+      ]
+    }
     default:
       return [{ pointer, detail: error.message }]
   }

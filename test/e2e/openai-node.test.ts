@@ -214,7 +214,7 @@ suite('errors are those of the client', () => {
       (thrown) => thrown,
     )
     expect(error).toBeInstanceOf(APIError)
-    expect(error).toMatchObject({ status: 422, code: 'context_length_exceeded', param: 'messages' })
+    expect(error).toMatchObject({ status: 400, code: 'context_length_exceeded', param: 'messages' })
   })
 
   test('for legacy completions', async () => {

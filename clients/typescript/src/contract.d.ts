@@ -930,6 +930,13 @@ export interface components {
                 type: "text";
                 text: string;
             }[] | null;
+            /** @description Name of the participant. Chat templates do not show it: it changes nothing. */
+            name?: string | null;
+            /**
+             * @description Sent by lm-evaluation-harness before 0.4.10. It changes nothing.
+             * @enum {unknown}
+             */
+            type?: "text" | null;
             /** @description Thought of an assistant’s turn. Chat templates may repeat it. */
             reasoning?: string | null;
             /** @description Thought of an assistant’s turn. Chat templates may repeat it. */
@@ -2542,7 +2549,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The name, its slash written as `%2F`. */
+                /** @description The name, its slash written as `/` or `%2F`. */
                 model: string;
             };
             cookie?: never;

@@ -1,4 +1,4 @@
-/** @file Errors of the operations under `/v1`, in OpenAI's envelope. Statuses and titles are those of `problem.ts`. */
+/** @file Errors of the operations under `/v1`, in OpenAI's envelope. Titles, and all statuses but one, are those of `problem.ts`. */
 
 import type { Static } from 'typebox'
 import { type Problem, toProblem } from '../problem.ts'
@@ -17,6 +17,14 @@ const KNOWN_CODES: Readonly<Record<string, string>> = {
   INTERNAL: 'internal_error',
 }
 
+/** Begins the message of a conversation that is too long: LiteLLM and LangChain know this error by its text alone. */
+const CONTEXT_EXCEEDED = "This model's maximum context length is exceeded"
+
+/** Returns the status of an error under `/v1`: 400, as OpenAI's, for a conversation that is too long, and else that of its problem. */
+export function openAiStatus({ code, status }: Problem): number {
+  return code === 'PROMPT_TOO_LONG' ? 400 : status
+}
+
 const TYPES: Readonly<Record<number, string>> = {
   401: 'authentication_error',
   403: 'permission_error',
@@ -27,12 +35,14 @@ const TYPES: Readonly<Record<number, string>> = {
 /** Returns the body of an error response. A 5xx contains the title of its code and nothing from the error. */
 export function toOpenAiError(thrown: unknown, requestId: string, url: string): Static<typeof OpenAIError> {
   const problem = toProblem(thrown, requestId)
-  const { status, code, title, detail } = problem
+  const { code, title, detail } = problem
+  const status = openAiStatus(problem)
+  const begin = code === 'PROMPT_TOO_LONG' ? `${CONTEXT_EXCEEDED}: ` : ''
   const fault = faultOf(problem)
   const param = fault === undefined ? null : parameterOf(fault.pointer, url)
   return {
     error: {
-      message: detail === undefined ? title : (fault?.message(param) ?? detail),
+      message: begin + (detail === undefined ? title : (fault?.message(param) ?? detail)),
       type: TYPES[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'),
       param,
       code: KNOWN_CODES[code] ?? code.toLowerCase(),

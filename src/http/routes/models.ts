@@ -29,6 +29,12 @@ export function modelRoutes(app: App, modelId: string): void {
     async () => ({ object: 'list' as const, data: [...modelNames(modelId).keys()].map(describe) }),
   )
 
+  const response = { 200: json('The name exists.', Model), ...openAiErrors(404) }
+  const find = (name: string) => {
+    strategyOf(name, modelId)
+    return describe(name)
+  }
+
   app.get(
     '/v1/models/:model',
     {
@@ -38,15 +44,19 @@ export function modelRoutes(app: App, modelId: string): void {
         summary: 'Get one name of a model',
         tags: ['openai'],
         params: Type.Object(
-          { model: Type.String({ description: 'The name, its slash written as `%2F`.' }) },
+          { model: Type.String({ description: 'The name, its slash written as `/` or `%2F`.' }) },
           missing('MODEL_NOT_FOUND'),
         ),
-        response: { 200: json('The name exists.', Model), ...openAiErrors(404) },
+        response,
       },
     },
-    async ({ params: { model } }) => {
-      strategyOf(model, modelId)
-      return describe(model)
-    },
+    async ({ params: { model } }) => find(model),
+  )
+
+  // A parameter of a path has no slash: names that are not encoded.
+  app.get<{ Params: { '*': string } }>(
+    '/v1/models/*',
+    { config: { scope: 'solve' }, schema: { hide: true, response } },
+    async ({ params: { '*': name } }) => find(name),
   )
 }

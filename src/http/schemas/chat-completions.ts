@@ -46,6 +46,13 @@ const Message = Type.Object(
         Type.Null(),
       ]),
     ),
+    name: Given(
+      Type.String({
+        maxLength: 512,
+        description: 'Name of the participant. Chat templates do not show it: it changes nothing.',
+      }),
+    ),
+    type: Only(['text'], 'Sent by lm-evaluation-harness before 0.4.10. It changes nothing.'),
     reasoning: Thought,
     reasoning_content: Thought,
     tool_call_id: Given(Type.String({ maxLength: 512 })),

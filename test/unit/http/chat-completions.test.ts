@@ -67,10 +67,13 @@ suite('GET /v1/models', () => {
   })
 
   test('gives one by its name, and 404 with the list for others', async () => {
-    expect((await shared.inject('/v1/models/circadian%2Flto')).json()).toMatchObject({ id: 'circadian/lto' })
-    const unknown = await shared.inject('/v1/models/gpt-4o')
-    expect(unknown.statusCode).toBe(404)
-    expect(unknown.json().error).toMatchObject({ code: 'model_not_found', param: 'model' })
+    for (const written of ['circadian%2Flto', 'circadian/lto'])
+      expect((await shared.inject(`/v1/models/${written}`)).json()).toMatchObject({ id: 'circadian/lto' })
+    for (const written of ['gpt-4o', 'a/b/c']) {
+      const unknown = await shared.inject(`/v1/models/${written}`)
+      expect(unknown.statusCode).toBe(404)
+      expect(unknown.json().error).toMatchObject({ code: 'model_not_found', param: 'model' })
+    }
   })
 })
 
@@ -205,6 +208,7 @@ suite('parameters', () => {
 
   test('that ask for nothing are accepted, as harnesses and SDKs send them', async () => {
     const request = await requestOf({
+      messages: [{ ...user('6 + 4?'), name: 'Ann', type: 'text' }],
       stop: [],
       n: 1,
       temperature: 0,
@@ -268,6 +272,7 @@ suite('a bad request is refused with the name of the parameter', () => {
     ['an assistant turn last', { messages: [user('1'), { role: 'assistant', content: '2' }] }, 'messages[1]'],
     ['a tool turn last', { messages: [user('1'), { role: 'tool', content: '2' }] }, 'messages[1]'],
     ['3,000 messages', { messages: Array(3_000).fill(user('1')) }, 'messages'],
+    ['an unknown field of a message', { messages: [{ ...user('1'), mood: 'x' }] }, 'messages[0].mood'],
     ['an unknown role', { messages: [{ role: 'god', content: '1' }] }, 'messages[0].role'],
     ['an image', part({ type: 'image_url', image_url: { url: 'x' } }), 'messages[2].content[0].type'],
     [
@@ -318,6 +323,11 @@ suite('a bad request is refused with the name of the parameter', () => {
     expect(body.error.message).toContain(param)
     expect(status).toBe(400)
     expect(requests).toEqual([])
+  })
+
+  test.each([{ logprobs: true }, { store: true }])('%j cannot be on', async (change) => {
+    const { body } = await ask({ ...HELLO, ...change })
+    expect(body.error.message).toBe(`${Object.keys(change)[0]}: expected false: true is not supported`)
   })
 
   test.each<[object, string, string]>([
@@ -407,16 +417,25 @@ suite('errors', () => {
       'server_error',
       'engine_overloaded',
     ],
-    [new ServiceError('PROMPT_TOO_LONG', 'x'), 422, 'invalid_request_error', 'context_length_exceeded'],
+    [new ServiceError('PROMPT_TOO_LONG', 'x'), 400, 'invalid_request_error', 'context_length_exceeded'],
     [new Error('password=hunter2'), 500, 'server_error', 'internal_error'],
   ])('%s of the solver has its own', async (error, status, type, code) => {
     const answer = await ask(HELLO, async () => {
       throw error
     })
     expect(answer.status).toBe(status)
-    expect(answer.body.error).toMatchObject({ type, code, param: status === 422 ? 'messages' : null })
+    expect(answer.body.error).toMatchObject({ type, code, param: status === 400 ? 'messages' : null })
     expect(answer.body.error.message).not.toContain('hunter2')
     expect(answer.headers['retry-after']).toBe(status === 503 ? '3' : undefined)
+  })
+
+  test('a conversation that is too long has the words by which clients know it', async () => {
+    const { body } = await ask(HELLO, async () => {
+      throw new ServiceError('PROMPT_TOO_LONG', 'solve: expected 128 tokens, got 4002')
+    })
+    expect(body.error.message).toBe(
+      "This model's maximum context length is exceeded: solve: expected 128 tokens, got 4002",
+    )
   })
 
   test('a context that the chat template does not take names the messages', async () => {
