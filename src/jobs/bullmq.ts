@@ -139,7 +139,13 @@ export function openQueue(
     async add(jobs) {
       const queue = await opening.get()
       if (queue.name === ('consolidations' satisfies QueueName)) await removeLost(queue, jobs)
-      await queue.addBulk(jobs.map(({ id, name, payload }) => ({ name, data: payload, opts: { jobId: id } })))
+      await queue.addBulk(
+        jobs.map(({ id, name, payload, turn }) => ({
+          name,
+          data: payload,
+          opts: { jobId: id, ...(turn !== undefined && { priority: turn }) },
+        })),
+      )
     },
     async scheduleConsolidations(cron) {
       const queue = await opening.get()

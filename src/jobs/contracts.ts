@@ -60,7 +60,12 @@ export interface NewJob {
   readonly id: string
   readonly name: string
   readonly payload: unknown
+  /** Jobs of lower turns run first, after those without one. */
+  readonly turn?: number
 }
+
+/** Highest turn of a job: the limit of BullMQ's priorities. */
+export const MAX_TURN = 2 ** 21 - 1
 
 /** Retries of a queue's jobs, and how long the queue keeps jobs that have ended. */
 export const JOB_OPTIONS = {

@@ -2,11 +2,13 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { Compile } from 'typebox/compile'
 import type { Outbox, OutboxRow } from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from '#throttle-log'
-import { QUEUE_OF, type QueueName } from './contracts.ts'
+import { type NewJob, QUEUE_OF, type QueueName, RUN_SOLUTION, RunSolution } from './contracts.ts'
 import type { JobQueue } from './job-queue.ts'
+import type { WaitingQuestion } from './take-turns.ts'
 
 /** Interval of polls, hence the delay of a job. No notifications: the embedded database may lose them. */
 const POLL_MS = 200
@@ -24,6 +26,8 @@ const RENEW_MS = 1_500
 export interface RelayParts {
   readonly outbox: Pick<Outbox, 'claim' | 'renew' | 'markRelayed' | 'release'>
   readonly queues: Readonly<Record<QueueName, Pick<JobQueue, 'isReady' | 'add'>>>
+  /** Returns the turns of questions, by the id of the solution. */
+  readonly takeTurns: (questions: readonly WaitingQuestion[]) => Promise<ReadonlyMap<string, number>>
   readonly logger: Logger
 }
 
@@ -37,7 +41,7 @@ export interface Relay {
  * Several relays may run at the same time. During an outage of the database or a queue it keeps trying, and
  * logs a warning at the start and then one a minute.
  */
-export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
+export function startRelay({ outbox, queues, takeTurns, logger }: RelayParts): Relay {
   const stopping = new AbortController()
   const log = throttleLog(logger)
   let isOut = false
@@ -59,7 +63,7 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
     // A renewal that fails lets the lease end: another relay then hands the rows over as well, with the same ids.
     const renewing = setInterval(() => void outbox.renew(ids, LEASE_MS).catch(() => {}), RENEW_MS)
     try {
-      await handOver(queues, known)
+      await handOver(queues, known, takeTurns)
       await outbox.markRelayed(ids)
     } catch (thrown) {
       // If the release fails, the rows wait until the lease ends.
@@ -110,11 +114,24 @@ export function startRelay({ outbox, queues, logger }: RelayParts): Relay {
   }
 }
 
-async function handOver(queues: RelayParts['queues'], rows: readonly OutboxRow[]): Promise<void> {
+async function handOver(
+  queues: RelayParts['queues'],
+  rows: readonly OutboxRow[],
+  takeTurns: RelayParts['takeTurns'],
+): Promise<void> {
+  const questions = rows.flatMap((row) => questionOf(row) ?? [])
+  const turns = questions.length === 0 ? null : await takeTurns(questions)
+  const toJob = (row: OutboxRow): NewJob => {
+    const turn = turns?.get(questionOf(row)?.solutionId ?? '')
+    return { id: row.id, name: row.kind, payload: row.payload, ...(turn !== undefined && { turn }) }
+  }
   const byQueue = Map.groupBy(rows, ({ kind }) => QUEUE_OF[kind])
-  await Promise.all(
-    [...byQueue].map(([name, own]) =>
-      queues[name].add(own.map(({ id, kind, payload }) => ({ id, name: kind, payload }))),
-    ),
-  )
+  await Promise.all([...byQueue].map(([name, own]) => queues[name].add(own.map(toJob))))
+}
+
+const questionPayload = Compile(RunSolution)
+
+/** Returns null for a row that is no question. */
+function questionOf({ kind, payload }: OutboxRow): WaitingQuestion | null {
+  return kind === RUN_SOLUTION && questionPayload.Check(payload) ? payload : null
 }

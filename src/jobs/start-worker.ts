@@ -22,6 +22,7 @@ import { createConsolidationProcessor } from './process-consolidation.ts'
 import { createProcessor } from './process-job.ts'
 import { startRelay } from './relay.ts'
 import { startDeletions } from './run-deletions.ts'
+import { takeTurns } from './take-turns.ts'
 import { traceJobs } from './trace-jobs.ts'
 
 const SCHEDULE_RETRY_MS = 1_000
@@ -123,7 +124,12 @@ export function startWorker({
     )
     workers.push(backend.openWorker('consolidations', watched('consolidations', process), { concurrency: 1 }))
   }
-  const relay = startRelay({ outbox, queues, logger })
+  const relay = startRelay({
+    outbox,
+    queues,
+    takeTurns: (questions) => takeTurns(database, questions),
+    logger,
+  })
   const maintenance = startMaintenance({
     database,
     outbox,

@@ -1,10 +1,13 @@
 /** @file Test suite of relay, queue and worker together, for any queue backend. */
 
+import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox } from '#episodes'
 import { ServiceError } from '#errors'
-import { connectQueues, type Queues, type RunningWorker } from '#jobs'
+import { connectQueues, createSolutionStore, type Queues, type RunningWorker } from '#jobs'
+import { NO_TRACER } from '#tracing'
+import { takeTurns } from '../../src/jobs/take-turns.ts'
 import { newEpisode } from './episodes.ts'
 import type { TestDatabase } from './test-database.ts'
 
@@ -27,7 +30,7 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
     })
     afterAll(() => test.drop())
     beforeEach(async () => {
-      await test.database.pool.query('truncate episodes, outbox cascade')
+      await test.database.pool.query('truncate episodes, solutions, outbox cascade')
       store = createEpisodeStore({ database: test.database })
       outbox = createOutbox({ database: test.database })
       indexed = new Map()
@@ -143,6 +146,71 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
           }),
         ]),
       )
+    })
+
+    describe('questions in the background', () => {
+      /** Adds questions of a tenant; returns their ids. */
+      async function ask(tenantId: string, count: number): Promise<string[]> {
+        const ids = Array.from({ length: count }, () => randomUUID())
+        const solutions = createSolutionStore({ database: test.database })
+        for (const id of ids) await solutions.add({ tenantId, id, request: { tenantId } })
+        return ids
+      }
+
+      const turnsOf = async (tenantId: string, ids: readonly string[]) => {
+        const turns = await takeTurns(
+          test.database,
+          ids.map((solutionId) => ({ tenantId, solutionId })),
+        )
+        return ids.map((id) => turns.get(id))
+      }
+
+      it('are answered in turns: the many of one tenant do not keep those of another waiting', async () => {
+        await ask('many', 60)
+        await ask('few', 2)
+        work()
+        await vi.waitFor(async () => expect(await outbox.waiting()).toBe(0), settled)
+        const begun: string[] = []
+        const worker = connect().startSolutions(
+          {
+            episodes: store,
+            problemOf: (error) => error,
+            callWebhook: async () => {},
+            async solve(request) {
+              begun.push((request as { tenantId: string }).tenantId)
+              return {}
+            },
+          },
+          NO_TRACER,
+        )
+        opened.push(worker)
+        await vi.waitFor(() => expect(begun).toHaveLength(62), settled)
+        // Two turns each, and what eight lanes change in the order.
+        expect(begun.lastIndexOf('few')).toBeLessThan(16)
+        expect(failures).toEqual([])
+      })
+
+      it('take turns after those that wait, keep them, and begin anew with an empty line', async () => {
+        const solutions = createSolutionStore({ database: test.database })
+        const finish = async (tenantId: string, ids: readonly string[]) => {
+          for (const id of ids) {
+            await solutions.begin(tenantId, id)
+            await solutions.finish(tenantId, id, 'succeeded', {})
+          }
+        }
+        const first = await ask('a', 6)
+        expect(await turnsOf('a', first)).toEqual([1, 2, 3, 4, 5, 6])
+        await finish('a', first.slice(0, 3))
+        const second = await ask('b', 2)
+        expect(await turnsOf('b', second)).toEqual([4, 5])
+        const third = await ask('a', 2)
+        expect(await turnsOf('a', third)).toEqual([7, 8])
+        expect(await turnsOf('a', [...third, ...first])).toEqual([7, 8, 1, 2, 3, 4, 5, 6])
+        await finish('a', [...first, ...third])
+        await finish('b', second)
+        expect(await turnsOf('b', await ask('b', 1))).toEqual([1])
+        expect(await turnsOf('b', [randomUUID()])).toEqual([undefined])
+      })
     })
 
     it('finishes the current job before it closes', async () => {

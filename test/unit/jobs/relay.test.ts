@@ -43,6 +43,8 @@ function createParts() {
       consolidations: queue('consolidations'),
       solutions: queue('solutions'),
     },
+    takeTurns: async (questions) =>
+      new Map(questions.map(({ solutionId }, index) => [solutionId, index + 1])),
     logger: pino({ level: 'info' }, { write: (line: string) => void logged.push(JSON.parse(line).msg) }),
   }
   const put = (count: number) => {
@@ -80,6 +82,22 @@ describe('startRelay', () => {
     // Claimed until its lease ends.
     expect([...claimed.keys()]).toEqual(['strange'])
     expect(logged).toEqual(['relay: rows of unknown kinds left in the outbox'])
+  })
+
+  it('gives the jobs of questions their turns', async () => {
+    const { parts, waiting, added, relayed } = createParts()
+    const payload = (solutionId: string) => ({ tenantId: 'a', solutionId })
+    waiting.push({ id: 'row-1', kind: 'solution.run', payload: payload('first') })
+    waiting.push({ id: 'row-2', kind: 'solution.webhook', payload: payload('first') })
+    waiting.push({ id: 'row-3', kind: 'solution.run', payload: payload('second') })
+    const relay = startRelay(parts)
+    await vi.waitFor(() => expect(relayed).toHaveLength(3), soon)
+    await relay.close()
+    expect(added.solutions).toEqual([
+      { id: 'row-1', name: 'solution.run', payload: payload('first'), turn: 1 },
+      { id: 'row-2', name: 'solution.webhook', payload: payload('first') },
+      { id: 'row-3', name: 'solution.run', payload: payload('second'), turn: 2 },
+    ])
   })
 
   it.each(['claim', 'add'] as const)('continues after %s has failed, and logs one warning', async (fault) => {
