@@ -1,8 +1,9 @@
 /** @file The connection pool for the application's own statements, and the session of its connections. */
 
-import pg from 'pg'
+import type pg from 'pg'
 import type { Logger } from 'pino'
 import { createThrottle } from '#throttle-log'
+import { FairPool } from './fair-pool.ts'
 
 interface PoolSettings {
   readonly connectionString: string
@@ -20,11 +21,11 @@ const STATEMENT_TIMEOUT_MS = 30_000
 const CLIENT_TIMEOUT_MS = 35_000
 
 /**
- * Returns a pool that fails within a bounded time. Idle connections that break are logged, at most once a
+ * Returns a pool that fails within a bounded time, and in which tenants take turns. Idle connections that break are logged, at most once a
  * minute with their number; without a listener they would end the process.
  */
 export function createPool({ connectionString, max, logger, isServer }: PoolSettings): pg.Pool {
-  const pool = new pg.Pool({
+  const pool = new FairPool({
     connectionString,
     max,
     // Also limits how long a caller waits for a free connection, so it exceeds the length of every

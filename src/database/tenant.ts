@@ -13,6 +13,11 @@ export function asTenant<T>(tenantId: string, work: () => T): T {
   return tenants.run(tenantId, work)
 }
 
+/** Returns the tenant of `asTenant`; undefined outside of it. */
+export function currentTenant(): string | undefined {
+  return tenants.getStore()
+}
+
 /** State of the wall of a database. */
 export interface TenantWall {
   /** Whether the role can be taken; false until `openTenantWall` has found out. */
