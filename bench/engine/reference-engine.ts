@@ -25,6 +25,7 @@ export function createReferenceEngine(model: ReferenceModel, directory: ModelDir
     eosTokenIds,
     model: info,
     head: model.head,
+    headOf: () => model.head,
     open: async (prompt: readonly number[]) => openSession(model, prompt, eosTokenIds),
   }
   // There is no engine process, so the members that observe or close one are absent.

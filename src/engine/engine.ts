@@ -105,7 +105,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     scoredLayers: scoredLayers(replicas.thoughtLayers).length,
     contextLength: sizes.contextLength,
     eosTokenIds: sizes.eosTokenIds,
-    head: createRemoteHead(replicas),
+    head: createRemoteHead(replicas, ''),
+    headOf: (caller) => createRemoteHead(replicas, caller),
     graphs: createServedGraphs(replicas),
     async open(prompt, options) {
       const { signal, stopSignal = NEVER, priority = 'interactive', caller = '' } = options
@@ -198,8 +199,8 @@ function checkTokens(what: string, tokens: readonly number[], vocabularySize: nu
   }
 }
 
-/** Creates a client of the LM head, whose calls any engine process can answer. */
-function createRemoteHead(replicas: Replicas): LatentHead {
+/** Creates a client of the LM head for a caller. Any engine process can answer its calls. */
+function createRemoteHead(replicas: Replicas, caller: string): LatentHead {
   async function callHead<Name extends OperationOf<'serve'>>(
     operation: Name,
     params: Operations[Name]['params'],
@@ -212,10 +213,12 @@ function createRemoteHead(replicas: Replicas): LatentHead {
   }
 
   return {
-    ascend: (request, signal) => ascendInSlices(request, (slice) => callHead('ascend', slice, signal)),
-    decode: (latents, signal) => readInSlices(latents, (rest) => callHead('decode', rest, signal)),
+    ascend: (request, signal) =>
+      ascendInSlices(request, (slice) => callHead('ascend', { ...slice, caller }, signal)),
+    decode: (latents, signal) =>
+      readInSlices(latents, (rest) => callHead('decode', { ...rest, caller }, signal)),
     likelyTokens: (latents, count, signal) =>
-      readInSlices(latents, (rest) => callHead('likelyTokens', { latents: rest, count }, signal)),
+      readInSlices(latents, (rest) => callHead('likelyTokens', { caller, latents: rest, count }, signal)),
     async sample(latents, { rollouts, temperature, seed }, signal) {
       const random = createRandom(seed)
       const drawn = Array.from({ length: rollouts }, () =>
@@ -225,7 +228,7 @@ function createRemoteHead(replicas: Replicas): LatentHead {
         ? Array.from(drawn[0], (_, position) => Float32Array.from(drawn, (row) => row[position]!))
         : []
       const tokens = await readInSlices(latents, (rest, from) =>
-        callHead('sample', { latents: rest, uniforms: uniforms.slice(from), temperature }, signal),
+        callHead('sample', { caller, latents: rest, uniforms: uniforms.slice(from), temperature }, signal),
       )
       return drawn.map((_, rollout) => tokens.map((atPosition) => atPosition[rollout]!))
     },

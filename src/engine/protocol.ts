@@ -103,12 +103,12 @@ interface ServeOperations extends GraphOperations {
    * A call of the head is bounded in time. The result may have fewer updates than the request asks for, or one
    * update of its first positions.
    */
-  ascend: { params: AscentRequest; result: AscentResult }
+  ascend: { params: AscentRequest & ByCaller; result: AscentResult }
   /** The result may have the tokens of the first positions only. */
-  decode: { params: Latents; result: number[] }
+  decode: { params: Latents & ByCaller; result: number[] }
   /** The result may have the tokens of the first positions only. */
   likelyTokens: {
-    params: { readonly latents: Latents; readonly count: number }
+    params: { readonly latents: Latents; readonly count: number } & ByCaller
     result: LikelyToken[][]
   }
   /** `uniforms` `[S][M]`; the result `[S][M]` may have the first positions only. */
@@ -117,9 +117,14 @@ interface ServeOperations extends GraphOperations {
       readonly latents: Latents
       readonly uniforms: readonly Float32Array[]
       readonly temperature: number
-    }
+    } & ByCaller
     result: number[][]
   }
+}
+
+/** A call of the head, among which callers take turns. */
+interface ByCaller {
+  readonly caller: string
 }
 
 /** Operations on tasks of the training program; the caller chooses their numbers. */

@@ -1,6 +1,6 @@
 /** @file Types of the engine room for the API process. */
 
-import type { GraphRunner, LatentModel } from '#ports'
+import type { GraphRunner, LatentHead, LatentModel } from '#ports'
 import type { EngineCounters } from './counters.ts'
 import type { ModelProfile } from './profile.ts'
 
@@ -126,6 +126,8 @@ export interface Engine extends LatentModel {
    * loads them again. No state is carried from run to run (`carry` is rejected with GRAPH_PRECONDITION).
    */
   readonly graphs: GraphRunner
+  /** Returns the head of the model for the calls of a key or an address: callers take turns. `head` is for all others. */
+  headOf(caller: string): LatentHead
   status(): EngineStatus
   close(): Promise<void>
 }

@@ -96,7 +96,8 @@ export async function attempt(
   request: SolveRequest,
   options: AttemptOptions,
 ): Promise<Attempt> {
-  const { engine, clock, tracer } = parts
+  const { clock, tracer } = parts
+  const engine = engineOf(parts, options)
   const { seed, signal, disconnected, leftMs, isIsolated, models, caller } = options
   const prompt = writePrompt(request, engine.codec, engine.model.profile)
   const settings = withinContext(parts, request, options.settings, prompt)
@@ -130,7 +131,7 @@ export async function attempt(
       }),
     )
     try {
-      const context = await openContext(parts, { ...options, ...record, prompt, session })
+      const context = await openContext({ ...parts, engine }, { ...options, ...record, prompt, session })
       const outcome = await options.strategy(context)
       const { chosen } = outcome
       const confidences = chosen && (await context.answers.confidences([chosen.answer]))
@@ -143,6 +144,11 @@ export async function attempt(
     if (!hasCode(error, 'ABORTED') || !signal.aborted) throw error
     return { ...record, embedding: null, outcome: NOTHING, confidence: null }
   }
+}
+
+/** Returns the engine with the head of the caller. */
+function engineOf({ engine }: SolverParts, { caller }: AttemptOptions): Engine {
+  return caller === undefined ? engine : { ...engine, head: engine.headOf(caller) }
 }
 
 /** The settings with `answerTokens` bounded by the room that prompt and judge leave in the model's context. */

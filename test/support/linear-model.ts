@@ -101,6 +101,8 @@ export interface LinearModel extends Engine {
   readonly calls: Readonly<Record<Call, number>>
   /** Options of every opened session. */
   readonly opened: readonly SessionOptions[]
+  /** Callers whose heads were asked for. */
+  readonly headsOf: readonly string[]
   /** Rows of all requested answers. */
   readonly asked: readonly GenerationRow[]
   /** Non-empty prefixes of requested answers, in order. */
@@ -160,10 +162,15 @@ export function createLinearModel(world: World): LinearModel {
   return {
     calls: record.calls,
     opened: record.opened,
+    headsOf: record.headsOf,
     asked: record.asked,
     grown: record.grown,
     judged: record.judged,
     head: createHead(matrix, record),
+    headOf(caller) {
+      record.headsOf.push(caller)
+      return createHead(matrix, record)
+    },
     get openSessions() {
       return record.openSessions
     },
@@ -239,6 +246,7 @@ function createRecord(world: World) {
   return {
     calls,
     opened: [] as SessionOptions[],
+    headsOf: [] as string[],
     asked: [] as GenerationRow[],
     grown: [] as (readonly number[])[],
     judged: [] as (readonly number[])[],

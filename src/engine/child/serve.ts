@@ -135,12 +135,14 @@ export async function serve(
       pool: ({ session, ...span }) => sessions.pool(session, span),
       generate: ({ session, rows }) => sessions.generate(session, rows),
       score: ({ session, rows, tokens }) => sessions.score(session, rows, tokens),
-      ascend: (request) => scheduler.runBetweenBatches(() => head.ascend(request, MAX_HEAD_MS)),
-      decode: (latents) => scheduler.runBetweenBatches(() => head.decode(latents, MAX_HEAD_MS)),
-      likelyTokens: ({ latents, count }) =>
-        scheduler.runBetweenBatches(() => head.likelyTokens(latents, count, MAX_HEAD_MS)),
-      sample: ({ latents, uniforms, temperature }) =>
-        scheduler.runBetweenBatches(() => head.sample(latents, uniforms, temperature, MAX_HEAD_MS)),
+      ascend: ({ caller, ...request }) =>
+        scheduler.runBetweenBatches(() => head.ascend(request, MAX_HEAD_MS), caller),
+      decode: ({ caller, ...latents }) =>
+        scheduler.runBetweenBatches(() => head.decode(latents, MAX_HEAD_MS), caller),
+      likelyTokens: ({ caller, latents, count }) =>
+        scheduler.runBetweenBatches(() => head.likelyTokens(latents, count, MAX_HEAD_MS), caller),
+      sample: ({ caller, latents, uniforms, temperature }) =>
+        scheduler.runBetweenBatches(() => head.sample(latents, uniforms, temperature, MAX_HEAD_MS), caller),
       // These graphs are small: a second thread each would occupy a core and not make them faster.
       ...createGraphs({
         provider,

@@ -4,7 +4,7 @@ import { createPerfectJudge, createRandomJudge } from '../../../bench/quality/co
 import { bestOfSamples, gaussianKick } from '../../../bench/quality/control-strategies.ts'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
-import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+import { GOOD_DRAFT, REQUEST, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 describe('greedy', () => {
   test('answers with the draft and its reward', async () => {
@@ -400,4 +400,11 @@ describe('controls', () => {
     expect(engine.calls.ascend).toBe(0)
     expect(answers.size).toBeGreaterThan(1)
   })
+})
+
+test('calls of session and head bear the name of the caller, among whom the engine is shared', async () => {
+  const { engine, solver } = solverOn(TWO_FLIPS)
+  await solver.solve(REQUEST, { signal: new AbortController().signal, caller: 'tenant a' })
+  expect(engine.opened.map(({ caller }) => caller)).toEqual(['tenant a'])
+  expect(engine.headsOf).toEqual(['tenant a'])
 })
