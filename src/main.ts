@@ -140,8 +140,15 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
         },
         async solve(request, { signal, id, requestId }) {
           const { question, caller, ...key } = request as BackgroundQuestion
-          const options = { signal, id, ...(caller && { caller }), ...(requestId && { requestId }) }
-          const solution = await solver.solve(question, options)
+          const solution = await solver.solve(question, {
+            signal,
+            id,
+            ...(caller && { caller }),
+            ...(requestId && { requestId }),
+            ...(key.limits.tokens !== null && {
+              onCancelled: (usage) => void limiter.spend(key, tokensOf({ usage })),
+            }),
+          })
           await limiter.spend(key, tokensOf(solution))
           return solution
         },

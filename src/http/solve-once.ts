@@ -1,7 +1,7 @@
 /** @file Solves a question for a route: once for an idempotency key, counted against the limits of the API key. */
 
 import type { FastifyReply } from 'fastify'
-import type { Solution, SolveOptions, SolveRequest, Solver } from '#solving'
+import type { CancelledUsage, Solution, SolveOptions, SolveRequest, Solver } from '#solving'
 import { callerKey } from './caller-address.ts'
 import { disconnectSignal } from './disconnect-signal.ts'
 import { logSolution } from './request-log.ts'
@@ -27,7 +27,13 @@ export function solveOnce(
 ): Promise<Solution> {
   const { request } = reply
   return reply.once(options.signal, async (id) => {
-    const solution = await solver.solve(question, id === null ? options : { ...options, id })
+    const solution = await solver.solve(question, {
+      ...options,
+      ...(id !== null && { id }),
+      ...(request.limits.tokens !== null && {
+        onCancelled: (usage) => void request.spendTokens(tokensOf({ usage })),
+      }),
+    })
     logSolution(request.log, solution)
     await request.spendTokens(tokensOf(solution))
     return solution
@@ -35,6 +41,6 @@ export function solveOnce(
 }
 
 /** Tokens that count against the limit of a key: those read, generated and judged. */
-export function tokensOf({ usage }: Pick<Solution, 'usage'>): number {
+export function tokensOf({ usage }: { readonly usage: CancelledUsage }): number {
   return usage.promptTokens + usage.generatedTokens + usage.rewardTokens
 }

@@ -112,6 +112,8 @@ export interface AnswersDeps {
   readonly withThoughts: boolean
   /** Whether the text of the draft, or of the first sample, is emitted as it is decoded. */
   readonly withTokens: boolean
+  /** Whether tokens are counted as they are decoded, so that those of a cancelled request are known. */
+  readonly countsEarly: boolean
   /** Whether answers come with the signals of their tokens. */
   readonly withSignals: boolean
   readonly signal: AbortSignal
@@ -289,18 +291,30 @@ class JudgedAnswers implements Answers {
     texts = rows.map(({ prefix }) => this.#textOf(prefix)),
   ): Promise<readonly Continuation[]> {
     const { session, withThoughts, withSignals, withTokens, state, codec, settings, signal } = this.#deps
+    const { countsEarly } = this.#deps
     if (rows.length === 0) return []
     const isFollowed = (text: AnswerText) =>
       settings.stop.length > 0 || (withTokens && text === this.#firstText)
+    let received = 0
     const decoded = await generateBounded(
       session,
       rows.map((row, index) => {
         const text = texts[index]!
         const asked = { ...row, thought: withThoughts, signals: withSignals }
-        return isFollowed(text) ? { ...asked, onTokens: (tokens) => follow(text, tokens) } : asked
+        if (!countsEarly && !isFollowed(text)) return asked
+        return {
+          ...asked,
+          onTokens(tokens) {
+            received += tokens.length
+            return isFollowed(text) ? follow(text, tokens) : true
+          },
+        }
       }),
       { codec, thoughtTokens: settings.thoughtTokens, signal },
-    )
+    ).catch((thrown: unknown) => {
+      state.meter.generatedTokens += received
+      throw thrown
+    })
     const output = decoded.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
     state.meter.generatedTokens += output
     span.set({ ...rowsAttribute(rows.length), ...usageAttributes({ output }) })

@@ -57,6 +57,8 @@ export interface AttemptOptions {
   readonly emit: (event: SolveEvent) => void
   /** Whether `emit` takes the events `tokens`. */
   readonly withTokens: boolean
+  /** Whether tokens are counted as they are decoded. */
+  readonly countsEarly: boolean
 }
 
 export interface Attempt {
@@ -191,6 +193,7 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
     seed,
     withThoughts: needsThoughts(parts, options),
     withTokens: options.withTokens,
+    countsEarly: options.countsEarly,
     withSignals: needsSignals(parts, options),
     signal,
     emit,

@@ -201,10 +201,15 @@ export type SolveEvent =
     }
   | { readonly event: 'candidate'; readonly data: SolutionCandidate }
 
+/** Tokens of a request that its caller has cancelled. */
+export type CancelledUsage = Pick<Solution['usage'], 'promptTokens' | 'generatedTokens' | 'rewardTokens'>
+
 export interface SolveOptions {
   /** Fires when the caller disconnects: the work stops within one chunk of tokens and `solve` throws ABORTED. */
   readonly signal: AbortSignal
   readonly onEvent?: (event: SolveEvent) => void
+  /** Called before `solve` throws ABORTED for a caller that has disconnected, with what was used until then. */
+  readonly onCancelled?: (usage: CancelledUsage) => void
   /** Key or address of the caller, among whom the engine is shared fairly; one for all unless given. */
   readonly caller?: string
   /** Logger of the request, which binds its id to every line; the solver's own unless given. */

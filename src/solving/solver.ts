@@ -10,6 +10,7 @@ import { generationAttributes, NO_TRACER, solveAttributes, type Tracer, usageAtt
 import { type Attempt, attempt, type SolverParts } from './attempt.ts'
 import type { StrategyFunction } from './context.ts'
 import type {
+  CancelledUsage,
   Solution,
   SolveEvent,
   SolveOptions,
@@ -140,11 +141,8 @@ interface SolvePlan extends SolveOptions {
   readonly defaultMaxMs: number | null
 }
 
-async function solve(
-  parts: SolverParts,
-  request: SolveRequest,
-  { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId, id = randomUUID() }: SolvePlan,
-): Promise<Solution> {
+async function solve(parts: SolverParts, request: SolveRequest, plan: SolvePlan): Promise<Solution> {
+  const { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId, id = randomUUID() } = plan
   const started = parts.clock.now()
   checkReference(request, parts.answerFormat)
   const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs)
@@ -165,9 +163,13 @@ async function solve(
         isIsolated,
         emit: nextEmit(),
         withTokens: onEvent !== undefined,
+        countsEarly: plan.onCancelled !== undefined,
       }),
     )
-    if (signal.aborted) throw new ServiceError('ABORTED', 'solve: client disconnected')
+    if (signal.aborted) {
+      plan.onCancelled?.(usageOf(attempted))
+      throw new ServiceError('ABORTED', 'solve: client disconnected')
+    }
     const spentMs = parts.clock.now() - started
     const episodeId = await remember({ ...parts, requestId }, attempted, { id, spentMs })
     const totalMs = parts.clock.now() - started
@@ -175,6 +177,12 @@ async function solve(
   } finally {
     deadline.close()
   }
+}
+
+/** Returns what a cancelled attempt has used; its prompt counts once something was decoded. */
+function usageOf({ promptTokens, state: { meter } }: Attempt): CancelledUsage {
+  const { generatedTokens, rewardTokens } = meter
+  return { promptTokens: generatedTokens > 0 ? promptTokens : 0, generatedTokens, rewardTokens }
 }
 
 /** @throws ServiceError REQUEST_INVALID for a reference that no answer can equal: every answer would be wrong. */

@@ -1,12 +1,14 @@
 /** @file The limits of API keys over HTTP: headers, refusals, tokens. */
 
 import type { InjectOptions } from 'fastify'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { ServiceError } from '#errors'
 import { createLimiter, SCOPES } from '#keys'
 import { createOwnCounters } from '../../../src/keys/counters.ts'
-import { QUESTION, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
+import { QUESTION, type Script, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
 
-const { solver, requests: solved } = scriptedSolver()
+let script: Script = async () => SOLUTION
+const { solver, requests: solved } = scriptedSolver((request, options) => script(request, options))
 let keyId = 0
 let limits = { rate: { amount: 2, seconds: 60 } as const, tokens: { amount: 250, seconds: 86_400 } as const }
 const app = testApp({
@@ -53,6 +55,20 @@ test('a stream has the headers too, and its tokens count', async () => {
   expect((await stream()).headers['ratelimit']).toContain('"tokens";r=250')
   expect((await stream()).headers['ratelimit']).toContain(`"tokens";r=${250 - TOKENS}`)
   expect((await stream()).json()).toMatchObject({ code: 'RATE_LIMITED' })
+})
+
+test('tokens of a request that its caller has cancelled count', async () => {
+  const payload = { model: 'circadian/greedy', messages: [{ role: 'user', content: QUESTION }] }
+  const chat = (stream: boolean) => solve({ url: '/v1/chat/completions', payload: { ...payload, stream } })
+  script = async (_request, { onCancelled }) => {
+    onCancelled?.({ promptTokens: 20, generatedTokens: 30, rewardTokens: 2 })
+    throw new ServiceError('ABORTED', 'solve: client disconnected')
+  }
+  onTestFinished(() => {
+    script = async () => SOLUTION
+  })
+  expect((await chat(true)).headers['ratelimit']).toContain('"tokens";r=250')
+  expect((await chat(false)).headers['ratelimit']).toContain(`"tokens";r=${250 - 52}`)
 })
 
 test('requests of OpenAI’s clients count, and are refused in their envelope', async () => {
