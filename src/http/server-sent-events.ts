@@ -7,7 +7,7 @@ export interface EventStreamOptions {
   readonly headers: () => OutgoingHttpHeaders
   /** Time, in ms, between comments that keep proxies and clients from closing an idle connection. */
   readonly heartbeatMs: number
-  /** Time, in ms, that a client may leave one event unread before the connection is closed. */
+  /** Time, in ms, that a client may leave one event, or the end, unread before the connection is closed. */
   readonly stallMs: number
   /** Bytes that may wait for a client, beyond which the connection is closed. */
   readonly queuedBytes: number
@@ -80,10 +80,17 @@ export function createEventStream(response: ServerResponse, options: EventStream
     while (waiting.length > 0 && !response.writableNeedDrain) {
       const chunk = waiting.shift() ?? ''
       waitingBytes -= Buffer.byteLength(chunk)
-      const taken = response.write(chunk)
-      if (!taken) stall = setTimeout(() => response.destroy(), options.stallMs)
+      if (!response.write(chunk)) limitStall()
     }
-    if (ended && waiting.length === 0) response.end()
+    if (!ended || waiting.length > 0 || response.writableEnded) return
+    response.end()
+    // Otherwise the end of a short answer would wait for its reader for ever: `close` clears the timer.
+    limitStall()
+  }
+
+  function limitStall(): void {
+    clearTimeout(stall)
+    stall = setTimeout(() => response.destroy(), options.stallMs)
   }
 
   return {

@@ -494,6 +494,11 @@ function chunksOf(text: string) {
   return lines.map((line) => (line === 'data: [DONE]' ? 'DONE' : JSON.parse(line.slice(6))))
 }
 
+function reasoningOf(text: string): string {
+  const chunks = chunksOf(text).slice(0, -1)
+  return chunks.map(({ choices: [choice] }) => choice?.delta.reasoning ?? '').join('')
+}
+
 suite('a stream', () => {
   test('of greedy has the draft as it is decoded, the thought apart', async () => {
     const response = await stream({ model: 'circadian/greedy' }, async (_, { onEvent }) => {
@@ -632,39 +637,54 @@ suite('a stream', () => {
     socket.destroy()
   }, 60_000)
 
-  test('with a stalled reader harms no other, and what waits for it is bounded', async () => {
-    let cancelled = 0
-    script = async (_, { signal, onEvent }) => {
-      for (let sent = 0; sent < 100; sent += 1) {
-        if (signal.aborted) {
-          cancelled += 1
-          throw new ServiceError('ABORTED', 'solve: cancelled')
+  test('of ten stalled readers among a hundred harm no other, and what waits for them is bounded', async () => {
+    const [STREAMS, STALLED, CHUNKS] = [100, 10, 20]
+    const chunk = 'x'.repeat(2 ** 16)
+    const queuedBytes = 2 ** 20
+    /** Bytes that the buffers of both ends of a connection may hold. */
+    const socketBytes = 16 * 2 ** 20
+    const cancelled: number[] = []
+    script = async ({ question }, { signal, onEvent }) => {
+      if (question === 'stall') {
+        let sent = 0
+        for (; !signal.aborted; sent += chunk.length) {
+          onEvent?.(tokens(chunk))
+          await sleep(1)
         }
-        onEvent?.(tokens('x'.repeat(2 ** 16)))
-        await sleep(1)
+        cancelled.push(sent)
+        throw new ServiceError('ABORTED', 'solve: cancelled')
       }
-      return SOLUTION
+      for (let sent = 0; sent < CHUNKS; sent += 1) {
+        onEvent?.(tokens(`${sent} `))
+        await sleep(5)
+      }
+      return { ...SOLUTION, text: 'whole', thought: null }
     }
-    const limits = { stallMs: 600_000, queuedBytes: 2 ** 20 }
-    const { url, port } = await listenWith({ limits })
-    const body = JSON.stringify({ ...HELLO, stream: true })
-    const stalled = await Promise.all(
-      [1, 2, 3].map(async () => {
+    const { url, port } = await listenWith({ limits: { stallMs: 600_000, queuedBytes } })
+    const bodyOf = (content: string) =>
+      JSON.stringify({ ...HELLO, messages: [{ role: 'user', content }], stream: true })
+    const sockets = await Promise.all(
+      Array.from({ length: STALLED }, async () => {
         const socket = await open(port)
         socket.pause()
-        socket.write(REQUEST(body))
+        socket.write(REQUEST(bodyOf('stall')))
         return socket
       }),
     )
     const headers = { 'content-type': 'application/json' }
     const others = await Promise.all(
-      Array.from({ length: 6 }, async () => {
-        const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body })
-        return response.text()
+      Array.from({ length: STREAMS - STALLED }, async () => {
+        const body = bodyOf('read')
+        return (await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body })).text()
       }),
     )
-    expect(others.every((text) => text.endsWith('data: [DONE]\n\n'))).toBe(true)
-    await vi.waitFor(() => expect(cancelled).toBe(stalled.length), { timeout: 10_000 })
-    for (const socket of stalled) socket.destroy()
+    const counted = Array.from({ length: CHUNKS }, (_, sent) => `${sent} `).join('')
+    for (const text of others) {
+      expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+      expect(reasoningOf(text)).toBe(counted)
+    }
+    await vi.waitFor(() => expect(cancelled).toHaveLength(STALLED), { timeout: 30_000 })
+    expect(Math.max(...cancelled)).toBeLessThan(socketBytes + queuedBytes)
+    for (const socket of sockets) socket.destroy()
   }, 60_000)
 })

@@ -242,7 +242,7 @@ test('waits for a client that reads slowly, without a limit on the total time', 
       }
       return SOLUTION
     },
-    { stallMs, heartbeatMs: 10 },
+    { stallMs, heartbeatMs: 10, queuedBytes: 2 * count * size },
   )
   const started = performance.now()
   const socket = await open(port)
