@@ -212,7 +212,9 @@ class JudgedAnswers implements Answers {
 
   async sample(count: number): Promise<readonly Evaluation[]> {
     const { settings, seed, state } = this.#deps
-    const rows = Math.min(count, settings.totalTokens, settings.searchTokens + 1)
+    let rows = Math.min(count, settings.totalTokens, settings.searchTokens + 1)
+    // Beside a draft, less may be left than a token for each.
+    while (rows > 1 && this.isExhausted(rows)) rows -= 1
     const { temperature, ...sampling } = settings.sampling
     const decoded = await state.meter.time('draftMs', (span) =>
       this.#decode(

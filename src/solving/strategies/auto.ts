@@ -49,7 +49,12 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   memo.remember(first.prefix, first.evaluation)
   const led = passes(first) ? null : await warmStart.point()
   const step = policyStep(settings, draft.evaluation.judgement)
-  const isLed = step !== null && led !== null && passes(led)
+  // The band of an answer may stop because nothing pays there: an answer that is less sure than the draft leads nowhere.
+  const isLed =
+    step !== null &&
+    led !== null &&
+    passes(led) &&
+    (policyStep(settings, led.evaluation.judgement)?.confidence ?? 0) > step.confidence
   if (step !== null && step.band.strategy !== 'latentseek' && !isLed)
     return followPolicy(context, draft, step)
   const known = led === null ? [first] : [first, led]

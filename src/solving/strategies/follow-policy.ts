@@ -2,6 +2,7 @@
 
 import { bandOf, type Judgement } from '#algorithms'
 import type { PolicyBand } from '#engine'
+import { hasCode } from '#errors'
 import type { Draft } from '../answers.ts'
 import type { Outcome, SolveContext } from '../context.ts'
 import type { Settings } from '../settings.ts'
@@ -25,7 +26,10 @@ export function policyStep({ policy }: Settings, { fused, correctness }: Judgeme
     : { band: bandOf(policy.bands, confidence), confidence }
 }
 
-/** Runs the step's strategy beside the draft. Not for `latentseek`, the search of `auto` itself. */
+/**
+ * Runs the step's strategy beside the draft. Not for `latentseek`, the search of `auto` itself. The draft is returned where
+ * nothing is left to decode samples, the time is up before they are judged, or they elect a text without an answer.
+ */
 export async function followPolicy(context: SolveContext, draft: Draft, step: PolicyStep): Promise<Outcome> {
   const { strategy, samples, selector } = step.band
   const settings = {
@@ -35,8 +39,31 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
   }
   const under = { ...context, settings }
   if (strategy === 'fork') return { ...(await forkFrom(under, draft)), policy: step }
-  if (strategy === 'greedy') return { ...draftOutcome(context, draft), stopped: 'reward', policy: step }
-  const { evaluations, ...outcome } = await (strategy === 'majority' ? majority(under) : bestOfN(under))
+  const kept = { ...draftOutcome(context, draft), policy: step }
+  if (strategy === 'greedy') return { ...kept, stopped: 'reward' }
+  if (draft.evaluation.answer.finish === 'aborted') return kept
+  if (context.answers.isExhausted(1)) return { ...kept, stopped: 'maxNewTokens' }
+  const elected = await unlessTimeIsUp(context.signal, () =>
+    strategy === 'majority' ? majority(under) : bestOfN(under),
+  )
+  if (elected === null) return { ...kept, stopped: 'maxMs' }
+  const { evaluations, ...outcome } = elected
+  const hasAnswer = outcome.chosen?.answer.answer != null || draft.evaluation.answer.answer === null
   // They count the draft, which was judged before them.
-  return { ...outcome, base: draft.evaluation, evaluations: evaluations - 1, policy: step }
+  const counts = { evaluations: evaluations - 1, stopped: outcome.stopped }
+  return hasAnswer ? { ...outcome, ...counts, base: draft.evaluation, policy: step } : { ...kept, ...counts }
+}
+
+/** Returns null when the time is up: what was sampled by then is not judged. */
+async function unlessTimeIsUp<Result>(
+  signal: AbortSignal,
+  work: () => Promise<Result>,
+): Promise<Result | null> {
+  try {
+    const result = await work()
+    return signal.aborted ? null : result
+  } catch (error) {
+    if (hasCode(error, 'ABORTED') && signal.aborted) return null
+    throw error
+  }
 }

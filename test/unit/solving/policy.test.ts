@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
 import type { Policy } from '#engine'
-import { TEST_PROFILE, type World } from '../../support/linear-model.ts'
+import type { Weaver } from '#ports'
+import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 /** Answers that the verifier is sure of are returned, doubtful drafts are forked, the worst lose a vote. */
@@ -94,8 +95,69 @@ describe('auto under a policy', () => {
     expect(await solve(auto)).toMatchObject({ answer: '1', policy: { strategy: 'greedy', confidence: 0.9 } })
   })
 
+  const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }
+
+  test.each([
+    ['nothing is left for samples', 9, { answer: '1', evaluations: 0 }],
+    ['less is left than a token for each sample', 12, { answer: '1', evaluations: 3 }],
+    ['the samples are cut before their answers', 9 + 2 * 8, { answer: '1', evaluations: 8 }],
+  ])('returns the draft when %s', async (_, maxNewTokens, expected) => {
+    const { solve } = solverOn(under(TWO_FLIPS, VOTE))
+    const solution = await solve({ ...auto, budget: { maxNewTokens } })
+    expect(solution).toMatchObject({ ...expected, stopped: 'maxNewTokens', policy: { strategy: 'majority' } })
+    expect(solution.usage.generatedTokens).toBeLessThanOrEqual(maxNewTokens)
+  })
+
+  test.each(['generate', 'score'] as const)(
+    'returns the draft when the time is up during %s of samples',
+    async (call) => {
+      let made = 0
+      const world: World = {
+        ...TWO_FLIPS,
+        before: async (each) => {
+          made += Number(each === call)
+          if (each === call && made === 2) await new Promise((resolve) => setTimeout(resolve, 400))
+        },
+      }
+      const solution = await solverOn(under(world, VOTE)).solve({ ...auto, budget: { maxMs: 150 } })
+      expect(solution).toMatchObject({ answer: '1', stopped: 'maxMs', policy: { strategy: 'majority' } })
+    },
+  )
+
+  test('follows no memory to an answer that is less sure than the draft, though its band stops', async () => {
+    const world: World = {
+      ...TWO_FLIPS,
+      routes: { ...TWO_FLIPS.routes, a: { ...TWO_FLIPS.routes['a']!, verdicts: { check: 0.3 } } },
+    }
+    const policy: Policy = {
+      signal: 'verifier',
+      // Nothing pays below .25, and little above .9.
+      medium: [
+        { from: 0, strategy: 'greedy' },
+        { from: 0.25, strategy: 'majority', samples: 5 },
+        { from: 0.9, strategy: 'greedy' },
+      ],
+    }
+    const to = (word: string): Weaver => ({
+      version: 'weaver-1',
+      apply: async (rows) =>
+        rows.map(({ zBase }) => {
+          const data = zBase.data.slice()
+          data[tokenOf(word)]! += 9
+          return { ...zBase, data }
+        }),
+    })
+    const led = (word: string) =>
+      solverOn(under(world, policy), { activeModels: () => ({ weaver: to(word), rewardModel: null }) }).solve(
+        auto,
+      )
+    // The route of d has a P(correct) of .05, that of c .97.
+    expect(await led('d')).toMatchObject({ policy: { strategy: 'majority' }, evaluations: 6 })
+    expect(await led('c')).toMatchObject({ answer: '3', evaluations: 1 })
+  })
+
   test('a budget of tokens holds for draft and samples together', async () => {
-    const policy: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }
+    const policy = VOTE
     const { solve } = solverOn(under(TWO_FLIPS, policy))
     const { usage, answer } = await solve({ ...auto, budget: { maxNewTokens: 20 } })
     expect(usage.generatedTokens).toBeLessThanOrEqual(20)
