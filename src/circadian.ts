@@ -142,6 +142,10 @@ program
   )
   .option('--header <name:value>', 'header of every request to --url, such as a key; repeatable', collect)
   .option('--profile <file>', 'circadian.json that answers of --url are compared by')
+  .option(
+    '--against <arm>',
+    'arm, or ARM → SELECTOR, that all others are compared with; the first by default',
+  )
   .option('--family <name>', 'only problems of this family; repeatable', collect)
   .option('--limit <number>', 'number of problems, drawn by --seed', wholeNumber(1))
   .option('--seed <number>', 'first seed', wholeNumber(0), 1)

@@ -9,6 +9,7 @@ import { DEFAULT_ANSWER, type ModelProfile, readModelProfile } from '#engine'
 import { coerceError, hasCode, ServiceError } from '#errors'
 import {
   type AnswerRecord,
+  ARROW,
   type Arm,
   type Ask,
   answerTasks,
@@ -54,6 +55,8 @@ export interface EvaluationOptions {
   readonly seed: number
   readonly seeds: number
   readonly concurrency: number
+  /** Name of the arm that the others are compared with; the first unless given. */
+  readonly against?: string
   /** The model and its provider, unless `url` is given. */
   readonly engine: Config['engine']
 }
@@ -71,6 +74,7 @@ export async function runEvaluation(file: string, options: EvaluationOptions): P
   const text = await readText(file)
   const problems = choose(readProblems(text, file), options)
   const arms = await armsOf(options)
+  checkAgainst(arms, options.against)
   const stop = stopAtSignals()
   const parts = openParts()
   try {
@@ -119,7 +123,15 @@ export async function runEvaluation(file: string, options: EvaluationOptions): P
       concurrency: options.concurrency,
     }
     const report = createReport(
-      { ...head, title, seeds, machine: describeMachine(), settings: arms, total: tasks.length },
+      {
+        ...head,
+        ...(options.against !== undefined && { against: options.against }),
+        title,
+        seeds,
+        machine: describeMachine(),
+        settings: arms,
+        total: tasks.length,
+      },
       records,
     )
     await folder.write('report.json', `${JSON.stringify(report, null, 2)}\n`)
@@ -189,6 +201,17 @@ async function armsOf({ arm, arms: file, dataDir }: EvaluationOptions): Promise<
     )
   }
   return arms
+}
+
+/** @throws ServiceError REQUEST_INVALID when it is neither an arm nor a selector among the samples of one */
+function checkAgainst(arms: readonly Arm[], against: string | undefined): void {
+  if (against === undefined) return
+  if (arms.some(({ name }) => name === against || against.startsWith(`${name}${ARROW}`))) return
+  const names = arms.map(({ name }) => JSON.stringify(name)).join(', ')
+  throw new ServiceError(
+    'REQUEST_INVALID',
+    `--against: expected ${names}, or one of these with ${ARROW.trim()} and a selector, got ${JSON.stringify(against)}`,
+  )
 }
 
 /** Problems of the wanted families in an order drawn by the seed, of which `limit` takes the first. */

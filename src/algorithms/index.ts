@@ -53,6 +53,7 @@ export {
 } from './latents.ts'
 export { bestOfN } from './lto/best-of-n.ts'
 export { coeComplex, coeReal } from './lto/chain-of-embedding.ts'
+export { withinQuestionAuc } from './lto/choice-metrics.ts'
 export { chooseByReward, ltoDistribution } from './lto/choose-by-reward.ts'
 export { type GateAnswer, measureChoice } from './lto/compare-questions.ts'
 export type { FormName } from './lto/forms/reward-form.ts'

@@ -14,19 +14,24 @@ type Sample = JudgedSample
 type Selector = (samples: readonly Sample[]) => Sample | null
 
 /** Between the name of an arm and that of a selector. */
-const ARROW = ' → '
+export const ARROW = ' → '
 
 const FIRST = 'first sample'
+
+/** By name of the selector: the score by which `best-of-n` chooses. */
+export const SCORES: Readonly<Record<string, (sample: Sample) => number | null | undefined>> = {
+  verifier: ({ rewardTerms }) => rewardTerms['verifier'],
+  'log-probability': ({ logProbability }) => logProbability,
+  'self-certainty': ({ selfCertainty }) => selfCertainty,
+  lrm: ({ lrm }) => lrm,
+  judge: ({ confidence }) => confidence,
+}
 
 /** By name: what chooses one of several samples. */
 export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   [FIRST]: ([first]) => first ?? null,
   majority: (samples) => samples[majorityVote(samples)] ?? null,
-  verifier: best(({ rewardTerms }) => rewardTerms['verifier']),
-  'log-probability': best(({ logProbability }) => logProbability),
-  'self-certainty': best(({ selfCertainty }) => selfCertainty),
-  lrm: best(({ lrm }) => lrm),
-  judge: best(({ confidence }) => confidence),
+  ...Object.fromEntries(Object.entries(SCORES).map(([name, scoreOf]) => [name, best(scoreOf)])),
   'majority weighted by lrm': mostWeight(({ lrm }) => lrm),
   'majority weighted by judge': mostWeight(({ confidence }) => confidence),
   'any right (knows the answers)': (samples) => samples.find(({ right }) => right) ?? samples[0] ?? null,
@@ -73,7 +78,8 @@ export function deriveArms(records: readonly AnswerRecord[]): readonly AnswerRec
   })
 }
 
-function samplesOf({ candidates = [] }: AnswerRecord): readonly Sample[] {
+/** Returns the kept samples of an answer; none for an arm that keeps none. */
+export function samplesOf({ candidates = [] }: AnswerRecord): readonly Sample[] {
   return candidates.filter(({ kind }) => kind === 'sample')
 }
 

@@ -6,11 +6,12 @@ import { deriveArms } from './derived-arms.ts'
 import type { Machine } from './machine.ts'
 import { type Cell, markdownTable } from './markdown.ts'
 import type { AnswerRecord } from './records.ts'
+import { reportSignals, type SignalReport } from './signals.ts'
 import { type ArmFigures, armFigures, pairedDifference } from './statistics.ts'
 
 export interface ArmReport extends ArmFigures {
   readonly arm: string
-  /** null for the first arm. */
+  /** Difference to the arm `against`; null for that arm. */
   readonly difference: Figure | null
 }
 
@@ -24,61 +25,72 @@ export interface Report {
   /** Answers that are there and answers that belong to the evaluation. */
   readonly answered: number
   readonly total: number
+  /** Name of the arm that the others are compared with. */
+  readonly against: string
   /** Trained versions that gave answers. */
   readonly versions: Readonly<Record<'weaver' | 'lrm' | 'judge', readonly string[]>>
   readonly arms: readonly ArmReport[]
+  readonly signals: readonly SignalReport[]
   readonly families: Readonly<Record<string, readonly ArmReport[]>>
 }
 
 export type ReportHead = Pick<
   Report,
   'title' | 'problems' | 'seeds' | 'concurrency' | 'machine' | 'settings' | 'total'
->
+> &
+  Partial<Pick<Report, 'against'>>
 
+/** @param head with `against`, an arm or a derived one (`ARM → SELECTOR`); the first arm unless given */
 export function createReport(head: ReportHead, records: readonly AnswerRecord[]): Report {
   const derived = deriveArms(records)
   const all = [...records, ...derived]
   const names = [...head.settings.map(({ name }) => name), ...new Set(derived.map(({ arm }) => arm))]
+  const { against = names[0] ?? '' } = head
   const families = Map.groupBy(all, ({ family }) => family ?? '')
   families.delete('')
   const versions = (of: (record: AnswerRecord) => string | null | undefined) =>
     [...new Set(records.map(of))].filter((version) => version != null)
   return {
     ...head,
+    against,
     answered: records.length,
     versions: {
       weaver: versions(({ model }) => model?.weaverVersion),
       lrm: versions(({ model }) => model?.lrmVersion),
       judge: versions(({ model }) => model?.judgeVersion),
     },
-    arms: armReports(names, all),
+    arms: armReports(names, all, against),
+    signals: reportSignals(records),
     families: Object.fromEntries(
-      [...families].sort().map(([family, own]) => [family, armReports(names, own)]),
+      [...families].sort().map(([family, own]) => [family, armReports(names, own, against)]),
     ),
   }
 }
 
-function armReports(names: readonly string[], records: readonly AnswerRecord[]): ArmReport[] {
+function armReports(
+  names: readonly string[],
+  records: readonly AnswerRecord[],
+  against: string,
+): ArmReport[] {
   const byArm = Map.groupBy(records, ({ arm }) => arm)
-  const first = byArm.get(names[0] ?? '') ?? []
+  const other = byArm.get(against) ?? []
   return names.flatMap((name) => {
     const own = byArm.get(name) ?? []
     const figures = armFigures(own)
     if (figures === null) return []
-    return [{ arm: name, ...figures, difference: own === first ? null : pairedDifference(own, first) }]
+    return [{ arm: name, ...figures, difference: own === other ? null : pairedDifference(own, other) }]
   })
 }
 
 /** Main table, which is also printed at the end. */
 export function armTable(report: Report): string {
-  const first = report.settings[0]?.name ?? ''
   const header = [
     'arm',
     'problems',
     'accuracy',
     '95 %',
     'sd over seeds',
-    `minus ${first}`,
+    `minus ${report.against}`,
     '95 %',
     'generated tokens',
     'judged tokens',
@@ -101,6 +113,7 @@ export function reportMarkdown(report: Report): string {
     armTable(report),
     '![accuracy over generated tokens](accuracy.svg)',
     NOTES.join('\n'),
+    ...signalSection(report),
     ...Object.entries(report.families).map(([family, arms]) => familySection(family, arms, report)),
     '## Settings',
     markdownTable(
@@ -121,9 +134,26 @@ const NOTES = [
   '- cut: share of answers that the limit of tokens or of time ended. errors: problems that could not be asked, which count as wrong.',
 ]
 
+function signalSection({ signals }: Report): string[] {
+  if (signals.length === 0) return []
+  return [
+    '## Signals',
+    'Mean within-question AUC: the share of pairs of a right and a wrong sample of one question that the signal orders, over the questions whose samples are not all right or all wrong; its interval by bootstrap over problems. .5 is chance.',
+    markdownTable(
+      ['samples of', 'signal', 'mixed', 'within-question AUC', '95 %'],
+      signals.map(({ arm, signal, mixed, withinAuc }) => [
+        arm,
+        signal,
+        mixed,
+        decimals(withinAuc.value),
+        interval(withinAuc),
+      ]),
+    ),
+  ]
+}
+
 function familySection(family: string, arms: readonly ArmReport[], report: Report): string {
-  const first = report.settings[0]?.name ?? ''
-  const header = ['arm', 'problems', 'accuracy', '95 %', 'sd over seeds', `minus ${first}`, '95 %']
+  const header = ['arm', 'problems', 'accuracy', '95 %', 'sd over seeds', `minus ${report.against}`, '95 %']
   const table = markdownTable(
     [...header, 'generated tokens', 'judged tokens'],
     arms.map((arm) => armCells(arm).slice(0, header.length + 2)),

@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { deriveArms } from '../../../src/evaluation/derived-arms.ts'
 import type { AnswerRecord } from '../../../src/evaluation/records.ts'
+import { reportSignals } from '../../../src/evaluation/signals.ts'
 
 type Sample = NonNullable<AnswerRecord['candidates']>[number]
 
@@ -109,4 +110,36 @@ test('arms without kept samples have none, nor have those with one', () => {
   expect(deriveArms([record([sample('1', true)])])).toEqual([])
   expect(deriveArms([record([{ ...sample('1', true), kind: 'draft' }, sample('2', false)])])).toEqual([])
   expect(deriveArms([record(SAMPLES), record([], { error: 'PROMPT_TOO_LONG' })])).not.toEqual([])
+})
+
+describe('the signals of an arm that keeps its samples', () => {
+  // Two right and two wrong samples: the judge orders all four pairs, the log-probability half of them.
+  const mixed = [
+    sample('7', true, { confidence: 0.9, logProbability: -0.1 }),
+    sample('7', true, { confidence: 0.8, logProbability: -0.9 }),
+    sample('1', false, { confidence: 0.7, logProbability: -0.3 }),
+    sample(null, false, { logProbability: -0.4 }),
+  ]
+  const alike = [sample('7', true, { confidence: 0.1 }), sample('7', true, { confidence: 0.2 })]
+
+  test('are measured on answers with right and wrong samples', () => {
+    const rows = reportSignals([record(mixed), record(alike, { problem: 'p2' })])
+    expect(rows).toMatchObject([
+      { arm: 'bank', signal: 'verifier', mixed: 1, withinAuc: { value: 0.5 } },
+      { signal: 'log-probability', withinAuc: { value: 0.5 } },
+      { signal: 'self-certainty', withinAuc: { value: 0.5 } },
+      { signal: 'judge', withinAuc: { value: 1 } },
+    ])
+  })
+
+  test('have an interval from ten problems on, over problems', () => {
+    const worse = mixed.map((each) => ({ ...each, confidence: 1 - (each.confidence ?? 0.5) }))
+    const records = Array.from({ length: 12 }, (_, index) =>
+      record(index % 3 === 0 ? worse : mixed, { problem: `p${index}` }),
+    )
+    const judge = reportSignals(records).find(({ signal }) => signal === 'judge')!
+    expect(judge.withinAuc.value).toBeGreaterThan(0.6)
+    expect(judge.withinAuc.low!).toBeLessThan(judge.withinAuc.value)
+    expect(judge.withinAuc.high!).toBeGreaterThan(judge.withinAuc.value)
+  })
 })

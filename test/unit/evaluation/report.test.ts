@@ -150,3 +150,23 @@ describe('the report', () => {
     expect(drawAccuracy('nothing', [])).not.toMatch(/NaN|undefined|Infinity/)
   })
 })
+
+test('all arms are compared with the one that is named', () => {
+  const records = [...answersOf('a', [[1], [0]]), ...answersOf('b', [[1], [1]])]
+  const head = {
+    title: 'Evaluation',
+    problems: { file: 'p.jsonl', sha256: 'x', count: 2 },
+    seeds: [1],
+    concurrency: 1,
+    machine: describeMachine(),
+    settings: [parseArm('name=a:greedy'), parseArm('name=b:greedy')],
+    total: 4,
+  }
+  const differences = (against?: string) =>
+    createReport({ ...head, ...(against !== undefined && { against }) }, records).arms.map(
+      ({ difference }) => difference?.value ?? null,
+    )
+  expect(differences()).toEqual([null, 0.5])
+  expect(differences('b')).toEqual([-0.5, null])
+  expect(reportMarkdown(createReport({ ...head, against: 'b' }, records))).toContain('| minus b |')
+})

@@ -1,0 +1,55 @@
+/** @file How well each signal of an answer orders the samples of one question, right before wrong. */
+
+import { bootstrapByQuestion, type Figure, withinQuestionAuc } from '#algorithms'
+import { type JudgedSample, SCORES, samplesOf } from './derived-arms.ts'
+import type { AnswerRecord } from './records.ts'
+
+export interface SignalReport {
+  /** Arm whose samples were kept. */
+  readonly arm: string
+  readonly signal: string
+  /** Number of answers whose samples are not all right or all wrong. */
+  readonly mixed: number
+  /** Mean within-question AUC over those answers; its interval by bootstrap over problems. .5 is chance. */
+  readonly withinAuc: Figure
+}
+
+/**
+ * Returns a row for every arm that keeps its samples and every signal that some sample of each answer has. Samples without the
+ * signal come last, as in the choice of a sample.
+ */
+export function reportSignals(records: readonly AnswerRecord[]): readonly SignalReport[] {
+  const byArm = Map.groupBy(records, ({ arm }) => arm)
+  return [...byArm].flatMap(([arm, own]) => {
+    const mixed = own
+      .map((record) => ({ problem: record.problem, samples: samplesOf(record) }))
+      .filter(({ samples }) => new Set(samples.map(({ right }) => right)).size === 2)
+    if (mixed.length === 0) return []
+    return Object.entries(SCORES).flatMap(([signal, scoreOf]) => {
+      const areas = mixed.map(({ samples }) => areaUnder(samples, scoreOf))
+      if (areas.includes(null)) return []
+      const withinAuc = bootstrapByQuestion(
+        mixed.map(({ problem }) => problem),
+        (weights) => {
+          const mass = weights.reduce((sum, weight) => sum + weight, 0)
+          return (
+            areas.reduce<number>((sum, area, index) => sum + (area ?? 0) * (weights[index] ?? 0), 0) / mass
+          )
+        },
+      )
+      return [{ arm, signal, mixed: mixed.length, withinAuc }]
+    })
+  })
+}
+
+/** Null when no sample has a score. */
+function areaUnder(
+  samples: readonly JudgedSample[],
+  scoreOf: (sample: JudgedSample) => number | null | undefined,
+): number | null {
+  const answers = samples.map((sample) => ({
+    score: scoreOf(sample) ?? Number.NEGATIVE_INFINITY,
+    correct: sample.right,
+  }))
+  return answers.some(({ score }) => Number.isFinite(score)) ? withinQuestionAuc({ answers }) : null
+}
