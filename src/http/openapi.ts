@@ -78,6 +78,7 @@ export function describeContract(app: FastifyInstance): void {
       // Paths before components: the order in which people read them.
       const { paths, components, ...head } = document.openapiObject
       const headers = shareHeaders(paths)
+      allowMissingBodies(paths)
       return { ...head, paths, components: { headers, ...components } } as typeof document.openapiObject
     },
   })
@@ -124,8 +125,24 @@ function shareHeaders(paths: object | undefined): Record<string, object> {
   return components
 }
 
+/** Marks a body that may be null as one that may be missing: the generator requires every body. */
+function allowMissingBodies(paths: object | undefined): void {
+  for (const operations of Object.values<Record<string, Operation>>({ ...paths })) {
+    for (const { requestBody } of Object.values(operations)) {
+      const { anyOf = [] } = requestBody?.content['application/json']?.schema ?? {}
+      if (requestBody && anyOf.some(({ type }) => type === 'null')) requestBody.required = false
+    }
+  }
+}
+
 interface Operation {
   readonly responses: Readonly<Record<string, { readonly headers?: Record<string, object> }>>
+  readonly requestBody?: {
+    required?: boolean
+    readonly content: Readonly<
+      Record<string, { readonly schema?: { readonly anyOf?: readonly { readonly type?: string }[] } }>
+    >
+  }
 }
 
 function fitsOneLine(text: string): boolean {

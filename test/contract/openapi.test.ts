@@ -17,6 +17,7 @@ interface Operation {
   readonly operationId?: string
   readonly summary?: string
   readonly tags?: readonly string[]
+  readonly requestBody?: { readonly required?: boolean }
   readonly responses: Readonly<
     Record<string, { readonly description: string; readonly content?: Record<string, Media> }>
   >
@@ -175,6 +176,17 @@ test.each<[string, string, object | undefined]>([
     true,
     [],
   ])
+})
+
+test.each([
+  ['/admin/freeze', false],
+  ['/admin/artifacts/{id}/activate', false],
+  ['/admin/consolidations', true],
+])('the body of POST %s is required: %s', async (path, required) => {
+  expect(document.paths[path]?.['post']?.requestBody?.required).toBe(required)
+  const url = path.replace('{id}', ARTIFACT.id)
+  const { statusCode } = await app.inject({ method: 'POST', url })
+  expect(statusCode === 400).toBe(required)
 })
 
 test('a problem matches the contract', async () => {
