@@ -7,7 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
-import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+import { type ServiceProcess, startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 interface Record {
   readonly status: string
@@ -34,7 +35,7 @@ async function ended(service: ServiceProcess, path: string): Promise<Record> {
 }
 
 test('questions are answered in the background, once, also when the process is killed meanwhile', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await dataFolder()
   const called: string[] = []
   const receiver = createServer((request, response) => {
     const isFirst = called.push(String(request.headers['webhook-id'])) === 1

@@ -8,6 +8,7 @@ import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { freePort, startService, temporaryFolder } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const run = promisify(execFile)
@@ -24,7 +25,7 @@ async function bash(command: string, env: Readonly<Record<string, string>> = {})
 }
 
 test('curl session', async () => {
-  await using data = await temporaryFolder()
+  await using data = await dataFolder()
   await using service = await startService({ DATA_DIR: data.path })
   const [command = '', output] = await blocksOf('examples/README.md')
   expect(await bash(command, { SERVER: service.origin })).toBe(output)
@@ -34,7 +35,7 @@ test('curl session', async () => {
 const hasPython = spawnSync('python3', ['-c', 'import openai']).status === 0
 
 test('OpenAI’s clients', { timeout: 180_000 }, async () => {
-  await using data = await temporaryFolder()
+  await using data = await dataFolder()
   await using service = await startService({ DATA_DIR: data.path })
   const [node = '', python = '', curl = '', output] = await blocksOf('examples/openai/README.md')
   for (const command of hasPython ? [node, python, curl] : [node, curl]) {

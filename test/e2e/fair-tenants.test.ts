@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
-import { startService, temporaryFolder } from '../support/service-process.ts'
+import { startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const HEAVY_REQUESTS = 300
 const POLITE_REQUESTS = 30
@@ -18,7 +19,7 @@ const GONE = { status: 0, retryMs: 0 }
 const keyOf = (tenant: string) => `a-key-of-the-tenant-${tenant}-with-enough-characters`
 
 test('a tenant with 300 requests at once does not keep another one out', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await dataFolder()
   const path = join(folder.path, 'keys.json')
   const keys = ['heavy', 'polite'].map((tenant) => ({
     key: keyOf(tenant),

@@ -8,12 +8,13 @@ import { describe, expect, test } from 'vitest'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { childrenOf, runToExit, startService, temporaryFolder } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const problems = makeProblems({ split: 'heldout', count: 64, seed: 93 })
 
 describe('killed', () => {
   test('an engine process killed during requests: they are retried, and the API goes on', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     await using service = await startService({ DATA_DIR: folder.path })
     const [engine] = await childrenOf(service.process.pid!)
     const asked = problems.map(({ question }, seed) => {
@@ -31,7 +32,7 @@ describe('killed', () => {
   })
 
   test('the API killed with SIGKILL under load: every acknowledged episode is there after a restart', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     const acknowledged: string[] = []
     {
       await using service = await startService({ DATA_DIR: folder.path })
@@ -56,7 +57,7 @@ describe('killed', () => {
   })
 
   test('SIGTERM lets requests in flight finish and exits with 0', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     await using service = await startService({ DATA_DIR: folder.path })
     const asked = problems.slice(0, 16).map(({ question }) => {
       return service.ask<Solution>('/solve', { body: { question, strategy: 'latentseek' } })
@@ -68,7 +69,7 @@ describe('killed', () => {
   })
 
   test('after SIGTERM it listens for DRAIN_DELAY_MS and answers 503 with Retry-After', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     const drainMs = 1500
     await using service = await startService({ DATA_DIR: folder.path, DRAIN_DELAY_MS: String(drainMs) })
     const asked = problems.slice(0, 8).map(({ question }) => {
@@ -103,7 +104,7 @@ describe('a failed start', () => {
   })
 
   test('data directory in use by another instance', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     await using first = await startService({ DATA_DIR: folder.path })
     const { code, stderr } = await runToExit({ DATA_DIR: folder.path, PORT: '0' })
     expect(code).toBe(1)
@@ -126,7 +127,7 @@ describe('a failed start', () => {
   })
 
   test('an address beyond loopback needs a key, or ALLOW_ANONYMOUS=true', async () => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     const { code, stderr } = await runToExit({ DATA_DIR: folder.path, HOST: '0.0.0.0', PORT: '0' })
     expect(code).toBe(78)
     expect(stderr).toMatch(

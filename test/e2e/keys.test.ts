@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { circadian } from '../support/circadian-command.ts'
 import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const QUESTION = 'Eve at the till: 6 + 4 * 7 - 4 - 5 = ?'
 const FILE_KEY = 'a-key-of-the-operator-of-48-characters-made-elsewhere'
@@ -103,7 +104,7 @@ test.each([
 ] as const)(
   'circadian keys %j ends with %i',
   async (args, code, message) => {
-    await using folder = await temporaryFolder()
+    await using folder = await dataFolder()
     const result = await circadian(['keys', ...args, '--data-dir', folder.path])
     expect(result).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) })
   },

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, suite, test } from 'vitest'
 import type { EpisodeDetail } from '#episodes'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
-import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+import { type ServiceProcess, startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const problems = makeProblems({ split: 'heldout', count: 8, seed: 17 })
 const user = (content: string) => ({ role: 'user' as const, content })
@@ -16,12 +17,12 @@ const oursOf = (completion: object) => (completion as { circadian: Solution }).c
 /** Parameters of ours, as JavaScript callers send them. */
 const withOurs = <T extends object>(parameters: T, ours: object) => ({ ...parameters, ...ours }) as T
 
-let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let folder: Awaited<ReturnType<typeof dataFolder>>
 let service: ServiceProcess
 let client: OpenAI
 
 beforeAll(async () => {
-  folder = await temporaryFolder()
+  folder = await dataFolder()
   service = await startService({ DATA_DIR: folder.path })
   client = new OpenAI({ baseURL: `${service.origin}/v1`, apiKey: 'unused', maxRetries: 0 })
 })

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Consolidation, NightReport } from '#artifacts'
-import { startService, temporaryFolder } from '../support/service-process.ts'
+import { startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 test('npm start runs consolidations on its schedule and reports them', async () => {
-  await using folder = await temporaryFolder()
+  await using folder = await dataFolder()
   await using service = await startService({
     DATA_DIR: folder.path,
     NIGHT_CRON: '* * * * * *',

@@ -6,16 +6,17 @@ import type { Deletion, EpisodeDetail } from '#episodes'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { parseExposition, total } from '../support/exposition.ts'
-import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+import { type ServiceProcess, startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const problems = makeProblems({ split: 'heldout', count: 16, seed: 91 })
 
 describe('a service on embedded defaults', () => {
-  let folder: Awaited<ReturnType<typeof temporaryFolder>>
+  let folder: Awaited<ReturnType<typeof dataFolder>>
   let service: ServiceProcess
 
   beforeAll(async () => {
-    folder = await temporaryFolder()
+    folder = await dataFolder()
     service = await startService({ DATA_DIR: folder.path })
   })
   afterAll(async () => {

@@ -7,7 +7,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Solution } from '#solving'
 import { makeProblems } from '../../models/order-of-operations/problems.ts'
 import { type CollectedSpan, drawTrace, startOtlpCollector } from '../support/otlp-collector.ts'
-import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+import { type ServiceProcess, startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 const document = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8')
 
@@ -20,7 +21,7 @@ const SECRET = 'Zanzibar'
 const [{ question } = { question: '' }] = makeProblems({ split: 'heldout', count: 1, seed: 5 })
 
 async function startTraced(endpoint: string): Promise<ServiceProcess> {
-  const folder = await temporaryFolder()
+  const folder = await dataFolder()
   const service = await startService({ DATA_DIR: folder.path, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint })
   onTestFinished(async () => {
     await service[Symbol.asyncDispose]()

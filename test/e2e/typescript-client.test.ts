@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CircadianError, createClient, type SolveEvent } from '../../clients/typescript/src/index.ts'
-import { type ServiceProcess, startService, temporaryFolder } from '../support/service-process.ts'
+import { type ServiceProcess, startService } from '../support/service-process.ts'
+import { dataFolder } from '../support/test-database.ts'
 
 // The draft of the bundled model fails.
 const QUESTION = 'Eve at the school: 6 + 4 * 7 - 4 - 5 = ?'
@@ -11,7 +12,7 @@ describe('the TypeScript client', () => {
   const stack = new AsyncDisposableStack()
   let service: ServiceProcess
   beforeAll(async () => {
-    const folder = stack.use(await temporaryFolder())
+    const folder = stack.use(await dataFolder())
     service = stack.use(await startService({ DATA_DIR: folder.path }))
   })
   afterAll(() => stack.disposeAsync())

@@ -6,8 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
-import { migrate, openDatabase } from '#database'
-import { MIGRATIONS, silent } from './test-database.ts'
+import { prepareTemplate } from './migrations.ts'
 
 export interface Servers {
   /** URL of a server where databases may be created. */
@@ -38,13 +37,7 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
   const admin = new pg.Client({ connectionString: databaseUrl })
   await admin.connect()
   await admin.query(`create database ${template}`)
-  const database = await openDatabase({
-    url: withDatabase(databaseUrl, template),
-    dataDir: '',
-    logger: silent,
-  })
-  await migrate(database.pool, MIGRATIONS)
-  await database.close()
+  await prepareTemplate({ url: withDatabase(databaseUrl, template), dataDir: '' })
   project.provide('servers', { databaseUrl, redisUrl, template })
   return async () => {
     await admin.query(`drop database ${template}`)
