@@ -12,14 +12,18 @@ export interface CommandResult {
   readonly stderr: string
 }
 
-/** @param env the whole environment besides PATH */
+/** @param env the whole environment besides PATH and the cache of compiled code */
 export async function circadian(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [join(ROOT, 'src/circadian.ts'), ...args], {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'], ...env },
+    env: {
+      PATH: process.env['PATH'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const text = { stdout: '', stderr: '' }

@@ -79,6 +79,7 @@ function spawnService(env: Readonly<Record<string, string>>, program = 'src/main
     cwd: ROOT,
     env: {
       PATH: process.env['PATH'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       LOG_LEVEL: 'warn',
       NIGHT_EVERY_EPISODES: '0',
       NIGHT_EVIDENCE_QUESTIONS: '0',
