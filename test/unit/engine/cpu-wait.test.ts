@@ -1,17 +1,18 @@
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createCpuWait } from '../../../src/engine/cpu-wait.ts'
 
 const hasCounters = existsSync('/proc/self/task') && existsSync('/proc/self/schedstat')
 
-function start(source: string): number {
+function start(source: string): { readonly pid: number; readonly ended: Promise<unknown> } {
   const child = spawn(process.execPath, ['-e', source], { stdio: 'ignore' })
   onTestFinished(() => void child.kill('SIGKILL'))
   setPriority(child.pid!, constants.priority.PRIORITY_LOW)
-  return child.pid!
+  return { pid: child.pid!, ended: once(child, 'exit') }
 }
 
 test.runIf(hasCounters)(
@@ -20,7 +21,7 @@ test.runIf(hasCounters)(
     const busy = 'for (const end = Date.now() + 8000; Date.now() < end; );'
     // More processes than CPUs, so that each waits.
     const { availableParallelism } = await import('node:os')
-    const pids = Array.from({ length: 2 * availableParallelism() }, () => start(busy))
+    const pids = Array.from({ length: 2 * availableParallelism() }, () => start(busy).pid)
     const wait = createCpuWait(pids[0]!)
     await setTimeout(2000)
     const waited = wait()
@@ -31,15 +32,20 @@ test.runIf(hasCounters)(
 )
 
 test('does not grow for a process that is stopped, and for one that is gone', async () => {
-  const pid = start('setTimeout(() => {}, 1e6)')
-  await setTimeout(1000)
+  const { pid, ended } = start('setTimeout(() => {}, 1e6)')
+  await setTimeout(300)
   process.kill(pid, 'SIGSTOP')
+  // Each thread waits for a CPU to receive the signal.
+  const isStopped = () => {
+    for (const thread of readdirSync(`/proc/${pid}/task`))
+      expect(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')).toContain(') T ')
+  }
+  if (hasCounters) await vi.waitFor(isStopped, 10_000)
   const wait = createCpuWait(pid)
   await setTimeout(500)
-  // It waits for a CPU once, to receive the signal.
-  expect(wait()).toBeLessThan(100)
+  expect(wait()).toBe(0)
   process.kill(pid, 'SIGKILL')
-  await setTimeout(200)
+  await ended
   expect(wait()).toBe(0)
   expect(createCpuWait(2 ** 30)()).toBe(0)
-})
+}, 20_000)
