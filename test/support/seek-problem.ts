@@ -32,6 +32,8 @@ export interface SeekProblem {
   readonly reward: (prefix: readonly number[]) => number
   /** P(correct) of that answer; 1 + reward unless given. */
   readonly correctness?: (prefix: readonly number[]) => number | null
+  /** P(correct) of that answer by a fused judge; none is active unless given. */
+  readonly fused?: (prefix: readonly number[]) => number
   readonly eosTokenIds?: readonly number[]
   /** Called before each call of the head or of `complete`. */
   readonly before?: (call: 'ascend' | 'complete') => void
@@ -71,7 +73,9 @@ export function seekProblem(problem: SeekProblem) {
   const eosTokenIds = problem.eosTokenIds ?? []
   const evaluate = (prefix: readonly number[]) => {
     const reward = problem.reward(prefix)
-    return evaluationOf(prefix, reward, problem.correctness ? problem.correctness(prefix) : 1 + reward)
+    const known = evaluationOf(prefix, reward, problem.correctness ? problem.correctness(prefix) : 1 + reward)
+    if (problem.fused === undefined) return known
+    return { ...known, judgement: { ...known.judgement, fused: problem.fused(prefix) } }
   }
   const prefix = arithmetic.decode(latents)
   const start: SearchPoint = { evaluation: evaluate(prefix), latents, prefix, step: 0 }

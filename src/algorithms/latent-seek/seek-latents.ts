@@ -9,7 +9,8 @@
  * without a rise. With one rollout the actions are the argmax tokens, as in the published code, although the
  * expectation calls for samples. Sampled actions are drawn from the 128 most likely tokens of each position,
  * while the gradient is that of the whole softmax. Latents after an EOS are still updated towards their own tokens, so that
- * the answer can become longer again, although Eq. 4 ends with the answer.
+ * the answer can become longer again, although Eq. 4 ends with the answer. With a fused judge, its P(correct) - 1 is the reward of
+ * every step, as it is of the choice (`worthOf`).
  */
 
 import { hasCode, ServiceError } from '#errors'
@@ -34,7 +35,7 @@ export interface SeekOptions {
   readonly temperature: number
   /** K: upper bound on the number of Adam updates. */
   readonly maxIterations: number
-  /** Reward above which the best answer ends the search, unless its P(correct) is estimated below .5. */
+  /** Reward above which the best answer ends the search, unless its P(correct) is estimated below .5 (see `hasPassed`). */
   readonly stopReward: number
   /**
    * Number of evaluations per rollout, without a rise of the best reward, after which the search stops:
@@ -176,7 +177,7 @@ function stopReason(search: Search): SeekStop | null {
   if (search.diverged) return 'noImprovement'
   if (sinceRise >= options.patience * options.rollouts) return 'noImprovement'
   // With argmax tokens a reward of 0 gives no gradient.
-  if (options.rollouts === 1 && current.evaluation.judgement.reward === 0) return 'noImprovement'
+  if (options.rollouts === 1 && worthOf(current.evaluation.judgement) === 0) return 'noImprovement'
   if (task.isExhausted?.()) return 'exhausted'
   return null
 }
@@ -186,7 +187,7 @@ function stopReason(search: Search): SeekStop | null {
  * between.
  */
 async function argmaxUpdates(search: Search): Promise<void> {
-  const advantage = argmaxAdvantage(search.current.evaluation.judgement.reward)
+  const advantage = argmaxAdvantage(worthOf(search.current.evaluation.judgement))
   await ascend(search, {
     actions: [search.tokens],
     advantages: [advantage],
@@ -212,7 +213,7 @@ async function sampledUpdate(search: Search): Promise<void> {
   )
   const rollouts = await evaluate(search, actions, search.steps)
   if (stopReason(search) !== null) return
-  const rewards = rollouts.map(({ evaluation }) => evaluation.judgement.reward)
+  const rewards = rollouts.map(({ evaluation }) => worthOf(evaluation.judgement))
   await ascend(search, {
     actions,
     advantages: sampledAdvantages(rewards),

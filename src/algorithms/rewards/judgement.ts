@@ -62,7 +62,7 @@ export interface Judge {
 }
 
 const MIN_CORRECTNESS = 0.5
-/** Upper bound on the P(correct) by a fused judge from which on a search stops. */
+/** Upper bound on the P(correct) by a fused judge from which on a search stops; the lower bound is `MIN_CORRECTNESS`. */
 const MAX_STOP_CONFIDENCE = 0.95
 
 /**
@@ -76,14 +76,16 @@ export function worthOf({ fused, reward }: Judgement): number {
 /**
  * Returns true when the search may stop at this answer: reward > `stopReward`, and P(correct) >= .5 where a
  * term estimates it. With a fused judge, its P(correct) - 1 takes the place of the reward, whose weights are set by
- * hand: a `stopReward` of -.2 then stops at .8, and one of 0, which no reward passes, at .95: a calibrated
- * probability says what it says.
+ * hand: a `stopReward` of -.2 then stops at .8, one below -.5 at .5, and one of 0, which no reward passes, at .95: a
+ * calibrated probability says what it says.
  *
  * Deviates: the floor is ours. With the published weights an answer that fails only correctness scores -1/6,
  * above -0.2.
  */
 export function hasPassed(judgement: Judgement, stopReward: number): boolean {
-  if (judgement.fused !== undefined) return judgement.fused > Math.min(1 + stopReward, MAX_STOP_CONFIDENCE)
+  if (judgement.fused !== undefined) {
+    return judgement.fused > Math.min(Math.max(1 + stopReward, MIN_CORRECTNESS), MAX_STOP_CONFIDENCE)
+  }
   return judgement.reward > stopReward && (judgement.correctness ?? 1) >= MIN_CORRECTNESS
 }
 

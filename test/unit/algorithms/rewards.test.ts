@@ -102,6 +102,18 @@ describe('the correctness floor', () => {
   })
 
   test.each([
+    [0.81, -0.2, true],
+    [0.79, -0.2, false],
+    [0.96, 0, true],
+    [0.94, 0, false],
+    // No threshold of a reward makes a P(correct) below one half good enough.
+    [0.51, -0.8, true],
+    [0.49, -0.8, false],
+  ])('P(correct) %d by a fused judge passes a stop reward of %d: %s', (fused, stopReward, passes) => {
+    expect(hasPassed({ ...judgement(-0.9, null), fused }, stopReward)).toBe(passes)
+  })
+
+  test.each([
     [-0.5, 0.5, true],
     [-0.51, 0.9, false],
     [-0.3, 0.49, false],

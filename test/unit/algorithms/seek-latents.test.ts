@@ -224,6 +224,17 @@ describe('the end of a search', () => {
     expect(sinceBest).toBe(2)
   })
 
+  test('ascends the P(correct) of a fused judge, also where the reward is 0 and gives no gradient', async () => {
+    const { task, ascents } = seekProblem({
+      logits: [[2, 1.5, FAR]],
+      reward: () => 0,
+      fused: byFirst([0.25, 0.9, 0]),
+    })
+    const result = await seekLatents(task, SEEK_OPTIONS, NEVER)
+    expect(result).toMatchObject({ stopped: 'reward', best: { prefix: [1] } })
+    expect(ascents[0]!.advantages).toEqual([-0.75])
+  })
+
   test('stops at a reward of 0, which gives no gradient', async () => {
     const { task, ascents } = seekProblem({ logits: [[2, 1]], reward: () => 0 })
 
