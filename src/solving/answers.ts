@@ -5,13 +5,11 @@
 
 import {
   type Answer,
-  agreementOf,
   deriveSeed,
   type Evaluation,
   type Judge,
   type Judgement,
   takeLatents,
-  underProfile,
 } from '#algorithms'
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
@@ -32,6 +30,7 @@ import { generateBounded } from './bound-thoughts.ts'
 import type { SolutionCandidate, SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
+import { fuseJudgements } from './judging/fuse-judgements.ts'
 import type { Settings } from './settings.ts'
 import { joinSignals, meanSignals, sharedSignals, takeSignals } from './signals.ts'
 import type { JudgedCandidate, SolveState } from './solve-state.ts'
@@ -449,32 +448,8 @@ class JudgedAnswers implements Answers {
   async #fuse(kind: CandidateKind, judged: readonly Evaluation[]): Promise<readonly Evaluation[]> {
     const { fusedJudge, state } = this.#deps
     if (fusedJudge === null) return judged
-    const estimates = await this.confidences(judged.map(({ answer }) => answer))
-    const samples = [
-      ...state.candidates.filter((one) => one.kind === 'sample').map(({ evaluation }) => evaluation),
-      ...judged,
-    ].map(({ answer }) => answer.answer)
-    const agreementWith = ({ answer }: Answer) =>
-      kind === 'sample'
-        ? agreementOf(answer, {
-            samples: samples.length,
-            alike: samples.filter((other) => other === answer).length,
-          })
-        : null
-    const scores = await fusedJudge.score(
-      judged.map(({ answer, judgement }, index) => ({
-        reward: underProfile(judgement).reward,
-        terms: judgement.terms,
-        ...meanSignals(answer.signals),
-        confidence: estimates?.[index] ?? null,
-        agreement: agreementWith(answer),
-        tokens: answer.tokens.length,
-      })),
-    )
-    return judged.map((evaluation, index) => ({
-      ...evaluation,
-      judgement: { ...evaluation.judgement, fused: scores[index]!, lrm: estimates?.[index] ?? null },
-    }))
+    const confidences = await this.confidences(judged.map(({ answer }) => answer))
+    return fuseJudgements(fusedJudge, judged, { kind, earlier: state.candidates, confidences })
   }
 
   async #judgeInTime(answers: readonly Answer[]) {
