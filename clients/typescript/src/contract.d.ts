@@ -966,6 +966,7 @@ export interface components {
                     /** @description Text of the answer, without the thought. */
                     content: string;
                     refusal: null;
+                    annotations: string[];
                     /** @description Thought of a model that thinks. */
                     reasoning?: string;
                     /** @description The same as `reasoning`. */
@@ -1050,6 +1051,8 @@ export interface components {
                     /** @description Log probabilities are not supported. */
                     logprobs?: unknown[] | null;
                 }[];
+                /** @description Phase of a turn of the assistant, as clients repeat it. It changes nothing. */
+                phase?: ("commentary" | "final_answer") | null;
                 id?: string | null;
                 /** @enum {string|null} */
                 status?: "in_progress" | "completed" | "incomplete" | null;
@@ -1159,6 +1162,10 @@ export interface components {
             object: "response";
             /** @description Seconds since 1970. */
             created_at: number;
+            /** @description Seconds since 1970; null unless `completed`. */
+            completed_at: number | null;
+            /** @enum {boolean} */
+            background: false;
             /** @enum {string} */
             status: "in_progress" | "completed" | "incomplete";
             error: null;
@@ -1197,11 +1204,20 @@ export interface components {
                 }[];
             })[];
             parallel_tool_calls: boolean;
+            /** @description null: the model’s own. 0 of strategies that do not sample. */
             temperature: number | null;
+            /** @description null: the model’s own. */
             top_p: number | null;
+            /** @enum {number} */
+            frequency_penalty: 0;
+            /** @enum {number} */
+            presence_penalty: 0;
+            /** @enum {number} */
+            top_logprobs: 0;
             /** @enum {string} */
             tool_choice: "none";
             tools: string[];
+            max_tool_calls: null;
             max_output_tokens: number | null;
             previous_response_id: null;
             reasoning: {
@@ -1218,6 +1234,10 @@ export interface components {
             };
             /** @enum {string} */
             truncation: "disabled";
+            /** @enum {string} */
+            service_tier: "default";
+            safety_identifier: string | null;
+            prompt_cache_key: string | null;
             metadata: {
                 [key: string]: string;
             };

@@ -79,6 +79,7 @@ export function toCompletion(head: CompletionHead, solution: Solution): ChatComp
           role: 'assistant',
           content: text,
           refusal: null,
+          annotations: [],
           ...(thought !== null && { reasoning: thought, reasoning_content: thought }),
         },
         finish_reason: finishOf(solution),

@@ -1,6 +1,6 @@
 /** @file Responses: from their body to the parameters of a request, and from a solution to a response or its events. */
 
-import type { ContextTurn, Solution } from '#solving'
+import { type ContextTurn, SAMPLING_STRATEGIES, type Solution, type Strategy } from '#solving'
 import type { Response, ResponseRequest } from '../schemas/responses-api.ts'
 import { newId, nowInSeconds, type StreamWriter } from './answer.ts'
 import { type Ask, invalid, parameter } from './ask.ts'
@@ -61,28 +61,39 @@ function danglingThought(pointer: string) {
 }
 
 /** Returns the response before there is an answer. */
-export function beginResponse(body: ResponseRequest): Response {
+export function beginResponse(body: ResponseRequest, strategy: Strategy): Response {
+  const samples = SAMPLING_STRATEGIES.has(strategy)
   return {
     id: newId('resp_'),
     object: 'response',
     created_at: nowInSeconds(),
+    completed_at: null,
     status: 'in_progress',
+    background: false,
     error: null,
     incomplete_details: null,
     instructions: body.instructions ?? null,
     model: body.model,
     output: [],
     parallel_tool_calls: body.parallel_tool_calls ?? true,
-    temperature: body.temperature ?? null,
-    top_p: body.top_p ?? null,
+    // The model's own where the strategy samples: the profile has them.
+    temperature: samples ? (body.temperature ?? null) : 0,
+    top_p: body.top_p ?? (samples ? null : 1),
+    frequency_penalty: 0,
+    presence_penalty: 0,
+    top_logprobs: 0,
     tool_choice: 'none',
     tools: [],
+    max_tool_calls: null,
     max_output_tokens: body.max_output_tokens ?? null,
     previous_response_id: null,
     reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
     store: false,
     text: { format: { type: 'text' } },
     truncation: 'disabled',
+    service_tier: 'default',
+    safety_identifier: body.safety_identifier ?? null,
+    prompt_cache_key: body.prompt_cache_key ?? null,
     metadata: { ...body.metadata },
     usage: null,
   }
@@ -94,6 +105,7 @@ export function endResponse(begun: Response, solution: Solution, output: Respons
   const isWhole = solution.finish === 'end'
   return {
     ...begun,
+    completed_at: isWhole ? nowInSeconds() : null,
     status: isWhole ? 'completed' : 'incomplete',
     incomplete_details: isWhole
       ? null
@@ -142,9 +154,10 @@ type Kind = keyof typeof KINDS
  */
 export function createResponseWriter(
   body: ResponseRequest,
+  strategy: Strategy,
   send: (event: string, data: string) => void,
 ): StreamWriter {
-  const begun = beginResponse(body)
+  const begun = beginResponse(body, strategy)
   const output: Item[] = []
   let sequence = 0
   let open: { readonly kind: Kind; readonly id: string; text: string } | null = null

@@ -41,13 +41,14 @@ export function responsesRoute(app: App, deps: OpenAiDeps): void {
   app.post('/v1/responses', { config, schema }, async (request, reply) => {
     const { body } = request
     const asked = prepare(readResponse(body), deps.solver, request, reply)
+    const { strategy } = asked.question
     if (body.stream === true) {
       return solveInStream(asked, deps, reply, (stream) =>
-        createResponseWriter(body, (event, data) => stream.send(event, data)),
+        createResponseWriter(body, strategy, (event, data) => stream.send(event, data)),
       )
     }
     const solution = await solveWhole(asked, deps, reply)
-    const response = endResponse(beginResponse(body), solution, itemsOf(solution))
+    const response = endResponse(beginResponse(body, strategy), solution, itemsOf(solution))
     return reply.type('application/json').send(response)
   })
 }

@@ -184,6 +184,7 @@ export const ChatCompletion = Type.Object(
           role: Type.Literal('assistant'),
           content: Type.String({ description: 'Text of the answer, without the thought.' }),
           refusal: Type.Null(),
+          annotations: Type.Array(Type.String(), { maxItems: 0 }),
           reasoning: Type.Optional(Type.String({ description: 'Thought of a model that thinks.' })),
           reasoning_content: Type.Optional(Type.String({ description: 'The same as `reasoning`.' })),
         }),

@@ -91,7 +91,7 @@ suite('a completion', () => {
       choices: [
         {
           index: 0,
-          message: { role: 'assistant', content: SOLUTION.text, refusal: null },
+          message: { role: 'assistant', content: SOLUTION.text, refusal: null, annotations: [] },
           finish_reason: 'stop',
           logprobs: null,
         },
@@ -114,6 +114,7 @@ suite('a completion', () => {
       role: 'assistant',
       content: '5',
       refusal: null,
+      annotations: [],
       reasoning: 'so',
       reasoning_content: 'so',
     })

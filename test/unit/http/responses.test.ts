@@ -39,7 +39,11 @@ async function eventsOf(change: object) {
 
 suite('a response', () => {
   test('has a message, the exact usage and our fields, and is not stored', async () => {
-    const { status, body } = await ask({ instructions: 'Be brief.', metadata: { a: 'b' } })
+    const { status, body } = await ask({
+      instructions: 'Be brief.',
+      metadata: { a: 'b' },
+      prompt_cache_key: 'x',
+    })
     expect(status).toBe(200)
     expect(body).toMatchObject({
       id: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
@@ -52,6 +56,18 @@ suite('a response', () => {
       store: false,
       previous_response_id: null,
       metadata: { a: 'b' },
+      // Fields that the specification Open Responses requires.
+      completed_at: expect.any(Number),
+      temperature: 0,
+      top_p: 1,
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      top_logprobs: 0,
+      max_tool_calls: null,
+      background: false,
+      service_tier: 'default',
+      safety_identifier: null,
+      prompt_cache_key: 'x',
       output: [
         {
           type: 'message',
@@ -75,6 +91,13 @@ suite('a response', () => {
     })
   })
 
+  test('of a strategy that samples has the temperature that was asked for', async () => {
+    const temperatureOf = async (change: object) =>
+      (await ask({ model: 'circadian/majority', ...change })).body.temperature
+    expect(await temperatureOf({ temperature: 0.7 })).toBe(0.7)
+    expect(await temperatureOf({})).toBeNull()
+  })
+
   test.each([
     ['length', 'max_output_tokens'],
     ['time', 'deadline'],
@@ -83,6 +106,7 @@ suite('a response', () => {
     const { body } = await ask({})
     expect(body).toMatchObject({
       status: 'incomplete',
+      completed_at: null,
       incomplete_details: { reason },
       output: [
         { type: 'reasoning', summary: [], content: [{ type: 'reasoning_text', text: 'so' }] },
@@ -97,7 +121,9 @@ suite('a response', () => {
     const { status } = await ask({
       input: [
         { role: 'user', content: '6 + 4?' },
-        ...first.body.output,
+        ...first.body.output.map((item: { type: string }) =>
+          item.type === 'message' ? { ...item, phase: 'final_answer' } : item,
+        ),
         { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'And 2?' }] },
       ],
       max_output_tokens: 9,
