@@ -47,7 +47,7 @@ import {
  * and `seen_tokens` int64 [B, N] (`emitNextToken`; the loop adds the tokens that it picks), `finished` bool [B],
  * `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [],
  * `with_signals` bool [] (whether to compute `token_signals`), and, if the description has `layerStates`,
- * `thought_weights` float32 [B, S] (weights of the states of each fed position in a thought), `token_maps` float32
+ * `with_thoughts` bool [] (whether to compute the last four outputs below), `thought_weights` float32 [B, S] (weights of the states of each fed position in a thought), `token_maps` float32
  * [2, K*D, V] and `token_biases` float32 [2, V] (reward and gate of V versions, V >= 1, over the states of the K
  * `scoredLayers`).
  *
@@ -71,7 +71,7 @@ import {
  * its latent thought (LTO, arXiv 2509.26314, section 3). Of the same positions: `last_states` float32 [B, K*D], the
  * scored states of the last one, 0 when none counted, and `gated_sums` float32 [B, 2, V], the sums of gate x reward
  * and of gate (`emitTokenStates`). `token_states` float32 [B, S, K*D]: the scored states of the positions that the
- * last iteration fed, which are all fed ones if `steps` is 1.
+ * last iteration fed, which are all fed ones if `steps` is 1. Unless `with_thoughts`, these four outputs mean nothing.
  *
  * Weights are shared with `model`, outside the loop body; references to external data are kept.
  *
@@ -107,7 +107,9 @@ export function compileGeneration(
     finished,
     'remaining',
     'seen_tokens',
-    ...(withThoughts ? ['thought_weights', emitNoThoughts(tape, 'remaining', description)] : []),
+    ...(withThoughts
+      ? ['thought_weights', emitNoThoughts(tape, 'remaining', 'with_thoughts', description)]
+      : []),
     ...(tokenStates?.initial ?? []),
     ...caches,
   ]
@@ -198,6 +200,7 @@ function contract(description: DecoderDescription, hasRecent: boolean) {
     value('eos_token_ids', 'int64', ['E']),
     value('pad_token_id', 'int64', []),
     value('with_signals', 'bool', []),
+    ...(layerStates ? [value('with_thoughts', 'bool', [])] : []),
     ...(layerStates ? [value('thought_weights', 'float32', ['B', 'S'])] : []),
     ...tokens.inputs,
   ]
@@ -289,16 +292,9 @@ function loopBody(
   const nextPositions = tape.op('Add', [lastPosition, tape.constant(int64(1))])
   const nextLastIndex = tape.op('Sub', ['loop/last_index', 'loop/last_index']) // zeros: S = 1 from here on
 
-  const thought = layerStates && {
-    nextWeights: emitNextWeights(tape, finished),
-    sums: emitThoughtSums(tape, layerStates.map(inScope), shape, 'loop/thought_weights', 'loop/thought_sums'),
-  }
-  const tokenStates =
+  const thoughts =
     layerStates && tokenMaps
-      ? emitTokenStates(tape, layerStates.map(inScope), shape, 'loop/thought_weights', {
-          maps: tokenMaps,
-          atLast: (values) => atLast(tape, values),
-        })
+      ? [emitNextWeights(tape, finished), ...emitThoughts(tape, layerStates.map(inScope), shape, tokenMaps)]
       : []
 
   const presents = outputs.present.flatMap(({ key, value }) => [inScope(key), inScope(value)])
@@ -315,9 +311,8 @@ function loopBody(
       value('loop/finished', 'bool', [null]),
       value('loop/remaining', 'int64', [null]),
       value('loop/seen_tokens', 'int64', [null, null]),
-      ...(thought ? [value('loop/thought_weights', 'float32', [null, null])] : []),
-      ...(thought ? [value('loop/thought_sums', 'float32', [null, null, null])] : []),
-      ...(tokenMaps ? TOKEN_STATE : []),
+      ...(tokenMaps ? [value('loop/thought_weights', 'float32', [null, null])] : []),
+      ...(tokenMaps ? THOUGHT_STATE : []),
       ...caches.map((name) => value(name, dtype, [null, keyValueHeads, null, headSize])),
     ],
     outputs: [
@@ -329,14 +324,48 @@ function loopBody(
       value(finished, 'bool'),
       value(remaining, 'int64'),
       value(nextSeen, 'int64'),
-      ...(thought ? [value(thought.nextWeights, 'float32'), value(thought.sums, 'float32')] : []),
-      ...tokenStates.map((name) => value(name, 'float32')),
+      ...thoughts.map((name) => value(name, 'float32')),
       ...presents.map((name) => value(name, dtype)),
       value(token, 'int64'),
       value(hidden, 'float32'),
       value(signals, 'float32'),
     ],
     ...(keepAll && { initializers: new Map([[inScope(keepAll), storeTensor(int64(0))]]) }),
+  })
+}
+
+/** Loop-carried values of thoughts and token states inside the body. */
+const THOUGHT_STATE: readonly Value[] = [
+  value('loop/thought_sums', 'float32', [null, null, null]),
+  ...TOKEN_STATE,
+]
+
+/**
+ * Emits the next values of `THOUGHT_STATE` where they are wanted, else the last ones: computing them takes 3 % of a step
+ * of one row of an int4 model of half a billion weights.
+ */
+function emitThoughts(
+  tape: Tape,
+  states: readonly string[],
+  shape: string,
+  maps: TokenMapNames,
+): readonly string[] {
+  const weights = 'loop/thought_weights'
+  const computed = tape.nested()
+  const next = [
+    emitThoughtSums(computed, states, shape, weights, 'loop/thought_sums'),
+    ...emitTokenStates(computed, states, shape, weights, {
+      maps,
+      atLast: (values) => atLast(computed, values),
+    }),
+  ]
+  const skipped = tape.nested()
+  const last = THOUGHT_STATE.map(({ name }) => skipped.op('Identity', [name]))
+  const branch = (nested: Tape, outputs: readonly string[], name: string) =>
+    graph(nested.graph({ name, outputs: outputs.map((output) => value(output, 'float32')) }))
+  return tape.outputs(THOUGHT_STATE.length, 'If', ['with_thoughts'], {
+    then_branch: branch(computed, next, 'thoughts'),
+    else_branch: branch(skipped, last, 'no_thoughts'),
   })
 }
 

@@ -10,9 +10,6 @@ import { float32, int64 } from '#tensor'
  * Emits the weighted sum over positions of every layer's states, added to `sums`. Runs in fp32 for states of
  * any type: half precision would lose the later terms of a long sum.
  *
- * Runs even when no thought is requested: it costs 1 to 3 % of a step of the bundled model, and every
- * request that learns requests it.
- *
  * @param states of each layer, `[B, S, D]` or `[B*S, D]`, in any float type.
  * @param shape int64 `[3]`: B, S and -1.
  * @param weights float32 `[B, S]`.
@@ -40,13 +37,21 @@ export function emitNextWeights(tape: Tape, finished: string): string {
   return tape.op('Unsqueeze', [goesOn, tape.constant(int64([1]))])
 }
 
-/** Emits initial sums: zeros `[B, L+1, D]`, with the number of rows of `rows` `[B]`. */
+/**
+ * Emits initial sums: zeros `[B, L+1, D]`, with the number of rows of `rows` `[B]`; of no layers unless `wanted` (bool
+ * scalar), because every step copies them.
+ */
 export function emitNoThoughts(
   tape: Tape,
   rows: string,
+  wanted: string,
   { layers, hiddenSize }: { readonly layers: number; readonly hiddenSize: number },
 ): string {
-  const sizes = tape.constant(int64([layers + 1, hiddenSize]))
+  const sizes = tape.op('Where', [
+    wanted,
+    tape.constant(int64([layers + 1, hiddenSize])),
+    tape.constant(int64([0, hiddenSize])),
+  ])
   const shape = tape.op('Concat', [tape.op('Shape', [rows]), sizes], { axis: int(0) })
   return tape.op('ConstantOfShape', [shape], { value: tensor(float32([0])) })
 }

@@ -96,8 +96,6 @@ export function emitNoTokens(
  * weight is not 0; for every version of the maps the sums over positions of weight x gate x reward and of weight x
  * gate, gate = sigmoid; and the scored states of the positions fed in this iteration.
  *
- * Runs even when nothing is requested: two products with a few columns, and a copy of K layers' states.
- *
  * @param states of each layer, `[B, S, D]` or `[B*S, D]`, in any float type.
  * @param shape int64 `[3]`: B, S and -1.
  * @param weights float32 `[B, S]`.

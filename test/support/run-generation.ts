@@ -28,6 +28,8 @@ export interface GenerationBatch {
   readonly thoughtFrom?: readonly number[]
   /** False: no signals of tokens are computed; true by default. */
   readonly signals?: boolean
+  /** False: no thoughts and token states are computed; true by default. */
+  readonly thoughts?: boolean
   /** Maps of the token states, `[2, K*D, V]` and `[2, V]`; zeros of one version by default. */
   readonly tokenMaps?: { readonly weights: Tensor; readonly biases: Tensor }
 }
@@ -117,6 +119,7 @@ export function generationFeeds(
     pad_token_id: ints([pad], []),
     with_signals: new Tensor('bool', Uint8Array.of(Number(batch.signals ?? true)), []),
     ...(description.layerStates && {
+      with_thoughts: new Tensor('bool', Uint8Array.of(Number(batch.thoughts ?? true)), []),
       thought_weights: floats(rows.flatMap(weights), [B, S]),
       token_maps: batch.tokenMaps?.weights ?? zeros([2, scoredWidth(description), 1]),
       token_biases: batch.tokenMaps?.biases ?? zeros([2, 1]),

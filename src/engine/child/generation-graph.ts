@@ -51,6 +51,7 @@ export function createGenerationGraph(
       ]
       const own = {
         with_signals: bool(fetch.signals),
+        with_thoughts: bool(fetch.thoughtSums),
         ...cacheFeeds(feeds.past, pastNames, layout),
         ...cacheFeeds(feeds.recent, recentNames, layout),
         ...stepFeeds(feeds),
