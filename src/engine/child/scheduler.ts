@@ -13,6 +13,7 @@ import type { Priority } from '#ports'
 import { type EngineCounters, zeroCounters } from '../counters.ts'
 import { createBatchRunner } from './batch-runner.ts'
 import { bytesPerPosition } from './key-values.ts'
+import { createLinger } from './linger.ts'
 import { createMemoryBudget, type MemoryBudget } from './memory-budget.ts'
 import { Row, type RowRequest, type RowResult } from './row.ts'
 import { createRowQueue, type QueueLoad, type RowQueue } from './row-queue.ts'
@@ -49,9 +50,12 @@ export interface SchedulerLimits {
   readonly minInputTokens?: number
   /** Time for which background rows give way to interactive ones before they take a turn; 1 s by default. */
   readonly backgroundWaitMs?: number
+  /** Upper bound, in ms, on the wait for the next call of a caller that has just been answered; 2 by default. */
+  readonly lingerMs?: number
 }
 
 const BACKGROUND_WAIT_MS = 1000
+const LINGER_MS = 2
 const MIN_SHARED_BYTES = 4 * 2 ** 20
 /** Upper bound, in ms, on the tasks run between two batches. */
 const MAX_BETWEEN_BATCHES_MS = 100
@@ -135,12 +139,14 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
       return rowSizes.maxInputTokens
     },
   }
-  const turnRuns = createTurnRuns(batches, queue, batchLimits)
+  const linger = createLinger(limits.lingerMs ?? LINGER_MS)
+  const turnRuns = createTurnRuns({ batches, queue, limits: batchLimits, linger })
   const sharedTurns = createSharedTurns({
     limits: shared,
     runs: turnRuns,
     usual: limits,
     msPerToken: batches.msPerToken,
+    linger,
   })
 
   function wake(): void {
@@ -176,7 +182,10 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   }
 
   function arrive(caller: string): void {
-    if (!queue.isHeavy(caller)) sharedTurns.arrived()
+    if (!queue.isHeavy(caller)) {
+      sharedTurns.arrived()
+      linger.arrived()
+    }
     wake()
   }
 

@@ -6,6 +6,7 @@
  * moment. A heavy run follows at least every `lightMs`.
  */
 
+import type { Linger } from './linger.ts'
 import type { Row } from './row.ts'
 import type { RowShares } from './row-queue.ts'
 import type { ChunkLimits, TurnRuns } from './turn-runs.ts'
@@ -24,8 +25,6 @@ export interface SharedTurns {
 }
 
 const LIGHT_MS = 20
-/** Upper bound, in ms, on the wait for the next call: the way to the API process and back. */
-const LINGER_MS = 2
 /** Lower bound on the tokens fed by a run of the heavy callers. */
 const MIN_INPUT_TOKENS = 32
 
@@ -36,6 +35,7 @@ export function createSharedTurns(deps: {
   readonly usual: ChunkLimits
   /** Returns the milliseconds per token fed in the last run. */
   readonly msPerToken: () => number
+  readonly linger: Linger
 }): SharedTurns {
   const { runs, limits } = deps
   const lightMs = limits.lightMs ?? LIGHT_MS
@@ -45,7 +45,6 @@ export function createSharedTurns(deps: {
   let hadLightTurn = false
   /** Whether their next call may be worth a wait. */
   let mayLinger = false
-  let endLinger = () => {}
 
   async function takeLight(rows: readonly Row[]): Promise<void> {
     hadLightTurn = true
@@ -55,11 +54,7 @@ export function createSharedTurns(deps: {
 
   async function linger(): Promise<void> {
     mayLinger = false
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, LINGER_MS)
-    endLinger = resolve
-    await promise
-    clearTimeout(timer)
+    await deps.linger.wait()
   }
 
   async function takeHeavy({ heavy, heavyPlaces }: RowShares): Promise<void> {
@@ -87,7 +82,6 @@ export function createSharedTurns(deps: {
     },
     arrived() {
       mayLinger = true
-      endLinger()
     },
   }
 }

@@ -4,11 +4,14 @@
  * Quick rows come first: those that two runs bring to the end of their feeding (verdicts, short prompts, the last
  * pieces of long ones) or one run to their first token. Whenever they have had `MAX_QUICK_RUNS` and `runMs`, the
  * others have one: a chunk of decoding, or a piece of a long prompt. A short request that arrives therefore waits for
- * the run in progress, and for one run more when other quick rows came before it.
+ * the run in progress, and for one run more when other quick rows came before it. A call that only feeds (an
+ * embedding, a verdict) is often followed by another of the same request: it is awaited for a moment before a long
+ * chunk.
  */
 
 import type { BatchRunner } from './batch-runner.ts'
 import { type BatchLimits, formBatches } from './form-batches.ts'
+import type { Linger } from './linger.ts'
 import type { Row } from './row.ts'
 import type { RowQueue } from './row-queue.ts'
 
@@ -23,7 +26,7 @@ export interface ChunkLimits {
 }
 
 export interface TurnRuns {
-  /** Takes one turn: one run. */
+  /** Takes one turn: one run, or a moment of waiting. */
   take(rows: readonly Row[], limits: ChunkLimits): Promise<void>
   /** Feeds rows in one run of at most `maxTokens` where the first row allows it; the others wait. */
   feedSome(rows: readonly Row[], maxTokens: number): Promise<void>
@@ -34,9 +37,21 @@ export interface TurnRuns {
   decode(rows: readonly Row[], limits: ChunkLimits): Promise<void>
 }
 
-export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: BatchLimits): TurnRuns {
+export function createTurnRuns({
+  batches,
+  queue,
+  limits,
+  linger,
+}: {
+  readonly batches: BatchRunner
+  readonly queue: RowQueue
+  readonly limits: BatchLimits
+  readonly linger: Linger
+}): TurnRuns {
   /** Runs of quick rows since the last run of others. */
   let quick = { runs: 0, ms: 0 }
+  /** Whether the last run answered a call that only feeds, and no wait followed yet. */
+  let mayLinger = false
   let hasFed = false
 
   const batchesOf = (rows: readonly Row[], maxInputTokens = limits.maxInputTokens) => {
@@ -56,7 +71,9 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
 
   async function runQuick(rows: readonly Row[]): Promise<void> {
     const startedAt = performance.now()
-    await run(batchesOf(rows)[0]!, 1)
+    const batch = batchesOf(rows)[0]!
+    await run(batch, 1)
+    mayLinger = batch.some((row) => !row.decodes && row.isSettled)
     quick = { runs: quick.runs + 1, ms: quick.ms + performance.now() - startedAt }
   }
 
@@ -90,6 +107,12 @@ export function createTurnRuns(batches: BatchRunner, queue: RowQueue, limits: Ba
       const comesFirst = quick.runs < MAX_QUICK_RUNS || quick.ms < chunk.runMs || others.length === 0
       if (others.length < rows.length && comesFirst) {
         await runQuick(rows.filter(isQuick))
+        return
+      }
+      const isAwaited = mayLinger && comesFirst && isLongChunk
+      mayLinger = false
+      if (isAwaited) {
+        await linger.wait()
         return
       }
       quick = { runs: 0, ms: 0 }

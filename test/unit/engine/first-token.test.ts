@@ -76,6 +76,20 @@ suite('the first token of a short request beside long answers', () => {
   })
 })
 
+test('the next call of a request is awaited for a moment before a chunk of long answers', async () => {
+  const engine = await tinySessions({ limits: { chunkTokens: [2, 2], lingerMs: 10_000 } })
+  const answers = await besideLongAnswers(engine)
+  const before = engine.runs.length
+  engine.sessions.open(1, prompt(9))
+  await engine.sessions.embed(1)
+  // The way of two messages between processes.
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+  await engine.sessions.generate(1, [row(1, { maxNewTokens: 1 })])
+  expect(engine.runs.slice(before).map(({ rows }) => rows)).toEqual([1, 1])
+  for (let index = 0; index < LONG; index++) engine.sessions.close(1000 + index)
+  await Promise.allSettled(answers)
+})
+
 suite('a prompt that is fed by a row which decodes', () => {
   const wanted = { latents: 4, thought: true, signals: true }
 
