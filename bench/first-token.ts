@@ -3,7 +3,7 @@
  * are fed, beside the duration of a run.
  *
  * `npm run bench:first-token -- [--model DIR] [--long 16] [--requests 60] [--prompt 4000] [--cases
- * nothing,answers,prompts] [--seed 1] [--json FILE]`
+ * nothing,answers,prompts] [--threads N] [--seed 1] [--json FILE]`
  *
  * Sessions and scheduler of an engine process run in this process, with the limits of the CPU. A run blocks the
  * process, so a request counts from the time at which it was due. A short request is a question of about ten
@@ -37,6 +37,8 @@ const { values } = parseArgs({
     /** Tokens of a long prompt, or half of the context if that is less. */
     prompt: { type: 'string', default: '4000' },
     cases: { type: 'string', default: 'nothing,answers,prompts' },
+    /** Threads inside one operator; one per core unless given. */
+    threads: { type: 'string' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
   },
@@ -78,7 +80,7 @@ const { generation, head } = await loadGraphs(
     sizes: directory.sizes,
     executionProvider: 'cpu',
     cudaDevice: 0,
-    threads: null,
+    threads: values.threads === undefined ? null : Number(values.threads),
     replicas: 1,
   },
   'cpu',
