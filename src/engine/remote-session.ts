@@ -99,7 +99,10 @@ export function openRemoteSession(deps: {
     try {
       return await Promise.race([connection.call(operation, params), ...ends])
     } catch (thrown) {
-      if (!hasCode(thrown, 'ENGINE_CRASHED') || !connection.isRunning(id)) throw thrown
+      if (!hasCode(thrown, 'ENGINE_CRASHED')) throw thrown
+      // Its time is up: what it has decoded is lost, and it is not worth another process.
+      if (stopSignal.aborted) return await stopped.promise
+      if (!connection.isRunning(id)) throw thrown
       const { message } = coerceError(thrown)
       throw new ServiceError('ENGINE_CRASHED_BY_REQUEST', `${message}, in a run of this request`, {
         cause: thrown,

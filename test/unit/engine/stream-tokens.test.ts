@@ -1,6 +1,7 @@
 /** @file Tokens of a row leave the engine process as they are decoded, and one row can be ended alone. */
 
 import { expect, onTestFinished, suite, test, vi } from 'vitest'
+import { ServiceError } from '#errors'
 import type { GenerationRow } from '#ports'
 import type { ChildConnection } from '../../../src/engine/child-connection.ts'
 import type { MessageToChild, WireRow } from '../../../src/engine/protocol.ts'
@@ -90,14 +91,15 @@ suite('a client of a session', () => {
   function remote(stopSignal = new AbortController().signal) {
     const posted: MessageToChild[] = []
     let deliver: ((stream: number, tokens: readonly number[]) => void) | null = null
-    const calls: { rows: readonly WireRow[]; resolve: (value: unknown) => void }[] = []
+    const calls: { rows: readonly WireRow[]; resolve(value: unknown): void; reject(error: Error): void }[] =
+      []
     const connection = {
       post: (message: MessageToChild) => void posted.push(message),
       listen(_session: number, listener: typeof deliver) {
         deliver = listener
       },
       call: (_operation: string, { rows }: { rows: readonly WireRow[] }) =>
-        new Promise((resolve) => calls.push({ rows, resolve })),
+        new Promise((resolve, reject) => calls.push({ rows, resolve, reject })),
       isRunning: () => false,
     } as unknown as ChildConnection
     const session = openRemoteSession({
@@ -157,13 +159,16 @@ suite('a client of a session', () => {
     onTestFinished(() => void vi.useRealTimers())
     const stop = new AbortController()
     const { session, calls } = remote(stop.signal)
-    const [slow, lost] = [session.generate([plain]), session.generate([plain])]
-    const refused = expect(lost).rejects.toMatchObject({ code: 'ABORTED' })
+    const [slow, crashed, lost] = [1, 2, 3].map(() => session.generate([plain]))
+    const refused = Promise.all(
+      [crashed, lost].map((row) => expect(row).rejects.toMatchObject({ code: 'ABORTED' })),
+    )
     await vi.advanceTimersByTimeAsync(0)
     stop.abort()
     await vi.advanceTimersByTimeAsync(5900)
     calls[0]!.resolve(['what is decoded'])
     expect(await slow).toEqual(['what is decoded'])
+    calls[1]!.reject(new ServiceError('ENGINE_CRASHED', 'engine: killed'))
     await vi.advanceTimersByTimeAsync(200)
     await refused
   })
