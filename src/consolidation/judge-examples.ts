@@ -10,6 +10,7 @@ import {
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import type { StoredAnswer, TrainingStore } from '#episodes'
+import type { JudgedAnswer } from '#ports'
 import type { HeldOutAnswer } from './artifact-training.ts'
 import { answersWithin, feedAnswers, MAX_FED_TOKENS } from './feed-answers.ts'
 import { LABEL_WEIGHT } from './reward-model-examples.ts'
@@ -35,8 +36,21 @@ interface ReadOptions {
   readonly signal: AbortSignal
 }
 
+type Confidence = JudgedAnswer['confidence']
+
 /** Returns P(correct) of each answer, in order; null where it cannot be computed from what is stored. */
-export type ConfidencesOf = (answers: readonly StoredAnswer[]) => Promise<readonly (number | null)[]>
+export type ConfidencesOf = (answers: readonly StoredAnswer[]) => Promise<readonly Confidence[]>
+
+/** Withholds the estimates of the answers for which `isKnown` is true, and does not compute them. */
+export function withholding(
+  confidencesOf: ConfidencesOf,
+  isKnown: (answer: StoredAnswer) => boolean,
+): ConfidencesOf {
+  return async (answers) => {
+    const estimates = (await confidencesOf(answers.filter((one) => !isKnown(one)))).values()
+    return answers.map((one) => (isKnown(one) ? 'withheld' : (estimates.next().value ?? null)))
+  }
+}
 
 /** Thoughts that are unpacked and scored at once; unpacking more would stop the event loop. */
 const BATCH = 16
@@ -123,7 +137,7 @@ async function scoreThoughts(
  */
 function toAnswer(
   stored: StoredAnswer,
-  confidence: number | null,
+  confidence: Confidence,
   { part, cluster }: Pick<JudgeExample, 'part'> & { readonly cluster: string },
 ): JudgeAnswer {
   const { tenantId, episodeId, position, question, answer, labelSource, rewardTerms, reward } = stored

@@ -5,6 +5,7 @@ import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import { openRewardModelArtifact, rewardModelSizes } from '#serving'
 import {
+  type ActiveRewardModel,
   type ArtifactBytes,
   type ArtifactTraining,
   finiteMetrics,
@@ -16,7 +17,7 @@ import {
   toTrained,
   toTrialVerdict,
 } from './artifact-training.ts'
-import { episodesOf, type JudgeAnswer, readJudgeAnswers, scoreStored } from './judge-examples.ts'
+import { episodesOf, type JudgeAnswer, readJudgeAnswers, scoreStored, withholding } from './judge-examples.ts'
 import type { JudgeTrialRow, JudgeTrialTask, JudgeTrialValue } from './judge-program.ts'
 import { openModelEngine } from './open-replay-engine.ts'
 import { nameOf } from './split-night.ts'
@@ -45,7 +46,7 @@ interface Context
     'training' | 'fingerprint' | 'runner' | 'signal' | 'openReplayEngine' | 'logger'
   > {
   /** Active latent reward model; null for none. */
-  readonly known: ArtifactBytes | null
+  readonly known: ActiveRewardModel | null
 }
 
 /** Place of an answer of a fit, and whether the fit may read it. */
@@ -54,8 +55,8 @@ interface SentAnswer extends Pick<JudgeAnswer, 'place'> {
 }
 
 /**
- * Fits a judge on the answers that the active latent reward model was not trained on: without one, those of the parts `train` and
- * `calibration`. Leaves out answers of another judge than that of the newest: their rewards and verdicts do not compare.
+ * Fits a judge on the answers of the parts `train` and `calibration`. The active latent reward model's estimates of the answers
+ * that it was trained on are withheld: after a night that trained both, that is most of them. Leaves out answers of another judge than that of the newest: their rewards and verdicts do not compare.
  */
 async function train(
   { split, rewardModel, seed, report, ...context }: TrainingContext,
@@ -63,13 +64,12 @@ async function train(
 ): Promise<Trained | Skipped> {
   const { runner, signal } = context
   const known = await rewardModel()
-  const fresh = episodes.filter((key) => !known?.trainedOn.has(nameOf(key)))
   const task = createTaskRows(runner, 'trainJudge' satisfies TaskName)
   try {
     const sent: SentAnswer[] = []
     const left = { otherJudge: new Set<string>(), tooMany: new Set<string>() }
     const newest = { judgeFingerprint: null as string | null }
-    await read({ ...context, known }, fresh, split.placeOf, async (one) => {
+    await read({ ...context, known }, episodes, split.placeOf, async (one) => {
       const { place, byHand: _, judgeFingerprint, ...example } = one
       newest.judgeFingerprint ??= judgeFingerprint
       if (judgeFingerprint !== newest.judgeFingerprint) left.otherJudge.add(nameOf(place))
@@ -100,7 +100,6 @@ async function train(
       losses: {},
       weights,
       rejected: {
-        knownToRewardModel: episodes.length - fresh.length,
         otherJudge: left.otherJudge.size,
         tooManyAnswers: left.tooMany.size,
       },
@@ -201,7 +200,9 @@ async function read(
     }
   }
   const { form } = rewardModelSizes(known.artifact)
-  const confidencesOf = scoreStored(rewardModel, { form, engine, signal })
+  const confidencesOf = withholding(scoreStored(rewardModel, { form, engine, signal }), (one) =>
+    known.trainedOn.has(nameOf(one)),
+  )
   await readJudgeAnswers({ ...context, placeOf, confidencesOf }, episodes, take)
 }
 

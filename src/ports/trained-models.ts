@@ -60,8 +60,11 @@ export interface JudgedAnswer {
   /** Means over its tokens whose signals are known, in nats; null when none are. */
   readonly logProbability: number | null
   readonly selfCertainty: number | null
-  /** P(correct) by the latent reward model, in [0, 1]; null without an estimate. */
-  readonly confidence: number | null
+  /**
+   * P(correct) by the latent reward model, in [0, 1]; null without an estimate. `withheld`: the model was trained on the answer,
+   * and is surer of it than it will be of others.
+   */
+  readonly confidence: number | 'withheld' | null
   /**
    * Share of the other samples of the question with the same answer, in [0, 1]; null when there is no other sample.
    * `withheld`: there are others, but the answer's label was made of them, so a judge must neither learn nor be measured by it.

@@ -22,7 +22,7 @@ export function judgeFeatures(answer: JudgedAnswer): Features {
   return {
     [BY_HAND]: answer.reward,
     ...Object.fromEntries(verdicts.map((name) => [name, logitOf(probabilityOf(terms[name]))])),
-    lrm: logitOf(confidence),
+    lrm: confidence === 'withheld' ? confidence : logitOf(confidence),
     logProbability: answer.logProbability,
     selfCertainty: answer.selfCertainty,
     agreement: answer.agreement,

@@ -37,8 +37,8 @@ const MIN_CLUSTERS = 8
 const MIN_ANSWERS = 10
 
 /**
- * Fits a fused judge on the examples of the parts `train` and `calibration`: the caller gives only those that the latent reward
- * model was not trained on, whose estimate of its own training answers is surer than it will be of others.
+ * Fits a fused judge on the examples of the parts `train` and `calibration`. The caller withholds the estimates of the latent
+ * reward model of the answers that it was trained on.
  *
  * Labels by self-reward are left out: they are the verifier's own verdict, which is a feature.
  */

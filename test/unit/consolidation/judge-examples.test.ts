@@ -1,6 +1,11 @@
 import { expect, suite, test } from 'vitest'
 import type { StoredAnswer, TrainingStore } from '#episodes'
-import { type JudgeAnswer, readJudgeAnswers, scoreStored } from '../../../src/consolidation/judge-examples.ts'
+import {
+  type JudgeAnswer,
+  readJudgeAnswers,
+  scoreStored,
+  withholding,
+} from '../../../src/consolidation/judge-examples.ts'
 import { packed } from '../../support/episodes.ts'
 
 const ANSWER: StoredAnswer = {
@@ -52,6 +57,20 @@ function read(stored: readonly StoredAnswer[], withModel = true) {
   const reading = readJudgeAnswers({ ...options, confidencesOf }, [], async (one) => void found.push(one))
   return { answers: reading.then(() => found), batches, asked }
 }
+
+test('estimates of answers that the reward model was trained on are withheld, and not computed', async () => {
+  const scored: number[][] = []
+  const confidencesOf = withholding(
+    async (answers) => {
+      scored.push(answers.map(({ position }) => position))
+      return answers.map(({ position }) => (position === 3 ? null : position / 10))
+    },
+    ({ position }) => position % 2 === 0,
+  )
+  const answers = Array.from({ length: 5 }, (_, position) => ({ ...ANSWER, position }))
+  expect(await confidencesOf(answers)).toEqual(['withheld', 0.1, 'withheld', null, 'withheld'])
+  expect(scored).toEqual([[1, 3]])
+})
 
 suite('scores of stored answers by a reward model', () => {
   const { signal } = new AbortController()

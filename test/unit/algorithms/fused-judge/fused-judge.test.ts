@@ -31,6 +31,7 @@ describe('features', () => {
     })
     const { verifier, format } = judgeFeatures({ ...KNOWN, terms: { verifier: -0.25 } })
     expect([verifier, format]).toEqual([expect.closeTo(Math.log(3), 12), null])
+    expect(judgeFeatures({ ...KNOWN, confidence: 'withheld' })['lrm']).toBe('withheld')
     expect(judgeFeatures({ ...KNOWN, terms: {}, confidence: null })).toMatchObject({
       verifier: null,
       lrm: null,
