@@ -1,5 +1,6 @@
 /** @file The processor of the queue `solutions`: answers a question in the background. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import { UnrecoverableError } from 'bullmq'
 import { Compile } from 'typebox/compile'
 import { asTenant } from '#database'
@@ -60,7 +61,8 @@ function createAnswering(
       // Left by a process that died before it could store the answer.
       if (begun.isRetry) await forget(episodes, tenantId, id)
       const signal = AbortSignal.any([cancelled.signal, stopping])
-      await store.finish(tenantId, id, 'succeeded', await solve(begun.request, { id, requestId, signal }))
+      const solution = await onceAdmitted(signal, () => solve(begun.request, { id, requestId, signal }))
+      await store.finish(tenantId, id, 'succeeded', solution)
     } catch (thrown) {
       if (cancelled.signal.aborted) return
       if (stopping.aborted) throw new RequeueError('process stopping')
@@ -71,6 +73,23 @@ function createAnswering(
       throw error
     } finally {
       clearInterval(looking)
+    }
+  }
+}
+
+/**
+ * Solves as soon as the engine admits the question: no client waits at a connection, so it does not fail because the
+ * questions of its tenant are many. It keeps its place among those that this process answers.
+ */
+async function onceAdmitted<Answer>(signal: AbortSignal, solve: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    try {
+      return await solve()
+    } catch (thrown) {
+      if (!(thrown instanceof ServiceError) || thrown.code !== 'ENGINE_OVERLOADED' || signal.aborted)
+        throw thrown
+      const pauseMs = 1_000 * (thrown.retryAfterSeconds ?? 1)
+      await delay(pauseMs, undefined, { signal }).catch(() => {})
     }
   }
 }

@@ -74,16 +74,48 @@ test('deletes the episode of an attempt that died before', async () => {
 
 test('a final error, and the last attempt at one that may pass, are stored; others are tried again', async () => {
   const { run, log } = world()
-  const failing = (code: 'PROMPT_TOO_LONG' | 'ENGINE_OVERLOADED') => ({
+  const failing = (code: 'PROMPT_TOO_LONG' | 'ENGINE_UNAVAILABLE') => ({
     solve: () => Promise.reject(new ServiceError(code, code)),
   })
   await expect(run(failing('PROMPT_TOO_LONG'))).rejects.toThrow('PROMPT_TOO_LONG')
-  await expect(run(failing('ENGINE_OVERLOADED'))).rejects.toMatchObject({ code: 'ENGINE_OVERLOADED' })
-  await expect(run(failing('ENGINE_OVERLOADED'), 5)).rejects.toMatchObject({ code: 'ENGINE_OVERLOADED' })
+  await expect(run(failing('ENGINE_UNAVAILABLE'))).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' })
+  await expect(run(failing('ENGINE_UNAVAILABLE'), 5)).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' })
   expect(log).toEqual([
     ['acme', 's', 'failed', ['ServiceError: PROMPT_TOO_LONG', 's']],
-    ['acme', 's', 'failed', ['ServiceError: ENGINE_OVERLOADED', 's']],
+    ['acme', 's', 'failed', ['ServiceError: ENGINE_UNAVAILABLE', 's']],
   ])
+})
+
+test('a question that the engine refuses for the crowd of its tenant waits, and does not fail', async () => {
+  const { run, log } = world()
+  let refusals = 0
+  await run({
+    solve: async () => {
+      refusals += 1
+      if (refusals > 20) return 'answer'
+      throw new ServiceError('ENGINE_OVERLOADED', 'full', { retryAfterSeconds: 0.001 })
+    },
+  })
+  expect(log).toEqual([['acme', 's', 'succeeded', 'answer']])
+})
+
+test('a refused question that waits is cancelled like any other, and goes back when the process stops', async () => {
+  const { run, log, stopping } = world()
+  const refused = {
+    solve: async (_request: unknown, { signal }: { signal: AbortSignal }) => {
+      if (signal.aborted) throw new ServiceError('ABORTED', 'solve: aborted')
+      throw new ServiceError('ENGINE_OVERLOADED', 'full', { retryAfterSeconds: 60 })
+    },
+  }
+  const running = run(refused)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  stopping.abort()
+  await expect(running).rejects.toBeInstanceOf(RequeueError)
+  expect(log).toEqual([])
+  const other = world()
+  other.state.isWanted = false
+  await other.run(refused)
+  expect(other.log).toEqual([])
 })
 
 test('a cancelled question ends soon, and is no failure', async () => {
