@@ -7,8 +7,9 @@ export {
   rankPositions,
 } from './entropy-forks/choose-forks.ts'
 export { agreementOf, judgeFeatures } from './fused-judge/features.ts'
-export { openFusedJudge } from './fused-judge/fused-judge.ts'
+export { decodeJudge, openFusedJudge } from './fused-judge/fused-judge.ts'
 export { gateJudge, measureJudge } from './fused-judge/gate-judge.ts'
+export { measureJudgePolicy, type PolicyAnswer } from './fused-judge/judge-policy.ts'
 export { type JudgeExample, type TrainedJudge, trainJudge } from './fused-judge/train-judge.ts'
 export { gateWeaver, type TrialQuestion } from './latent-evolve/gate-weaver.ts'
 export { identityWeaver, type OpenWeaver, openWeaver } from './latent-evolve/open-weaver.ts'
@@ -74,8 +75,8 @@ export type {
   TrainedRewardModel,
 } from './lto/reward-model-types.ts'
 export { assignAnswers, type RewardModelOptions, trainRewardModel } from './lto/train-reward-model.ts'
+export { chooseByEffort, type PolicyChoice } from './policy/choose-by-effort.ts'
 export {
-  type Band,
   bandOf,
   choosePolicy,
   crossValidatePolicy,

@@ -12,6 +12,20 @@ export interface StepRecord {
   readonly finishedAt: string
 }
 
+/** What `auto` does, under one effort, with drafts whose P(correct) is at least `from` and below that of the next band. */
+export interface ReportedBand {
+  readonly effort: string
+  readonly from: number
+  readonly strategy: string
+  readonly samples?: number
+  readonly selector?: string
+  /** Questions on which the band was chosen, accuracy of their drafts and with the strategy, mean tokens with those of the draft. */
+  readonly questions?: number
+  readonly draftAccuracy?: number
+  readonly accuracy?: number
+  readonly tokens?: number
+}
+
 /** The part of the report about one kind of artifact. */
 export interface ReportedKind {
   readonly kind: ArtifactKind
@@ -32,6 +46,8 @@ export interface ReportedKind {
   readonly losses: Readonly<Record<string, number>>
   /** Weights of a model that is small enough to read, by name; absent for others. */
   readonly weights?: Readonly<Record<string, number>>
+  /** Policy of a fused judge, the bands of an effort in ascending order; absent for others, and where none pays. */
+  readonly policy?: readonly ReportedBand[]
   /** Metrics of the candidate on held-out questions, with intervals. */
   readonly metrics: Metrics
   /** The same metrics of the version that was active before. */

@@ -1,7 +1,7 @@
 /** @file Interface of a kind of artifact: training, loading, judging; conversions that the kinds share. */
 
 import type { Figure, GateVerdict } from '#algorithms'
-import type { Artifact, ArtifactManifest, EpisodeKey, Metrics } from '#artifacts'
+import type { Artifact, ArtifactManifest, EpisodeKey, Metrics, ReportedKind } from '#artifacts'
 import type { EpisodeStore, TrainingMaterial, TrainingStore } from '#episodes'
 import type { GraphRunner, TaskRunner } from '#ports'
 import type { ConsolidationLogger, OpenReplayEngine } from './context.ts'
@@ -56,6 +56,8 @@ export interface Trained {
   readonly losses: Readonly<Record<string, number>>
   /** Weights of a model that is small enough to read, by name; none unless given. */
   readonly weights?: Readonly<Record<string, number>>
+  /** Bands of the policy that it holds, those of an effort in ascending order; none unless given. */
+  readonly policy?: ReportedKind['policy']
   /** Numbers of episodes of the snapshot that were left out, by reason. */
   readonly rejected: Readonly<Record<string, number>>
 }

@@ -92,6 +92,7 @@ function reportKind(kind: ArtifactKind, recordOf: RecordOf): ReportedKind {
     },
     losses: trained?.losses ?? {},
     ...(trained?.weights !== undefined && { weights: trained.weights }),
+    ...(trained?.policy !== undefined && { policy: trained.policy }),
     metrics: settled?.metrics ?? trained?.artifact.metrics ?? {},
     baseline: settled?.baseline ?? {},
   }

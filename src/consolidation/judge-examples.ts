@@ -166,6 +166,7 @@ function toAnswer(
     part,
     weight: LABEL_WEIGHT[labelSource] * stored.labelWeight,
     source: labelSource,
+    kind: stored.kind,
     place: { tenantId, episodeId, position, cluster },
     judgeFingerprint: stored.judgeFingerprint,
     byHand: { reward, probability: 1 + (rewardTerms['verifier.correctness'] ?? verifier ?? reward) },

@@ -1,20 +1,21 @@
 /** @file Tasks of the training process for the fused judge: its fit, and its gate. */
 
 import {
+  decodeJudge,
   type GateAnswer,
   gateJudge,
   type JudgeExample,
   measureJudge,
+  measureJudgePolicy,
   openFusedJudge,
+  type PolicyAnswer,
   trainJudge,
 } from '#algorithms'
-import type { JudgedAnswer, TaskProgram } from '#ports'
+import type { TaskProgram } from '#ports'
 import { toTaskResult } from './task-result.ts'
 
 /** Row of `gateJudge`: a held-out or a locked answer. */
-export interface JudgeTrialRow {
-  readonly answer: Omit<GateAnswer, 'score'>
-  readonly known: JudgedAnswer
+export interface JudgeTrialRow extends PolicyAnswer {
   /** Reward, by which the weighting of the profile orders answers, and the P(correct) by which it stops. */
   readonly byHand: { readonly reward: number; readonly probability: number }
   readonly isLocked: boolean
@@ -39,6 +40,8 @@ export interface JudgeTrialValue {
   readonly verdict: ReturnType<typeof gateJudge>
   /** Figures on the locked answers; null when there are none. */
   readonly locked: ReturnType<typeof measureJudge> | null
+  /** Figures of the policy of the candidate on the held-out answers; empty without a policy. */
+  readonly policy: ReturnType<typeof measureJudgePolicy>
 }
 
 export function trainJudgeTask(): ReturnType<TaskProgram[string]> {
@@ -73,12 +76,17 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
         replacesStale,
         seed,
       })
+      const weights = decodeJudge(candidate.version, new Uint8Array(candidate.bytes))
       const value: JudgeTrialValue = {
         verdict,
         locked:
           locked.length === 0
             ? null
-            : measureJudge(withScores(locked, await scoresOf(candidate, locked)), seed),
+            : {
+                ...measureJudge(withScores(locked, await scoresOf(candidate, locked)), seed),
+                ...measureJudgePolicy(weights, locked),
+              },
+        policy: measureJudgePolicy(weights, heldOut),
       }
       return { value }
     },

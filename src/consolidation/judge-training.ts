@@ -3,6 +3,7 @@
 import { openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
+import type { Policy } from '#ports'
 import { openRewardModelArtifact, rewardModelSizes } from '#serving'
 import {
   type ActiveRewardModel,
@@ -84,13 +85,13 @@ async function train(
     const { value, bytes } = await task.run({ seed }, { signal, onProgress: report })
     const result = value as Training<Omit<TrainedJudge, 'model'>>
     if ('skipped' in result) return result
-    const { weights, ...trained } = result.trained
+    const { weights, policy, ...trained } = result.trained
     const placesOf = (indices: readonly number[]) => indices.flatMap((index) => sent[index]?.place ?? [])
     const features = { ...trained.features, judgeFingerprint: newest.judgeFingerprint ?? '' }
     const options = { ...trained.options, rewardModel: known?.artifact.version ?? null, weights }
     return {
       ...toTrained(
-        { model: bytes ?? new Uint8Array(), features, options, metrics: {} },
+        { model: bytes ?? new Uint8Array(), features, options, metrics: trained.metrics },
         {
           episodes: episodesOf(sent.filter(({ isFitted }) => isFitted).map(({ place }) => place)),
           heldOut: placesOf(trained.heldOut),
@@ -99,6 +100,7 @@ async function train(
       ),
       losses: {},
       weights,
+      policy: policyTable(policy),
       rejected: {
         otherJudge: left.otherJudge.size,
         tooManyAnswers: left.tooMany.size,
@@ -107,6 +109,12 @@ async function train(
   } finally {
     await task.close()
   }
+}
+
+/** The bands of all efforts, one below the other. */
+function policyTable(policy: Policy | null): Trained['policy'] {
+  const efforts = ['low', 'medium', 'high'] as const
+  return efforts.flatMap((effort) => (policy?.[effort] ?? []).map((band) => ({ effort, ...band })))
 }
 
 /** Compares with the versions of the same verifier, format rules and weights; without one, with the weighting of the profile. */
@@ -129,8 +137,11 @@ async function judge({
       [heldOut, false],
       [locked, true],
     ] as const) {
-      await readPlaces({ ...context, known }, places, ({ answer, known: facts, byHand }) =>
-        task.add({ answer, known: facts, byHand, isLocked } satisfies JudgeTrialRow, ANSWER_BYTES),
+      await readPlaces({ ...context, known }, places, ({ answer, known: facts, byHand, source, kind }) =>
+        task.add(
+          { answer, known: facts, byHand, source, kind, isLocked } satisfies JudgeTrialRow,
+          ANSWER_BYTES,
+        ),
       )
     }
     const rivalOf = (version: ArtifactBytes | null) =>
@@ -145,9 +156,18 @@ async function judge({
     } satisfies JudgeTrialTask
     const value = (await task.run(options, { signal, onProgress: report })).value as JudgeTrialValue
     const { metrics, ...decided } = toTrialVerdict(candidate, value.verdict)
-    const figures = Object.entries(finiteMetrics(value.locked ?? {}))
-    const lockedMetrics = Object.fromEntries(figures.map(([name, figure]) => [`locked.${name}`, figure]))
-    return { ...decided, metrics: { ...metrics, ...lockedMetrics } }
+    const named = (part: string, figures: Parameters<typeof finiteMetrics>[0]) =>
+      Object.fromEntries(
+        Object.entries(finiteMetrics(figures)).map(([name, figure]) => [`${part}.${name}`, figure]),
+      )
+    return {
+      ...decided,
+      metrics: {
+        ...metrics,
+        ...named('heldOut', value.policy),
+        ...named('locked', value.locked ?? {}),
+      },
+    }
   } finally {
     await task.close()
   }

@@ -10,7 +10,7 @@ import type { Snapshot } from './take-snapshot.ts'
 import { trainingOf } from './training-by-kind.ts'
 
 /** A stored version that the gate has not judged yet, with the figures of its training. */
-export interface Candidate extends Pick<Trained, 'losses' | 'weights' | 'rejected'> {
+export interface Candidate extends Pick<Trained, 'losses' | 'weights' | 'policy' | 'rejected'> {
   readonly artifact: Artifact
   /** Held-out examples that the gate judges it on: the episode of each, and the position of a single answer in it. */
   readonly heldOut: readonly HeldOutAnswer[]
@@ -48,13 +48,14 @@ export async function trainCandidate(
     metrics: trained.metrics,
     baseline: {},
   })
-  const { heldOut, locked, losses, weights, rejected } = trained
+  const { heldOut, locked, losses, weights, policy = [], rejected } = trained
   return {
     artifact,
     heldOut,
     locked,
     losses,
     ...(weights !== undefined && { weights }),
+    ...(policy.length > 0 && { policy }),
     rejected,
     trainerPeakBytes: await context.runner.peakMemoryBytes(),
   }

@@ -366,5 +366,3 @@ export type Sampling = Static<typeof Sampling>
 export type ModelProfile = Static<typeof ModelProfile>
 export type Criterion = Static<typeof Criterion>
 export type SolveDefaults = Static<typeof Defaults>
-export type Policy = Static<typeof Policy>
-export type PolicyBand = Static<typeof PolicyBand>

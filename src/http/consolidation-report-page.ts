@@ -42,7 +42,7 @@ function describeEvidence(evidence: NightReport['evidence']): string {
 }
 
 function describeKind({ kind, version, status, reason, form = null, ...rest }: ReportedKind): string {
-  const { episodes, losses, weights = {}, metrics, baseline } = rest
+  const { episodes, losses, weights = {}, policy = [], metrics, baseline } = rest
   const leftOut = Object.entries(episodes.leftOut).map(([why, count]) => `${count} ${why}`)
   const names = [...new Set([...Object.keys(metrics), ...Object.keys(baseline)])]
   return [
@@ -66,6 +66,21 @@ function describeKind({ kind, version, status, reason, form = null, ...rest }: R
             Object.entries(weights).map(([name, weight]) => [name, digits(weight)]),
           ),
         ]),
+    ...(policy.length === 0
+      ? []
+      : [
+          table(
+            ['effort', 'P(correct) from', 'then', 'questions', 'drafts right', 'right', 'tokens'],
+            policy.map((band) => [
+              band.effort,
+              String(band.from),
+              describeArm(band),
+              ...[band.questions, band.draftAccuracy, band.accuracy, band.tokens].map((value) =>
+                value === undefined ? '' : digits(value),
+              ),
+            ]),
+          ),
+        ]),
     ...(names.length === 0
       ? []
       : [
@@ -75,6 +90,14 @@ function describeKind({ kind, version, status, reason, form = null, ...rest }: R
           ),
         ]),
   ].join('\n\n')
+}
+
+function describeArm({ strategy, samples, selector }: NonNullable<ReportedKind['policy']>[number]): string {
+  return [
+    strategy,
+    ...(samples === undefined ? [] : [`of ${samples}`]),
+    ...(selector === undefined ? [] : [`by ${selector}`]),
+  ].join(' ')
 }
 
 function show(metrics: Metrics, name: string): string {

@@ -4,6 +4,7 @@
  */
 
 import type { Latents, LatentThought, TokenMaps } from './latents.ts'
+import type { Policy } from './policy.ts'
 
 /**
  * Latent weaver, W_psi of LatentEvolve (arXiv 2509.24771, Eq. 7): maps a query and its first latents to
@@ -80,4 +81,6 @@ export interface FusedJudge {
   readonly version: string
   /** Returns the calibrated P(correct) of every answer, in (0, 1), in order. */
   score(answers: readonly JudgedAnswer[]): Promise<readonly number[]>
+  /** Policy that was measured on its own P(correct); null when none was, or none paid. */
+  readonly policy: Policy | null
 }

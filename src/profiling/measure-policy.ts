@@ -3,18 +3,10 @@
  * samples, so they cost one decoding.
  */
 
-import {
-  type Band,
-  choosePolicy,
-  crossValidatePolicy,
-  type Figure,
-  type MeasuredQuestion,
-  STOP,
-} from '#algorithms'
-import type { Policy, PolicyBand } from '#engine'
+import { chooseByEffort, type MeasuredQuestion, type PolicyChoice } from '#algorithms'
 import { choosersOfSamples, type JudgedSample } from '#evaluation'
+import type { PolicyArm } from '#ports'
 import type { DraftRecord } from './drafts.ts'
-import { WIDTH_OF_INTERVAL } from './is-better.ts'
 
 /** Samples of one problem, graded, and what they cost. */
 export interface BankRecord {
@@ -23,33 +15,11 @@ export interface BankRecord {
   readonly tokens: number
 }
 
-interface EffortRow {
-  readonly effort: (typeof EFFORTS)[number]['effort']
-  /** Upper bound on the mean tokens of a question, draft included. */
-  readonly budget: number
-  readonly bands: readonly Band[]
-  /** Accuracy above that of the draft, and tokens, on problems that the bands were not chosen on. */
-  readonly gain: Figure
-  readonly tokens: number
-  /** Whether the profile has these bands: the gain exceeds one standard error. */
-  readonly isTaken: boolean
-}
-
-export interface PolicyChoice {
-  readonly questions: number
-  readonly draftAccuracy: number
-  /** Mean tokens of a draft, judged. */
-  readonly draftTokens: number
-  readonly rows: readonly EffortRow[]
-  /** null: no effort gains. */
-  readonly policy: Policy | null
-}
-
 /** Number of samples of a bank. */
 export const BANK_SAMPLES = 8
 
 /** What the policy chooses among, beside the draft and the search. */
-const ARMS: Readonly<Record<string, Omit<PolicyBand, 'from'>>> = {
+const ARMS: Readonly<Record<string, PolicyArm>> = {
   'majority of 4': { strategy: 'majority', samples: 4 },
   'majority of 8': { strategy: 'majority', samples: BANK_SAMPLES },
   'best of 4 by verifier': { strategy: 'best-of-n', samples: 4, selector: 'verifier' },
@@ -65,13 +35,6 @@ const ARMS: Readonly<Record<string, Omit<PolicyBand, 'from'>>> = {
     selector: 'self-certainty',
   },
 }
-
-/** Budgets as multiples of the tokens of a draft. */
-const EFFORTS = [
-  { effort: 'low', factor: 3 },
-  { effort: 'medium', factor: 6 },
-  { effort: 'high', factor: 12 },
-] as const
 
 export interface PolicyMeasurement {
   readonly draft: DraftRecord
@@ -90,7 +53,6 @@ export function measurePolicy(
   judge: number,
   judgedTokens: number,
 ): PolicyChoice | null {
-  if (measured.length < MIN_PROBLEMS) return null
   const questions = measured.map(
     ({ draft, bank }): MeasuredQuestion => ({
       confidence: draft.verdicts[judge] ?? 0,
@@ -98,56 +60,14 @@ export function measurePolicy(
       arms: Object.fromEntries(Object.entries(ARMS).map(([name, arm]) => [name, outcomeOf(bank, arm)])),
     }),
   )
-  const meanOf = (measure: (question: MeasuredQuestion) => number) =>
-    questions.reduce((sum, question) => sum + measure(question), 0) / questions.length
-  const draftTokens = meanOf(({ draft }) => draft.tokens)
-  const rows = EFFORTS.map(({ effort, factor }): EffortRow => {
-    const options = { tokens: factor * draftTokens }
-    const bands = choosePolicy(questions, options)
-    const { gain, tokens } = crossValidatePolicy(questions, options)
-    const error = ((gain.high ?? 0) - (gain.low ?? 0)) / WIDTH_OF_INTERVAL
-    const isTaken = bands.some(({ arm }) => arm !== STOP) && gain.value > error
-    return { effort, budget: options.tokens, bands, gain, tokens, isTaken }
-  })
-  const taken = rows.filter(({ isTaken }) => isTaken)
-  return {
-    questions: questions.length,
-    draftAccuracy: meanOf(({ draft }) => draft.accuracy),
-    draftTokens,
-    rows,
-    policy:
-      taken.length === 0
-        ? null
-        : {
-            signal: 'verifier',
-            ...Object.fromEntries(taken.map(({ effort, bands }) => [effort, bands.map(profileBand)])),
-          },
-  }
+  return chooseByEffort(questions, { signal: 'verifier', arms: ARMS })
 }
 
-const MIN_PROBLEMS = 30
-
-function outcomeOf(
-  { samples, tokens }: BankRecord,
-  { strategy, samples: count, selector }: Omit<PolicyBand, 'from'>,
-) {
+function outcomeOf({ samples, tokens }: BankRecord, { strategy, samples: count, selector }: PolicyArm) {
   const own = samples.slice(0, count)
   const choose = choosersOfSamples[strategy === 'majority' ? 'majority' : (selector ?? 'verifier')]
   return {
     accuracy: Number(choose?.(own)?.right ?? false),
     tokens: (tokens * own.length) / Math.max(1, samples.length),
-  }
-}
-
-function profileBand({ from, arm, questions, draftAccuracy, accuracy, tokens }: Band): PolicyBand {
-  const rounded = (value: number) => Number(value.toFixed(3))
-  return {
-    // Rounded down: a draft of the band stays in it.
-    from: Math.floor(from * 10_000) / 10_000,
-    ...(arm === STOP ? { strategy: 'greedy' } : ARMS[arm]!),
-    questions,
-    draftAccuracy: rounded(draftAccuracy),
-    accuracy: rounded(accuracy),
-    tokens: Math.round(tokens),
   }
 }

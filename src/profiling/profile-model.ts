@@ -3,6 +3,7 @@
  * what the ones before it have chosen; a stage with too few measurements keeps what the profile had.
  */
 
+import type { PolicyChoice } from '#algorithms'
 import type { ModelProfile } from '#engine'
 import type { Problem } from '#evaluation'
 import { createQuestionSpan, promptMessages } from '#solving'
@@ -20,7 +21,7 @@ import {
   searchRow,
 } from './choose-search.ts'
 import { askUnder, type DraftRecord, draftKey, type Measuring, measureDraft, withJudges } from './drafts.ts'
-import { BANK_SAMPLES, type BankRecord, measurePolicy, type PolicyChoice } from './measure-policy.ts'
+import { BANK_SAMPLES, type BankRecord, measurePolicy } from './measure-policy.ts'
 import {
   type CheckedWords,
   checkVerdictWords,

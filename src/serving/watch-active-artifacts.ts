@@ -107,6 +107,7 @@ export function watchActiveArtifacts({
     const [loadedRewardModel, loadedWeaver] = [rewardModel.loaded(), weaver.loaded()]
     const tokenMaps = await loadedRewardModel?.model.use(async (model) => model.tokenMaps)
     const loadedJudge = judge.loaded()
+    const policy = await loadedJudge?.model.use(async (model) => model.policy)
     return {
       weaver:
         loadedWeaver === null
@@ -128,6 +129,7 @@ export function watchActiveArtifacts({
           ? null
           : {
               version: loadedJudge.artifact.version,
+              policy: policy ?? null,
               score: (answers) => loadedJudge.model.use((model) => model.score(answers)),
             },
     }

@@ -2,6 +2,7 @@
 
 import type { Direction, Places } from '#algorithms'
 import type { AnswerKeys } from '#episodes'
+import type { Policy } from '#ports'
 import type { TextPiece } from './answer-text.ts'
 
 /** The part of a pino logger that solving uses. */
@@ -163,12 +164,14 @@ export interface Solution {
     readonly totalMs: number
   }
   readonly degraded: readonly Degraded[]
-  /** Where a policy of the profile chose what `auto` did after the draft. */
+  /** Where a policy, of the fused judge or of the profile, chose what `auto` did after the draft. */
   readonly policy?: {
     readonly strategy: Strategy
     /** Lowest P(correct) of the band that the draft fell in. */
     readonly from: number
-    /** P(correct) of the draft. */
+    /** P(correct) that the policy is about: that of the verifier, or that of the fused judge. */
+    readonly signal: Policy['signal']
+    /** P(correct) of the draft by the signal. */
     readonly confidence: number
   }
   /** With `explain`: every judged answer. */

@@ -1,9 +1,9 @@
 /** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
 import type { Direction, Momentum, Places } from '#algorithms'
-import type { ModelProfile, Policy, PolicyBand, SolveDefaults } from '#engine'
+import type { ModelProfile, SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
-import type { SamplingRules } from '#ports'
+import type { Policy, PolicyBand, SamplingRules } from '#ports'
 import type { Effort, Selector, SolveRequest, VoteWeights } from './contract.ts'
 
 export interface Settings {
@@ -62,7 +62,10 @@ export interface Settings {
   }
   /** `lazy`: the warm start answers first, and the draft is finished only if that answer fails. */
   readonly draft: 'full' | 'lazy'
-  /** What `auto` does after a draft; null: it searches until an answer passes. */
+  /**
+   * What `auto` does after a draft, for the effort of the request: by the policy of the active fused judge, else by that of the
+   * profile; null: it searches until an answer passes.
+   */
   readonly policy: { readonly signal: Policy['signal']; readonly bands: readonly PolicyBand[] } | null
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
 }
@@ -78,12 +81,14 @@ const PLAIN_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPe
  * is decoded whole before anything else, so that there is an answer beside which the rest is counted.
  *
  * @param defaultMaxMs time of a request without `budget.maxMs`; null: no limit
+ * @param judgePolicy policy of the active fused judge; null for none
  * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0, or the verifier shall select and has none
  */
 export function resolveSettings(
   request: SolveRequest,
   profile: ModelProfile,
   defaultMaxMs: number | null,
+  judgePolicy: Policy | null = null,
 ): Settings {
   const { defaults } = profile
   const { budget = {} } = request
@@ -119,7 +124,7 @@ export function resolveSettings(
     retrieval: resolveRetrieval(request, profile),
     transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift, shifts: defaults.shifts },
     draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
-    policy: resolvePolicy(request, defaults),
+    policy: resolvePolicy(request, judgePolicy, defaults.policy),
     weights: resolveWeights(request, profile),
   }
 }
@@ -182,14 +187,17 @@ function resolveWeights(request: SolveRequest, profile: ModelProfile): Settings[
   throw new ServiceError('REQUEST_INVALID', `reward: ${detail}`, { faults: [{ pointer: '/reward', detail }] })
 }
 
+/** The first of the policies that has bands for the effort. */
 function resolvePolicy(
   { strategy, effort = 'medium' }: SolveRequest,
-  { policy }: SolveDefaults,
+  ...policies: readonly (Policy | null | undefined)[]
 ): Settings['policy'] {
-  const bands = policy?.[effort]
-  return strategy !== 'auto' || policy === undefined || bands === undefined
-    ? null
-    : { signal: policy.signal, bands }
+  if (strategy !== 'auto') return null
+  for (const policy of policies) {
+    const bands = policy?.[effort]
+    if (policy && bands) return { signal: policy.signal, bands }
+  }
+  return null
 }
 
 function resolveRetrieval(request: SolveRequest, { defaults }: ModelProfile): Settings['retrieval'] {

@@ -72,6 +72,7 @@ export async function describeSolution(
       policy: {
         strategy: outcome.policy.band.strategy,
         from: outcome.policy.band.from,
+        signal: outcome.policy.signal,
         confidence: outcome.policy.confidence,
       },
     }),

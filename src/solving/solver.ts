@@ -145,7 +145,8 @@ async function solve(parts: SolverParts, request: SolveRequest, plan: SolvePlan)
   const { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId, id = randomUUID() } = plan
   const started = parts.clock.now()
   checkReference(request, parts.answerFormat)
-  const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs)
+  const judgePolicy = models.judge?.policy ?? null
+  const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs, judgePolicy)
   const seed = request.seed ?? randomSeed()
   const deadline = startDeadline(signal, settings.maxMs)
   const nextEmit = createEventReplay(onEvent)

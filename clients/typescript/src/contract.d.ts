@@ -675,13 +675,18 @@ export interface components {
             degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
             /**
              * PolicyStep
-             * @description What the policy of the model profile chose to do after the draft; absent where there is none. Only `auto` has one.
+             * @description What a measured policy chose to do after the draft: that of the active fused judge, else that of the model profile; absent where there is none. Only `auto` has one.
              */
             policy?: {
                 strategy: components["schemas"]["Strategy"];
                 /** @description Lowest P(correct) of the band of the policy that the draft fell in. */
                 from: number;
-                /** @description P(correct) of the draft. */
+                /**
+                 * @description Whose P(correct) the bands are about: that of the verifier, or of the fused judge.
+                 * @enum {string}
+                 */
+                signal: "verifier" | "judge";
+                /** @description P(correct) of the draft, by `signal`. */
                 confidence: number;
             };
             /** @description With `explain`: all judged answers. */
@@ -1424,13 +1429,18 @@ export interface components {
             degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
             /**
              * PolicyStep
-             * @description What the policy of the model profile chose to do after the draft; absent where there is none. Only `auto` has one.
+             * @description What a measured policy chose to do after the draft: that of the active fused judge, else that of the model profile; absent where there is none. Only `auto` has one.
              */
             policy?: {
                 strategy: components["schemas"]["Strategy"];
                 /** @description Lowest P(correct) of the band of the policy that the draft fell in. */
                 from: number;
-                /** @description P(correct) of the draft. */
+                /**
+                 * @description Whose P(correct) the bands are about: that of the verifier, or of the fused judge.
+                 * @enum {string}
+                 */
+                signal: "verifier" | "judge";
+                /** @description P(correct) of the draft, by `signal`. */
                 confidence: number;
             };
             /** @description With `explain`: all judged answers. */
@@ -1789,6 +1799,25 @@ export interface components {
             weights?: {
                 [key: string]: number;
             };
+            /** @description Policy of a fused judge: what `auto` does next, by the P(correct) of the draft. The figures are of the questions on which it was chosen; what it gains on others is among the metrics. Absent for other kinds, and where nothing gains. */
+            policy?: {
+                /** @description Effort of the requests. */
+                effort: string;
+                /** @description Lowest P(correct) of the draft; the band ends at the next one. */
+                from: number;
+                /** @description What is done; `greedy` returns the draft. */
+                strategy: string;
+                samples?: number;
+                selector?: string;
+                /** @description Questions on which the band was chosen. */
+                questions?: number;
+                /** @description Accuracy of their drafts. */
+                draftAccuracy?: number;
+                /** @description Accuracy with the strategy. */
+                accuracy?: number;
+                /** @description Mean number of tokens, with those of the draft. */
+                tokens?: number;
+            }[];
             /** @description Training losses, by name. */
             losses: {
                 [key: string]: number;

@@ -1,7 +1,8 @@
 /** @file The fused judge: a logistic regression over the features of an answer, small enough to read. */
 
 import { ServiceError } from '#errors'
-import type { FusedJudge } from '#ports'
+import type { FusedJudge, Policy } from '#ports'
+import { isPolicy } from '../policy/is-policy.ts'
 import { type Features, judgeFeatures } from './features.ts'
 
 /**
@@ -20,6 +21,8 @@ export interface FeatureWeight {
 export interface JudgeWeights {
   readonly bias: number
   readonly features: readonly FeatureWeight[]
+  /** Policy of `auto` on its P(correct); absent when none pays, and in artifacts of earlier releases. */
+  readonly policy?: Policy
 }
 
 /** Returns P(correct) = sigmoid(bias + sum of the weighted features), in (0, 1). */
@@ -38,16 +41,18 @@ export function encodeJudge(weights: JudgeWeights): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(weights))
 }
 
-/** Loads a fused judge from its bytes. @throws ServiceError ARTIFACT_INVALID when they are no weights */
+/** Loads a fused judge from its bytes. @throws ServiceError ARTIFACT_INVALID, see `decodeJudge` */
 export function openFusedJudge(version: string, bytes: Uint8Array): FusedJudge {
-  const weights = decode(version, bytes)
+  const weights = decodeJudge(version, bytes)
   return {
     version,
+    policy: weights.policy ?? null,
     score: async (answers) => answers.map((one) => judgedProbability(weights, judgeFeatures(one))),
   }
 }
 
-function decode(version: string, bytes: Uint8Array): JudgeWeights {
+/** Reads the bytes of an artifact. @throws ServiceError ARTIFACT_INVALID when they are no weights, or their policy is none */
+export function decodeJudge(version: string, bytes: Uint8Array): JudgeWeights {
   const invalid = (got: string, cause?: unknown) =>
     new ServiceError('ARTIFACT_INVALID', `fused judge ${version}: expected weights of features, got ${got}`, {
       cause,
@@ -64,6 +69,7 @@ function decode(version: string, bytes: Uint8Array): JudgeWeights {
 
 function isWeights(read: unknown): read is JudgeWeights {
   if (!isRecord(read) || !Number.isFinite(read['bias']) || !Array.isArray(read['features'])) return false
+  if (read['policy'] !== undefined && !isPolicy(read['policy'], 'judge')) return false
   return read['features'].every(
     (one: unknown) =>
       isRecord(one) &&

@@ -1,23 +1,18 @@
 /** @file Trains a fused judge on labelled answers. */
 
-import type { JudgedAnswer } from '#ports'
-import type { GateAnswer } from '../lto/compare-questions.ts'
-import type { LabelKind } from '../lto/reward-model-types.ts'
-import type { Part, Training } from '../training/training-result.ts'
+import type { Policy } from '#ports'
+import type { Figure, Part, Training } from '../training/training-result.ts'
 import { judgeFeatures } from './features.ts'
 import { fitJudge } from './fit-judge.ts'
 import { encodeJudge, type FeatureWeight } from './fused-judge.ts'
+import { chooseJudgePolicy, type PolicyAnswer } from './judge-policy.ts'
 
 /** A labelled answer with all that is known of it. */
-export interface JudgeExample {
-  /** The answer; its score is not read. */
-  readonly answer: Omit<GateAnswer, 'score'>
-  readonly known: JudgedAnswer
+export interface JudgeExample extends PolicyAnswer {
   /** Part of the split; the same for all examples of a cluster. */
   readonly part: Part
   /** Trust in the label, in (0, 1]. */
   readonly weight: number
-  readonly source: LabelKind
 }
 
 export interface TrainedJudge {
@@ -27,6 +22,10 @@ export interface TrainedJudge {
   readonly options: Readonly<Record<string, unknown>>
   /** Weight of each feature for one standard deviation, by name, with the bias. */
   readonly weights: Readonly<Record<string, number>>
+  /** Policy on its P(correct), which the model holds; null when none pays. */
+  readonly policy: Policy | null
+  /** Figures of the policy, see `chooseJudgePolicy`. */
+  readonly metrics: Readonly<Record<string, Figure>>
   /** Indices of the held-out examples, and of the locked ones, whose label is not `self`. */
   readonly heldOut: readonly number[]
   readonly locked: readonly number[]
@@ -40,7 +39,8 @@ const MIN_ANSWERS = 10
  * Fits a fused judge on the examples of the parts `train` and `calibration`. The caller withholds the estimates of the latent
  * reward model of the answers that it was trained on.
  *
- * Labels by self-reward are left out: they are the verifier's own verdict, which is a feature.
+ * Labels by self-reward are left out: they are the verifier's own verdict, which is a feature. The policy is chosen on the same
+ * examples, so that an artifact depends on no other episodes.
  */
 export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJudge> {
   const trusted = [...examples.keys()].filter((index) => examples[index]!.source !== 'self')
@@ -65,12 +65,15 @@ export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJ
       weight,
     })),
   )
+  const { policy, metrics, questions } = chooseJudgePolicy(weights, fitted)
   return {
     trained: {
-      model: encodeJudge(weights),
+      model: encodeJudge({ ...weights, ...(policy !== null && { policy }) }),
       features: { names: weights.features.map(({ name }) => name).join(' ') },
-      options: { answers: fitted.length, questions: clusters },
+      options: { answers: fitted.length, questions: clusters, policyQuestions: questions },
       weights: readable(weights.bias, weights.features),
+      policy,
+      metrics,
       heldOut: ofPart('heldOut'),
       locked: ofPart('locked'),
     },

@@ -22,7 +22,7 @@ export interface MeasuredQuestion {
   readonly arms: Readonly<Record<string, Outcome>>
 }
 
-interface Outcome {
+export interface Outcome {
   /** Share of the seeds whose answer was right, in [0, 1]. */
   readonly accuracy: number
   /** Mean number of tokens decoded and judged. */
@@ -115,12 +115,33 @@ export function crossValidatePolicy(
     const policy = policies[foldOf[index]!] ?? null
     return policy === null ? question.draft : follow(question, bandOf(policy, question.confidence).arm)
   })
-  const against = (theirs: (question: MeasuredQuestion) => number) =>
-    toFigure(differenceOf(followed, questions.map(theirs), Z))
   return {
-    accuracy: against(() => 0),
-    gain: against(({ draft }) => draft.accuracy),
-    tokens: mean(followed, ({ tokens }) => tokens),
+    accuracy: toFigure(
+      differenceOf(
+        followed,
+        questions.map(() => 0),
+        Z,
+      ),
+    ),
+    ...compareWithDrafts(
+      followed,
+      questions.map(({ draft }) => draft),
+    ),
+  }
+}
+
+/**
+ * Returns the accuracy of outcomes above that of the drafts of the same questions, with a 95 % interval, and their mean
+ * tokens.
+ */
+export function compareWithDrafts(
+  outcomes: readonly Outcome[],
+  drafts: readonly Outcome[],
+): { readonly gain: Figure; readonly tokens: number } {
+  const theirs = drafts.map(({ accuracy }) => accuracy)
+  return {
+    gain: toFigure(differenceOf(outcomes, theirs, Z)),
+    tokens: mean(outcomes, ({ tokens }) => tokens),
   }
 }
 
@@ -223,7 +244,7 @@ function pool(lower: Band, upper: Band): Band {
 }
 
 /** Quantiles of the standard normal distribution for 95 %, two-sided and one-sided. */
-const Z = 1.959964
+export const Z = 1.959964
 const Z_ONE_SIDED = 1.644854
 
 function mean<Item>(items: readonly Item[], measure: (item: Item) => number): number {

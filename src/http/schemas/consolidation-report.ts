@@ -21,6 +21,25 @@ const ConsolidationStep = Type.Object(
   { $id: 'NightStep' },
 )
 
+const Share = Type.Number({ minimum: 0, maximum: 1 })
+
+const ReportedBand = Type.Object(
+  {
+    effort: Type.String({ description: 'Effort of the requests.' }),
+    from: { ...Share, description: 'Lowest P(correct) of the draft; the band ends at the next one.' },
+    strategy: Type.String({ description: 'What is done; `greedy` returns the draft.' }),
+    samples: Type.Optional(Type.Integer({ minimum: 1 })),
+    selector: Type.Optional(Type.String()),
+    questions: Type.Optional({ ...Count, description: 'Questions on which the band was chosen.' }),
+    draftAccuracy: Type.Optional({ ...Share, description: 'Accuracy of their drafts.' }),
+    accuracy: Type.Optional({ ...Share, description: 'Accuracy with the strategy.' }),
+    tokens: Type.Optional(
+      Type.Number({ minimum: 0, description: 'Mean number of tokens, with those of the draft.' }),
+    ),
+  },
+  { title: 'ReportedBand' },
+)
+
 const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
   Type.Object(
     {
@@ -52,6 +71,12 @@ const ReportedArtifact = sameAs<artifacts.ReportedKind>()(
         description:
           'Weights of a fused judge, by feature: change of the logit of P(correct) for one standard deviation of the feature. Absent for other kinds.',
       }),
+      policy: Type.Optional(
+        Type.Array(ReportedBand, {
+          description:
+            'Policy of a fused judge: what `auto` does next, by the P(correct) of the draft. The figures are of the questions on which it was chosen; what it gains on others is among the metrics. Absent for other kinds, and where nothing gains.',
+        }),
+      ),
       losses: { ...NumberMap, description: 'Training losses, by name.' },
       metrics: { ...Metrics, description: 'Figures of the candidate, on held-out questions.' },
       baseline: {

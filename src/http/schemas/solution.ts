@@ -209,12 +209,20 @@ export const Solution = sameAs<solving.Solution>()(
               maximum: 1,
               description: 'Lowest P(correct) of the band of the policy that the draft fell in.',
             }),
-            confidence: Type.Number({ minimum: 0, maximum: 1, description: 'P(correct) of the draft.' }),
+            signal: OneOf(['verifier', 'judge'], {
+              description:
+                'Whose P(correct) the bands are about: that of the verifier, or of the fused judge.',
+            }),
+            confidence: Type.Number({
+              minimum: 0,
+              maximum: 1,
+              description: 'P(correct) of the draft, by `signal`.',
+            }),
           },
           {
             title: 'PolicyStep',
             description:
-              'What the policy of the model profile chose to do after the draft; absent where there is none. Only `auto` has one.',
+              'What a measured policy chose to do after the draft: that of the active fused judge, else that of the model profile; absent where there is none. Only `auto` has one.',
           },
         ),
       ),

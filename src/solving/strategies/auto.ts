@@ -3,9 +3,9 @@
  *
  * Deviates: weaver and memory never cost an answer that was good without them. With a full draft they act only after it has
  * failed (the gate); with a lazy one they answer first, and the draft is finished unless they pass. Refinement is argmax
- * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3). Where the profile has a
- * measured policy, it decides after the draft, and after what memory led to, which answers are good enough and what to do
- * else.
+ * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3). Where there is a measured
+ * policy, that of the active fused judge before that of the profile, it decides after the draft, and after what memory led
+ * to, which answers are good enough and what to do else.
  */
 
 import { hasPassed, higherReward, MAX_POSITIONS, type SearchPoint, takeLatents } from '#algorithms'

@@ -1,8 +1,8 @@
-/** @file What `auto` does after a draft under a measured policy of the model profile (`choosePolicy`). */
+/** @file What `auto` does after a draft under a measured policy, of the fused judge or of the model profile (`choosePolicy`). */
 
 import { bandOf, type Judgement } from '#algorithms'
-import type { PolicyBand } from '#engine'
 import { hasCode } from '#errors'
+import type { Policy, PolicyBand } from '#ports'
 import type { Draft } from '../answers.ts'
 import type { Outcome, SolveContext } from '../context.ts'
 import type { Settings } from '../settings.ts'
@@ -11,7 +11,7 @@ import { forkFrom } from './fork.ts'
 import { draftOutcome } from './greedy.ts'
 import { majority } from './majority.ts'
 
-export interface PolicyStep {
+export interface PolicyStep extends Pick<Policy, 'signal'> {
   readonly band: PolicyBand
   /** P(correct) of the answer by the signal of the policy. */
   readonly confidence: number
@@ -23,7 +23,7 @@ export function policyStep({ policy }: Settings, { fused, correctness }: Judgeme
   const confidence = policy.signal === 'judge' ? fused : correctness
   return confidence === undefined || confidence === null
     ? null
-    : { band: bandOf(policy.bands, confidence), confidence }
+    : { signal: policy.signal, band: bandOf(policy.bands, confidence), confidence }
 }
 
 /**

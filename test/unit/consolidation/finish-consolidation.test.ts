@@ -81,6 +81,23 @@ test('reports for each kind the episodes, those left out, the figures and the ou
   ])
 })
 
+test('reports weights and policy of a fused judge', () => {
+  const policy = [
+    { effort: 'medium', from: 0, strategy: 'majority', samples: 4, questions: 40 },
+    { effort: 'medium', from: 0.7, strategy: 'greedy', questions: 60 },
+  ]
+  const candidate = { ...trained, artifact: { ...trained.artifact, kind: 'judge' }, weights: { bias: 1 } }
+  const reportOf = (result: object) =>
+    buildReport({
+      consolidation: { ...consolidation, kinds: ['judge'] },
+      steps: [{ step: 'train.judge', result, finishedAt: at(1).toISOString() }],
+      outcome: { status: 'rejected', artifacts: [], episodes: 7 },
+      endedAt: at(2),
+    }).artifacts[0]
+  expect(reportOf({ ...candidate, policy })).toMatchObject({ weights: { bias: 1 }, policy })
+  expect(reportOf(candidate)).not.toHaveProperty('policy')
+})
+
 test('reports the finished steps of a failed consolidation', () => {
   const report = buildReport({
     consolidation: { ...consolidation, startedAt: null },

@@ -121,6 +121,7 @@ suite('examples of the fused judge', () => {
       part: 'calibration',
       weight: 1,
       source: 'reference',
+      kind: 'sample',
       place: { tenantId: 'tenant-a', episodeId: 'e1', position: 0 },
       byHand: { reward: -0.125, probability: 0.5 },
     })

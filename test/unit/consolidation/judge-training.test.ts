@@ -9,6 +9,8 @@ import { ARTIFACT } from '../../support/http-app.ts'
 
 const { signal } = new AbortController()
 const EACH = 4
+/** Samples of which one stands for the draft. */
+const BANK = 9
 
 /** Answers to questions, half of them right; the verifier knows something, the log-probability more. */
 function answersTo(questions: number, over: Partial<StoredAnswer> = {}): StoredAnswer[] {
@@ -143,4 +145,63 @@ test('is compared with the weighting of the profile, or with a version that was 
 
   const other = await judging({ incumbent: versionOf(1, bytes, 'before'), hasAnchor: true })
   expect(other.reason).toBe(first.reason)
+})
+
+/** Samples of questions that are easy or hard: drafts of hard ones are right by chance, and most of the others are right. */
+function banksOf(questions: number): StoredAnswer[] {
+  const random = createRandom(8)
+  return Array.from({ length: questions }, (_, question) => {
+    const isHard = question % 4 < 2
+    return Array.from({ length: BANK }, (__, position): StoredAnswer => {
+      const label = isHard ? (position === 0 ? random.uniform() < 0.3 : position % 3 !== 0) : true
+      return {
+        ...answersTo(1)[0]!,
+        episodeId: `episode-${question}`,
+        question: `question ${question}`,
+        position,
+        answer: label ? '1' : `wrong ${position}`,
+        logProbability: (isHard ? -1 : 1) + (label ? 0.3 : -0.3) + 0.3 * random.gaussian(),
+        label,
+        samples: BANK,
+        alike: isHard ? 5 : BANK,
+      }
+    })
+  }).flat()
+}
+
+test('has a policy, which the gate measures on questions that it was not chosen on', async () => {
+  const stored = banksOf(240)
+  const { bytes, policy = [], metrics, manifest, heldOut } = await trained(stored)
+  expect(manifest.options).toMatchObject({ policyQuestions: 120 })
+  const medium = policy.filter(({ effort }) => effort === 'medium')
+  expect(medium).toMatchObject([{ from: 0, strategy: 'majority', samples: 4 }, { strategy: 'greedy' }])
+  expect(JSON.parse(new TextDecoder().decode(bytes)).policy.medium[0]).toMatchObject({
+    strategy: 'majority',
+    questions: medium[0]!.questions,
+  })
+  expect(metrics['policy.medium.gain']).toMatchObject({ n: 120 })
+  const { split: _, active: __, ...context } = contextOf(stored)
+  const verdict = await JUDGE_TRAINING.judge({
+    ...context,
+    candidate: { ...versionOf(2, bytes), artifact: { ...versionOf(2, bytes).artifact, metrics } },
+    incumbent: null,
+    anchor: null,
+    hasAnchor: false,
+    heldOut,
+    locked: heldOut.slice(0, 40 * BANK),
+    fusedJudge: async () => null,
+    recorded: (_part, work) => work(),
+    episodes: {} as never,
+  })
+  expect(verdict.metrics).toMatchObject({
+    'policy.medium.gain': { n: 120 },
+    'heldOut.policy.medium.gain': { n: 120 },
+    'locked.policy.medium.gain': { n: 40 },
+    'locked.policy.medium.tokens': { n: 40 },
+  })
+  expect(verdict.metrics['heldOut.policy.medium.gain']!.low).toBeGreaterThan(0)
+})
+
+test('has no policy without samples enough', async () => {
+  expect(await trained(answersTo(120))).toMatchObject({ policy: [], metrics: {} })
 })

@@ -108,6 +108,37 @@ test('GET /admin/consolidations/{id}/report is JSON, or a page of Markdown if th
   expect((await app.inject({ url, headers: { accept: 'text/html' } })).statusCode).toBe(406)
 })
 
+test('the report of a fused judge shows weights and policy', async () => {
+  const policy = [
+    {
+      effort: 'medium',
+      from: 0,
+      strategy: 'best-of-n',
+      samples: 4,
+      selector: 'judge',
+      questions: 40,
+      draftAccuracy: 0.25,
+      accuracy: 0.5,
+      tokens: 812,
+    },
+    { effort: 'medium', from: 0.7, strategy: 'greedy' },
+  ]
+  const judge = { ...REPORT.artifacts[0]!, kind: 'judge', weights: { bias: 0.5 }, policy } as const
+  const report = { ...REPORT, artifacts: [judge] }
+  const app = start({ admin: memoryConsolidations({ report }).admin })
+  const url = `/admin/consolidations/${CONSOLIDATION.id}/report`
+  expect((await app.inject(url)).json().artifacts[0].policy).toEqual(policy)
+  const page = (await app.inject({ url, headers: { accept: 'text/markdown' } })).body
+  expect(page).toContain(
+    [
+      '| effort | P(correct) from | then | questions | drafts right | right | tokens |',
+      '| --- | --- | --- | --- | --- | --- | --- |',
+      '| medium | 0 | best-of-n of 4 by judge | 40 | 0.25 | 0.5 | 812 |',
+      '| medium | 0.7 | greedy |  |  |  |  |',
+    ].join('\n'),
+  )
+})
+
 test('GET /admin/consolidations/{id}/report distinguishes a missing consolidation from a missing report', async () => {
   const app = start({ admin: memoryConsolidations({ report: null }).admin })
   const codeOf = async (id: string) => {

@@ -430,15 +430,24 @@ test('a fused judge serves while the verdicts that it weighs are of the judge th
       version: `judge-${number}`,
       features: { judgeFingerprint },
     })
-  const bytes = new TextEncoder().encode('{"bias": 0, "features": []}')
-  for (const number of [1, 2]) store.bytes.set(`judge-${number}`, bytes)
+  const policy = { signal: 'judge', medium: [{ from: 0, strategy: 'greedy' }] }
+  const weights = { bias: 0, features: [] }
+  const encoded = (value: object) => new TextEncoder().encode(JSON.stringify(value))
+  store.bytes.set('judge-1', encoded({ ...weights, policy }))
+  store.bytes.set('judge-2', encoded(weights))
   store.judge = judge(1, 'judge of today')
   await watch().refresh()
-  expect(watcher.current().judge?.version).toBe('judge-1')
+  expect(watcher.current().judge).toMatchObject({ version: 'judge-1', policy })
   store.judge = judge(2, 'judge of yesterday')
   await watcher.refresh()
   expect(watcher.status().at(-1)).toMatchObject({ serving: 'judge-1', refused: 'judge-2' })
   await watcher.close()
   await watch().refresh()
   expect(watcher.current().judge).toBeNull()
+  // Bands of another version mean nothing for it.
+  store.judge = judge(1, 'judge of today')
+  await watcher.refresh()
+  store.judge = { ...judge(2, 'judge of today'), id: 'judge-2' }
+  await watcher.refresh()
+  expect(watcher.current().judge).toMatchObject({ version: 'judge-2', policy: null })
 })

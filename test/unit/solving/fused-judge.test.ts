@@ -21,6 +21,7 @@ function scriptedJudge(of: (answer: JudgedAnswer) => number) {
   const seen: JudgedAnswer[] = []
   const judge: FusedJudge = {
     version: 'judge-4',
+    policy: null,
     score: async (answers) => {
       seen.push(...answers)
       return answers.map(of)

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
-import type { Policy } from '#engine'
-import type { Weaver } from '#ports'
+import type { Policy, Weaver } from '#ports'
 import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
@@ -88,11 +87,57 @@ describe('auto under a policy', () => {
   })
 
   test('reads the fused judge where it is the signal', async () => {
-    const judge = { version: 'judge-1', score: async (answers: readonly unknown[]) => answers.map(() => 0.9) }
+    const judge = {
+      version: 'judge-1',
+      policy: null,
+      score: async (answers: readonly unknown[]) => answers.map(() => 0.9),
+    }
     const { solve } = solverOn(under(TWO_FLIPS, { ...POLICY, signal: 'judge' }), {
       activeModels: () => ({ weaver: identityWeaver, rewardModel: null, judge }),
     })
     expect(await solve(auto)).toMatchObject({ answer: '1', policy: { strategy: 'greedy', confidence: 0.9 } })
+  })
+
+  test.each([
+    ['before that of the profile', 'medium', { strategy: 'majority', from: 0, signal: 'judge' }],
+    [
+      'for efforts that it has no bands for, by that of the profile',
+      'high',
+      { strategy: 'best-of-n', signal: 'verifier' },
+    ],
+    ['and searches where neither has any', 'low', undefined],
+  ] as const)('follows the policy of the active judge, %s', async (_, effort, policy) => {
+    const score = async (answers: readonly unknown[]) => answers.map(() => 0.5)
+    const ofJudge: Policy = {
+      signal: 'judge',
+      medium: [
+        { from: 0, strategy: 'majority', samples: 3 },
+        { from: 0.6, strategy: 'greedy' },
+      ],
+    }
+    const { solve } = solverOn(under(TWO_FLIPS), {
+      activeModels: () => ({
+        weaver: identityWeaver,
+        rewardModel: null,
+        judge: { version: 'judge-1', policy: ofJudge, score },
+      }),
+    })
+    const solution = await solve({ ...auto, effort })
+    if (policy === undefined) expect(solution.policy).toBeUndefined()
+    else expect(solution.policy).toMatchObject(policy)
+    expect(solution.evaluations > 0).toBe(true)
+  })
+
+  test('without an active judge, or one without a policy, that of the profile is followed', async () => {
+    const score = async (answers: readonly unknown[]) => answers.map(() => 0.5)
+    const { solve } = solverOn(under(GOOD_DRAFT), {
+      activeModels: () => ({
+        weaver: identityWeaver,
+        rewardModel: null,
+        judge: { version: 'judge-1', policy: null, score },
+      }),
+    })
+    expect((await solve(auto)).policy).toMatchObject({ strategy: 'greedy', from: 0.8, signal: 'verifier' })
   })
 
   const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }

@@ -59,7 +59,11 @@ describe('the versions that could influence the answer', () => {
   const weighted = { reward: { lrm: 1 } }
   const trained = { weaver, rewardModel }
   const untrained = { weaver: identityWeaver, rewardModel: null }
-  const judge = { version: 'judge-2', score: async (answers: readonly unknown[]) => answers.map(() => 0.5) }
+  const judge = {
+    version: 'judge-2',
+    policy: null,
+    score: async (answers: readonly unknown[]) => answers.map(() => 0.5),
+  }
 
   test.each([
     ['auto', {}, trained, 'weaver-4', null],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { agreementOf, judgeFeatures, openFusedJudge } from '#algorithms'
-import type { JudgedAnswer } from '#ports'
+import type { JudgedAnswer, Policy } from '#ports'
 import { createRandom } from '#tensor'
 import { type FitExample, fitJudge } from '../../../../src/algorithms/fused-judge/fit-judge.ts'
 import { encodeJudge, judgedProbability } from '../../../../src/algorithms/fused-judge/fused-judge.ts'
@@ -191,6 +191,44 @@ describe('an artifact', () => {
       expect.closeTo(sigmoid(-0.5 + (3 * (0 - 1)) / 2 + length), 12),
       expect.closeTo(sigmoid(-0.5 - 1 + length), 12),
     ])
+  })
+
+  const policy: Policy = {
+    signal: 'judge',
+    medium: [
+      { from: 0, strategy: 'best-of-n', samples: 4, selector: 'judge', questions: 40, accuracy: 0.5 },
+      { from: 0.75, strategy: 'greedy' },
+    ],
+  }
+
+  test('holds its policy, or none, as those of earlier releases', () => {
+    expect(openFusedJudge('judge-1', encodeJudge({ ...weights, policy })).policy).toEqual(policy)
+    expect(openFusedJudge('judge-1', encodeJudge(weights)).policy).toBeNull()
+  })
+
+  const withBands = (medium: unknown) =>
+    new TextEncoder().encode(JSON.stringify({ ...weights, policy: { signal: 'judge', medium } }))
+  const [low, high] = policy.medium!
+
+  test.each([
+    ['about the verifier', encodeJudge({ ...weights, policy: { ...policy, signal: 'verifier' } })],
+    ['without bands', withBands([])],
+    ['with bands that are no list', withBands({ from: 0, strategy: 'greedy' })],
+    ['that does not begin at 0', withBands([high])],
+    ['in another order', withBands([low, { ...high, from: 0.9 }, high])],
+    ['with a P(correct) above 1', withBands([low, { ...high, from: 75 }])],
+    ['with an unknown strategy', withBands([{ ...low, strategy: 'guess' }])],
+    ['with an unknown selector', withBands([{ ...low, selector: 'coin' }])],
+    ['with half a sample', withBands([{ ...low, samples: 0.5 }])],
+    ['with too many samples', withBands([{ ...low, samples: 65 }])],
+    ['with a figure that is no number', withBands([{ ...low, accuracy: 'high' }])],
+  ])('with a policy %s is refused', (_, bytes) => {
+    expect(() => openFusedJudge('judge-1', bytes)).toThrow(
+      expect.objectContaining({
+        code: 'ARTIFACT_INVALID',
+        message: expect.stringContaining('fused judge judge-1: expected weights of features'),
+      }),
+    )
   })
 
   test.each([

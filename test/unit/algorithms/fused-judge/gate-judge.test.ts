@@ -189,6 +189,7 @@ describe('a training', () => {
       part: (['train', 'calibration', 'heldOut', 'locked'] as const)[Math.floor(index / PER_QUESTION) % 4]!,
       weight: 1,
       source: 'reference',
+      kind: 'sample',
       ...over,
     }))
   }
@@ -198,7 +199,7 @@ describe('a training', () => {
     const result = trainJudge(all)
     if ('skipped' in result) throw new Error(result.skipped)
     const { trained } = result
-    expect(trained.options).toEqual({ answers: 160, questions: 40 })
+    expect(trained.options).toEqual({ answers: 160, questions: 40, policyQuestions: 0 })
     expect(trained.heldOut.map((index) => all[index]!.part)).toEqual(new Array(80).fill('heldOut'))
     expect(trained.locked.map((index) => all[index]!.part)).toEqual(new Array(80).fill('locked'))
     expect(Object.keys(trained.weights)).toEqual([

@@ -1,0 +1,94 @@
+/** @file Chooses the bands of every effort, and takes those that gain on questions that they were not chosen on. */
+
+import type { Policy, PolicyArm, PolicyBand } from '#ports'
+import type { Figure } from '../training/training-result.ts'
+import {
+  type Band,
+  choosePolicy,
+  crossValidatePolicy,
+  type MeasuredQuestion,
+  type Outcome,
+  STOP,
+  Z,
+} from './choose-policy.ts'
+
+/** Budgets as multiples of the tokens of a draft. */
+const EFFORTS = [
+  { effort: 'low', factor: 3 },
+  { effort: 'medium', factor: 6 },
+  { effort: 'high', factor: 12 },
+] as const
+
+/** Number of questions below which no policy is chosen. */
+const MIN_QUESTIONS = 30
+
+interface EffortRow {
+  readonly effort: (typeof EFFORTS)[number]['effort']
+  /** Upper bound on the mean tokens of a question, draft included. */
+  readonly budget: number
+  readonly bands: readonly Band[]
+  /** Accuracy above that of the draft, and tokens, on questions that the bands were not chosen on. */
+  readonly gain: Figure
+  readonly tokens: number
+  /** Whether the policy has these bands: the gain exceeds one standard error. */
+  readonly isTaken: boolean
+}
+
+export interface PolicyChoice {
+  readonly questions: number
+  readonly draftAccuracy: number
+  /** Mean tokens of a draft. */
+  readonly draftTokens: number
+  readonly rows: readonly EffortRow[]
+  /** null: no effort gains. */
+  readonly policy: Policy | null
+}
+
+/**
+ * Chooses bands for each effort.
+ *
+ * @param options.signal P(correct) that `confidence` of the questions is
+ * @param options.arms arms of the questions, by name
+ * @returns null for too few questions: 30
+ */
+export function chooseByEffort(
+  questions: readonly MeasuredQuestion[],
+  { signal, arms }: Pick<Policy, 'signal'> & { readonly arms: Readonly<Record<string, PolicyArm>> },
+): PolicyChoice | null {
+  if (questions.length < MIN_QUESTIONS) return null
+  const ofDrafts = (measure: (draft: Outcome) => number) =>
+    questions.reduce((sum, { draft }) => sum + measure(draft), 0) / questions.length
+  const draftTokens = ofDrafts(({ tokens }) => tokens)
+  const rows = EFFORTS.map(({ effort, factor }): EffortRow => {
+    const options = { tokens: factor * draftTokens }
+    const bands = choosePolicy(questions, options)
+    const { gain, tokens } = crossValidatePolicy(questions, options)
+    const error = ((gain.high ?? 0) - (gain.low ?? 0)) / (2 * Z)
+    const isTaken = bands.some(({ arm }) => arm !== STOP) && gain.value > error
+    return { effort, budget: options.tokens, bands, gain, tokens, isTaken }
+  })
+  const taken = rows
+    .filter(({ isTaken }) => isTaken)
+    .map(({ effort, bands }) => [effort, bands.map((band) => policyBand(band, arms))] as const)
+  return {
+    questions: questions.length,
+    draftAccuracy: ofDrafts(({ accuracy }) => accuracy),
+    draftTokens,
+    rows,
+    policy: taken.length === 0 ? null : { signal, ...Object.fromEntries(taken) },
+  }
+}
+
+function policyBand(band: Band, arms: Readonly<Record<string, PolicyArm>>): PolicyBand {
+  const { from, arm, questions, draftAccuracy, accuracy, tokens } = band
+  const rounded = (value: number) => Number(value.toFixed(3))
+  return {
+    // Rounded down: a draft of the band stays in it.
+    from: Math.floor(from * 10_000) / 10_000,
+    ...(arm === STOP ? { strategy: 'greedy' } : arms[arm]!),
+    questions,
+    draftAccuracy: rounded(draftAccuracy),
+    accuracy: rounded(accuracy),
+    tokens: Math.round(tokens),
+  }
+}

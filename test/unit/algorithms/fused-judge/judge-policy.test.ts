@@ -1,0 +1,233 @@
+import { describe, expect, test } from 'vitest'
+import type { PolicyAnswer } from '#algorithms'
+import { createRandom } from '#tensor'
+import type { JudgeWeights } from '../../../../src/algorithms/fused-judge/fused-judge.ts'
+import { chooseJudgePolicy, measureJudgePolicy } from '../../../../src/algorithms/fused-judge/judge-policy.ts'
+
+const feature = (name: string) => ({ name, mean: 0, deviation: 1, weight: 1, missing: 0 })
+/** P(correct) is the sigmoid of the log-probability. */
+const WEIGHTS: JudgeWeights = { bias: 0, features: [feature('logProbability')] }
+const logitOf = (probability: number) => Math.log(probability / (1 - probability))
+
+interface Asked {
+  readonly question: string
+  readonly episode?: string
+  readonly cluster?: string
+  readonly source?: PolicyAnswer['source']
+}
+
+/** An answer of which the judge says that it is right with probability `sure`. */
+function answer(
+  kind: PolicyAnswer['kind'],
+  { question, episode = question, cluster = question, source = 'reference' }: Asked,
+  [correct, sure]: readonly [boolean, number],
+): PolicyAnswer {
+  return {
+    kind,
+    source,
+    answer: {
+      question,
+      cluster,
+      tenantId: 't',
+      episodeId: `episode of ${episode}`,
+      answer: correct ? '7' : '5',
+      verifier: null,
+      byMajority: false,
+      correct,
+    },
+    known: {
+      reward: -0.5,
+      terms: {},
+      logProbability: logitOf(sure),
+      selfCertainty: null,
+      confidence: null,
+      agreement: null,
+      tokens: 20,
+    },
+  }
+}
+
+const samplesOf = (asked: Asked, samples: readonly (readonly [boolean, number])[]) =>
+  samples.map((one) => answer('sample', asked, one))
+
+/** The first `right` of `count` are right, and the judge doubts them. */
+const bank = (count: number, right: number) =>
+  Array.from({ length: count }, (_, index) => [index < right, 0.3] as const)
+
+/**
+ * Questions with a first sample that is right as often as the judge says, and others of which `right` are right where it doubts
+ * the first.
+ */
+function asked(questions: number, right: number, others = 8, over: Partial<Asked> = {}): PolicyAnswer[] {
+  const random = createRandom(5)
+  return Array.from({ length: questions }, (_, index) => {
+    const sure = 0.01 + 0.98 * ((index % 50) / 50)
+    const first = [random.uniform() < sure, sure] as const
+    return samplesOf({ question: `q${index}`, ...over }, [first, ...bank(others, sure < 0.5 ? right : 0)])
+  }).flat()
+}
+
+describe('the policy of a fused judge', () => {
+  test('samples where the judge doubts the draft, and only there', () => {
+    const { questions, policy, metrics } = chooseJudgePolicy(WEIGHTS, asked(200, 5))
+    expect(questions).toBe(200)
+    expect(policy).toMatchObject({
+      signal: 'judge',
+      medium: [
+        // The first four agree: the cheaper vote is as good.
+        { from: 0, strategy: 'majority', samples: 4, accuracy: 1, tokens: 100 },
+        { strategy: 'greedy', tokens: 20 },
+      ],
+    })
+    expect(policy!.medium![1]!.from).toBeCloseTo(0.5, 1)
+    const { 'policy.medium.gain': gain, 'policy.medium.tokens': tokens } = metrics
+    expect(gain).toMatchObject({ n: 200 })
+    expect(gain!.low).toBeGreaterThan(0.2)
+    expect(tokens!.value).toBeGreaterThan(20)
+    expect(tokens!.value).toBeLessThan(100)
+  })
+
+  test('lets the judge choose where it knows more than the vote', () => {
+    const samples = [...bank(2, 0), [true, 0.6] as const, ...bank(5, 0)]
+    const answers = Array.from({ length: 60 }, (_, index) =>
+      samplesOf({ question: `q${index}` }, [[false, 0.2], ...samples]),
+    ).flat()
+    const { policy } = chooseJudgePolicy(WEIGHTS, answers)
+    expect(policy?.medium).toMatchObject([{ strategy: 'best-of-n', samples: 4, selector: 'judge' }])
+  })
+
+  test('is none where nothing pays, and of too few questions', () => {
+    expect(chooseJudgePolicy(WEIGHTS, asked(200, 0))).toEqual({ questions: 200, policy: null, metrics: {} })
+    expect(chooseJudgePolicy(WEIGHTS, asked(29, 5))).toMatchObject({ questions: 29, policy: null })
+    expect(chooseJudgePolicy(WEIGHTS, asked(200, 3, 3))).toMatchObject({ questions: 0, policy: null })
+    expect(chooseJudgePolicy(WEIGHTS, [])).toMatchObject({ questions: 0, policy: null })
+  })
+
+  test.each(['majority', 'self', 'feedback'] as const)('reads no labels of %s', (source) => {
+    expect(chooseJudgePolicy(WEIGHTS, asked(200, 5, 8, { source }))).toMatchObject({ questions: 0 })
+  })
+
+  test('leaves out a question whose reference is overruled by feedback, also on a single sample', () => {
+    const answers = asked(60, 5)
+    const overruled = answers.with(0, { ...answers[0]!, source: 'feedback' })
+    expect(chooseJudgePolicy(WEIGHTS, overruled)).toMatchObject({ questions: 59 })
+  })
+
+  test('keeps the draft where the samples elect no answer, as a request does', () => {
+    const silent = asked(60, 0).map((one, index) => {
+      const isFirst = index % 9 === 0
+      const answer = { ...one.answer, correct: isFirst, answer: isFirst ? '7' : null }
+      return { ...one, answer }
+    })
+    const policy = { signal: 'judge', medium: [{ from: 0, strategy: 'majority', samples: 4 }] } as const
+    const judge = { ...WEIGHTS, policy: { ...policy, medium: [...policy.medium] } }
+    expect(measureJudgePolicy(judge, silent)['policy.medium.gain']).toMatchObject({ value: 0, n: 60 })
+  })
+
+  test('leaves out samples that a policy took because the draft was doubtful', () => {
+    const drafts = Array.from({ length: 200 }, (_, index) =>
+      answer('draft', { question: `q${index}` }, [false, 0.1]),
+    )
+    expect(chooseJudgePolicy(WEIGHTS, [...asked(200, 5), ...drafts])).toMatchObject({ questions: 0 })
+  })
+
+  test('has the draft of another episode of the question; then all samples are beside it', () => {
+    const ofOthers = Array.from({ length: 200 }, (_, index) =>
+      answer('draft', { question: `q${index}`, episode: `before q${index}` }, [index % 2 === 0, 0.9]),
+    )
+    const answers = asked(200, 0, 7)
+    const { policy, questions } = chooseJudgePolicy(WEIGHTS, [...ofOthers, ...answers])
+    expect({ policy, questions }).toEqual({ policy: null, questions: 200 })
+    // Sure drafts that are wrong, and samples that are right.
+    const right = answers.map((one) => ({ ...one, answer: { ...one.answer, answer: '7', correct: true } }))
+    expect(chooseJudgePolicy(WEIGHTS, [...ofOthers, ...right]).policy?.medium).toMatchObject([
+      { from: 0, strategy: 'majority', draftAccuracy: 0.5, accuracy: 1, questions: 200 },
+    ])
+  })
+
+  test('counts near-duplicates once', () => {
+    const twins = asked(100, 5).concat(asked(100, 5).map((one) => withEpisode(one, 'twin')))
+    expect(chooseJudgePolicy(WEIGHTS, twins).questions).toBe(100)
+  })
+
+  const withEpisode = (one: PolicyAnswer, name: string): PolicyAnswer => ({
+    ...one,
+    answer: { ...one.answer, episodeId: `${name} ${one.answer.episodeId}`, question: `${name} of it` },
+  })
+
+  test('has arms of as many samples as nearly all questions have', () => {
+    /** The last two of the first four are right, and all others: only more samples help. */
+    const late = (others: number) => Array.from({ length: others }, (_, index) => [index > 1, 0.3] as const)
+    const askedLate = (questions: number, others: number, name: string) =>
+      Array.from({ length: questions }, (_, index) =>
+        samplesOf({ question: `${name}${index}` }, [[false, 0.2], ...late(others)]),
+      ).flat()
+    const samplesIn = (answers: readonly PolicyAnswer[]) => {
+      const { policy, questions } = chooseJudgePolicy(WEIGHTS, answers)
+      return { questions, samples: policy?.high?.[0]?.samples }
+    }
+    // Of eight samples, one stands for the draft.
+    expect(samplesIn(askedLate(60, 7, 'q'))).toEqual({ questions: 60, samples: 7 })
+    expect(samplesIn([...askedLate(60, 8, 'q'), ...askedLate(10, 5, 'r')])).toEqual({
+      questions: 60,
+      samples: 8,
+    })
+    expect(samplesIn([...askedLate(60, 8, 'q'), ...askedLate(60, 5, 'r')])).toEqual({
+      questions: 120,
+      samples: 5,
+    })
+  })
+
+  test('computes the agreement among the samples of an arm, and none of the draft', () => {
+    const agreeing: JudgeWeights = {
+      bias: 0,
+      features: [{ ...feature('agreement'), weight: 4, missing: -3 }],
+    }
+    const answers = Array.from({ length: 60 }, (_, index) =>
+      samplesOf({ question: `q${index}` }, [
+        [false, 0.5],
+        [true, 0.5],
+        [false, 0.5],
+        [true, 0.5],
+        [true, 0.5],
+      ]).map((one) => ({ ...one, known: { ...one.known, agreement: 0 } })),
+    ).flat()
+    const { policy } = chooseJudgePolicy(agreeing, answers)
+    expect(policy?.medium).toMatchObject([{ from: 0, accuracy: 1, draftAccuracy: 0 }])
+    const measured = measureJudgePolicy(
+      {
+        ...agreeing,
+        policy: {
+          signal: 'judge',
+          medium: [
+            { from: 0, strategy: 'best-of-n', samples: 4, selector: 'judge' },
+            // The draft has a P(correct) of .05 without an agreement, and of .5 with one of 0.
+            { from: 0.3, strategy: 'greedy' },
+          ],
+        },
+      },
+      answers,
+    )
+    expect(measured['policy.medium.gain']).toMatchObject({ value: 1, n: 60 })
+  })
+})
+
+describe('a policy on other answers', () => {
+  const { policy } = chooseJudgePolicy(WEIGHTS, asked(200, 5))
+  const judge: JudgeWeights = { ...WEIGHTS, policy: policy! }
+
+  test('gains and costs what its bands give', () => {
+    const measured = measureJudgePolicy(judge, asked(100, 5))
+    expect(measured['policy.medium.gain']).toMatchObject({ n: 100 })
+    expect(measured['policy.medium.gain']!.value).toBeGreaterThan(0.2)
+    expect(measured['policy.medium.tokens']!.value).toBeCloseTo(60, -1)
+    // Where the samples are all wrong, it loses the drafts that were right.
+    expect(measureJudgePolicy(judge, asked(100, 0))['policy.medium.gain']!.value).toBeLessThan(0)
+  })
+
+  test('is not measured without one, or without questions', () => {
+    expect(measureJudgePolicy(WEIGHTS, asked(100, 5))).toEqual({})
+    expect(measureJudgePolicy(judge, [])).toEqual({})
+    expect(measureJudgePolicy(judge, asked(100, 3, 3))).toEqual({})
+  })
+})
