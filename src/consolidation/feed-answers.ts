@@ -60,7 +60,7 @@ export function answersWithin<Answer extends FedAnswer>(
 
 /**
  * Feeds answers at background priority, those of one question on one prompt, and calls `take` with the thought of
- * each. Leaves out answers whose prompt does not fit the model, and those whose last token had other states when it
+ * each. Leaves out answers that do not fit the model or its memory, and those whose last token had other states when it
  * was decoded: they were given to another prompt (a conversation, of which the question alone is no prompt).
  *
  * @throws ServiceError ABORTED when the signal fires; ENGINE_CRASHED, ENGINE_UNAVAILABLE
@@ -102,7 +102,7 @@ export async function feedAnswers<Answer extends FedAnswer>(
         session.close()
       }
     } catch (error) {
-      if (hasCode(error, 'PROMPT_TOO_LONG')) return []
+      if (hasCode(error, 'PROMPT_TOO_LONG') || hasCode(error, 'MEMORY_EXCEEDED')) return []
       throw error
     }
   }

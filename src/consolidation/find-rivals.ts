@@ -90,7 +90,8 @@ export async function withBytes(
 
 /**
  * Returns the active latent reward model, stale or not: it is the one that serves. Null when there is none, or it is damaged.
- * The answers that calibrated a version of this consolidation, one factor and one offset, count as not trained on.
+ * The answers that calibrated a version of this consolidation count as not trained on: they chose its epoch, its form, one factor
+ * and one offset.
  */
 export async function findRewardModel(
   context: ConsolidationContext,

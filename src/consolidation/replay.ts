@@ -3,7 +3,7 @@
 import type { TrialQuestion } from '#algorithms'
 import type { Engine } from '#engine'
 import type { EpisodeStore } from '#episodes'
-import { ServiceError } from '#errors'
+import { hasCode, ServiceError } from '#errors'
 import type { ActiveModels } from '#serving'
 import { createSolver, type Solver, type SolverLogger } from '#solving'
 import { inBackground } from './open-replay-engine.ts'
@@ -42,33 +42,43 @@ export interface ReplayOptions {
  * a question is `firstSeed` plus its index, so that two replays of the same questions differ only by the
  * models. Waits while the engine is overloaded.
  *
- * @returns one result for each question, in order
+ * @returns one result for each question, in order; null for one that does not fit the model (any more)
  * @throws ServiceError ABORTED when the signal fires; ARTIFACT_INVALID when the weaver or the reward model fails;
- * STORE_UNAVAILABLE when retrieval fails; PROMPT_TOO_LONG; ENGINE_CRASHED or ENGINE_CRASHED_BY_REQUEST
+ * STORE_UNAVAILABLE when retrieval fails; ENGINE_CRASHED or ENGINE_CRASHED_BY_REQUEST
  * after retries; ENGINE_UNAVAILABLE
  */
 export async function replay(
   { engine, episodes, logger }: ReplayDeps,
   questions: readonly ReplayQuestion[],
   { learned, retrieval, exclude, signal, firstSeed = 0, concurrency = 8 }: ReplayOptions,
-): Promise<readonly TrialQuestion[]> {
+): Promise<readonly (TrialQuestion | null)[]> {
   const solver = createSolver({
     engine: inBackground(engine),
     episodes: { ...episodes, nearest: (query) => episodes.nearest({ ...query, exclude }) },
     logger,
     activeModels: () => learned,
   })
-  const replayed = new Array<TrialQuestion>(questions.length)
+  const replayed = new Array<TrialQuestion | null>(questions.length)
   const entries = questions.entries()
   // The lanes share one iterator: each takes the next question when it is done with its last.
   const lane = async () => {
     for (const [index, question] of entries) {
       const options = { learned, retrieval, seed: firstSeed + index, signal }
-      replayed[index] = await replayOne(solver, question, options)
+      replayed[index] = await unlessTooLong(() => replayOne(solver, question, options))
     }
   }
   await Promise.all(Array.from({ length: concurrency }, lane))
   return replayed
+}
+
+/** A stored question may have become too long, by another judge or less memory; it must not end the night. */
+async function unlessTooLong(work: () => Promise<TrialQuestion>): Promise<TrialQuestion | null> {
+  try {
+    return await work()
+  } catch (thrown) {
+    if (!hasCode(thrown, 'PROMPT_TOO_LONG') && !hasCode(thrown, 'MEMORY_EXCEEDED')) throw thrown
+    return null
+  }
 }
 
 async function replayOne(

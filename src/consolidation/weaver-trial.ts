@@ -104,7 +104,7 @@ async function replayLook(
 ): Promise<Arms<TrialQuestion>> {
   const asked = questions.slice(from, until)
   const exclude = questions.flatMap(({ episodeIds }) => episodeIds)
-  async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly ReplayedFigures[]> {
+  async function solveBy(weaver: Weaver, retrieval: boolean): Promise<readonly (ReplayedFigures | null)[]> {
     const learned = { ...serving, weaver }
     const results = await replay({ engine, episodes, logger }, asked, {
       learned,
@@ -113,9 +113,11 @@ async function replayLook(
       signal,
       firstSeed: from,
     })
-    return results.map(
-      ({ question: _question, cluster: _cluster, tenantId: _tenantId, ...figures }) => figures,
-    )
+    return results.map((result) => {
+      if (result === null) return null
+      const { question: _question, cluster: _cluster, tenantId: _tenantId, ...figures } = result
+      return figures
+    })
   }
   const { candidate, anchor } = weavers
   const active = weavers.incumbent ?? identityWeaver
@@ -135,17 +137,21 @@ async function replayLook(
     asked.every(({ episodeIds }, place) => known.episodes[place] === (episodeIds[0] ?? null)) &&
     isDeepStrictEqual(known.versions, versions)
   const figures = isSame && known.episodes.length === asked.length ? known : await replayAll()
-  const named = (results: readonly ReplayedFigures[]): readonly TrialQuestion[] =>
+  const { candidate: own, active: theirs, anchor: third, candidateGuard, activeGuard } = figures
+  // The gate compares question by question, so one that some replay has no result of is left out of all.
+  const ran = [own, theirs, third, candidateGuard, activeGuard].filter((results) => results.length > 0)
+  const named = (results: readonly (ReplayedFigures | null)[]): readonly TrialQuestion[] =>
     asked.flatMap(({ question, cluster, tenantId }, place) => {
-      const result = results[place]
-      return result === undefined ? [] : [{ question, cluster, tenantId, ...result }]
+      const result = results[place] ?? null
+      const isWhole = ran.every((each) => (each[place] ?? null) !== null)
+      return result === null || !isWhole ? [] : [{ question, cluster, tenantId, ...result }]
     })
   return {
-    candidate: named(figures.candidate),
-    active: named(figures.active),
-    anchor: named(figures.anchor),
-    candidateGuard: named(figures.candidateGuard),
-    activeGuard: named(figures.activeGuard),
+    candidate: named(own),
+    active: named(theirs),
+    anchor: named(third),
+    candidateGuard: named(candidateGuard),
+    activeGuard: named(activeGuard),
   }
 }
 

@@ -71,13 +71,15 @@ test('a trained weaver passes the gate and runs in the engine process', TIMEOUT,
   expect(heldOut.length).toBeGreaterThan(20)
   const own = new Set(examples.filter(({ part }) => part !== 'train').map(({ question }) => question))
   const episodes = day.added.filter(({ question }) => own.has(question))
-  const judge = (learned: typeof NO_TRAINED_MODELS, retrieval: boolean) =>
-    replay({ engine, episodes: day, logger }, episodes, {
+  const judge = async (learned: typeof NO_TRAINED_MODELS, retrieval: boolean) => {
+    const results = await replay({ engine, episodes: day, logger }, episodes, {
       learned,
       retrieval,
       signal,
       exclude: episodes.map(({ id }) => id),
     })
+    return results.filter((result) => result !== null)
+  }
   const candidate = { weaver, rewardModel: null }
   const verdict = gateWeaver({
     candidate: await judge(candidate, false),

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { packStates } from '#algorithms'
+import { ServiceError } from '#errors'
 import type { LatentThought } from '#ports'
 import { answersWithin, type FedAnswer, feedAnswers } from '../../../src/consolidation/feed-answers.ts'
 import { createLinearModel, tokenOf } from '../../support/linear-model.ts'
@@ -67,6 +68,19 @@ test('takes whole questions, in order, while their tokens fit', () => {
   expect(answersWithin([], 4)).toEqual([])
   // A question that can never fit keeps no other out.
   expect(answersWithin([answer('long', [1, 2, 3, 4, 5]), a1, b], 4)).toEqual([a1, b])
+})
+
+test.each(['PROMPT_TOO_LONG', 'MEMORY_EXCEEDED'] as const)('passes over a question with %s', async (code) => {
+  const engine = model()
+  let opened = 0
+  const open: typeof engine.open = async (prompt, options) => {
+    if (++opened === 1) throw new ServiceError(code, 'open: expected less')
+    return engine.open(prompt, options)
+  }
+  const fed: FedAnswer[] = []
+  const answers = [answer('a', [5]), answer('b', [6])]
+  await feedAnswers({ ...engine, open }, answers, { signal }, async (one) => void fed.push(one))
+  expect(fed).toHaveLength(1)
 })
 
 test('a stop signal ends it', async () => {

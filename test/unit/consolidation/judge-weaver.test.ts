@@ -237,6 +237,13 @@ describe('a worker without the model', () => {
   })
 })
 
+test('leaves a question that does not fit the model out of all replays', async () => {
+  const long = { ...QUESTIONS[7]!, question: `${'9 '.repeat(400)}+ 4 = ?` }
+  const questions = [...QUESTIONS.slice(0, 7), long, ...QUESTIONS.slice(8, 50)]
+  const { verdict } = judging({}, questions)
+  expect((await verdict).metrics).toMatchObject({ firstPass: { value: 1, n: 49 } })
+})
+
 test('closes the engine when the replay fails', async () => {
   const { verdict, counts } = judging({ signal: AbortSignal.abort() })
   await expect(verdict).rejects.toMatchObject({ code: 'ABORTED' })

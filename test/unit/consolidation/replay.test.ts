@@ -48,7 +48,7 @@ describe('replay', () => {
     const plain = await replaying().run(questions)
     const woven = await replaying().run(questions, { learned: { weaver, rewardModel: null } })
 
-    expect(plain.map(({ question, correct }) => [question, correct])).toEqual([
+    expect(plain.map((one) => [one?.question, one?.correct])).toEqual([
       ['6 + 4 = ?', true],
       ['7 + 4 = ?', false],
       ['6 + 4 = ?', null],
@@ -57,7 +57,7 @@ describe('replay', () => {
       expect(one).toMatchObject({ firstPass: false, evaluations: 2, generatedTokens: 19 })
     for (const one of woven) {
       expect(one).toMatchObject({ firstPass: true, iterations: 0, evaluations: 1 })
-      expect(one.reward).toBeCloseTo(-0.01, 6)
+      expect(one!.reward).toBeCloseTo(-0.01, 6)
     }
   })
 
@@ -136,6 +136,21 @@ describe('replay under failures', () => {
       code: 'ABORTED',
     })
   })
+
+  test.each(['PROMPT_TOO_LONG', 'MEMORY_EXCEEDED'] as const)(
+    'has no result of a question with %s',
+    async (code) => {
+      let opened = 0
+      const world: World = {
+        ...TWO_FLIPS,
+        before(call) {
+          if (call === 'open' && ++opened === 2) throw new ServiceError(code, 'open: expected less')
+        },
+      }
+      const results = await replaying(world).run([QUESTION, QUESTION, QUESTION], { concurrency: 1 })
+      expect(results.map((one) => one === null)).toEqual([false, true, false])
+    },
+  )
 
   test('throws STORE_UNAVAILABLE when retrieval fails', async () => {
     const gone = createEpisodesInMemory({ failing: ['nearest'] })
