@@ -100,13 +100,14 @@ interface JudgedDraft {
 
 /** The reward of a draft under one judge, as `createRewardJudge` composes it. */
 function judgedDraft(
-  { right, verdicts, format }: DraftRecord,
+  { right, verdicts, verifier: several, format }: DraftRecord,
   judge: number,
   { verifier = 1, format: formatWeight = 2 }: ModelProfile['defaults']['rewardWeights'],
 ): JudgedDraft {
   const correctness = verdicts[judge]!
   const weight = verifier + formatWeight || 1
-  return { right, correctness, reward: (verifier * (correctness - 1) + formatWeight * format) / weight }
+  const judged = several ?? correctness - 1
+  return { right, correctness, reward: (verifier * judged + formatWeight * format) / weight }
 }
 
 /** Thresholds just below the reward of each draft that may pass, halfway to the next draft: rewards have noise. */

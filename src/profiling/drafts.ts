@@ -26,6 +26,8 @@ export interface DraftRecord {
   readonly format: number
   /** P(correct) of each judge, by its place; 0 for a draft that is not whole. */
   readonly verdicts: readonly number[]
+  /** Value of the verifier in [-1, 0] where the profile keeps several criteria; absent where each judge is one. */
+  readonly verifier?: number
 }
 
 const SILENT = { info() {}, warn() {} }
@@ -67,6 +69,8 @@ export function withJudges(profile: ModelProfile, judges: readonly JudgeTemplate
   return { ...profile, judge: { ...profile.judge, criteria } }
 }
 
+const isCriterion = (term: string) => term.startsWith('verifier.')
+
 /** Key of a draft in the folder. */
 export function draftKey({ key }: Pick<Asking, 'key'>, { id }: Problem): string {
   return `draft ${key} ${id}`
@@ -86,7 +90,10 @@ export function measureDraft(
       const name = index === 0 ? 'correctness' : `judge ${index}`
       return 1 + (terms[`verifier.${name}`] ?? -1)
     })
+    // Our judges stand beside the own one; they are tried on a profile of one criterion alone.
+    const keepsSeveral = judges.length === 1 && Object.keys(terms).filter(isCriterion).length > 1
     return {
+      ...(keepsSeveral && { verifier: terms['verifier'] ?? -1 }),
       right: asking.isRight(problem, solution.answer),
       isWhole: solution.answer !== null && solution.stopped === 'single',
       tokens,

@@ -95,6 +95,19 @@ describe('the judge', () => {
     expect(crossed).toMatchObject({ passed: 40, precision: 1 })
   })
 
+  test('stops by the whole verifier of a profile that keeps several criteria', () => {
+    // P(correct) alone would put the rewards of right drafts above -.07.
+    const several = drafts.map((one) => ({
+      ...one,
+      verdicts: [one.verdicts[1]!],
+      verifier: one.right ? -0.6 : -0.9,
+    }))
+    const { stop } = chooseJudge(['own'], several, {}, 0.9)
+    expect(stop).toMatchObject({ passed: 40, precision: 1 })
+    expect(stop!.stopReward).toBeLessThan(-0.6 / 3)
+    expect(stop!.stopReward).toBeGreaterThan(-0.9 / 3 - 1e-3)
+  })
+
   test('stays the own one while the drafts are few, and mostly where others differ by chance', () => {
     expect(chooseJudge(['flat', 'knowing'], drafts.slice(0, 29), {}, 0.9).chosen).toBe(0)
     const replaced = Array.from({ length: 40 }, (_, seed) => {
