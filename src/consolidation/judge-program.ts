@@ -83,7 +83,7 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
           locked.length === 0
             ? null
             : {
-                ...measureJudge(withScores(locked, await scoresOf(candidate, locked)), seed),
+                ...measureJudge(withScores(locked, await scoresOf(candidate, locked)), { seed }),
                 ...measureJudgePolicy(weights, locked),
               },
         policy: measureJudgePolicy(weights, heldOut),

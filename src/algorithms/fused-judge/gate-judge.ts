@@ -20,6 +20,7 @@ import {
   withoutEachTenant,
 } from '../lto/compare-questions.ts'
 import { withScores } from '../lto/metrics.ts'
+import type { BootstrapOptions } from '../training/bootstrap.ts'
 import { isDecisive, type Pair, showDifference } from '../training/non-inferiority.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
 
@@ -44,6 +45,8 @@ interface JudgeTrial {
   readonly replacesStale: boolean
   /** Seed of the resampling. */
   readonly seed: number
+  /** Number of resamples of the intervals that are only reported; 1,000 unless given. */
+  readonly resamples?: number
 }
 
 /** Loss that the intervals must exclude, of within-question AUC and of the Brier score, from version to version. */
@@ -53,7 +56,6 @@ const MARGIN = 0.01
  * version to version, and at a one-sided level of .05, because it is granted once: later losses could add up.
  */
 const FIRST_MARGIN = 0.02
-const RESAMPLES = 1_000
 
 /**
  * Decides on a candidate by its two uses: it orders the answers of one question (within-question AUC, over questions with right
@@ -78,12 +80,13 @@ export function gateJudge({
   anchor,
   replacesStale,
   seed,
+  resamples = 1_000,
 }: JudgeTrial): GateVerdict {
   const questions = questionsOf(answers)
   const beside = (rival: JudgeRival) => compareWith(questions, answers, rival)
   const fromActive = beside(active)
   const fromAnchor = anchor === null ? null : beside(anchor)
-  const metrics: Record<string, Figure> = { ...measureJudge(answers, seed) }
+  const metrics: Record<string, Figure> = { ...measureJudge(answers, { seed, resamples }) }
   for (const [prefix, comparison] of [
     ['', fromActive],
     ['anchor.', fromAnchor],
@@ -99,7 +102,7 @@ export function gateJudge({
     mixedOf(questions).map(scoredBy(questions, answers, active.order)),
   )
   const baseline = {
-    ...measureJudge(withScores(answers, active.probability), seed),
+    ...measureJudge(withScores(answers, active.probability), { seed, resamples }),
     ...reported({ withinAuc, choice }),
   }
   const best = fromAnchor ?? fromActive
@@ -177,10 +180,13 @@ function lossOf(
 }
 
 /** Returns the figures of P(correct): ordering and choice within questions, AUC over all, calibration. */
-export function measureJudge(answers: readonly GateAnswer[], seed: number): Readonly<Record<string, Figure>> {
+export function measureJudge(
+  answers: readonly GateAnswer[],
+  resampling: BootstrapOptions,
+): Readonly<Record<string, Figure>> {
   return {
     ...measureChoice(answers),
-    ...measureAnswers(answers, { seed, resamples: RESAMPLES }),
+    ...measureAnswers(answers, resampling),
     ...reported({ brier: difference(pairsOf(questionsOf(answers), brierOf)) }),
   }
 }

@@ -128,6 +128,30 @@ describe('the gate of the fused judge', () => {
       expect(few.reason).toMatch(/AUC against the weighting of the profile .*: may lose 0\.02 or more/)
     })
 
+    /** Nights of 60 questions on which the order by hand has an AUC of .76, and the candidate one that is lower by noise. */
+    function promotedOf(runs: number, noise: number): number {
+      return Array.from({ length: runs }, (_, seed) => {
+        const random = createRandom(seed, 3)
+        const drawn = answersOf(60, 0.5, seed).map((one) => ({
+          ...one,
+          score: Math.log(one.score / (1 - one.score)),
+        }))
+        const answers = drawn.map((one) => ({
+          ...one,
+          score: 1 / (1 + Math.exp(-(one.score + noise * random.gaussian()))),
+        }))
+        const active = { order: scoresOf(drawn), probability: drawn.map(() => 0.9) }
+        return gateJudge({ ...trial, answers, active, resamples: 1 })
+      }).filter(({ promoted }) => promoted).length
+    }
+
+    test('is wrongly found to keep order in one night of twenty, however well it is calibrated', () => {
+      const runs = 100
+      // An AUC of .74 in place of .76, and one of .76 as before.
+      expect(promotedOf(runs, 0.457)).toBeLessThanOrEqual(runs * (0.05 + 3 * Math.sqrt((0.05 * 0.95) / runs)))
+      expect(promotedOf(runs, 0.02)).toBeGreaterThan(runs * 0.9)
+    }, 30_000)
+
     test('never gives up order for calibration', () => {
       const worse = gateJudge({ ...trial, answers: near(400, 0.35), active: byHand(400) })
       expect(worse.metrics['withinAuc.difference']!.value).toBeLessThan(-0.03)
