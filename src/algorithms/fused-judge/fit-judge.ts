@@ -1,5 +1,6 @@
 /** @file Fits the weights of a fused judge: logistic regression with an L2 penalty, by Newton's method. */
 
+import { minimise } from '../training/newton.ts'
 import { BY_HAND, type Features } from './features.ts'
 import type { FeatureWeight, JudgeWeights } from './fused-judge.ts'
 
@@ -20,10 +21,6 @@ const PENALTY = 1
  * weighting by hand: few answers keep it, many can show that another is better.
  */
 const PRIOR_BY_HAND = 1
-/** Upper bound on Newton steps; ten are enough for separable data under the penalty. */
-const MAX_STEPS = 50
-const STEP_SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
-const TOLERANCE = 1e-10
 
 /**
  * Fits the weights that minimise the weighted cross-entropy plus the penalty. Each feature is standardised over the examples that
@@ -47,8 +44,12 @@ export function fitJudge(examples: readonly FitExample[]): JudgeWeights {
       isPartlyMissing[index] ? [Number(isMissing(example, name))] : [],
     ),
   ])
-  const priors = [0, ...columns.map(({ name }) => (name === BY_HAND ? PRIOR_BY_HAND : 0))]
-  const [bias = 0, ...fitted] = minimise(rows, examples, priors)
+  const known = [0, ...columns.map(({ name }) => (name === BY_HAND ? PRIOR_BY_HAND : 0))]
+  const data: FitData = { rows, examples, priors: (rows[0] ?? []).map((_, i) => known[i] ?? 0) }
+  const [bias = 0, ...fitted] = minimise(data.priors, {
+    loss: (at) => lossAt(at, data),
+    stepAt: (at) => newtonStep(at, data),
+  })
   const indicators = fitted.slice(columns.length)
   return {
     bias,
@@ -76,32 +77,9 @@ function standardised(
 }
 
 /**
- * Returns the weights of the columns of `rows`; the first column is the bias, which has no penalty.
- *
- * @param priors of the first columns; 0 of the others
+ * Rows of standardised features, behind a 1 for the bias, with their labels; and the prior of each column's weight, that of the
+ * bias without effect.
  */
-function minimise(
-  rows: readonly (readonly number[])[],
-  examples: readonly FitExample[],
-  priors: readonly number[],
-): number[] {
-  const data: FitData = { rows, examples, priors: (rows[0] ?? []).map((_, i) => priors[i] ?? 0) }
-  let at = [...data.priors]
-  let loss = lossAt(at, data)
-  for (let step = 0; step < MAX_STEPS; step++) {
-    const change = newtonStep(at, data)
-    // Halved until the loss falls: far from the optimum Newton's method overshoots.
-    const next = STEP_SHARES.map((share) => at.map((value, i) => value + share * change[i]!)).find(
-      (candidate) => lossAt(candidate, data) < loss - TOLERANCE,
-    )
-    if (next === undefined) break
-    at = next
-    loss = lossAt(at, data)
-  }
-  return at
-}
-
-/** Rows of standardised features with their labels, and the prior of each column's weight. */
 interface FitData {
   readonly rows: readonly (readonly number[])[]
   readonly examples: readonly FitExample[]

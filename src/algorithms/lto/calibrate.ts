@@ -1,5 +1,7 @@
 /** @file Calibration: maps logits to probabilities that match observed frequencies. */
 
+import { minimise } from '../training/newton.ts'
+
 /** P(correct) = sigmoid(scale * logit + bias). */
 export interface Calibration {
   readonly scale: number
@@ -20,10 +22,6 @@ export interface CalibrationAnswers {
 const MIN_ANSWERS_FOR_BIAS = 50
 /** Lower bound on the scale, above 0 so that calibration never reverses a ranking. */
 const MIN_SCALE = 1e-2
-/** Upper bound on Newton steps. */
-const MAX_STEPS = 50
-/** Shares of a Newton step, tried in order. */
-const STEP_SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32]
 
 /**
  * Fits the calibration of least weighted cross-entropy by Newton's method: temperature and bias (Platt
@@ -34,20 +32,15 @@ export function fitCalibration(answers: CalibrationAnswers): Calibration {
   const { logits, labels } = answers
   const right = labels.filter((label) => label > 0.5).length
   const withBias = Math.min(right, labels.length - right) >= MIN_ANSWERS_FOR_BIAS
-  let fitted = UNCALIBRATED
-  let loss = meanCrossEntropy(answers, fitted)
-  for (let step = 0; step < MAX_STEPS; step++) {
-    const change = newtonStep(answers, fitted, withBias)
-    // Halved until the loss falls: far from the optimum Newton's method overshoots.
-    const better = STEP_SHARES.map((share) => ({
-      scale: Math.max(MIN_SCALE, fitted.scale + share * change.scale),
-      bias: fitted.bias + share * change.bias,
-    })).find((next) => meanCrossEntropy(answers, next) < loss)
-    if (!better) break
-    fitted = better
-    loss = meanCrossEntropy(answers, fitted)
-  }
-  return logits.length === 0 ? UNCALIBRATED : fitted
+  if (logits.length === 0) return UNCALIBRATED
+  const at = ([scale = 1, bias = 0]: readonly number[]): Calibration => ({ scale, bias })
+  return at(
+    minimise([UNCALIBRATED.scale, UNCALIBRATED.bias], {
+      loss: (values) => meanCrossEntropy(answers, at(values)),
+      stepAt: (values) => newtonStep(answers, at(values), withBias),
+      allowed: ([scale = 1, bias = 0]) => [Math.max(MIN_SCALE, scale), bias],
+    }),
+  )
 }
 
 /** Weighted mean cross-entropy, -log p(label), of calibrated logits. */
@@ -80,10 +73,10 @@ function newtonStep({ logits, labels, weights }: CalibrationAnswers, at: Calibra
     scaleBias += curvature * logit
     biasBias += curvature
   }
-  if (!withBias) return { scale: -gradientScale / scaleScale, bias: 0 }
+  if (!withBias) return [-gradientScale / scaleScale, 0]
   const determinant = scaleScale * biasBias - scaleBias * scaleBias
-  return {
-    scale: -(biasBias * gradientScale - scaleBias * gradientBias) / determinant,
-    bias: -(scaleScale * gradientBias - scaleBias * gradientScale) / determinant,
-  }
+  return [
+    -(biasBias * gradientScale - scaleBias * gradientBias) / determinant,
+    -(scaleScale * gradientBias - scaleBias * gradientScale) / determinant,
+  ]
 }
