@@ -107,6 +107,7 @@ export {
   isLookDue,
   type LiveComparison,
   type OutcomeStratum,
+  wilsonInterval,
 } from './training/live-outcomes.ts'
 export { MAX_LOOKS } from './training/non-inferiority.ts'
 export type { Figure, GateVerdict, Part, SequentialVerdict, Training } from './training/training-result.ts'

@@ -1,18 +1,14 @@
 /** @file Figures of one arm, and its difference to another, with 95 % intervals over problems. */
 
-import { bootstrapByQuestion, type Figure } from '#algorithms'
+import { bootstrapByQuestion, type Figure, wilsonInterval } from '#algorithms'
 import type { AnswerRecord } from './records.ts'
 
 /** 97.5 % quantile of the standard normal distribution. */
 const Z = 1.959964
 
-/** Wilson's score interval of a proportion (Wilson 1927), 95 %; `proportion` of `n` independent trials. */
+/** Wilson's score interval of a proportion, 95 %; `proportion` of `n` independent trials. Everything is possible after none. */
 export function wilson(proportion: number, n: number): { readonly low: number; readonly high: number } {
-  if (n === 0) return { low: 0, high: 1 }
-  const shrink = 1 + Z ** 2 / n
-  const centre = (proportion + Z ** 2 / (2 * n)) / shrink
-  const half = (Z / shrink) * Math.sqrt((proportion * (1 - proportion)) / n + Z ** 2 / (4 * n ** 2))
-  return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) }
+  return n === 0 ? { low: 0, high: 1 } : wilsonInterval(proportion, n, Z)
 }
 
 export interface ArmFigures {
