@@ -7,6 +7,7 @@ import {
   GAIN_CRITICAL,
   type GateAnswer,
   type GateQuestion,
+  lossToCallers,
   measureAnswers,
   measureChoice,
   mixedOf,
@@ -63,7 +64,8 @@ const FIRST_MARGIN = 0.02
  * questions). It is promoted when
  * - its within-question AUC is surely above .5;
  * - it loses nothing: each interval of the difference to the active version and to the anchor excludes a loss of .01, against the
- *   weighting by hand one of .02 in within-question AUC; and neither measure, nor the accuracy of its choice, is measurably lower;
+ *   weighting by hand one of .02 in within-question AUC; and neither measure, nor the accuracy of its choice, is measurably lower,
+ *   also by the labels of callers alone;
  * - it gains order or calibration measurably over the active version, also without the answers of any single tenant. (A stale
  *   active version must be replaced, so no gain over it is asked for.)
  *
@@ -170,6 +172,8 @@ function lossOf(
     const own = difference(pairs)
     const shown = showDifference(own)
     if (isDecisive(own) && own.high < 0) return { measure: NAMES[measure], shown: `${shown} is lower` }
+    const told = lossToCallers(questions, comparison[measure])
+    if (told !== null) return { measure: NAMES[measure], shown: told }
     if (measure === 'choice') continue
     const isOrderOfFirst = isFirst && measure === 'withinAuc'
     const margin = isOrderOfFirst ? FIRST_MARGIN : MARGIN

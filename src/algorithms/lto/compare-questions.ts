@@ -13,6 +13,7 @@ import {
   meanDifference,
   ONLY_LOOK,
   type Pair,
+  showDifference,
   toFigure,
 } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
@@ -114,8 +115,7 @@ export function reported(
 /** Compares a score's choice between the answers of one question with simpler ones, over mixed questions. */
 export function compareChoice(mixed: Questions) {
   const judged = mixed.filter((one) => one.answers.every(({ verifier }) => verifier !== null))
-  // A majority is always right by its own labels.
-  const independent = mixed.filter((one) => one.answers.every(({ byMajority }) => !byMajority))
+  const independent = labelledByCallers(mixed)
   const choice = (questions: Questions, theirs?: (question: GateQuestion) => number) =>
     difference(pairsOf(questions, choiceAccuracy, theirs))
   return {
@@ -125,6 +125,27 @@ export function compareChoice(mixed: Questions) {
     'choice.overVerifier': choice(judged, choiceOfVerifier),
     'choice.overMajority': choice(independent, majorityAccuracy),
   }
+}
+
+/** Returns the questions without labels by majority, which is always right by its own labels. */
+export function labelledByCallers(questions: Questions): Questions {
+  return questions.filter(({ answers }) => answers.every(({ byMajority }) => !byMajority))
+}
+
+/**
+ * Returns, in words, that a measure is lower by the labels of callers alone, which labels by majority, however many, do not
+ * outvote; null when it is not, or these questions are too few.
+ *
+ * @param inMeasure returns the pairs of a part of the questions
+ */
+export function lossToCallers(
+  questions: Questions,
+  inMeasure: (part: Questions) => readonly Pair[],
+): string | null {
+  const own = difference(inMeasure(labelledByCallers(questions)))
+  return isDecisive(own) && own.high < 0
+    ? `by the labels of callers alone ${showDifference(own)} is lower`
+    : null
 }
 
 function rightShare({ answers }: GateQuestion): number {

@@ -7,6 +7,7 @@ import {
   compareChoice,
   difference,
   type GateAnswer,
+  lossToCallers,
   measureAnswers,
   mixedOf,
   pairsOf,
@@ -49,7 +50,8 @@ const AUC_MARGIN = 0.01
  * - it orders answers: its within-question AUC is surely above .5, and its best answer is surely right more
  *   often than a random one. A score that knows only how hard a question is fails both;
  * - it loses nothing: the interval of the difference in within-question AUC to the active version and to the
- *   anchor lies above -.01, and its choice is not measurably worse than the verifier's or the majority's;
+ *   anchor lies above -.01, it is not measurably lower by the labels of callers alone, and its choice is not measurably
+ *   worse than the verifier's or the majority's;
  * - it gains something over the active version: within-question AUC or accuracy of the choice rises
  *   measurably, also without the answers of any single tenant. (A stale active version must be replaced, so
  *   no gain over it is asked for.)
@@ -133,6 +135,8 @@ export function gateRewardModel({
         `within-question AUC against the ${name} ${shown}: may lose ${AUC_MARGIN} or more`,
       )
     }
+    const told = lossToCallers(questions, rival.inAuc)
+    if (told !== null) return verdict(false, `within-question AUC against the ${name} ${told}`)
   }
   if (fromActive === null) {
     return verdict(

@@ -179,6 +179,20 @@ describe('the gate of the fused judge', () => {
     expect(verdict.reason).toMatch(/^accuracy of the choice against the active one -.* is lower/)
   })
 
+  test('lets no number of labels by majority outvote those of callers', () => {
+    // The candidate says what the majority says, which is right by its own labels, and wrong by those of callers.
+    const answers = answersOf(200, 1).map((one, index) => {
+      const byMajority = index >= 40 * PER_QUESTION
+      const better = byMajority === one.correct
+      return { ...one, byMajority, score: better ? 0.9 : one.correct && index % 4 === 0 ? 0.95 : 0.2 }
+    })
+    const active = rival(answers.map(({ correct }, index) => (correct && index % 4 === 0 ? 0.6 : 0.4)))
+    const verdict = gateJudge({ ...trial, answers, active, hasActive: true })
+    expect(verdict.metrics['withinAuc.difference']!.low).toBeGreaterThan(0)
+    expect(verdict.promoted).toBe(false)
+    expect(verdict.reason).toMatch(/against the active one by the labels of callers alone -.* is lower/)
+  })
+
   test('asks for a gain without each single tenant, and for none over a stale version', () => {
     const [answers, others] = [answersOf(80, 1, 1, 2), answersOf(80, 0.2, 2, 2)]
     // All of the gain comes from one tenant.

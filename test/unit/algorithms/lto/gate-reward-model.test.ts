@@ -149,3 +149,27 @@ test('scores that are not numbers, and too few scores, are refused', () => {
     )
   }
 })
+
+test('no number of labels by majority outvotes those of callers', () => {
+  const given = answers(240, 1)
+  const isByMajority = ({ question }: GateAnswer) => Number(question.slice(1)) >= 60
+  const better = answers(240, 0.2, { seed: 2 })
+  const worse = answers(240, 1.8, { seed: 3 })
+  // Better by the labels of majorities, worse by those of callers.
+  const candidate = given.map((one, index) => ({
+    ...one,
+    byMajority: isByMajority(one),
+    score: (isByMajority(one) ? better : worse)[index]!.score,
+  }))
+  const judged = (callers: boolean) =>
+    gateRewardModel({
+      answers: callers ? candidate : candidate.map((one) => ({ ...one, byMajority: false })),
+      active: scores(given),
+      anchor: null,
+      seed: 1,
+    })
+  expect(judged(false)).toMatchObject({ promoted: true })
+  expect(judged(true).reason).toMatch(
+    /AUC against the active one by the labels of callers alone -.* is lower/,
+  )
+})
