@@ -179,7 +179,7 @@ function policySection({ policy }: Findings): string[] {
       ],
       shown,
     ),
-    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. An arm is taken for a band when its gain is above 0 with 95 % confidence (one-sided), a list of bands when its gain on problems that it was not chosen on exceeds one standard error. These gains: ${checks.join('; ')}.`,
+    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. An arm is taken for a band when its gain over the draft, and over every cheaper arm that is taken, is above 0 with 95 % confidence (one-sided), a list of bands when its gain on problems that it was not chosen on exceeds one standard error. These gains: ${checks.join('; ')}.`,
   ]
 }
 

@@ -56,10 +56,10 @@ const MIN_QUESTIONS = 30
 
 /**
  * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. An arm
- * is a choice for a band when its gain over the draft is above 0 with 95 % confidence, one-sided; of all combinations within the
- * budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
+ * is a choice for a band when its gain over the draft, and over every cheaper choice, is above 0 with 95 % confidence, one-sided;
+ * of all combinations within the budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
  *
- * Arms and bands are many, so some gain is luck: what a policy gives is told by `crossValidatePolicy` alone.
+ * Without the second rule, the luckiest of several equal arms would be paid for. Bands are many all the same: what a policy gives is told by `crossValidatePolicy` alone.
  *
  * @throws RangeError without questions
  */
@@ -83,8 +83,10 @@ export function choosePolicy(questions: readonly MeasuredQuestion[], options: Po
     }
   }
   return mergeEqual(
-    best!.chosen.map((choice, band) => ({
-      ...choice,
+    best!.chosen.map(({ arm, accuracy, tokens }, band) => ({
+      arm,
+      accuracy,
+      tokens,
       from: band === 0 ? 0 : bands[band]!.own[0]!.confidence,
       questions: bands[band]!.own.length,
       draftAccuracy: mean(bands[band]!.own, ({ draft }) => draft.accuracy),
@@ -157,6 +159,8 @@ function drawFolds(count: number): readonly number[] {
 
 interface Choice {
   readonly arm: string
+  /** Of each question. */
+  readonly outcomes: readonly Outcome[]
   readonly accuracy: number
   readonly tokens: number
 }
@@ -180,19 +184,39 @@ function cut(
   return bands
 }
 
-/** Stopping, and every arm whose gain on these questions is above 0 with 95 % confidence, one-sided. */
+/**
+ * Returns what may be done on these questions, cheapest first: stopping, and every arm whose accuracy is above that of all cheaper
+ * choices with 95 % confidence, one-sided.
+ */
 function choicesFor(
   questions: readonly MeasuredQuestion[],
   { minQuestions = MIN_QUESTIONS }: PolicyOptions,
 ): Choice[] {
-  const outcomes = (arm: string) => questions.map((question) => follow(question, arm))
-  const drafts = questions.map(({ draft }) => draft.accuracy)
-  const arms = questions.length < minQuestions ? [] : Object.keys(questions[0]!.arms)
-  const paying = arms.filter((arm) => differenceOf(outcomes(arm), drafts, Z_ONE_SIDED).low > 0)
-  return [STOP, ...paying].map((arm) => {
-    const own = outcomes(arm)
-    return { arm, accuracy: mean(own, ({ accuracy }) => accuracy), tokens: mean(own, ({ tokens }) => tokens) }
-  })
+  const stop = choiceOf(questions, STOP)
+  if (questions.length < minQuestions) return [stop]
+  const arms = Object.keys(questions[0]!.arms).map((arm) => choiceOf(questions, arm))
+  const choices = [stop]
+  for (const choice of arms.sort((one, other) => one.tokens - other.tokens)) {
+    const isBetter = choices.every(
+      (cheaper) => differenceOf(choice.outcomes, accuraciesOf(cheaper.outcomes), Z_ONE_SIDED).low > 0,
+    )
+    if (isBetter) choices.push(choice)
+  }
+  return choices
+}
+
+function choiceOf(questions: readonly MeasuredQuestion[], arm: string): Choice {
+  const outcomes = questions.map((question) => follow(question, arm))
+  return {
+    arm,
+    outcomes,
+    accuracy: mean(outcomes, ({ accuracy }) => accuracy),
+    tokens: mean(outcomes, ({ tokens }) => tokens),
+  }
+}
+
+function accuraciesOf(outcomes: readonly Outcome[]): number[] {
+  return outcomes.map(({ accuracy }) => accuracy)
 }
 
 /** Returns the mean difference of accuracies, each question an observation of its own, and its interval. */

@@ -81,6 +81,24 @@ describe('choosePolicy', () => {
     expect(choosePolicy(won(30), { tokens: 1000 })).toMatchObject([{ arm: 'vote' }])
   })
 
+  it('pays for no arm that is not surely better than a cheaper one', () => {
+    const questions = (lucky: number) =>
+      Array.from({ length: 200 }, (_, index): MeasuredQuestion => {
+        const cheap = Number(index % 5 !== 0)
+        return {
+          confidence: 0.5,
+          draft: { accuracy: Number(index % 2 === 0), tokens: 100 },
+          arms: {
+            dear: { accuracy: index < 5 * lucky ? 1 : cheap, tokens: 800 },
+            cheap: { accuracy: cheap, tokens: 400 },
+          },
+        }
+      })
+    expect(choosePolicy(questions(1), { tokens: 1000 })).toMatchObject([{ arm: 'cheap', tokens: 500 }])
+    expect(choosePolicy(questions(20), { tokens: 1000 })).toMatchObject([{ arm: 'dear', tokens: 900 }])
+    expect(choosePolicy(questions(20), { tokens: 600 })).toMatchObject([{ arm: 'cheap' }])
+  })
+
   it('needs questions', () => {
     expect(() => choosePolicy([], { tokens: 1 })).toThrow('expected questions')
   })
