@@ -128,7 +128,7 @@ export function compareChoice(mixed: Questions) {
 }
 
 /** Returns the questions without labels by majority, which is always right by its own labels. */
-export function labelledByCallers(questions: Questions): Questions {
+function labelledByCallers(questions: Questions): Questions {
   return questions.filter(({ answers }) => answers.every(({ byMajority }) => !byMajority))
 }
 
