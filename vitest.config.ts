@@ -17,7 +17,8 @@ const maxServices = Math.min(cores, 4)
 
 /**
  * Projects by what they need: `unit` and `contract` nothing, `e2e` the embedded service, `engine` (whose bounds are of
- * milliseconds) a machine without other tests, `integration` real servers, `gpu` a GPU.
+ * milliseconds) a machine without other tests, `integration` real servers, `gpu` a GPU, `ecosystem` the clients that
+ * .ci/ecosystem installs.
  */
 export default defineConfig({
   test: {
@@ -43,6 +44,14 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'ecosystem',
+          include: ['test/ecosystem/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 180_000,
         },
       },
       {

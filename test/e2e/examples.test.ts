@@ -1,23 +1,17 @@
 /** @file The examples run against the embedded service exactly as their READMEs print them, but for port and folder. */
 
-import { execFile, spawn, spawnSync } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { blocksOf } from '../support/readme.ts'
 import { freePort, startService, temporaryFolder } from '../support/service-process.ts'
 import { dataFolder } from '../support/test-database.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const run = promisify(execFile)
-
-/** Code blocks of an example's README. */
-async function blocksOf(readme: string): Promise<readonly string[]> {
-  const text = await readFile(join(ROOT, readme), 'utf8')
-  return [...text.matchAll(/^```\n(.*?)^```$/gms)].map(([, block = '']) => block)
-}
 
 async function bash(command: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
   const { stdout } = await run('bash', ['-c', command], { cwd: ROOT, env: { ...process.env, ...env } })
@@ -31,16 +25,16 @@ test('curl session', async () => {
   expect(await bash(command, { SERVER: service.origin })).toBe(output)
 })
 
-/** Whether OpenAI's client for Python is at hand. */
-const hasPython = spawnSync('python3', ['-c', 'import openai']).status === 0
-
-test('OpenAI’s clients', { timeout: 180_000 }, async () => {
+// Clients in Python: test/ecosystem.
+test('OpenAI’s clients and LangChain.js', { timeout: 180_000 }, async () => {
   await using data = await dataFolder()
   await using service = await startService({ DATA_DIR: data.path })
-  const [node = '', python = '', curl = '', output] = await blocksOf('examples/openai/README.md')
-  for (const command of hasPython ? [node, python, curl] : [node, curl]) {
+  const [node = '', , curl = '', output] = await blocksOf('examples/openai/README.md')
+  for (const command of [node, curl]) {
     expect(await bash(command, { SERVER: service.origin }), command).toBe(output)
   }
+  const [chain = '', printed] = await blocksOf('examples/langchain/README.md')
+  expect(await bash(chain, { SERVER: service.origin })).toBe(printed)
 })
 
 test('your own model', async () => {
