@@ -112,9 +112,11 @@ test(`schemathesis: ${EXAMPLES} requests of each operation keep openapi.yaml`, {
   timeout: 3_600_000,
 }, async () => {
   const phases = EXAMPLES < EDGES_FROM ? 'examples,fuzzing' : 'examples,coverage,fuzzing'
+  // It leaves its caches in the working directory.
   const printed = await bash(
-    `st --config-file .ci/schemathesis.toml run openapi.yaml --url "$SERVER" -H "Authorization: Bearer $API_KEY" \
-      --phases ${phases} --max-examples ${EXAMPLES} --seed 20261129 --workers 1 --no-color --warnings off 2>&1`,
+    `cd "${folder.path}" && st --config-file "${ROOT}/.ci/schemathesis.toml" run "${ROOT}/openapi.yaml" \
+      --url "$SERVER" -H "Authorization: Bearer $API_KEY" --phases ${phases} --max-examples ${EXAMPLES} \
+      --seed 20261129 --workers 1 --no-color --warnings off 2>&1`,
   ).catch(({ stdout }) => expect.unreachable(stdout))
   expect(printed).toContain('No issues found')
   if (EXAMPLES >= EDGES_FROM) process.stdout.write(printed.slice(printed.indexOf('= SUMMARY')))
