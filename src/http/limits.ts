@@ -36,5 +36,5 @@ export const DEFAULT_LIMITS: Limits = {
   maxConnections: 4096,
   heartbeatMs: 10_000,
   stallMs: 30_000,
-  queuedBytes: 4 * 2 ** 20,
+  queuedBytes: 2 ** 20,
 }
