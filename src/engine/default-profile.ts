@@ -1,7 +1,14 @@
 /** @file The profile of a model that no profile was measured on, made from its tokenizer and chat template. */
 
 import { type JsonObject, modelInvalid } from './model-files.ts'
+import type { Sampling } from './profile.ts'
 import type { PromptCodec } from './types.ts'
+
+/**
+ * Temperature of samples where the model recommends none. At 1, samples of a small model are far worse than its greedy answer, and
+ * so is a vote among them (docs/benchmarks.md, "Real models").
+ */
+const TEMPERATURE = 0.7
 
 /** Words for a right and a wrong answer, most usual first. */
 const VERDICT_WORDS = [
@@ -40,12 +47,14 @@ export function defaultVariables(chatTemplate: string): Record<string, unknown> 
  * A model whose template opens a thought in every turn gets a bound on thoughts, so that tokens are left for the
  * answer, and its judge begins after an empty thought, so that its first token is a verdict.
  *
+ * @param recommended sampling that the model's authors recommend
  * @throws ServiceError MODEL_INVALID when the tokenizer cannot write the box of an answer, or has no pair of verdict
  * words that are one token each
  */
 export function defaultProfile(
   codec: Pick<PromptCodec, 'encode' | 'decode' | 'splitThought' | 'thoughtEnd'>,
   variables: Record<string, unknown>,
+  recommended: Sampling,
 ): JsonObject {
   if (codec.decode(codec.encode(BOX)).trim() !== BOX) {
     throw modelInvalid(
@@ -94,6 +103,7 @@ export function defaultProfile(
     defaults: {
       stopReward: 0,
       minSimilarity: 0.98,
+      ...(recommended.temperature === undefined && { sampling: { temperature: TEMPERATURE } }),
       ...(alwaysThinks && { maxThoughtTokens: MAX_THOUGHT_TOKENS }),
     },
   }

@@ -199,7 +199,7 @@ interface ChosenProfile extends Pick<ModelDirectory, 'codec' | 'warning'> {
  * profile asks for.
  */
 async function chooseProfile(
-  { root, profiles, tokenizerFiles: files, graph }: DirectoryParts,
+  { root, profiles, configFiles, tokenizerFiles: files, graph }: DirectoryParts,
   measuredOn: () => Promise<MeasuredOn>,
 ): Promise<ChosenProfile> {
   const { vocabularySize } = graph.description
@@ -231,7 +231,8 @@ async function chooseProfile(
   const variables = defaultVariables(files.chatTemplate)
   const template = { variables, date: DEFAULT_DATE }
   const codec = createPromptCodec(files, { template, vocabularySize })
-  const made = defaultProfile(codec, variables)
+  const recommended = readSampling(configFiles.generation).sampling
+  const made = defaultProfile(codec, variables, recommended)
   const profile = readModelProfile(made)
   return {
     profile,

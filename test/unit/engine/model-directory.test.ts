@@ -218,7 +218,10 @@ suite('loadModelDirectory()', () => {
     await writeWords({ [BOX]: 63 })
     await model.write('circadian.json', null)
     await model.write('generation_config.json', { eos_token_id: 2, top_k: 50 })
-    expect((await loadModelDirectory(model.path)).info.profile.defaults.sampling).toEqual({ topK: 50 })
+    const sampling = async () => (await loadModelDirectory(model.path)).info.profile.defaults.sampling
+    expect(await sampling()).toEqual({ temperature: 0.7, topK: 50 })
+    await model.write('generation_config.json', { eos_token_id: 2, temperature: 0.9 })
+    expect(await sampling()).toEqual({ temperature: 0.9 })
   })
 
   test('reduces a greater top_k, and ignores sampling that is out of bounds', async () => {
