@@ -4,10 +4,11 @@ import { globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { expect, onTestFinished, test } from 'vitest'
-import { describeMachine } from '#evaluation'
+import { createReport, describeMachine, parseArm } from '#evaluation'
 import { updateRecords, writeRecords } from '../../bench/report/records.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -193,18 +194,12 @@ test('docs/benchmarks.md: the row of means of the transfer table is the mean of 
 const README_ROWS: readonly (readonly [label: RegExp, arm: string])[] = [
   [/^greedy$/, 'greedy'],
   [/^majority of 8$/, 'majority of 8'],
-  [/^best of 8 /, 'best of 8, same reward'],
-  [/^best of 3 /, 'best of 3, same reward, no fewer tokens than latentseek'],
   [/^latentseek$/, 'latentseek'],
   [/^auto, 300 /, 'auto, 300 remembered'],
-  [/reward always -1/, 'control: reward always -1, 3 steps, last answer'],
-  [/random reward/, 'control: random reward'],
-  [/Gaussian kick/, 'control: one Gaussian kick, sigma 1'],
-  [/perfect sparse reward/, 'control: perfect sparse reward (upper bound)'],
 ]
 
 test('README.md: the table of strategies prints the records of bench:quality and --lto', () => {
-  const table = tablesOf(read('README.md')).find(({ header }) => header.includes('accuracy'))
+  const table = tablesOf(read('README.md')).find(({ header }) => header.includes('optimiser steps'))
   expect(table?.header.slice(1)).toEqual([
     'accuracy',
     'optimiser steps',
@@ -225,6 +220,47 @@ test('README.md: the table of strategies prints the records of bench:quality and
     expect(cells, name).toEqual(figures.map((figure, index) => asInReadme(Number(figure), cells[index]!)))
   }
   expect(table?.rows.length).toBe(README_ROWS.length + 1)
+})
+
+/** Rows of README's table of a real model, by the arm of the evaluation that they print. */
+const REAL_ROWS: Readonly<Record<string, string>> = {
+  greedy: 'greedy',
+  'majority of 8': 'samples → majority',
+  "best of 8 by the model's own verdict": 'samples → verifier',
+  'best of 8 by log-probability': 'samples → log-probability',
+  'best of 8 by the fused judge, after three nights': 'samples → judge',
+  'upper bound: any of the 8 is right': 'samples → any right (knows the answers)',
+}
+
+test('README.md: the table of a real model prints figures of the answers in bench/results/real', () => {
+  const table = tablesOf(read('README.md')).find(({ header }) => header.includes('minus `majority` of 8'))
+  const stored = gunzipSync(readFileSync(join(ROOT, 'bench/results/real/qwen2.5-coder-0.5b-int4.jsonl.gz')))
+  const answers = stored.toString().trimEnd().split('\n')
+  const { arms } = createReport(
+    {
+      title: '',
+      problems: { file: '', sha256: '', count: 0 },
+      seeds: [1],
+      concurrency: 1,
+      machine: describeMachine(),
+      settings: [parseArm('greedy'), parseArm('name=samples:majority')],
+      total: answers.length,
+      against: 'samples → majority',
+    },
+    answers.map((line) => JSON.parse(line)),
+  )
+  const signed = (value: number) => `${value > 0 ? '+' : ''}${value.toFixed(3)}`
+  for (const [label = '', ...cells] of table?.rows ?? []) {
+    const own = arms.find(({ arm }) => arm === REAL_ROWS[label.replaceAll('`', '')])
+    const { value, low = Number.NaN, high = Number.NaN } = own?.difference ?? { value: Number.NaN }
+    const difference = own?.difference ? `${signed(value)} (${signed(low)} to ${signed(high)})` : '-'
+    expect(cells, label).toEqual([
+      own?.accuracy.value.toFixed(3),
+      difference,
+      own?.generatedTokens.toFixed(0),
+    ])
+  }
+  expect(table?.rows.length).toBe(Object.keys(REAL_ROWS).length)
 })
 
 function ltoAccuracy(): unknown {
