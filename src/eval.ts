@@ -1,8 +1,5 @@
 /** @file The command `circadian eval`: reads problems and arms, opens what is asked, writes answers and report. */
 
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { pino } from 'pino'
 import { deriveSeed } from '#algorithms'
 import { DEFAULT_ANSWER, type ModelProfile, readModelProfile } from '#engine'
@@ -29,7 +26,8 @@ import {
   type Problem,
   parseArm,
   readArms,
-  readProblems,
+  readProblemFile,
+  readTextFile,
   reportMarkdown,
   type Settings,
   taskKey,
@@ -40,7 +38,7 @@ import type { Config } from './config.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts, type Parts } from './open-parts.ts'
 import { openSolver } from './open-solver.ts'
-import { stopAtSignals } from './stop-at-signals.ts'
+import { EXIT_INTERRUPTED, stopAtSignals } from './stop-at-signals.ts'
 
 export interface EvaluationOptions {
   readonly out: string
@@ -61,9 +59,6 @@ export interface EvaluationOptions {
   readonly engine: Config['engine']
 }
 
-/** Exit code of a program that SIGINT ended. */
-const EXIT_INTERRUPTED = 130
-
 /**
  * Evaluates until all answers are there, a signal comes, or a fault stays. The report has what there is.
  *
@@ -71,8 +66,8 @@ const EXIT_INTERRUPTED = 130
  * @throws ServiceError for arms, problems and folders that cannot be used, and for a fault that stays
  */
 export async function runEvaluation(file: string, options: EvaluationOptions): Promise<number> {
-  const text = await readText(file)
-  const problems = choose(readProblems(text, file), options)
+  const { problems: all, source } = await readProblemFile(file)
+  const problems = choose(all, options)
   const arms = await armsOf(options)
   checkAgainst(arms, options.against)
   const stop = stopAtSignals()
@@ -82,7 +77,7 @@ export async function runEvaluation(file: string, options: EvaluationOptions): P
     const grade = createGrade(problems, subject.normalise, file)
     const settings: Settings = {
       version: manifest.version,
-      problems: { file: basename(file), sha256: createHash('sha256').update(text).digest('hex') },
+      problems: source,
       model: subject.model,
       seed: options.seed,
       concurrency: options.concurrency,
@@ -185,12 +180,12 @@ async function openSubject(parts: Parts, options: EvaluationOptions): Promise<Su
 /** A server keeps its profile to itself: answers are compared by the one of `--profile`, or by the default one. */
 async function readAnswerProfile(profile: string | undefined): Promise<ModelProfile['answer']> {
   if (profile === undefined) return { ...DEFAULT_ANSWER, normalise: [] }
-  const source: unknown = parseJson(await readText(profile), profile)
+  const source: unknown = parseJson(await readTextFile(profile), profile)
   return readModelProfile(Object(source)).answer
 }
 
 async function armsOf({ arm, arms: file, dataDir }: EvaluationOptions): Promise<readonly Arm[]> {
-  const listed = file === undefined ? [] : readArms(await readText(file), file)
+  const listed = file === undefined ? [] : readArms(await readTextFile(file), file)
   const arms = [...arm.map(parseArm), ...listed]
   checkNames(arms)
   const learning = arms.find(({ request }) => request.learn)
@@ -243,14 +238,6 @@ function headersOf(lines: readonly string[]): Record<string, string> {
       return [name, line.slice(colon + 1).trim()]
     }),
   )
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new ServiceError('REQUEST_INVALID', `${file}: expected a file that can be read`, { cause })
-  }
 }
 
 function parseJson(text: string, file: string): unknown {

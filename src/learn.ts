@@ -3,9 +3,6 @@
  * references become labels; no prompt and no choice of an answer sees them.
  */
 
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { ARTIFACT_KINDS, type ArtifactKind, createConsolidationStore } from '#artifacts'
 import { consolidate } from '#consolidation'
@@ -20,7 +17,8 @@ import {
   openOutputFolder,
   type Problem,
   parseArm,
-  readProblems,
+  readProblemFile,
+  TENANT,
 } from '#evaluation'
 import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
@@ -28,7 +26,7 @@ import { consolidationDeps } from './consolidation-deps.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts } from './open-parts.ts'
 import { openSolver } from './open-solver.ts'
-import { stopAtSignals } from './stop-at-signals.ts'
+import { EXIT_INTERRUPTED, stopAtSignals } from './stop-at-signals.ts'
 
 export interface LearnOptions {
   /** Folder of the answers, by which another call goes on. */
@@ -59,11 +57,6 @@ export function parseKinds(list: string): readonly ArtifactKind[] {
   })
 }
 
-/** Tenant of the episodes: that of callers of the API without keys, and of `circadian eval --data-dir`. */
-const TENANT = 'default'
-/** Exit code of a program that SIGINT ended. */
-const EXIT_INTERRUPTED = 130
-
 /**
  * Asks the problems, labels their episodes, then trains and judges new versions; those that pass their gate serve from then on.
  * The same call again asks only what has no answer yet.
@@ -72,10 +65,8 @@ const EXIT_INTERRUPTED = 130
  * @throws ServiceError for problems, arm, folders and model that cannot be used, and for a fault that stays
  */
 export async function runLearning(file: string, options: LearnOptions): Promise<number> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new ServiceError('REQUEST_INVALID', `${file}: expected a file that can be read`, { cause })
-  })
-  const problems = readProblems(text, file).slice(options.from, options.from + (options.limit ?? Infinity))
+  const { problems: all, source } = await readProblemFile(file)
+  const problems = all.slice(options.from, options.from + (options.limit ?? Infinity))
   const named = parseArm(options.arm)
   const arm = { ...named, request: { ...named.request, learn: true } }
   const stop = stopAtSignals()
@@ -88,7 +79,7 @@ export async function runLearning(file: string, options: LearnOptions): Promise<
     const folder = await parts.open(() =>
       openOutputFolder(options.out, {
         version: manifest.version,
-        problems: { file: basename(file), sha256: createHash('sha256').update(text).digest('hex') },
+        problems: source,
         model: { id, fingerprint, judgeFingerprint, answerRules, defaults: profile.defaults },
         seed: options.seed,
         concurrency: options.concurrency,

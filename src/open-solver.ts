@@ -42,7 +42,7 @@ export async function openSolver(
   await trainedModels.refresh()
   const episodes = createEpisodeStore({ database })
   const solver = createSolver({ engine, episodes, activeModels: trainedModels.current, logger })
-  return { solver, engine, database, episodes, trainedModels }
+  return { solver, engine, database, episodes }
 }
 
 async function openTemporaryFolder() {

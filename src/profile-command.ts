@@ -1,13 +1,10 @@
 /** @file The command `circadian model profile`: measures a profile of a model on tuning problems, and explains it. */
 
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import { pino } from 'pino'
 import { deriveSeed } from '#algorithms'
 import { createEngine, loadModelDirectory } from '#engine'
 import { hasCode, ServiceError } from '#errors'
-import { describeMachine, readProblems } from '#evaluation'
+import { describeMachine, readProblemFile } from '#evaluation'
 import {
   createStages,
   drawCurves,
@@ -21,7 +18,7 @@ import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
 import { loggerOptions } from './logger.ts'
 import { openParts } from './open-parts.ts'
-import { stopAtSignals } from './stop-at-signals.ts'
+import { EXIT_INTERRUPTED, stopAtSignals } from './stop-at-signals.ts'
 
 export interface ProfileCommandOptions {
   readonly problems: string
@@ -38,8 +35,6 @@ export interface ProfileCommandOptions {
 
 /** No client waits for these answers, so a busy machine must not cost one of them. */
 const HEARTBEAT_LIMIT_MS = 120_000
-/** Exit code of a program that SIGINT ended. */
-const EXIT_INTERRUPTED = 130
 
 /**
  * Measures until the budget is over or a signal comes, then writes the profile of what there is. The same call again
@@ -50,10 +45,8 @@ const EXIT_INTERRUPTED = 130
  */
 export async function runProfile(options: ProfileCommandOptions): Promise<number> {
   const { problems: file, seed, concurrency, precision } = options
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new ServiceError('REQUEST_INVALID', `${file}: expected a file that can be read`, { cause })
-  })
-  const problems = readProblems(text, file)
+  const { problems: listed, source } = await readProblemFile(file)
+  const problems = listed
     .map((problem) => ({ problem, place: deriveSeed(seed, problem.line) }))
     .sort((one, other) => one.place - other.place)
     .map(({ problem }) => problem)
@@ -62,12 +55,11 @@ export async function runProfile(options: ProfileCommandOptions): Promise<number
   try {
     // A profile that was measured before is no start for another.
     const directory = await loadModelDirectory(options.engine.directory, null)
-    const sha256 = createHash('sha256').update(text).digest('hex')
     const { id, fingerprint, judgeFingerprint } = directory.info
     const folder = await openProfileFolder(options.out, {
       version: manifest.version,
       model: { id, fingerprint, judgeFingerprint, defaults: directory.info.profile.defaults },
-      problems: sha256,
+      problems: source.sha256,
       seed,
     })
     const { stderr: stream } = process
@@ -88,7 +80,7 @@ export async function runProfile(options: ProfileCommandOptions): Promise<number
     const findings = await profileModel(problems, { ...measuring, stages, precision })
     const head = {
       model: id,
-      problems: { file: basename(file), sha256, count: problems.length },
+      problems: { ...source, count: problems.length },
       seed,
       precision,
       machine: describeMachine(),

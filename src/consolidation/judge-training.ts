@@ -57,7 +57,8 @@ interface SentAnswer extends Pick<JudgeAnswer, 'place'> {
 
 /**
  * Fits a judge on the answers of the parts `train` and `calibration`. The active latent reward model's estimates of the answers
- * that it was trained on are withheld: after a night that trained both, that is most of them. Leaves out answers of another judge than that of the newest: their rewards and verdicts do not compare.
+ * that it was trained on are withheld: after a night that trained both, that is most of them. Leaves out answers of
+ * another judge than that of the newest: their rewards and verdicts do not compare.
  */
 async function train(
   { split, rewardModel, seed, report, ...context }: TrainingContext,

@@ -21,8 +21,8 @@ const STATEMENT_TIMEOUT_MS = 30_000
 const CLIENT_TIMEOUT_MS = 35_000
 
 /**
- * Returns a pool that fails within a bounded time, and in which tenants take turns. Idle connections that break are logged, at most once a
- * minute with their number; without a listener they would end the process.
+ * Returns a pool that fails within a bounded time, and in which tenants take turns. Idle connections that break are
+ * logged, at most once a minute with their number; without a listener they would end the process.
  */
 export function createPool({ connectionString, max, logger, isServer }: PoolSettings): pg.Pool {
   const pool = new FairPool({

@@ -47,7 +47,8 @@ import {
  * and `seen_tokens` int64 [B, N] (`emitNextToken`; the loop adds the tokens that it picks), `finished` bool [B],
  * `remaining` int64 [B] (tokens a row may still emit), `eos_token_ids` int64 [E], `pad_token_id` int64 [],
  * `with_signals` bool [] (whether to compute `token_signals`), and, if the description has `layerStates`,
- * `with_thoughts` bool [] (whether to compute the last four outputs below), `thought_weights` float32 [B, S] (weights of the states of each fed position in a thought), `token_maps` float32
+ * `with_thoughts` bool [] (whether to compute the last four outputs below), `thought_weights` float32 [B, S]
+ * (weights of the states of each fed position in a thought), `token_maps` float32
  * [2, K*D, V] and `token_biases` float32 [2, V] (reward and gate of V versions, V >= 1, over the states of the K
  * `scoredLayers`).
  *

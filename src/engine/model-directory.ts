@@ -131,10 +131,11 @@ async function assemble(parts: DirectoryParts): Promise<ModelDirectory> {
     configFiles.config,
     tokenizerFiles.chatTemplate,
   )
-  const chosen = await chooseProfile(parts, async () => ({ weights: await digestOf(hash), architecture }))
+  const recommended = readSampling(configFiles.generation)
+  const measuredOn = async () => ({ weights: await digestOf(hash), architecture })
+  const chosen = await chooseProfile(parts, recommended.sampling, measuredOn)
   const { profile: own, codec, warning, note, source, folder } = chosen
   const sizes = readModelConfig(configFiles, graph.description, codec.tokens)
-  const recommended = readSampling(configFiles.generation)
   const profile = withSampling(own, recommended.sampling)
   checkVerdictWords(profile, codec)
   checkEmbeddingLayer(profile, graph.description)
@@ -199,7 +200,8 @@ interface ChosenProfile extends Pick<ModelDirectory, 'codec' | 'warning'> {
  * profile asks for.
  */
 async function chooseProfile(
-  { root, profiles, configFiles, tokenizerFiles: files, graph }: DirectoryParts,
+  { root, profiles, tokenizerFiles: files, graph }: DirectoryParts,
+  recommended: Sampling,
   measuredOn: () => Promise<MeasuredOn>,
 ): Promise<ChosenProfile> {
   const { vocabularySize } = graph.description
@@ -231,7 +233,6 @@ async function chooseProfile(
   const variables = defaultVariables(files.chatTemplate)
   const template = { variables, date: DEFAULT_DATE }
   const codec = createPromptCodec(files, { template, vocabularySize })
-  const recommended = readSampling(configFiles.generation).sampling
   const made = defaultProfile(codec, variables, recommended)
   const profile = readModelProfile(made)
   return {

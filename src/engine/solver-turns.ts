@@ -1,4 +1,4 @@
-/** @file The turns that a profile puts before every question. */
+/** @file The texts of a profile around every question: its templates, and the turns before it. */
 
 import type { ModelProfile } from './profile.ts'
 import type { ChatMessage } from './types.ts'
@@ -6,7 +6,7 @@ import type { ChatMessage } from './types.ts'
 /** Returns the worked examples of a profile as turns: each question in the profile's words, then its answer. */
 export function exampleTurns({ template, examples = [] }: ModelProfile['solver']): ChatMessage[] {
   return examples.flatMap(({ question, answer }) => [
-    { role: 'user', content: template.replaceAll('{question}', () => question) } as const,
+    { role: 'user', content: fillTemplate(template, { question }) } as const,
     { role: 'assistant', content: answer } as const,
   ])
 }
@@ -19,4 +19,11 @@ export function templateTurns(solver: ModelProfile['solver']): ChatMessage[] {
     ...exampleTurns(solver),
     { role: 'user', content: template },
   ]
+}
+
+/** Replaces `{question}` and `{answer}` in one pass, so that a question that contains a placeholder stays as it was written. */
+export function fillTemplate(template: string, values: { question: string; answer?: string }): string {
+  return template.replace(/\{(question|answer)\}/g, (placeholder, name: 'question' | 'answer') => {
+    return values[name] ?? placeholder
+  })
 }

@@ -190,8 +190,8 @@ export interface TrainingStore {
   askedQuestions(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredQuestion>
   /**
    * Returns the labelled candidates of these episodes that have a thought, in the order of `episodes` and
-   * then of positions; read in pages of a few megabytes, and not converted. Skips episodes that have been deleted meanwhile or belong to another
-   * model.
+   * then of positions; read in pages of a few megabytes, and not converted. Skips episodes that have
+   * been deleted meanwhile or belong to another model.
    */
   labelledThoughts(fingerprint: string, episodes: readonly TrainingKey[]): AsyncIterable<StoredThought>
   /** Returns the labelled candidates of these episodes; order, pages and skipping as `labelledThoughts`. */

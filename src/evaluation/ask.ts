@@ -20,7 +20,7 @@ interface Asked {
 export type Ask = (asked: Asked, signal: AbortSignal) => Promise<Solution>
 
 /** Tenant whose episodes an arm with retrieval reads: that of callers of the API. */
-const TENANT = 'default'
+export const TENANT = 'default'
 
 /** Asks a solver of this process. An arm that learns has a memory of its own in every repetition, empty at first. */
 export function askSolver(solver: Pick<Solver, 'solve'>): Ask {

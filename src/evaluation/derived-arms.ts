@@ -13,13 +13,16 @@ type Sample = JudgedSample
 /** Returns the sample that a selector chooses; null where the samples lack what it reads. */
 type Selector = (samples: readonly Sample[]) => Sample | null
 
+/** Returns the score of a sample; null, or undefined in records of earlier releases, where it has none. */
+type ScoreOf = (sample: Sample) => number | null | undefined
+
 /** Between the name of an arm and that of a selector. */
 export const ARROW = ' → '
 
 const FIRST = 'first sample'
 
 /** By name of the selector: the score by which `best-of-n` chooses. */
-export const SCORES: Readonly<Record<string, (sample: Sample) => number | null | undefined>> = {
+export const SCORES: Readonly<Record<string, ScoreOf>> = {
   verifier: ({ rewardTerms }) => rewardTerms['verifier'],
   'log-probability': ({ logProbability }) => logProbability,
   'self-certainty': ({ selfCertainty }) => selfCertainty,
@@ -38,14 +41,20 @@ export const choosersOfSamples: Readonly<Record<string, Selector>> = {
 }
 
 /** Chooses as the strategy `best-of-n` does: a sample without a score comes last. Null when none has one. */
-function best(scoreOf: (sample: Sample) => number | null | undefined): Selector {
+function best(scoreOf: ScoreOf): Selector {
   return (samples) => {
-    const scored = samples.map((sample) => ({
-      ...sample,
-      score: scoreOf(sample) ?? Number.NEGATIVE_INFINITY,
-    }))
-    return scored.some(({ score }) => Number.isFinite(score)) ? (samples[bestOfN(scored)] ?? null) : null
+    const scored = withScores(samples, scoreOf)
+    return scored === null ? null : (samples[bestOfN(scored)] ?? null)
   }
+}
+
+/** Returns the samples with their scores, the lowest for a sample without one; null when none has one. */
+export function withScores(
+  samples: readonly Sample[],
+  scoreOf: ScoreOf,
+): readonly (Sample & { readonly score: number })[] | null {
+  const scored = samples.map((sample) => ({ ...sample, score: scoreOf(sample) ?? Number.NEGATIVE_INFINITY }))
+  return scored.some(({ score }) => Number.isFinite(score)) ? scored : null
 }
 
 /** Chooses a sample of the answer whose samples have the most weight together. */

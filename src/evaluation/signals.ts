@@ -1,7 +1,7 @@
 /** @file How well each signal of an answer orders the samples of one question, right before wrong. */
 
 import { bootstrapByQuestion, type Figure, withinQuestionAuc } from '#algorithms'
-import { type JudgedSample, SCORES, samplesOf } from './derived-arms.ts'
+import { SCORES, samplesOf, withScores } from './derived-arms.ts'
 import type { AnswerRecord } from './records.ts'
 
 export interface SignalReport {
@@ -26,7 +26,10 @@ export function reportSignals(records: readonly AnswerRecord[]): readonly Signal
       .filter(({ samples }) => new Set(samples.map(({ right }) => right)).size === 2)
     if (mixed.length === 0) return []
     return Object.entries(SCORES).flatMap(([signal, scoreOf]) => {
-      const areas = mixed.map(({ samples }) => areaUnder(samples, scoreOf))
+      const areas = mixed.map(({ samples }) => {
+        const scored = withScores(samples, scoreOf)
+        return scored && withinQuestionAuc({ answers: scored.map((one) => ({ ...one, correct: one.right })) })
+      })
       if (areas.includes(null)) return []
       const withinAuc = bootstrapByQuestion(
         mixed.map(({ problem }) => problem),
@@ -40,16 +43,4 @@ export function reportSignals(records: readonly AnswerRecord[]): readonly Signal
       return [{ arm, signal, mixed: mixed.length, withinAuc }]
     })
   })
-}
-
-/** Null when no sample has a score. */
-function areaUnder(
-  samples: readonly JudgedSample[],
-  scoreOf: (sample: JudgedSample) => number | null | undefined,
-): number | null {
-  const answers = samples.map((sample) => ({
-    score: scoreOf(sample) ?? Number.NEGATIVE_INFINITY,
-    correct: sample.right,
-  }))
-  return answers.some(({ score }) => Number.isFinite(score)) ? withinQuestionAuc({ answers }) : null
 }

@@ -1,6 +1,13 @@
 /** @file The conversation that a question becomes. Its words belong to the model profile and to the caller. */
 
-import { type ChatMessage, type Engine, exampleTurns, type ModelProfile, type PromptCodec } from '#engine'
+import {
+  type ChatMessage,
+  type Engine,
+  exampleTurns,
+  fillTemplate,
+  type ModelProfile,
+  type PromptCodec,
+} from '#engine'
 import { coerceError, ServiceError } from '#errors'
 import type { TokenSpan } from '#ports'
 import type { SolveRequest } from './contract.ts'
@@ -94,19 +101,13 @@ export function rememberedQuestion({ question, context = [] }: Asked): string {
   return turns.map(({ role, content }) => `${role}: ${content}`).join('\n\n')
 }
 
-/** Replaces `{question}` and `{answer}` in one pass, so that a question that contains a placeholder stays as it was written. */
-export function fillTemplate(template: string, values: { question: string; answer?: string }): string {
-  return template.replace(/\{(question|answer)\}/g, (placeholder, name: 'question' | 'answer') => {
-    return values[name] ?? placeholder
-  })
-}
-
 /** Questions that begin and end with different tokens. */
 const PROBES = ['1', 'a', '?']
 
 /**
  * Returns a function from a prompt to the place of its question: the tokens that are not those of every prompt of the
- * profile. Turns before the question belong to it. The tokens of some question that is repeated in the template include what stands between.
+ * profile. Turns before the question belong to it. The tokens of some question that is repeated in the template include what
+ * stands between.
  */
 export function createQuestionSpan({
   codec,

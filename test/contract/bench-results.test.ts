@@ -8,8 +8,9 @@ import { gunzipSync } from 'node:zlib'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { expect, onTestFinished, test } from 'vitest'
-import { createReport, describeMachine, parseArm } from '#evaluation'
+import { createReport, describeMachine } from '#evaluation'
 import { updateRecords, writeRecords } from '../../bench/report/records.ts'
+import { reportHead } from '../support/evaluations.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
@@ -237,16 +238,7 @@ test('README.md: the table of a real model prints figures of the answers in benc
   const stored = gunzipSync(readFileSync(join(ROOT, 'bench/results/real/qwen2.5-coder-0.5b-int4.jsonl.gz')))
   const answers = stored.toString().trimEnd().split('\n')
   const { arms } = createReport(
-    {
-      title: '',
-      problems: { file: '', sha256: '', count: 0 },
-      seeds: [1],
-      concurrency: 1,
-      machine: describeMachine(),
-      settings: [parseArm('greedy'), parseArm('name=samples:majority')],
-      total: answers.length,
-      against: 'samples → majority',
-    },
+    { ...reportHead(['greedy', 'name=samples:majority']), against: 'samples → majority' },
     answers.map((line) => JSON.parse(line)),
   )
   const signed = (value: number) => `${value > 0 ? '+' : ''}${value.toFixed(3)}`

@@ -1,6 +1,13 @@
 /** @file Problems, arms and answers of an evaluation whose model is a script. */
 
-import { type AnswerRecord, type Ask, createGrade, parseArm, readProblems } from '#evaluation'
+import {
+  type AnswerRecord,
+  type Ask,
+  createGrade,
+  describeMachine,
+  parseArm,
+  readProblems,
+} from '#evaluation'
 import type { Solution } from '#solving'
 
 export const PROBLEMS = readProblems(
@@ -15,6 +22,17 @@ export const PROBLEMS = readProblems(
 )
 
 export const ARMS = [parseArm('greedy'), parseArm('name=vote:majority:samples=4')]
+
+/** Head of a report on these arms; what else it names does not matter. */
+export const reportHead = (arms: readonly string[]) => ({
+  title: 'Evaluation',
+  problems: { file: 'problems.jsonl', sha256: 'x', count: PROBLEMS.length },
+  seeds: [1],
+  concurrency: 1,
+  machine: describeMachine(),
+  settings: arms.map(parseArm),
+  total: PROBLEMS.length,
+})
 
 export const grade = createGrade(PROBLEMS, (answer) => answer.trim() || null, 'problems.jsonl')
 

@@ -12,8 +12,8 @@ export const BY_HAND = 'reward'
 const EDGE = 1e-4
 
 /**
- * Returns the features: the reward, the logit of every criterion of the verifier (of the whole verifier where it has no criteria) and of
- * the latent reward model, the signals of the tokens, agreement, format, and log(1 + length).
+ * Returns the features: the reward, the logit of every criterion of the verifier (of the whole verifier where it has no
+ * criteria) and of the latent reward model, the signals of the tokens, agreement, format, and log(1 + length).
  */
 export function judgeFeatures(answer: JudgedAnswer): Features {
   const { terms, confidence, tokens } = answer

@@ -50,8 +50,8 @@ const MIN_SHARE = 0.75
  *
  * A question counts once, its near-duplicates included, when its samples are labelled by a reference: it was given before
  * there were answers. A majority favours the vote, and so does feedback, which leaves most samples without a trusted label
- * where the returned one is wrong; where there is feedback, the question is left out. Samples beside a draft of the same episode are left out: a policy sampled them because the draft was
- * doubtful, so that sure drafts would be missing. The draft is that of another episode of the same question, else the first
+ * where the returned one is wrong; where there is feedback, the question is left out. Samples beside a draft of the same
+ * episode are left out: a policy sampled them because the draft was doubtful, so that sure drafts would be missing. The draft is that of another episode of the same question, else the first
  * sample; it has no agreement, as in a request.
  */
 export function chooseJudgePolicy(

@@ -57,9 +57,11 @@ const MIN_QUESTIONS = 30
 /**
  * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. An arm
  * is a choice for a band when its gain over the draft, and over every cheaper choice, is above 0 with 95 % confidence, one-sided;
- * of all combinations within the budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
+ * of all combinations within the budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when
+ * nothing else pays.
  *
- * Without the second rule, the luckiest of several equal arms would be paid for. Bands are many all the same: what a policy gives is told by `crossValidatePolicy` alone.
+ * Without the second rule, the luckiest of several equal arms would be paid for. Bands are many all the same: only
+ * `crossValidatePolicy` reports what a policy gives.
  *
  * @throws RangeError without questions
  */

@@ -1,9 +1,8 @@
 /** @file Turns the profile's judge into tokens: the sequence that each criterion continues, and the tokens that ask for its verdict. */
 
 import type { Answer, VerdictCriterion } from '#algorithms'
-import type { ChatMessage, Engine, ModelProfile, PromptCodec } from '#engine'
+import { type ChatMessage, type Engine, fillTemplate, type ModelProfile, type PromptCodec } from '#engine'
 import type { SequenceId } from '#ports'
-import { fillTemplate } from '../prompt.ts'
 import { compileJudge, type JudgeCompiled } from './compile-judge.ts'
 
 /** The question that a verdict is about, its prompt, and the engine's sequence of that prompt. */

@@ -42,8 +42,9 @@ interface RememberOptions {
 
 /**
  * Commits the episode of an attempt. An answer that the time ran out on before it was judged, or was whole, is kept as a question
- * that was asked: without its thought, and never admitted. One that the active latent reward model does not believe (`admitConfidence`), or that contradicts the reference of the request, is kept, but influences no other request,
- * whatever its reward. Stored rewards are under the profile's weights, so that those of different requests compare.
+ * that was asked: without its thought, and never admitted. One that the active latent reward
+ * model does not believe (`admitConfidence`), or that contradicts the reference of the request, is kept, but influences no
+ * other request, whatever its reward. Stored rewards are under the profile's weights, so that those of different requests compare.
  *
  * @returns the episode's id; null when there is nothing to keep, or the store failed (`degraded: learning`): the answer is
  *   returned all the same.

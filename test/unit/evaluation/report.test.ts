@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { createReport, describeMachine, drawAccuracy, parseArm, reportMarkdown } from '#evaluation'
 import { armFigures, pairedDifference, wilson } from '../../../src/evaluation/statistics.ts'
-import { recordOf } from '../../support/evaluations.ts'
+import { recordOf, reportHead } from '../../support/evaluations.ts'
 
 test('Wilson’s interval is the published one', () => {
   // Newcombe 1998, table I, method 3: 81/263, 15/148, 0/20, 1/29.
@@ -153,15 +153,7 @@ describe('the report', () => {
 
 test('all arms are compared with the one that is named', () => {
   const records = [...answersOf('a', [[1], [0]]), ...answersOf('b', [[1], [1]])]
-  const head = {
-    title: 'Evaluation',
-    problems: { file: 'p.jsonl', sha256: 'x', count: 2 },
-    seeds: [1],
-    concurrency: 1,
-    machine: describeMachine(),
-    settings: [parseArm('name=a:greedy'), parseArm('name=b:greedy')],
-    total: 4,
-  }
+  const head = reportHead(['name=a:greedy', 'name=b:greedy'])
   const differences = (against?: string) =>
     createReport({ ...head, ...(against !== undefined && { against }) }, records).arms.map(
       ({ difference }) => difference?.value ?? null,
