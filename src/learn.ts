@@ -6,9 +6,10 @@
 import { type Logger, pino } from 'pino'
 import { ARTIFACT_KINDS, type ArtifactKind, createConsolidationStore } from '#artifacts'
 import { consolidate } from '#consolidation'
-import { ServiceError } from '#errors'
+import { hasCode, ServiceError } from '#errors'
 import {
   type AnswerRecord,
+  type Arm,
   type Ask,
   answerTasks,
   createEvaluationProgress,
@@ -67,8 +68,7 @@ export function parseKinds(list: string): readonly ArtifactKind[] {
 export async function runLearning(file: string, options: LearnOptions): Promise<number> {
   const { problems: all, source } = await readProblemFile(file)
   const problems = all.slice(options.from, options.from + (options.limit ?? Infinity))
-  const named = parseArm(options.arm)
-  const arm = { ...named, request: { ...named.request, learn: true } }
+  const arm = armOf(options.arm)
   const stop = stopAtSignals()
   const parts = openParts()
   try {
@@ -112,9 +112,22 @@ export async function runLearning(file: string, options: LearnOptions): Promise<
     if (stop.aborted) return EXIT_INTERRUPTED
     if (options.kinds.length > 0) await holdNight(opened, options, { logger, signal: stop })
     return stop.aborted ? EXIT_INTERRUPTED : 0
+  } catch (thrown) {
+    if (stop.aborted && (thrown === stop.reason || hasCode(thrown, 'ABORTED'))) return EXIT_INTERRUPTED
+    throw thrown
   } finally {
     await parts.close()
   }
+}
+
+/** @throws ServiceError REQUEST_INVALID for an arm that cannot be read, or puts examples before its questions */
+function armOf(text: string): Arm {
+  const arm = parseArm(text)
+  if (arm.examples !== undefined) {
+    const fault = 'expected no examples, which are an arm of circadian eval, got some'
+    throw new ServiceError('REQUEST_INVALID', `arm ${JSON.stringify(arm.name)}: ${fault}`)
+  }
+  return { ...arm, request: { ...arm.request, learn: true } }
 }
 
 type Opened = Awaited<ReturnType<typeof openSolver>>

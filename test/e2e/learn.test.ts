@@ -40,6 +40,7 @@ test('problems become labelled episodes and a night, and a second call asks only
 test.each([
   { args: ['--kinds', 'weavr'], says: '--kinds: expected none or some of weaver,lrm,judge, got weavr' },
   { args: ['--arm', 'majority:sample=4'], says: 'sample' },
+  { args: ['--arm', 'greedy:examples=3'], says: 'arm "greedy:examples=3": expected no examples' },
 ])('$args is refused with the reason', async ({ args, says }) => {
   const folder = await temporaryFolder()
   onTestFinished(() => folder[Symbol.asyncDispose]())
