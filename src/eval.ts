@@ -5,7 +5,6 @@ import { deriveSeed } from '#algorithms'
 import { DEFAULT_ANSWER, type ModelProfile, readModelProfile } from '#engine'
 import { coerceError, hasCode, ServiceError } from '#errors'
 import {
-  type AnswerRecord,
   ARROW,
   type Arm,
   type Ask,
@@ -15,6 +14,7 @@ import {
   askSolver,
   askWithExamples,
   checkNames,
+  choosersOfSamples,
   createEvaluationProgress,
   createGrade,
   createReport,
@@ -28,6 +28,7 @@ import {
   readArms,
   readProblemFile,
   readTextFile,
+  recordKey,
   reportMarkdown,
   type Settings,
   taskKey,
@@ -87,8 +88,7 @@ export async function runEvaluation(file: string, options: EvaluationOptions): P
     const seeds = Array.from({ length: options.seeds }, (_, index) => options.seed + index)
     const tasks = listTasks(problems, arms, seeds)
     const wanted = new Set(tasks.map(taskKey))
-    const keyOf = ({ problem, arm, run }: AnswerRecord) => JSON.stringify([problem, arm, run])
-    const known = new Map(folder.answers.map((record) => [keyOf(record), record]))
+    const known = new Map(folder.answers.map((record) => [recordKey(record), record]))
     const records = [...known].filter(([key]) => wanted.has(key)).map(([, record]) => record)
     const open = tasks.filter((task) => !known.has(taskKey(task)))
     const progress = createEvaluationProgress(process.stderr, records, open, options.concurrency)
@@ -201,11 +201,13 @@ async function armsOf({ arm, arms: file, dataDir }: EvaluationOptions): Promise<
 /** @throws ServiceError REQUEST_INVALID when it is neither an arm nor a selector among the samples of one */
 function checkAgainst(arms: readonly Arm[], against: string | undefined): void {
   if (against === undefined) return
-  if (arms.some(({ name }) => name === against || against.startsWith(`${name}${ARROW}`))) return
+  const selectors = Object.keys(choosersOfSamples)
+  const derived = arms.flatMap(({ name }) => selectors.map((selector) => `${name}${ARROW}${selector}`))
+  if (arms.some(({ name }) => name === against) || derived.includes(against)) return
   const names = arms.map(({ name }) => JSON.stringify(name)).join(', ')
   throw new ServiceError(
     'REQUEST_INVALID',
-    `--against: expected ${names}, or one of these with ${ARROW.trim()} and a selector, got ${JSON.stringify(against)}`,
+    `--against: expected ${names}, or one of these with ${ARROW.trim()} and one of ${selectors.join(', ')}, got ${JSON.stringify(against)}`,
   )
 }
 

@@ -19,7 +19,9 @@ import {
   type Problem,
   parseArm,
   readProblemFile,
+  recordKey,
   TENANT,
+  taskKey,
 } from '#evaluation'
 import manifest from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
@@ -48,7 +50,7 @@ export interface LearnOptions {
 /** @throws ServiceError REQUEST_INVALID for a kind that does not exist */
 export function parseKinds(list: string): readonly ArtifactKind[] {
   if (list === 'none') return []
-  return list.split(',').map((name) => {
+  const kinds = list.split(',').map((name) => {
     const kind = ARTIFACT_KINDS.find((each) => each === name.trim())
     if (kind !== undefined) return kind
     throw new ServiceError(
@@ -56,6 +58,7 @@ export function parseKinds(list: string): readonly ArtifactKind[] {
       `--kinds: expected none or some of ${ARTIFACT_KINDS}, got ${name}`,
     )
   })
+  return [...new Set(kinds)]
 }
 
 /**
@@ -66,9 +69,10 @@ export function parseKinds(list: string): readonly ArtifactKind[] {
  * @throws ServiceError for problems, arm, folders and model that cannot be used, and for a fault that stays
  */
 export async function runLearning(file: string, options: LearnOptions): Promise<number> {
-  const { problems: all, source } = await readProblemFile(file)
-  const problems = all.slice(options.from, options.from + (options.limit ?? Infinity))
   const arm = armOf(options.arm)
+  const { problems: all, source } = await readProblemFile(file)
+  const problems = all.slice(options.from, options.from + (options.limit ?? Number.POSITIVE_INFINITY))
+  checkProblems(problems, file, options.from)
   const stop = stopAtSignals()
   const parts = openParts()
   try {
@@ -80,14 +84,21 @@ export async function runLearning(file: string, options: LearnOptions): Promise<
       openOutputFolder(options.out, {
         version: manifest.version,
         problems: source,
-        model: { id, fingerprint, judgeFingerprint, answerRules, defaults: profile.defaults },
+        model: {
+          id,
+          fingerprint,
+          judgeFingerprint,
+          answerRules,
+          defaults: profile.defaults,
+          dataDir: options.dataDir,
+        },
         seed: options.seed,
         concurrency: options.concurrency,
         arms: [arm],
       }),
     )
-    const known = new Set(folder.answers.map(({ problem }) => problem))
-    const tasks = listTasks(problems, [arm], [options.seed]).filter(({ problem }) => !known.has(problem.id))
+    const known = new Set(folder.answers.map(recordKey))
+    const tasks = listTasks(problems, [arm], [options.seed]).filter((task) => !known.has(taskKey(task)))
     const records: AnswerRecord[] = []
     const progress = createEvaluationProgress(process.stderr, [], tasks, options.concurrency)
     process.stderr.write(`${tasks.length} problems to ask, ${problems.length - tasks.length} are known\n`)
@@ -117,6 +128,27 @@ export async function runLearning(file: string, options: LearnOptions): Promise<
     throw thrown
   } finally {
     await parts.close()
+  }
+}
+
+/** @throws ServiceError REQUEST_INVALID without problems, and for two lines with one question and different answers */
+function checkProblems(problems: readonly Problem[], file: string, from: number): void {
+  if (problems.length === 0) {
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `--from: expected a place in ${file}, got ${from}, beyond its end`,
+    )
+  }
+  const first = new Map<string, Problem>()
+  for (const problem of problems) {
+    const before = first.get(problem.question)
+    if (before !== undefined && before.reference !== problem.reference) {
+      throw new ServiceError(
+        'REQUEST_INVALID',
+        `${file}:${problem.line}: expected the answer of line ${before.line}, which asks the same, got another`,
+      )
+    }
+    first.set(problem.question, problem)
   }
 }
 

@@ -35,6 +35,9 @@ export function listTasks(
 
 export const taskKey = ({ problem, arm, run }: Task) => JSON.stringify([problem.id, arm.name, run])
 
+/** Returns the key of the task that an answer belongs to. */
+export const recordKey = ({ problem, arm, run }: AnswerRecord) => JSON.stringify([problem, arm, run])
+
 export interface AnswerOptions {
   readonly ask: Ask
   readonly grade: Grade

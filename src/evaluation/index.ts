@@ -1,5 +1,5 @@
 export { drawAccuracy } from './accuracy-chart.ts'
-export { answerTasks, listTasks, taskKey } from './answer-tasks.ts'
+export { answerTasks, listTasks, recordKey, taskKey } from './answer-tasks.ts'
 export { type Arm, checkNames, parseArm, readArms } from './arms.ts'
 export { type Ask, askServer, askSolver, TENANT } from './ask.ts'
 export { concurrently } from './concurrently.ts'

@@ -147,6 +147,7 @@ test.each([
   [['--family', 'sums'], '--family: expected some of'],
   [['--header', 'key'], '--header: expected NAME:VALUE'],
   [['--arm', 'greedy', '--against', 'majority'], '--against: expected "greedy", or one of these'],
+  [['--arm', 'greedy', '--against', 'greedy → nonsense'], 'majority weighted by judge'],
 ])('%j ends with its reason in one line', async (args, message) => {
   const { path, file } = await folderWithProblems(2)
   const url = args[0] === '--header' ? ['--url', 'http://127.0.0.1:9'] : []

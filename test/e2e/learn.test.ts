@@ -40,12 +40,22 @@ test('problems become labelled episodes and a night, and a second call asks only
 test.each([
   { args: ['--kinds', 'weavr'], says: '--kinds: expected none or some of weaver,lrm,judge, got weavr' },
   { args: ['--arm', 'majority:sample=4'], says: 'sample' },
+  { args: ['--from', '3'], says: '--from: expected a place in' },
+  {
+    args: ['--limit', '3'],
+    says: 'problems.jsonl:3: expected the answer of line 1, which asks the same, got another',
+  },
   { args: ['--arm', 'greedy:examples=3'], says: 'arm "greedy:examples=3": expected no examples' },
 ])('$args is refused with the reason', async ({ args, says }) => {
   const folder = await temporaryFolder()
   onTestFinished(() => folder[Symbol.asyncDispose]())
   const file = join(folder.path, 'problems.jsonl')
-  await writeFile(file, `${JSON.stringify({ question: '1 + 1', answer: '2' })}\n`)
+  const lines = [
+    { question: '1 + 1', answer: '2' },
+    { question: '1 + 2', answer: '3' },
+    { question: '1 + 1', answer: '3' },
+  ]
+  await writeFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
   const { code, stderr } = await circadian([
     'learn',
     file,
