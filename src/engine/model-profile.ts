@@ -5,6 +5,7 @@
 
 import { Value } from 'typebox/value'
 import type { DecoderDescription } from '#decoder'
+import { areBandsInOrder, EFFORTS } from '#ports'
 import { type JsonObject, modelInvalid } from './model-files.ts'
 import { type Criterion, ModelProfile } from './profile.ts'
 import type { PromptCodec } from './types.ts'
@@ -17,7 +18,8 @@ const MAX_FAULTS = 8
  *
  * @throws ServiceError MODEL_INVALID naming every fault by JSON pointer: a violation of the schema, a pattern
  * that is no regular expression or lacks its group 1, not exactly one criterion `correctness`, a missing
- * marker, a prefill without a chat, a variable that the service sets, an embedding whose layer is missing
+ * marker, a prefill without a chat, a variable that the service sets, an embedding whose layer is missing,
+ * bands of a policy out of order
  */
 export function readModelProfile(source: JsonObject): ModelProfile {
   const profile = Value.Default(ModelProfile, Value.Clone(source))
@@ -30,6 +32,7 @@ export function readModelProfile(source: JsonObject): ModelProfile {
     ...templateFaults(profile),
     ...criterionFaults(profile),
     ...embeddingFaults(profile),
+    ...policyFaults(profile),
   ])
   return profile
 }
@@ -40,11 +43,15 @@ function schemaFaults(profile: unknown): string[] {
   const fields = Map.groupBy(errors, ({ instancePath }) => instancePath)
   return [...fields].flatMap(([pointer, faults]) => {
     const values = faults.flatMap(({ keyword, params }) =>
-      keyword === 'const' ? JSON.stringify(Object(params).allowedValue) : [],
+      keyword === 'const'
+        ? JSON.stringify(Object(params).allowedValue)
+        : keyword === 'enum'
+          ? Object(params).allowedValues.map((word: unknown) => JSON.stringify(word))
+          : [],
     )
     const texts = faults
       // An unknown field is reported twice, by its object too; a choice of values by each value and as a whole.
-      .filter(({ keyword }) => !['additionalProperties', 'const', 'anyOf'].includes(keyword))
+      .filter(({ keyword }) => !['additionalProperties', 'const', 'enum', 'anyOf'].includes(keyword))
       .map(({ keyword, message }) => (keyword === 'boolean' ? 'is not a field of the profile' : message))
     if (values.length > 0) texts.push(`must be ${values.join(' or ')}`)
     return texts.length === 0 ? [] : `${pointer || '/'} ${texts.join(' or ')}`.trim()
@@ -102,6 +109,14 @@ function* templateFaults({ template, judge }: ModelProfile): Generator<string> {
   }
   if (judge.prefill !== undefined && judge.mode === 'continuation') {
     yield "/judge/prefill begins a turn, which a judge of mode 'continuation' does not have"
+  }
+}
+
+/** Yields a fault for each effort whose bands leave a P(correct) without one of its own. */
+function* policyFaults({ defaults: { policy } }: ModelProfile): Generator<string> {
+  for (const effort of EFFORTS) {
+    if (areBandsInOrder(policy?.[effort] ?? [])) continue
+    yield `/defaults/policy/${effort} must have bands that begin at 0 and ascend`
   }
 }
 

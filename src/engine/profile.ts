@@ -5,6 +5,7 @@
 
 import { type Static, Type } from 'typebox'
 import { MAX_CANDIDATES } from '#decoder'
+import { byEffort, Policy } from '#ports'
 
 const closed = { additionalProperties: false } as const
 
@@ -55,64 +56,13 @@ export const Sampling = Type.Object(
 )
 
 /** Budgets of an effort; those of the defaults, times the share of the effort, unless given. */
-const Effort = Type.Object(
+const Budgets = Type.Object(
   {
     maxIterations: Type.Optional(Type.Integer({ minimum: 0, maximum: 256 })),
     patience: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
     samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
     /** Upper bound on the tokens decoded beside the answer. */
     maxSearchTokens: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_576 })),
-  },
-  closed,
-)
-
-/** Figures of the measurement, for readers; nothing reads them. */
-const BandFigures = {
-  questions: Type.Optional(Type.Integer({ minimum: 0 })),
-  draftAccuracy: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-  accuracy: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
-  tokens: Type.Optional(Type.Number({ minimum: 0 })),
-}
-
-const PolicyBand = Type.Object(
-  {
-    /** Lowest P(correct) of the draft in this band, which ends at the next one. */
-    from: Type.Number({ minimum: 0, maximum: 1 }),
-    /** `greedy` returns the draft, `latentseek` searches from it with memory. */
-    strategy: Type.Union([
-      Type.Literal('greedy'),
-      Type.Literal('majority'),
-      Type.Literal('best-of-n'),
-      Type.Literal('fork'),
-      Type.Literal('latentseek'),
-    ]),
-    samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
-    /** Of `best-of-n`. */
-    selector: Type.Optional(
-      Type.Union([
-        Type.Literal('judge'),
-        Type.Literal('verifier'),
-        Type.Literal('log-probability'),
-        Type.Literal('self-certainty'),
-        Type.Literal('lrm'),
-      ]),
-    ),
-    ...BandFigures,
-  },
-  closed,
-)
-
-const PolicyBands = Type.Optional(Type.Array(PolicyBand, { minItems: 1, maxItems: 8 }))
-
-const Policy = Type.Object(
-  {
-    /** P(correct) of the draft that the bands are about; where it is unknown, there is no policy. */
-    signal: Type.Union([Type.Literal('verifier'), Type.Literal('judge')]),
-    /** Bands in ascending order. A request without an effort has `medium`. */
-    minimal: PolicyBands,
-    low: PolicyBands,
-    medium: PolicyBands,
-    high: PolicyBands,
   },
   closed,
 )
@@ -193,17 +143,7 @@ const Defaults = Type.Object(
      */
     maxThoughtTokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 32_768 })),
     /** Budgets by effort (`reasoning_effort`). */
-    efforts: Type.Optional(
-      Type.Object(
-        {
-          minimal: Type.Optional(Effort),
-          low: Type.Optional(Effort),
-          medium: Type.Optional(Effort),
-          high: Type.Optional(Effort),
-        },
-        closed,
-      ),
-    ),
+    efforts: Type.Optional(Type.Object(byEffort(Budgets), closed)),
     /** What `auto` does after a draft, by effort; without one it searches until an answer passes. */
     policy: Type.Optional(Policy),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),

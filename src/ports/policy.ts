@@ -1,28 +1,71 @@
-/** @file The measured policy of `auto`: by how confident the draft is, what to do next. */
+/**
+ * @file The measured policy of `auto`: by how confident the draft is, what to do next. One schema for the type, for
+ * `circadian.json` and for the artifact of a fused judge.
+ */
+
+import { type Static, type TOptional, type TSchema, Type } from 'typebox'
+
+const closed = { additionalProperties: false } as const
+
+/** How much work a search may do (`reasoning_effort`), from the least. A request without an effort has `medium`. */
+export const EFFORTS = ['minimal', 'low', 'medium', 'high'] as const
+export type Effort = (typeof EFFORTS)[number]
+
+/** Scores by which `best-of-n` chooses a sample. */
+export const SELECTORS = ['judge', 'verifier', 'log-probability', 'self-certainty', 'lrm'] as const
+export type Selector = (typeof SELECTORS)[number]
+
+/** Returns optional properties of one schema, by effort. */
+export function byEffort<Schema extends TSchema>(schema: Schema): Record<Effort, TOptional<Schema>> {
+  const properties = EFFORTS.map((effort) => [effort, Type.Optional(schema)])
+  return Object.fromEntries(properties) as Record<Effort, TOptional<Schema>>
+}
 
 /** What is done after a draft. */
-export interface PolicyArm {
+const arm = {
   /** `greedy` returns the draft, `latentseek` searches from it with memory. */
-  readonly strategy: 'greedy' | 'majority' | 'best-of-n' | 'fork' | 'latentseek'
-  readonly samples?: number
+  strategy: Type.Enum(['greedy', 'majority', 'best-of-n', 'fork', 'latentseek']),
+  samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
   /** Selector of `best-of-n`. */
-  readonly selector?: 'judge' | 'verifier' | 'log-probability' | 'self-certainty' | 'lrm'
+  selector: Type.Optional(Type.Enum(SELECTORS)),
 }
 
+const PolicyBand = Type.Object(
+  {
+    /** Lowest P(correct) of the draft in this band, which ends at the next one. */
+    from: Type.Number({ minimum: 0, maximum: 1 }),
+    ...arm,
+    /**
+     * Figures of the measurement, for readers; nothing reads them: questions, accuracy of their drafts and with the
+     * arm, mean tokens with those of the draft.
+     */
+    questions: Type.Optional(Type.Integer({ minimum: 0 })),
+    draftAccuracy: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    accuracy: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    tokens: Type.Optional(Type.Number({ minimum: 0 })),
+  },
+  closed,
+)
+
+/** Schema of a policy. It cannot state the order of the bands: see `areBandsInOrder`. */
+export const Policy = Type.Object(
+  {
+    /** P(correct) of the draft that the bands are about; where it is unknown, there is no policy. */
+    signal: Type.Enum(['verifier', 'judge']),
+    /** Bands in ascending order, the first from 0; an effort without bands has no policy. */
+    ...byEffort(Type.Array(PolicyBand, { minItems: 1, maxItems: 8 })),
+  },
+  closed,
+)
+
+const PolicyArm = Type.Object(arm, closed)
+
+export type PolicyArm = Readonly<Static<typeof PolicyArm>>
 /** An arm for the drafts whose P(correct) is at least `from`, and below the `from` of the next band. */
-export interface PolicyBand extends PolicyArm {
-  readonly from: number
-  /** Figures of the measurement, for readers: questions, accuracy of their drafts and with the arm, mean tokens with those of the draft. */
-  readonly questions?: number
-  readonly draftAccuracy?: number
-  readonly accuracy?: number
-  readonly tokens?: number
-}
+export type PolicyBand = Readonly<Static<typeof PolicyBand>>
+export type Policy = Readonly<Static<typeof Policy>>
 
-export type PolicyEffort = 'minimal' | 'low' | 'medium' | 'high'
-
-/** Bands of each effort in ascending order, the first from 0; an effort without bands has no policy. */
-export interface Policy extends Readonly<Partial<Record<PolicyEffort, PolicyBand[]>>> {
-  /** P(correct) that the bands are about: that of the verifier, or that of the fused judge. */
-  readonly signal: 'verifier' | 'judge'
+/** Returns whether bands begin at 0 and ascend, so that each P(correct) belongs to one of them. */
+export function areBandsInOrder(bands: readonly Pick<PolicyBand, 'from'>[]): boolean {
+  return bands.every(({ from }, index) => (index === 0 ? from === 0 : from > (bands[index - 1]?.from ?? 1)))
 }

@@ -2,7 +2,7 @@
 
 import type { Direction, Places } from '#algorithms'
 import type { AnswerKeys } from '#episodes'
-import type { Policy } from '#ports'
+import type { Effort, Policy, Selector } from '#ports'
 import type { TextPiece } from './answer-text.ts'
 
 /** The part of a pino logger that solving uses. */
@@ -21,10 +21,6 @@ export interface StoreTimeouts {
 export const STRATEGIES = ['auto', 'greedy', 'latentseek', 'majority', 'lto', 'best-of-n', 'fork'] as const
 export type Strategy = (typeof STRATEGIES)[number]
 
-/** Scores by which `best-of-n` chooses a sample. */
-export const SELECTORS = ['judge', 'verifier', 'log-probability', 'self-certainty', 'lrm'] as const
-export type Selector = (typeof SELECTORS)[number]
-
 /** Weights of the votes of `majority`: all equal, or P(correct) by a trained model. */
 export const VOTE_WEIGHTS = ['none', 'lrm', 'judge'] as const
 export type VoteWeights = (typeof VOTE_WEIGHTS)[number]
@@ -36,9 +32,6 @@ export interface ContextTurn {
   /** Thought of an assistant's turn, for templates that repeat it. */
   readonly reasoning?: string
 }
-
-/** How much work a search may do: shares of the budgets of the model profile, which may name its own. */
-export type Effort = 'minimal' | 'low' | 'medium' | 'high'
 
 /** Strategies that sample answers; the others take the most likely tokens. */
 export const SAMPLING_STRATEGIES: ReadonlySet<Strategy> = new Set<Strategy>(['majority', 'lto', 'best-of-n'])

@@ -1,6 +1,7 @@
+export { EFFORTS, type Effort, SELECTORS } from '#ports'
 export type { Outcome, SolveContext, StrategyFunction } from './context.ts'
 export type * from './contract.ts'
-export { SAMPLING_STRATEGIES, SELECTORS, STRATEGIES, VOTE_WEIGHTS } from './contract.ts'
+export { SAMPLING_STRATEGIES, STRATEGIES, VOTE_WEIGHTS } from './contract.ts'
 export { createAnswerFormat } from './judging/answer-format.ts'
 export { createQuestionSpan, promptMessages, writePrompt } from './prompt.ts'
 export { createSolver, type SolverDeps } from './solver.ts'

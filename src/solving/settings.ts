@@ -3,8 +3,8 @@
 import type { Direction, Momentum, Places } from '#algorithms'
 import type { ModelProfile, SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
-import type { Policy, PolicyBand, SamplingRules } from '#ports'
-import type { Effort, Selector, SolveRequest, VoteWeights } from './contract.ts'
+import type { Effort, Policy, PolicyBand, SamplingRules, Selector } from '#ports'
+import type { SolveRequest, VoteWeights } from './contract.ts'
 
 export interface Settings {
   readonly samples: number

@@ -3,14 +3,13 @@
  * measured on others.
  */
 
-import type { JudgedAnswer, Policy, PolicyArm } from '#ports'
+import { EFFORTS, type JudgedAnswer, type Policy, type PolicyArm } from '#ports'
 import { bestOfN } from '../lto/best-of-n.ts'
 import type { GateAnswer } from '../lto/compare-questions.ts'
 import { majorityVote } from '../lto/majority.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import { chooseByEffort } from '../policy/choose-by-effort.ts'
 import { bandOf, compareWithDrafts, type MeasuredQuestion, type Outcome } from '../policy/choose-policy.ts'
-import { EFFORTS } from '../policy/is-policy.ts'
 import type { Figure } from '../training/training-result.ts'
 import { agreementOf, judgeFeatures } from './features.ts'
 import { type JudgeWeights, judgedProbability } from './fused-judge.ts'

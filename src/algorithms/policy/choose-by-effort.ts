@@ -1,6 +1,6 @@
 /** @file Chooses the bands of every effort, and takes those that gain on questions that they were not chosen on. */
 
-import type { Policy, PolicyArm, PolicyBand } from '#ports'
+import type { Effort, Policy, PolicyArm, PolicyBand } from '#ports'
 import type { Figure } from '../training/training-result.ts'
 import {
   type Band,
@@ -13,17 +13,17 @@ import {
 } from './choose-policy.ts'
 
 /** Budgets as multiples of the tokens of a draft. */
-const EFFORTS = [
+const BUDGETS = [
   { effort: 'low', factor: 3 },
   { effort: 'medium', factor: 6 },
   { effort: 'high', factor: 12 },
-] as const
+] as const satisfies readonly { readonly effort: Effort; readonly factor: number }[]
 
 /** Number of questions below which no policy is chosen. */
 const MIN_QUESTIONS = 30
 
 interface EffortRow {
-  readonly effort: (typeof EFFORTS)[number]['effort']
+  readonly effort: (typeof BUDGETS)[number]['effort']
   /** Upper bound on the mean tokens of a question, draft included. */
   readonly budget: number
   readonly bands: readonly Band[]
@@ -59,7 +59,7 @@ export function chooseByEffort(
   const ofDrafts = (measure: (draft: Outcome) => number) =>
     questions.reduce((sum, { draft }) => sum + measure(draft), 0) / questions.length
   const draftTokens = ofDrafts(({ tokens }) => tokens)
-  const rows = EFFORTS.map(({ effort, factor }): EffortRow => {
+  const rows = BUDGETS.map(({ effort, factor }): EffortRow => {
     const options = { tokens: factor * draftTokens }
     const bands = choosePolicy(questions, options)
     const { gain, tokens } = crossValidatePolicy(questions, options)

@@ -107,9 +107,7 @@ export const ChatCompletionRequest = Type.Object(
     max_completion_tokens: AnswerTokens,
     ...SAMPLING,
     seed: Given({ ...Seed, description: 'Seed of the random numbers; random unless given.' }),
-    reasoning_effort: Type.Optional(
-      Type.Unsafe<'none' | 'minimal' | 'low' | 'medium' | 'high' | null>(EFFORT),
-    ),
+    reasoning_effort: Type.Optional(EFFORT),
     ...BUDGETS,
     store: Only([false], '`false`: nothing of the request is kept, not even as an episode.'),
     circadian: Type.Optional(ref(CircadianOptions)),

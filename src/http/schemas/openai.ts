@@ -1,6 +1,7 @@
 /** @file Schemas that the OpenAI-compatible operations under `/v1` share: errors, models, and our own options and results. */
 
 import { type Static, type TSchema, Type } from 'typebox'
+import { EFFORTS, type Effort } from '#solving'
 import { Count, closed, Nullable } from './primitives.ts'
 import { Solution } from './solution.ts'
 import { SolveRequest } from './solve.ts'
@@ -117,11 +118,11 @@ export const SAMPLING = {
   ),
 }
 
-export const EFFORT = {
-  enum: ['none', 'minimal', 'low', 'medium', 'high', null],
+export const EFFORT = Type.Unsafe<Effort | 'none' | null>({
+  enum: ['none', ...EFFORTS, null],
   description:
     'Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others.',
-}
+})
 
 export const Model = Type.Object(
   {

@@ -103,7 +103,7 @@ export const ResponseRequest = Type.Object(
       Type.Union([
         Type.Object(
           {
-            effort: Type.Optional(Type.Unsafe<'none' | 'minimal' | 'low' | 'medium' | 'high' | null>(EFFORT)),
+            effort: Type.Optional(EFFORT),
             summary: Type.Optional(Type.Null()),
           },
           { ...closed, title: 'ReasoningOptions' },

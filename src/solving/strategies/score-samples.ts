@@ -1,8 +1,8 @@
 /** @file Scores of samples, by which strategies choose among them or weigh their votes. */
 
 import { coeComplex, type Evaluation } from '#algorithms'
+import type { Selector } from '#ports'
 import type { SolveContext } from '../context.ts'
-import type { Selector } from '../contract.ts'
 import { meanSignals } from '../signals.ts'
 
 /**
