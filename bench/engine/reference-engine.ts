@@ -26,6 +26,7 @@ export function createReferenceEngine(model: ReferenceModel, directory: ModelDir
     model: info,
     head: model.head,
     headOf: () => model.head,
+    checkRoom: () => undefined,
     open: async (prompt: readonly number[]) => openSession(model, prompt, eosTokenIds),
   }
   // There is no engine process, so the members that observe or close one are absent.

@@ -48,7 +48,7 @@ export async function openModelEngine(
   }
 }
 
-/** Opens the sessions of an engine at background priority, and waits while the engine is overloaded. */
+/** Opens the sessions of an engine at background priority, and waits while the engine is overloaded: nothing is refused. */
 export function inBackground(engine: Engine): Engine {
   const open = async (prompt: readonly number[], options: SessionOptions) => {
     for (;;) {
@@ -60,7 +60,7 @@ export function inBackground(engine: Engine): Engine {
       }
     }
   }
-  return { ...engine, open }
+  return { ...engine, open, checkRoom: () => undefined }
 }
 
 async function pause({ retryAfterSeconds = 1 }: ServiceError, signal: AbortSignal): Promise<void> {

@@ -14,9 +14,13 @@ export interface Admission {
    * The callers with open interactive sessions share the limit equally, and each may have one session: a
    * caller is refused for its own rows, never for those of others.
    *
-   * @throws ServiceError ENGINE_OVERLOADED with the time in which the sessions admitted so far should be done
+   * @throws ServiceError ENGINE_OVERLOADED with a retry time: first that in which the sessions admitted so far should be
+   * done, then for each refusal of the caller that of one session more. So refused requests come again in turns, not
+   * all in the same second.
    */
   admit(priority: Priority, caller: string): AdmittedSession
+  /** Throws as `admit` would for an interactive session. */
+  check(caller: string): void
   /** Returns the number of admitted sessions that have made no call yet or have unanswered rows. */
   openSessions(): number
 }
@@ -42,6 +46,13 @@ interface Counts {
 
 interface CallerCounts extends Counts {
   sessions: number
+  readonly retries: RetryTimes
+}
+
+/** Retry times of refused sessions. */
+interface RetryTimes {
+  /** Returns the seconds after which the next refused session should come again. */
+  next(): number
 }
 
 interface AdmissionDeps {
@@ -56,15 +67,17 @@ export function createAdmission({ maxWaitingRows, runningRows, now }: AdmissionD
   /** Callers with open interactive sessions. */
   const callers = new Map<string, CallerCounts>()
   const rate = createServiceRate(now ?? (() => performance.now()))
+  /** Retry times of background work, and of callers beyond those that there may be at once. */
+  const otherRetries = rate.createRetryTimes()
   let callingSessions = 0
 
   function sum(what: keyof Counts): number {
     return [background, ...callers.values()].reduce((total, counts) => total + counts[what], 0)
   }
 
-  function refuse(expected: string, found: number): never {
+  function refuse(expected: string, found: number, retries = otherRetries): never {
     throw new ServiceError('ENGINE_OVERLOADED', `engine: expected ${expected}, got ${found}`, {
-      retryAfterSeconds: rate.retryAfterSeconds(),
+      retryAfterSeconds: retries.next(),
     })
   }
 
@@ -83,13 +96,18 @@ export function createAdmission({ maxWaitingRows, runningRows, now }: AdmissionD
     // The running rows are divided like the places of a run: equally.
     const waiting = own.newSessions + Math.max(0, own.openRows - Math.floor(runningRows() / active))
     const limit = active === 1 ? `${share}` : `${share} (the share of one of ${active} callers)`
-    if (waiting >= share) refuse(`fewer than ${limit} rows waiting`, waiting)
+    if (waiting >= share) refuse(`fewer than ${limit} rows waiting`, waiting, own.retries)
   }
 
   /** Returns the counts of a new session, which `leave` must give back. */
   function enter(priority: Priority, caller: string): { readonly own: Counts; leave(): void } {
     if (priority === 'background') return { own: background, leave() {} }
-    const own = callers.get(caller) ?? { newSessions: 0, openRows: 0, sessions: 0 }
+    const own = callers.get(caller) ?? {
+      newSessions: 0,
+      openRows: 0,
+      sessions: 0,
+      retries: rate.createRetryTimes(),
+    }
     callers.set(caller, own)
     own.sessions += 1
     return {
@@ -102,6 +120,7 @@ export function createAdmission({ maxWaitingRows, runningRows, now }: AdmissionD
   }
 
   return {
+    check: (caller) => check('interactive', caller),
     openSessions: () => sum('newSessions') + callingSessions,
     admit(priority, caller) {
       check(priority, caller)
@@ -170,14 +189,20 @@ function createServiceRate(now: () => number) {
       sessions -= 1
       if (isServed) served += 1
     },
-    /**
-     * Estimates the time for all open sessions at the measured rate; until a first session is served, counts
-     * one as served.
-     */
-    retryAfterSeconds(): number {
-      countTime()
-      const seconds = (sessions * busyMs) / Math.max(1, served) / 1000
-      return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(seconds)))
+    createRetryTimes(): RetryTimes {
+      /** Time of the last retry that was asked for. */
+      let lastAt = Number.NEGATIVE_INFINITY
+      return {
+        next() {
+          countTime()
+          // Until a first session is served, one counts as served.
+          const sessionMs = busyMs / Math.max(1, served)
+          const soonest = now() + Math.max(1000, sessions * sessionMs)
+          lastAt = Math.min(now() + MAX_RETRY_SECONDS * 1000, Math.max(soonest, lastAt + sessionMs))
+          // In whole ms first: sums of times are not exact.
+          return Math.ceil(Math.round(lastAt - now()) / 1000)
+        },
+      }
     },
   }
 }

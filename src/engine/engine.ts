@@ -108,6 +108,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     head: createRemoteHead(replicas, ''),
     headOf: (caller) => createRemoteHead(replicas, caller),
     graphs: createServedGraphs(replicas),
+    checkRoom: (caller = '') => admission.check(caller),
     async open(prompt, options) {
       const { signal, stopSignal = NEVER, priority = 'interactive', caller = '' } = options
       const { deadlineMs = null, stopAfterMs = null, isolated = false, tokenMaps = null } = options

@@ -128,6 +128,13 @@ export interface Engine extends LatentModel {
   readonly graphs: GraphRunner
   /** Returns the head of the model for the calls of a key or an address: callers take turns. `head` is for all others. */
   headOf(caller: string): LatentHead
+  /**
+   * Throws as `open` would when too many rows of the caller wait, so that a request can be refused before its prompt is
+   * written.
+   *
+   * @throws ServiceError ENGINE_OVERLOADED
+   */
+  checkRoom(caller?: string): void
   status(): EngineStatus
   close(): Promise<void>
 }

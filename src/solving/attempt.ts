@@ -101,6 +101,8 @@ export async function attempt(
   const { clock, tracer } = parts
   const engine = engineOf(parts, options)
   const { seed, signal, disconnected, leftMs, isIsolated, models, caller } = options
+  // A prompt takes longer to write than a refusal: during an overload, that time would be lost to all others.
+  engine.checkRoom(caller)
   const prompt = writePrompt(request, engine.codec, engine.model.profile)
   const settings = withinContext(parts, request, options.settings, prompt)
   const state: SolveState = {

@@ -171,6 +171,7 @@ export function createLinearModel(world: World): LinearModel {
       record.headsOf.push(caller)
       return createHead(matrix, record)
     },
+    checkRoom() {},
     get openSessions() {
       return record.openSessions
     },

@@ -84,13 +84,17 @@ suite('an engine offered ten times its capacity', () => {
     expect(solved).toBeGreaterThan(MAX_WAITING_ROWS)
     expect(refusals.length).toBeGreaterThan(offered / 4)
     expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(['ENGINE_OVERLOADED']))
-    expect(Math.max(...refusals.map(({ ms }) => ms))).toBeLessThan(100)
+    // A refusal waits for nothing. The slowest waits for a core of a busy machine.
+    const times = refusals.map(({ ms }) => ms).sort((a, b) => a - b)
+    expect(times[Math.floor(times.length / 2)]).toBeLessThan(100)
     for (const { retryAfterSeconds } of refusals) {
-      // Some fifty sessions of a few hundred milliseconds, dozens at a time: seconds, not minutes.
+      // How many seconds depends on the machine; the unit test of admission compares them with the rate.
       expect(Number.isInteger(retryAfterSeconds)).toBe(true)
       expect(retryAfterSeconds).toBeGreaterThanOrEqual(1)
-      expect(retryAfterSeconds).toBeLessThanOrEqual(30)
+      expect(retryAfterSeconds).toBeLessThanOrEqual(60)
     }
+    // Those that were refused do not come again all at once.
+    expect(new Set(refusals.map(({ retryAfterSeconds }) => retryAfterSeconds)).size).toBeGreaterThan(2)
     expect(mostSessions).toBeLessThanOrEqual(LANES + MAX_WAITING_ROWS)
     expect(mostWaiting).toBeLessThanOrEqual(LANES + MAX_WAITING_ROWS)
     expect(peakMemory() - memoryBefore).toBeLessThan(150)

@@ -161,7 +161,7 @@ describe.skipIf(servers === null)('outages', () => {
       try {
         const asked = performance.now()
         await expect(queues.ping()).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' })
-        expect(performance.now() - asked).toBeLessThan(1_000)
+        expect(performance.now() - asked).toBeLessThan(10_000)
         await add(30)
         await delay(500)
         expect([await pending(), await outbox.waiting()]).toEqual([30, 30])

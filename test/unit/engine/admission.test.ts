@@ -12,9 +12,10 @@ function setUp(maxWaitingRows: number) {
   return { world, admission }
 }
 
-function retryAfter(admission: Admission): number {
+function retryAfter(admission: Admission, caller = 'a', by: 'admit' | 'check' = 'admit'): number {
   try {
-    admission.admit('interactive', 'a').close()
+    if (by === 'check') admission.check(caller)
+    else admission.admit('interactive', caller).close()
   } catch (error) {
     expect(hasCode(error, 'ENGINE_OVERLOADED')).toBe(true)
     return (error as { retryAfterSeconds: number }).retryAfterSeconds
@@ -94,6 +95,10 @@ suite('admission', () => {
       inside.push(admission.admit('interactive', 'a'))
     }
     expect(retryAfter(admission)).toBe(4)
+    // Each refusal of a caller sends its request half a second further, the time of one session.
+    expect([1, 2, 3, 4].map(() => retryAfter(admission))).toEqual([5, 5, 6, 6])
+    expect([1, 2, 3, 4].map(() => retryAfter(admission, 'a', 'check'))).toEqual([7, 7, 8, 8])
+    expect(Array.from({ length: 300 }, () => retryAfter(admission)).at(-1)).toBe(60)
     // Hours without a request do not change the rate.
     for (const session of inside.splice(0)) session.close()
     world.now += 10_000_000
@@ -104,7 +109,7 @@ suite('admission', () => {
       inside.pop()!.close()
       inside.push(admission.admit('interactive', 'a'))
     }
-    expect(retryAfter(admission)).toBe(4)
+    expect(retryAfter(admission)).toBe(5)
     // No session is served any longer: the estimate grows, up to a minute.
     world.now += 30_000
     expect(retryAfter(admission)).toBeGreaterThan(8)

@@ -103,6 +103,19 @@ describe('an engine that crashes', () => {
     await expect(solve()).resolves.toMatchObject({ answer: '3' })
   })
 
+  test('that has no room refuses a request before its prompt is written', async () => {
+    const { solve, engine } = solverOn(TWO_FLIPS)
+    const full = new ServiceError('ENGINE_OVERLOADED', 'engine: expected room', { retryAfterSeconds: 1 })
+    Object.assign(engine, {
+      checkRoom: () => {
+        throw full
+      },
+    })
+    // The prompt would be refused as well, if it were written.
+    await expect(solve({ question: '1 '.repeat(252) })).rejects.toBe(full)
+    expect(engine.openSessions).toBe(0)
+  })
+
   test.each(['ENGINE_OVERLOADED', 'PROMPT_TOO_LONG', 'ENGINE_UNAVAILABLE'] as const)(
     'is not what %s means: no second attempt',
     async (code) => {
