@@ -17,7 +17,7 @@ const maxServices = Math.min(cores, 4)
 
 /**
  * Projects by what they need: `unit` and `contract` nothing, `e2e` the embedded service, `engine` (whose bounds are of
- * milliseconds) a machine without other tests, `integration` real servers, `gpu` a GPU, `ecosystem` the clients that
+ * milliseconds) a machine without other tests, `console` chromium, `integration` real servers, `gpu` a GPU, `ecosystem` the clients that
  * .ci/ecosystem installs.
  */
 export default defineConfig({
@@ -41,6 +41,17 @@ export default defineConfig({
         test: {
           name: 'engine',
           include: ['test/e2e/engine/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'console',
+          include: ['test/console/**/*.test.ts'],
+          globalSetup: ['test/console/service.ts'],
+          // All files share a service and the cores of its engine.
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,

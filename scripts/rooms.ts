@@ -75,6 +75,11 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     holds: 'the only room with bullmq and ioredis: queues, relay, worker, maintenance',
     mayImport: ['consolidation', 'episodes', 'artifacts', 'database', 'tracing'],
   },
+  console: {
+    holds:
+      'the files of the page `/console`, which `npm run console:build` makes from the sources in `console/`',
+    mayImport: [],
+  },
   http: {
     holds:
       'the only room with fastify: routes (those of OpenAI under `/v1` too), schemas, problem+json, server-sent events',

@@ -6,6 +6,7 @@
 import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
+import { readConsole } from '#console'
 import { asTenant, startDatabase } from '#database'
 import { createEngine } from '#engine'
 import { createEpisodeStore, createOutbox } from '#episodes'
@@ -172,6 +173,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
       health: () => checkHealth({ database, queues, engine }),
       metrics: metrics.expose,
       observeRequest: metrics.observeRequest,
+      consoleFiles: await readConsole(),
       draining: () => draining,
       authenticate: createAuthenticator({
         store: keys,
@@ -192,7 +194,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
   isListening = true
   logger.info(
     { model: engine.model.id, provider: engine.status().provider, database: database.kind },
-    `ready: POST ${address}/solve, documentation at ${address}/docs`,
+    `ready: POST ${address}/solve, console at ${address}/console, documentation at ${address}/docs`,
   )
 }
 

@@ -28,6 +28,7 @@ import { refuseForeignRequests } from './refuse-foreign.ts'
 import { describeRequest } from './request-log.ts'
 import { type AdminRouteDeps, adminRoutes } from './routes/admin.ts'
 import { chatCompletionsRoute } from './routes/chat-completions.ts'
+import { consoleRoutes, type StaticFile } from './routes/console.ts'
 import { episodeRoutes } from './routes/episodes.ts'
 import { type Health, healthRoutes } from './routes/health.ts'
 import { type Exposition, metricsRoute } from './routes/metrics.ts'
@@ -35,6 +36,7 @@ import { modelRoutes } from './routes/models.ts'
 import { responsesRoute } from './routes/responses.ts'
 import { type BackgroundSolutions, solutionRoutes } from './routes/solutions.ts'
 import { solveRoute } from './routes/solve.ts'
+import { whoamiRoute } from './routes/whoami.ts'
 import { refuseUnknownRoutes } from './routing-faults.ts'
 import { sendSecurityHeaders } from './security-headers.ts'
 import { buildSerializer } from './serialization.ts'
@@ -57,6 +59,8 @@ export interface AppDeps {
   /** All metrics of the process, for `GET /metrics`. */
   readonly metrics: () => Promise<Exposition>
   readonly observeRequest: (observation: RequestObservation) => void
+  /** Files of the console, by path; no console unless given. */
+  readonly consoleFiles?: readonly StaticFile[]
   readonly logger: FastifyBaseLogger
   /** Returns true once new requests must be refused. `close()` implies it. */
   readonly draining?: () => boolean
@@ -159,8 +163,10 @@ export function buildApp(deps: AppDeps): App {
     solutionRoutes(routes, deps.solutions)
     episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })
     adminRoutes(routes, deps.admin, tracer)
+    whoamiRoute(routes)
     healthRoutes(routes, deps.health)
     metricsRoute(routes, deps.metrics)
+    consoleRoutes(routes, deps.consoleFiles ?? [])
     contractRoute(routes)
   })
   return app

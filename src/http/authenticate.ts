@@ -18,8 +18,8 @@ declare module 'fastify' {
     limits: KeyLimits
   }
   interface FastifyContextConfig {
-    /** Scope that the route needs. Routes without one are open to all. */
-    scope?: Scope
+    /** Scope that the route needs; `any`: a key is enough. Routes without one are open to all. */
+    scope?: Scope | 'any'
   }
 }
 
@@ -55,8 +55,9 @@ export function authenticateRequests(
         return asTenant(request.tenantId, () => handler.call(this, request, reply))
       }
     // Without keys, callers need none.
-    schema.security = [{ [API_KEY]: [config.scope] }, {}]
-    schema.response = { ...refusals(url, 401, 403), ...(schema.response as object) }
+    schema.security = [{ [API_KEY]: config.scope === 'any' ? [] : [config.scope] }, {}]
+    const statuses = config.scope === 'any' ? ([401] as const) : ([401, 403] as const)
+    schema.response = { ...refusals(url, ...statuses), ...(schema.response as object) }
   })
 
   app.addHook('onRequest', async (request, reply) => {
@@ -65,7 +66,7 @@ export function authenticateRequests(
     request.limits = ANYBODY.limits
     if (scope === undefined) return
     try {
-      const caller = await authenticate(bearerKey(request.headers), scope)
+      const caller = await authenticate(bearerKey(request.headers), scope === 'any' ? null : scope)
       request.tenantId = caller.tenantId
       request.keyId = caller.keyId
       request.scopes = caller.scopes

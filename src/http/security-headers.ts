@@ -23,6 +23,18 @@ export const DOCS_POLICY = {
   'frame-ancestors': "'none'",
 } as const
 
+/** Content security policy of `/console`, which is files of this server and calls of its API alone. */
+export const CONSOLE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
 /** Sends SECURITY_HEADERS with every response that fastify sends. */
 export function sendSecurityHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', async (_request, reply) => {

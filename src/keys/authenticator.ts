@@ -30,10 +30,11 @@ export const ANYBODY: Caller = { keyId: null, tenantId: 'default', scopes: SCOPE
  * Returns the caller of a request, who has the scope.
  *
  * @param key null: the request has none
+ * @param scope null: any scope will do
  * @throws ServiceError KEY_INVALID for a missing, unknown or revoked key; SCOPE_MISSING; STORE_UNAVAILABLE while
  *   the database does not answer and no look-up of the last ten minutes helps
  */
-export type Authenticate = (key: string | null, scope: Scope) => Promise<Caller>
+export type Authenticate = (key: string | null, scope: Scope | null) => Promise<Caller>
 
 export interface AuthenticatorOptions {
   readonly store: Pick<KeyStore, 'find'>
@@ -92,11 +93,11 @@ export function createAuthenticator({
    * Returns null, in place of an error, for what callers without a key may do before the database has answered. One
    * with a key may belong to another tenant than theirs, whose episodes it must not read and write.
    */
-  async function lookUpOrNull(key: string | null, scope: Scope): Promise<Lookup | null> {
+  async function lookUpOrNull(key: string | null, scope: Scope | null): Promise<Lookup | null> {
     try {
       return await lookUp(key)
     } catch (thrown) {
-      const mayGoOn = key === null && !isClosed && BEFORE_THE_DATABASE.includes(scope)
+      const mayGoOn = key === null && !isClosed && (scope === null || BEFORE_THE_DATABASE.includes(scope))
       if (mayGoOn && hasCode(thrown, 'STORE_UNAVAILABLE')) return null
       throw thrown
     }
@@ -104,13 +105,14 @@ export function createAuthenticator({
 
   return async (key, scope) => {
     const lookup = await lookUpOrNull(key, scope)
-    if (!isClosed) return ANYBODY
+    if (!isClosed)
+      return lookup === null && scope === null ? { ...ANYBODY, scopes: BEFORE_THE_DATABASE } : ANYBODY
     if (lookup?.found == null) {
       const got = key === null ? 'none' : 'an unknown or revoked one'
       throw new ServiceError('KEY_INVALID', `authorization: expected Bearer and an API key, got ${got}`)
     }
     const { id: keyId, tenantId, scopes, rate, tokens } = lookup.found
-    if (!scopes.includes(scope)) {
+    if (scope !== null && !scopes.includes(scope)) {
       const got = scopes.join(', ')
       throw new ServiceError('SCOPE_MISSING', `api key: expected the scope ${scope}, got ${got}`)
     }

@@ -92,6 +92,7 @@ test('lists exactly the existing routes', () => {
     'POST /admin/freeze',
     'POST /admin/unfreeze',
     'GET /admin/audit',
+    'GET /whoami',
     'GET /livez',
     'GET /readyz',
     'GET /metrics',

@@ -373,6 +373,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read the tenant and the scopes of the API key */
+        get: operations["getCaller"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -1944,6 +1961,31 @@ export interface components {
             }[];
         };
         /**
+         * @description The caller of a request, as the server knows it.
+         * @example {
+         *       "keyId": null,
+         *       "tenantId": "default",
+         *       "scopes": [
+         *         "solve",
+         *         "feedback",
+         *         "delete",
+         *         "metrics",
+         *         "admin"
+         *       ]
+         *     }
+         */
+        Caller: {
+            /**
+             * @description Id of the API key; null while the server needs none.
+             * @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331
+             */
+            keyId: string | null;
+            /** @description Tenant whose episodes the caller reads and writes. */
+            tenantId: string;
+            /** @description What the caller may do. */
+            scopes: ("solve" | "feedback" | "delete" | "metrics" | "admin")[];
+        };
+        /**
          * @description State of each dependency: `ready` if all are ok, `degraded` if the engine and the model are, else `unready`.
          * @example {
          *       "status": "ready",
@@ -2090,6 +2132,7 @@ export type ArtifactKind = components['schemas']['ArtifactKind'];
 export type Metric = components['schemas']['Metric'];
 export type Learning = components['schemas']['Learning'];
 export type AuditList = components['schemas']['AuditList'];
+export type Caller = components['schemas']['Caller'];
 export type Readiness = components['schemas']['Readiness'];
 export type DependencyCheck = components['schemas']['DependencyCheck'];
 export type Liveness = components['schemas']['Liveness'];
@@ -4460,6 +4503,82 @@ export interface operations {
             };
             /** @description A web page of another site made the request, or the API key lacks the scope. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getCaller: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Caller"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

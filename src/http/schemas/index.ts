@@ -28,6 +28,7 @@ import { Response, ResponseEvent, ResponseRequest } from './responses-api.ts'
 import { EVENTS, RetrievedEpisode, Solution, SolutionCandidate, SolveEvent } from './solution.ts'
 import { BackgroundSolution, BackgroundTicket } from './solutions.ts'
 import { SolveRequest, Strategy } from './solve.ts'
+import { Caller } from './whoami.ts'
 
 export const COMPONENTS = [
   SolveRequest,
@@ -66,6 +67,7 @@ export const COMPONENTS = [
   Metric,
   Learning,
   AuditList,
+  Caller,
   Readiness,
   DependencyCheck,
   Liveness,

@@ -54,7 +54,9 @@ interface Operation {
 /** Code of an error in either envelope. */
 const codeOf = (body: { code?: string; error?: { code: string } }) => body.code ?? body.error?.code ?? ''
 
-let operations: { name: string; request: InjectOptions; scope: Scope | undefined; operation: Operation }[]
+/** `any`: every key will do; undefined: open to all. */
+type Needs = Scope | 'any' | undefined
+let operations: { name: string; request: InjectOptions; scope: Needs; operation: Operation }[]
 
 beforeAll(async () => {
   await app.ready()
@@ -63,7 +65,7 @@ beforeAll(async () => {
     Object.entries(item).map(([method, operation]) => ({
       name: `${method.toUpperCase()} ${path}`,
       operation,
-      scope: operation.security?.[0]?.['apiKey']?.[0],
+      scope: needsOf(operation),
       request: {
         method: method.toUpperCase() as 'GET',
         url: path.replace('{id}', idAt(path)),
@@ -74,6 +76,11 @@ beforeAll(async () => {
 })
 afterAll(() => app.close())
 
+function needsOf({ security }: Operation): Needs {
+  const scopes = security?.[0]?.['apiKey']
+  return scopes?.length === 0 ? 'any' : scopes?.[0]
+}
+
 function idAt(path: string): string {
   if (path.startsWith('/solutions')) return ANSWERED_ID
   return path.startsWith('/deletions') ? DELETION.id : EPISODE.id
@@ -82,13 +89,15 @@ function idAt(path: string): string {
 const ask = (request: InjectOptions, key?: string) =>
   app.inject({ ...request, ...(key !== undefined && { headers: { authorization: `Bearer ${key}` } }) })
 
-test('every operation but health has a scope, with 401 and 403 in the contract', () => {
+test('every operation but health and that of the caller has a scope, with 401 and 403 in the contract', () => {
   expect(operations.length).toBeGreaterThan(15)
   const open = operations.filter(({ scope }) => scope === undefined).map(({ name }) => name)
   expect(open).toEqual(['GET /livez', 'GET /readyz'])
+  expect(operations.filter(({ scope }) => scope === 'any').map(({ name }) => name)).toEqual(['GET /whoami'])
   for (const { name, scope, operation } of operations) {
     if (scope === undefined) continue
-    expect(Object.keys(operation.responses), name).toEqual(expect.arrayContaining(['401', '403']))
+    const refusals = scope === 'any' ? ['401'] : ['401', '403']
+    expect(Object.keys(operation.responses), name).toEqual(expect.arrayContaining(refusals))
     expect(name.includes('/admin'), name).toBe(scope === 'admin')
   }
 })
@@ -115,7 +124,7 @@ test('every operation refuses a key with all scopes but its own, and takes one w
   for (const { name, request, scope } of operations) {
     for (const other of SCOPES) {
       const answer = await ask(request, other)
-      if (scope === undefined || other === scope)
+      if (scope === undefined || scope === 'any' || other === scope)
         expect([401, 403], `${name} ${other}`).not.toContain(answer.statusCode)
       else
         expect(
@@ -124,6 +133,11 @@ test('every operation refuses a key with all scopes but its own, and takes one w
         ).toEqual({ code: 'SCOPE_MISSING', status: 403 })
     }
   }
+})
+
+test('GET /whoami names tenant, key and scopes of its caller', async () => {
+  const answer = await ask({ url: '/whoami' }, 'feedback')
+  expect(answer.json()).toEqual({ keyId: 'feedback', tenantId: 'default', scopes: ['feedback'] })
 })
 
 test('no operation with an id reaches what belongs to another tenant', async () => {

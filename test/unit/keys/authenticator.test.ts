@@ -143,3 +143,18 @@ test('forgets the oldest look-ups: invented keys do not fill the memory', async 
   await authenticate('secret', 'solve')
   expect(keys.finds).toBe(10_002)
 })
+
+test('without a scope every key is enough; before the database has answered, scopes are those of that time', async () => {
+  const keys = world()
+  give(keys, 'secret', ['metrics'])
+  const authenticate = authenticatorOf(keys)
+  expect((await authenticate('secret', null)).scopes).toEqual(['metrics'])
+  await expect(authenticate(null, null)).rejects.toEqual(invalid)
+
+  const fresh = world({ anyKeys: false, down: true })
+  const early = authenticatorOf(fresh)
+  expect(await early(null, null)).toMatchObject({ keyId: null, scopes: ['solve', 'metrics'] })
+  await expect(early('secret', null)).rejects.toEqual(unavailable)
+  fresh.down = false
+  expect((await early(null, null)).scopes).toContain('admin')
+})

@@ -1,0 +1,1 @@
+export { readConsole } from './read-console.ts'

@@ -1,0 +1,45 @@
+/** @file `/console`: its files, their headers, and what a browser keeps of them. */
+
+import { gunzipSync } from 'node:zlib'
+import { afterAll, expect, test } from 'vitest'
+import { readConsole } from '#console'
+import { testApp } from '../../support/http-app.ts'
+
+const files = await readConsole()
+const app = testApp({ consoleFiles: files })
+afterAll(() => app.close())
+
+test.each(files.map(({ path }) => path))('%s is sent whole, compressed, or not again', async (path) => {
+  const plain = await app.inject({ url: path })
+  expect(plain.statusCode).toBe(200)
+  expect(plain.headers['content-security-policy']).toMatch(/^default-src 'none'; /)
+  expect(plain.headers['content-security-policy']).not.toMatch(/unsafe|data:|https?:/)
+  expect(plain.headers).toMatchObject({ 'cache-control': 'no-cache', vary: 'accept-encoding' })
+  const headers = { 'accept-encoding': 'br, gzip' }
+  const packed = await app.inject({ url: path, headers })
+  expect(packed.headers).toMatchObject({ 'content-encoding': 'gzip', etag: plain.headers.etag })
+  expect(gunzipSync(packed.rawPayload)).toEqual(plain.rawPayload)
+  expect(packed.headers['content-type']).toBe(plain.headers['content-type'])
+  const known = await app.inject({
+    url: path,
+    headers: { ...headers, 'if-none-match': `"other", W/${plain.headers.etag}` },
+  })
+  expect(known.statusCode).toBe(304)
+  expect(known.rawPayload.length).toBe(0)
+  const refused = await app.inject({ url: path, headers: { 'accept-encoding': 'gzip;q=0, identity' } })
+  expect(refused.headers['content-encoding']).toBeUndefined()
+  expect((await app.inject({ url: path, method: 'POST', payload: {} })).statusCode).toBe(405)
+})
+
+test('the page names no other server and nothing inline', () => {
+  const html = files.find(({ path }) => path === '/console')?.body.toString() ?? ''
+  expect(html).toContain('console/console.js')
+  expect(html).not.toMatch(/https?:|<style|\son\w+=|style=|<script(?![^>]* src=)/)
+})
+
+test('/console/ leads to /console; without files there is no console', async () => {
+  const answer = await app.inject('/console/')
+  expect([answer.statusCode, answer.headers.location]).toEqual([308, '../console'])
+  await using without = testApp()
+  expect((await without.inject('/console')).statusCode).toBe(404)
+})
