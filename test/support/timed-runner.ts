@@ -41,6 +41,7 @@ interface TimedRow {
   readonly maxNewTokens?: number
   readonly signal?: AbortSignal
   readonly priority?: 'interactive' | 'background'
+  readonly caller?: string
 }
 
 interface TimedResult {
@@ -86,7 +87,14 @@ export function timedScheduler(costs: RunCosts, limits: SchedulerLimits): TimedS
     scheduler,
     runs,
     onRun: () => {},
-    submit({ prompt = 1, cached = 0, maxNewTokens = 0, signal = NEVER, priority = 'interactive' }) {
+    submit({
+      prompt = 1,
+      cached = 0,
+      maxNewTokens = 0,
+      signal = NEVER,
+      priority = 'interactive',
+      caller = '',
+    }) {
       const submittedAt = performance.now()
       const result = scheduler.submit({
         past: cached === 0 ? null : { block: emptyBlock(1, cached), row: 0, spans: [[0, cached]] },
@@ -95,6 +103,7 @@ export function timedScheduler(costs: RunCosts, limits: SchedulerLimits): TimedS
         keepCache: false,
         signal,
         priority,
+        caller,
       })
       const done = result.then((row) => ({ ...row, ms: performance.now() - submittedAt }))
       return { submittedAt, done }

@@ -3,7 +3,8 @@
  *
  * A request of a light caller is a chain of short calls, and each call that finds a heavy run in progress
  * waits for its end. Heavy runs are therefore short, and after a light turn the next call is awaited for a
- * moment. A heavy run follows at least every `lightMs`.
+ * moment. A turn of the heavy callers, of as many runs as `turnMs` holds, follows at least every `lightMs`; a new
+ * light call ends it after the run in progress.
  */
 
 import type { Linger } from './linger.ts'
@@ -15,6 +16,8 @@ import type { ChunkLimits, TurnRuns } from './turn-runs.ts'
 export interface SharedLimits extends ChunkLimits {
   /** Time, in ms, after a heavy run from which on light callers no longer come first; 20 by default. */
   readonly lightMs?: number
+  /** Time, in ms, of a turn of the heavy callers beside light rows that decode; 10 by default. */
+  readonly turnMs?: number
 }
 
 export interface SharedTurns {
@@ -25,6 +28,7 @@ export interface SharedTurns {
 }
 
 const LIGHT_MS = 20
+const TURN_MS = 10
 /** Lower bound on the tokens fed by a run of the heavy callers. */
 const MIN_INPUT_TOKENS = 32
 
@@ -38,17 +42,22 @@ export function createSharedTurns(deps: {
   readonly linger: Linger
 }): SharedTurns {
   const { runs, limits } = deps
-  const lightMs = limits.lightMs ?? LIGHT_MS
+  const { lightMs = LIGHT_MS, turnMs = TURN_MS } = limits
   let lastHeavy: 'fed' | 'decoded' = 'decoded'
   let heavyRanAt = Number.NEGATIVE_INFINITY
+  /** Milliseconds that are left of the turn of the heavy callers. */
+  let leftMs = 0
   /** Whether the light callers had a turn since the last heavy run. */
   let hadLightTurn = false
+  /** Whether one of their calls came since the last heavy run began. */
+  let hasArrived = false
   /** Whether their next call may be worth a wait. */
   let mayLinger = false
 
   async function takeLight(rows: readonly Row[]): Promise<void> {
     hadLightTurn = true
     mayLinger = true
+    leftMs = 0
     await runs.take(rows, deps.usual)
   }
 
@@ -62,12 +71,18 @@ export function createSharedTurns(deps: {
     const feeding = firstOf(heavy, heavyPlaces, (row) => !row.isDecoding)
     const isFeeding = feeding.length > 0 && (decoding.length === 0 || lastHeavy === 'decoded')
     lastHeavy = isFeeding ? 'fed' : 'decoded'
+    const startedAt = performance.now()
+    const turnLeftMs = leftMs > 0 ? leftMs : turnMs
+    // A light call that arrives during the run ends the turn.
+    leftMs = 0
+    hasArrived = false
     if (isFeeding) {
       await runs.feedSome(feeding, Math.max(MIN_INPUT_TOKENS, Math.floor(limits.runMs / deps.msPerToken())))
     } else {
       await runs.decode(decoding, limits)
     }
     heavyRanAt = performance.now()
+    if (!hasArrived) leftMs = turnLeftMs - (heavyRanAt - startedAt)
     hadLightTurn = false
     mayLinger = false
   }
@@ -76,12 +91,15 @@ export function createSharedTurns(deps: {
     async take(shares) {
       const { light } = shares
       const comesFirst = performance.now() - heavyRanAt < lightMs
-      if (light.length > 0 && (comesFirst || !hadLightTurn)) await takeLight(light)
+      if (light.length > 0 && leftMs > 0) await takeHeavy(shares)
+      else if (light.length > 0 && (comesFirst || !hadLightTurn)) await takeLight(light)
       else if (light.length === 0 && comesFirst && mayLinger) await linger()
       else await takeHeavy(shares)
     },
     arrived() {
       mayLinger = true
+      hasArrived = true
+      leftMs = 0
     },
   }
 }

@@ -134,3 +134,60 @@ test('a row whose prompt is being fed leaves when the piece in progress ends', a
   expect(engine.runs).toHaveLength(6)
   expect(engine.scheduler.load()).toMatchObject({ runningRows: 0, waitingRows: 0 })
 })
+
+suite('a caller beside one with a crowd', () => {
+  /** About the costs of the bundled model on two cores. */
+  const SMALL: RunCosts = { run: 1.2, perToken: 0.02, perStep: (rows) => 0.1 + 0.15 * rows }
+
+  /** Keeps 128 rows of another caller waiting or running until the test ends. */
+  function crowd(engine: TimedScheduler, signal: AbortSignal) {
+    const ask = () => {
+      engine.submit({ prompt: 18, maxNewTokens: 40, signal, caller: 'crowd' }).done.then(ask, () => {})
+    }
+    for (let index = 0; index < 128; index++) ask()
+  }
+
+  /** The time of a request: its answer, then its verdict. */
+  async function request({ submit }: TimedScheduler): Promise<number> {
+    const answer = await submit({ prompt: 17, maxNewTokens: 32, caller: 'polite' }).done
+    return answer.ms + (await submit({ cached: 48, prompt: 2, caller: 'polite' }).done).ms
+  }
+
+  test('waits for one run of a few milliseconds', async () => {
+    const alone = await request(timedScheduler(SMALL, LIMITS.cpu))
+    const engine = timedScheduler(SMALL, LIMITS.cpu)
+    const stop = new AbortController()
+    crowd(engine, stop.signal)
+    await untilRuns(engine, 10)
+    const times: number[] = []
+    for (let asked = 0; asked < 40; asked++) {
+      const began = engine.runs.length + 1 + (asked % 3)
+      const answered = Promise.withResolvers<number>()
+      // Arrives when a run of the crowd has just begun: the longest wait.
+      engine.onRun = (run) => {
+        if (run === began) answered.resolve(request(engine))
+      }
+      times.push(await answered.promise)
+    }
+    stop.abort()
+    // The first finds a run of the usual length in progress: until then the crowd was alone.
+    expect(p95(times.slice(1))).toBeLessThan(alone + 8)
+  })
+
+  test('leaves the crowd its part while it decodes without end', async () => {
+    const engine = timedScheduler(SMALL, LIMITS.cpu)
+    const stop = new AbortController()
+    const rows = Array.from({ length: 8 }, () =>
+      engine
+        .submit({ cached: 50, maxNewTokens: 100_000, signal: stop.signal, caller: 'polite' })
+        .done.catch(() => {}),
+    )
+    crowd(engine, stop.signal)
+    await untilRuns(engine, 200)
+    stop.abort()
+    await Promise.all(rows)
+    const later = engine.runs.slice(20)
+    const sum = (runs: typeof later) => runs.reduce((total, { ms }) => total + ms, 0)
+    expect(sum(later.filter(({ rows }) => rows !== 8)) / sum(later)).toBeGreaterThan(0.1)
+  })
+})

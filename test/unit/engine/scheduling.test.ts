@@ -191,7 +191,10 @@ suite('rows of equal priority', () => {
 
 suite('callers', () => {
   const from = (caller: string) => ({ ...interactive, caller })
-  const limits = { chunkTokens: [8, 8], shared: { chunkTokens: [2, 2], runMs: 1000, lightMs: 0 } } as const
+  const limits = {
+    chunkTokens: [8, 8],
+    shared: { chunkTokens: [2, 2], runMs: 1000, lightMs: 0, turnMs: 0 },
+  } as const
 
   /** One request: an answer of one row, and its verdict. Returns its tokens and the runs meanwhile. */
   async function ask(engine: TinySessions, length: number) {
