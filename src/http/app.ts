@@ -14,7 +14,7 @@ import { allowOrigins } from './allow-origins.ts'
 import { auditRequests } from './audit.ts'
 import { type AsTenant, authenticateRequests } from './authenticate.ts'
 import { useJsonBodies } from './body-parser.ts'
-import { limitConnections, refuseExpectations } from './connections.ts'
+import { closeUnread, limitConnections, refuseExpectations } from './connections.ts'
 import { createRequestId, decorateRequests } from './context.ts'
 import { refuseWhileDraining } from './draining.ts'
 import { createProblemLog, replyToRawFault, replyWithProblem } from './error-replies.ts'
@@ -132,6 +132,7 @@ export function buildApp(deps: AppDeps): App {
   useJsonBodies(app)
   limitConnections(app.server, limits.maxConnections, deps.logger)
   refuseExpectations(app.server)
+  closeUnread(app, limits.stallMs)
 
   observeRequests(app, deps.observeRequest)
   if (tracer !== NO_TRACER) traceRequests(app, tracer, PROBES)

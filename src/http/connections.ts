@@ -1,7 +1,8 @@
-/** @file Limits the number of connections, and answers expectations that Node would answer without a body. */
+/** @file Limits the number of connections and their silence during a response, and answers expectations that Node would answer without a body. */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { DropArgument } from 'node:net'
+import type { FastifyInstance } from 'fastify'
 import { ServiceError } from '#errors'
 import { createThrottle } from '#throttle-log'
 import { replyWithoutFastify } from './error-replies.ts'
@@ -30,6 +31,17 @@ export function limitConnections(
       { maxConnections, closed, remoteAddress: connection?.remoteAddress },
       'too many connections: new ones are closed',
     )
+  })
+}
+
+/**
+ * Closes the connection of a client that takes nothing of its response for `stallMs`. A client that reads slowly keeps its
+ * connection. Event streams have their own limit.
+ */
+export function closeUnread(app: FastifyInstance, stallMs: number): void {
+  app.addHook('onSend', async (_request, { raw }) => {
+    // Node counts each part that the client takes as activity, and sets the time of idle connections after the last.
+    raw.setTimeout(stallMs, () => raw.destroy())
   })
 }
 

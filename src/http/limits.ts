@@ -21,7 +21,7 @@ export interface Limits {
   readonly maxConnections: number
   /** Time, in ms, between the comments of an event stream. */
   readonly heartbeatMs: number
-  /** Time, in ms, that the client of an event stream may leave one event unread. */
+  /** Time, in ms, that the client of an event stream may leave one event unread, and any client its response. */
   readonly stallMs: number
   /** Bytes of events that may wait for a client; most streams have fewer in all. */
   readonly queuedBytes: number
