@@ -449,7 +449,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description A question and how to solve it. Fields that the strategy does not use are ignored.
+         * @description A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where its policy samples). Other fields that the strategy does not use are ignored.
          * @example {
          *       "question": "Eve at the till: 6 + 4 * 7 - 4 - 5 = ?"
          *     }
@@ -852,7 +852,7 @@ export interface components {
             max_completion_tokens?: number | null;
             /** @description Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only. */
             temperature?: number | null;
-            /** @description Rule of strategies that sample. The most likely token is always within it. */
+            /** @description Rule of strategies that sample. The others take the most likely tokens: they accept 1 only. */
             top_p?: number | null;
             /**
              * Format: int64
@@ -1105,7 +1105,7 @@ export interface components {
             max_output_tokens?: number | null;
             /** @description Temperature of strategies that sample. The others take the most likely tokens: they accept 0 only. */
             temperature?: number | null;
-            /** @description Rule of strategies that sample. The most likely token is always within it. */
+            /** @description Rule of strategies that sample. The others take the most likely tokens: they accept 1 only. */
             top_p?: number | null;
             reasoning?: {
                 /**

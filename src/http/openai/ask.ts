@@ -11,6 +11,7 @@ import {
 } from '#solving'
 import type { CircadianOptions } from '../schemas/openai.ts'
 import { SOLVE_DEFAULTS } from '../schemas/solve.ts'
+import { findUnused } from '../unused-settings.ts'
 import { strategyOf } from './model-names.ts'
 
 /** Parameters of a request under the names of the operation, which errors repeat. null and undefined: not given. */
@@ -62,6 +63,8 @@ export function toSolveRequest(ask: Ask, modelId: string, tenantId: string): Sol
   }
   if (ask.store.value === false && learn === true) throw contradiction(ask.store.pointer, '/circadian/learn')
   const drawn = samplingOf(ask, strategy)
+  const unused = findUnused(circadian, strategy, '/circadian')
+  if (unused !== null) throw invalid(unused.pointer, unused.detail)
   const seed = agreed(ask.seed, circadian.seed, 'seed')
   const context = ask.turns.slice(0, -1).map(({ turn }) => turn)
   const { effort } = ask
@@ -128,15 +131,11 @@ const MIN_TEMPERATURE = 0.01
 
 function samplingOf(ask: Ask, strategy: Strategy): SolveRequest['sampling'] | null {
   const { temperature, topP, circadian } = ask
-  const samples = SAMPLING_STRATEGIES.has(strategy)
   if (temperature.value === undefined && topP.value === undefined) return null
-  if (!samples) {
-    if ((temperature.value ?? 0) === 0) return null
-    const others = [...SAMPLING_STRATEGIES].map((name) => `circadian/${name}`).join(' and ')
-    throw invalid(
-      temperature.pointer,
-      `expected 0, because the strategy ${strategy} takes the most likely tokens (${others} sample), got ${temperature.value}`,
-    )
+  if (!SAMPLING_STRATEGIES.has(strategy)) {
+    checkUnsampled(temperature, 0, strategy)
+    checkUnsampled(topP, 1, strategy)
+    return null
   }
   const heat = agreed(temperature, circadian?.sampling?.temperature, 'sampling/temperature')
   if (heat !== undefined && heat > 0 && heat < MIN_TEMPERATURE) {
@@ -147,6 +146,16 @@ function samplingOf(ask: Ask, strategy: Strategy): SolveRequest['sampling'] | nu
     ...(heat !== undefined && { temperature: heat }),
     ...(share !== undefined && { topP: share }),
   }
+}
+
+/** Checks a parameter of sampling beside a strategy that takes the most likely tokens, as it does with the value `only`. */
+function checkUnsampled({ value, pointer }: Parameter<number>, only: number, strategy: Strategy): void {
+  if (value === undefined || value === only) return
+  const others = [...SAMPLING_STRATEGIES].map((name) => `circadian/${name}`).join(', ')
+  throw invalid(
+    pointer,
+    `expected ${only}, because the strategy ${strategy} takes the most likely tokens (${others} sample), got ${value}`,
+  )
 }
 
 /** Returns the value of a parameter, or that of the option which means the same. @throws when they differ */

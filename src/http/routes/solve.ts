@@ -20,6 +20,7 @@ import { SOLVE_DEFAULTS, SolveRequest as SolveBody } from '../schemas/solve.ts'
 import { createEventStream } from '../server-sent-events.ts'
 import { solveOnce, solveOptions } from '../solve-once.ts'
 import type { App } from '../type-provider.ts'
+import { findUnused } from '../unused-settings.ts'
 import { ACCEPTED, type BackgroundSolutions, prefersAsync } from './solutions.ts'
 
 const JSON_TYPE = 'application/json'
@@ -80,6 +81,8 @@ export function solveRoute(app: App, deps: SolveRouteDeps): void {
       if (request.body.reference !== undefined) expectScope(request, 'feedback', 'reference')
       const { webhook = null, ...body } = request.body
       const question: SolveRequest = { ...SOLVE_DEFAULTS, ...body, tenantId: request.tenantId }
+      const unused = findUnused(body, question.strategy)
+      if (unused !== null) refuse(unused.pointer, unused.detail)
       const options = solveOptions(reply)
       const isAsync = prefersAsync(request.headers['prefer'])
       if (webhook !== null) checkWebhook(webhook, isAsync, deps.hasWebhooks)
@@ -148,13 +151,12 @@ async function acceptQuestion(
 
 /** @throws ServiceError REQUEST_INVALID for an address that would never be called */
 function checkWebhook(webhook: string, isAsync: boolean, hasWebhooks: boolean): void {
-  const refuse = (expected: string, got: string): never => {
-    const detail = `expected ${expected}, got ${got}`
-    throw new ServiceError('REQUEST_INVALID', `body/webhook: ${detail}`, {
-      faults: [{ pointer: '/webhook', detail }],
-    })
-  }
-  if (!isAsync) refuse('none without Prefer: respond-async', 'one')
-  if (!hasWebhooks) refuse('none, as WEBHOOK_SECRET is not set on this server', 'one')
-  if (URL.parse(webhook) === null) refuse('a URL', 'another text')
+  const expect = (expected: string, got: string) => refuse('/webhook', `expected ${expected}, got ${got}`)
+  if (!isAsync) expect('none without Prefer: respond-async', 'one')
+  if (!hasWebhooks) expect('none, as WEBHOOK_SECRET is not set on this server', 'one')
+  if (URL.parse(webhook) === null) expect('a URL', 'another text')
+}
+
+function refuse(pointer: string, detail: string): never {
+  throw new ServiceError('REQUEST_INVALID', `body${pointer}: ${detail}`, { faults: [{ pointer, detail }] })
 }

@@ -113,7 +113,8 @@ export const SAMPLING = {
     Type.Number({
       exclusiveMinimum: 0,
       maximum: 1,
-      description: 'Rule of strategies that sample. The most likely token is always within it.',
+      description:
+        'Rule of strategies that sample. The others take the most likely tokens: they accept 1 only.',
     }),
   ),
 }

@@ -271,7 +271,8 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
     {
       ...closed,
       $id: 'SolveRequest',
-      description: 'A question and how to solve it. Fields that the strategy does not use are ignored.',
+      description:
+        'A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where its policy samples). Other fields that the strategy does not use are ignored.',
       examples: [{ question: 'Eve at the till: 6 + 4 * 7 - 4 - 5 = ?' }],
     },
   ),

@@ -2,12 +2,15 @@
 
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, expect, suite, test, vi } from 'vitest'
 import { ServiceError } from '#errors'
 import { createAuthenticator } from '#keys'
 import { type SolveEvent, STRATEGIES } from '#solving'
 import { listen, type Script, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
 import { open } from '../../support/raw-http.ts'
+
+type ChatParameters = OpenAI.ChatCompletionCreateParamsNonStreaming
 
 /** What the solver of the shared app does next, and what it was asked. */
 let script: Script = async () => SOLUTION
@@ -312,6 +315,23 @@ suite('a bad request is refused with the name of the parameter', () => {
     ['a temperature that auto does not have', { temperature: 0.7 }, 'temperature'],
     ['a temperature below all', { model: 'circadian/lto', temperature: 0.001 }, 'temperature'],
     ['a top_p of 0', { top_p: 0 }, 'top_p'],
+    ['a top_p that auto does not have', { top_p: 0.9 }, 'top_p'],
+    [
+      'a top_p of a strategy that was put aside',
+      { model: 'circadian/lto', top_p: 0.9, reasoning_effort: 'none' },
+      'top_p',
+    ],
+    ['samples of a draft', { model: 'circadian/greedy', circadian: { samples: 2 } }, 'circadian.samples'],
+    [
+      'sampling beside branches',
+      { model: 'circadian/fork', circadian: { sampling: { topK: 5 } } },
+      'circadian.sampling',
+    ],
+    [
+      'a selector beside a vote',
+      { model: 'circadian/majority', circadian: { selector: 'lrm' } },
+      'circadian.selector',
+    ],
     ['a negative seed', { seed: -1 }, 'seed'],
     ['options of a stream without one', { stream_options: { include_usage: true } }, 'stream_options'],
     ['an unknown parameter', { beam_width: 3 }, 'beam_width'],
@@ -366,6 +386,59 @@ suite('a bad request is refused with the name of the parameter', () => {
     expect(body.error.message).toContain(other)
   })
 })
+
+/** Each parameter of OpenAI's request with a value that asks for something, and whether it is supported. */
+type EveryParameter = Readonly<Record<keyof ChatParameters, readonly [value: unknown, isSupported: boolean]>>
+const EVERY_PARAMETER: EveryParameter = {
+  messages: [[user('1 + 1?')], true],
+  model: ['circadian/majority', true],
+  audio: [{ format: 'wav', voice: 'alloy' }, false],
+  frequency_penalty: [0.5, false],
+  function_call: [{ name: 'f' }, false],
+  functions: [[{ name: 'f' }], false],
+  logit_bias: [{ 5: 1 }, false],
+  logprobs: [true, false],
+  max_completion_tokens: [5, true],
+  max_tokens: [5, true],
+  metadata: [{ a: 'b' }, true],
+  modalities: [['text', 'audio'], false],
+  moderation: [{ model: 'omni-moderation-latest' }, false],
+  n: [2, false],
+  parallel_tool_calls: [false, true],
+  prediction: [{ type: 'content', content: '2' }, false],
+  presence_penalty: [0.5, false],
+  prompt_cache_key: ['x', true],
+  prompt_cache_options: [{ ttl: '1h' }, false],
+  prompt_cache_retention: ['24h', false],
+  reasoning_effort: ['high', true],
+  response_format: [{ type: 'json_object' }, false],
+  safety_identifier: ['x', true],
+  seed: [5, true],
+  service_tier: ['flex', false],
+  stop: [['x'], true],
+  store: [true, false],
+  stream: [false, true],
+  stream_options: [{ include_usage: true }, false],
+  temperature: [0.5, true],
+  tool_choice: ['required', false],
+  tools: [[{ type: 'function', function: { name: 'f' } }], false],
+  top_logprobs: [2, false],
+  top_p: [0.5, true],
+  user: ['x', true],
+  verbosity: ['low', false],
+  web_search_options: [{}, false],
+}
+
+test.each(Object.entries(EVERY_PARAMETER))(
+  'the parameter %s of OpenAI’s request is supported or refused by name',
+  async (name, [value, isSupported]) => {
+    const { status, body } = await ask({ ...HELLO, model: 'circadian/majority', [name]: value })
+    if (isSupported) return expect(status, JSON.stringify(body)).toBe(200)
+    expect(status).toBe(400)
+    expect(body.error.param.split(/[.[]/)[0]).toBe(name)
+    expect(requests).toEqual([])
+  },
+)
 
 suite('errors', () => {
   test('an unknown model is 404 with the list', async () => {

@@ -166,6 +166,8 @@ suite('a bad request names the parameter', () => {
     [{ input: [thought, { role: 'user', content: '2' }] }, 'input[1]'],
     [{ input: [{ role: 'user', content: '2' }, thought] }, 'input[1]'],
     [{ temperature: 1 }, 'temperature'],
+    [{ top_p: 0.9 }, 'top_p'],
+    [{ circadian: { weights: 'lrm' }, model: 'circadian/lto' }, 'circadian.weights'],
     [{ reasoning: { effort: 'none' }, max_reasoning_tokens: 3 }, 'reasoning.effort'],
     [{ stop: ['x'] }, 'stop'],
   ])('%j', async (change, param) => {
