@@ -177,7 +177,7 @@ export const Environment = Type.Object({
     maximum: 10_000,
     default: 100,
     description:
-      'Largest number of unlabelled questions of requests to which a night samples answers, to learn from their agreement. 0 switches this off.',
+      'Largest number of questions of requests to which a night samples answers: up to half of them such whose right answer is known, the others to learn from their agreement. 0 switches this off.',
   }),
   NIGHT_EVIDENCE_MINUTES: Type.Integer({
     minimum: 1,

@@ -174,6 +174,8 @@ function askWithReferences({ solver, episodes }: Opened, problems: readonly Prob
       tenantId: TENANT,
       question,
       seed,
+      // A policy of `auto` is measured on samples beside the draft.
+      keepDraft: true,
       ...(reference !== undefined && { reference }),
     }
     const solution = await solver.solve(request, { signal })

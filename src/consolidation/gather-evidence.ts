@@ -1,7 +1,8 @@
-/** @file The step `evidence`: samples answers to questions of the day, so that their labels can be derived. */
+/** @file The step `evidence`: samples answers to questions that requests asked, so that their labels can be derived. */
 
 import { createHash } from 'node:crypto'
-import { type EpisodeStore, tenantCaps, type UncertainQuestion } from '#episodes'
+import type { Engine } from '#engine'
+import { type AnsweredQuestion, type EpisodeStore, tenantCaps, type UncertainQuestion } from '#episodes'
 import { coerceError, hasCode } from '#errors'
 import { createSolver } from '#solving'
 import { foldQuestion } from './cluster-questions.ts'
@@ -14,6 +15,14 @@ import { MAX_TENANT_SHARE } from './take-snapshot.ts'
 const SAMPLES = 8
 /** Number of questions solved at once. */
 const CONCURRENCY = 4
+
+/** Upper bound on the share of the questions whose answer a caller has told. */
+const MAX_ANSWERED_SHARE = 0.5
+
+/** A question to sample answers to; `episodeId` where a caller has told the answer. */
+type ChosenQuestion = UncertainQuestion & Partial<Pick<AnsweredQuestion, 'episodeId'>>
+/** The answer that a caller has told is its reference. */
+type OpenQuestion = UncertainQuestion & { readonly reference?: string }
 
 /** Record of the step `evidence`. */
 export interface Evidence {
@@ -29,8 +38,11 @@ export interface Evidence {
 }
 
 /**
- * Samples answers to the questions asked since the consolidation before, the uncertain ones first, and stores
- * them as episodes of `majority` with origin `night`. The id of such an episode is derived from consolidation
+ * Samples answers to questions, and stores them, with the greedy draft beside them, as episodes of `majority` with origin
+ * `night`. Up to half of the questions are such whose right answer a caller has told by feedback or a reference, drawn without
+ * regard to the model's answers: their samples are labelled by it, so that they measure what `auto` should do after a draft
+ * (`chooseJudgePolicy`). Feedback that changes later does not change these labels. The others are those asked since the
+ * consolidation before without such an answer, the uncertain ones first: their samples are labelled by majority. The id of such an episode is derived from consolidation
  * and question, so another attempt continues with the questions that have none. The time limit is per attempt.
  * Without an engine of the model, or when the engine fails, the step ends and the consolidation continues. A freeze
  * of learning ends it too: no episode is stored from then on.
@@ -51,7 +63,7 @@ export async function gatherEvidence(
     replaying = await openEngine(context)
     if ('missing' in replaying) return { ...counts, stopped: replaying.missing }
     const sample = samplingOn(replaying.engine, context, AbortSignal.any([signal, deadline]))
-    const entries = questions.values()
+    const entries = (await withReferences(questions, replaying.engine, context)).values()
     let stopped: string | null = null
     const lane = async () => {
       for (const question of entries) {
@@ -93,16 +105,50 @@ function openEngine({ openReplayEngine, consolidation: { fingerprint }, logger }
   )
 }
 
+/**
+ * Adds the answers that callers have told. Leaves out a question whose answer is not comparable with those of the engine, or
+ * was refuted.
+ */
+async function withReferences(
+  questions: readonly ChosenQuestion[],
+  { model }: Pick<Engine, 'model'>,
+  { training, consolidation: { fingerprint } }: ConsolidationContext,
+): Promise<readonly OpenQuestion[]> {
+  const told = questions.flatMap(({ tenantId, episodeId }) =>
+    episodeId === undefined ? [] : [{ tenantId, episodeId }],
+  )
+  const found =
+    told.length === 0
+      ? []
+      : await training.heldOutQuestions(fingerprint, told, { limit: told.length, rules: model })
+  const nameOf = ({ tenantId, question }: UncertainQuestion) => `${tenantId} ${question}`
+  const references = new Map(
+    found
+      .filter(({ referenceSource: source }) => source === 'feedback' || source === 'reference')
+      .map((one) => [nameOf(one), one.reference]),
+  )
+  return questions.flatMap(({ episodeId, ...question }): OpenQuestion[] => {
+    if (episodeId === undefined) return [question]
+    const reference = references.get(nameOf(question)) ?? null
+    return reference === null ? [] : [{ ...question, reference }]
+  })
+}
+
 /** Each folded text once; no tenant fills more than its share while others have questions. */
 async function chooseQuestions(
-  { training, consolidations, consolidation: { id, fingerprint } }: ConsolidationContext,
+  { training, consolidations, consolidation: { id, fingerprint, createdAt } }: ConsolidationContext,
   limit: number,
-): Promise<readonly UncertainQuestion[]> {
+): Promise<readonly ChosenQuestion[]> {
   const before = (await consolidations.list({ fingerprint, limit: 2 })).find((other) => other.id !== id)
   const since = before === undefined ? null : new Date(before.startedAt ?? before.createdAt)
-  const found = await training.uncertainQuestions(fingerprint, { since, perTenant: limit })
-  const byText = new Map<string, UncertainQuestion>()
-  for (const one of found) {
+  const answered = await training.answeredQuestions(fingerprint, {
+    salt: id,
+    before: new Date(createdAt),
+    limit: Math.floor(limit * MAX_ANSWERED_SHARE),
+  })
+  const uncertain = await training.uncertainQuestions(fingerprint, { since, perTenant: limit })
+  const byText = new Map<string, ChosenQuestion>()
+  for (const one of [...answered, ...uncertain]) {
     const text = foldQuestion(one.question)
     if (!byText.has(text)) byText.set(text, one)
   }
@@ -127,9 +173,9 @@ function samplingOn(
   engine: Parameters<typeof inBackground>[0],
   { episodes, learning, consolidation, logger }: ConsolidationContext,
   signal: AbortSignal,
-): (question: UncertainQuestion) => Promise<number | null> {
+): (question: OpenQuestion) => Promise<number | null> {
   const background = inBackground(engine)
-  return async ({ tenantId, question }) => {
+  return async ({ tenantId, question, reference }) => {
     const { id, seed } = identityOf(consolidation.id, tenantId, question)
     signal.throwIfAborted()
     await expectLearning(learning)
@@ -152,6 +198,8 @@ function samplingOn(
         seed,
         strategy: 'majority',
         samples: SAMPLES,
+        keepDraft: true,
+        ...(reference !== undefined && { reference }),
         learn: true,
         explain: false,
         retrieval: false,

@@ -167,6 +167,7 @@ function toAnswer(
     weight: LABEL_WEIGHT[labelSource] * stored.labelWeight,
     source: labelSource,
     kind: stored.kind,
+    strategy: stored.strategy,
     place: { tenantId, episodeId, position, cluster },
     judgeFingerprint: stored.judgeFingerprint,
     byHand: { reward, probability: 1 + (rewardTerms['verifier.correctness'] ?? verifier ?? reward) },

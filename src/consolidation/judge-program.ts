@@ -14,7 +14,7 @@ import {
 import type { TaskProgram } from '#ports'
 import { toTaskResult } from './task-result.ts'
 
-/** Row of `gateJudge`: a held-out or a locked answer. */
+/** Row of `gateJudge`: a held-out or a locked answer; one with a label by self-reward is read by the policy alone. */
 export interface JudgeTrialRow extends PolicyAnswer {
   /** Reward, by which the weighting of the profile orders answers, and the P(correct) by which it stops. */
   readonly byHand: { readonly reward: number; readonly probability: number }
@@ -58,8 +58,9 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
     add: (added) => void rows.push(...(added as readonly JudgeTrialRow[])),
     async run({ options }) {
       const { seed, candidate, active, anchor, replacesStale } = options as JudgeTrialTask
-      const heldOut = rows.filter(({ isLocked }) => !isLocked)
-      const locked = rows.filter(({ isLocked }) => isLocked)
+      const ofPart = (isLocked: boolean) => rows.filter((row) => row.isLocked === isLocked)
+      const measured = (own: readonly JudgeTrialRow[]) => own.filter(({ source }) => source !== 'self')
+      const [heldOut, locked] = [measured(ofPart(false)), measured(ofPart(true))]
       const rivalOf = async (version: JudgeVersion) => {
         const scores = await scoresOf(version, heldOut)
         return { order: scores, probability: scores }
@@ -84,9 +85,9 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
             ? null
             : {
                 ...measureJudge(withScores(locked, await scoresOf(candidate, locked)), { seed }),
-                ...measureJudgePolicy(weights, locked),
+                ...measureJudgePolicy(weights, ofPart(true)),
               },
-        policy: measureJudgePolicy(weights, heldOut),
+        policy: measureJudgePolicy(weights, ofPart(false)),
       }
       return { value }
     },

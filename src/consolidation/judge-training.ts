@@ -138,11 +138,14 @@ async function judge({
       [heldOut, false],
       [locked, true],
     ] as const) {
-      await readPlaces({ ...context, known }, places, ({ answer, known: facts, byHand, source, kind }) =>
-        task.add(
-          { answer, known: facts, byHand, source, kind, isLocked } satisfies JudgeTrialRow,
-          ANSWER_BYTES,
-        ),
+      await readPlaces(
+        { ...context, known },
+        places,
+        ({ answer, known: facts, byHand, source, kind, strategy }) =>
+          task.add(
+            { answer, known: facts, byHand, source, kind, strategy, isLocked } satisfies JudgeTrialRow,
+            ANSWER_BYTES,
+          ),
       )
     }
     const rivalOf = (version: ArtifactBytes | null) =>
@@ -192,7 +195,7 @@ async function readPlaces(
   const placeOf = (_: unknown, question: string) => ({ part: 'heldOut' as const, cluster: question })
   await read(context, episodesOf(places), placeOf, async (one) => {
     const name = placeName(one.place)
-    if (one.source === 'self' || !clusters.has(name)) return
+    if ((one.source === 'self' && one.kind !== 'draft') || !clusters.has(name)) return
     const cluster = clusters.get(name) ?? one.answer.question
     await take({ ...one, answer: { ...one.answer, cluster } })
   })

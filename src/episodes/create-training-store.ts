@@ -1,6 +1,7 @@
 /** @file The training store over Postgres; reads large material in pages. */
 
 import type { Database } from '#database'
+import { answeredQuestions } from './sql/answered-questions.ts'
 import { askedQuestions } from './sql/asked-questions.ts'
 import { countPending } from './sql/count-pending.ts'
 import { countSince } from './sql/count-since.ts'
@@ -64,6 +65,7 @@ export function createTrainingStore({
       heldOutQuestions(database, fingerprint, episodes, options),
 
     uncertainQuestions: (fingerprint, options) => uncertainQuestions(database, fingerprint, options),
+    answeredQuestions: (fingerprint, options) => answeredQuestions(database, fingerprint, options),
     servedOutcomes: (request) => servedOutcomes(database, request),
     countPending: (fingerprint) => countPending(database, fingerprint),
 

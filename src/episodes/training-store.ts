@@ -97,6 +97,8 @@ export interface StoredThought extends TrainingKey {
 export interface StoredAnswer extends TrainingKey {
   /** Position of the candidate in its episode. */
   readonly position: number
+  /** Strategy of its episode. */
+  readonly strategy: string
   readonly question: string
   readonly kind: CandidateKind
   /** Final answer, normalised; null when there is none. */
@@ -140,6 +142,9 @@ export interface UncertainQuestion {
   readonly tenantId: string
   readonly question: string
 }
+
+/** A question of a request, with an episode of it. */
+export interface AnsweredQuestion extends UncertainQuestion, TrainingKey {}
 
 /** Answers of one version. */
 export interface OutcomeRequest {
@@ -223,6 +228,17 @@ export interface TrainingStore {
     fingerprint: string,
     options: { readonly since: Date | null; readonly perTenant: number },
   ): Promise<readonly UncertainQuestion[]>
+  /**
+   * Returns up to `limit` questions whose right answer a caller has told: by a reference, or by feedback on an answer of `auto`,
+   * which does not choose the question by how well samples do. Drawn without regard to the model's answers; each comes once for
+   * its tenant, and none to which a night has sampled answers with a reference before `before`.
+   *
+   * @param options.salt of the draw
+   */
+  answeredQuestions(
+    fingerprint: string,
+    options: { readonly salt: string; readonly before: Date; readonly limit: number },
+  ): Promise<readonly AnsweredQuestion[]>
   /**
    * Counts the answers to requests that a version could influence and that feedback or a reference calls right
    * or wrong, at most the newest 20,000. Episodes of nights, and labels by majority or self-reward, do not count.

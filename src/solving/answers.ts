@@ -27,13 +27,13 @@ import { isFinite32 } from '#tensor'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
 import { type AnswerText, createAnswerText, cutAtStop, type StopRules, withoutPart } from './answer-text.ts'
 import { generateBounded } from './bound-thoughts.ts'
-import type { SolutionCandidate, SolveEvent } from './contract.ts'
+import type { SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import { fuseJudgements } from './judging/fuse-judgements.ts'
 import type { Settings } from './settings.ts'
-import { joinSignals, meanSignals, sharedSignals, takeSignals } from './signals.ts'
-import type { JudgedCandidate, SolveState } from './solve-state.ts'
+import { joinSignals, sharedSignals, takeSignals } from './signals.ts'
+import { describeCandidate, type JudgedCandidate, type SolveState } from './solve-state.ts'
 
 /** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
 const UNJUDGED: Judgement = { reward: -1, terms: {}, correctness: null }
@@ -79,7 +79,8 @@ export interface Answers {
   /**
    * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
    * is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the time is up, the finished samples are
-   * returned, else the parts that exist, unjudged.
+   * returned, else the parts that exist, unjudged. With `settings.keepDraft`, the greedy draft is one more row of the batch: it is
+   * judged and recorded, and not returned.
    *
    * @throws ServiceError ABORTED when the time is up before the first token.
    */
@@ -104,7 +105,7 @@ export interface AnswersDeps {
   readonly eosTokenIds: readonly number[]
   readonly settings: Pick<
     Settings,
-    'answerTokens' | 'totalTokens' | 'searchTokens' | 'thoughtTokens' | 'sampling' | 'stop'
+    'answerTokens' | 'totalTokens' | 'searchTokens' | 'thoughtTokens' | 'sampling' | 'stop' | 'keepDraft'
   >
   readonly seed: number
   /** Whether answers come with their latent thoughts. */
@@ -215,22 +216,25 @@ class JudgedAnswers implements Answers {
     // Beside a draft, less may be left than a token for each.
     while (rows > 1 && this.isExhausted(rows)) rows -= 1
     const { temperature, ...sampling } = settings.sampling
+    const drafts = settings.keepDraft && !this.isExhausted(rows + 1) ? 1 : 0
+    const own = { prefix: [], maxNewTokens: this.#allowance(rows + drafts, 0), latents: 0 }
+    const asked = Array.from({ length: rows + drafts }, (_, row) =>
+      row < rows
+        ? { ...own, temperature, sampling, seed: deriveSeed(seed, row) }
+        : { ...own, temperature: 0, seed },
+    )
     const decoded = await state.meter.time('draftMs', (span) =>
       this.#decode(
-        Array.from({ length: rows }, (_, row) => ({
-          prefix: [],
-          temperature,
-          sampling,
-          seed: deriveSeed(seed, row),
-          maxNewTokens: this.#allowance(rows, 0),
-          latents: 0,
-        })),
+        asked,
         span,
-        Array.from({ length: rows }, (_, row) => (row === 0 ? this.#firstText : this.#textOf([]))),
+        asked.map((_, row) => (row === 0 ? this.#firstText : this.#textOf([]))),
       ),
     )
     this.#firstText.end()
-    const begun = decoded.filter(({ tokens }) => tokens.length > 0)
+    for (const draft of decoded.slice(rows)) {
+      if (draft.finish !== 'aborted') await this.#judge('draft', [this.#read(draft)])
+    }
+    const begun = decoded.slice(0, rows).filter(({ tokens }) => tokens.length > 0)
     if (begun.length === 0) {
       throw new ServiceError(
         'ABORTED',
@@ -481,18 +485,4 @@ function finiteThought(thought: LatentThought | null): LatentThought | null {
   const { data, last = NO_STATES, gated } = thought
   const areFinite = isFinite32(data) && isFinite32(last)
   return areFinite && Number.isFinite((gated?.reward ?? 0) + (gated?.gate ?? 0)) ? thought : null
-}
-
-export function describeCandidate({ kind, evaluation }: JudgedCandidate): SolutionCandidate {
-  const { answer, judgement } = evaluation
-  return {
-    kind,
-    answer: answer.answer,
-    reward: judgement.reward,
-    rewardTerms: judgement.terms,
-    ...meanSignals(answer.signals),
-    confidence: judgement.fused ?? null,
-    lrm: judgement.lrm ?? null,
-    tokens: answer.tokens.length,
-  }
 }

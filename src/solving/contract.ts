@@ -77,6 +77,11 @@ export interface SolveRequest {
   /** A known answer: becomes the episode's label; never shown to the model, never used to choose. */
   readonly reference?: string
   readonly learn: boolean
+  /**
+   * Whether `majority`, `lto` and `best-of-n` also decode the greedy draft, in the batch of the samples. It becomes a candidate of
+   * the episode, beside which the samples can be measured; it is never returned. false unless given.
+   */
+  readonly keepDraft?: boolean
   readonly seed?: number
   readonly explain: boolean
 }

@@ -4,7 +4,7 @@ import type { Direction, Momentum, Places } from '#algorithms'
 import type { ModelProfile, SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
 import type { Effort, Policy, PolicyBand, SamplingRules, Selector } from '#ports'
-import type { SolveRequest, VoteWeights } from './contract.ts'
+import { SAMPLING_STRATEGIES, type SolveRequest, type VoteWeights } from './contract.ts'
 
 export interface Settings {
   readonly samples: number
@@ -22,6 +22,8 @@ export interface Settings {
   readonly totalTokens: number
   /** Upper bound on the tokens decoded beside the returned answer; infinite unless the request set a budget. */
   readonly searchTokens: number
+  /** Whether the greedy draft is recorded beside samples. */
+  readonly keepDraft: boolean
   /** Texts that end an answer. */
   readonly stop: readonly string[]
   /** Null: no limit. */
@@ -103,6 +105,7 @@ export function resolveSettings(
     thoughtTokens: defaults.maxThoughtTokens ?? Number.POSITIVE_INFINITY,
     totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,
     searchTokens,
+    keepDraft: request.keepDraft === true && SAMPLING_STRATEGIES.has(request.strategy),
     stop: request.stop ?? [],
     maxMs: budget.maxMs ?? defaultMaxMs,
     maxIterations: budget.maxIterations ?? effort.maxIterations,

@@ -2,10 +2,10 @@
 
 import { type Answer, worthOf } from '#algorithms'
 import { writtenText } from './answer-text.ts'
-import { describeCandidate } from './answers.ts'
 import type { Attempt, SolverParts } from './attempt.ts'
 import type { Solution } from './contract.ts'
 import { projectLatents } from './project-latents.ts'
+import { describeCandidate } from './solve-state.ts'
 
 const FINISHES = { eos: 'end', length: 'length', aborted: 'time' } as const satisfies Record<
   Answer['finish'],

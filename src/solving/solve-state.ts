@@ -2,8 +2,9 @@
 
 import type { Evaluation } from '#algorithms'
 import type { CandidateKind } from '#episodes'
-import type { Degraded, Solution } from './contract.ts'
+import type { Degraded, Solution, SolutionCandidate } from './contract.ts'
 import type { Meter } from './meter.ts'
+import { meanSignals } from './signals.ts'
 
 export interface JudgedCandidate {
   readonly kind: CandidateKind
@@ -19,4 +20,19 @@ export interface SolveState {
   readonly degraded: Set<Degraded>
   /** The neighbours that memory returned. */
   retrieved: Solution['retrieved']
+}
+
+/** Returns a candidate as answers and events show it. */
+export function describeCandidate({ kind, evaluation }: JudgedCandidate): SolutionCandidate {
+  const { answer, judgement } = evaluation
+  return {
+    kind,
+    answer: answer.answer,
+    reward: judgement.reward,
+    rewardTerms: judgement.terms,
+    ...meanSignals(answer.signals),
+    confidence: judgement.fused ?? null,
+    lrm: judgement.lrm ?? null,
+    tokens: answer.tokens.length,
+  }
 }

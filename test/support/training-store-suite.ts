@@ -190,6 +190,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         const found = await read(true)
         const known = {
           question: 'What is 2 x 6?',
+          strategy: episode.strategy,
           labelSource: 'reference',
           labelWeight: 1,
           samples: 4,
@@ -613,6 +614,56 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         await addAll([labelled, again, p('referenced?', -0.5, { reference: '12' }), p('open?', -0.5)])
         await store.label('tenant-a', labelled.id, { correct: false })
         expect(await found()).toEqual(['open?'])
+      })
+    })
+
+    describe('answered questions', () => {
+      const later = () => new Date(Date.now() + 60_000)
+      const found = async (options: { salt?: string; before?: Date; limit?: number } = {}) =>
+        await training.answeredQuestions('model-1', { salt: 'a', before: later(), limit: 10, ...options })
+      const textsOf = async (options: Parameters<typeof found>[0] = {}) =>
+        (await found(options)).map(({ question }) => question)
+      const byAuto = (question: string) => newEpisode({ question, strategy: 'auto', reference: null })
+
+      it('have a reference, or feedback on `auto` that tells the right answer', async () => {
+        const praised = byAuto('praised?')
+        const corrected = byAuto('corrected?')
+        const refuted = byAuto('refuted?')
+        const voted = newEpisode({ question: 'voted?', strategy: 'majority', reference: null })
+        const referenced = newEpisode({ question: 'referenced?', strategy: 'majority', reference: '12' })
+        const theirs = newEpisode({ question: 'theirs?', fingerprint: 'model-2', reference: '12' })
+        await addAll([praised, corrected, refuted, voted, referenced, theirs, byAuto('open?')])
+        await store.label('tenant-a', praised.id, { correct: true })
+        await store.label('tenant-a', corrected.id, { answer: '8' })
+        for (const { id } of [refuted]) await store.label('tenant-a', id, { correct: false })
+        await store.label('tenant-a', voted.id, { correct: true })
+        expect((await textsOf()).sort()).toEqual(['corrected?', 'praised?', 'referenced?'])
+        expect(await found()).toContainEqual({
+          tenantId: 'tenant-a',
+          episodeId: referenced.id,
+          question: 'referenced?',
+        })
+      })
+
+      it('are drawn by the salt, each once', async () => {
+        const questions = Array.from({ length: 8 }, (_, index) => `${index}?`)
+        await addAll([...questions, '0?'].map((question) => newEpisode({ question, reference: '12' })))
+        const all = await textsOf()
+        expect(all.toSorted()).toEqual(questions)
+        expect(await textsOf({ limit: 3 })).toEqual(all.slice(0, 3))
+        expect(await textsOf({ salt: 'b' })).not.toEqual(all)
+      })
+
+      it('were not sampled by an earlier night that knew the answer', async () => {
+        await addAll([
+          newEpisode({ question: 'sampled?', reference: '12' }),
+          newEpisode({ question: 'sampled?', reference: '12', origin: 'night' }),
+          newEpisode({ question: 'voted?', reference: '12' }),
+          newEpisode({ question: 'voted?', reference: null, origin: 'night' }),
+        ])
+        expect(await textsOf()).toEqual(['voted?'])
+        // Another attempt of the same night draws the same questions.
+        expect((await textsOf({ before: new Date(0) })).sort()).toEqual(['sampled?', 'voted?'])
       })
     })
 

@@ -20,12 +20,15 @@ export interface PolicyAnswer {
   readonly known: JudgedAnswer
   readonly source: LabelKind
   readonly kind: 'draft' | 'regeneration' | 'sample'
+  /** Strategy of the episode. */
+  readonly strategy: string
 }
 
-/** One question: an answer in the place of the draft, and samples beside it. */
+/** One question: its greedy draft, and samples beside it. */
 interface Bank {
   readonly draft: PolicyAnswer
-  readonly samples: readonly PolicyAnswer[]
+  /** null: none is known to be right; the question counts against every arm. */
+  readonly samples: readonly PolicyAnswer[] | null
 }
 
 interface JudgePolicyChoice {
@@ -47,11 +50,20 @@ const MIN_SHARE = 0.75
  * Chooses a policy on the answers that the judge was fitted to: it has a dozen weights, so its scores on them are hardly
  * surer than on others. Tokens are decoded ones; those of the verifier are not stored.
  *
- * A question counts once, its near-duplicates included, when its samples are labelled by a reference: it was given before
- * there were answers. A majority favours the vote, and so does feedback, which leaves most samples without a trusted label
- * where the returned one is wrong; where there is feedback, the question is left out. Samples beside a draft of the same
- * episode are left out: a policy sampled them because the draft was doubtful, so that sure drafts would be missing. The draft is that of another episode of the same question, else the first
- * sample; it has no agreement, as in a request.
+ * A question counts once, its near-duplicates included.
+ *
+ * - *Samples* are those of an episode whose samples a reference labels: it was known before there were samples. A majority
+ *   favours the vote. So does feedback on an answer that the vote elected, which labels all samples where it was right, and only
+ *   that answer where it was wrong. Samples of `auto` are left out: a policy took them because the draft was doubtful, so that
+ *   sure drafts would be missing.
+ * - The *draft* is that of the episode, else of another one of the question, labelled by reference or feedback; it has no
+ *   agreement, as in a request. A sample cannot stand for it: the greedy answer is right more often, so that every arm would
+ *   seem to gain.
+ * - A question of which feedback only says that the returned answer is *wrong* counts against the arms: the draft as right
+ *   unless it gave that answer, every arm as wrong, at the tokens of as many drafts. Without these questions, an answer that an
+ *   arm found would be measured only where callers praised it. So what a policy gains where there is feedback is a lower bound.
+ *
+ * Labels that contradict each other leave a question out.
  */
 export function chooseJudgePolicy(
   weights: JudgeWeights,
@@ -61,7 +73,7 @@ export function chooseJudgePolicy(
   const counts = sampleCounts(banks)
   const arms = armsOf(counts)
   const questions = banks
-    .filter(({ samples }) => samples.length >= Math.max(...counts))
+    .filter((bank) => hasSamples(bank, Math.max(...counts)))
     .map(
       (bank): MeasuredQuestion => ({
         ...draftOf(weights, bank),
@@ -89,7 +101,7 @@ export function measureJudgePolicy(
   const measured = EFFORTS.map((effort) => {
     const bands = policy[effort] ?? []
     const most = Math.max(...bands.map(({ samples = 0 }) => samples))
-    const own = banks.filter(({ samples }) => samples.length >= most)
+    const own = banks.filter((bank) => hasSamples(bank, most))
     if (bands.length === 0 || own.length === 0) return {}
     const drafts = own.map((bank) => draftOf(weights, bank))
     const outcomes = drafts.map(({ confidence, draft }, index): Outcome => {
@@ -116,34 +128,51 @@ function figures(
   return { [`policy.${effort}.gain`]: gain, [`policy.${effort}.tokens`]: { value: tokens, n: gain.n } }
 }
 
+function hasSamples({ samples }: Bank, count: number): boolean {
+  return samples === null || samples.length >= count
+}
+
 function banksOf(answers: readonly PolicyAnswer[]): readonly Bank[] {
-  const questionOf = ({ answer: { tenantId, question } }: PolicyAnswer) => `${tenantId} ${question}`
-  const isTrusted = ({ source }: PolicyAnswer) => source === 'reference'
-  const drafts = Map.groupBy(
-    answers.filter((one) => one.kind === 'draft' && isTrusted(one)),
-    questionOf,
-  )
   const banks = new Map<string, Bank>()
-  const episodes = Map.groupBy(answers, ({ answer }) => `${answer.tenantId} ${answer.episodeId}`)
-  for (const own of episodes.values()) {
-    const [first, ...others] = own.filter(({ kind }) => kind === 'sample')
-    if (first === undefined || !own.every((one) => one.kind !== 'draft' && isTrusted(one))) continue
-    const draft = drafts.get(questionOf(first))?.[0]
-    const cluster = first.answer.cluster ?? first.answer.question
-    const bank =
-      draft === undefined
-        ? { draft: withAgreement(first, null), samples: others }
-        : { draft, samples: [first, ...others] }
-    if (bank.samples.length >= MIN_SAMPLES && !banks.has(cluster)) banks.set(cluster, bank)
+  const questions = Map.groupBy(answers, ({ answer: { tenantId, question } }) => `${tenantId} ${question}`)
+  for (const own of questions.values()) {
+    const cluster = own[0]!.answer.cluster ?? own[0]!.answer.question
+    const bank = banks.has(cluster) ? null : bankOf(own)
+    if (bank !== null) banks.set(cluster, bank)
   }
   return [...banks.values()]
 }
 
-/** Numbers of samples of the arms: four, and the most up to eight that nearly all questions have. */
+/** Returns the bank of the answers to one question; null when they are no measurement. */
+function bankOf(answers: readonly PolicyAnswer[]): Bank | null {
+  const told = answers.filter(({ source }) => source === 'reference' || source === 'feedback')
+  const keysOf = (isRight: boolean) =>
+    new Set(told.filter(({ answer }) => answer.correct === isRight).map(({ answer }) => answer.answer))
+  const [right, wrong] = [keysOf(true), keysOf(false)]
+  if (right.size > 1 || !right.isDisjointFrom(wrong)) return null
+  const episodes = [...Map.groupBy(answers, ({ answer }) => answer.episodeId).values()]
+  const sampled = episodes
+    .map((own) => own.filter(({ kind, strategy }) => kind === 'sample' && strategy !== 'auto'))
+    .find((own) => own.length >= MIN_SAMPLES && own.every(({ source }) => source === 'reference'))
+  if (sampled !== undefined) {
+    const drafts = told.filter(({ kind }) => kind === 'draft')
+    const beside = drafts.find(({ answer }) => answer.episodeId === sampled[0]!.answer.episodeId)
+    const draft = beside ?? drafts[0]
+    return draft === undefined ? null : { draft, samples: sampled }
+  }
+  const isRefuted = right.size === 0 && told.length > 0 && told.every(({ source }) => source === 'feedback')
+  const draft = answers.find(({ kind }) => kind === 'draft')
+  if (!isRefuted || draft === undefined) return null
+  const correct = !wrong.has(draft.answer.answer)
+  return { draft: { ...draft, answer: { ...draft.answer, correct } }, samples: null }
+}
+
+/** Numbers of samples of the arms: four, and the most up to eight that nearly all questions with samples have. */
 function sampleCounts(banks: readonly Bank[]): readonly number[] {
+  const sampled = banks.filter(({ samples }) => samples !== null)
   for (let count = MAX_SAMPLES; count > MIN_SAMPLES; count--) {
-    const having = banks.filter(({ samples }) => samples.length >= count).length
-    if (having > 0 && having >= MIN_SHARE * banks.length) return [MIN_SAMPLES, count]
+    const having = sampled.filter((bank) => hasSamples(bank, count)).length
+    if (having > 0 && having >= MIN_SHARE * sampled.length) return [MIN_SAMPLES, count]
   }
   return [MIN_SAMPLES]
 }
@@ -166,6 +195,7 @@ function draftOf(weights: JudgeWeights, { draft }: Bank): Pick<MeasuredQuestion,
 
 /** Returns the outcome of an arm without the tokens of the draft, which is kept where the samples elect no answer. */
 function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyArm): Outcome {
+  if (samples === null) return { accuracy: 0, tokens: (arm.samples ?? 0) * draft.known.tokens }
   const own = samples.slice(0, arm.samples)
   const alikeOf = (one: PolicyAnswer) =>
     own.filter(({ answer }) => answer.answer === one.answer.answer).length

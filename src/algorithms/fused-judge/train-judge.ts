@@ -26,7 +26,7 @@ export interface TrainedJudge {
   readonly policy: Policy | null
   /** Figures of the policy, see `chooseJudgePolicy`. */
   readonly metrics: Readonly<Record<string, Figure>>
-  /** Indices of the held-out examples, and of the locked ones, whose label is not `self`. */
+  /** Indices of the held-out examples, and of the locked ones: drafts, and those whose label is not `self`. */
   readonly heldOut: readonly number[]
   readonly locked: readonly number[]
 }
@@ -40,13 +40,16 @@ const MIN_ANSWERS = 10
  * reward model of the answers that it was trained on.
  *
  * Labels by self-reward are left out: they are the verifier's own verdict, which is a feature. The policy is chosen on the same
- * examples, so that an artifact depends on no other episodes.
+ * episodes, so that an artifact depends on no others; it reads drafts without their labels by self-reward.
  */
 export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJudge> {
-  const trusted = [...examples.keys()].filter((index) => examples[index]!.source !== 'self')
-  const ofPart = (...parts: readonly Part[]) =>
-    trusted.filter((index) => parts.includes(examples[index]!.part))
-  const fitted = ofPart('train', 'calibration').map((index) => examples[index]!)
+  const own = examples.filter(({ part }) => part === 'train' || part === 'calibration')
+  const fitted = own.filter(({ source }) => source !== 'self')
+  const measuredOf = (part: Part) =>
+    [...examples.keys()].filter((index) => {
+      const example = examples[index]!
+      return example.part === part && (example.source !== 'self' || example.kind === 'draft')
+    })
   const clusters = new Set(fitted.map(({ answer }) => answer.cluster ?? answer.question)).size
   const right = fitted.filter(({ answer }) => answer.correct).length
   const fewest = Math.min(right, fitted.length - right)
@@ -65,7 +68,7 @@ export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJ
       weight,
     })),
   )
-  const { policy, metrics, questions } = chooseJudgePolicy(weights, fitted)
+  const { policy, metrics, questions } = chooseJudgePolicy(weights, own)
   return {
     trained: {
       model: encodeJudge({ ...weights, ...(policy !== null && { policy }) }),
@@ -74,8 +77,8 @@ export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJ
       weights: readable(weights.bias, weights.features),
       policy,
       metrics,
-      heldOut: ofPart('heldOut'),
-      locked: ofPart('locked'),
+      heldOut: measuredOf('heldOut'),
+      locked: measuredOf('locked'),
     },
   }
 }

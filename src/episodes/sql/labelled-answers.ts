@@ -9,6 +9,7 @@ interface Row {
   readonly episode_id: string
   readonly position: number
   readonly question: string
+  readonly strategy: string
   readonly kind: CandidateKind
   readonly answer: string | null
   readonly tokens: readonly number[]
@@ -31,7 +32,7 @@ interface Row {
 /** Samples are counted among all candidates of an episode, labelled or not. */
 const SQL = `
   with own as (
-    select tenant_id, episode_id, ordinal, episodes.question, position, kind, candidates.answer,
+    select tenant_id, episode_id, ordinal, episodes.question, strategy, position, kind, candidates.answer,
       tokens, judge_fingerprint, candidates.reward, reward_terms, log_probability, self_certainty, label,
       label_source, label_weight,
       (count(*) filter (where kind = 'sample') over (partition by tenant_id, episode_id))::integer as samples,
@@ -63,6 +64,7 @@ export async function labelledAnswers(
     episodeId: row.episode_id,
     position: row.position,
     question: row.question,
+    strategy: row.strategy,
     kind: row.kind,
     answer: row.answer,
     tokens: row.tokens,

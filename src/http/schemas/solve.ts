@@ -26,12 +26,12 @@ const ALL_ZERO = {
 }
 
 /**
- * `solving.SolveRequest` as callers send it: without a tenant and without the fields that only `/v1` has, and with defaults
- * optional.
+ * `solving.SolveRequest` as callers send it: without a tenant, without the fields that only `/v1` has and the one of
+ * measurements, and with defaults optional.
  */
 type Body = Omit<
   solving.SolveRequest,
-  'tenantId' | 'context' | 'stop' | 'effort' | keyof typeof SOLVE_DEFAULTS
+  'tenantId' | 'context' | 'stop' | 'effort' | 'keepDraft' | keyof typeof SOLVE_DEFAULTS
 > &
   Partial<Pick<solving.SolveRequest, keyof typeof SOLVE_DEFAULTS>>
 

@@ -47,11 +47,9 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
     strategy === 'majority' ? majority(under) : bestOfN(under),
   )
   if (elected === null) return { ...kept, stopped: 'maxMs' }
-  const { evaluations, ...outcome } = elected
-  const hasAnswer = outcome.chosen?.answer.answer != null || draft.evaluation.answer.answer === null
-  // They count the draft, which was judged before them.
-  const counts = { evaluations: evaluations - 1, stopped: outcome.stopped }
-  return hasAnswer ? { ...outcome, ...counts, base: draft.evaluation, policy: step } : { ...kept, ...counts }
+  const { evaluations, stopped } = elected
+  const hasAnswer = elected.chosen?.answer.answer != null || draft.evaluation.answer.answer === null
+  return hasAnswer ? { ...elected, base: draft.evaluation, policy: step } : { ...kept, evaluations, stopped }
 }
 
 /** Returns null when the time is up: what was sampled by then is not judged. */

@@ -34,7 +34,7 @@ export function sampleOutcome({ signal, state }: SolveContext, chosen: Evaluatio
     base: null,
     stopped: stoppedAfterSamples(signal, chosen),
     iterations: 0,
-    evaluations: state.candidates.length,
+    evaluations: state.candidates.filter(({ kind }) => kind !== 'draft').length,
     rewardHistory: [chosen.judgement.reward],
     latents: null,
     trajectory: [],

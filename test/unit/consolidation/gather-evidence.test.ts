@@ -17,13 +17,15 @@ function gathering(
   questions: readonly UncertainQuestion[],
   over: Partial<Pick<ConsolidationContext, 'openReplayEngine' | 'signal' | 'learning'>> & {
     readonly model?: string
+    /** Right answers that callers have told, by question. */
+    readonly told?: Readonly<Record<string, string | null>>
   } = {},
   memory = createEpisodesInMemory(),
 ) {
   const engine = createLinearModel(TWO_FLIPS)
   const asked: unknown[] = []
   const counts = { opened: 0, closed: 0 }
-  const { model = engine.model.fingerprint, ...rest } = over
+  const { model = engine.model.fingerprint, told = {}, ...rest } = over
   const context: Pick<
     ConsolidationContext,
     | 'training'
@@ -46,6 +48,16 @@ function gathering(
       async uncertainQuestions(...args: readonly unknown[]) {
         asked.push(args)
         return questions
+      },
+      async answeredQuestions(...args: readonly unknown[]) {
+        asked.push(args)
+        return Object.keys(told).map((question) => ({ tenantId: 'a', question, episodeId: `of ${question}` }))
+      },
+      async heldOutQuestions(_fingerprint: string, episodes: readonly { readonly episodeId: string }[]) {
+        return episodes.map(({ episodeId }) => {
+          const question = episodeId.slice(3)
+          return { tenantId: 'a', question, reference: told[question], referenceSource: 'feedback' }
+        })
       },
     } as unknown as ConsolidationContext['training'],
     episodes: {
@@ -104,7 +116,7 @@ describe('the step `evidence`', () => {
       expect((await evidence).stopped).toBe('learning is frozen since 2026-03-02T03:04:05.678Z: odd answers')
   })
 
-  test('stores eight samples of each question as an episode of the night, at background priority', async () => {
+  test('stores the draft and eight samples of each question as an episode of the night, at background priority', async () => {
     const { evidence, engine, memory, asked, counts } = gathering(ask('a', '6 + 4 = ?', '7 + 4 = ?'))
     expect(await evidence).toEqual({
       questions: 2,
@@ -117,12 +129,26 @@ describe('the step `evidence`', () => {
     expect(memory.added).toHaveLength(2)
     for (const { origin, strategy, candidates } of memory.added) {
       expect({ origin, strategy }).toEqual({ origin: 'night', strategy: 'majority' })
-      expect(candidates.map(({ kind }) => kind)).toEqual(Array(8).fill('sample'))
+      expect(candidates.map(({ kind }) => kind)).toEqual(['draft', ...Array(8).fill('sample')])
     }
     expect(engine.opened.every(({ priority }) => priority === 'background')).toBe(true)
     expect(counts).toEqual({ opened: 1, closed: 1 })
     const since = new Date(CONSOLIDATION.startedAt ?? '')
-    expect(asked).toEqual([['linear-fingerprint', { since, perTenant: 4 }]])
+    expect(asked).toEqual([
+      ['linear-fingerprint', { salt: 'now', before: new Date(CONSOLIDATION.createdAt), limit: 2 }],
+      ['linear-fingerprint', { since, perTenant: 4 }],
+    ])
+  })
+
+  test('labels samples by the answer that a caller has told, and leaves out one that was refuted', async () => {
+    const { evidence, memory } = gathering(ask('a', '6 + 4 = ?', '7 + 4 = ?'), {
+      told: { '6 + 4 = ?': '3', '8 + 4 = ?': null },
+    })
+    expect(await evidence).toMatchObject({ sampled: 2, failed: 0 })
+    expect(memory.added.map(({ question, reference }) => ({ question, reference }))).toEqual([
+      { question: '6 + 4 = ?', reference: '3' },
+      { question: '7 + 4 = ?', reference: null },
+    ])
   })
 
   test('continues another attempt with the questions that have no episode', async () => {

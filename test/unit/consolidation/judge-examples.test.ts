@@ -13,6 +13,7 @@ const ANSWER: StoredAnswer = {
   episodeId: 'e1',
   position: 0,
   question: 'What is 2 x 6?',
+  strategy: 'majority',
   kind: 'sample',
   answer: '12',
   tokens: [1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -122,6 +123,7 @@ suite('examples of the fused judge', () => {
       weight: 1,
       source: 'reference',
       kind: 'sample',
+      strategy: 'majority',
       place: { tenantId: 'tenant-a', episodeId: 'e1', position: 0 },
       byHand: { reward: -0.125, probability: 0.5 },
     })

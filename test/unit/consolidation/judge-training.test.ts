@@ -9,7 +9,7 @@ import { ARTIFACT } from '../../support/http-app.ts'
 
 const { signal } = new AbortController()
 const EACH = 4
-/** Samples of which one stands for the draft. */
+/** A draft and eight samples. */
 const BANK = 9
 
 /** Answers to questions, half of them right; the verifier knows something, the log-probability more. */
@@ -26,6 +26,7 @@ function answersTo(questions: number, over: Partial<StoredAnswer> = {}): StoredA
       position: index % EACH,
       question: `question ${question}`,
       kind: 'sample',
+      strategy: 'majority',
       answer: label ? '1' : '2',
       tokens: [1, 2, 3],
       judgeFingerprint: 'today',
@@ -147,7 +148,7 @@ test('is compared with the weighting of the profile, or with a version that was 
   expect(other.reason).toBe(first.reason)
 })
 
-/** Samples of questions that are easy or hard: drafts of hard ones are right by chance, and most of the others are right. */
+/** Answers to questions that are easy or hard: drafts of hard ones are right by chance, and most of the others are right. */
 function banksOf(questions: number): StoredAnswer[] {
   const random = createRandom(8)
   return Array.from({ length: questions }, (_, question) => {
@@ -159,11 +160,12 @@ function banksOf(questions: number): StoredAnswer[] {
         episodeId: `episode-${question}`,
         question: `question ${question}`,
         position,
+        kind: position === 0 ? 'draft' : 'sample',
         answer: label ? '1' : `wrong ${position}`,
         logProbability: (isHard ? -1 : 1) + (label ? 0.3 : -0.3) + 0.3 * random.gaussian(),
         label,
-        samples: BANK,
-        alike: isHard ? 5 : BANK,
+        samples: BANK - 1,
+        alike: isHard ? 5 : BANK - 1,
       }
     })
   }).flat()

@@ -228,6 +228,7 @@ describe('a training', () => {
       weight: 1,
       source: 'reference',
       kind: 'sample',
+      strategy: 'majority',
       ...over,
     }))
   }

@@ -14,17 +14,19 @@ interface Asked {
   readonly episode?: string
   readonly cluster?: string
   readonly source?: PolicyAnswer['source']
+  readonly strategy?: string
 }
 
 /** An answer of which the judge says that it is right with probability `sure`. */
 function answer(
   kind: PolicyAnswer['kind'],
-  { question, episode = question, cluster = question, source = 'reference' }: Asked,
+  { question, episode = question, cluster = question, source = 'reference', strategy = 'majority' }: Asked,
   [correct, sure]: readonly [boolean, number],
 ): PolicyAnswer {
   return {
     kind,
     source,
+    strategy,
     answer: {
       question,
       cluster,
@@ -50,20 +52,27 @@ function answer(
 const samplesOf = (asked: Asked, samples: readonly (readonly [boolean, number])[]) =>
   samples.map((one) => answer('sample', asked, one))
 
+/** A draft, and samples of the same episode. */
+const sampledBeside = (
+  asked: Asked,
+  [draft, ...samples]: readonly [readonly [boolean, number], ...(readonly [boolean, number])[]],
+) => [answer('draft', asked, draft), ...samplesOf(asked, samples)]
+
 /** The first `right` of `count` are right, and the judge doubts them. */
 const bank = (count: number, right: number) =>
   Array.from({ length: count }, (_, index) => [index < right, 0.3] as const)
 
 /**
- * Questions with a first sample that is right as often as the judge says, and others of which `right` are right where it doubts
- * the first.
+ * Questions with a draft that is right as often as the judge says, and samples of which `right` are right where it doubts the
+ * draft.
  */
 function asked(questions: number, right: number, others = 8, over: Partial<Asked> = {}): PolicyAnswer[] {
   const random = createRandom(5)
   return Array.from({ length: questions }, (_, index) => {
     const sure = 0.01 + 0.98 * ((index % 50) / 50)
-    const first = [random.uniform() < sure, sure] as const
-    return samplesOf({ question: `q${index}`, ...over }, [first, ...bank(others, sure < 0.5 ? right : 0)])
+    const about = { question: `q${index}`, ...over }
+    const draft = answer('draft', about, [random.uniform() < sure, sure])
+    return [draft, ...samplesOf(about, bank(others, sure < 0.5 ? right : 0))]
   }).flat()
 }
 
@@ -90,7 +99,7 @@ describe('the policy of a fused judge', () => {
   test('lets the judge choose where it knows more than the vote', () => {
     const samples = [...bank(2, 0), [true, 0.6] as const, ...bank(5, 0)]
     const answers = Array.from({ length: 60 }, (_, index) =>
-      samplesOf({ question: `q${index}` }, [[false, 0.2], ...samples]),
+      sampledBeside({ question: `q${index}` }, [[false, 0.2], ...samples]),
     ).flat()
     const { policy } = chooseJudgePolicy(WEIGHTS, answers)
     expect(policy?.medium).toMatchObject([{ strategy: 'best-of-n', samples: 4, selector: 'judge' }])
@@ -103,13 +112,13 @@ describe('the policy of a fused judge', () => {
     expect(chooseJudgePolicy(WEIGHTS, [])).toMatchObject({ questions: 0, policy: null })
   })
 
-  test.each(['majority', 'self', 'feedback'] as const)('reads no labels of %s', (source) => {
-    expect(chooseJudgePolicy(WEIGHTS, asked(200, 5, 8, { source }))).toMatchObject({ questions: 0 })
+  test.each(['majority', 'self', 'feedback'] as const)('reads no samples with labels of %s', (source) => {
+    expect(chooseJudgePolicy(WEIGHTS, asked(200, 5, 8, { source }))).toMatchObject({ policy: null })
   })
 
   test('leaves out a question whose reference is overruled by feedback, also on a single sample', () => {
     const answers = asked(60, 5)
-    const overruled = answers.with(0, { ...answers[0]!, source: 'feedback' })
+    const overruled = answers.with(1, { ...answers[1]!, source: 'feedback' })
     expect(chooseJudgePolicy(WEIGHTS, overruled)).toMatchObject({ questions: 59 })
   })
 
@@ -125,17 +134,19 @@ describe('the policy of a fused judge', () => {
   })
 
   test('leaves out samples that a policy took because the draft was doubtful', () => {
-    const drafts = Array.from({ length: 200 }, (_, index) =>
-      answer('draft', { question: `q${index}` }, [false, 0.1]),
-    )
-    expect(chooseJudgePolicy(WEIGHTS, [...asked(200, 5), ...drafts])).toMatchObject({ questions: 0 })
+    expect(chooseJudgePolicy(WEIGHTS, asked(200, 5, 8, { strategy: 'auto' }))).toMatchObject({ questions: 0 })
   })
 
-  test('has the draft of another episode of the question; then all samples are beside it', () => {
+  test('takes no sample for the draft', () => {
+    const withoutDraft = asked(200, 5).filter(({ kind }) => kind === 'sample')
+    expect(chooseJudgePolicy(WEIGHTS, withoutDraft)).toMatchObject({ questions: 0 })
+  })
+
+  test('has the draft of another episode of the question, where the own one has none', () => {
     const ofOthers = Array.from({ length: 200 }, (_, index) =>
       answer('draft', { question: `q${index}`, episode: `before q${index}` }, [index % 2 === 0, 0.9]),
     )
-    const answers = asked(200, 0, 7)
+    const answers = asked(200, 0, 7).filter(({ kind }) => kind === 'sample')
     const { policy, questions } = chooseJudgePolicy(WEIGHTS, [...ofOthers, ...answers])
     expect({ policy, questions }).toEqual({ policy: null, questions: 200 })
     // Sure drafts that are wrong, and samples that are right.
@@ -160,13 +171,12 @@ describe('the policy of a fused judge', () => {
     const late = (others: number) => Array.from({ length: others }, (_, index) => [index > 1, 0.3] as const)
     const askedLate = (questions: number, others: number, name: string) =>
       Array.from({ length: questions }, (_, index) =>
-        samplesOf({ question: `${name}${index}` }, [[false, 0.2], ...late(others)]),
+        sampledBeside({ question: `${name}${index}` }, [[false, 0.2], ...late(others)]),
       ).flat()
     const samplesIn = (answers: readonly PolicyAnswer[]) => {
       const { policy, questions } = chooseJudgePolicy(WEIGHTS, answers)
       return { questions, samples: policy?.high?.[0]?.samples }
     }
-    // Of eight samples, one stands for the draft.
     expect(samplesIn(askedLate(60, 7, 'q'))).toEqual({ questions: 60, samples: 7 })
     expect(samplesIn([...askedLate(60, 8, 'q'), ...askedLate(10, 5, 'r')])).toEqual({
       questions: 60,
@@ -184,13 +194,13 @@ describe('the policy of a fused judge', () => {
       features: [{ ...feature('agreement'), weight: 4, missing: -3 }],
     }
     const answers = Array.from({ length: 60 }, (_, index) =>
-      samplesOf({ question: `q${index}` }, [
+      sampledBeside({ question: `q${index}` }, [
         [false, 0.5],
         [true, 0.5],
         [false, 0.5],
         [true, 0.5],
         [true, 0.5],
-      ]).map((one) => ({ ...one, known: { ...one.known, agreement: 0 } })),
+      ]),
     ).flat()
     const { policy } = chooseJudgePolicy(agreeing, answers)
     expect(policy?.medium).toMatchObject([{ from: 0, accuracy: 1, draftAccuracy: 0 }])
@@ -209,6 +219,55 @@ describe('the policy of a fused judge', () => {
       answers,
     )
     expect(measured['policy.medium.gain']).toMatchObject({ value: 1, n: 60 })
+  })
+})
+
+describe('where callers use `auto` and give feedback', () => {
+  /** Asked by a request: the draft was returned, and feedback calls it right or wrong. */
+  const returned = (question: string, draft: readonly [boolean, number]) =>
+    answer('draft', { question, episode: `request ${question}`, source: 'feedback', strategy: 'auto' }, draft)
+  /** Sampled by a night, which knew the answer of a caller. */
+  const sampled = (question: string, draft: readonly [boolean, number], right: number) =>
+    sampledBeside({ question }, [draft, ...bank(8, right)])
+  const questions = Array.from({ length: 60 }, (_, index) => `q${index}`)
+
+  test('samples of the night are measured', () => {
+    const answers = questions.flatMap((question) => {
+      const draft = [false, 0.2] as const
+      return [returned(question, draft), ...sampled(question, draft, 5)]
+    })
+    expect(chooseJudgePolicy(WEIGHTS, answers)).toMatchObject({
+      questions: 60,
+      policy: { medium: [{ from: 0, strategy: 'majority', draftAccuracy: 0, accuracy: 1 }] },
+    })
+  })
+
+  test('answers that are only known to be wrong count against every arm', () => {
+    const known = questions.flatMap((question) => sampled(question, [false, 0.2], 5))
+    // An answer of a search was returned, and called wrong. The draft, which said otherwise, may have been right.
+    const refuted = questions.flatMap((name) => {
+      const asked = { question: `other ${name}`, strategy: 'auto' }
+      const wrong = answer('regeneration', { ...asked, source: 'feedback' }, [false, 0.4])
+      const draft = answer('draft', { ...asked, source: 'self' }, [true, 0.2])
+      return [{ ...draft, answer: { ...draft.answer, answer: '6', correct: false } }, wrong]
+    })
+    const { questions: count, policy } = chooseJudgePolicy(WEIGHTS, [...known, ...refuted])
+    // The arms gain what they lose.
+    expect({ count, policy }).toEqual({ count: 120, policy: null })
+    // The draft itself was called wrong: nothing is known to gain, and nothing is lost.
+    const wrong = questions.map((name) => returned(`third ${name}`, [false, 0.2]))
+    expect(chooseJudgePolicy(WEIGHTS, [...known, ...wrong])).toMatchObject({
+      questions: 120,
+      policy: { medium: [{ draftAccuracy: 0, accuracy: 0.5, tokens: 100 }] },
+    })
+  })
+
+  test('labels that contradict each other leave the question out', () => {
+    const answers = questions.flatMap((question) => sampled(question, [false, 0.2], 5))
+    expect(chooseJudgePolicy(WEIGHTS, [...answers, returned('q0', [true, 0.9])]).questions).toBe(60)
+    const refuted = answer('draft', { question: 'q0', episode: 'later', source: 'feedback' }, [true, 0.9])
+    const later = { ...refuted, answer: { ...refuted.answer, correct: false } }
+    expect(chooseJudgePolicy(WEIGHTS, [...answers, later]).questions).toBe(59)
   })
 })
 
