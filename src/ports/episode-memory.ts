@@ -19,6 +19,8 @@ export interface Neighbour {
    * from it.
    */
   readonly embedding?: Float32Array
+  /** Its answer, and the rules of that key, where feedback or a reference calls it right. */
+  readonly confirmed?: { readonly answer: string; readonly answerRules: string }
 }
 
 export interface NeighbourQuery {

@@ -325,6 +325,18 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         })
       })
 
+      it('returns the answer of an episode that a caller has called right, and its rules', async () => {
+        const episode = newEpisode({ reference: null })
+        await addAll([episode])
+        const confirmed = async () => {
+          const [neighbour] = await store.nearest({ ...ask, embedding: episode.embedding })
+          return neighbour?.confirmed
+        }
+        expect(await confirmed()).toBeUndefined()
+        await store.label('tenant-a', episode.id, { correct: true })
+        expect(await confirmed()).toEqual({ answer: episode.answer, answerRules: episode.answerRules })
+      })
+
       it('skips episodes without latents, even when all of them are nearer', async () => {
         const embedding = unitVector(3, 8)
         const silentOnes = Array.from({ length: 5 }, () => newEpisode({ embedding, latents: null }))

@@ -8,6 +8,8 @@ import { dot } from '#tensor'
 export interface EpisodesInMemory extends EpisodeStore {
   readonly added: NewEpisode[]
   readonly queries: NeighbourQuery[]
+  /** Ids of the episodes whose answer a caller has called right. */
+  readonly confirmed: Set<string>
 }
 
 export interface EpisodesOptions {
@@ -18,11 +20,13 @@ export interface EpisodesOptions {
 export function createEpisodesInMemory({ failing = [] }: EpisodesOptions = {}): EpisodesInMemory {
   const added: NewEpisode[] = []
   const queries: NeighbourQuery[] = []
+  const confirmed = new Set<string>()
   const gone = () => new ServiceError('STORE_UNAVAILABLE', 'episodes: expected a database, got none')
   const unused = () => Promise.reject(new Error('not used by solving'))
   return {
     added,
     queries,
+    confirmed,
     async add(episode) {
       if (failing.includes('add')) throw gone()
       added.push(episode)
@@ -36,9 +40,15 @@ export function createEpisodesInMemory({ failing = [] }: EpisodesOptions = {}): 
           return isOwn && admitted && latents !== null && !query.exclude?.includes(id)
         })
         .map((episode): Neighbour => {
-          const { id, embedding } = episode
+          const { id, embedding, answer, answerRules } = episode
           const similarity = dot(embedding, query.embedding)
-          return { episodeId: id, similarity, embedding, ...episode.latents! }
+          return {
+            episodeId: id,
+            similarity,
+            embedding,
+            ...episode.latents!,
+            ...(confirmed.has(id) && answer !== null && { confirmed: { answer, answerRules } }),
+          }
         })
         .filter(({ similarity }) => similarity >= query.minSimilarity)
         .sort((a, b) => b.similarity - a.similarity)

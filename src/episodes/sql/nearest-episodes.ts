@@ -13,12 +13,17 @@ interface Row {
   readonly width: number
   readonly z_base: Buffer
   readonly z_star: Buffer
+  readonly confirmed_answer: string | null
+  readonly answer_rules: string
 }
 
 /** Joins latents last, so that they are read for the neighbours only. */
 const WITH_LATENTS = `
-  select nearest.id, nearest.distance, nearest.embedding::text, length, width, z_base, z_star
-  from nearest join episode_latents on tenant_id = $1 and episode_id = nearest.id
+  select nearest.id, nearest.distance, nearest.embedding::text, length, width, z_base, z_star,
+    case when verdict then answer end as confirmed_answer, answer_rules
+  from nearest
+  join episode_latents on tenant_id = $1 and episode_id = nearest.id
+  join episodes on episodes.tenant_id = $1 and episodes.id = nearest.id
   order by nearest.distance, nearest.id`
 
 /**
@@ -116,5 +121,8 @@ export async function nearestEpisodes(
     embedding: Float32Array.from(fromSql(row.embedding) as number[]),
     zBase: decodeLatents(row.z_base, row.length, row.width),
     zStar: decodeLatents(row.z_star, row.length, row.width),
+    ...(row.confirmed_answer !== null && {
+      confirmed: { answer: row.confirmed_answer, answerRules: row.answer_rules },
+    }),
   }))
 }

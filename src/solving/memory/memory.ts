@@ -34,6 +34,11 @@ export interface Memory {
    * store fails (`degraded: retrieval`).
    */
   retrieve(): Promise<readonly WeighedNeighbour[]>
+  /**
+   * Returns the most similar neighbour with a near-identical question to which a caller has called another answer right; null
+   * without one. Answers under other rules do not compare.
+   */
+  contradicting(neighbours: readonly WeighedNeighbour[], answer: string | null): WeighedNeighbour | null
   /** Prepares the start that weaver and neighbours propose. */
   warmStart(options: WarmStartOptions): WarmStart
   /**
@@ -74,6 +79,7 @@ export async function openMemory(deps: MemoryDeps): Promise<Memory> {
     embedding,
     mayLead: embedding !== null && (settings.retrieval !== null || weaver.version !== null),
     retrieve: () => retrieve(deps, embedding),
+    contradicting: (neighbours, answer) => contradicting(deps, neighbours, answer),
     warmStart: (options) => createWarmStart(deps, embedding, options),
     latentsToKeep: (draft, best, isDraft) => latentsToKeep(deps, draft, best, isDraft),
   }
@@ -155,6 +161,23 @@ async function nearestEpisodes(
     state.degraded.add('retrieval')
     return []
   }
+}
+
+/** Similarity from which questions are near-duplicates: that of the clusters of nights. */
+const NEAR_DUPLICATE = 0.999
+
+function contradicting(
+  { engine }: MemoryDeps,
+  neighbours: readonly WeighedNeighbour[],
+  answer: string | null,
+): WeighedNeighbour | null {
+  const found = neighbours.find(
+    ({ neighbour: { similarity, confirmed } }) =>
+      similarity >= NEAR_DUPLICATE &&
+      confirmed?.answerRules === engine.model.answerRules &&
+      confirmed.answer !== answer,
+  )
+  return found ?? null
 }
 
 async function latentsToKeep(

@@ -5,7 +5,9 @@
  * failed (the gate); with a lazy one they answer first, and the draft is finished unless they pass. Refinement is argmax
  * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3). Where there is a measured
  * policy, that of the active fused judge before that of the profile, it decides after the draft, and after what memory led
- * to, which answers are good enough and what to do else.
+ * to, which answers are good enough and what to do else. A draft that is good enough is returned without memory, unless a
+ * caller has called another answer to a near-identical question right: then that episode alone leads, and its answer, if it is
+ * reached, is returned, however sure the draft is.
  */
 
 import { hasPassed, higherReward, MAX_POSITIONS, type SearchPoint, takeLatents } from '#algorithms'
@@ -47,18 +49,31 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   const draft = await answers.finish(begun)
   const first = draftPoint(draft, latents)
   memo.remember(first.prefix, first.evaluation)
-  const led = passes(first) ? null : await warmStart.point()
+  const told = memory.contradicting(neighbours, draft.evaluation.answer.answer)
+  const start =
+    told === null
+      ? warmStart
+      : memory.warmStart({
+          zBase,
+          tokens: draft.evaluation.answer.tokens,
+          neighbours: [{ ...told, weight: 1 }],
+          memo,
+          answers,
+        })
+  const led = told === null && passes(first) ? null : await start.point()
+  const isTold = led !== null && led.evaluation.answer.answer === told?.neighbour.confirmed?.answer
   const step = policyStep(settings, draft.evaluation.judgement)
   // The band of an answer may stop because nothing pays there: an answer that is less sure than the draft leads nowhere.
   const isLed =
-    step !== null &&
-    led !== null &&
-    passes(led) &&
-    (policyStep(settings, led.evaluation.judgement)?.confidence ?? 0) > step.confidence
+    isTold ||
+    (step !== null &&
+      led !== null &&
+      passes(led) &&
+      (policyStep(settings, led.evaluation.judgement)?.confidence ?? 0) > step.confidence)
   if (step !== null && step.band.strategy !== 'latentseek' && !isLed)
     return followPolicy(context, draft, step)
   const known = led === null ? [first] : [first, led]
-  // What the policy takes for good enough is not searched on, whatever its reward.
+  // What a caller or the policy takes for good enough is not searched on, whatever its reward.
   const searched = isLed ? { ...context, settings: { ...settings, maxIterations: 0 } } : context
   const outcome = await refine(searched, {
     base: draft.evaluation,
@@ -66,7 +81,7 @@ export async function auto(context: SolveContext): Promise<Outcome> {
     memo,
     known,
     best: isLed ? led : known.reduce(higherReward),
-    movedBy: led === null ? [] : warmStart.movedBy,
+    movedBy: led === null ? [] : start.movedBy,
   })
   return step === null ? outcome : { ...outcome, policy: step }
 }
