@@ -86,7 +86,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
     // Shares the engine of the requests, so that the model is loaded only once.
     openReplayEngine: async () => ({ engine, close: async () => {} }),
   })
-  const { consolidations, artifacts, learning } = consolidation
+  const { consolidations, artifacts, learning, training } = consolidation
   const queues = keep(
     connectQueues({ redisUrl: config.redis?.url, prefix: config.redis?.prefix, database, logger }),
   )
@@ -167,6 +167,7 @@ async function start(config: Config, { keep, open, close, isClosing }: Parts): P
         consolidations,
         artifacts,
         learning,
+        training,
         audit: createAuditStore({ database }),
         fingerprint: engine.model.fingerprint,
       },

@@ -13,6 +13,7 @@ import { listArtifacts } from './sql/list-artifacts.ts'
 import { markedArtifacts } from './sql/marked-artifacts.ts'
 import type { VersionMark } from './sql/move-mark.ts'
 import { recordLook } from './sql/record-look.ts'
+import { rejectArtifact } from './sql/reject-artifact.ts'
 import { settleArtifact } from './sql/settle-artifact.ts'
 import { watchedVersions } from './sql/watched-versions.ts'
 import type { ArtifactStore } from './stores.ts'
@@ -85,12 +86,7 @@ export function createArtifactStore({
 
     async activate(id, fingerprint, { force = false } = {}) {
       const check = (artifact: Artifact, intact: boolean): void => {
-        if (artifact.fingerprint !== fingerprint) {
-          throw new ServiceError(
-            'ARTIFACT_INVALID',
-            `activate artifact: expected an artifact of model ${fingerprint}, got ${artifact.version} of ${artifact.fingerprint}`,
-          )
-        }
+        expectModel('activate artifact', artifact, fingerprint)
         if (!artifact.available) throw withoutBytes('activate artifact', artifact.version)
         if (!intact) throw damaged('activate artifact', id, artifact.sha256)
         const isWaiting = artifact.status === 'candidate' && artifact.passed
@@ -105,6 +101,24 @@ export function createArtifactStore({
         'activate artifact',
         id,
         isUuid(id) ? await activateArtifact(database, id, { check, force }) : null,
+      )
+    },
+
+    async reject(id, { fingerprint, reason }) {
+      const check = (artifact: Artifact): void => {
+        expectModel('reject artifact', artifact, fingerprint)
+        if (artifact.status === 'candidate' && artifact.passed) return
+        throw new ServiceError(
+          'ARTIFACT_NOT_WAITING',
+          `reject artifact: expected a version that waits for a review, got ${artifact.version}, which is ${artifact.status}`,
+        )
+      }
+      const words =
+        reason === null ? 'rejected by an operator' : `rejected by an operator: ${storableText(reason)}`
+      return expectArtifact(
+        'reject artifact',
+        id,
+        isUuid(id) ? await rejectArtifact(database, id, { check, reason: words }) : null,
       )
     },
 
@@ -130,6 +144,14 @@ function expectArtifact<Found>(operation: string, id: string, found: Found | nul
     throw new ServiceError('ARTIFACT_NOT_FOUND', `${operation}: expected an artifact, got none for ${id}`)
   }
   return found
+}
+
+function expectModel(operation: string, artifact: Artifact, fingerprint: string): void {
+  if (artifact.fingerprint === fingerprint) return
+  throw new ServiceError(
+    'ARTIFACT_INVALID',
+    `${operation}: expected an artifact of model ${fingerprint}, got ${artifact.version} of ${artifact.fingerprint}`,
+  )
 }
 
 function withoutBytes(operation: string, version: string): ServiceError {

@@ -104,6 +104,15 @@ export interface ArtifactStore {
    */
   activate(id: string, fingerprint: string, options?: { readonly force?: boolean }): Promise<Artifact>
   /**
+   * Rejects a version that passed the gate and waits for its activation; the reason is added to that of the gate.
+   * @throws ServiceError ARTIFACT_NOT_FOUND; ARTIFACT_INVALID when it belongs to a model other than `fingerprint`;
+   * ARTIFACT_NOT_WAITING when it does not wait
+   */
+  reject(
+    id: string,
+    review: { readonly fingerprint: string; readonly reason: string | null },
+  ): Promise<Artifact>
+  /**
    * Returns the versions of all models that are watched: active since their promotion. A version that an
    * operator activated, or that a rollback went back to, is not.
    */

@@ -5,8 +5,11 @@ import { ServiceError } from '#errors'
 import { decodeCursor, encodeCursor, START } from './cursor.ts'
 import { createEmbeddingProjections } from './embedding-projections.ts'
 import type { EpisodeDetail, EpisodeStore } from './episode.ts'
+import { mapEpisodes } from './map-episodes.ts'
 import { addEpisode } from './sql/add-episode.ts'
 import { getDeletion, requestDeletion } from './sql/deletions.ts'
+import { episodeInfluence } from './sql/episode-influence.ts'
+import { findEpisodes } from './sql/find-episodes.ts'
 import { getEpisode } from './sql/get-episode.ts'
 import { indexEpisode } from './sql/index-episode.ts'
 import { labelEpisode } from './sql/label-episode.ts'
@@ -65,15 +68,27 @@ export function createEpisodeStore({
 
     get: (tenantId, id) => detail('get episode', tenantId, id),
 
-    async list(tenantId, { limit, cursor }) {
+    async list(tenantId, { limit, cursor, filter = {} }) {
       const after = cursor === undefined ? START : decodeCursor(cursor)
+      // No episode has an ancestor with such an id.
+      if (filter.ledBy !== undefined && !isUuid(filter.ledBy)) return { episodes: [], nextCursor: null }
       // One more than `limit` shows whether there is another page.
-      const episodes = await listEpisodes(database, tenantId, after, limit + 1)
+      const episodes = await listEpisodes(database, tenantId, { filter, after, limit: limit + 1 })
       const page = episodes.slice(0, limit)
       const last = page.at(-1)
       const nextCursor = episodes.length > limit && last !== undefined ? encodeCursor(last) : null
       return { episodes: page, nextCursor }
     },
+
+    find: (tenantId, ids) => findEpisodes(database, tenantId, ids.filter(isUuid)),
+
+    async influence(tenantId, id) {
+      const influence = isUuid(id) ? await episodeInfluence(database, tenantId, id) : null
+      if (influence === null) throw notFound('influence of episode', id)
+      return influence
+    },
+
+    map: (tenantId, options) => mapEpisodes(database, tenantId, options),
 
     async label(tenantId, id, feedback, keys = null) {
       const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback, keys))

@@ -10,6 +10,7 @@ import { heldOutQuestions } from './sql/held-out-questions.ts'
 import { labelledAnswers } from './sql/labelled-answers.ts'
 import { labelledThoughts } from './sql/labelled-thoughts.ts'
 import { latentPairs } from './sql/latent-pairs.ts'
+import { learningDays } from './sql/learning-days.ts'
 import { listModels } from './sql/list-models.ts'
 import { servedOutcomes } from './sql/served-outcomes.ts'
 import { snapshotEpisodes } from './sql/snapshot-episodes.ts'
@@ -67,6 +68,7 @@ export function createTrainingStore({
     uncertainQuestions: (fingerprint, options) => uncertainQuestions(database, fingerprint, options),
     answeredQuestions: (fingerprint, options) => answeredQuestions(database, fingerprint, options),
     servedOutcomes: (request) => servedOutcomes(database, request),
+    learningDays: (request) => learningDays(database, request),
     countPending: (fingerprint) => countPending(database, fingerprint),
 
     models: () => listModels(database),

@@ -150,10 +150,71 @@ export interface EpisodeDetail extends EpisodeSummary {
   readonly candidates: readonly StoredCandidate[]
 }
 
+/** What listed episodes must be; a field that is absent excludes none. */
+export interface EpisodeFilter {
+  /** Part of the question, in any case. */
+  readonly question?: string
+  /** The whole returned answer. */
+  readonly answer?: string
+  /** What the label says of the returned answer. */
+  readonly label?: 'right' | 'wrong' | 'unknown'
+  readonly minReward?: number
+  readonly maxReward?: number
+  /** Whether the episode may influence other requests. */
+  readonly steers?: boolean
+  readonly strategy?: string
+  /** Id of an episode whose latents moved the start of the returned answer. */
+  readonly ledBy?: string
+}
+
 export interface EpisodePage {
   readonly episodes: readonly EpisodeSummary[]
   /** Opaque; null on the last page. */
   readonly nextCursor: string | null
+}
+
+/** A version of an artifact that was trained on an episode. */
+export interface TrainedArtifact {
+  readonly id: string
+  readonly version: string
+  readonly active: boolean
+}
+
+/** What led an episode, what it led, and what its deletion changes. */
+export interface EpisodeInfluence {
+  /** Episodes whose latents moved the start of its answer; those that are gone are left out. */
+  readonly ledBy: readonly EpisodeSummary[]
+  /** Newest of the episodes whose answers its latents moved, at most 100. */
+  readonly led: readonly EpisodeSummary[]
+  readonly deletion: {
+    /** Number of episodes that would no longer influence others, because this one led them, directly or not. */
+    readonly withdrawn: number
+    /** Number of episodes that this one keeps from influencing others. */
+    readonly released: number
+    /** Newest of the artifacts that would become stale. */
+    readonly artifacts: readonly TrainedArtifact[]
+  }
+}
+
+/** An episode on the map of the memory. */
+export interface MapPoint {
+  readonly id: string
+  /** First part of the question, at most 120 characters. */
+  readonly question: string
+  readonly answer: string | null
+  readonly reward: number
+  readonly steers: boolean
+  readonly label: boolean | null
+  /** Place along the first and the second principal component of the projections. */
+  readonly x: number
+  readonly y: number
+}
+
+/** The newest episodes of a tenant and a model, in two dimensions. */
+export interface EpisodeMap {
+  readonly points: readonly MapPoint[]
+  /** Share of the variance of the projections along x and along y, in [0, 1]. */
+  readonly explained: readonly [x: number, y: number]
 }
 
 /** The keys that a model profile gives to answers. */
@@ -181,8 +242,23 @@ export interface EpisodeStore extends EpisodeMemory {
    * @param signal deadline of the caller; an episode may be stored although it passed
    */
   add(episode: NewEpisode, signal?: AbortSignal): Promise<void>
-  list(tenantId: string, options: { readonly limit: number; readonly cursor?: string }): Promise<EpisodePage>
+  list(
+    tenantId: string,
+    options: { readonly limit: number; readonly cursor?: string; readonly filter?: EpisodeFilter },
+  ): Promise<EpisodePage>
+  /** Returns the episodes with these ids, in the order of the ids; those that do not exist are left out. */
+  find(tenantId: string, ids: readonly string[]): Promise<readonly EpisodeSummary[]>
   get(tenantId: string, id: string): Promise<EpisodeDetail>
+  /** Returns what led an episode, what it led, and what its deletion changes. */
+  influence(tenantId: string, id: string): Promise<EpisodeInfluence>
+  /**
+   * Returns the newest episodes of a model, at most `limit`, in two dimensions: the first two principal components
+   * of their projections. Works in slices of a few milliseconds.
+   */
+  map(
+    tenantId: string,
+    options: { readonly fingerprint: string; readonly limit: number },
+  ): Promise<EpisodeMap>
   /**
    * Relabels candidates by the caller's feedback (source `feedback`); `answer` must already be normalised.
    * Also derives anew which episodes steer: this one, those of the same question, and its descendants.

@@ -167,6 +167,26 @@ export interface ServedOutcomes {
   readonly right: number
 }
 
+/** Answers to requests of one day, strategy and set of versions. */
+export interface LearningDay {
+  /** Day in UTC, `YYYY-MM-DD`. */
+  readonly day: string
+  readonly strategy: string
+  /** Versions that could influence the answers, or `NO_VERSION`; null as in an episode. */
+  readonly weaverVersion: string | null
+  readonly lrmVersion: string | null
+  readonly judgeVersion: string | null
+  readonly episodes: number
+  /** Number of answers that feedback or a reference call right or wrong, and of those called right. */
+  readonly labelled: number
+  readonly right: number
+  /** Number of answers that passed before the first step of a search. */
+  readonly firstPass: number
+  /** Sum of the steps of all searches, and of the generated tokens. */
+  readonly steps: number
+  readonly tokens: number
+}
+
 /** A question on which a candidate artifact is evaluated. */
 export interface HeldOutQuestion {
   readonly tenantId: string
@@ -244,6 +264,11 @@ export interface TrainingStore {
    * or wrong, at most the newest 20,000. Episodes of nights, and labels by majority or self-reward, do not count.
    */
   servedOutcomes(request: OutcomeRequest): Promise<readonly ServedOutcomes[]>
+  /** Returns the figures of the last `days` days, today included; a day without episodes is absent. */
+  learningDays(request: {
+    readonly fingerprint: string
+    readonly days: number
+  }): Promise<readonly LearningDay[]>
   /** Returns the number of episodes of the model that are not indexed yet. */
   countPending(fingerprint: string): Promise<number>
   /** Returns the fingerprints of all models that have episodes. */

@@ -162,7 +162,11 @@ export function buildApp(deps: AppDeps): App {
     responsesRoute(routes, { solver: deps.solver, limits, logProblem })
     modelRoutes(routes, deps.solver.modelId)
     solutionRoutes(routes, deps.solutions)
-    episodeRoutes(routes, { episodes: deps.episodes, answerKeys: deps.solver.answerKeys })
+    episodeRoutes(routes, {
+      episodes: deps.episodes,
+      solver: deps.solver,
+      fingerprint: deps.admin.fingerprint,
+    })
     adminRoutes(routes, deps.admin, tracer)
     whoamiRoute(routes)
     healthRoutes(routes, deps.health)

@@ -12,7 +12,7 @@ const DESCRIPTIONS = {
   403: 'A web page of another site made the request, or the API key lacks the scope.',
   404: 'No resource has this id.',
   406: 'None of the accepted media types can be served.',
-  409: 'The artifact is damaged, belongs to another model, or was not promoted by the gate.',
+  409: 'The artifact is damaged, belongs to another model, or its status does not allow this.',
   413: 'The body is too large.',
   415: 'The body is not `application/json`.',
   421: 'The `Host` header names neither this server nor one of `ALLOWED_HOSTS`.',

@@ -1,4 +1,4 @@
-/** @file Validates requests: bodies strictly, queries with texts of digits read as integers. */
+/** @file Validates requests: bodies strictly, queries with their texts read as numbers and booleans. */
 
 import type { FastifySchemaCompiler } from 'fastify'
 import { type TSchema, Type } from 'typebox'
@@ -14,7 +14,7 @@ const references = Object.fromEntries(COMPONENTS.map((component) => [referenceTo
 
 /**
  * Validator compiler of fastify. Bodies are never coerced, stripped or given defaults; query parameters
- * whose schema is an integer are read as integers. A path parameter that breaks its schema cannot be the id
+ * whose schema is a number or a boolean are read as such. A path parameter that breaks its schema cannot be the id
  * of anything.
  *
  * The validators report REQUEST_INVALID with one fault per field, at most eight; for a path, they report the
@@ -28,7 +28,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
     case 'headers':
       return (headers) => validate(validator, headers, 'headers')
     case 'querystring':
-      return (query) => validate(validator, withNumbers(schema, query as Record<string, unknown>), 'query')
+      return (query) => validate(validator, withScalars(schema, query as Record<string, unknown>), 'query')
     case 'params': {
       const { code, expected } = missingOf(schema)
       return (params) =>
@@ -62,15 +62,23 @@ function validate(validator: Validator, value: unknown, part: string) {
   }
 }
 
-/** Copies the query, replacing texts of digits by numbers where the schema expects an integer. */
-function withNumbers(schema: TSchema, query: Record<string, unknown>): Record<string, unknown> {
+/** Copies the query, replacing texts by numbers and booleans where the schema expects them. */
+function withScalars(schema: TSchema, query: Record<string, unknown>): Record<string, unknown> {
   const properties: Record<string, TSchema> = Type.IsObject(schema) ? schema.properties : {}
   return Object.fromEntries(
-    Object.entries(query).map(([name, value]) => {
-      const property = properties[name]
-      const isNumber =
-        property !== undefined && Type.IsInteger(property) && /^-?\d{1,15}$/.test(String(value))
-      return [name, isNumber && typeof value === 'string' ? Number(value) : value]
-    }),
+    Object.entries(query).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? readScalar(properties[name], value) : value,
+    ]),
   )
+}
+
+/** Returns the text itself where it is none of the kind, so that the validator reports it. */
+function readScalar(schema: TSchema | undefined, text: string): unknown {
+  if (schema === undefined) return text
+  if (Type.IsBoolean(schema)) return text === 'true' ? true : text === 'false' ? false : text
+  const isNumber =
+    (Type.IsInteger(schema) && /^-?\d{1,15}$/.test(text)) ||
+    (Type.IsNumber(schema) && /^-?\d{1,15}(\.\d{1,15})?$/.test(text))
+  return isNumber ? Number(text) : text
 }

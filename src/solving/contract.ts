@@ -221,6 +221,21 @@ export interface SolveOptions {
   readonly id?: string
 }
 
+/** A question whose neighbours are wanted. */
+export interface RecallRequest {
+  readonly tenantId: string
+  readonly question: string
+  readonly topK: number
+  /** Lower bound on the cosine similarity, in [-1, 1]. */
+  readonly minSimilarity: number
+}
+
+export interface Recalled {
+  /** Most similar first. */
+  readonly neighbours: readonly { readonly episodeId: string; readonly similarity: number }[]
+  readonly promptTokens: number
+}
+
 export interface Solver {
   /** Id of the model. */
   readonly modelId: string
@@ -232,6 +247,14 @@ export interface Solver {
    * ENGINE_CRASHED (after several retries), ENGINE_CRASHED_BY_REQUEST (after a retry alone), ENGINE_UNAVAILABLE, ABORTED
    */
   solve(request: SolveRequest, options: SolveOptions): Promise<Solution>
+  /**
+   * Returns the episodes that `solve` would retrieve for a question with these bounds: embeds the question as `solve`
+   * does, decodes nothing and keeps nothing.
+   *
+   * @throws ServiceError PROMPT_TOO_LONG, ENGINE_OVERLOADED, ENGINE_CRASHED, ENGINE_CRASHED_BY_REQUEST,
+   * ENGINE_UNAVAILABLE, STORE_UNAVAILABLE, ABORTED
+   */
+  recall(request: RecallRequest, options: Pick<SolveOptions, 'signal' | 'caller'>): Promise<Recalled>
   /** Reads a caller's answer as the model profile reads the model's, for feedback and references. */
   readonly answerKeys: AnswerKeys
 }

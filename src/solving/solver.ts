@@ -23,6 +23,7 @@ import type {
 import { type AnswerFormat, createAnswerFormat } from './judging/answer-format.ts'
 import { createFormatRules } from './judging/format-rules.ts'
 import { createVerdicts } from './judging/verdicts.ts'
+import { recall } from './memory/recall.ts'
 import { remember } from './memory/remember.ts'
 import { createStoreOutages } from './memory/store-outages.ts'
 import type { Clock } from './meter.ts'
@@ -119,6 +120,7 @@ export function createSolver(deps: SolverDeps): Solver {
       keyOf: answerFormat.normalise,
       keyIn: answerFormat.extract,
     },
+    recall: (request, options) => recall(parts, request, options),
     solve: (request, options) =>
       tracer.trace('solve', generationAttributes(engine.model.id), async (span) => {
         span.set(solveAttributes(request))

@@ -1,4 +1,5 @@
 export { fitsFloat16, fromFloat16, fromFloat16Bytes, toFloat16 } from './float16.ts'
+export { type Places, principalPlaces } from './principal-places.ts'
 export { createRandom, type Random } from './random.ts'
 export { createRandomProjection, type Projection } from './random-projection.ts'
 export { bool, createTensor, type DType, elementCount, float32, int64, type Tensor } from './tensor.ts'

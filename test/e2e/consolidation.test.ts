@@ -83,6 +83,7 @@ describe('consolidations', () => {
           consolidations,
           artifacts,
           learning,
+          training: consolidation.training,
           audit: memoryConsolidations().admin.audit,
           fingerprint: engine.model.fingerprint,
         },

@@ -322,6 +322,36 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         },
       )
 
+      it('ends when an operator rejects the candidate; nothing else can be rejected', async () => {
+        const first = await addArtifact()
+        await artifacts.settle(first.id, { promoted: true, reason: null })
+        const waiting = await addArtifact()
+        const review = { fingerprint: 'model-1', reason: 'too \u0000slow' }
+        const notWaiting = expect.objectContaining({ code: 'ARTIFACT_NOT_WAITING' })
+        await expect(artifacts.reject(waiting.id, review)).rejects.toEqual(notWaiting)
+        await artifacts.settle(waiting.id, passed)
+        await expect(
+          artifacts.reject(waiting.id, { ...review, fingerprint: 'model-2' }),
+        ).rejects.toMatchObject({
+          code: 'ARTIFACT_INVALID',
+        })
+        expect(await artifacts.reject(waiting.id, review)).toMatchObject({
+          status: 'rejected',
+          passed: true,
+          active: false,
+          reason: 'auc +0.02; rejected by an operator: too \ufffdslow',
+        })
+        for (const { id } of [first, waiting])
+          await expect(artifacts.reject(id, review)).rejects.toEqual(notWaiting)
+        await expect(artifacts.reject('nowhere', review)).rejects.toMatchObject({
+          code: 'ARTIFACT_NOT_FOUND',
+        })
+        expect(await activeVersions()).toEqual(['lrm-1'])
+        await expect(artifacts.activate(waiting.id, 'model-1')).rejects.toMatchObject({
+          code: 'ARTIFACT_NOT_PROMOTED',
+        })
+      })
+
       it('leaves the anchor when the verdict named none', async () => {
         const [first, waiting] = [await addArtifact(), await addArtifact()]
         await artifacts.settle(first.id, { promoted: true, isAnchor: true, reason: null })
@@ -399,6 +429,8 @@ export function describeArtifactStore(name: string, createDatabase: () => Promis
         const onFirst = await trainedOn(one, two)
         const onRest = await trainedOn(three)
         const onNothing = await trainedOn()
+        const { deletion } = await episodes.influence('tenant-a', one.id)
+        expect(deletion.artifacts).toEqual([{ id: onFirst, version: expect.any(String), active: false }])
         await episodes.remove('tenant-a', one.id)
         expect(await stale()).toEqual([onFirst])
         await expect(episodes.remove('tenant-a', one.id)).rejects.toMatchObject({ code: 'EPISODE_NOT_FOUND' })

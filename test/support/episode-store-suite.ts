@@ -6,6 +6,7 @@ import {
   createEmbeddingProjections,
   createEpisodeStore,
   createOutbox,
+  type EpisodeFilter,
   type EpisodeStore,
   type NewEpisode,
   type Outbox,
@@ -178,6 +179,55 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         await store.remove('tenant-a', middle.id)
         const second = await store.list('tenant-a', { limit: 2, cursor: first.nextCursor! })
         expect(second).toMatchObject({ episodes: [{ id: old.id }], nextCursor: null })
+      })
+
+      it('leaves out what the filters exclude, page by page', async () => {
+        const parent = newEpisode({ question: '100 % of A_B?', reward: -0.5, strategy: 'greedy' })
+        const child = newEpisode({
+          question: 'What is 3 x 4?',
+          answer: '15',
+          admitted: false,
+          ancestors: [parent.id],
+        })
+        const other = newEpisode({ question: 'What is a_b?', reward: 0 })
+        for (const episode of [parent, child, other]) {
+          now += 1
+          await store.add(episode)
+        }
+        await store.label('tenant-a', child.id, { correct: false })
+        await store.label('tenant-a', other.id, { correct: true })
+        const idsOf = async (filter: EpisodeFilter) => {
+          const { episodes, nextCursor } = await store.list('tenant-a', { limit: 10, filter })
+          expect(nextCursor).toBeNull()
+          const one = await store.list('tenant-a', { limit: 1, filter })
+          expect(one.episodes).toEqual(episodes.slice(0, 1))
+          expect(one.nextCursor !== null).toBe(episodes.length > 1)
+          return episodes.map(({ id }) => id)
+        }
+        expect(await idsOf({})).toEqual([other.id, child.id, parent.id])
+        expect(await idsOf({ question: 'a_b' })).toEqual([other.id, parent.id])
+        expect(await idsOf({ question: '%' })).toEqual([parent.id])
+        expect(await idsOf({ question: '\\' })).toEqual([])
+        expect(await idsOf({ answer: '15' })).toEqual([child.id])
+        expect(await idsOf({ label: 'right' })).toEqual([other.id])
+        expect(await idsOf({ label: 'wrong' })).toEqual([child.id])
+        expect(await idsOf({ label: 'unknown' })).toEqual([parent.id])
+        expect(await idsOf({ minReward: -0.125 })).toEqual([other.id, child.id])
+        expect(await idsOf({ minReward: -0.6, maxReward: -0.1 })).toEqual([child.id, parent.id])
+        expect(await idsOf({ steers: true })).toEqual([other.id, parent.id])
+        expect(await idsOf({ steers: false })).toEqual([child.id])
+        expect(await idsOf({ strategy: 'greedy' })).toEqual([parent.id])
+        expect(await idsOf({ ledBy: parent.id })).toEqual([child.id])
+        expect(await idsOf({ ledBy: 'no id' })).toEqual([])
+        expect(await idsOf({ question: 'what', label: 'right', steers: true })).toEqual([other.id])
+      })
+
+      it('finds episodes by id, in the order of the ids', async () => {
+        const [one, two] = [newEpisode(), newEpisode()]
+        await addAll([one, two])
+        const found = await store.find('tenant-a', [two.id, NOWHERE, 'no id', one.id])
+        expect(found.map(({ id }) => id)).toEqual([two.id, one.id])
+        expect(await store.find('tenant-b', [one.id])).toEqual([])
       })
 
       it('returns one empty page for a tenant without episodes', async () => {
@@ -375,6 +425,49 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         await addAll([wide, newEpisode()])
         const found = await store.nearest({ ...ask, fingerprint: 'wide', embedding: unitVector(1, 32) })
         expect(found.map(({ episodeId }) => episodeId)).toEqual([wide.id])
+      })
+    })
+
+    describe('map', () => {
+      const map = (limit = 10, fingerprint = 'model-1') => store.map('tenant-a', { fingerprint, limit })
+
+      it('places the newest episodes of a model, near-duplicates together', async () => {
+        expect(await map()).toEqual({ points: [], explained: [0, 0] })
+        const groups = [0, 1].flatMap((group) =>
+          Array.from({ length: 4 }, (_, index) =>
+            newEpisode({
+              question: 'x'.repeat(500),
+              embedding: unitVector(group, 32).map((value, at) => value + (at === index ? 0.02 : 0)),
+            }),
+          ),
+        )
+        for (const episode of groups) {
+          now += 1
+          await store.add(episode)
+        }
+        await store.label('tenant-a', groups[7]!.id, { correct: false })
+        await addAll([
+          newEpisode({ fingerprint: 'model-2', embedding: unitVector(1, 32) }),
+          newEpisode({ tenantId: 'tenant-b', embedding: unitVector(1, 32) }),
+        ])
+        const { points, explained } = await map()
+        expect(points.map(({ id }) => id)).toEqual(groups.map(({ id }) => id).reverse())
+        expect(points[0]).toMatchObject({
+          question: 'x'.repeat(120),
+          answer: '12',
+          reward: -0.125,
+          steers: false,
+          label: false,
+        })
+        const [first, second] = [points.slice(0, 4), points.slice(4)]
+        const gap = Math.abs(first[0]!.x - second[0]!.x)
+        expect(gap).toBeGreaterThan(0.5)
+        for (const group of [first, second])
+          for (const { x } of group) expect(Math.abs(x - group[0]!.x)).toBeLessThan(gap / 10)
+        expect(explained[0]).toBeGreaterThan(0.9)
+        expect((await map(3)).points.map(({ id }) => id)).toEqual(points.slice(0, 3).map(({ id }) => id))
+        await test.database.pool.query('update episodes set projection = null')
+        expect((await map()).points).toEqual([])
       })
     })
 
@@ -672,13 +765,22 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           expect(await steering()).toEqual(idsOf(parent, child, grandchild, stranger))
         })
 
-        it('ends when an ancestor is deleted, except where the answer is confirmed', async () => {
+        it('ends when an ancestor is deleted, except where the answer is confirmed; its influence says so', async () => {
           const [parent, child, grandchild, stranger] = family()
           const confirmed = newEpisode({ question: 'e?', ancestors: [parent.id] })
           const itsChild = newEpisode({ question: 'f?', ancestors: [confirmed.id] })
           await indexAll([parent, child, grandchild, stranger, confirmed, itsChild])
           await store.label('tenant-a', confirmed.id, { correct: true })
+          const { led, ledBy, deletion } = await store.influence('tenant-a', parent.id)
+          expect(ledBy).toEqual([])
+          expect(led.map(({ id }) => id).sort()).toEqual([child.id, confirmed.id].sort())
+          expect(deletion).toEqual({ withdrawn: 2, released: 0, artifacts: [] })
+          const ofChild = await store.influence('tenant-a', child.id)
+          expect(ofChild.ledBy.map(({ id }) => id)).toEqual([parent.id])
+          expect(ofChild.deletion.withdrawn).toBe(1)
           await store.remove('tenant-a', parent.id)
+          expect((await store.influence('tenant-a', child.id)).deletion.withdrawn).toBe(0)
+          expect((await store.influence('tenant-a', child.id)).ledBy).toEqual([])
           expect(await steering()).toEqual(idsOf(stranger, confirmed, itsChild))
           await store.label('tenant-a', child.id, { correct: true })
           expect(await steering()).toEqual(idsOf(child, grandchild, stranger, confirmed, itsChild))
@@ -778,6 +880,7 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
           await expect(store.get(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
           await expect(store.label(tenantId, theirs.id, { correct: false })).rejects.toEqual(NOT_FOUND)
           await expect(store.index(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
+          await expect(store.influence(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
           await expect(store.remove(tenantId, theirs.id)).rejects.toEqual(NOT_FOUND)
         }
         const found = await store.nearest({

@@ -55,7 +55,10 @@ export function createEpisodesInMemory({ failing = [] }: EpisodesOptions = {}): 
         .slice(0, query.topK)
     },
     list: unused,
+    find: unused,
     get: unused,
+    influence: unused,
+    map: unused,
     label: unused,
     remove: unused,
     removeAll: unused,

@@ -4,7 +4,7 @@ import responseValidation from '@fastify/response-validation'
 import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
 import pino from 'pino'
 import type { Artifact, Consolidation, LearningState, NightReport } from '#artifacts'
-import type { Deletion, EpisodeDetail, EpisodeStore, Feedback } from '#episodes'
+import type { Deletion, EpisodeDetail, EpisodeStore, Feedback, LearningDay } from '#episodes'
 import { ServiceError } from '#errors'
 import { type AppDeps, buildApp } from '#http'
 import type { Solution, SolveOptions, SolveRequest, Solver } from '#solving'
@@ -120,6 +120,9 @@ const FINISHED: Partial<Deletion> = {
   artifacts: ['0198f2c4-aaaa-7d11-8a3c-0e4b9c7d2f15'],
 }
 
+/** What the scripted solver recalls; the episode is not one of every tenant. */
+const RECALLED = [{ episodeId: EPISODE.id, similarity: 0.875 }]
+
 export type Script = (request: SolveRequest, options: SolveOptions) => Promise<Solution>
 
 /** Creates a solver that follows a script and records its requests. */
@@ -131,6 +134,10 @@ export function scriptedSolver(script: Script = async () => SOLUTION) {
       requests.push(request)
       return script(request, options)
     },
+    recall: async ({ question, topK }) => ({
+      neighbours: RECALLED.slice(0, topK),
+      promptTokens: question.length,
+    }),
     answerKeys: {
       rules: 'answers-1',
       keyOf: (answer) => answer.trim().toLowerCase() || null,
@@ -160,7 +167,26 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
       const next = start + limit
       return { episodes: all.slice(start, next), nextCursor: next < all.length ? String(next) : null }
     },
+    find: async (tenantId, ids) => (episodesOf[tenantId] ?? []).filter(({ id }) => ids.includes(id)),
     get: async (tenantId, id) => find(tenantId, id),
+    async influence(tenantId, id) {
+      const episode = find(tenantId, id)
+      const artifacts = [{ id: '0198f2c4-aaaa-7d11-8a3c-0e4b9c7d2f15', version: 'lrm-2', active: true }]
+      return { ledBy: [episode], led: [], deletion: { withdrawn: 2, released: 1, artifacts } }
+    },
+    async map(tenantId, { limit }) {
+      const points = (episodesOf[tenantId] ?? []).slice(0, limit).map((episode) => ({
+        id: episode.id,
+        question: episode.question,
+        answer: episode.answer,
+        reward: episode.reward,
+        steers: episode.steering === 'steers',
+        label: episode.label,
+        x: 0.5,
+        y: -0.25,
+      }))
+      return { points, explained: [0.5, 0.25] }
+    },
     async label(tenantId, id, feedback, keys = null) {
       const episode = find(tenantId, id)
       labelled.push({ tenantId, id, feedback })
@@ -283,6 +309,35 @@ export const REPORT: NightReport = {
   retired: 12,
 }
 
+export const LEARNING_DAYS: readonly LearningDay[] = [
+  {
+    day: '2026-03-01',
+    strategy: 'auto',
+    weaverVersion: 'none',
+    lrmVersion: null,
+    judgeVersion: null,
+    episodes: 40,
+    labelled: 20,
+    right: 12,
+    firstPass: 10,
+    steps: 120,
+    tokens: 4_800,
+  },
+  {
+    day: '2026-03-02',
+    strategy: 'auto',
+    weaverVersion: 'weaver-1',
+    lrmVersion: 'lrm-1',
+    judgeVersion: 'judge-1',
+    episodes: 50,
+    labelled: 30,
+    right: 24,
+    firstPass: 20,
+    steps: 90,
+    tokens: 5_000,
+  },
+]
+
 type AuditCall = Awaited<ReturnType<AppDeps['admin']['audit']['list']>>[number]
 
 /** Creates in-memory stores of consolidations, artifacts and calls. */
@@ -340,7 +395,15 @@ export function memoryConsolidations({
           `activate: expected ${fingerprint}, got ${found.fingerprint}`,
         )
       },
+      async reject(id, { reason }) {
+        const found = artifacts.find((artifact) => artifact.id === id)
+        if (found === undefined) throw new ServiceError('ARTIFACT_NOT_FOUND', `reject: none for ${id}`)
+        if (found.status !== 'candidate')
+          throw new ServiceError('ARTIFACT_NOT_WAITING', `reject: ${id} is ${found.status}`)
+        return { ...found, status: 'rejected', reason }
+      },
     },
+    training: { learningDays: async ({ days }) => LEARNING_DAYS.slice(0, days) },
     learning: {
       state: async () => learning,
       async freeze({ reason = null } = {}) {

@@ -828,6 +828,60 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
       })
     })
 
+    describe('learning days', () => {
+      it('sum the answers to requests by day in UTC, strategy and versions', async () => {
+        const today = Date.parse(`${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`)
+        const dayBefore = new Date(today - 86_400_000).toISOString().slice(0, 10)
+        const earlier = now
+        now = today - 2 * 86_400_000
+        await addAll([newEpisode()])
+        now = today - 1_000
+        const [wrong, right] = [newEpisode({ iterations: 4 }), newEpisode({ iterations: 0 })]
+        await addAll([
+          wrong,
+          right,
+          newEpisode({ strategy: 'greedy', iterations: 0, stopped: 'end' }),
+          newEpisode({ weaverVersion: 'weaver-1', tenantId: 'tenant-b' }),
+          newEpisode({ origin: 'night', question: wrong.question }),
+          newEpisode({ fingerprint: 'model-2' }),
+        ])
+        await store.label('tenant-a', wrong.id, { correct: false })
+        await store.label('tenant-a', right.id, { correct: true })
+        const days = (count: number) => training.learningDays({ fingerprint: 'model-1', days: count })
+        const none = { weaverVersion: null, lrmVersion: null, judgeVersion: null }
+        const one = { day: dayBefore, ...none, episodes: 1, labelled: 0, right: 0, firstPass: 0, tokens: 64 }
+        expect(await days(2)).toEqual([
+          {
+            ...one,
+            strategy: 'greedy',
+            steps: 0,
+          },
+          {
+            ...one,
+            strategy: 'latentseek',
+            weaverVersion: 'weaver-1',
+            steps: 2,
+          },
+          {
+            ...one,
+            strategy: 'latentseek',
+            episodes: 2,
+            labelled: 2,
+            right: 1,
+            firstPass: 1,
+            steps: 4,
+            tokens: 128,
+          },
+        ])
+        expect(await days(3)).toHaveLength(4)
+        expect(await days(1)).toEqual([])
+        expect(await training.learningDays({ fingerprint: 'model-3', days: 9 })).toEqual([])
+        await store.removeAll('tenant-a')
+        expect((await days(3)).map(({ weaverVersion }) => weaverVersion)).toEqual(['weaver-1'])
+        now = earlier
+      })
+    })
+
     describe('count since', () => {
       it('counts the later episodes of a model, in any state', async () => {
         await addAll([thinking(), newEpisode({ tenantId: 'tenant-b' })])

@@ -132,7 +132,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List episodes, newest first */
+        /**
+         * List episodes, newest first
+         * @description With filters, the episodes that pass all of them.
+         */
         get: operations["listEpisodes"];
         put?: never;
         post?: never;
@@ -164,20 +167,17 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/episodes/{id}/feedback": {
+    "/episodes/{id}/influence": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Read what led an episode, what it led, and what its deletion changes */
+        get: operations["getEpisodeInfluence"];
         put?: never;
-        /**
-         * Label an episode: whether its answer is correct, or the correct answer
-         * @description Relabels every judged answer of the episode. The latest feedback replaces earlier feedback.
-         */
-        post: operations["giveFeedback"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -195,6 +195,66 @@ export interface paths {
         get: operations["getDeletion"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/episodes/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find the episodes whose questions are most similar to a question
+         * @description Embeds the question as `POST /solve` does, and returns the episodes that it would retrieve: those of the caller’s tenant and of this model that may influence other requests. Nothing is answered or stored. The tokens of the prompt count against the limits of the key.
+         */
+        post: operations["searchEpisodes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/episodes/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Map the memory in two dimensions
+         * @description The newest episodes of this model, along the first two principal components of the projections by which retrieval compares questions. Another episode may move all points.
+         */
+        get: operations["mapEpisodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/episodes/{id}/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Label an episode: whether its answer is correct, or the correct answer
+         * @description Relabels every judged answer of the episode. The latest feedback replaces earlier feedback.
+         */
+        post: operations["giveFeedback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -296,6 +356,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/artifacts/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reject a version that waits for a review
+         * @description A version that passed the gate waits where `NIGHT_PROMOTE=review` is set, or another version became active meanwhile. It is accepted by `POST /admin/artifacts/{id}/activate`. The active version stays active.
+         */
+        post: operations["rejectArtifact"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/learning": {
         parameters: {
             query?: never;
@@ -305,6 +385,26 @@ export interface paths {
         };
         /** See whether learning is frozen */
         get: operations["getLearning"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/learning/days": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how good and how costly the answers of each day were
+         * @description Sums over the stored answers to requests of all tenants, by strategy and versions: the learning curve of the service. Erased and expired episodes no longer count.
+         */
+        get: operations["listLearningDays"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1597,6 +1697,83 @@ export interface components {
             label: boolean | null;
             labelSource: components["schemas"]["LabelSource"] | null;
         };
+        /** @description What led an episode, what it led, and what its deletion changes. */
+        EpisodeInfluence: {
+            /** @description Episodes that moved the start of the answer, without those that are gone. */
+            ledBy: components["schemas"]["EpisodeSummary"][];
+            /** @description Newest 100 of the episodes whose answers began from this one. */
+            led: components["schemas"]["EpisodeSummary"][];
+            /** @description What the deletion of the episode changes. */
+            deletion: {
+                /** @description Number of episodes that would steer no longer, because this one led them, directly or not, and no caller has confirmed them. */
+                withdrawn: number;
+                /** @description Number of episodes that this one keeps from steering, as a better near-duplicate or by another confirmed answer. They may steer again. */
+                released: number;
+                /** @description Newest 100 artifacts that were trained on the episode, and would become stale. */
+                artifacts: {
+                    /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+                    id: string;
+                    /** @example lrm-3 */
+                    version: string;
+                    active: boolean;
+                }[];
+            };
+        };
+        /**
+         * @description A question whose most similar episodes are wanted.
+         * @example {
+         *       "question": "What is 3 + 4?",
+         *       "topK": 5
+         *     }
+         */
+        EpisodeSearch: {
+            /** @description Any question; it is not answered. */
+            question: string;
+            /**
+             * @description Maximum number of episodes.
+             * @default 10
+             */
+            topK?: number;
+            /**
+             * @description Lowest cosine similarity.
+             * @default -1
+             */
+            minSimilarity?: number;
+        };
+        /** @description Episodes that may influence the answer to a question, most similar first. */
+        EpisodeNeighbours: {
+            neighbours: {
+                /** @description Cosine of the embeddings of the two questions. */
+                similarity: number;
+                episode: components["schemas"]["EpisodeSummary"];
+            }[];
+            usage: {
+                /** @description Tokens of the question in its prompt. */
+                promptTokens: number;
+            };
+        };
+        /** @description Episodes in two dimensions: similar questions lie close together. */
+        EpisodeMap: {
+            /** @description Newest first. */
+            points: {
+                /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+                id: string;
+                /** @description First 120 characters of the question. */
+                question: string;
+                answer: string | null;
+                reward: number;
+                /** @description Whether the episode may influence other requests. */
+                steers: boolean;
+                /** @description Whether the answer is correct; null while unknown. */
+                label: boolean | null;
+                /** @description Place along the first principal component. */
+                x: number;
+                /** @description Place along the second. */
+                y: number;
+            }[];
+            /** @description Share of the variance of the projections along x, and along y. The rest does not show. */
+            explained: number[];
+        };
         /**
          * @description Source of a label, most trusted first.
          * @enum {string}
@@ -1938,6 +2115,43 @@ export interface components {
             /** @description Reason that was given with the freeze. */
             reason?: string;
         };
+        /** @description Figures of the answers of this model by day, oldest first. Days without answers are absent. */
+        LearningDays: {
+            days: components["schemas"]["LearningDay"][];
+        };
+        /** @description Answers of one day, strategy and set of versions. */
+        LearningDay: {
+            /** @description Day in UTC. */
+            day: string;
+            strategy: string;
+            /**
+             * @description Version that could influence the answers; `none` when none was active, null when none was used.
+             * @example weaver-2
+             */
+            weaverVersion: string | null;
+            /**
+             * @description Version that could influence the answers; `none` when none was active, null when none was used.
+             * @example weaver-2
+             */
+            lrmVersion: string | null;
+            /**
+             * @description Version that could influence the answers; `none` when none was active, null when none was used.
+             * @example weaver-2
+             */
+            judgeVersion: string | null;
+            /** @description Stored answers to requests. */
+            episodes: number;
+            /** @description Those that feedback or a reference call right or wrong. */
+            labelled: number;
+            /** @description Those called right. */
+            right: number;
+            /** @description Answers that passed before the first step of a search. */
+            firstPass: number;
+            /** @description Steps of all searches together. */
+            steps: number;
+            /** @description Tokens generated for all answers together. */
+            tokens: number;
+        };
         /** @description Calls of operators and deletions, newest first. */
         AuditList: {
             calls: {
@@ -2114,6 +2328,10 @@ export type EpisodePage = components['schemas']['EpisodePage'];
 export type EpisodeSummary = components['schemas']['EpisodeSummary'];
 export type Episode = components['schemas']['Episode'];
 export type EpisodeCandidate = components['schemas']['EpisodeCandidate'];
+export type EpisodeInfluence = components['schemas']['EpisodeInfluence'];
+export type EpisodeSearch = components['schemas']['EpisodeSearch'];
+export type EpisodeNeighbours = components['schemas']['EpisodeNeighbours'];
+export type EpisodeMap = components['schemas']['EpisodeMap'];
 export type LabelSource = components['schemas']['LabelSource'];
 export type Feedback = components['schemas']['Feedback'];
 export type Deletion = components['schemas']['Deletion'];
@@ -2131,6 +2349,8 @@ export type Artifact = components['schemas']['Artifact'];
 export type ArtifactKind = components['schemas']['ArtifactKind'];
 export type Metric = components['schemas']['Metric'];
 export type Learning = components['schemas']['Learning'];
+export type LearningDays = components['schemas']['LearningDays'];
+export type LearningDay = components['schemas']['LearningDay'];
 export type AuditList = components['schemas']['AuditList'];
 export type Caller = components['schemas']['Caller'];
 export type Readiness = components['schemas']['Readiness'];
@@ -2939,9 +3159,25 @@ export interface operations {
     listEpisodes: {
         parameters: {
             query?: {
+                /** @description Part of the question, in any case. */
+                question?: string;
+                /** @description The whole returned answer. */
+                answer?: string;
+                /** @description Label of the returned answer. */
+                label?: "right" | "wrong" | "unknown";
+                minReward?: number;
+                maxReward?: number;
+                /** @description Whether the episode may influence other requests (`true`), or not (`false`). */
+                steers?: boolean;
+                strategy?: components["schemas"]["Strategy"];
+                /**
+                 * @description Episode that moved the start of the answer.
+                 * @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331
+                 */
+                ledBy?: string;
                 /** @description Maximum number of episodes on a page. */
                 limit?: number;
-                /** @description `nextCursor` of the previous page. */
+                /** @description `nextCursor` of the previous page, for the same filters. */
                 cursor?: string;
             };
             header?: never;
@@ -3331,7 +3567,7 @@ export interface operations {
             };
         };
     };
-    giveFeedback: {
+    getEpisodeInfluence: {
         parameters: {
             query?: never;
             header?: never;
@@ -3341,20 +3577,16 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Feedback"];
-            };
-        };
+        requestBody?: never;
         responses: {
-            /** @description The episode with its new labels. */
+            /** @description The influence of the episode. */
             200: {
                 headers: {
                     "x-request-id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Episode"];
+                    "application/json": components["schemas"]["EpisodeInfluence"];
                 };
             };
             /** @description The request is not valid; `errors` points at each fault. */
@@ -3395,24 +3627,6 @@ export interface operations {
             };
             /** @description None of the accepted media types can be served. */
             406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is too large. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The body is not `application/json`. */
-            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3510,6 +3724,357 @@ export interface operations {
             };
             /** @description None of the accepted media types can be served. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    searchEpisodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EpisodeSearch"];
+            };
+        };
+        responses: {
+            /** @description The most similar episodes. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EpisodeNeighbours"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is valid, but this model or this version cannot serve it, or its `Idempotency-Key` belongs to another request. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key has used up its requests or tokens. Try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    /** @description Limits of the key: `"requests";q=60;w=60`. */
+                    "ratelimit-policy"?: string;
+                    /** @description What is left of them, and seconds until all of it is there again: `"requests";r=0;t=42`. */
+                    ratelimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    mapEpisodes: {
+        parameters: {
+            query?: {
+                /** @description Maximum number of episodes; the newest are taken. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The map. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EpisodeMap"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key has used up its requests or tokens. Try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    /** @description Limits of the key: `"requests";q=60;w=60`. */
+                    "ratelimit-policy"?: string;
+                    /** @description What is left of them, and seconds until all of it is there again: `"requests";r=0;t=42`. */
+                    ratelimit?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    giveFeedback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Feedback"];
+            };
+        };
+        responses: {
+            /** @description The episode with its new labels. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Episode"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not `application/json`. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4105,7 +4670,138 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The artifact is damaged, belongs to another model, or was not promoted by the gate. */
+            /** @description The artifact is damaged, belongs to another model, or its status does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rejectArtifact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Reason, added to that of the gate. */
+                    reason?: string;
+                } | null;
+            };
+        };
+        responses: {
+            /** @description The artifact, now rejected. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Artifact"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No resource has this id. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The artifact is damaged, belongs to another model, or its status does not allow this. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4179,6 +4875,94 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Learning"];
+                };
+            };
+            /** @description The request is not valid; `errors` points at each fault. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key is missing, unknown or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A web page of another site made the request, or the API key lacks the scope. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the accepted media types can be served. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Host` header names neither this server nor one of `ALLOWED_HOSTS`. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server is overloaded or shutting down, or a dependency is unavailable. Try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "retry-after": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listLearningDays: {
+        parameters: {
+            query?: {
+                /** @description Number of days, today included. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The days. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LearningDays"];
                 };
             };
             /** @description The request is not valid; `errors` points at each fault. */

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import { ARTIFACT_KINDS, type ArtifactStore, type ConsolidationStore, type LearningStore } from '#artifacts'
+import type { TrainingStore } from '#episodes'
 import type { AuditStore } from '#keys'
 import type { Tracer } from '#tracing'
 import { consolidationReportPage } from '../consolidation-report-page.ts'
@@ -12,6 +13,7 @@ import {
   ArtifactParams,
   ArtifactQuery,
   ArtifactSchema,
+  RejectionRequest,
   toArtifact,
 } from '../schemas/artifacts.ts'
 import { AuditList, AuditQuery } from '../schemas/audit.ts'
@@ -25,12 +27,13 @@ import {
   ConsolidationTicket,
   toConsolidationView,
 } from '../schemas/consolidations.ts'
-import { FreezeRequest, Learning, toLearning } from '../schemas/learning.ts'
+import { FreezeRequest, Learning, LearningDays, LearningDaysQuery, toLearning } from '../schemas/learning.ts'
 import { ref } from '../schemas/ref.ts'
 import type { App } from '../type-provider.ts'
 
 const LIST_SIZE = 20
 const AUDIT_SIZE = 100
+const LEARNING_DAYS = 30
 const JSON_TYPE = 'application/json'
 const MARKDOWN_TYPE = 'text/markdown'
 const config = { produces: [JSON_TYPE], scope: 'admin' } as const
@@ -39,8 +42,9 @@ const reported = json('The steps, durations and decisions of the consolidation.'
 
 export interface AdminRouteDeps {
   readonly consolidations: Pick<ConsolidationStore, 'request' | 'get' | 'list' | 'report'>
-  readonly artifacts: Pick<ArtifactStore, 'list' | 'activate'>
+  readonly artifacts: Pick<ArtifactStore, 'list' | 'activate' | 'reject'>
   readonly learning: LearningStore
+  readonly training: Pick<TrainingStore, 'learningDays'>
   /** Record of the calls of operators. */
   readonly audit: AuditStore
   /** Fingerprint of the served model: consolidations and activations apply to this model. */
@@ -50,6 +54,7 @@ export interface AdminRouteDeps {
 export function adminRoutes(app: App, deps: AdminRouteDeps, tracer: Pick<Tracer, 'traceparent'>): void {
   consolidationRoutes(app, deps, tracer)
   artifactRoutes(app, deps)
+  reviewRoute(app, deps)
   learningRoutes(app, deps)
   auditRoute(app, deps)
 }
@@ -220,7 +225,31 @@ function artifactRoutes(app: App, { artifacts, fingerprint }: AdminRouteDeps): v
   )
 }
 
-function learningRoutes(app: App, { learning }: AdminRouteDeps): void {
+function reviewRoute(app: App, { artifacts, fingerprint }: AdminRouteDeps): void {
+  app.post(
+    '/admin/artifacts/:id/reject',
+    {
+      config,
+      schema: {
+        operationId: 'rejectArtifact',
+        summary: 'Reject a version that waits for a review',
+        description:
+          'A version that passed the gate waits where `NIGHT_PROMOTE=review` is set, or another version became active meanwhile. It is accepted by `POST /admin/artifacts/{id}/activate`. The active version stays active.',
+        tags: ['nights'],
+        params: ArtifactParams,
+        body: RejectionRequest,
+        response: {
+          200: json('The artifact, now rejected.', ArtifactSchema),
+          ...problems(...UNWANTED_BODY, 404, 406, 409),
+        },
+      },
+    },
+    async ({ params, body }) =>
+      toArtifact(await artifacts.reject(params.id, { fingerprint, reason: body?.reason ?? null })),
+  )
+}
+
+function learningRoutes(app: App, { learning, training, fingerprint }: AdminRouteDeps): void {
   app.get(
     '/admin/learning',
     {
@@ -233,6 +262,25 @@ function learningRoutes(app: App, { learning }: AdminRouteDeps): void {
       },
     },
     async () => toLearning(await learning.state()),
+  )
+
+  app.get(
+    '/admin/learning/days',
+    {
+      config,
+      schema: {
+        operationId: 'listLearningDays',
+        summary: 'Read how good and how costly the answers of each day were',
+        description:
+          'Sums over the stored answers to requests of all tenants, by strategy and versions: the learning curve of the service. Erased and expired episodes no longer count.',
+        tags: ['nights'],
+        querystring: LearningDaysQuery,
+        response: { 200: json('The days.', LearningDays), ...problems(400, 406) },
+      },
+    },
+    async ({ query: { days = LEARNING_DAYS } }) => ({
+      days: await training.learningDays({ fingerprint, days }),
+    }),
   )
 
   app.post(

@@ -1,4 +1,4 @@
-/** @file `/episodes` and `/deletions`: lists, reads, labels and deletes the episodes of the caller's tenant. */
+/** @file `/episodes` and `/deletions`: lists, finds, maps, labels and deletes the episodes of the caller's tenant. */
 
 import { Type } from 'typebox'
 import type { EpisodeStore } from '#episodes'
@@ -9,23 +9,39 @@ import {
   Deletion,
   DeletionParams,
   Episode,
+  EpisodeInfluence,
+  EpisodeMap,
+  EpisodeMapQuery,
+  EpisodeNeighbours,
   EpisodePage,
   EpisodeParams,
   EpisodeQuery,
+  EpisodeSearch,
   Feedback,
 } from '../schemas/episodes.ts'
 import { ref } from '../schemas/ref.ts'
+import { solveOptions } from '../solve-once.ts'
 import type { App } from '../type-provider.ts'
 
 const PAGE_SIZE = 20
+const NEIGHBOURS = 10
+const MAP_SIZE = 2_000
 const produces = ['application/json']
 
 export interface EpisodeRouteDeps {
   readonly episodes: EpisodeStore
-  readonly answerKeys: Solver['answerKeys']
+  readonly solver: Pick<Solver, 'answerKeys' | 'recall'>
+  /** Fingerprint of the served model: the map shows its episodes. */
+  readonly fingerprint: string
 }
 
-export function episodeRoutes(app: App, { episodes, answerKeys }: EpisodeRouteDeps): void {
+export function episodeRoutes(app: App, deps: EpisodeRouteDeps): void {
+  readRoutes(app, deps)
+  memoryRoutes(app, deps)
+  changeRoutes(app, deps)
+}
+
+function readRoutes(app: App, { episodes }: EpisodeRouteDeps): void {
   app.get(
     '/episodes',
     {
@@ -33,13 +49,14 @@ export function episodeRoutes(app: App, { episodes, answerKeys }: EpisodeRouteDe
       schema: {
         operationId: 'listEpisodes',
         summary: 'List episodes, newest first',
+        description: 'With filters, the episodes that pass all of them.',
         tags: ['episodes'],
         querystring: EpisodeQuery,
         response: { 200: json('A page of episodes.', EpisodePage), ...problems(400, 406) },
       },
     },
-    ({ query: { limit = PAGE_SIZE, cursor }, tenantId }) =>
-      episodes.list(tenantId, cursor === undefined ? { limit } : { limit, cursor }),
+    ({ query: { limit = PAGE_SIZE, cursor, ...filter }, tenantId }) =>
+      episodes.list(tenantId, { limit, filter, ...(cursor !== undefined && { cursor }) }),
   )
 
   app.get(
@@ -57,6 +74,90 @@ export function episodeRoutes(app: App, { episodes, answerKeys }: EpisodeRouteDe
     ({ params, tenantId }) => episodes.get(tenantId, params.id),
   )
 
+  app.get(
+    '/episodes/:id/influence',
+    {
+      config: { produces, scope: 'solve' },
+      schema: {
+        operationId: 'getEpisodeInfluence',
+        summary: 'Read what led an episode, what it led, and what its deletion changes',
+        tags: ['episodes'],
+        params: EpisodeParams,
+        response: { 200: json('The influence of the episode.', EpisodeInfluence), ...problems(404, 406) },
+      },
+    },
+    ({ params, tenantId }) => episodes.influence(tenantId, params.id),
+  )
+
+  app.get(
+    '/deletions/:id',
+    {
+      config: { produces, scope: 'solve' },
+      schema: {
+        operationId: 'getDeletion',
+        summary: 'Watch a deletion',
+        tags: ['episodes'],
+        params: DeletionParams,
+        response: { 200: json('The record of the deletion.', Deletion), ...problems(404, 406) },
+      },
+    },
+    ({ params, tenantId }) => episodes.deletion(tenantId, params.id),
+  )
+}
+
+function memoryRoutes(app: App, { episodes, solver, fingerprint }: EpisodeRouteDeps): void {
+  app.post(
+    '/episodes/search',
+    {
+      config: { produces, scope: 'solve', metered: true },
+      schema: {
+        operationId: 'searchEpisodes',
+        summary: 'Find the episodes whose questions are most similar to a question',
+        description:
+          'Embeds the question as `POST /solve` does, and returns the episodes that it would retrieve: those of the caller’s tenant and of this model that may influence other requests. Nothing is answered or stored. The tokens of the prompt count against the limits of the key.',
+        tags: ['episodes'],
+        body: ref(EpisodeSearch),
+        response: {
+          200: json('The most similar episodes.', EpisodeNeighbours),
+          ...problems(400, 403, 406, 413, 415, 422),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { tenantId, body } = request
+      const { question, topK = NEIGHBOURS, minSimilarity = -1 } = body
+      const { signal, caller } = solveOptions(reply)
+      const wanted = { tenantId, question, topK, minSimilarity }
+      const { neighbours, promptTokens } = await solver.recall(wanted, { signal, caller })
+      await request.spendTokens(promptTokens)
+      const similarities = new Map(neighbours.map(({ episodeId, similarity }) => [episodeId, similarity]))
+      const found = await episodes.find(tenantId, [...similarities.keys()])
+      return {
+        neighbours: found.map((episode) => ({ similarity: similarities.get(episode.id) ?? 0, episode })),
+        usage: { promptTokens },
+      }
+    },
+  )
+
+  app.get(
+    '/episodes/map',
+    {
+      config: { produces, scope: 'solve', metered: true },
+      schema: {
+        operationId: 'mapEpisodes',
+        summary: 'Map the memory in two dimensions',
+        description:
+          'The newest episodes of this model, along the first two principal components of the projections by which retrieval compares questions. Another episode may move all points.',
+        tags: ['episodes'],
+        querystring: EpisodeMapQuery,
+        response: { 200: json('The map.', EpisodeMap), ...problems(400, 406) },
+      },
+    },
+    ({ query: { limit = MAP_SIZE }, tenantId }) => episodes.map(tenantId, { fingerprint, limit }),
+  )
+}
+
+function changeRoutes(app: App, { episodes, solver: { answerKeys } }: EpisodeRouteDeps): void {
   app.post(
     '/episodes/:id/feedback',
     {
@@ -122,21 +223,6 @@ export function episodeRoutes(app: App, { episodes, answerKeys }: EpisodeRouteDe
       const deletion = await episodes.removeAll(tenantId)
       return reply.code(202).header('location', `/deletions/${deletion.id}`).send(deletion)
     },
-  )
-
-  app.get(
-    '/deletions/:id',
-    {
-      config: { produces, scope: 'solve' },
-      schema: {
-        operationId: 'getDeletion',
-        summary: 'Watch a deletion',
-        tags: ['episodes'],
-        params: DeletionParams,
-        response: { 200: json('The record of the deletion.', Deletion), ...problems(404, 406) },
-      },
-    },
-    ({ params, tenantId }) => episodes.deletion(tenantId, params.id),
   )
 }
 

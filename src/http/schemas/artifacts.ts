@@ -140,6 +140,19 @@ export const ActivationRequest = Type.Union([
   Type.Null(),
 ])
 
+/** Body of a rejection; null when the request has none. */
+export const RejectionRequest = Type.Union([
+  Type.Object(
+    {
+      reason: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 500, description: 'Reason, added to that of the gate.' }),
+      ),
+    },
+    closed,
+  ),
+  Type.Null(),
+])
+
 export function toArtifact({ reason, ...artifact }: artifacts.Artifact): Artifact {
   return { ...artifact, ...(reason !== null && { reason }) }
 }

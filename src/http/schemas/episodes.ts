@@ -17,6 +17,7 @@ import {
 } from './primitives.ts'
 import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
+import { Strategy } from './solve.ts'
 
 export const LabelSource = OneOf(['feedback', 'reference', 'majority', 'self'], {
   $id: 'LabelSource',
@@ -150,8 +151,29 @@ export const Feedback = sameAs<episodes.Feedback>()(
   ),
 )
 
+/** Filter of the list as its query has it. */
+const filter = {
+  question: Type.Optional(
+    Text({ minLength: 1, maxLength: 256, description: 'Part of the question, in any case.' }),
+  ),
+  answer: Type.Optional(Text({ minLength: 1, maxLength: 1024, description: 'The whole returned answer.' })),
+  label: Type.Optional(
+    OneOf(['right', 'wrong', 'unknown'], { description: 'Label of the returned answer.' }),
+  ),
+  minReward: Type.Optional(Reward),
+  maxReward: Type.Optional(Reward),
+  steers: Type.Optional(
+    Type.Boolean({
+      description: 'Whether the episode may influence other requests (`true`), or not (`false`).',
+    }),
+  ),
+  strategy: Type.Optional(ref(Strategy)),
+  ledBy: Type.Optional({ ...Id, description: 'Episode that moved the start of the answer.' }),
+}
+
 export const EpisodeQuery = Type.Object(
   {
+    ...filter,
     limit: Type.Optional(
       Type.Integer({
         minimum: 1,
@@ -161,7 +183,130 @@ export const EpisodeQuery = Type.Object(
       }),
     ),
     cursor: Type.Optional(
-      Text({ minLength: 1, maxLength: 512, description: '`nextCursor` of the previous page.' }),
+      Text({
+        minLength: 1,
+        maxLength: 512,
+        description: '`nextCursor` of the previous page, for the same filters.',
+      }),
+    ),
+  },
+  closed,
+)
+
+export const EpisodeSearch = Type.Object(
+  {
+    question: Text({ minLength: 1, maxLength: 16_384, description: 'Any question; it is not answered.' }),
+    topK: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 50, default: 10, description: 'Maximum number of episodes.' }),
+    ),
+    minSimilarity: Type.Optional(
+      Type.Number({ minimum: -1, maximum: 1, default: -1, description: 'Lowest cosine similarity.' }),
+    ),
+  },
+  {
+    ...closed,
+    $id: 'EpisodeSearch',
+    description: 'A question whose most similar episodes are wanted.',
+    examples: [{ question: 'What is 3 + 4?', topK: 5 }],
+  },
+)
+
+export const EpisodeNeighbours = Type.Object(
+  {
+    neighbours: Type.Array(
+      Type.Object({
+        similarity: Type.Number({
+          minimum: -1,
+          maximum: 1,
+          description: 'Cosine of the embeddings of the two questions.',
+        }),
+        episode: ref(EpisodeSummary),
+      }),
+    ),
+    usage: Type.Object({ promptTokens: { ...Count, description: 'Tokens of the question in its prompt.' } }),
+  },
+  {
+    $id: 'EpisodeNeighbours',
+    description: 'Episodes that may influence the answer to a question, most similar first.',
+  },
+)
+
+export const EpisodeInfluence = sameAs<episodes.EpisodeInfluence>()(
+  Type.Object(
+    {
+      ledBy: Type.Array(ref(EpisodeSummary), {
+        description: 'Episodes that moved the start of the answer, without those that are gone.',
+      }),
+      led: Type.Array(ref(EpisodeSummary), {
+        description: 'Newest 100 of the episodes whose answers began from this one.',
+      }),
+      deletion: Type.Object(
+        {
+          withdrawn: {
+            ...Count,
+            description:
+              'Number of episodes that would steer no longer, because this one led them, directly or not, and no caller has confirmed them.',
+          },
+          released: {
+            ...Count,
+            description:
+              'Number of episodes that this one keeps from steering, as a better near-duplicate or by another confirmed answer. They may steer again.',
+          },
+          artifacts: Type.Array(
+            Type.Object({ id: Id, version: Type.String({ examples: ['lrm-3'] }), active: Type.Boolean() }),
+            { description: 'Newest 100 artifacts that were trained on the episode, and would become stale.' },
+          ),
+        },
+        { description: 'What the deletion of the episode changes.' },
+      ),
+    },
+    {
+      $id: 'EpisodeInfluence',
+      description: 'What led an episode, what it led, and what its deletion changes.',
+    },
+  ),
+)
+
+export const EpisodeMap = sameAs<episodes.EpisodeMap>()(
+  Type.Object(
+    {
+      points: Type.Array(
+        Type.Object({
+          id: Id,
+          question: Type.String({ description: 'First 120 characters of the question.' }),
+          answer: Nullable(Type.String()),
+          reward: Reward,
+          steers: Type.Boolean({ description: 'Whether the episode may influence other requests.' }),
+          label: Label,
+          x: Type.Number({ description: 'Place along the first principal component.' }),
+          y: Type.Number({ description: 'Place along the second.' }),
+        }),
+        { description: 'Newest first.' },
+      ),
+      explained: Type.Unsafe<readonly [number, number]>({
+        type: 'array',
+        items: { type: 'number', minimum: 0, maximum: 1 },
+        minItems: 2,
+        maxItems: 2,
+        description: 'Share of the variance of the projections along x, and along y. The rest does not show.',
+      }),
+    },
+    {
+      $id: 'EpisodeMap',
+      description: 'Episodes in two dimensions: similar questions lie close together.',
+    },
+  ),
+)
+
+export const EpisodeMapQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        default: 2_000,
+        description: 'Maximum number of episodes; the newest are taken.',
+      }),
     ),
   },
   closed,

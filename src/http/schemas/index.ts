@@ -15,13 +15,17 @@ import {
   Deletion,
   Episode,
   EpisodeCandidate,
+  EpisodeInfluence,
+  EpisodeMap,
+  EpisodeNeighbours,
   EpisodePage,
+  EpisodeSearch,
   EpisodeSummary,
   Feedback,
   LabelSource,
 } from './episodes.ts'
 import { DependencyCheck, Liveness, Readiness } from './health.ts'
-import { Learning } from './learning.ts'
+import { Learning, LearningDay, LearningDays } from './learning.ts'
 import { CircadianOptions, CircadianResult, Model, ModelList, OpenAIError } from './openai.ts'
 import { Problem } from './problem.ts'
 import { Response, ResponseEvent, ResponseRequest } from './responses-api.ts'
@@ -56,6 +60,10 @@ export const COMPONENTS = [
   EpisodeSummary,
   Episode,
   EpisodeCandidate,
+  EpisodeInfluence,
+  EpisodeSearch,
+  EpisodeNeighbours,
+  EpisodeMap,
   LabelSource,
   Feedback,
   Deletion,
@@ -66,6 +74,8 @@ export const COMPONENTS = [
   ArtifactKind,
   Metric,
   Learning,
+  LearningDays,
+  LearningDay,
   AuditList,
   Caller,
   Readiness,

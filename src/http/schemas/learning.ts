@@ -1,8 +1,10 @@
-/** @file Schemas of the freeze: request and state. */
+/** @file Schemas of learning: the freeze, and the figures of days. */
 
 import { Type } from 'typebox'
 import type { LearningState } from '#artifacts'
-import { closed, Nullable } from './primitives.ts'
+import type { LearningDay as Day } from '#episodes'
+import { Count, closed, Nullable } from './primitives.ts'
+import { ref } from './ref.ts'
 import { sameAs } from './same-as.ts'
 
 interface LearningView {
@@ -40,3 +42,48 @@ export const FreezeRequest = Type.Union([
 export function toLearning({ frozenSince, reason }: LearningState): LearningView {
   return { frozen: frozenSince !== null, since: frozenSince, ...(reason !== null && { reason }) }
 }
+
+const VersionServed = Nullable(
+  Type.String({
+    description:
+      'Version that could influence the answers; `none` when none was active, null when none was used.',
+    examples: ['weaver-2'],
+  }),
+)
+
+export const LearningDay = sameAs<Day>()(
+  Type.Object(
+    {
+      day: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\d$', description: 'Day in UTC.' }),
+      strategy: Type.String(),
+      weaverVersion: VersionServed,
+      lrmVersion: VersionServed,
+      judgeVersion: VersionServed,
+      episodes: { ...Count, description: 'Stored answers to requests.' },
+      labelled: { ...Count, description: 'Those that feedback or a reference call right or wrong.' },
+      right: { ...Count, description: 'Those called right.' },
+      firstPass: { ...Count, description: 'Answers that passed before the first step of a search.' },
+      steps: { ...Count, description: 'Steps of all searches together.' },
+      tokens: { ...Count, description: 'Tokens generated for all answers together.' },
+    },
+    { $id: 'LearningDay', description: 'Answers of one day, strategy and set of versions.' },
+  ),
+)
+
+export const LearningDays = Type.Object(
+  { days: Type.Array(ref(LearningDay)) },
+  {
+    $id: 'LearningDays',
+    description:
+      'Figures of the answers of this model by day, oldest first. Days without answers are absent.',
+  },
+)
+
+export const LearningDaysQuery = Type.Object(
+  {
+    days: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 365, default: 30, description: 'Number of days, today included.' }),
+    ),
+  },
+  closed,
+)

@@ -100,13 +100,17 @@ async function embedQuery({
   const retrieves = episodes !== null && isAuto && settings.retrieval !== null
   const isWoven = isAuto && weaver.version !== null
   if (!isKept && !retrieves && !isWoven) return null
-  const { profile, embeddingMean } = engine.model
+  return state.meter.time('draftMs', () => embedQuestion(engine, session, question), 'embed')
+}
+
+/** Returns the embedding of the question of a session, `[D]`, centred and normalised, by the rules of the model profile. */
+export async function embedQuestion(
+  { model: { profile, embeddingMean } }: Pick<Engine, 'model'>,
+  session: LatentSession,
+  question: () => TokenSpan,
+): Promise<Float32Array> {
   const { layer } = profile.embedding
-  const vector = await state.meter.time(
-    'draftMs',
-    () => (layer === undefined ? session.embed() : pooledState(session, question(), layer)),
-    'embed',
-  )
+  const vector = layer === undefined ? await session.embed() : await pooledState(session, question(), layer)
   return queryEmbedding(vector, embeddingMean)
 }
 

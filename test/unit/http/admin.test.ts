@@ -1,7 +1,14 @@
 import { afterEach, expect, test } from 'vitest'
 import type { ConsolidatedArtifact, Consolidation } from '#artifacts'
 import { ServiceError } from '#errors'
-import { ARTIFACT, CONSOLIDATION, memoryConsolidations, REPORT, testApp } from '../../support/http-app.ts'
+import {
+  ARTIFACT,
+  CONSOLIDATION,
+  LEARNING_DAYS,
+  memoryConsolidations,
+  REPORT,
+  testApp,
+} from '../../support/http-app.ts'
 
 const apps: ReturnType<typeof testApp>[] = []
 function start(...deps: Parameters<typeof testApp>) {
@@ -237,12 +244,38 @@ test('a version that waits for a review is listed as a candidate that passed', a
   expect(await get(`${url}/report`)).toMatchObject({ status: 'awaiting-review' })
 })
 
+test('POST /admin/artifacts/{id}/reject ends the wait of a version, and of no other', async () => {
+  const waiting = { ...ARTIFACT, id: 'waiting', status: 'candidate', passed: true, active: false } as const
+  const app = start({ admin: memoryConsolidations({ artifacts: [ARTIFACT, waiting] }).admin })
+  const reject = (id: string, payload?: object) =>
+    app.inject({ method: 'POST', url: `/admin/artifacts/${id}/reject`, ...(payload && { payload }) })
+  expect((await reject('waiting', { reason: 'slow' })).json()).toMatchObject({
+    status: 'rejected',
+    reason: 'slow',
+  })
+  expect((await reject('waiting')).statusCode).toBe(200)
+  expect((await reject('waiting', { reason: '' })).statusCode).toBe(400)
+  const refused = await reject(ARTIFACT.id)
+  expect([refused.statusCode, refused.json().code]).toEqual([409, 'ARTIFACT_NOT_WAITING'])
+  expect((await reject('nowhere')).json()).toMatchObject({ code: 'ARTIFACT_NOT_FOUND' })
+})
+
+test('GET /admin/learning/days answers with the figures of the days asked for', async () => {
+  const app = start({ admin: memoryConsolidations().admin })
+  const days = async (query = '') => app.inject(`/admin/learning/days${query}`)
+  expect((await days()).json()).toEqual({ days: LEARNING_DAYS })
+  expect((await days('?days=1')).json()).toEqual({ days: LEARNING_DAYS.slice(0, 1) })
+  for (const query of ['?days=0', '?days=366', '?days=1.5', '?days=x'])
+    expect((await days(query)).statusCode, query).toBe(400)
+})
+
 test('every route answers 503 with Retry-After while the database is unavailable', async () => {
   const away = () => Promise.reject(new ServiceError('STORE_UNAVAILABLE', 'away'))
   const admin = {
     fingerprint: 'f00d',
     consolidations: { request: away, get: away, list: away, report: away },
-    artifacts: { list: away, activate: away },
+    artifacts: { list: away, activate: away, reject: away },
+    training: { learningDays: away },
     learning: { state: away, freeze: away, unfreeze: away },
     audit: { record: away, list: away },
   }
@@ -254,7 +287,9 @@ test('every route answers 503 with Retry-After while the database is unavailable
     { url: '/admin/consolidations/x/report' },
     { url: '/admin/artifacts' },
     { method: 'POST', url: '/admin/artifacts/x/activate' },
+    { method: 'POST', url: '/admin/artifacts/x/reject' },
     { url: '/admin/learning' },
+    { url: '/admin/learning/days' },
     { url: '/admin/audit' },
     { method: 'POST', url: '/admin/freeze' },
     { method: 'POST', url: '/admin/unfreeze' },

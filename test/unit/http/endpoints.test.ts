@@ -86,6 +86,110 @@ test('GET /episodes pages through the tenant’s episodes', async () => {
   expect(first.json().episodes[0]).not.toHaveProperty('candidates')
 })
 
+test('GET /episodes reads its filters from the query, and refuses what they cannot be', async () => {
+  const asked: unknown[] = []
+  const { episodes } = memoryStore()
+  const list: typeof episodes.list = (tenantId, options) => {
+    asked.push(options)
+    return episodes.list(tenantId, options)
+  }
+  const app = start({ episodes: { ...episodes, list } })
+  const query =
+    'question=3%20%2B&answer=1&label=wrong&minReward=-0.5&maxReward=0&steers=false&strategy=auto&ledBy=x'
+  expect((await app.inject(`/episodes?${query}`)).statusCode).toBe(200)
+  const filter = {
+    question: '3 +',
+    answer: '1',
+    label: 'wrong',
+    minReward: -0.5,
+    maxReward: 0,
+    steers: false,
+    strategy: 'auto',
+    ledBy: 'x',
+  }
+  expect(asked).toEqual([{ limit: 20, filter }])
+  for (const [wrong, pointer] of [
+    ['question=', '/question'],
+    [`question=${'x'.repeat(257)}`, '/question'],
+    ['question=%00', '/question'],
+    ['question=a&question=b', '/question'],
+    ['label=right%20', '/label'],
+    ['minReward=0.5', '/minReward'],
+    ['minReward=', '/minReward'],
+    ['minReward=-1e0', '/minReward'],
+    ['steers=1', '/steers'],
+    ['strategy=beam', '/strategy'],
+    ['ledBy=', '/ledBy'],
+    ['tenantId=other', '/tenantId'],
+  ]) {
+    const refused = await app.inject(`/episodes?${wrong}`)
+    expect(refused.statusCode, wrong).toBe(400)
+    expect(refused.json().errors, wrong).toEqual([expect.objectContaining({ pointer })])
+  }
+})
+
+test('POST /episodes/search answers with the episodes that a solve would retrieve', async () => {
+  const spent: number[] = []
+  const wanted: unknown[] = []
+  const { solver } = scriptedSolver()
+  const recall: typeof solver.recall = (request, options) => {
+    wanted.push(request)
+    return solver.recall(request, options)
+  }
+  const app = start({ solver: { ...solver, recall } })
+  app.addHook('onRequest', async (request) => {
+    request.spendTokens = async (tokens) => void spent.push(tokens)
+  })
+  const search = (payload: object) => app.inject({ method: 'POST', url: '/episodes/search', payload })
+  const found = await search({ question: '3 + 4?' })
+  const { candidates: _candidates, ...rest } = EPISODE
+  expect(found.json()).toMatchObject({
+    neighbours: [{ similarity: 0.875, episode: { id: rest.id, question: rest.question } }],
+    usage: { promptTokens: 6 },
+  })
+  await search({ question: '3 + 4?', topK: 50, minSimilarity: 0.5 })
+  expect(wanted).toEqual([
+    { tenantId: 'default', question: '3 + 4?', topK: 10, minSimilarity: -1 },
+    { tenantId: 'default', question: '3 + 4?', topK: 50, minSimilarity: 0.5 },
+  ])
+  expect(spent).toEqual([6, 6])
+  for (const wrong of [
+    {},
+    { question: '' },
+    { question: 'x', topK: 0 },
+    { question: 'x', tenantId: 'other' },
+  ])
+    expect((await search(wrong)).statusCode).toBe(400)
+})
+
+test('GET /episodes/{id}/influence and GET /episodes/map answer for the tenant', async () => {
+  const app = start()
+  const { deletion } = (await app.inject(`/episodes/${EPISODE.id}/influence`)).json()
+  expect(deletion).toEqual({
+    withdrawn: 2,
+    released: 1,
+    artifacts: [{ id: expect.any(String), version: 'lrm-2', active: true }],
+  })
+  expect((await app.inject('/episodes/nowhere/influence')).json()).toMatchObject({
+    code: 'EPISODE_NOT_FOUND',
+  })
+  const { points, explained } = (await app.inject('/episodes/map')).json()
+  expect(points).toEqual([
+    {
+      id: EPISODE.id,
+      question: QUESTION,
+      answer: '1',
+      reward: -0.04,
+      steers: true,
+      label: null,
+      x: 0.5,
+      y: -0.25,
+    },
+  ])
+  expect(explained).toEqual([0.5, 0.25])
+  expect((await app.inject('/episodes/map?limit=10001')).statusCode).toBe(400)
+})
+
 test('GET /episodes/{id} answers with all judged answers', async () => {
   const response = await start().inject(`/episodes/${EPISODE.id}`)
   expect(response.statusCode).toBe(200)

@@ -163,6 +163,11 @@ test('no operation with an id reaches what belongs to another tenant', async () 
       detail: '',
     })
   }
+  const search = { method: 'POST', url: '/episodes/search', payload: { question: QUESTION } } as const
+  expect((await ask(search, 'stranger')).json()).toMatchObject({ neighbours: [] })
+  expect((await ask(search, 'all')).json()).toMatchObject({ neighbours: [{ episode: { id: EPISODE.id } }] })
+  expect((await ask({ url: '/episodes/map' }, 'stranger')).json()).toMatchObject({ points: [] })
+  expect((await ask({ url: '/episodes/map' }, 'all')).json()).toMatchObject({ points: [{ id: EPISODE.id }] })
   expect((await ask({ url: '/episodes' }, 'stranger')).json()).toMatchObject({ episodes: [] })
   expect((await ask({ url: '/episodes' }, 'all')).json()).toMatchObject({ episodes: [{ id: EPISODE.id }] })
 })
