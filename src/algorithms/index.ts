@@ -7,7 +7,13 @@ export {
   rankPositions,
 } from './entropy-forks/choose-forks.ts'
 export { agreementOf, judgeFeatures } from './fused-judge/features.ts'
-export { decodeJudge, openFusedJudge } from './fused-judge/fused-judge.ts'
+export {
+  besideRewardModel,
+  decodeJudge,
+  isFittedWith,
+  NO_REWARD_MODEL,
+  openFusedJudge,
+} from './fused-judge/fused-judge.ts'
 export { gateJudge, measureJudge } from './fused-judge/gate-judge.ts'
 export { measureJudgePolicy, type PolicyAnswer } from './fused-judge/judge-policy.ts'
 export { type JudgeExample, type TrainedJudge, trainJudge } from './fused-judge/train-judge.ts'

@@ -1,6 +1,7 @@
 /** @file Tasks of the training process for the fused judge: its fit, and its gate. */
 
 import {
+  besideRewardModel,
   decodeJudge,
   type GateAnswer,
   gateJudge,
@@ -21,9 +22,10 @@ export interface JudgeTrialRow extends PolicyAnswer {
   readonly isLocked: boolean
 }
 
-/** A version and its bytes. */
+/** A version and its bytes, with the version of the reward model of its fit, as the manifest states it. */
 interface JudgeVersion {
   readonly version: string
+  readonly rewardModel: string | number | undefined
   readonly bytes: Uint8Array
 }
 
@@ -34,6 +36,8 @@ export interface JudgeTrialTask {
   readonly active: JudgeVersion | null
   readonly anchor: JudgeVersion | null
   readonly replacesStale: boolean
+  /** Version of the reward model whose estimates the answers have; null for none. */
+  readonly rewardModel: string | null
 }
 
 export interface JudgeTrialValue {
@@ -57,7 +61,14 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
   return {
     add: (added) => void rows.push(...(added as readonly JudgeTrialRow[])),
     async run({ options }) {
-      const { seed, candidate, active, anchor, replacesStale } = options as JudgeTrialTask
+      const { seed, candidate, active, anchor, replacesStale, rewardModel } = options as JudgeTrialTask
+      const scoresOf = (
+        { version, bytes, rewardModel: fitted }: JudgeVersion,
+        own: readonly JudgeTrialRow[],
+      ) =>
+        besideRewardModel(openFusedJudge(version, new Uint8Array(bytes)), fitted, rewardModel).score(
+          own.map(({ known }) => known),
+        )
       const ofPart = (isLocked: boolean) => rows.filter((row) => row.isLocked === isLocked)
       const measured = (own: readonly JudgeTrialRow[]) => own.filter(({ source }) => source !== 'self')
       const [heldOut, locked] = [measured(ofPart(false)), measured(ofPart(true))]
@@ -92,10 +103,6 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
       return { value }
     },
   }
-}
-
-function scoresOf({ version, bytes }: JudgeVersion, rows: readonly JudgeTrialRow[]) {
-  return openFusedJudge(version, new Uint8Array(bytes)).score(rows.map(({ known }) => known))
 }
 
 function withScores(rows: readonly JudgeTrialRow[], scores: readonly number[]): readonly GateAnswer[] {

@@ -1,6 +1,6 @@
 /** @file Training and judging of the fused judge, in the training process. */
 
-import { openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
+import { NO_REWARD_MODEL, openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import type { Policy } from '#ports'
@@ -88,7 +88,11 @@ async function train(
     if ('skipped' in result) return result
     const { weights, policy, ...trained } = result.trained
     const placesOf = (indices: readonly number[]) => indices.flatMap((index) => sent[index]?.place ?? [])
-    const features = { ...trained.features, judgeFingerprint: newest.judgeFingerprint ?? '' }
+    const features = {
+      ...trained.features,
+      judgeFingerprint: newest.judgeFingerprint ?? '',
+      rewardModel: known?.artifact.version ?? NO_REWARD_MODEL,
+    }
     const options = { ...trained.options, rewardModel: known?.artifact.version ?? null, weights }
     return {
       ...toTrained(
@@ -156,6 +160,7 @@ async function judge({
       candidate: toVersion(candidate),
       active,
       anchor: rivalOf(anchor),
+      rewardModel: known?.artifact.version ?? null,
       replacesStale: active !== null && (incumbent?.artifact.stale ?? false),
     } satisfies JudgeTrialTask
     const value = (await task.run(options, { signal, onProgress: report })).value as JudgeTrialValue
@@ -181,8 +186,8 @@ function judgeOf({ artifact }: ArtifactBytes): string | number | undefined {
   return artifact.features['judgeFingerprint']
 }
 
-function toVersion({ artifact: { version }, bytes }: ArtifactBytes) {
-  return { version, bytes }
+function toVersion({ artifact: { version, features }, bytes }: ArtifactBytes) {
+  return { version, bytes, rewardModel: features['rewardModel'] }
 }
 
 /** Reads the answers of a trial again: since training, labels may have changed, and answers may have been deleted. */

@@ -1,6 +1,7 @@
 /** @file Training of the weaver, in the training process, and judging. */
 
 import {
+  besideRewardModel,
   identityWeaver,
   type OpenWeaver,
   reasonToSkipWeaver,
@@ -137,7 +138,7 @@ async function judge({
     const [scorer, judge] = [await rewardModel(), await fusedJudge()]
     const serving = {
       rewardModel: scorer && (await openRewardModelArtifact(engine.graphs, scorer.artifact, scorer.bytes)),
-      judge: judge && openJudge(judge, engine),
+      judge: judge && openJudge(judge, engine, scorer?.artifact.version ?? null),
     }
     if (serving.rewardModel !== null) opened.push(serving.rewardModel)
     const verdict = await runTrial({
@@ -162,9 +163,14 @@ async function judge({
 }
 
 /** Loads a fused judge as serving does, which leaves out one that was fitted under another judge. */
-function openJudge({ artifact, bytes }: ArtifactBytes, { model }: Engine): FusedJudge | null {
+function openJudge(
+  { artifact, bytes }: ArtifactBytes,
+  { model }: Engine,
+  rewardModel: string | null,
+): FusedJudge | null {
   try {
-    return openJudgeArtifact(artifact, bytes, model.judgeFingerprint)
+    const judge = openJudgeArtifact(artifact, bytes, model.judgeFingerprint)
+    return besideRewardModel(judge, artifact.features['rewardModel'], rewardModel)
   } catch (thrown) {
     if (!hasCode(thrown, 'ARTIFACT_INVALID')) throw thrown
     return null

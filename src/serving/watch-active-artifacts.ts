@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { identityWeaver } from '#algorithms'
+import { besideRewardModel, identityWeaver, isFittedWith } from '#algorithms'
 import type { Artifact, ArtifactStore, LearningStore } from '#artifacts'
 import type { Engine } from '#engine'
 import { coerceError, ServiceError } from '#errors'
@@ -101,6 +101,8 @@ export function watchActiveArtifacts({
   })
   let models: ActiveModels = NO_TRAINED_MODELS
   let isStale = false
+  /** Judge and reward model that do not belong together, as last logged. */
+  let apart: string | null = null
   let isFrozen = false
 
   async function loadedModels(): Promise<ActiveModels> {
@@ -127,11 +129,15 @@ export function watchActiveArtifacts({
       judge:
         loadedJudge === null
           ? null
-          : {
-              version: loadedJudge.artifact.version,
-              policy: policy ?? null,
-              score: (answers) => loadedJudge.model.use((model) => model.score(answers)),
-            },
+          : besideRewardModel(
+              {
+                version: loadedJudge.artifact.version,
+                policy: policy ?? null,
+                score: (answers) => loadedJudge.model.use((model) => model.score(answers)),
+              },
+              loadedJudge.artifact.features['rewardModel'],
+              loadedRewardModel?.artifact.version ?? null,
+            ),
     }
   }
 
@@ -147,6 +153,7 @@ export function watchActiveArtifacts({
         judge.switchTo(active.judge),
       ])
       models = await loadedModels()
+      warnWhereApart()
       for (const result of switches) if (result.status === 'rejected') throw result.reason
       if (isStale) logger.info({}, 'active versions readable again')
       isStale = false
@@ -156,6 +163,18 @@ export function watchActiveArtifacts({
       }
       isStale = true
     }
+  }
+
+  /** Logs once that the active judge was fitted with another reward model than the active one. */
+  function warnWhereApart(): void {
+    const fittedWith = judge.loaded()?.artifact.features['rewardModel']
+    const { version = null } = models.rewardModel ?? {}
+    const pair = isFittedWith(fittedWith, version) ? null : `${models.judge?.version} ${version}`
+    if (pair !== null && pair !== apart) {
+      const details = { judge: models.judge?.version, fittedWith, rewardModel: version }
+      logger.warn(details, 'fused judge was fitted with another reward model: its estimates are withheld')
+    }
+    apart = pair
   }
 
   async function readFreeze(): Promise<void> {

@@ -51,6 +51,33 @@ export function openFusedJudge(version: string, bytes: Uint8Array): FusedJudge {
   }
 }
 
+/** Version of the reward model in the manifest of a judge that was fitted without one. */
+export const NO_REWARD_MODEL = 'none'
+
+/**
+ * Returns whether a judge was fitted with the active reward model.
+ *
+ * @param fitted version of the reward model of the fit, as its manifest states it; undefined in those of earlier releases, which
+ *   read any estimate
+ * @param active version of the active reward model; null for none
+ */
+export function isFittedWith(fitted: unknown, active: string | null): boolean {
+  return fitted === undefined || fitted === (active ?? NO_REWARD_MODEL)
+}
+
+/**
+ * Returns the judge as it may score beside the active reward model. Estimates of another one than that of its fit are withheld,
+ * so that the feature counts as its mean: their scale is not the one that was weighed. A rollback of the reward model, or a night
+ * that promotes a new one and no new judge, leaves the two apart until the next judge is promoted.
+ */
+export function besideRewardModel(judge: FusedJudge, fitted: unknown, active: string | null): FusedJudge {
+  if (isFittedWith(fitted, active)) return judge
+  return {
+    ...judge,
+    score: (answers) => judge.score(answers.map((one) => ({ ...one, confidence: 'withheld' }))),
+  }
+}
+
 /** Reads the bytes of an artifact. @throws ServiceError ARTIFACT_INVALID when they are no weights, or their policy is none */
 export function decodeJudge(version: string, bytes: Uint8Array): JudgeWeights {
   const invalid = (got: string, cause?: unknown) =>

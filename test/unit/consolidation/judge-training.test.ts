@@ -108,7 +108,7 @@ test('is fitted to answers of the judge of today alone: rewards of another do no
   }))
   const fitted = await trained([...today, ...before])
   const alone = await trained(today)
-  expect(fitted.manifest.features['judgeFingerprint']).toBe('today')
+  expect(fitted.manifest.features).toMatchObject({ judgeFingerprint: 'today', rewardModel: 'none' })
   expect(fitted.weights).toEqual(alone.weights)
   expect(fitted.weights).toMatchObject({ reward: expect.any(Number), logProbability: expect.any(Number) })
   expect(fitted.rejected).toMatchObject({ otherJudge: 80 })

@@ -451,3 +451,64 @@ test('a fused judge serves while the verdicts that it weighs are of the judge th
   await watcher.refresh()
   expect(watcher.current().judge).toMatchObject({ version: 'judge-2', policy: null })
 })
+
+test('a fused judge reads no estimates of another reward model than that of its fit', async () => {
+  const lrm = (value: number) => ({ name: 'lrm', mean: 0, deviation: 1, weight: 1, missing: value })
+  const weights = { bias: 0, features: [lrm(-5)] }
+  store.bytes.set('judge-1', new TextEncoder().encode(JSON.stringify(weights)))
+  const fittedWith = (rewardModel?: string) =>
+    version(1, {
+      kind: 'judge',
+      id: 'judge-1',
+      version: 'judge-1',
+      features: { judgeFingerprint: 'judge of today', ...(rewardModel !== undefined && { rewardModel }) },
+    })
+  const known = {
+    reward: -0.5,
+    terms: {},
+    logProbability: null,
+    selfCertainty: null,
+    agreement: null,
+    tokens: 1,
+  }
+  /** P(correct) of an answer that the reward model is sure of, and of one without an estimate. */
+  const scores = () =>
+    watcher.current().judge!.score([
+      { ...known, confidence: 0.99 },
+      { ...known, confidence: null },
+    ])
+  const sigmoid = (logit: number) => 1 / (1 + Math.exp(-logit))
+  const [read, withheld] = [
+    [expect.closeTo(0.99, 6), expect.closeTo(sigmoid(-5), 6)],
+    [0.5, 0.5],
+  ]
+  // None is active.
+  store.judge = fittedWith('none')
+  await watch().refresh()
+  expect(await scores()).toEqual(read)
+  await watcher.close()
+  store.judge = fittedWith('lrm-1')
+  await watch().refresh()
+  expect(await scores()).toEqual(withheld)
+  await watcher.refresh()
+  const apart = 'fused judge was fitted with another reward model: its estimates are withheld'
+  expect(logged.filter((line) => line === apart)).toHaveLength(1)
+  activate(version(1), scoring(0.25))
+  await watcher.refresh()
+  expect(watcher.current().rewardModel?.version).toBe('lrm-1')
+  expect(await scores()).toEqual(read)
+  // The reward model is rolled back, or a night has promoted the next one.
+  activate(version(2), scoring(0.75))
+  await watcher.refresh()
+  expect(watcher.current()).toMatchObject({
+    rewardModel: { version: 'lrm-2' },
+    judge: { version: 'judge-1' },
+  })
+  expect(await scores()).toEqual(withheld)
+  expect(logged.filter((line) => line === apart)).toHaveLength(2)
+  // Artifacts of earlier releases do not state it.
+  await watcher.close()
+  store.judge = fittedWith()
+  await watch().refresh()
+  expect(await scores()).toEqual(read)
+})
