@@ -27,7 +27,7 @@ import { createTaskRows } from './task-rows.ts'
 import type { TaskName } from './training-program.ts'
 
 export const JUDGE_TRAINING: ArtifactTraining = {
-  material: 'thoughts',
+  material: 'answers',
   train,
   open: async (_runner, { artifact, bytes }) => {
     openFusedJudge(artifact.version, bytes)

@@ -12,10 +12,10 @@ export interface TrainingKey {
 }
 
 /**
- * Material of a training: labelled thoughts for the latent reward model, latents for the weaver; `asked`
- * takes every indexed episode of a request.
+ * Material of a training: labelled thoughts for the latent reward model, latents for the weaver, labelled answers for
+ * the fused judge, which needs no thoughts; `asked` takes every indexed episode of a request.
  */
-export type TrainingMaterial = 'thoughts' | 'latents' | 'asked'
+export type TrainingMaterial = 'thoughts' | 'latents' | 'answers' | 'asked'
 
 export interface SnapshotRequest {
   readonly fingerprint: string

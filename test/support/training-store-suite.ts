@@ -79,6 +79,16 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
         })
       })
 
+      it('has every indexed episode for the answers that a fused judge is fitted to', async () => {
+        const thoughtless = newEpisode({ reference: '12', latents: null })
+        const sampled = newEpisode({ origin: 'night' })
+        await addAll([thoughtless, sampled])
+        await addAll([thinking()], { index: false })
+        expect((await training.snapshot({ ...ask, material: 'answers' })).episodes).toEqual(
+          [sampled, thoughtless].map(keyOf),
+        )
+      })
+
       it('requires label and thought on the same candidate', async () => {
         const mixed = newEpisode({
           candidates: [

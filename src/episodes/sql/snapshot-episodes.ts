@@ -11,6 +11,8 @@ import { KEPT } from './kept-episodes.ts'
 const USABLE: Readonly<Record<TrainingMaterial, string>> = {
   thoughts: 'has_thoughts',
   latents: 'steers',
+  // An indexed episode has labels: the last source, self-reward, labels every answer.
+  answers: 'true',
   asked: "origin = 'request'",
 }
 

@@ -28,3 +28,28 @@ test('waits for labels by counting pending episodes, takes one snapshot and note
   expect(noted).toEqual([{ newestAt, episodes: 7 }])
   expect(snapshot).toMatchObject({ newestAt: newestAt.toISOString(), skipped: null })
 })
+
+test.each([
+  ['lrm', 'thoughts'],
+  ['judge', 'answers'],
+  ['weaver', 'latents'],
+] as const)(
+  'takes for the kind %s the episodes with %s: a judge needs no layer states',
+  async (kind, material) => {
+    const asked: unknown[] = []
+    const context = {
+      consolidation: { id: 'one', fingerprint: 'model', force: true },
+      signal: new AbortController().signal,
+      consolidations: { noteCoverage: async () => {} },
+      training: {
+        countPending: async () => 0,
+        async snapshot(request: { readonly material: string }) {
+          asked.push(request.material)
+          return { episodes: [], counts: { episodes: 0, pending: 0 }, newestAt: null }
+        },
+      },
+    }
+    await takeSnapshot(context as never, kind)
+    expect(asked).toEqual([material])
+  },
+)
