@@ -21,6 +21,7 @@ const PARENT_CHECK_MS = 500
 
 /** Arms of an evaluation that names none. */
 const DEFAULT_ARMS = ['greedy', 'majority', 'lto', 'auto']
+const DEFAULT_LEARNING_ARM = 'best-of-n:samples=8'
 
 /** Options that stand for environment variables, by command. */
 const SERVE_SETTINGS = {
@@ -177,7 +178,11 @@ program
   .argument('<problems>', 'JSON lines, as for `circadian eval`')
   .requiredOption('--data-dir <folder>', 'folder of the embedded database that keeps episodes and versions')
   .requiredOption('--out <folder>', 'folder of the answers; a second call there goes on')
-  .option('--arm <settings>', 'strategy and its settings, as for `circadian eval`', 'best-of-n:samples=8')
+  .option(
+    '--arm <settings>',
+    `strategy and its settings, as for \`circadian eval\` (default: ${DEFAULT_LEARNING_ARM})`,
+    collect,
+  )
   .option('--from <number>', 'place of the first problem, from 0', wholeNumber(0), 0)
   .option('--limit <number>', 'number of problems', wholeNumber(1))
   .addOption(
@@ -195,6 +200,7 @@ program
     const { parseKinds, runLearning } = await import('./learn.ts')
     process.exitCode = await runLearning(problems, {
       ...options,
+      arms: options.arm ?? [DEFAULT_LEARNING_ARM],
       kinds: parseKinds(options.kinds),
       engine: loadConfig(process.env).engine,
     })

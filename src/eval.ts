@@ -186,7 +186,7 @@ async function readAnswerProfile(profile: string | undefined): Promise<ModelProf
 
 async function armsOf({ arm, arms: file, dataDir }: EvaluationOptions): Promise<readonly Arm[]> {
   const listed = file === undefined ? [] : readArms(await readTextFile(file), file)
-  const arms = [...arm.map(parseArm), ...listed]
+  const arms = [...arm.map((text) => parseArm(text)), ...listed]
   checkNames(arms)
   const learning = arms.find(({ request }) => request.learn)
   if (learning !== undefined && dataDir === undefined) {

@@ -9,6 +9,7 @@ import { consolidate } from '#consolidation'
 import { hasCode, ServiceError } from '#errors'
 import {
   type AnswerRecord,
+  ARM_DEFAULTS,
   type Arm,
   type Ask,
   answerTasks,
@@ -36,7 +37,8 @@ export interface LearnOptions {
   readonly out: string
   /** Folder of the embedded database that keeps episodes and trained versions. */
   readonly dataDir: string
-  readonly arm: string
+  /** One arm. */
+  readonly arms: readonly string[]
   /** Place of the first problem of this call, from 0, and their number; all unless given. */
   readonly from: number
   readonly limit?: number
@@ -69,7 +71,7 @@ export function parseKinds(list: string): readonly ArtifactKind[] {
  * @throws ServiceError for problems, arm, folders and model that cannot be used, and for a fault that stays
  */
 export async function runLearning(file: string, options: LearnOptions): Promise<number> {
-  const arm = armOf(options.arm)
+  const arm = armOf(options.arms)
   const { problems: all, source } = await readProblemFile(file)
   const problems = all.slice(options.from, options.from + (options.limit ?? Number.POSITIVE_INFINITY))
   checkProblems(problems, file, options.from)
@@ -152,14 +154,26 @@ function checkProblems(problems: readonly Problem[], file: string, from: number)
   }
 }
 
-/** @throws ServiceError REQUEST_INVALID for an arm that cannot be read, or puts examples before its questions */
-function armOf(text: string): Arm {
-  const arm = parseArm(text)
-  if (arm.examples !== undefined) {
-    const fault = 'expected no examples, which are an arm of circadian eval, got some'
-    throw new ServiceError('REQUEST_INVALID', `arm ${JSON.stringify(arm.name)}: ${fault}`)
+/**
+ * @throws ServiceError REQUEST_INVALID for several arms, and for one that cannot be read, puts examples before its questions, or
+ *   keeps no episodes
+ */
+function armOf([text = '', ...others]: readonly string[]): Arm {
+  if (others.length > 0) {
+    const got = `${others.length + 1}: ${[text, ...others].join(' and ')}`
+    throw new ServiceError(
+      'REQUEST_INVALID',
+      `--arm: expected one arm, by which all problems are asked, got ${got}`,
+    )
   }
-  return { ...arm, request: { ...arm.request, learn: true } }
+  const arm = parseArm(text, { ...ARM_DEFAULTS, learn: true })
+  const invalid = (fault: string) =>
+    new ServiceError('REQUEST_INVALID', `arm ${JSON.stringify(arm.name)}: ${fault}`)
+  if (arm.examples !== undefined) {
+    throw invalid('expected no examples, which are an arm of circadian eval, got some')
+  }
+  if (!arm.request.learn) throw invalid('expected an arm that keeps episodes, got learn=false')
+  return arm
 }
 
 type Opened = Awaited<ReturnType<typeof openSolver>>

@@ -19,8 +19,10 @@ export interface Arm {
 
 const MAX_EXAMPLES = 16
 
+type ArmDefaults = Pick<ArmRequest, 'retrieval' | 'learn' | 'explain'>
+
 /** Settings of an arm that says nothing else: every problem is met without memory, and leaves none. */
-const ARM_DEFAULTS = { retrieval: false, learn: false, explain: false } as const
+export const ARM_DEFAULTS: ArmDefaults = { retrieval: false, learn: false, explain: false }
 
 /**
  * Reads an arm such as `greedy`, `majority:samples=8,temperature=.8` or `name=lto8:strategy=lto,samples=8`. A setting
@@ -28,9 +30,10 @@ const ARM_DEFAULTS = { retrieval: false, learn: false, explain: false } as const
  * (`sampling.temperature`), which it must be where several objects have it; `examples` is a setting of the evaluation.
  * Without a name, the text is the name.
  *
+ * @param defaults settings that the text does not name; those of an evaluation unless given
  * @throws ServiceError REQUEST_INVALID naming every setting that is unknown or out of bounds
  */
-export function parseArm(text: string): Arm {
+export function parseArm(text: string, defaults = ARM_DEFAULTS): Arm {
   const parts = text.split(':').map((part) => part.trim())
   const named = parts[0]?.startsWith('name=') ? parts.shift()?.slice('name='.length) : undefined
   const name = named ?? text.trim()
@@ -43,7 +46,7 @@ export function parseArm(text: string): Arm {
     }
     put(body, pathOf(setting.trim(), name), readValue(value.trim()))
   }
-  return toArm(name, body)
+  return toArm(name, body, defaults)
 }
 
 /**
@@ -65,7 +68,7 @@ export function readArms(text: string, file: string): Arm[] {
       throw new ServiceError('REQUEST_INVALID', `${file}: expected an object with a name, as item ${index}`)
     }
     const { name, ...body } = item
-    return toArm(name, body)
+    return toArm(name, body, ARM_DEFAULTS)
   })
 }
 
@@ -76,7 +79,11 @@ export function checkNames(arms: readonly Arm[]): void {
   if (twice !== undefined) throw invalid(twice, 'expected a name of its own, got the name of another arm')
 }
 
-function toArm(name: string, { examples, ...body }: Readonly<Record<string, unknown>>): Arm {
+function toArm(
+  name: string,
+  { examples, ...body }: Readonly<Record<string, unknown>>,
+  defaults: ArmDefaults,
+): Arm {
   const reserved = RESERVED.find((field) => field in body)
   if (reserved !== undefined) {
     throw invalid(
@@ -90,7 +97,7 @@ function toArm(name: string, { examples, ...body }: Readonly<Record<string, unkn
   if (faults.length > 0) {
     throw invalid(name, faults.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`).join('; '))
   }
-  const request = { ...ARM_DEFAULTS, ...(body as ArmRequest) }
+  const request = { ...defaults, ...(body as ArmRequest) }
   if (examples === undefined) return { name, request }
   const isCount = Number.isInteger(examples) && Number(examples) >= 1 && Number(examples) <= MAX_EXAMPLES
   if (!isCount) throw invalid(name, `examples: expected a whole number from 1 to ${MAX_EXAMPLES}`)

@@ -39,11 +39,11 @@ const ANSWERS = 'answers.jsonl'
 /**
  * Opens a folder, which is created unless it exists, and locks it. A last line that was cut by a kill is removed.
  *
- * @throws ServiceError REQUEST_INVALID when another call uses the folder, it has answers of other settings, naming
- * them, or a damaged file
+ * @throws ServiceError REQUEST_INVALID when the folder cannot be created, another call uses it, it has answers of other
+ * settings, naming them, or a damaged file
  */
 export async function openOutputFolder(directory: string, settings: Settings): Promise<OutputFolder> {
-  await mkdir(directory, { recursive: true })
+  await makeFolder(directory)
   const lock = lockFolder(directory)
   if ('owner' in lock) {
     throw new ServiceError(
@@ -66,6 +66,17 @@ export async function openOutputFolder(directory: string, settings: Settings): P
   } catch (thrown) {
     lock.release()
     throw thrown
+  }
+}
+
+/** Creates the folder of `--out` unless it exists. @throws ServiceError REQUEST_INVALID where it cannot, as where a file has its name */
+export async function makeFolder(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const got = code === 'EEXIST' ? 'a file of that name' : coerceError(cause).message
+    throw new ServiceError('REQUEST_INVALID', `--out: expected a folder ${directory}, got ${got}`, { cause })
   }
 }
 

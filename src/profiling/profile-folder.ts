@@ -4,10 +4,11 @@
  */
 
 import { appendFileSync } from 'node:fs'
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { ServiceError } from '#errors'
+import { makeFolder } from '#evaluation'
 
 /** Model, problems and seed of all measurements of a folder. */
 export type ProfileSettings = Readonly<Record<string, unknown>>
@@ -29,10 +30,11 @@ const MEASUREMENTS = 'measurements.jsonl'
 /**
  * Opens a folder, which is created unless it exists. A last line that was cut by a kill is removed.
  *
- * @throws ServiceError REQUEST_INVALID when the folder has measurements of other settings, naming them, or a damaged line
+ * @throws ServiceError REQUEST_INVALID when the folder cannot be created, has measurements of other settings, naming them, or a
+ * damaged line
  */
 export async function openProfileFolder(path: string, settings: ProfileSettings): Promise<ProfileFolder> {
-  await mkdir(path, { recursive: true })
+  await makeFolder(path)
   const before = await readFile(join(path, SETTINGS), 'utf8').catch(() => null)
   if (before !== null) checkSettings(path, JSON.parse(before) as ProfileSettings, settings)
   await writeFile(join(path, SETTINGS), `${JSON.stringify(settings, null, 2)}\n`)

@@ -45,6 +45,14 @@ test.each([
     args: ['--limit', '3'],
     says: 'problems.jsonl:3: expected the answer of line 1, which asks the same, got another',
   },
+  {
+    args: ['--arm', 'greedy', '--arm', 'majority:samples=4'],
+    says: '--arm: expected one arm, by which all problems are asked, got 2: greedy and majority:samples=4',
+  },
+  {
+    args: ['--arm', 'greedy:learn=false'],
+    says: 'arm "greedy:learn=false": expected an arm that keeps episodes, got learn=false',
+  },
   { args: ['--arm', 'greedy:examples=3'], says: 'arm "greedy:examples=3": expected no examples' },
 ])('$args is refused with the reason', async ({ args, says }) => {
   const folder = await temporaryFolder()

@@ -30,7 +30,7 @@ export const reportHead = (arms: readonly string[]) => ({
   seeds: [1],
   concurrency: 1,
   machine: describeMachine(),
-  settings: arms.map(parseArm),
+  settings: arms.map((text) => parseArm(text)),
   total: PROBLEMS.length,
 })
 

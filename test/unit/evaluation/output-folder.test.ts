@@ -118,3 +118,18 @@ test.each<[string, Partial<Settings>]>([
   await expect(openOutputFolder(path, { ...SETTINGS, ...change })).rejects.toThrow(message)
   expect(JSON.parse(await readFile(join(path, 'settings.json'), 'utf8'))).toEqual(SETTINGS)
 })
+
+test('a name that a file has, or lies below one, is refused with what is in its place', async () => {
+  const path = await newFolder()
+  await mkdir(join(path, '..'), { recursive: true })
+  await writeFile(path, 'a file')
+  const fault = (message: string) =>
+    expect.objectContaining({ code: 'REQUEST_INVALID', message: expect.stringContaining(message) })
+  await expect(openOutputFolder(path, SETTINGS)).rejects.toEqual(
+    fault(`--out: expected a folder ${path}, got a file of that name`),
+  )
+  const below = join(path, 'below')
+  await expect(openOutputFolder(below, SETTINGS)).rejects.toEqual(
+    fault(`--out: expected a folder ${below}, got ENOTDIR`),
+  )
+})
