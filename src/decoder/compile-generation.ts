@@ -23,7 +23,9 @@ import {
 import { bool, float32, int64 } from '#tensor'
 import type { DecoderDescription } from './describe-decoder.ts'
 import { emitModelLogits } from './emit-head.ts'
+import { cacheHeads } from './link-recurrent.ts'
 import { type OneTokenAttentions, oneTokenAttentionEmitter } from './one-token-attention.ts'
+import { CARRIED_STATES, emitNextStates, emitRecurrences, recurrentContract } from './recurrent-steps.ts'
 import { emitNextToken } from './sample-tokens.ts'
 import { emitNextWeights, emitNoThoughts, emitThoughtSums } from './thought-sums.ts'
 import { emitTokenSignals, TOKEN_SIGNALS } from './token-signals.ts'
@@ -74,6 +76,11 @@ import {
  * and of gate (`emitTokenStates`). `token_states` float32 [B, S, K*D]: the scored states of the positions that the
  * last iteration fed, which are all fed ones if `steps` is 1. Unless `with_thoughts`, these four outputs mean nothing.
  *
+ * A depth-recurrent model has further inputs: `initial_states` float32 [B, S, D] (s_0 of the fed positions),
+ * `later_states` float32 [N, B, D] (line i: s_0 of the token that iteration i picks), `recurrences` int64 [B] and
+ * `tolerances` float32 [B] (`RECURRENT_INPUTS`); caches [B, R*K, P, h] in its core; and an output `recurrences_taken`
+ * int64 [n, B]: the recurrences of the position that predicted each token. Its thoughts are [R, D].
+ *
  * Weights are shared with `model`, outside the loop body; references to external data are kept.
  *
  * @param attentions from `findOneTokenAttentions`; null: the operators of the export in every step. The gain is that
@@ -91,6 +98,8 @@ export function compileGeneration(
   const step = renameAll(model.graph, inScope)
   const { inputs, outputs, caches, presents } = contract(description, attentions !== null)
   const withThoughts = description.layerStates !== null
+  const isRecurrent = description.recurrence !== null
+  const sizes = thoughtSizes(description)
   const tape = createTape([...weights.keys(), ...inputs.map(({ name }) => name)])
 
   const isSampled = tape.op('Greater', ['temperature', tape.constant(float32(0))])
@@ -99,7 +108,7 @@ export function compileGeneration(
   const anySampled = emitAny(tape, isSampled)
   const isUnpenalised = tape.op('Equal', ['repetition_penalty', tape.constant(float32(1))])
   const anyPenalised = emitAny(tape, tape.op('Not', [isUnpenalised]))
-  const tokenStates = withThoughts ? emitNoTokens(tape, 'remaining', description) : null
+  const tokenStates = withThoughts ? emitNoTokens(tape, 'remaining', sizes) : null
   const state = [
     'input_ids',
     'attention_mask',
@@ -108,10 +117,9 @@ export function compileGeneration(
     finished,
     'remaining',
     'seen_tokens',
-    ...(withThoughts
-      ? ['thought_weights', emitNoThoughts(tape, 'remaining', 'with_thoughts', description)]
-      : []),
+    ...(withThoughts ? ['thought_weights', emitNoThoughts(tape, 'remaining', 'with_thoughts', sizes)] : []),
     ...(tokenStates?.initial ?? []),
+    ...(isRecurrent ? [CARRIED_STATES] : []),
     ...caches,
   ]
   const body = loopBody(tape.nested(), {
@@ -135,11 +143,13 @@ export function compileGeneration(
       'remaining_next',
       'loop/next_seen',
       ...(withThoughts ? ['loop/next_weights', 'thought_sums'] : []),
-      ...(withThoughts ? tokenContract(description).outputs.map(({ name }) => name) : []),
+      ...(withThoughts ? tokenContract(sizes).outputs.map(({ name }) => name) : []),
+      ...(isRecurrent ? ['loop/next_states'] : []),
       ...loopCaches,
       'tokens',
       'hidden_states',
       'token_signals',
+      ...(isRecurrent ? ['recurrences_taken'] : []),
     ],
     'Loop',
     ['steps', tape.constant(bool(true)), ...state],
@@ -171,23 +181,28 @@ function emitPresents(tape: Tape, recent: readonly string[], presents: readonly 
   })
 }
 
+function thoughtSizes({ layerStates, hiddenSize }: DecoderDescription) {
+  return { states: layerStates?.length ?? 0, hiddenSize }
+}
+
 /** Returns inputs and outputs of the compiled graph; B, S, ... as in docs/shapes.md. */
 function contract(description: DecoderDescription, hasRecent: boolean) {
-  const { keyValueHeads: K, headSize: h, hiddenSize, dtype, layers, layerStates } = description
+  const { headSize: h, hiddenSize, dtype, layers, layerStates, recurrence } = description
+  const headsOf = (cache: number) => cacheHeads({ heads: description.keyValueHeads, recurrence }, cache >> 1)
   const names = (stem: string) =>
     Array.from({ length: layers }, (_, i) => [`${stem}.${i}.key`, `${stem}.${i}.value`]).flat()
   const past = names('past_key_values')
   /** Caches that the Loop carries. */
   const caches = hasRecent ? names('recent_key_values') : past
   const presents = names('present')
-  const tokens = layerStates ? tokenContract(description) : { inputs: [], outputs: [] }
+  const tokens = layerStates ? tokenContract(thoughtSizes(description)) : { inputs: [], outputs: [] }
   const inputs: Value[] = [
     value('steps', 'int64', []),
     value('input_ids', 'int64', ['B', 'S']),
     value('attention_mask', 'int64', ['B', hasRecent ? 'P+R+S' : 'P+S']),
     value('position_ids', 'int64', ['B', 'S']),
-    ...past.map((name) => value(name, dtype, ['B', K, 'P', h])),
-    ...(hasRecent ? caches.map((name) => value(name, dtype, ['B', K, 'R', h])) : []),
+    ...past.map((name, index) => value(name, dtype, ['B', headsOf(index), 'P', h])),
+    ...(hasRecent ? caches.map((name, index) => value(name, dtype, ['B', headsOf(index), 'R', h])) : []),
     value('last_index', 'int64', ['B']),
     value('uniforms', 'float32', ['N', 'B']),
     value('temperature', 'float32', ['B']),
@@ -204,6 +219,7 @@ function contract(description: DecoderDescription, hasRecent: boolean) {
     ...(layerStates ? [value('with_thoughts', 'bool', [])] : []),
     ...(layerStates ? [value('thought_weights', 'float32', ['B', 'S'])] : []),
     ...tokens.inputs,
+    ...(recurrence ? recurrentContract(recurrence).inputs : []),
   ]
   const outputs: Value[] = [
     value('tokens', 'int64', ['n', 'B']),
@@ -211,9 +227,12 @@ function contract(description: DecoderDescription, hasRecent: boolean) {
     value('token_signals', 'float32', ['n', 'B', TOKEN_SIGNALS]),
     value('finished_next', 'bool', ['B']),
     value('remaining_next', 'int64', ['B']),
-    ...(layerStates ? [value('thought_sums', 'float32', ['B', layers + 1, hiddenSize])] : []),
+    ...(layerStates ? [value('thought_sums', 'float32', ['B', layerStates.length, hiddenSize])] : []),
     ...tokens.outputs,
-    ...presents.map((name) => value(name, dtype, ['B', K, hasRecent ? null : 'P+S+n-1', h])),
+    ...(recurrence ? recurrentContract(recurrence).outputs : []),
+    ...presents.map((name, index) =>
+      value(name, dtype, ['B', headsOf(index), hasRecent ? null : 'P+S+n-1', h]),
+    ),
   ]
   return { inputs, outputs, caches, presents }
 }
@@ -240,11 +259,12 @@ function loopBody(
   tape: Tape,
   { step, description, attentions, inScope, anySampled, anyPenalised, tokenMaps }: BodyScope,
 ): Graph {
-  const { inputs, outputs, head, layerStates, padding, keyValueHeads, headSize, dtype } = description
+  const { inputs, outputs, head, layerStates, padding, headSize, dtype, recurrence } = description
   const ids = inScope(inputs.inputIds)
   const mask = inScope(inputs.attentionMask)
   const positions = inputs.positionIds === null ? 'loop/position_ids' : inScope(inputs.positionIds)
   const caches = inputs.past.flatMap(({ key, value }) => [inScope(key), inScope(value)])
+  if (recurrence) emitRecurrences(tape, inScope, 'loop/finished')
   if (attentions === null) tape.append(step.nodes)
   else appendWithAttentions(tape, { step, description, attentions, inScope, ids, mask })
 
@@ -314,7 +334,11 @@ function loopBody(
       value('loop/seen_tokens', 'int64', [null, null]),
       ...(tokenMaps ? [value('loop/thought_weights', 'float32', [null, null])] : []),
       ...(tokenMaps ? THOUGHT_STATE : []),
-      ...caches.map((name) => value(name, dtype, [null, keyValueHeads, null, headSize])),
+      ...(recurrence ? [value(inScope(CARRIED_STATES), 'float32', [null, null, null])] : []),
+      ...caches.map((name, index) => {
+        const heads = cacheHeads({ heads: description.keyValueHeads, recurrence }, index >> 1)
+        return value(name, dtype, [null, heads, null, headSize])
+      }),
     ],
     outputs: [
       value(goOn, 'bool'),
@@ -326,10 +350,12 @@ function loopBody(
       value(remaining, 'int64'),
       value(nextSeen, 'int64'),
       ...thoughts.map((name) => value(name, 'float32')),
+      ...(recurrence ? [value(emitNextStates(tape, 'loop/iteration'), 'float32')] : []),
       ...presents.map((name) => value(name, dtype)),
       value(token, 'int64'),
       value(hidden, 'float32'),
       value(signals, 'float32'),
+      ...(recurrence ? [value(inScope(recurrence.taken), 'int64')] : []),
     ],
     ...(keepAll && { initializers: new Map([[inScope(keepAll), storeTensor(int64(0))]]) }),
   })

@@ -6,6 +6,7 @@
 import { ServiceError } from '#errors'
 import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes, type Value } from '#onnx'
 import { findLayerStates } from './layer-states.ts'
+import { cacheHeads, RECURRENT_INPUTS, type Recurrence } from './link-recurrent.ts'
 import { EXPORT_AGAIN, findLmHead, type LmHead } from './lm-head.ts'
 import type { TokenRange } from './mask-tokens.ts'
 import { findMaxWidth, type Padding, paddingOf } from './positions.ts'
@@ -24,11 +25,11 @@ export interface DecoderDescription {
     readonly positionIds: string | null
     /** Input with the number of last positions that get logits; fed 0 (= all). Null in most exports. */
     readonly logitsToKeep: string | null
-    /** One pair per layer, `[B, K, P, h]`. */
+    /** One pair per layer, `[B, K, P, h]`; `[B, R*K, P, h]` in a recurrent core. */
     readonly past: readonly KeyValueNames[]
   }
   readonly outputs: { readonly logits: string; readonly present: readonly KeyValueNames[] }
-  /** Number of layers, L. */
+  /** Number of layers with a cache, L. */
   readonly layers: number
   /** Number of key/value heads, K. */
   readonly keyValueHeads: number
@@ -43,9 +44,12 @@ export interface DecoderDescription {
    */
   readonly maxWidth: number | null
   readonly head: LmHead
+  /** The core of a depth-recurrent model; null for an ordinary decoder. */
+  readonly recurrence: Recurrence | null
   /**
    * The states of a latent thought, L + 1 values `[B, S, D]`: the input of every layer, and the input of the
-   * LM head. Null when the layers cannot be identified; such a model serves without thoughts.
+   * LM head; of a depth-recurrent model R values, its states after every recurrence. Null when the layers cannot be
+   * identified, or the states are not as wide as the latents; such a model serves without thoughts.
    */
   readonly layerStates: readonly string[] | null
   /** Number of tokens in the vocabulary, V. */
@@ -80,10 +84,15 @@ const KNOWN_INPUTS = [
  * Describes a decoder's step graph: one run maps tokens `[B, S]` and past caches to logits and present
  * caches.
  *
+ * @param recurrence from `linkRecurrent`; null: an ordinary decoder
  * @throws ServiceError MODEL_UNSUPPORTED naming the expected part, the part that was found, and the most
  * similar names.
  */
-export function describeDecoder(model: Model, config: DecoderConfig = {}): DecoderDescription {
+export function describeDecoder(
+  model: Model,
+  config: DecoderConfig = {},
+  recurrence: Recurrence | null = null,
+): DecoderDescription {
   const { graph } = model
   const opset = model.opsetImports.get('') ?? 0
   if (opset < MIN_OPSET || opset > MAX_OPSET) {
@@ -98,7 +107,7 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
   if (present.length !== past.length) {
     throw unsupported(`expected ${past.length} layers of present caches, got ${present.length}`)
   }
-  refuseUnknown(inputs, past)
+  refuseUnknown(inputs, past, recurrence)
   refuseDynamicQuantization(graph)
   const logits = required(graph.outputs, 'logits', 'output')
   const { head, vocabularySize, hiddenSize, isPruned } = findLmHead(graph, logits.name)
@@ -119,19 +128,27 @@ export function describeDecoder(model: Model, config: DecoderConfig = {}): Decod
     },
     outputs: { logits: 'logits', present },
     layers: past.length,
-    ...cacheLayout(inputs, past, config),
+    ...cacheLayout(inputs, past, config, recurrence),
     padding: paddingOf(graph, maxWidth),
     maxWidth,
     head,
-    layerStates: findLayerStates(sortNodes.apply(model).graph, {
-      inputIds,
-      hidden: head.hidden,
-      presentKeys: present.map(({ key }) => key),
-    }),
+    recurrence,
+    layerStates: recurrence
+      ? statesOf(recurrence, hiddenSize)
+      : findLayerStates(sortNodes.apply(model).graph, {
+          inputIds,
+          hidden: head.hidden,
+          presentKeys: present.map(({ key }) => key),
+        }),
     vocabularySize,
     hiddenSize,
     maskedTokens: [],
   }
+}
+
+/** A thought is read beside latents, so that its states must be as wide. */
+function statesOf({ states, stateSize }: Recurrence, hiddenSize: number): readonly string[] | null {
+  return stateSize === hiddenSize ? states : null
 }
 
 /** Returns the pairs `{stem}.{i}.key` and `{stem}.{i}.value`, i = 0, 1, ... */
@@ -149,7 +166,13 @@ function keyValues(values: readonly Value[], stem: string, kind: 'input' | 'outp
   return pairs
 }
 
-function refuseUnknown(inputs: readonly Value[], past: readonly KeyValueNames[]): void {
+function refuseUnknown(
+  all: readonly Value[],
+  past: readonly KeyValueNames[],
+  recurrence: Recurrence | null,
+): void {
+  const own: readonly string[] = recurrence === null ? [] : Object.values(RECURRENT_INPUTS)
+  const inputs = all.filter(({ name }) => !own.includes(name))
   const known = new Set([...KNOWN_INPUTS, ...past.flatMap(({ key, value }) => [key, value])])
   const stranger = inputs.find(({ name }) => !known.has(name))
   if (stranger?.name === 'use_cache_branch') {
@@ -172,15 +195,18 @@ function cacheLayout(
   inputs: readonly Value[],
   past: readonly KeyValueNames[],
   config: DecoderConfig,
+  recurrence: Recurrence | null,
 ): Pick<DecoderDescription, 'keyValueHeads' | 'headSize' | 'dtype'> {
-  const layouts = past.flatMap(({ key, value }) =>
+  const layouts = past.flatMap(({ key, value }, layer) =>
     [key, value].map((name) => {
       const type = inputs.find((input) => input.name === name)?.type
       const shape = type?.shape
       if (shape?.length !== 4) {
         throw unsupported(`expected [B, K, P, h] for "${name}", got rank ${shape?.length ?? 'unknown'}`)
       }
-      return { dataType: type!.dataType, heads: shape[1]!, size: shape[3]! }
+      const all = shape[1]!
+      const heads = typeof all === 'number' ? all / cacheHeads({ heads: 1, recurrence }, layer) : all
+      return { dataType: type!.dataType, heads, size: shape[3]! }
     }),
   )
   const [first] = layouts

@@ -8,6 +8,7 @@ export {
   type KeyValueNames,
 } from './describe-decoder.ts'
 export { fuseHead } from './fuse-head.ts'
+export { cacheHeads, linkRecurrent, RECURRENT_PARTS, type Recurrence } from './link-recurrent.ts'
 export type { DenseProjection, Elementwise, LmHead, Projection, QuantizedProjection } from './lm-head.ts'
 export { maskTokens, type TokenRange } from './mask-tokens.ts'
 export { findOneTokenAttentions, type OneTokenAttentions } from './one-token-attention.ts'

@@ -45,11 +45,11 @@ export function emitNoThoughts(
   tape: Tape,
   rows: string,
   wanted: string,
-  { layers, hiddenSize }: { readonly layers: number; readonly hiddenSize: number },
+  { states, hiddenSize }: { readonly states: number; readonly hiddenSize: number },
 ): string {
   const sizes = tape.op('Where', [
     wanted,
-    tape.constant(int64([layers + 1, hiddenSize])),
+    tape.constant(int64([states, hiddenSize])),
     tape.constant(int64([0, hiddenSize])),
   ])
   const shape = tape.op('Concat', [tape.op('Shape', [rows]), sizes], { axis: int(0) })

@@ -22,13 +22,13 @@ export function scoredLayers(layers: number): readonly number[] {
 }
 
 /** Width K x D of the scored states of a token. */
-export function scoredWidth({ layers, hiddenSize }: Sizes): number {
-  return scoredLayers(layers + 1).length * hiddenSize
+export function scoredWidth({ states, hiddenSize }: Sizes): number {
+  return scoredLayers(states).length * hiddenSize
 }
 
 interface Sizes {
-  /** L. */
-  readonly layers: number
+  /** Number of states of a thought, L + 1. */
+  readonly states: number
   /** D. */
   readonly hiddenSize: number
 }

@@ -10,6 +10,7 @@ import { ascendInSlices, readInSlices } from './head-in-slices.ts'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.ts'
 import type { OperationOf, Operations } from './protocol.ts'
 import { createQuarantine } from './quarantine.ts'
+import { resolveThinking } from './recurrent-thinking.ts'
 import { openRemoteSession } from './remote-session.ts'
 import { type Replicas, startReplicas } from './replicas.ts'
 import { createServedGraphs } from './served-graphs.ts'
@@ -75,6 +76,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       graphFile: directory.graphFile,
       config: directory.config,
       sizes,
+      recurrence: info.profile.recurrence ?? null,
       executionProvider: options.executionProvider,
       cudaDevice: options.cudaDevice,
       threads: options.threads ?? null,
@@ -112,6 +114,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     async open(prompt, options) {
       const { signal, stopSignal = NEVER, priority = 'interactive', caller = '' } = options
       const { deadlineMs = null, stopAfterMs = null, isolated = false, tokenMaps = null } = options
+      const thinking = resolveThinking(info.profile.recurrence, options.thinking)
       checkMaps(tokenMaps, scoredLayers(replicas.thoughtLayers).length * sizes.hiddenSize)
       checkPrompt(prompt, sizes.contextLength)
       checkIds('open session', prompt)
@@ -132,6 +135,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
           stopAfterMs,
           isolated,
           tokenMaps,
+          thinking,
           signal,
           stopSignal,
           checkTokens: checkIds,

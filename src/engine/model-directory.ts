@@ -27,7 +27,13 @@ import {
 } from './model-files.ts'
 import { chooseGraph, type ModelGraph } from './model-graph.ts'
 import { checkEmbeddingLayer, checkVerdictWords, readModelProfile } from './model-profile.ts'
-import { ANSWER_RULES, DEFAULT_DATE, type ModelProfile, type Sampling } from './profile.ts'
+import {
+  ANSWER_RULES,
+  DEFAULT_DATE,
+  type ModelProfile,
+  type RecurrenceProfile,
+  type Sampling,
+} from './profile.ts'
 import { checkChatTemplate, createPromptCodec, type ModelCodec } from './prompt-codec.ts'
 import { readSampling } from './sampling-defaults.ts'
 import type { ModelInfo, TokenizerFiles } from './types.ts'
@@ -61,7 +67,7 @@ export interface ModelDirectory {
  * Files: `config.json` (or `genai_config.json`), `tokenizer.json`, `tokenizer_config.json` with a chat template
  * (or `chat_template.jinja`, or `chat_template.json`), optionally `special_tokens_map.json` and `added_tokens.json`
  * (read when the former has no `added_tokens_decoder`), optionally `generation_config.json`, graphs
- * `onnx/model*.onnx` or `model*.onnx` whose external data stays inside the directory, optionally `circadian.json`
+ * `onnx/model*.onnx` or `model*.onnx`, or the three of a depth-recurrent model (docs/onnx-support.md), whose external data stays inside the directory, optionally `circadian.json`
  * (else a measured profile of this model, else `defaultProfile`), and the embedding mean that it names.
  *
  * @param profiles folder of measured profiles, null for none; the one of the service unless given
@@ -89,10 +95,13 @@ export async function inspectModelDirectory(
 ): Promise<ModelDirectory | [ServiceError, ...ServiceError[]]> {
   try {
     const root = await openDirectory(directory)
+    const own = await readJsonIfThere(root, 'circadian.json')
+    // A recurrence that does not fit the schema is refused with the fault of the profile.
+    const maxSteps = own?.['recurrence'] === undefined ? null : readModelProfile(own).recurrence!.maxSteps
     const reads = [
       readConfigFiles(root).then(async (configFiles) => ({
         configFiles,
-        graph: await chooseGraph(root, configFiles.config),
+        graph: await chooseGraph(root, configFiles.config, maxSteps),
       })),
       readTokenizerFiles(root),
     ] as const
@@ -102,7 +111,7 @@ export async function inspectModelDirectory(
     )
     if (first) return [first, ...others]
     const [{ configFiles, graph }, tokenizerFiles] = await Promise.all(reads)
-    return await assemble({ root, profiles, configFiles, graph, tokenizerFiles })
+    return await assemble({ root, own, profiles, configFiles, graph, tokenizerFiles })
   } catch (thrown) {
     return [faultOf(thrown)]
   }
@@ -116,6 +125,8 @@ function faultOf(thrown: unknown): ServiceError {
 
 interface DirectoryParts {
   readonly root: string
+  /** Content of `circadian.json`; null: there is none. */
+  readonly own: JsonObject | null
   /** Folder of measured profiles; null: none is looked for. */
   readonly profiles: string | null
   readonly configFiles: ConfigFiles
@@ -168,6 +179,9 @@ async function assemble(parts: DirectoryParts): Promise<ModelDirectory> {
         ...(profile.embedding.token === 'last'
           ? []
           : [{ role: 'embedding', text: canonicalJson(embeddingParts(profile)) }]),
+        ...(profile.recurrence === undefined
+          ? []
+          : [{ role: 'recurrence', text: canonicalJson(recurrenceParts(profile.recurrence)) }]),
         { role: 'prompts', text: canonicalJson(promptParts(tokenizerFiles, profile)) },
       ]),
       judgeFingerprint: await fingerprint(createHash('sha256'), [
@@ -200,7 +214,7 @@ interface ChosenProfile extends Pick<ModelDirectory, 'codec' | 'warning'> {
  * profile asks for.
  */
 async function chooseProfile(
-  { root, profiles, tokenizerFiles: files, graph }: DirectoryParts,
+  { root, own, profiles, tokenizerFiles: files, graph }: DirectoryParts,
   recommended: Sampling,
   measuredOn: () => Promise<MeasuredOn>,
 ): Promise<ChosenProfile> {
@@ -211,7 +225,6 @@ async function chooseProfile(
     const codec = createPromptCodec(files, { template, shown: answer.after, vocabularySize })
     return { profile, codec, warning: null, note: null }
   }
-  const own = await readJsonIfThere(root, 'circadian.json')
   if (own !== null) return { ...read(own), source: 'circadian.json', folder: root }
   const measured = profiles === null ? null : await findMeasuredProfile(profiles, await measuredOn())
   if (measured !== null) {
@@ -297,6 +310,9 @@ function notesOn(
           `answers also end at the token ${undeclared.join(', ')} of tokenizer_config.json or the chat template, which ` +
             `generation_config.json and ${name} do not name`,
         ]),
+    ...(description.recurrence !== null && description.layerStates === null
+      ? ['the states of the recurrent core are not as wide as the latents: answers have no latent thoughts']
+      : []),
     ...(isCut
       ? [
           `the context is at most ${contextLength} tokens: beyond them this graph computes other positions for all ` +
@@ -334,6 +350,11 @@ function promptParts({ tokenizer, config, chatTemplate }: TokenizerFiles, profil
 /** Returns everything but the mean from which the embedding of a question follows. */
 function embeddingParts({ embedding: { token, layer } }: ModelProfile) {
   return { token, layer }
+}
+
+/** Returns the parts of a recurrence from which latents and thoughts follow. */
+function recurrenceParts({ steps, maxSteps, stateSigma }: RecurrenceProfile) {
+  return { steps, maxSteps, stateSigma }
 }
 
 /**

@@ -1,41 +1,48 @@
 /** @file Chooses the ONNX graph of a model directory: the first of its variants that the engine can serve. */
 
 import { stat } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
-import { type DecoderDescription, describeDecoder } from '#decoder'
+import { basename, dirname, join, relative } from 'node:path'
+import { type DecoderDescription, describeDecoder, RECURRENT_PARTS } from '#decoder'
 import { coerceError, ServiceError } from '#errors'
 import { externalDataSizes, type Model } from '#onnx'
 import { fileInside, type JsonObject, listing, modelInvalid, namesIn } from './model-files.ts'
-import { readStepGraph, withReadableHead } from './read-graph.ts'
+import { linkStepGraph, readStepGraph, stepGraphFiles, withReadableHead } from './read-graph.ts'
 
 /** A step graph that the engine understands. */
 export interface ModelGraph {
   readonly file: string
-  /** Files with its external data. */
+  /** Files with its external data, and of a depth-recurrent model, whose prelude is `file`, the other graphs. */
   readonly weightFiles: readonly string[]
   readonly description: DecoderDescription
   /** Sentence for the log: which of several graphs was chosen, and why. Null when there is only one. */
   readonly choice: string | null
 }
 
+/** The graph by which a depth-recurrent model is found. */
+const PRELUDE = `${RECURRENT_PARTS[0]}.onnx`
 /** Variants in order of preference, full precision first; others follow by name. */
-const PREFERRED = ['model.onnx', 'model_fp16.onnx', 'model_q4f16.onnx', 'model_q4.onnx']
+const PREFERRED = [PRELUDE, 'model.onnx', 'model_fp16.onnx', 'model_q4f16.onnx', 'model_q4.onnx']
 
 /**
- * Returns the first graph that the engine can serve. Graphs are `model*.onnx` in `onnx/` (layout of the hub) and
+ * Returns the first graph that the engine can serve. Graphs are `model*.onnx`, and `prelude.onnx` with its two others, in `onnx/` (layout of the hub) and
  * in the directory itself (output of optimum-cli and of onnxruntime-genai); `onnx/` comes first.
  *
  * @param config sizes that a graph may leave open, from `config.json`
+ * @param maxSteps `recurrence.maxSteps` of the profile; null: the profile is of an ordinary decoder
  * @throws ServiceError MODEL_INVALID when there is no graph, or all are damaged; MODEL_UNSUPPORTED when one is
  * intact and none can be served
  */
-export async function chooseGraph(root: string, config: JsonObject): Promise<ModelGraph> {
+export async function chooseGraph(
+  root: string,
+  config: JsonObject,
+  maxSteps: number | null = null,
+): Promise<ModelGraph> {
   const files = await candidates(root)
   if (files.length === 0) throw await withoutGraph(root)
   const refused: { readonly name: string; readonly error: ServiceError }[] = []
   for (const file of files) {
     try {
-      const graph = await describeFile(root, file, config)
+      const graph = await describeFile(root, file, { config, maxSteps })
       return { ...graph, choice: choiceOf(relative(root, file), files.length, refused) }
     } catch (thrown) {
       if (!(thrown instanceof ServiceError)) throw thrown
@@ -67,7 +74,7 @@ export function graphCandidates(paths: readonly string[]): string[] {
     const names = paths
       .filter((path) => path.startsWith(folder))
       .map((path) => path.slice(folder.length))
-      .filter((name) => /^(model|decoder_model_merged)[^/]*\.onnx$/.test(name))
+      .filter((name) => /^((model|decoder_model_merged)[^/]*|prelude)\.onnx$/.test(name))
       .sort()
     const preferred = PREFERRED.filter((name) => names.includes(name))
     return [...new Set([...preferred, ...names])].map((name) => folder + name)
@@ -75,6 +82,11 @@ export function graphCandidates(paths: readonly string[]): string[] {
 }
 
 async function withoutGraph(root: string): Promise<ServiceError> {
+  const names = [...(await namesIn(root)), ...(await namesIn(join(root, 'onnx')))]
+  const part = RECURRENT_PARTS.find((name) => names.includes(`${name}.onnx`))
+  if (part !== undefined) {
+    return modelInvalid(`${PRELUDE} beside ${part}.onnx`, 'none', 'copy all three graphs of the model')
+  }
   return modelInvalid(
     `an ONNX graph with a KV cache, model.onnx in ${root} or in its folder onnx`,
     `${await listing(root)}; in onnx: ${await listing(join(root, 'onnx'))}`,
@@ -85,8 +97,28 @@ async function withoutGraph(root: string): Promise<ServiceError> {
 async function describeFile(
   root: string,
   file: string,
-  config: JsonObject,
+  { config, maxSteps }: { readonly config: JsonObject; readonly maxSteps: number | null },
 ): Promise<Omit<ModelGraph, 'choice'>> {
+  const files = stepGraphFiles(file)
+  const names = await namesIn(dirname(file))
+  const missing = files.slice(1).find((part) => !names.includes(basename(part)))
+  if (missing !== undefined) {
+    throw modelInvalid(`${basename(missing)} beside ${file}`, 'none', 'copy all three graphs of the model')
+  }
+  const models: Model[] = []
+  const weightFiles = new Set(files.slice(1))
+  for (const part of files) {
+    const { model, data } = await readPart(root, part)
+    models.push(model)
+    for (const each of data) weightFiles.add(each)
+  }
+  models.push(withReadableHead(models.pop()!, files.at(-1)!))
+  const { model, recurrence } = linkStepGraph(models, maxSteps)
+  return { file, weightFiles: [...weightFiles], description: describeDecoder(model, config, recurrence) }
+}
+
+/** Reads one graph; returns the files of its external data, whose sizes are checked. */
+async function readPart(root: string, file: string): Promise<{ model: Model; data: readonly string[] }> {
   let model: Model
   let sizes: ReadonlyMap<string, number>
   try {
@@ -101,7 +133,7 @@ async function describeFile(
       thrown,
     )
   }
-  const weightFiles: string[] = []
+  const data: string[] = []
   for (const [location, needed] of [...sizes].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const weights = await fileInside(root, dirname(file), location, `the external data of ${file}`)
     const { size } = await stat(weights)
@@ -114,9 +146,9 @@ async function describeFile(
         'copy the graph and its data again, both from one export',
       )
     }
-    weightFiles.push(weights)
+    data.push(weights)
   }
-  return { file, weightFiles, description: describeDecoder(withReadableHead(model, file), config) }
+  return { model, data }
 }
 
 function choiceOf(

@@ -33,6 +33,7 @@ export function readModelProfile(source: JsonObject): ModelProfile {
     ...criterionFaults(profile),
     ...embeddingFaults(profile),
     ...policyFaults(profile),
+    ...recurrenceFaults(profile),
   ])
   return profile
 }
@@ -127,6 +128,12 @@ function* embeddingFaults({ embedding: { token, layer } }: ModelProfile): Genera
   }
   if (token === 'last' && layer !== undefined) {
     yield "/embedding/layer belongs to an embedding of token 'question', the token is 'last'"
+  }
+}
+
+function* recurrenceFaults({ recurrence }: ModelProfile): Generator<string> {
+  if (recurrence !== undefined && recurrence.steps > recurrence.maxSteps) {
+    yield `/recurrence/steps must be at most maxSteps, ${recurrence.maxSteps}`
   }
 }
 

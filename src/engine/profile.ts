@@ -164,6 +164,24 @@ const ChatTemplateSettings = Type.Object(
   { ...closed, default: {} },
 )
 
+/** Recurrences of a depth-recurrent model (docs/onnx-support.md). Other models have none. */
+export const RecurrenceProfile = Type.Object(
+  {
+    /** Recurrences of a request that asks for no number; at most `maxSteps`. */
+    steps: Type.Integer({ minimum: 1, maximum: 128 }),
+    /** R: upper bound on the recurrences of a request. The core's cache of a token has room for all of them. */
+    maxSteps: Type.Integer({ minimum: 1, maximum: 128 }),
+    /** Standard deviation of the initial state s_0. */
+    stateSigma: Type.Number({ minimum: 0 }),
+    /**
+     * Relative change of the state, ||s_{i+1} - s_i|| / ||s_i||, at or below which adaptive thinking ends the
+     * recurrences of a token. Without it, adaptive thinking is refused.
+     */
+    tolerance: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+  },
+  closed,
+)
+
 export const ModelProfile = Type.Object(
   {
     $schema: Type.Optional(Type.String()),
@@ -291,6 +309,7 @@ export const ModelProfile = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    recurrence: Type.Optional(RecurrenceProfile),
     defaults: Defaults,
   },
   closed,
@@ -303,6 +322,7 @@ export const ModelProfile = Type.Object(
 export const ANSWER_RULES = 1
 
 export type Sampling = Static<typeof Sampling>
+export type RecurrenceProfile = Static<typeof RecurrenceProfile>
 export type ModelProfile = Static<typeof ModelProfile>
 export type Criterion = Static<typeof Criterion>
 export type SolveDefaults = Static<typeof Defaults>

@@ -20,6 +20,8 @@ import type {
 import type { Tensor } from '#tensor'
 import type { EngineCounters } from './counters.ts'
 import type { ModelConfig } from './model-config.ts'
+import type { RecurrenceProfile } from './profile.ts'
+import type { RecurrentThinking } from './recurrent-thinking.ts'
 
 /** Options of every engine process. */
 interface ProcessOptions {
@@ -42,6 +44,8 @@ export interface ServeOptions extends ProcessOptions {
   /** `config.json`. */
   readonly config: Readonly<Record<string, unknown>>
   readonly sizes: ModelConfig
+  /** Recurrences of a depth-recurrent model; null by default: an ordinary decoder. */
+  readonly recurrence?: RecurrenceProfile | null
   /** Number of engine processes that share the cores and memory of this machine, this one included. */
   readonly replicas: number
   /**
@@ -206,6 +210,8 @@ export type SessionMessage =
       readonly isolated: boolean
       /** Maps that score the tokens of its answers. */
       readonly tokenMaps: TokenMaps | null
+      /** Null for an ordinary decoder. */
+      readonly thinking: RecurrentThinking | null
     }
   | { readonly type: 'close'; readonly session: number }
   /** Continuations in progress are answered with the tokens that they have; other calls fail with ABORTED. */

@@ -4,6 +4,7 @@ import { coerceError, hasCode, ServiceError } from '#errors'
 import type { GenerationRow, LatentSession, Priority, SequenceId, TokenMaps } from '#ports'
 import type { ChildConnection } from './child-connection.ts'
 import type { OperationOf, Operations, WireRow } from './protocol.ts'
+import type { RecurrentThinking } from './recurrent-thinking.ts'
 
 /**
  * Upper bound, in ms, on the wait of a stopped session for its continuations, which come when the run in progress ends.
@@ -29,6 +30,8 @@ export function openRemoteSession(deps: {
   readonly stopAfterMs: number | null
   readonly isolated: boolean
   readonly tokenMaps: TokenMaps | null
+  /** Null for an ordinary decoder. */
+  readonly thinking: RecurrentThinking | null
   readonly signal: AbortSignal
   /** Stops the session. */
   readonly stopSignal: AbortSignal
@@ -113,8 +116,8 @@ export function openRemoteSession(deps: {
     }
   }
 
-  const { prompt, priority, caller, deadlineMs, stopAfterMs, isolated, tokenMaps } = deps
-  const order = { priority, caller, deadlineMs, stopAfterMs, isolated, tokenMaps }
+  const { prompt, priority, caller, deadlineMs, stopAfterMs, isolated, tokenMaps, thinking } = deps
+  const order = { priority, caller, deadlineMs, stopAfterMs, isolated, tokenMaps, thinking }
   connection.post({ type: 'open', session: id, prompt, ...order })
   signal.addEventListener('abort', close)
   stopSignal.addEventListener('abort', stop)

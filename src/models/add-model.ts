@@ -6,7 +6,7 @@
 
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, matchesGlob, posix, resolve } from 'node:path'
-import { graphCandidates, readJsonIfThere, SIDE_FILES } from '#engine'
+import { graphCandidates, readJsonIfThere, SIDE_FILES, stepGraphFiles } from '#engine'
 import { ServiceError } from '#errors'
 import { LOCK_FILES, lockFolder } from '#folder-lock'
 import { decodeModel, externalDataLocations } from '#onnx'
@@ -121,9 +121,11 @@ async function fetchModel(
   }
   const mean = fetched.has('circadian.json') ? await readMeanName(folder) : null
   if (mean !== null) await take(mean, 'circadian.json')
-  await take(graph, 'the layout of a model')
-  for (const location of await readLocations(join(folder, graph))) {
-    await take(posix.join(dirname(graph), location), graph)
+  for (const file of stepGraphFiles(graph)) {
+    await take(file, 'the layout of a model')
+    for (const location of await readLocations(join(folder, file))) {
+      await take(posix.join(dirname(file), location), file)
+    }
   }
 
   await removeOthers(folder, fetched)

@@ -57,7 +57,8 @@ export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> 
   const files = found.filter((file) => file !== null)
   const weights = new Set([graphFile, ...weightFiles].map(nameOf))
   const weightBytes = files.reduce((sum, { path, bytes }) => sum + (weights.has(path) ? bytes : 0), 0)
-  const positionBytes = bytesPerPosition({ layers, heads: keyValueHeads, headSize, type: dtype })
+  const { recurrence } = description
+  const positionBytes = bytesPerPosition({ layers, heads: keyValueHeads, headSize, type: dtype, recurrence })
   const { inputIds, attentionMask, positionIds, logitsToKeep, past } = inputs
   const messages = templateTurns(info.profile.solver)
   return {

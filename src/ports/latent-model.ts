@@ -40,6 +40,8 @@ export interface Continuation {
   readonly finish: 'eos' | 'length' | 'aborted'
   /** Number of tokens decoded for this continuation; the prefix is not decoded. */
   readonly generatedTokens: number
+  /** Recurrences that the decoded tokens took together, on a depth-recurrent model; absent on others. */
+  readonly recurrences?: number
   /** Number of prompt tokens that were not fed, because an earlier session had left their keys and values; 0 unless given. */
   readonly reusedPromptTokens?: number
 }
@@ -76,6 +78,11 @@ export interface GenerationRow {
   readonly sampling?: SamplingRules
   /** Seed of this row's uniforms; the same seed gives the same tokens in any batch. */
   readonly seed: number
+  /**
+   * Seed of the initial states of a depth-recurrent model, of the prompt's positions too: rows of other seeds think other
+   * thoughts (LTO, arXiv 2509.26314). That of the continued sequence unless given, 0 for the prompt. Other models ignore it.
+   */
+  readonly noise?: number
   /** Upper bound on the number of decoded tokens; the prefix is not counted. */
   readonly maxNewTokens: number
   /** Number of leading latents to return; 0 = none. */
@@ -136,6 +143,14 @@ export interface LatentSession {
   close(): void
 }
 
+/** Thinking of a depth-recurrent model (Huginn, arXiv 2502.05171), which runs its core again and again on every token. */
+export interface Thinking {
+  /** Recurrences of a token, from 1 to the limit of the model profile; the profile's number unless given. */
+  readonly steps?: number
+  /** Whether a token of the answer stops when its state has converged; false unless given. */
+  readonly adaptive?: boolean
+}
+
 /** Background rows run while no interactive session waits, and in short turns before they would starve. */
 export type Priority = 'interactive' | 'background'
 
@@ -162,6 +177,8 @@ export interface SessionOptions {
    * given. `open` throws SHAPE_MISMATCH for maps of another width.
    */
   readonly tokenMaps?: TokenMaps | null
+  /** Only for a depth-recurrent model: `open` throws REQUEST_INVALID for others, and out of the range of the profile. */
+  readonly thinking?: Thinking
   /** `interactive` unless given. */
   readonly priority?: Priority
   /**

@@ -1,7 +1,7 @@
 /** @file Runs compiled generation graphs: feeds from rows, results by row. */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { type DecoderDescription, MAX_CANDIDATES, TOKEN_SIGNALS } from '#decoder'
+import { cacheHeads, type DecoderDescription, MAX_CANDIDATES, TOKEN_SIGNALS } from '#decoder'
 import type { SamplingRules } from '#ports'
 import { scoredWidth } from '../../src/decoder/token-states.ts'
 
@@ -32,6 +32,14 @@ export interface GenerationBatch {
   readonly thoughts?: boolean
   /** Maps of the token states, `[2, K*D, V]` and `[2, V]`; zeros of one version by default. */
   readonly tokenMaps?: { readonly weights: Tensor; readonly biases: Tensor }
+  /** Of a depth-recurrent model. */
+  readonly recurrent?: {
+    /** Returns s_0 of position `position` of row `row`, `[D]`. */
+    readonly noise: (row: number, position: number) => Float32Array
+    readonly recurrences: readonly number[]
+    /** -1 by default. */
+    readonly tolerances?: readonly number[]
+  }
 }
 
 export interface GenerationResult {
@@ -48,6 +56,8 @@ export interface GenerationResult {
   /** `last_states`, `gated_sums` and `token_states`, as the graph returns them. */
   readonly tokenStates: Readonly<Record<'last' | 'gated' | 'fed', Tensor | undefined>>
   readonly caches: Tensor[]
+  /** `[B][n]`; empty of an ordinary decoder. */
+  readonly recurrences: number[][]
   /** Mask over `caches` for the next run: 0 for pads, 1 for decoded tokens. */
   readonly mask: number[][]
 }
@@ -66,7 +76,10 @@ export function generationFeeds(
     return padding === 'left' ? [...fill, ...row] : [...row, ...fill]
   }
   const names = cacheNames(description, 'past_key_values')
-  const empty = new Tensor('float32', new Float32Array(), [B, K, 0, h])
+  const empty = names.map((_, i) => {
+    const heads = cacheHeads({ heads: K, recurrence: description.recurrence }, i >> 1)
+    return new Tensor('float32', new Float32Array(), [B, heads, 0, h])
+  })
   const pastMask = batch.past?.mask ?? rows.map(() => [])
   const positions = (row: readonly number[], b: number) => {
     const past = pastMask[b]!.reduce((sum, bit) => sum + bit, 0)
@@ -89,7 +102,7 @@ export function generationFeeds(
     ),
     attention_mask: ints(feedMask(batch).flat(), [B, pastMask[0]!.length + S]),
     position_ids: ints(rows.flatMap(positions), [B, S]),
-    ...Object.fromEntries(names.map((name, i) => [name, batch.past?.caches[i] ?? empty])),
+    ...Object.fromEntries(names.map((name, i) => [name, batch.past?.caches[i] ?? empty[i]!])),
     last_index: ints(
       rows.map((row) => (padding === 'left' ? S : row.length) - 1),
       [B],
@@ -121,9 +134,39 @@ export function generationFeeds(
     ...(description.layerStates && {
       with_thoughts: new Tensor('bool', Uint8Array.of(Number(batch.thoughts ?? true)), []),
       thought_weights: floats(rows.flatMap(weights), [B, S]),
-      token_maps: batch.tokenMaps?.weights ?? zeros([2, scoredWidth(description), 1]),
+      token_maps:
+        batch.tokenMaps?.weights ??
+        zeros([
+          2,
+          scoredWidth({ states: description.layerStates.length, hiddenSize: description.hiddenSize }),
+          1,
+        ]),
       token_biases: batch.tokenMaps?.biases ?? zeros([2, 1]),
     }),
+    ...recurrentFeeds(description, batch, pastMask),
+  }
+}
+
+function recurrentFeeds(
+  { recurrence }: DecoderDescription,
+  { rows, steps, recurrent }: GenerationBatch,
+  pastMask: readonly (readonly number[])[],
+): Record<string, Tensor> {
+  if (recurrence === null || recurrent === undefined) return {}
+  const [B, S, D] = [rows.length, Math.max(...rows.map((row) => row.length)), recurrence.stateSize]
+  const first = (row: number) => pastMask[row]!.reduce((sum, bit) => sum + bit, 0)
+  const initial = rows.flatMap((row, b) => {
+    const pads = new Array<number>((S - row.length) * D).fill(0)
+    return [...pads, ...row.flatMap((_, i) => [...recurrent.noise(b, first(b) + i)])]
+  })
+  const later = Array.from({ length: steps }, (_, i) =>
+    rows.flatMap((row, b) => [...recurrent.noise(b, first(b) + row.length + i)]),
+  )
+  return {
+    initial_states: floats(initial, [B, S, D]),
+    later_states: floats(later.flat(), [steps, B, D]),
+    recurrences: ints(recurrent.recurrences, [B]),
+    tolerances: floats(recurrent.tolerances ?? rows.map(() => -1), [B]),
   }
 }
 
@@ -142,10 +185,11 @@ export async function runGeneration(
   const tokens = Array.from(results['tokens']!.data as BigInt64Array, Number)
   const hidden = results['hidden_states']!.data as Float32Array
   const [n, B, D] = results['hidden_states']!.dims as [number, number, number]
-  const size = (description.layers + 1) * D
+  const size = (description.layerStates?.length ?? 0) * D
   const sums = results['thought_sums']?.data as Float32Array | undefined
   const signals = results['token_signals']!.data as Float32Array
   const W = TOKEN_SIGNALS
+  const taken = Array.from((results['recurrences_taken']?.data ?? []) as BigInt64Array, Number)
   const times = Array.from({ length: n }, (_, i) => i)
   return {
     tokens: rows.map((_, b) => times.map((i) => tokens[i * B + b]!)),
@@ -159,6 +203,7 @@ export async function runGeneration(
       gated: results['gated_sums'],
       fed: results['token_states'],
     },
+    recurrences: taken.length === 0 ? [] : rows.map((_, b) => times.map((i) => taken[i * B + b]!)),
     caches: cacheNames(description, 'present').map((name) => results[name]!),
     mask: feedMask(batch).map((row) => [...row, ...new Array<number>(n - 1).fill(1)]),
   }

@@ -5,8 +5,9 @@
 
 import { type Padding, scoredLayers } from '#decoder'
 import { bool, createTensor, int64, type Tensor } from '#tensor'
-import type { KvArray, KvBlock, KvLayout } from './key-values.ts'
+import { headsOf, type KvArray, type KvBlock, type KvLayout } from './key-values.ts'
 import type { Feeds, Session } from './onnx-runtime.ts'
+import { recurrenceFeeds } from './recurrent-rows.ts'
 import type { StepFeeds, StepRunner } from './step-batch.ts'
 import { tokenMapFeeds } from './token-traces.ts'
 
@@ -23,11 +24,13 @@ export function createGenerationGraph(
     readonly hiddenSize: number
     /** 0 for a graph without thoughts. */
     readonly thoughtLayers: number
+    /** Of a depth-recurrent model; null by default. */
+    readonly core?: StepRunner['core']
     readonly eosTokenIds: readonly number[]
     readonly padTokenId: number
   },
 ): StepRunner {
-  const { layout, padding, keepsPast, maxWidth, hiddenSize, thoughtLayers } = model
+  const { layout, padding, keepsPast, maxWidth, hiddenSize, thoughtLayers, core = null } = model
   const pastNames = cacheNames('past_key_values', layout)
   const recentNames = keepsPast ? cacheNames('recent_key_values', layout) : []
   const presentNames = cacheNames('present', layout)
@@ -40,6 +43,7 @@ export function createGenerationGraph(
     maxWidth,
     hiddenSize,
     thoughtLayers,
+    core,
     async run(feeds, fetch) {
       const fetches = [
         'tokens',
@@ -47,6 +51,7 @@ export function createGenerationGraph(
         ...(fetch.thoughtSums ? ['thought_sums', 'last_states', 'gated_sums'] : []),
         ...(fetch.tokenStates ? ['token_states'] : []),
         ...(fetch.signals ? ['token_signals'] : []),
+        ...(core ? ['recurrences_taken'] : []),
         ...(fetch.present ? presentNames : []),
       ]
       const own = {
@@ -55,6 +60,7 @@ export function createGenerationGraph(
         ...cacheFeeds(feeds.past, pastNames, layout),
         ...cacheFeeds(feeds.recent, recentNames, layout),
         ...stepFeeds(feeds),
+        ...(feeds.recurrence && recurrenceFeeds(feeds.recurrence, feeds)),
         ...tokenMapFeeds(feeds.tokenMaps, tokenWidth),
       }
       const fetched = await session.run({ ...constants, ...own }, fetches)
@@ -73,6 +79,7 @@ export function createGenerationGraph(
             }
           : null,
         signals: fetch.signals ? numbers('token_signals') : null,
+        recurrences: core ? (fetched['recurrences_taken']!.data as BigInt64Array) : null,
         present: fetch.present
           ? blockOf(
               presentNames.map((name) => fetched[name]!),
@@ -92,9 +99,9 @@ function cacheNames(stem: string, { layers }: KvLayout): string[] {
 }
 
 function cacheFeeds(block: KvBlock, names: readonly string[], layout: KvLayout): Feeds {
-  const shape = [block.rows, layout.heads, block.length, layout.headSize]
+  const shapeOf = (index: number) => [block.rows, headsOf(layout, index >> 1), block.length, layout.headSize]
   return Object.fromEntries(
-    names.map((name, index) => [name, createTensor(layout.type, shape, block.arrays[index]!)]),
+    names.map((name, index) => [name, createTensor(layout.type, shapeOf(index), block.arrays[index]!)]),
   )
 }
 

@@ -6,6 +6,8 @@
  * Shapes: docs/shapes.md; `P` positions of a block, padding included.
  */
 
+import { cacheHeads, type Recurrence } from '#decoder'
+
 /** Values of a cache; fp16 stays as raw bits, because JavaScript moves the values and never reads them. */
 export type KvArray = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>
 
@@ -17,6 +19,13 @@ export interface KvLayout {
   /** `h` */
   readonly headSize: number
   readonly type: 'float32' | 'float16'
+  /** The core of a depth-recurrent model, whose caches have R x K heads; null by default: none. */
+  readonly recurrence?: Pick<Recurrence, 'maxSteps' | 'coreLayers'> | null
+}
+
+/** Returns the number of heads of a layer's caches: `K`, or R x K in a recurrent core. */
+export function headsOf({ heads, recurrence = null }: KvLayout, layer: number): number {
+  return cacheHeads({ heads, recurrence }, layer)
 }
 
 /** Caches that one run left: a tensor `[rows, K, length, h]` per layer and kind. Never written to. */
@@ -85,8 +94,10 @@ export function joinSpans(spans: readonly Span[]): Span[] {
 }
 
 /** Returns the bytes of one cached position over all layers. */
-export function bytesPerPosition({ layers, heads, headSize, type }: KvLayout): number {
-  return 2 * layers * heads * headSize * (type === 'float16' ? 2 : 4)
+export function bytesPerPosition(layout: KvLayout): number {
+  const { layers, headSize, type } = layout
+  const heads = Array.from({ length: layers }, (_, layer) => headsOf(layout, layer))
+  return 2 * heads.reduce((sum, count) => sum + count, 0) * headSize * (type === 'float16' ? 2 : 4)
 }
 
 /** Place of the padding in a batch: before a row's positions, or after them. */
@@ -170,11 +181,12 @@ export function gather(
   side: PaddingSide,
   allocate: Allocate,
 ): KvBlock {
-  const { heads, headSize } = layout
+  const { headSize } = layout
   const rows = views.length
   const lengths = views.map(viewLength)
   const length = Math.max(0, ...lengths)
   const arrays = Array.from({ length: 2 * layout.layers }, (_, tensor) => {
+    const heads = headsOf(layout, tensor >> 1)
     const target = allocate(tensor, rows * heads * length * headSize)
     for (const [row, view] of views.entries()) {
       const pad = length - lengths[row]!

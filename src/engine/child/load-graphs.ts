@@ -16,7 +16,7 @@ import {
 } from '#decoder'
 import { externalDataLocations, type Model, relocateExternalData, type StoredTensor } from '#onnx'
 import type { ServeOptions } from '../protocol.ts'
-import { readStepGraph, withReadableHead } from '../read-graph.ts'
+import { linkStepGraph, readStepGraph, stepGraphFiles, withReadableHead } from '../read-graph.ts'
 import { createGenerationGraph } from './generation-graph.ts'
 import { createHeadGraph } from './head-graph.ts'
 import type { KvLayout } from './key-values.ts'
@@ -91,6 +91,7 @@ export async function loadGraphs(
       maxWidth: compiled.maxWidth,
       hiddenSize: sizes.hiddenSize,
       thoughtLayers: compiled.thoughtLayers,
+      core: compiled.core,
       eosTokenIds: sizes.eosTokenIds,
       padTokenId: sizes.padTokenId,
     }),
@@ -99,26 +100,29 @@ export async function loadGraphs(
   return graphs
 }
 
-async function compileGraphs({ graphFile, config, sizes }: ServeOptions, provider: 'cpu' | 'cuda') {
-  const { model: exported, bytes: file } = await readStepGraph(graphFile)
-  const stored = withReadableHead(exported, graphFile)
-  const locations = externalDataLocations(stored)
-  const {
-    model: located,
-    dataFolder,
-    dataFiles,
-  } = locations.length > 0
-    ? await realExternalData(stored, dirname(graphFile), locations)
-    : await ownFileAsData(stored, file, graphFile)
-  const { model, description } = maskTokens(located, describeDecoder(located, config), sizes.unusedTokens)
+async function compileGraphs(options: ServeOptions, provider: 'cpu' | 'cuda') {
+  const { graphFile, config, sizes, recurrence: profile = null } = options
+  const parts: Located[] = []
+  const files = stepGraphFiles(graphFile)
+  for (const file of files) parts.push(await readLocated(file, file === files.at(-1)))
+  const dataFolder = commonFolder(parts.flatMap(({ dataFiles }) => dataFiles))
+  const models = parts.map((part) => movedTo(part, dataFolder))
+  const { model: located, recurrence } = linkStepGraph(models, profile?.maxSteps ?? null)
+  const { model, description } = maskTokens(
+    located,
+    describeDecoder(located, config, recurrence),
+    sizes.unusedTokens,
+  )
   const attentions = provider === 'cpu' ? findOneTokenAttentions(model.graph, description) : null
   const isHeadQuantized = description.head.projection.kind === 'quantized'
-  const weights = await totalBytes([graphFile, ...dataFiles])
+  const real = await Promise.all(files.map((file) => realpath(file)))
+  const weights = await totalBytes([...new Set([...real, ...parts.flatMap(({ dataFiles }) => dataFiles)])])
   const layout: KvLayout = {
     layers: description.layers,
     heads: description.keyValueHeads,
     headSize: description.headSize,
     type: description.dtype,
+    recurrence,
   }
   return {
     generation: compileGeneration(model, description, attentions),
@@ -132,6 +136,8 @@ async function compileGraphs({ graphFile, config, sizes }: ServeOptions, provide
     keepsPast: attentions !== null,
     maxWidth: description.maxWidth,
     thoughtLayers: description.layerStates?.length ?? 0,
+    core: recurrence &&
+      profile && { ...profile, stateSize: recurrence.stateSize, maxSteps: recurrence.maxSteps },
     dataFolder,
     isSmall: weights < SMALL_MODEL_BYTES,
   }
@@ -144,11 +150,22 @@ export interface LoadedGraphs extends Graphs {
   readonly queryHeads: number
 }
 
-/** A model whose large weights are external data in `dataFolder`. */
+/** A graph whose large weights are external data in `dataFolder`. */
 interface Located {
   readonly model: Model
   readonly dataFolder: string
+  /** Files of the weights, by real paths: the graph's own, or those of its external data. */
   readonly dataFiles: readonly string[]
+}
+
+/** @param hasHead whether the graph has the LM head, which is read in the form that the decoder room understands */
+async function readLocated(file: string, hasHead: boolean): Promise<Located> {
+  const { model, bytes } = await readStepGraph(file)
+  const stored = hasHead ? withReadableHead(model, file) : model
+  const locations = externalDataLocations(stored)
+  return locations.length > 0
+    ? await realExternalData(stored, dirname(file), locations)
+    : await ownFileAsData(stored, bytes, file)
 }
 
 /** Refers to the weights in the model's own file: without external data they are all there. */
@@ -157,7 +174,7 @@ async function ownFileAsData(stored: Model, file: Uint8Array, graphFile: string)
   return {
     model: externalizeInitializers(stored, file, basename(home)),
     dataFolder: dirname(home),
-    dataFiles: [],
+    dataFiles: [home],
   }
 }
 
@@ -177,6 +194,12 @@ async function realExternalData(
   )
   const model = relocateExternalData(stored, (location) => places.get(location)!)
   return { model, dataFolder, dataFiles }
+}
+
+/** Returns the model with its data in a folder further out. */
+function movedTo({ model, dataFolder }: Located, folder: string): Model {
+  if (dataFolder === folder) return model
+  return relocateExternalData(model, (location) => relative(folder, join(dataFolder, location)))
 }
 
 /** Returns the innermost folder that holds all files. */

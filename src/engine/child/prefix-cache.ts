@@ -20,6 +20,8 @@ export interface PooledStates extends TokenSpan {
 
 interface KeptPrompt {
   readonly tokens: readonly number[]
+  /** How a depth-recurrent model thought it: prompts of different thinking share nothing. The same for all of others. */
+  readonly thinking?: string
   /** Covers all of `tokens`. */
   readonly cache: KvView
   /** State of the last token, `[D]`. */
@@ -44,7 +46,7 @@ export interface PrefixCache {
    * Returns the longest known prefix of `tokens` and marks it as used. The result shares memory with the kept
    * prompt.
    */
-  find(tokens: readonly number[]): Prefix | null
+  find(tokens: readonly number[], thinking?: string): Prefix | null
   /** Keeps a prompt and drops the kept prompts that it begins with. */
   keep(prompt: KeptPrompt): void
   /** Drops the least recently used prompt; returns false when there is none. */
@@ -57,10 +59,10 @@ export function createPrefixCache({ minTokens, maxPrompts }: PrefixLimits): Pref
   let prompts: KeptPrompt[] = []
 
   return {
-    find(tokens) {
+    find(tokens, thinking = '') {
       let longest = 0
       let found: KeptPrompt | null = null
-      for (const prompt of prompts) {
+      for (const prompt of prompts.filter((each) => (each.thinking ?? '') === thinking)) {
         const shared = sharedLength(prompt.tokens, tokens)
         if (shared < minTokens || shared <= longest) continue
         longest = shared
@@ -74,7 +76,10 @@ export function createPrefixCache({ minTokens, maxPrompts }: PrefixLimits): Pref
     },
     keep(prompt) {
       if (prompt.tokens.length < minTokens) return
-      const others = prompts.filter(({ tokens }) => sharedLength(tokens, prompt.tokens) < tokens.length)
+      const others = prompts.filter(
+        ({ tokens, thinking }) =>
+          thinking !== prompt.thinking || sharedLength(tokens, prompt.tokens) < tokens.length,
+      )
       prompts = [...others, prompt]
       if (prompts.length > maxPrompts) prompts.shift()
     },

@@ -19,6 +19,7 @@ import {
   truncate,
   viewLength,
 } from './key-values.ts'
+import type { RowRecurrence } from './recurrent-rows.ts'
 import type { StepOutcome, StepRow } from './step-batch.ts'
 import { addTraces, type TokenTrace } from './token-traces.ts'
 
@@ -53,6 +54,8 @@ export interface RowRequest {
   readonly tokenMaps?: TokenMaps | null
   /** Index in `input` after the last token of the thought; the end by default, and then decoded tokens count too. */
   readonly thoughtTo?: number
+  /** Thinking of a depth-recurrent model; all recurrences from the noise of seed 0 by default. */
+  readonly recurrence?: RowRecurrence
   /** Whether the result contains the row's cache. */
   readonly keepCache: boolean
   /** Drops the row when the next run is formed. */
@@ -102,6 +105,8 @@ export interface RowResult {
   readonly thoughtSum: Float32Array | null
   /** Signals of the decoded tokens, `[tokens, TOKEN_SIGNALS]`; null unless requested. */
   readonly signals: Float32Array | null
+  /** Recurrences that the decoded tokens took together; 0 for an ordinary decoder. */
+  readonly recurrences: number
   /** Trace of the same tokens; null without `thoughtFrom`, or when the graph gives none. */
   readonly trace: TokenTrace | null
   /**
@@ -155,6 +160,7 @@ export class Row {
   readonly #states: Float32Array[] = []
   #stateCount = 0
   readonly #signals: Float32Array[] = []
+  #recurrences = 0
 
   constructor(request: RowRequest, sizes: RowSizes, lastRun: number) {
     const { decode, session = 0, isolated = false, stopAt = Number.POSITIVE_INFINITY } = request
@@ -254,7 +260,7 @@ export class Row {
    * part again, random numbers included.
    */
   stepRow(steps: number): StepRow {
-    const { decode } = this.#request
+    const { decode, recurrence } = this.#request
     const input = this.#nextInput()
     const samples = decode !== null && input.length === this.#input.length
     return {
@@ -268,6 +274,8 @@ export class Row {
       thoughtFrom: this.#thoughtFrom === null ? null : Math.min(this.#thoughtFrom, input.length),
       tokenMaps: this.#request.tokenMaps ?? null,
       thoughtTo: Math.min(this.#thoughtTo, input.length),
+      // Only a position that predicts an answer token may stop early.
+      ...(recurrence && { recurrence: samples ? recurrence : { ...recurrence, tolerance: null } }),
     }
   }
 
@@ -285,6 +293,7 @@ export class Row {
     if (this.decodes) {
       if (this.awaitsFed) this.#reportFed(outcome)
       if (this.#asksSignals && outcome.signals !== null) this.#signals.push(outcome.signals)
+      this.#recurrences += outcome.recurrences
       this.#tokens.push(...outcome.tokens)
       for (const token of outcome.tokens) this.#seenTokens?.add(token)
       this.#uniforms?.consume(outcome.tokens.length)
@@ -359,6 +368,7 @@ export class Row {
       hiddenStates: concatenate(this.#states, this.#stateCount * this.#sizes.hiddenSize),
       thoughtSum: this.#thoughtSum,
       signals: this.#asksSignals ? concatenate(this.#signals, this.#tokens.length * TOKEN_SIGNALS) : null,
+      recurrences: this.#recurrences,
       trace: this.#trace,
     })
   }

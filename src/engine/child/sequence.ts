@@ -8,6 +8,7 @@
 import type { TokenSpan } from '#ports'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import type { PooledStates, PrefixCache } from './prefix-cache.ts'
+import type { RowRecurrence } from './recurrent-rows.ts'
 import type { FedInput, RowRequest } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -28,6 +29,8 @@ export type RowOrder = Required<
 >
 
 export interface SequenceContext {
+  /** Thinking of its tokens on a depth-recurrent model, to which the cache belongs; null for an ordinary decoder. */
+  readonly recurrence: RowRecurrence | null
   readonly scheduler: Scheduler
   readonly prefixes: PrefixCache
   readonly order: RowOrder
@@ -68,6 +71,10 @@ export class Sequence {
     this.cache = cache
     this.#isPrompt = isPrompt
     this.#context = context
+  }
+
+  get recurrence(): RowRecurrence | null {
+    return this.#context.recurrence
   }
 
   touch(): void {
@@ -154,6 +161,7 @@ export class Sequence {
       ...(span !== null && { thoughtFrom: span.from - covered, thoughtTo: span.to - covered }),
       decode: null,
       keepCache: true,
+      ...(this.recurrence && { recurrence: this.recurrence }),
       ...order,
     })
     order.signal.throwIfAborted()
@@ -166,13 +174,26 @@ export class Sequence {
     const { prefixes, onCached } = this.#context
     this.cache = cache
     this.#state = state
-    if (this.#isPrompt) prefixes.keep({ tokens: this.tokens, cache, state, pooled: this.#pooled })
+    if (this.#isPrompt) {
+      prefixes.keep({
+        tokens: this.tokens,
+        thinking: this.#thinking,
+        cache,
+        state,
+        pooled: this.#pooled,
+      })
+    }
     onCached()
+  }
+
+  /** A token that stops early does so in an answer only: prompts do not depend on the tolerance. */
+  get #thinking(): string {
+    return this.recurrence === null ? '' : `${this.recurrence.steps} from ${this.recurrence.noise}`
   }
 
   #reusePrefix(): void {
     const { scheduler, prefixes } = this.#context
-    const prefix = prefixes.find(this.tokens)
+    const prefix = prefixes.find(this.tokens, this.#thinking)
     const covered = viewLength(this.cache)
     this.#pooled ??= prefix?.pooled ?? null
     if (prefix === null || viewLength(prefix.cache) <= covered) return

@@ -79,7 +79,9 @@ export async function serve(
   const cacheBytes = (CACHE_SHARE / options.replicas) * hostBytes
   const memory = await budgetOfRuns(options, provider, graphs, cacheBytes)
   if (thoughtLayers === 0) {
-    const message = `latent thoughts are off: the layers of ${options.graphFile} could not be identified`
+    const message = options.recurrence
+      ? `latent thoughts are off: the states of the core beside ${options.graphFile} are not as wide as the latents`
+      : `latent thoughts are off: the layers of ${options.graphFile} could not be identified`
     send({ type: 'log', level: 'warn', message, fields: {} })
   }
   const scheduler = createScheduler({

@@ -17,8 +17,10 @@ import type {
   TokenSpan,
 } from '#ports'
 import type { WireRow } from '../protocol.ts'
+import type { RecurrentThinking } from '../recurrent-thinking.ts'
 import { type KvView, truncate, viewLength } from './key-values.ts'
 import { type PrefixCache, sharedLength } from './prefix-cache.ts'
+import type { RowRecurrence } from './recurrent-rows.ts'
 import type { RowRequest, RowResult } from './row.ts'
 import type { Scheduler } from './scheduler.ts'
 import { type RowOrder, Sequence } from './sequence.ts'
@@ -36,6 +38,8 @@ export interface SessionOrder {
   readonly isolated?: boolean
   /** Maps that score the tokens of its answers; none by default. */
   readonly tokenMaps?: TokenMaps | null
+  /** Of a depth-recurrent model; null by default. */
+  readonly thinking?: RecurrentThinking | null
 }
 
 /** Model and caches that all sessions share. */
@@ -79,6 +83,7 @@ export class Session {
 
   constructor(context: SessionContext, id: number, prompt: readonly number[], order: SessionOrder) {
     const { priority, caller = '', deadlineMs, stopAfterMs, isolated = false, tokenMaps = null } = order
+    const { thinking = null } = order
     this.#context = context
     // One deadline for all rows of a session: sessions that were opened first finish first.
     const dueAt = performance.now() + (deadlineMs ?? DEFAULT_DEADLINE_MS)
@@ -93,7 +98,7 @@ export class Session {
       dueAt,
       tokenMaps,
     }
-    this.#add(prompt, null)
+    this.#add(prompt, null, thinking && { ...thinking, noise: 0 })
   }
 
   get sequences(): readonly Sequence[] {
@@ -171,12 +176,13 @@ export class Session {
     return sequence
   }
 
-  #add(tokens: readonly number[], cache: KvView | null): SequenceId {
+  #add(tokens: readonly number[], cache: KvView | null, recurrence: RowRecurrence | null): SequenceId {
     const { scheduler, prefixes, onCached } = this.#context
     const order = this.#order
     order.signal.throwIfAborted()
     const id = this.#sequences.length
-    this.#sequences.push(new Sequence(tokens, cache, id === PROMPT, { scheduler, prefixes, order, onCached }))
+    const context = { recurrence, scheduler, prefixes, order, onCached }
+    this.#sequences.push(new Sequence(tokens, cache, id === PROMPT, context))
     onCached()
     return id
   }
@@ -189,8 +195,9 @@ export class Session {
       const isStopped = this.#stopper.signal.aborted && !this.#controller.signal.aborted
       if (!isStopped || !hasCode(thrown, 'ABORTED')) throw thrown
       const { prefix } = this.#answerPrefix(row)
+      const from = this.#sequence(row.sequence ?? PROMPT)
       return this.#continuation({
-        sequence: this.#add([...this.#sequence(row.sequence ?? PROMPT).tokens, ...prefix], null),
+        sequence: this.#add([...from.tokens, ...prefix], null, recurrenceOf(row, from)),
         tokens: prefix,
         latents: new Float32Array(),
         thought: null,
@@ -210,20 +217,31 @@ export class Session {
     const { prefix, isEnded } = this.#answerPrefix(row)
     const start = [...from.tokens, ...prefix]
     const room = Math.min(row.maxNewTokens, contextLength - start.length)
+    const recurrence = recurrenceOf(row, from)
+    // Other noise than the sequence's: its cache is of no use, and all its tokens are fed again.
+    const isOther = recurrence?.noise !== from.recurrence?.noise
+    // Where a token of an answer may stop early, the last one of the prompt is not fed by decoding: its cache takes all steps.
+    const mayFeed = isAlone && !isOther && (recurrence?.tolerance ?? null) === null
     // The last token before the answer is always fed: its states predict the answer's first token and belong
     // to its thought.
-    const feeding = isAlone && prefix.length === 0 && room > 0 ? from.feedByDecoding() : null
-    const past = feeding ? feeding.past : truncate(await from.cacheBeforeLast(), from.tokens.length - 1)
+    const feeding = mayFeed && prefix.length === 0 && room > 0 ? from.feedByDecoding() : null
+    const known = async () => truncate(await from.cacheBeforeLast(), from.tokens.length - 1)
+    const past = isOther ? null : feeding ? feeding.past : await known()
     const covered = viewLength(past)
     const thoughtFrom = row.thought && thoughtLayers > 0 ? from.tokens.length - 1 - covered : null
     if (isEnded || room <= 0) {
       // Nothing is decoded. The last token of the answer predicts nothing, so it does not count in the
       // thought.
       return this.#continuation({
-        sequence: this.#add(start, past),
+        sequence: this.#add(start, past, recurrence),
         tokens: prefix,
         latents: new Float32Array(),
-        thought: await this.#thoughtOfFed(past, start.slice(covered, -1), thoughtFrom, prefix.length, row),
+        thought: await this.#thoughtOfFed(
+          { past, input: start.slice(covered, -1), ...(recurrence && { recurrence }) },
+          thoughtFrom,
+          prefix.length,
+          row,
+        ),
         signals: row.signals ? signalsAfter(prefix.length, new Float32Array()) : null,
         finish: isEnded ? 'eos' : 'length',
         generatedTokens: 0,
@@ -234,6 +252,7 @@ export class Session {
       input: start.slice(covered),
       ...(feeding && { onFed: feeding.onFed }),
       thoughtFrom,
+      ...(recurrence && { recurrence }),
       decode: {
         temperature: row.temperature,
         ...(row.sampling && { sampling: row.sampling, seenTokens: start }),
@@ -249,7 +268,7 @@ export class Session {
     })
     const result = await decoding.finally(() => feeding?.ended())
     return this.#continuation({
-      sequence: this.#add([...start, ...result.tokens], result.cached),
+      sequence: this.#add([...start, ...result.tokens], result.cached, recurrence),
       tokens: [...prefix, ...result.tokens],
       latents: result.hiddenStates,
       // Before the first token, the states of some of the prefix may be missing.
@@ -258,6 +277,7 @@ export class Session {
       signals: result.signals && signalsAfter(prefix.length, result.signals),
       finish: finishOf(result),
       generatedTokens: result.tokens.length,
+      ...(recurrence && { recurrences: result.recurrences }),
     })
   }
 
@@ -297,16 +317,14 @@ export class Session {
   }
 
   async #thoughtOfFed(
-    past: KvView | null,
-    input: readonly number[],
+    fed: Pick<RowRequest, 'past' | 'input' | 'recurrence'>,
     thoughtFrom: number | null,
     answerLength: number,
     { tokenStates = 0 }: WireRow,
   ): Promise<LatentThought | null> {
     if (thoughtFrom === null || answerLength === 0) return null
     const row = {
-      past,
-      input,
+      ...fed,
       thoughtFrom,
       tokenStates: tokenStates > 0,
       decode: null,
@@ -381,11 +399,17 @@ export class Session {
     return await scheduler.submit({
       past,
       input: tokens.slice(viewLength(past)),
+      ...(sequence.recurrence && { recurrence: sequence.recurrence }),
       decode: null,
       keepCache,
       ...this.#order,
     })
   }
+}
+
+/** Returns the thinking of a row: that of the sequence which it continues, with the row's own noise if it has one. */
+function recurrenceOf({ noise }: WireRow, { recurrence }: Sequence): RowRecurrence | null {
+  return recurrence && { ...recurrence, noise: noise ?? recurrence.noise }
 }
 
 /** Splits the signals `[tokens, TOKEN_SIGNALS]` of the tokens decoded after `given` ones. */

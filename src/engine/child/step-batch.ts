@@ -28,6 +28,12 @@ import {
   type Span,
   viewLength,
 } from './key-values.ts'
+import {
+  composeRecurrence,
+  type RecurrenceArrays,
+  type RecurrentCore,
+  type RowRecurrence,
+} from './recurrent-rows.ts'
 import { distinctMaps, type TokenFetches, type TokenTrace, traceOf } from './token-traces.ts'
 
 /** Part of one row in one run. */
@@ -55,6 +61,8 @@ export interface StepRow {
   readonly tokenMaps?: TokenMaps | null
   /** Index in `input` after the last fed token that counts in the thought; the end by default. */
   readonly thoughtTo?: number
+  /** Of a depth-recurrent model; all recurrences from the noise of seed 0 by default. */
+  readonly recurrence?: RowRecurrence
 }
 
 /** Feeds of the generation graph (names and shapes: `compileGeneration` of the decoder room). */
@@ -91,6 +99,8 @@ export interface StepFeeds {
   readonly thoughtWeights: Float32Array<ArrayBuffer>
   /** Maps of the rows, one of each version. */
   readonly tokenMaps: readonly TokenMaps[]
+  /** Null for an ordinary decoder. */
+  readonly recurrence: RecurrenceArrays | null
 }
 
 interface Place {
@@ -109,6 +119,8 @@ export interface StepFetches {
   readonly thoughtSums: Float32Array | null
   /** `[n, B, TOKEN_SIGNALS]`, null when not fetched. */
   readonly signals: Float32Array | null
+  /** `[n, B]`: recurrences of the positions that predicted `tokens`; null by default, for an ordinary decoder. */
+  readonly recurrences?: BigInt64Array | null
   /** Fetched with `thoughtSums`. */
   readonly traces: TokenFetches | null
   /**
@@ -124,6 +136,8 @@ export interface CacheRules {
   readonly padding: Padding
   /** Whether the graph was compiled with `attentions`, and takes and returns recent positions. */
   readonly keepsPast: boolean
+  /** Of a depth-recurrent model; null by default. */
+  readonly core?: RecurrentCore | null
 }
 
 /** The generation graph. */
@@ -160,6 +174,8 @@ export interface StepOutcome {
   readonly thoughtSum: Float32Array | null
   /** Signals of `tokens`, `[tokens.length, TOKEN_SIGNALS]`; null when not fetched. */
   readonly signals: Float32Array | null
+  /** Recurrences that `tokens` took together; 0 for an ordinary decoder. */
+  readonly recurrences: number
   /** Null as `thoughtSum`. */
   readonly trace: TokenTrace | null
   /** Cache of past, input and all of `tokens` but the last; null when not fetched. */
@@ -214,6 +230,7 @@ export function composeFeeds(
     remaining: BigInt64Array.from(rows, ({ remaining }) => BigInt(remaining)),
     thoughtWeights: new Float32Array(rows.length * inputLength),
     tokenMaps: distinctMaps(rows),
+    recurrence: composeRecurrences(graph, rows, { steps: allowed, inputLength, inputOffset }),
   }
   for (const [index, row] of rows.entries()) {
     const covered = viewLength(row.past)
@@ -237,6 +254,29 @@ export function composeFeeds(
     }
   }
   return feeds
+}
+
+function composeRecurrences(
+  { core = null }: CacheRules,
+  rows: readonly StepRow[],
+  {
+    steps,
+    inputLength,
+    inputOffset,
+  }: {
+    readonly steps: number
+    readonly inputLength: number
+    readonly inputOffset: (length: number) => number
+  },
+): RecurrenceArrays | null {
+  if (core === null) return null
+  const placed = rows.map(({ past, input, recurrence }) => ({
+    recurrence: recurrence ?? { steps: core.maxSteps, tolerance: null, noise: 0 },
+    from: viewLength(past),
+    count: input.length,
+    offset: inputOffset(input.length),
+  }))
+  return composeRecurrence(core, placed, { steps, inputLength })
 }
 
 type Caches = Pick<StepFeeds, 'past' | 'recent' | 'places' | 'isPastNew'>
@@ -329,6 +369,10 @@ export function splitFetches(
           ? thoughtSums.subarray(index * thoughtSize, (index + 1) * thoughtSize)
           : null,
       signals: signals && column(signals, index, rows.length, emitted, tokens.length),
+      recurrences: tokens.reduce(
+        (sum, _, step) => sum + Number(fetches.recurrences?.[step * rows.length + index] ?? 0),
+        0,
+      ),
       trace: fetches.traces && row.thoughtFrom !== null ? rowTrace(fetches.traces, feeds, row, index) : null,
       cached: present && cachedView(feeds, present, { row, index, emitted: tokens.length }),
     }

@@ -67,6 +67,7 @@ test('a Llama export is described by its names and sizes', () => {
   expect(sizes).toEqual({
     layers: 2,
     maskedTokens: [],
+    recurrence: null,
     keyValueHeads: 1,
     headSize: 8,
     dtype: 'float32',

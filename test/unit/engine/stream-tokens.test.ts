@@ -112,6 +112,7 @@ suite('a client of a session', () => {
       stopAfterMs: null,
       isolated: false,
       tokenMaps: null,
+      thinking: null,
       signal: new AbortController().signal,
       stopSignal,
       checkTokens: () => undefined,
