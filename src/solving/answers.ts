@@ -220,7 +220,8 @@ class JudgedAnswers implements Answers {
     const own = { prefix: [], maxNewTokens: this.#allowance(rows + drafts, 0), latents: 0 }
     const asked = Array.from({ length: rows + drafts }, (_, row) =>
       row < rows
-        ? { ...own, temperature, sampling, seed: deriveSeed(seed, row) }
+        ? // Each sample of a depth-recurrent model thinks from a noise of its own, in its prompt too.
+          { ...own, temperature, sampling, seed: deriveSeed(seed, row), noise: deriveSeed(seed, row) }
         : { ...own, temperature: 0, seed },
     )
     const decoded = await state.meter.time('draftMs', (span) =>
@@ -323,7 +324,8 @@ class JudgedAnswers implements Answers {
     const output = decoded.reduce((sum, { generatedTokens }) => sum + generatedTokens, 0)
     state.meter.generatedTokens += output
     span.set({ ...rowsAttribute(rows.length), ...usageAttributes({ output }) })
-    for (const { reusedPromptTokens = 0 } of decoded) {
+    for (const { reusedPromptTokens = 0, recurrences } of decoded) {
+      if (recurrences !== undefined) state.meter.recurrences = (state.meter.recurrences ?? 0) + recurrences
       state.meter.cachedTokens = Math.max(state.meter.cachedTokens, reusedPromptTokens)
     }
     return settings.stop.length === 0 ? decoded : this.#cutAtStops(decoded, texts)

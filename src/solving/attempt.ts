@@ -128,6 +128,7 @@ export async function attempt(
         stopSignal: signal,
         ...(leftMs !== null && { stopAfterMs: leftMs }),
         isolated: isIsolated,
+        ...(settings.thinking && { thinking: settings.thinking }),
         ...(models.rewardModel?.tokenMaps && { tokenMaps: models.rewardModel.tokenMaps }),
         // The service's own limit is no wish of the caller: it must not order the rows of the engine.
         ...(request.budget?.maxMs !== undefined && { deadlineMs: request.budget.maxMs }),

@@ -60,6 +60,11 @@ export interface SolveRequest {
     readonly minP?: number
     readonly repetitionPenalty?: number
   }
+  /**
+   * Of a depth-recurrent model: recurrences of every token, or as many as its state needs to converge, at most those of the
+   * model profile; the profile's number unless given. Other models refuse it.
+   */
+  readonly thinking?: { readonly steps: number } | 'adaptive'
   readonly budget?: {
     readonly maxIterations?: number
     readonly maxNewTokens?: number
@@ -152,6 +157,8 @@ export interface Solution {
     readonly completionTokens: number
     readonly generatedTokens: number
     readonly rewardTokens: number
+    /** Recurrences of the generated tokens, of a depth-recurrent model only. */
+    readonly recurrences?: number
   }
   readonly timings: {
     readonly queueMs: number

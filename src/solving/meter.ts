@@ -21,6 +21,8 @@ const SPAN_NAMES = {
 export interface Meter {
   /** Tokens decoded for drafts, regenerations and samples. */
   generatedTokens: number
+  /** Recurrences of the generated tokens; null while there are none, as of an ordinary decoder. */
+  recurrences: number | null
   /** Tokens fed to the judge, or written by it. */
   rewardTokens: number
   /** Tokens of the prompt that were not fed, because an earlier request had begun alike. */
@@ -37,6 +39,7 @@ export function createMeter(clock: Clock, tracer: Tracer): Meter {
   const timings = { queueMs: 0, retrieveMs: 0, draftMs: 0, optimizeMs: 0, rewardMs: 0 }
   return {
     generatedTokens: 0,
+    recurrences: null,
     rewardTokens: 0,
     cachedTokens: 0,
     timings,

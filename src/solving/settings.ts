@@ -1,9 +1,9 @@
 /** @file The settings of one request: its own values, and the model profile's defaults for the rest. */
 
 import type { Direction, Momentum, Places } from '#algorithms'
-import type { ModelProfile, SolveDefaults } from '#engine'
+import { type ModelProfile, resolveThinking, type SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
-import type { Effort, Policy, PolicyBand, SamplingRules, Selector } from '#ports'
+import type { Effort, Policy, PolicyBand, SamplingRules, Selector, Thinking } from '#ports'
 import { SAMPLING_STRATEGIES, type SolveRequest, type VoteWeights } from './contract.ts'
 
 export interface Settings {
@@ -14,6 +14,8 @@ export interface Settings {
   readonly votes: VoteWeights
   /** Sampling of `majority`, `lto` and `best-of-n`. */
   readonly sampling: Required<SamplingRules> & { readonly temperature: number }
+  /** Of a depth-recurrent model; undefined: that of the model profile, or none. */
+  readonly thinking: Thinking | undefined
   /** Upper bound on the tokens of one answer; an attempt lowers it to the room that the model's context leaves. */
   readonly answerTokens: number
   /** Upper bound on the tokens of a thought, after which it is closed; infinite unless the profile sets one. */
@@ -101,6 +103,7 @@ export function resolveSettings(
     selector: request.selector ?? 'judge',
     votes: request.weights ?? 'none',
     sampling: { ...PLAIN_SAMPLING, ...defaults.sampling, ...request.sampling },
+    thinking: readThinking(request, profile),
     answerTokens: budget.maxAnswerTokens ?? budget.maxNewTokens ?? defaults.maxNewTokens,
     thoughtTokens: defaults.maxThoughtTokens ?? Number.POSITIVE_INFINITY,
     totalTokens: budget.maxNewTokens ?? Number.POSITIVE_INFINITY,
@@ -130,6 +133,13 @@ export function resolveSettings(
     policy: resolvePolicy(request, judgePolicy, defaults.policy),
     weights: resolveWeights(request, profile),
   }
+}
+
+/** @throws ServiceError REQUEST_INVALID for thinking that the model cannot do */
+function readThinking({ thinking }: SolveRequest, { recurrence }: ModelProfile): Settings['thinking'] {
+  const asked = thinking === 'adaptive' ? { adaptive: true } : thinking
+  resolveThinking(recurrence, asked)
+  return asked
 }
 
 /** Whether a strategy chooses by the latent reward model, whatever its weight in the reward. */

@@ -58,6 +58,7 @@ export async function describeSolution(
       completionTokens: chosen?.answer.tokens.length ?? 0,
       generatedTokens: meter.generatedTokens,
       rewardTokens: meter.rewardTokens,
+      ...(meter.recurrences !== null && { recurrences: meter.recurrences }),
     },
     timings: {
       queueMs: inMilliseconds(meter.timings.queueMs),

@@ -586,6 +586,11 @@ export interface components {
                 /** @description Positive logits of tokens that stand in the prompt or the answer are divided by this number, and negative ones multiplied. 1: no rule. */
                 repetitionPenalty?: number;
             };
+            /** @description How long a depth-recurrent model thinks about each token. `adaptive`: a token of the answer stops when its state has converged, after at most as many recurrences as the model profile sets. Other models refuse it. Default: the number of the model profile. */
+            thinking?: {
+                /** @description Number of recurrences of the core for every token of prompt and answer: from 1 to the limit of the model profile. */
+                steps: number;
+            } | "adaptive";
             /** @description Hard limits. When one is reached, the best answer so far is returned. Default: from the model profile. */
             budget?: {
                 /** @description Maximum number of updates of the latents, and of rounds of `fork`. */
@@ -779,6 +784,8 @@ export interface components {
                 generatedTokens: number;
                 /** @description Tokens read for judging. */
                 rewardTokens: number;
+                /** @description Recurrences that the generated tokens took together; only of a depth-recurrent model. */
+                recurrences?: number;
             };
             timings: {
                 queueMs: number;
@@ -1416,6 +1423,11 @@ export interface components {
                 /** @description Positive logits of tokens that stand in the prompt or the answer are divided by this number, and negative ones multiplied. 1: no rule. */
                 repetitionPenalty?: number;
             };
+            /** @description How long a depth-recurrent model thinks about each token. `adaptive`: a token of the answer stops when its state has converged, after at most as many recurrences as the model profile sets. Other models refuse it. Default: the number of the model profile. */
+            thinking?: {
+                /** @description Number of recurrences of the core for every token of prompt and answer: from 1 to the limit of the model profile. */
+                steps: number;
+            } | "adaptive";
             /** @description Hard limits. When one is reached, the best answer so far is returned. Default: from the model profile. */
             budget?: {
                 /** @description Maximum number of updates of the latents, and of rounds of `fork`. */

@@ -66,6 +66,6 @@ function parameterOf(pointer: string, url: string): string | null {
   const turns = url.startsWith('/v1/responses') ? 'input' : 'messages'
   const [, first = ''] = pointer.split('/')
   if (first === 'question' || first === 'context') return turns
-  if (first === 'reference' || first === 'reward') return parameterName(`/circadian${pointer}`)
+  if (['reference', 'reward', 'thinking'].includes(first)) return parameterName(`/circadian${pointer}`)
   return parameterName(pointer) || null
 }

@@ -187,6 +187,13 @@ export const Solution = sameAs<solving.Solution>()(
           description: 'Tokens decoded for drafts, regenerations and samples.',
         }),
         rewardTokens: Type.Integer({ minimum: 0, description: 'Tokens read for judging.' }),
+        recurrences: Type.Optional(
+          Type.Integer({
+            minimum: 0,
+            description:
+              'Recurrences that the generated tokens took together; only of a depth-recurrent model.',
+          }),
+        ),
       }),
       timings: Type.Object({
         queueMs: Milliseconds,

@@ -121,6 +121,28 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
           },
         ),
       ),
+      thinking: Type.Optional(
+        Type.Union(
+          [
+            Type.Object(
+              {
+                steps: Type.Integer({
+                  minimum: 1,
+                  maximum: 128,
+                  description:
+                    'Number of recurrences of the core for every token of prompt and answer: from 1 to the limit of the model profile.',
+                }),
+              },
+              { ...closed, title: 'ThinkingSteps' },
+            ),
+            Type.Literal('adaptive'),
+          ],
+          {
+            description:
+              'How long a depth-recurrent model thinks about each token. `adaptive`: a token of the answer stops when its state has converged, after at most as many recurrences as the model profile sets. Other models refuse it. Default: the number of the model profile.',
+          },
+        ),
+      ),
       budget: Type.Optional(
         Type.Object(
           {
