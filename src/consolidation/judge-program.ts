@@ -2,9 +2,11 @@
 
 import {
   besideRewardModel,
+  comparePolicies,
   decodeJudge,
   type GateAnswer,
   gateJudge,
+  isFittedWith,
   type JudgeExample,
   measureJudge,
   measureJudgePolicy,
@@ -27,6 +29,11 @@ interface JudgeVersion {
   readonly version: string
   readonly rewardModel: string | number | undefined
   readonly bytes: Uint8Array
+}
+
+export interface JudgeTask {
+  /** Active version that was fitted to answers of the same verifier and beside the same reward model; null for none. */
+  readonly active: JudgeVersion | null
 }
 
 export interface JudgeTrialTask {
@@ -52,7 +59,10 @@ export function trainJudgeTask(): ReturnType<TaskProgram[string]> {
   const examples: JudgeExample[] = []
   return {
     add: (rows) => void examples.push(...(rows as readonly JudgeExample[])),
-    run: async () => toTaskResult(trainJudge(examples)),
+    async run({ options }) {
+      const { active } = options as JudgeTask
+      return toTaskResult(trainJudge(examples, active === null ? null : read(active)))
+    },
   }
 }
 
@@ -80,15 +90,19 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
         order: heldOut.map((row) => row.byHand.reward),
         probability: heldOut.map((row) => row.byHand.probability),
       }
+      const weights = read(candidate)
+      // Beside another reward model its P(correct), on which its policy was chosen, is not what it was.
+      const isLike = active !== null && isFittedWith(active.rewardModel, rewardModel)
+      const likeCandidate = isLike ? read(active) : null
       const verdict = gateJudge({
         answers: withScores(heldOut, await scoresOf(candidate, heldOut)),
         active: active === null ? byHand : await rivalOf(active),
         hasActive: active !== null,
         anchor: anchor === null ? null : await rivalOf(anchor),
+        policies: comparePolicies(weights, likeCandidate, ofPart(false)),
         replacesStale,
         seed,
       })
-      const weights = decodeJudge(candidate.version, new Uint8Array(candidate.bytes))
       const value: JudgeTrialValue = {
         verdict,
         locked:
@@ -103,6 +117,10 @@ export function gateJudgeTask(): ReturnType<TaskProgram[string]> {
       return { value }
     },
   }
+}
+
+function read({ version, bytes }: JudgeVersion) {
+  return decodeJudge(version, new Uint8Array(bytes))
 }
 
 function withScores(rows: readonly JudgeTrialRow[], scores: readonly number[]): readonly GateAnswer[] {

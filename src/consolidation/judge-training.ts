@@ -1,6 +1,6 @@
 /** @file Training and judging of the fused judge, in the training process. */
 
-import { NO_REWARD_MODEL, openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
+import { isFittedWith, NO_REWARD_MODEL, openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import type { Policy } from '#ports'
@@ -19,7 +19,7 @@ import {
   toTrialVerdict,
 } from './artifact-training.ts'
 import { episodesOf, type JudgeAnswer, readJudgeAnswers, scoreStored, withholding } from './judge-examples.ts'
-import type { JudgeTrialRow, JudgeTrialTask, JudgeTrialValue } from './judge-program.ts'
+import type { JudgeTask, JudgeTrialRow, JudgeTrialTask, JudgeTrialValue } from './judge-program.ts'
 import { openModelEngine } from './open-replay-engine.ts'
 import { nameOf } from './split-night.ts'
 import type { Skipped } from './steps.ts'
@@ -61,7 +61,7 @@ interface SentAnswer extends Pick<JudgeAnswer, 'place'> {
  * another judge than that of the newest: their rewards and verdicts do not compare.
  */
 async function train(
-  { split, rewardModel, seed, report, ...context }: TrainingContext,
+  { split, rewardModel, active, report, ...context }: TrainingContext,
   episodes: Parameters<ArtifactTraining['train']>[1],
 ): Promise<Trained | Skipped> {
   const { runner, signal } = context
@@ -83,7 +83,12 @@ async function train(
         await task.add(example, ANSWER_BYTES)
       }
     })
-    const { value, bytes } = await task.run({ seed }, { signal, onProgress: report })
+    const isLike =
+      active !== null &&
+      judgeOf(active) === newest.judgeFingerprint &&
+      isFittedWith(active.artifact.features['rewardModel'], known?.artifact.version ?? null)
+    const given = { active: isLike ? toVersion(active) : null } satisfies JudgeTask
+    const { value, bytes } = await task.run(given, { signal, onProgress: report })
     const result = value as Training<Omit<TrainedJudge, 'model'>>
     if ('skipped' in result) return result
     const { weights, policy, ...trained } = result.trained

@@ -2,6 +2,7 @@
 
 import { choiceAccuracy, withinQuestionAuc } from '../lto/choice-metrics.ts'
 import {
+  CRITICAL,
   compareChoice,
   difference,
   GAIN_CRITICAL,
@@ -22,7 +23,7 @@ import {
 } from '../lto/compare-questions.ts'
 import { withScores } from '../lto/metrics.ts'
 import type { BootstrapOptions } from '../training/bootstrap.ts'
-import { isDecisive, type Pair, showDifference } from '../training/non-inferiority.ts'
+import { isDecisive, meanDifference, type Pair, showDifference } from '../training/non-inferiority.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
 
 /** Scores of a rival on the held-out answers, in their order. */
@@ -42,6 +43,11 @@ interface JudgeTrial {
   readonly hasActive: boolean
   /** Anchor; null when there is none, or it is the active version. */
   readonly anchor: JudgeRival | null
+  /**
+   * Accuracy of each held-out question under the candidate's policy, beside that of the active version or, where it has none, that
+   * of the draft (`comparePolicies`); none unless given.
+   */
+  readonly policies?: readonly Pair[]
   /** Whether the active version must be replaced, because it was trained on erased episodes. */
   readonly replacesStale: boolean
   /** Seed of the resampling. */
@@ -59,15 +65,17 @@ const MARGIN = 0.01
 const FIRST_MARGIN = 0.02
 
 /**
- * Decides on a candidate by its two uses: it orders the answers of one question (within-question AUC, over questions with right
+ * Decides on a candidate by its three uses: it orders the answers of one question (within-question AUC, over questions with right
  * and wrong answers), and its P(correct) says when to stop (Brier score, the mean squared error of P(correct), over all
- * questions). It is promoted when
+ * questions), and its policy says what `auto` does next (accuracy, over questions with samples). It is promoted when
  * - its within-question AUC is surely above .5;
  * - it loses nothing: each interval of the difference to the active version and to the anchor excludes a loss of .01, against the
  *   weighting by hand one of .02 in within-question AUC; and neither measure, nor the accuracy of its choice, is measurably lower,
- *   also by the labels of callers alone;
- * - it gains order or calibration measurably over the active version, also without the answers of any single tenant. (A stale
- *   active version must be replaced, so no gain over it is asked for.)
+ *   also by the labels of callers alone; nor is the accuracy of its policy;
+ * - it gains order or calibration measurably over the active version, also without the answers of any single tenant; or its policy
+ *   answers more of the held-out questions, 30 at least. That gain need not be measurable again: each band of a policy has been
+ *   with 95 % confidence where it was chosen (`choosePolicy`), and here nothing else is lost. (A stale active version must be
+ *   replaced, so no gain over it is asked for.)
  *
  * Fewer than 30 clusters decide nothing: the candidate is rejected, and what serves stays. So does the weighting by hand while the
  * questions are too few to show that nothing of its order is lost; the fit starts from it (`fitJudge`), so that it is mostly kept.
@@ -80,6 +88,7 @@ export function gateJudge({
   active,
   hasActive,
   anchor,
+  policies = [],
   replacesStale,
   seed,
   resamples = 1_000,
@@ -103,6 +112,8 @@ export function gateJudge({
   const { withinAuc, choice } = compareChoice(
     mixedOf(questions).map(scoredBy(questions, answers, active.order)),
   )
+  const policy = meanDifference(policies, CRITICAL, { binary: true })
+  Object.assign(metrics, reported({ 'policy.difference': policy }))
   const baseline = {
     ...measureJudge(withScores(answers, active.probability), { seed, resamples }),
     ...reported({ withinAuc, choice }),
@@ -123,12 +134,18 @@ export function gateJudge({
   if (loss !== null) return verdict(false, `${loss.measure} against ${name} ${loss.shown}`)
   const anchorLoss = fromAnchor && lossOf(fromAnchor, questions, false)
   if (anchorLoss) return verdict(false, `${anchorLoss.measure} against the anchor ${anchorLoss.shown}`)
+  if (isDecisive(policy) && policy.high < 0) {
+    return verdict(false, `accuracy of its policy ${showDifference(policy)} is lower`)
+  }
   if (replacesStale) return verdict(true, 'replaces a version trained on erased episodes; nothing lost')
   const parts = [questions, ...withoutEachTenant(questions)]
   for (const measure of ['withinAuc', 'brier'] as const) {
     if (!parts.every((part) => rises(fromActive[measure](part)))) continue
     const shown = showDifference(difference(fromActive[measure](questions)))
     return verdict(true, `${NAMES[measure]} improves over ${name}: ${shown}`)
+  }
+  if (isDecisive(policy) && policy.value > 0) {
+    return verdict(true, `its policy answers more questions: ${showDifference(policy)}`)
   }
   return verdict(false, `no measurable improvement over ${name}`)
 }

@@ -3,13 +3,14 @@
  * measured on others.
  */
 
-import { EFFORTS, type JudgedAnswer, type Policy, type PolicyArm } from '#ports'
+import { EFFORTS, type JudgedAnswer, type Policy, type PolicyArm, type PolicyBand } from '#ports'
 import { bestOfN } from '../lto/best-of-n.ts'
 import type { GateAnswer } from '../lto/compare-questions.ts'
 import { majorityVote } from '../lto/majority.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import { chooseByEffort } from '../policy/choose-by-effort.ts'
 import { bandOf, compareWithDrafts, type MeasuredQuestion, type Outcome } from '../policy/choose-policy.ts'
+import type { Pair } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
 import { agreementOf, judgeFeatures } from './features.ts'
 import { type JudgeWeights, judgedProbability } from './fused-judge.ts'
@@ -93,32 +94,58 @@ export function chooseJudgePolicy(
 
 /** Measures the policy of a judge on labelled answers that it was not chosen on; see `chooseJudgePolicy`. */
 export function measureJudgePolicy(
-  { policy, ...weights }: JudgeWeights,
+  judge: JudgeWeights,
   answers: readonly PolicyAnswer[],
 ): Readonly<Record<string, Figure>> {
-  if (policy === undefined) return {}
-  const banks = banksOf(answers)
   const measured = EFFORTS.map((effort) => {
-    const bands = policy[effort] ?? []
-    const most = Math.max(...bands.map(({ samples = 0 }) => samples))
-    const own = banks.filter((bank) => hasSamples(bank, most))
-    if (bands.length === 0 || own.length === 0) return {}
-    const drafts = own.map((bank) => draftOf(weights, bank))
-    const outcomes = drafts.map(({ confidence, draft }, index): Outcome => {
-      const band = bandOf(bands, confidence)
-      if (band.strategy === 'greedy') return draft
-      const { accuracy, tokens } = outcomeOf(weights, own[index]!, band)
-      return { accuracy, tokens: draft.tokens + tokens }
-    })
-    return figures(
-      effort,
-      compareWithDrafts(
-        outcomes,
-        drafts.map(({ draft }) => draft),
-      ),
-    )
+    const bands = judge.policy?.[effort] ?? []
+    const banks = banksOf(answers).filter((bank) => hasSamples(bank, mostSamples(bands)))
+    if (bands.length === 0 || banks.length === 0) return {}
+    const outcomes = banks.map((bank) => outcomeUnder(judge, bands, bank))
+    const drafts = banks.map(({ draft }) => outcomeOfDraft(draft))
+    return figures(effort, compareWithDrafts(outcomes, drafts))
   })
   return Object.assign({}, ...measured)
+}
+
+/** Efforts in the order in which policies are compared: that of a request that names none comes first. */
+const COMPARED_EFFORTS = ['medium', 'high', 'low'] as const
+
+/**
+ * Returns what the policy of a judge makes of labelled answers that it was not chosen on, beside the policy of a rival, or beside
+ * the drafts where it has none: accuracy of each question, in {0, 1}. No pair without a policy.
+ */
+export function comparePolicies(
+  judge: JudgeWeights,
+  rival: JudgeWeights | null,
+  answers: readonly PolicyAnswer[],
+): readonly Pair[] {
+  const effort = COMPARED_EFFORTS.find((one) => judge.policy?.[one] !== undefined)
+  if (effort === undefined) return []
+  const bands = judge.policy?.[effort] ?? []
+  const theirs = rival?.policy?.[effort] ?? []
+  return banksOf(answers)
+    .filter((bank) => hasSamples(bank, mostSamples([...bands, ...theirs])))
+    .map((bank) => {
+      const { cluster, question } = bank.draft.answer
+      const beside =
+        rival === null || theirs.length === 0 ? outcomeOfDraft(bank.draft) : outcomeUnder(rival, theirs, bank)
+      const mine = outcomeUnder(judge, bands, bank)
+      return { cluster: cluster ?? question, mine: mine.accuracy, theirs: beside.accuracy }
+    })
+}
+
+function mostSamples(bands: readonly PolicyBand[]): number {
+  return Math.max(0, ...bands.map(({ samples = 0 }) => samples))
+}
+
+/** Returns what the bands make of a question, the tokens of the draft included. */
+function outcomeUnder(judge: JudgeWeights, bands: readonly PolicyBand[], bank: Bank): Outcome {
+  const { confidence, draft } = draftOf(judge, bank)
+  const band = bandOf(bands, confidence)
+  if (band.strategy === 'greedy') return draft
+  const { accuracy, tokens } = outcomeOf(judge, bank, band)
+  return { accuracy, tokens: draft.tokens + tokens }
 }
 
 function figures(
@@ -189,8 +216,12 @@ function armsOf(counts: readonly number[]): Readonly<Record<string, PolicyArm>> 
 function draftOf(weights: JudgeWeights, { draft }: Bank): Pick<MeasuredQuestion, 'confidence' | 'draft'> {
   return {
     confidence: judgedProbability(weights, judgeFeatures(draft.known)),
-    draft: { accuracy: Number(draft.answer.correct), tokens: draft.known.tokens },
+    draft: outcomeOfDraft(draft),
   }
+}
+
+function outcomeOfDraft({ answer, known }: PolicyAnswer): Outcome {
+  return { accuracy: Number(answer.correct), tokens: known.tokens }
 }
 
 /** Returns the outcome of an arm without the tokens of the draft, which is kept where the samples elect no answer. */

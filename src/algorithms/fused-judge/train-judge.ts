@@ -1,10 +1,11 @@
 /** @file Trains a fused judge on labelled answers. */
 
 import type { Policy } from '#ports'
+import { meanDifference, type Pair } from '../training/non-inferiority.ts'
 import type { Figure, Part, Training } from '../training/training-result.ts'
 import { judgeFeatures } from './features.ts'
 import { fitJudge } from './fit-judge.ts'
-import { encodeJudge, type FeatureWeight } from './fused-judge.ts'
+import { encodeJudge, type FeatureWeight, type JudgeWeights, judgedProbability } from './fused-judge.ts'
 import { chooseJudgePolicy, type PolicyAnswer } from './judge-policy.ts'
 
 /** A labelled answer with all that is known of it. */
@@ -41,8 +42,16 @@ const MIN_ANSWERS = 10
  *
  * Labels by self-reward are left out: they are the verifier's own verdict, which is a feature. The policy is chosen on the same
  * episodes, so that an artifact depends on no others; it reads drafts without their labels by self-reward.
+ *
+ * The weights of the active judge stay unless a fit is better on questions that the fit did not see (`improvesOn`): a dozen weights
+ * soon stop changing, and the policy, which goes on to gain from every new question, must not wait for them.
+ *
+ * @param active the active judge, fitted to answers of the same verifier and beside the same reward model; none unless given
  */
-export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJudge> {
+export function trainJudge(
+  examples: readonly JudgeExample[],
+  active: JudgeWeights | null = null,
+): Training<TrainedJudge> {
   const own = examples.filter(({ part }) => part === 'train' || part === 'calibration')
   const fitted = own.filter(({ source }) => source !== 'self')
   const measuredOf = (part: Part) =>
@@ -61,19 +70,19 @@ export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJ
       skipped: `too few right or wrong answers to fit a judge on: expected ${MIN_ANSWERS} of each, got ${fewest}`,
     }
   }
-  const weights = fitJudge(
-    fitted.map(({ answer, known, weight }) => ({
-      features: judgeFeatures(known),
-      correct: answer.correct,
-      weight,
-    })),
-  )
+  const isKept = active !== null && !improvesOn(active, fitted)
+  const weights = isKept ? withoutPolicy(active) : fitTo(fitted)
   const { policy, metrics, questions } = chooseJudgePolicy(weights, own)
   return {
     trained: {
       model: encodeJudge({ ...weights, ...(policy !== null && { policy }) }),
       features: { names: weights.features.map(({ name }) => name).join(' ') },
-      options: { answers: fitted.length, questions: clusters, policyQuestions: questions },
+      options: {
+        answers: fitted.length,
+        questions: clusters,
+        policyQuestions: questions,
+        weightsKept: isKept,
+      },
       weights: readable(weights.bias, weights.features),
       policy,
       metrics,
@@ -81,6 +90,52 @@ export function trainJudge(examples: readonly JudgeExample[]): Training<TrainedJ
       locked: measuredOf('locked'),
     },
   }
+}
+
+/** Number of parts of the cross-validation. */
+const FOLDS = 5
+
+/**
+ * Returns whether fits to four fifths of the questions have a Brier score on the other fifth that is lower than that of the active
+ * judge, by more than one standard error over the clusters. The active judge may know some of these questions: in doubt it stays.
+ */
+function improvesOn(active: JudgeWeights, examples: readonly JudgeExample[]): boolean {
+  const clusterOf = ({ answer }: JudgeExample) => answer.cluster ?? answer.question
+  const clusters = [...Map.groupBy(examples, clusterOf).entries()]
+  const pairs = Array.from({ length: FOLDS }, (_, fold): Pair[] => {
+    const others = clusters.flatMap(([, own], index) => (index % FOLDS === fold ? [] : own))
+    if (!hasBothClasses(others)) return []
+    const judge = fitTo(others)
+    return clusters.flatMap(([cluster, own], index) =>
+      index % FOLDS === fold ? [{ cluster, mine: -brier(judge, own), theirs: -brier(active, own) }] : [],
+    )
+  }).flat()
+  return meanDifference(pairs, 1).low > 0
+}
+
+function hasBothClasses(examples: readonly JudgeExample[]): boolean {
+  return new Set(examples.map(({ answer }) => answer.correct)).size === 2
+}
+
+function brier(judge: JudgeWeights, examples: readonly JudgeExample[]): number {
+  const errors = examples.map(
+    ({ answer, known }) => (judgedProbability(judge, judgeFeatures(known)) - Number(answer.correct)) ** 2,
+  )
+  return errors.reduce((sum, error) => sum + error, 0) / errors.length
+}
+
+function fitTo(examples: readonly JudgeExample[]): JudgeWeights {
+  return fitJudge(
+    examples.map(({ answer, known, weight }) => ({
+      features: judgeFeatures(known),
+      correct: answer.correct,
+      weight,
+    })),
+  )
+}
+
+function withoutPolicy({ bias, features }: JudgeWeights): JudgeWeights {
+  return { bias, features }
 }
 
 function readable(bias: number, features: readonly FeatureWeight[]): Readonly<Record<string, number>> {

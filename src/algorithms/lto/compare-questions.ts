@@ -49,7 +49,7 @@ export interface GateQuestion extends QuestionAnswers {
 export type Questions = readonly GateQuestion[]
 
 /** Standard errors of an interval at a one-sided level of .025, and of one that shows a gain, at .05. */
-const CRITICAL = criticalValue(ONLY_LOOK)
+export const CRITICAL = criticalValue(ONLY_LOOK)
 export const GAIN_CRITICAL = gainCriticalValue(ONLY_LOOK)
 
 /** Groups answers by episode; the order depends on the answers, not on their scores. */

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { type GateAnswer, gateJudge, type JudgeExample, openFusedJudge, trainJudge } from '#algorithms'
+import {
+  decodeJudge,
+  type GateAnswer,
+  gateJudge,
+  type JudgeExample,
+  openFusedJudge,
+  trainJudge,
+} from '#algorithms'
 import { createRandom } from '#tensor'
 
 const PER_QUESTION = 4
@@ -209,6 +216,44 @@ describe('the gate of the fused judge', () => {
     }
     expect(gateJudge(stale)).toMatchObject({ promoted: true })
   })
+
+  describe('of a policy', () => {
+    const answers = answersOf(80, 1)
+    const like = { ...trial, answers, active: rival(scoresOf(answers)), hasActive: true }
+    const pairs = (count: number, gained: number, lost = 0) =>
+      Array.from({ length: count }, (_, index) => ({
+        cluster: `q${index}`,
+        mine: Number(index < gained),
+        theirs: Number(index >= gained && index < gained + lost),
+      }))
+
+    test('promotes one that answers more questions, where nothing else is lost', () => {
+      const verdict = gateJudge({ ...like, policies: pairs(60, 3, 1) })
+      expect(verdict).toMatchObject({ promoted: true, isAnchor: false })
+      expect(verdict.reason).toMatch(/^its policy answers more questions: \+0\.033/)
+      expect(verdict.metrics['policy.difference']).toMatchObject({ n: 60 })
+    })
+
+    test.each([
+      ['that gains nothing', pairs(60, 2, 2)],
+      ['of too few questions', pairs(29, 5)],
+      ['where there is none', []],
+    ])('promotes for none %s', (_, policies) => {
+      expect(gateJudge({ ...like, policies })).toMatchObject({
+        promoted: false,
+        reason: 'no measurable improvement over the active one',
+      })
+    })
+
+    test('rejects one that answers measurably fewer, whatever else it gains', () => {
+      const byHand = rival(scoresOf(answersOf(80, 0.2, 2)))
+      const better = { ...like, active: byHand }
+      expect(gateJudge(better)).toMatchObject({ promoted: true })
+      const verdict = gateJudge({ ...better, policies: pairs(60, 0, 12) })
+      expect(verdict).toMatchObject({ promoted: false })
+      expect(verdict.reason).toMatch(/^accuracy of its policy -0\.200 .* is lower$/)
+    })
+  })
 })
 
 describe('a training', () => {
@@ -238,7 +283,7 @@ describe('a training', () => {
     const result = trainJudge(all)
     if ('skipped' in result) throw new Error(result.skipped)
     const { trained } = result
-    expect(trained.options).toEqual({ answers: 160, questions: 40, policyQuestions: 0 })
+    expect(trained.options).toEqual({ answers: 160, questions: 40, policyQuestions: 0, weightsKept: false })
     expect(trained.heldOut.map((index) => all[index]!.part)).toEqual(new Array(80).fill('heldOut'))
     expect(trained.locked.map((index) => all[index]!.part)).toEqual(new Array(80).fill('locked'))
     expect(Object.keys(trained.weights)).toEqual([
@@ -257,6 +302,21 @@ describe('a training', () => {
         : one,
     )
     expect(trainJudge(other)).toMatchObject({ trained: { weights: trained.weights } })
+  })
+
+  test('keeps the weights of the active judge until a fit is better', () => {
+    const all = examples(80)
+    const first = trainJudge(all)
+    if ('skipped' in first) throw new Error(first.skipped)
+    const active = decodeJudge('judge-1', first.trained.model)
+    const again = trainJudge(examples(100), active)
+    expect(again).toMatchObject({
+      trained: { weights: first.trained.weights, options: { weightsKept: true } },
+    })
+    const useless = { ...active, features: active.features.map((one) => ({ ...one, weight: 0 })) }
+    expect(trainJudge(all, useless)).toMatchObject({
+      trained: { weights: first.trained.weights, options: { weightsKept: false } },
+    })
   })
 
   test('is skipped for too little, and never reads the verdicts of the verifier as labels', () => {
