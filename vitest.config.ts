@@ -50,6 +50,7 @@ export default defineConfig({
         test: {
           name: 'console',
           include: ['test/console/**/*.test.ts'],
+          expect: { poll: { timeout: 20_000 } },
           globalSetup: ['test/console/service.ts'],
           // All files share a service and the cores of its engine.
           fileParallelism: false,

@@ -11,7 +11,7 @@ export function Banner() {
 }
 
 function Down() {
-  const { retry } = useSession()
+  const { check } = useSession()
   const [attempts, setAttempts] = useState(0)
   const [left, setLeft] = useState(1)
 
@@ -20,14 +20,14 @@ function Down() {
     setLeft(pause)
     const timer = setInterval(() => setLeft((seconds) => Math.max(0, seconds - 1)), 1_000)
     const next = setTimeout(async () => {
-      await retry()
+      await check()
       setAttempts((count) => count + 1)
     }, pause * 1_000)
     return () => {
       clearInterval(timer)
       clearTimeout(next)
     }
-  }, [attempts, retry])
+  }, [attempts, check])
 
   return (
     <div class="banner" role="alert">
@@ -35,7 +35,7 @@ function Down() {
         <strong>The server does not answer.</strong>{' '}
         <span aria-hidden="true">Next try in {left}&thinsp;s.</span>
       </p>
-      <button type="button" class="quiet" onClick={() => void retry()}>
+      <button type="button" class="quiet" onClick={() => void check()}>
         Try now
       </button>
     </div>

@@ -3,22 +3,20 @@
 /** Returns a number with a fixed count of decimals and a real minus sign. */
 export const decimals = (value: number, digits = 2): string => value.toFixed(digits).replace('-', '\u2212')
 
-/** Returns a count with thin spaces between thousands. */
+/** Returns a count with narrow spaces that do not break between thousands. */
 export const count = (value: number): string =>
-  Math.round(value)
-    .toString()
-    .replace(/\B(?=(\d{3})+$)/g, '\u2009')
+  Math.round(value).toLocaleString('en').replaceAll(',', '\u202f')
 
 /** Returns a share in [0, 1] as a percentage. */
-export const percent = (share: number): string => `${Math.round(share * 100)}\u2009%`
+export const percent = (share: number): string => `${Math.round(share * 100)}\u202f%`
 
 /** Returns a duration in ms with three significant digits. */
 export function duration(ms: number): string {
-  if (ms < 1) return '<\u20091\u2009ms'
-  if (ms < 1_000) return `${Math.round(ms)}\u2009ms`
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)}\u2009s`
-  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)}\u2009min ${Math.round((ms % 60_000) / 1_000)}\u2009s`
-  return `${Math.floor(ms / 3_600_000)}\u2009h ${Math.round((ms % 3_600_000) / 60_000)}\u2009min`
+  if (ms < 1) return '<\u202f1\u202fms'
+  if (ms < 1_000) return `${Math.round(ms)}\u202fms`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)}\u202fs`
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)}\u202fmin ${Math.round((ms % 60_000) / 1_000)}\u202fs`
+  return `${Math.floor(ms / 3_600_000)}\u202fh ${Math.round((ms % 3_600_000) / 60_000)}\u202fmin`
 }
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
@@ -26,5 +24,5 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 export function bytes(size: number): string {
   const power = size < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(size) / 10))
   const value = size / 1024 ** power
-  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)}\u2009${UNITS[power]}`
+  return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)}\u202f${UNITS[power]}`
 }

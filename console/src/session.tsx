@@ -21,8 +21,8 @@ export interface Session {
   can(scope: Scope): boolean
   signIn(key: string): void
   signOut(): void
-  /** Asks the server whether it answers again. */
-  retry(): Promise<void>
+  /** Asks the server whether it answers, and shows or hides the banner. */
+  check(): Promise<void>
 }
 
 const Context = createContext<Session | null>(null)
@@ -47,9 +47,9 @@ export function SessionProvider({ children }: { readonly children: ComponentChil
         onRefusedKey() {
           setCaller(null)
           setApiKey(null)
-          setSignedOut({
-            reason: apiKey === null ? null : 'The server does not know this key. It may have been revoked.',
-          })
+          const refused = { reason: 'The server does not know this key. It may have been revoked.' }
+          // The call without a key that follows has no reason of its own.
+          setSignedOut((before) => (apiKey === null ? (before ?? { reason: null }) : refused))
         },
       }),
     [apiKey],
@@ -71,12 +71,13 @@ export function SessionProvider({ children }: { readonly children: ComponentChil
     return () => left.abort()
   }, [client, comeback])
 
-  const retry = useCallback(async () => {
-    const response = await fetch(`${SERVER}/readyz`, { cache: 'no-store' }).catch(() => null)
-    if (response === null || response.status === 502 || response.status === 504) return
-    setDown(false)
-    setComeback((count) => count + 1)
-  }, [])
+  const check = useCallback(async () => {
+    const response = await fetch(`${SERVER}/livez`, { cache: 'no-store' }).catch(() => null)
+    const answers = response?.ok ?? false
+    setDown(!answers)
+    // Views read again only what they could not read before.
+    if (answers) setComeback((count) => count + (isDown ? 1 : 0))
+  }, [isDown])
 
   const session: Session = {
     client,
@@ -93,7 +94,7 @@ export function SessionProvider({ children }: { readonly children: ComponentChil
       setCaller(null)
       setSignedOut({ reason: null })
     },
-    retry,
+    check,
   }
   return <Context.Provider value={session}>{children}</Context.Provider>
 }

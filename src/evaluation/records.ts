@@ -42,8 +42,8 @@ export interface AnswerRecord {
   readonly model?: Solution['model']
   readonly seed?: number
   readonly reasoning?: string
-  /** With `explain`: every judged answer. */
-  readonly candidates?: readonly (SolutionCandidate & { readonly right: boolean })[]
+  /** With `explain`: every judged answer, without its text. */
+  readonly candidates?: readonly (Omit<SolutionCandidate, 'text'> & { readonly right: boolean })[]
 }
 
 interface Time {
@@ -78,7 +78,7 @@ export function solutionRecord(
     seed: solution.seed,
     reasoning: solution.reasoning,
     ...(candidates !== undefined && {
-      candidates: candidates.map((candidate) => ({ ...candidate, right: isRight(candidate.answer) })),
+      candidates: candidates.map(({ text, ...candidate }) => ({ ...candidate, right: isRight(candidate.answer) })),
     }),
   }
 }

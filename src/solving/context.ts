@@ -32,7 +32,7 @@ export interface SolveContext {
 export interface TrajectoryPoint {
   readonly step: number
   readonly latents: Latents
-  readonly reward: number
+  readonly evaluation: Evaluation
 }
 
 export interface Outcome {

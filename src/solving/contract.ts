@@ -96,6 +96,8 @@ export type Degraded = 'retrieval' | 'weaver' | 'learning' | 'lrm' | 'judge'
 
 export interface SolutionCandidate {
   readonly kind: 'draft' | 'regeneration' | 'sample'
+  /** Whole text that the model wrote, its thought included. */
+  readonly text: string
   readonly answer: string | null
   readonly reward: number
   readonly rewardTerms: Readonly<Record<string, number>>
@@ -187,6 +189,9 @@ export interface Solution {
     readonly x: number
     readonly y: number
     readonly reward: number
+    /** Answer that the latents decode to, and its text. */
+    readonly answer: string | null
+    readonly text: string
   }[]
 }
 

@@ -85,7 +85,13 @@ async function explanation({ state, outcome: { trajectory } }: Attempt) {
   const places = await projectLatents(trajectory.map(({ latents }) => latents.data))
   return {
     candidates: state.candidates.map(describeCandidate),
-    latents: trajectory.map(({ step, reward }, index) => ({ step, reward, ...places[index]! })),
+    latents: trajectory.map(({ step, evaluation: { answer, judgement } }, index) => ({
+      step,
+      reward: judgement.reward,
+      answer: answer.answer,
+      text: answer.text,
+      ...places[index]!,
+    })),
   }
 }
 

@@ -27,6 +27,7 @@ export function describeCandidate({ kind, evaluation }: JudgedCandidate): Soluti
   const { answer, judgement } = evaluation
   return {
     kind,
+    text: answer.text,
     answer: answer.answer,
     reward: judgement.reward,
     rewardTerms: judgement.terms,

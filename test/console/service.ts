@@ -10,8 +10,13 @@ declare module 'vitest' {
   }
 }
 
-/** Called by vitest. @returns function that stops the service */
+/** Called by vitest. Takes the running service at `CONSOLE_ORIGIN` instead when that is set. @returns function that stops the service */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const running = process.env['CONSOLE_ORIGIN']
+  if (running !== undefined) {
+    project.provide('consoleOrigin', running)
+    return async () => {}
+  }
   const folder = await temporaryFolder()
   const service = await startService({ DATA_DIR: folder.path })
   project.provide('consoleOrigin', service.origin)

@@ -44,6 +44,7 @@ export const SOLUTION: Solution = {
   candidates: [
     {
       kind: 'draft',
+      text: 'left : 6 + 4 * 7',
       answer: null,
       reward: -0.97,
       rewardTerms: { verifier: -0.97, format: 0 },
@@ -54,7 +55,7 @@ export const SOLUTION: Solution = {
       tokens: 41,
     },
   ],
-  latents: [{ step: 0, x: 0.5, y: -1, reward: -0.97 }],
+  latents: [{ step: 0, x: 0.5, y: -1, reward: -0.97, answer: null, text: 'left : 6 + 4 * 7' }],
 }
 
 export const EPISODE: EpisodeDetail = {

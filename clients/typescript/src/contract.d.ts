@@ -821,6 +821,10 @@ export interface components {
                 x: number;
                 y: number;
                 reward: number;
+                /** @description The extracted answer; null if there is none. */
+                answer: string | null;
+                /** @description The text of the answer that the latents decode to. */
+                text: string;
             }[];
         };
         /** @description A similar episode that the search started from. */
@@ -835,6 +839,8 @@ export interface components {
         SolutionCandidate: {
             /** @enum {string} */
             kind: "draft" | "regeneration" | "sample";
+            /** @description The whole text that the model wrote, its thought included. */
+            text: string;
             /** @description The extracted answer; null if there is none. */
             answer: string | null;
             reward: number;
@@ -1580,6 +1586,10 @@ export interface components {
                 x: number;
                 y: number;
                 reward: number;
+                /** @description The extracted answer; null if there is none. */
+                answer: string | null;
+                /** @description The text of the answer that the latents decode to. */
+                text: string;
             }[];
         };
         ModelList: {

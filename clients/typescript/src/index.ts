@@ -18,6 +18,11 @@ export interface ClientOptions {
 export interface CallOptions {
   /** Ends the request: the server stops the work on it. */
   readonly signal?: AbortSignal
+  /**
+   * Key of a solve, such as a UUID. The same request with the same key gets the same answer and makes one episode, also
+   * after a connection that broke.
+   */
+  readonly idempotencyKey?: string
 }
 
 type Json = 'application/json' | 'application/problem+json'
@@ -65,17 +70,21 @@ export function createClient({ baseUrl, apiKey, fetch }: ClientOptions): Circadi
   const client = createFetchClient<paths, Json>({ baseUrl, headers, ...(fetch && { fetch }) })
   return {
     ...client,
-    async solve(body, options = {}) {
-      const { data, error, response } = await client.POST('/solve', { body, ...options })
+    async solve(body, { signal, idempotencyKey } = {}) {
+      const { data, error, response } = await client.POST('/solve', {
+        body,
+        ...(signal && { signal }),
+        headers: { 'idempotency-key': idempotencyKey },
+      })
       if (data === undefined) throw refusal(response, error)
       // The 202 answers only requests that ask for it, with `Prefer: respond-async`.
       return data as Solution
     },
-    async *solveEvents(body, options = {}) {
+    async *solveEvents(body, { signal, idempotencyKey } = {}) {
       const { data, error, response } = await client.POST('/solve', {
         body,
-        ...options,
-        headers: { accept: 'text/event-stream' },
+        ...(signal && { signal }),
+        headers: { accept: 'text/event-stream', 'idempotency-key': idempotencyKey },
         parseAs: 'stream',
       })
       if (data === undefined || data === null) throw refusal(response, error)

@@ -19,14 +19,35 @@ interface TimeChartProps {
   readonly height?: number
   /** Returns the text of a value; a plain number unless given. */
   readonly format?: (value: number) => string
+  /** Returns the text of a time on the axis; the time of day unless given. */
+  readonly formatTime?: (seconds: number) => string
 }
 
 const COLOURS = ['--accent', '--ink-2', '--line-strong']
+/** Distances of the lines of the grid: whole numbers from 1 on, so that counts repeat no label. */
+const INCREMENTS = [
+  0.05,
+  0.1,
+  0.2,
+  0.5,
+  ...[1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((unit) => [unit, 2 * unit, 5 * unit]),
+]
+
+const timeOfDay = (seconds: number): string =>
+  new Date(seconds * 1_000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 
 /** Draws again when its width or the colour scheme changes; new values only move the lines. */
-export function TimeChart({ label, times, lines, height = 150, format = String }: TimeChartProps) {
+export function TimeChart({
+  label,
+  times,
+  lines,
+  height = 150,
+  format = String,
+  formatTime = timeOfDay,
+}: TimeChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | null>(null)
+  const [hovered, setHovered] = useState<number | null>(null)
   const isDark = useMedia('(prefers-color-scheme: dark)')
   const data = [times, ...lines.map(({ values }) => values)] as unknown as UPlot.AlignedData
   const shape = JSON.stringify([isDark, height, lines.map((line) => line.label)])
@@ -46,10 +67,17 @@ export function TimeChart({ label, times, lines, height = 150, format = String }
         width: target.clientWidth,
         height,
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-        legend: { live: true },
+        legend: { show: false },
+        hooks: { setCursor: [({ cursor }) => setHovered(cursor.idx ?? null)] },
         axes: [
-          { ...axis, grid: { show: false } },
-          { ...axis, size: 62, values: (_plot, values) => values.map(format) },
+          {
+            ...axis,
+            grid: { show: false },
+            space: 110,
+            size: 28,
+            values: (_plot, values) => values.map(formatTime),
+          },
+          { ...axis, size: 50, space: 34, incrs: INCREMENTS, values: (_plot, values) => values.map(format) },
         ],
         scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.15)] } },
         series: [
@@ -59,7 +87,6 @@ export function TimeChart({ label, times, lines, height = 150, format = String }
             stroke: colour(COLOURS[index] ?? '--line-strong'),
             width: 1.75,
             points: { show: false },
-            value: (_plot: UPlot, value: number | null) => (value === null ? '–' : format(value)),
           })),
         ],
       },
@@ -78,7 +105,22 @@ export function TimeChart({ label, times, lines, height = 150, format = String }
 
   useEffect(() => plot.current?.setData(data))
 
-  return <div class="chart" ref={place} role="img" aria-label={label} />
+  const at = hovered ?? times.length - 1
+  return (
+    <div class="chart">
+      <div ref={place} role="img" aria-label={label} />
+      <ul>
+        {lines.map(({ label: name, values }) => (
+          <li key={name}>
+            {name} {values[at] == null ? '–' : format(values[at])}
+          </li>
+        ))}
+        {hovered !== null && times[hovered] !== undefined && (
+          <li class="time">{formatTime(times[hovered])}</li>
+        )}
+      </ul>
+    </div>
+  )
 }
 
 function useMedia(query: string): boolean {

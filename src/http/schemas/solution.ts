@@ -39,6 +39,7 @@ export const SolutionCandidate = sameAs<solving.SolutionCandidate>()(
   Type.Object(
     {
       kind: OneOf(['draft', 'regeneration', 'sample']),
+      text: Type.String({ description: 'The whole text that the model wrote, its thought included.' }),
       answer: Answer,
       reward: Reward,
       rewardTerms: NumberMap,
@@ -237,9 +238,17 @@ export const Solution = sameAs<solving.Solution>()(
         Type.Array(ref(SolutionCandidate), { description: 'With `explain`: all judged answers.' }),
       ),
       latents: Type.Optional(
-        Type.Array(Type.Object({ step: Count, x: Type.Number(), y: Type.Number(), reward: Reward }), {
-          description: 'With `explain`: the latents of every evaluation, projected to two dimensions.',
-        }),
+        Type.Array(
+          Type.Object({
+            step: Count,
+            x: Type.Number(),
+            y: Type.Number(),
+            reward: Reward,
+            answer: Answer,
+            text: Type.String({ description: 'The text of the answer that the latents decode to.' }),
+          }),
+          { description: 'With `explain`: the latents of every evaluation, projected to two dimensions.' },
+        ),
       ),
     },
     {

@@ -24,7 +24,7 @@ export function draftOutcome(context: SolveContext, draft: Draft): Outcome {
     evaluations: 0,
     rewardHistory: [reward],
     latents: kept.length === 0 ? null : { zBase: kept, zStar: kept },
-    trajectory: kept.length === 0 ? [] : [{ step: 0, latents: kept, reward }],
+    trajectory: kept.length === 0 ? [] : [{ step: 0, latents: kept, evaluation }],
   }
 }
 

@@ -132,5 +132,5 @@ function withSteps(head: LatentHead, tracer: Tracer): LatentHead {
 }
 
 function trajectoryPoint({ step, latents, evaluation }: SearchPoint): TrajectoryPoint {
-  return { step, latents, reward: evaluation.judgement.reward }
+  return { step, latents, evaluation }
 }

@@ -66,6 +66,7 @@ test('a problem has one seed in all arms, and other seeds elsewhere', async () =
 test('an answer that the profile writes otherwise is right, no answer is wrong, candidates are graded', async () => {
   const candidate = {
     kind: 'sample',
+    text: 'ans 1',
     reward: -0.2,
     rewardTerms: {},
     logProbability: null,
@@ -82,6 +83,7 @@ test('an answer that the profile writes otherwise is right, no answer is wrong, 
   const { records } = await run(async () => solutionOf(' 1', { candidates }), {}, [task!])
   expect(records[0]?.right).toBe(true)
   expect(records[0]?.candidates?.map(({ right }) => right)).toEqual([true, false])
+  expect(JSON.stringify(records[0]?.candidates)).not.toContain('ans 1')
   const none = await run(async () => solutionOf(null), {}, [task!])
   expect(none.records[0]?.right).toBe(false)
 })

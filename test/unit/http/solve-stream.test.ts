@@ -57,6 +57,7 @@ const EVENTS: SolveEvent[] = [
     event: 'candidate',
     data: {
       kind: 'regeneration',
+      text: 'left :\n ans 1',
       answer: '1',
       reward: -0.04,
       rewardTerms: {},

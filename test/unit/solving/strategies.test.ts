@@ -108,6 +108,10 @@ describe('latentseek', () => {
     })
     expect(solution.candidates?.[0]?.rewardTerms['verifier.correctness']).toBeCloseTo(-0.9, 6)
     expect(solution.latents?.map(({ step }) => step)).toEqual([0, expect.any(Number), solution.iterations])
+    const texts = solution.candidates?.map(({ text }) => text)
+    expect(new Set(texts).size).toBe(3)
+    expect(solution.latents?.map(({ text }) => text)).toEqual(texts)
+    expect(solution.latents?.map(({ answer }) => answer)).toEqual(['1', '2', '3'])
     const [first, , last] = solution.latents!
     expect(Math.hypot(last!.x - first!.x, last!.y - first!.y)).toBeGreaterThan(0.5)
   })

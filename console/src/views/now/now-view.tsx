@@ -1,14 +1,15 @@
-/** @file What the service does now: load of the engine, latency, backlog, degraded parts, versions. */
+/** @file What the service does now: parts, load of the engine, latency, backlog, versions. */
 
 import { useRef } from 'preact/hooks'
-import { bodyOf } from '../../api.ts'
-import { bytes, count } from '../../format.ts'
+import { bodyOf, type Readiness } from '../../api.ts'
 import { Fault } from '../../parts/fault.tsx'
-import { Empty, Panel, Stat } from '../../parts/panel.tsx'
-import { TimeChart } from '../../parts/time-chart.tsx'
+import { Empty, Panel } from '../../parts/panel.tsx'
 import { useSession } from '../../session.tsx'
 import { useQuery } from '../../use-query.ts'
-import { parseExposition, total } from './exposition.ts'
+import { parseExposition } from './exposition.ts'
+import { Load, type Point, pointOf } from './load.tsx'
+import { Versions } from './versions.tsx'
+import { Background, Latency, Trouble } from './work.tsx'
 
 const EVERY_MS = 2_000
 /** Ten minutes. */
@@ -18,14 +19,20 @@ export function NowView() {
   const { can } = useSession()
   return (
     <div class="view now">
-      <h1>Now</h1>
-      <Parts />
+      <div class="head">
+        <h1>Now</h1>
+        <Parts />
+      </div>
       {can('metrics') ? (
-        <Load />
+        <Figures />
       ) : (
-        <Empty title="No figures">
-          <p>This key lacks the scope metrics.</p>
-        </Empty>
+        <Panel title="Engine">
+          <Empty title="This key may not read figures">
+            <p>
+              Load, latency and versions need a key with the scope <code>metrics</code>.
+            </p>
+          </Empty>
+        </Panel>
       )}
     </div>
   )
@@ -33,53 +40,55 @@ export function NowView() {
 
 function Parts() {
   const { client } = useSession()
-  const { data, fault, reload } = useQuery((signal) => bodyOf(client.GET('/readyz', { signal })), [], {
-    everyMs: EVERY_MS,
-  })
+  const { data, fault, reload } = useQuery(
+    async (signal) => {
+      const { data, error, response } = await client.GET('/readyz', { signal })
+      // 503 has the same body: it says which part is missing.
+      const body: unknown = data ?? error
+      return isReadiness(body) ? body : bodyOf<Readiness>(Promise.resolve({ error, response }))
+    },
+    [],
+    { everyMs: EVERY_MS },
+  )
+  if (data === null) return <Fault fault={fault} onRetry={reload} />
   return (
-    <Panel title="Parts" aside={data?.status}>
-      <Fault fault={fault} onRetry={reload} />
-      <dl class="stats">
-        {Object.entries(data?.checks ?? {}).map(([name, { ok, detail }]) => (
-          <Stat key={name} label={name} value={ok ? 'works' : 'unavailable'} note={detail} />
-        ))}
-      </dl>
-    </Panel>
+    <ul class="checks" aria-label="Parts">
+      {Object.entries(data.checks).map(([name, { ok, detail }]) => (
+        <li key={name} class={ok ? '' : 'down'} title={detail}>
+          {name} {ok ? <span class="unseen">works</span> : <strong>{detail ?? 'unavailable'}</strong>}
+        </li>
+      ))}
+    </ul>
   )
 }
 
-function Load() {
+const isReadiness = (body: unknown): body is Readiness =>
+  typeof body === 'object' && body !== null && 'checks' in body
+
+function Figures() {
   const { client } = useSession()
-  const points = useRef<{ time: number; running: number; waiting: number }[]>([])
+  const points = useRef<readonly Point[]>([])
   const { data, fault, reload } = useQuery(
     async (signal) => {
       const metrics = parseExposition(await bodyOf(client.GET('/metrics', { signal, parseAs: 'text' })))
-      const running = total(metrics, 'circadian:num_rows_running') ?? 0
-      const waiting = total(metrics, 'circadian:num_rows_waiting') ?? 0
-      points.current = [...points.current, { time: Date.now() / 1_000, running, waiting }].slice(-MAX_POINTS)
+      const point = pointOf(metrics, Date.now() / 1_000, points.current.at(-1))
+      points.current = [...points.current, point].slice(-MAX_POINTS)
       return metrics
     },
     [],
     { everyMs: EVERY_MS },
   )
   if (data === null) return <Fault fault={fault} onRetry={reload} />
-  const last = points.current.at(-1)
   return (
-    <Panel title="Rows">
+    <>
       <Fault fault={fault} onRetry={reload} />
-      <dl class="stats">
-        <Stat label="Running" value={count(last?.running ?? 0)} />
-        <Stat label="Waiting" value={count(last?.waiting ?? 0)} />
-        <Stat label="Cache" value={bytes(total(data, 'circadian:kv_cache_usage_bytes') ?? 0)} />
-      </dl>
-      <TimeChart
-        label="Rows running and waiting"
-        times={points.current.map(({ time }) => time)}
-        lines={[
-          { label: 'running', values: points.current.map(({ running }) => running) },
-          { label: 'waiting', values: points.current.map(({ waiting }) => waiting) },
-        ]}
-      />
-    </Panel>
+      <Load metrics={data} points={points.current} />
+      <Latency metrics={data} />
+      <div class="columns">
+        <Background metrics={data} />
+        <Trouble metrics={data} />
+      </div>
+      <Versions metrics={data} />
+    </>
   )
 }
