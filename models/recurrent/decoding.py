@@ -1,10 +1,11 @@
-"""Decoding with PyTorch: answers of one token and an end, over recurrences and initial states."""
+"""Decoding with PyTorch: the first answer token, which is the whole answer, over recurrences and initial states."""
 
 from __future__ import annotations
 
 import random
 
 import torch
+from torch import Tensor
 
 import task
 from network import Recurrent
@@ -12,7 +13,7 @@ from task import Problem, prompt_words
 from vocabulary import ID, PAD, encode
 
 
-def right_padded(problems: list[Problem]) -> tuple[torch.Tensor, torch.Tensor]:
+def right_padded(problems: list[Problem]) -> tuple[Tensor, Tensor]:
     """Token ids [B, S] of the prompts, and the index [B] of each one's last token."""
     rows = [encode(prompt_words(p)) for p in problems]
     ids = torch.full((len(rows), max(map(len, rows))), PAD)
@@ -22,30 +23,34 @@ def right_padded(problems: list[Problem]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def logits_by_recurrence(network: Recurrent, problems: list[Problem], max_steps: int, seed: int) -> torch.Tensor:
-    """Logits of the first answer token after 1 .. max_steps recurrences, [R, B, V], from one h_0 a row."""
+def think(network: Recurrent, problems: list[Problem], max_steps: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Predicted first tokens [R, B] and states of the last prompt token [R, B, D] after 1 .. max_steps recurrences.
+
+    One h_0 is drawn for every position of every row.
+    """
     ids, last = right_padded(problems)
-    positions = torch.arange(ids.shape[1])[None]
+    rows, positions = torch.arange(len(last)), torch.arange(ids.shape[1])[None]
     embedded, _ = network.prelude(ids, None, positions)
     state = network.initial_state(embedded.shape, torch.Generator().manual_seed(seed))
-    logits = []
+    tokens, states = [], []
     for _ in range(max_steps):
         state, _ = network.core(state, embedded, None, positions)
-        logits.append(network.coda(state, None, positions)[0][torch.arange(len(last)), last])
-    return torch.stack(logits)
+        tokens.append(network.coda(state, None, positions)[0][rows, last].argmax(-1))
+        states.append(state[rows, last])
+    return torch.stack(tokens), torch.stack(states)
 
 
-def right(problems: list[Problem], logits: torch.Tensor) -> torch.Tensor:
-    """Whether the most likely first token is the answer, [..., B]."""
-    return logits.argmax(-1) == torch.tensor([ID[p.answer] for p in problems])
+def answers(problems: list[Problem]) -> Tensor:
+    """Token [B] of each problem's answer."""
+    return torch.tensor([ID[p.answer] for p in problems])
 
 
-def accuracy_by_steps(network: Recurrent, family: str, recurrences: tuple[int, ...], seed: int, count: int) -> str:
-    """One line: accuracy on held-out problems of a family after some numbers of recurrences, and by length of the chain."""
+def accuracy_by_recurrences(network: Recurrent, family: str, recurrences: tuple[int, ...], seed: int, count: int) -> str:
+    """One line: accuracy on held-out problems of a family after some numbers of recurrences, and by depth."""
     rng = random.Random(seed)
     problems = [task.make_problem(rng, "heldout", (family,)) for _ in range(count)]
-    hits = right(problems, logits_by_recurrence(network, problems, max(recurrences), seed)).float()
-    lengths = torch.tensor([p.depth for p in problems])
-    thirds = [hits[-1][(lengths > low) & (lengths <= low + 4)].mean().item() for low in (0, 4, 8)]
+    hits = (think(network, problems, max(recurrences), seed)[0] == answers(problems)).float()
+    depths = torch.tensor([p.depth for p in problems])
+    thirds = [hits[-1][(depths > low) & (depths <= low + 4)].mean().item() for low in (0, 4, 8)]
     curve = " ".join(f"r={r} {hits[r - 1].mean():.3f}" for r in recurrences)
-    return f"    {family:5} {curve}  |  steps 1-4 {thirds[0]:.2f}, 5-8 {thirds[1]:.2f}, 9-12 {thirds[2]:.2f}"
+    return f"    {family:5} {curve}  |  depth 1-4 {thirds[0]:.2f}, 5-8 {thirds[1]:.2f}, 9-12 {thirds[2]:.2f}"

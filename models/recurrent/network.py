@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vocabulary import BOS, CONTEXT, EOS, PAD, WORDS
 
+TIED = "coda.lm_head.weight"  # stored once, as the embedding, as in Huginn
 Cache = tuple[Tensor, Tensor]  # keys and values of one layer, [B, K, P, h]
 
 
@@ -28,7 +29,7 @@ class Config:
 
     vocab_size: int = len(WORDS)
     hidden_size: int = 64
-    num_attention_heads: int = 2
+    num_attention_heads: int = 4
     intermediate_size: int = 192
     n_layers_in_prelude: int = 1
     n_layers_in_recurrent_block: int = 1
@@ -37,7 +38,7 @@ class Config:
     mean_backprop_depth: int = 5
     state_std: float = math.sqrt(2 / 5)
     norm_eps: float = 1e-6
-    rope_theta: float = 10_000.0
+    rope_theta: float = 100.0  # prompts are short
     max_position_embeddings: int = CONTEXT
 
     @property
@@ -69,6 +70,8 @@ class Block(nn.Module):
         self.heads, self.head_size = config.num_attention_heads, config.head_size
         self.norm_1, self.norm_2, self.norm_3, self.norm_4 = (RMSNorm(width, config.norm_eps) for _ in range(4))
         self.q_proj, self.k_proj, self.v_proj, self.o_proj = (nn.Linear(width, width, bias=False) for _ in range(4))
+        # Biases of queries and keys, as in Huginn: with them a head can attend by distance alone.
+        self.qk_bias = nn.Parameter(torch.zeros(2, self.heads, 1, self.head_size))
         self.gate_proj, self.up_proj = (nn.Linear(width, hidden, bias=False) for _ in range(2))
         self.down_proj = nn.Linear(hidden, width, bias=False)
 
@@ -79,7 +82,8 @@ class Block(nn.Module):
         def heads(projection: nn.Linear) -> Tensor:
             return projection(normed).view(batch, length, self.heads, self.head_size).transpose(1, 2)
 
-        query, key, value = rotate(heads(self.q_proj), cos, sin), rotate(heads(self.k_proj), cos, sin), heads(self.v_proj)
+        query = rotate(heads(self.q_proj) + self.qk_bias[0], cos, sin)
+        key, value = rotate(heads(self.k_proj) + self.qk_bias[1], cos, sin), heads(self.v_proj)
         if past is not None:
             key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
         if bias is None:
@@ -153,7 +157,7 @@ class Coda(Part):
     def __init__(self, config: Config) -> None:
         super().__init__(config, config.n_layers_in_coda)
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)  # tied to the embedding
 
     def forward(self, state: Tensor, mask: Tensor | None, positions: Tensor, past: list[Cache] | None = None):
         x, caches = self.blocks(state, mask, positions, past)
@@ -165,6 +169,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.config = config
         self.prelude, self.core, self.coda = Prelude(config), Core(config), Coda(config)
+        self.coda.lm_head.weight = self.prelude.embed_tokens.weight
 
     def forward(self, ids: Tensor, steps: int, backprop: int, generator: torch.Generator) -> Tensor:
         """Logits [B, S, V] of right-padded texts after `steps` recurrences; gradients flow through the last `backprop`."""
@@ -195,8 +200,18 @@ def new_network(config: Config, seed: int) -> Recurrent:
     layers += config.n_layers_in_recurrent_block * config.mean_recurrence
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if parameter.dim() > 1:
+            if "qk_bias" in name:
+                parameter.normal_(0, 1)
+            elif parameter.dim() > 1:
                 parameter.normal_(0, std / (math.sqrt(2 * layers) if "o_proj" in name or "down_proj" in name else 1))
+        # Blocks of prelude and coda begin as identities (up to the norm): what they can do without recurrence is learnt last.
+        for part in (network.prelude, network.coda):
+            for layer in part.layers:
+                layer.o_proj.weight.zero_()
+                layer.down_proj.weight.zero_()
+        # The core begins as a residual stream, state / 2 + e, so that what one recurrence found reaches the next.
+        identity = torch.eye(config.hidden_size)
+        network.core.adapter.weight.copy_(torch.cat((identity / 2, identity), 1))
     return network
 
 
@@ -214,12 +229,14 @@ def save_network(network: Recurrent, folder: Path) -> None:
     )
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "generation_config.json").write_text(json.dumps(dict(**special, max_new_tokens=4), indent=2) + "\n")
-    save_file(network.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    weights = {name: tensor for name, tensor in network.state_dict().items() if name != TIED}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def load_network(folder: Path) -> Recurrent:
     """A trained network from a folder with config.json and model.safetensors, frozen, in evaluation mode."""
     stored = json.loads((folder / "config.json").read_text())
     network = Recurrent(Config(**{name: stored[name] for name in Config.__dataclass_fields__}))
-    network.load_state_dict(load_file(folder / "model.safetensors"))
+    weights = load_file(folder / "model.safetensors")
+    network.load_state_dict({**weights, TIED: weights["prelude.embed_tokens.weight"]})
     return network.eval().requires_grad_(False)

@@ -1,8 +1,8 @@
 /**
  * @file Problems of the bundled recurrent model's task, "follow the chain" (task.py is the Python side).
  *
- * Three families: "sum : 3 + 4 * 2 - 1 = ?" (left to right, modulo 5), "ball b : ab cd ae ?" (the ball's place after
- * the cups' swaps), "map ac bd ce da eb ; a > > > ?" (pointer chasing). The answer is the end of the chain.
+ * Three families: "sum : 3 + 4 * 2 - 1 = ?" (left to right, modulo 5), "ball : b ab cd ae ?" (the ball's place after
+ * the cups' swaps), "map ac bd ce da eb : a > > > ?" (pointer chasing). The answer is the end of the chain.
  */
 
 import { createHash } from 'node:crypto'
@@ -81,12 +81,12 @@ const makers: Readonly<Record<Family, (random: Random, depth: number) => string>
   },
   ball(random, depth) {
     const swaps = Array.from({ length: depth }, () => shuffle(random, PLACES).slice(0, 2).join(''))
-    return `ball ${pick(random, PLACES)} : ${swaps.join(' ')} ?`
+    return `ball : ${pick(random, PLACES)} ${swaps.join(' ')} ?`
   },
   map(random, depth) {
     const images = shuffle(random, PLACES)
     const pairs = PLACES.map((place, i) => `${place}${images[i]}`)
-    return `map ${pairs.join(' ')} ; ${pick(random, PLACES)} ${'> '.repeat(depth)}?`
+    return `map ${pairs.join(' ')} : ${pick(random, PLACES)} ${'> '.repeat(depth)}?`
   },
 }
 
@@ -95,7 +95,7 @@ export function solve(question: string): string {
   const words = question.split(' ')
   const [family] = words
   if (family === 'sum') return solveSum(words.slice(2, -2))
-  if (family === 'ball') return solveBall(words[1] ?? '', words.slice(3, -1))
+  if (family === 'ball') return solveBall(words[2] ?? '', words.slice(3, -1))
   if (family === 'map') return solveMap(words.slice(1, 1 + PLACES.length), words.slice(2 + PLACES.length, -1))
   throw new Error(`solve: expected a question of ${families.join(', ')}, got ${question}`)
 }

@@ -10,27 +10,28 @@ import argparse
 import math
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 import task
-from decoding import accuracy_by_steps
+from decoding import accuracy_by_recurrences
 from network import Config, Recurrent, new_network, save_network
-from task import Text, make_problem, make_text
+from task import STEP_WEIGHT, Text, make_problem, make_text
 from vocabulary import PAD, encode
 
 BATCH = 64
-BUCKET = 8  # batches sorted by length together, so that little padding is computed
 STEPS = 3000
 WARM_UP = 50
 MATRIX_RATE = 0.02  # of Muon, for the matrices of blocks and adapter
 OTHER_RATE = 3e-3  # of AdamW, for embeddings, LM head and norms
 FLOOR = 0.02  # share of the learning rate left at the end
-CURRICULUM = 0.6  # share of the training after which chains have all their lengths
-FIRST_DEPTH = 3  # longest chain at the beginning
+FIRST_RESTART = 0.6  # chance of a restart before a step at the beginning
+LAST_RESTART = 0.03  # below it there are none
+RESTART_DECAY = 0.8
+CURRICULUM_RATE = 0.1  # of the moving average of the accuracy
+MASTERED = 0.9
 FIRST_RECURRENCE = 4  # mean number of recurrences at the beginning
 MAX_RECURRENCE = 32
 RECURRENCE_SIGMA = 0.5  # of the logarithm of the Poisson rate, as in the paper
@@ -50,21 +51,25 @@ def tensors(batch: list[Text]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return ids, targets, weights
 
 
-def progress(step: int, steps: int) -> float:
-    """Share of the curriculum that a step has reached: chains and recurrences grow during the first part of the training."""
-    return min(1.0, step / (CURRICULUM * steps))
+class Curriculum:
+    """Chance that a chain restarts before a step: lower whenever most values of the chains are right."""
+
+    def __init__(self) -> None:
+        self.restart, self.accuracy = FIRST_RESTART, 0.0
+
+    @property
+    def progress(self) -> float:
+        return 1 - self.restart / FIRST_RESTART
+
+    def see(self, accuracy: float) -> None:
+        self.accuracy += CURRICULUM_RATE * (accuracy - self.accuracy)
+        if self.accuracy > MASTERED:
+            self.restart = self.restart * RESTART_DECAY if self.restart > LAST_RESTART else 0.0
+            self.accuracy -= 0.05
 
 
-def batches(seed: int, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    rng = random.Random(seed)
-    shortest, longest = task.TRAINED_DEPTHS
-    for step in range(0, steps, BUCKET):
-        depth = round(FIRST_DEPTH + (longest - FIRST_DEPTH) * progress(step, steps))
-        drawn = [make_text(rng, make_problem(rng, depths=(shortest, depth))) for _ in range(BATCH * BUCKET)]
-        drawn.sort(key=lambda text: len(text.words))
-        bucket = [drawn[i : i + BATCH] for i in range(0, len(drawn), BATCH)]
-        rng.shuffle(bucket)
-        yield from map(tensors, bucket)
+def draw_texts(rng: random.Random, restart: float) -> list[Text]:
+    return [make_text(rng, make_problem(rng, restart=restart)) for _ in range(BATCH)]
 
 
 def draw_recurrence(mean: float, generator: torch.Generator) -> int:
@@ -84,7 +89,7 @@ def make_optimizers(network: Recurrent) -> list[torch.optim.Optimizer]:
     """Muon learnt these chains in about half as many steps as AdamW alone."""
     matrices, others = [], []
     for name, parameter in network.named_parameters():
-        is_matrix = parameter.dim() > 1 and "embed_tokens" not in name and "lm_head" not in name
+        is_matrix = parameter.dim() == 2 and "embed_tokens" not in name and "lm_head" not in name
         (matrices if is_matrix else others).append(parameter)
     return [
         torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.05, momentum=0.95),
@@ -105,12 +110,17 @@ def train(seed: int, out: Path, steps: int, config: Config) -> None:
     optimizers = make_optimizers(network)
     groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     say(f"seed {seed}, {steps} steps of {BATCH} texts, {sum(p.numel() for p in network.parameters())} parameters")
+    rng, curriculum = random.Random(seed), Curriculum()
     start, tokens, smooth = time.time(), 0, 0.0
-    for step, (ids, targets, weights) in zip(range(steps), batches(seed, steps)):
+    for step in range(steps):
+        texts = draw_texts(rng, curriculum.restart)
+        ids, targets, weights = tensors(texts)
         for group, rate in groups:
             group["lr"] = rate * rate_factor(step, steps)
         # Right padding under a causal mask: no real token sees a pad, and pads have no loss.
-        mean = FIRST_RECURRENCE + (config.mean_recurrence - FIRST_RECURRENCE) * progress(step, steps)
+        mean = FIRST_RECURRENCE + (config.mean_recurrence - FIRST_RECURRENCE) * curriculum.progress
+        for layer in (*network.prelude.layers, *network.coda.layers):
+            layer.requires_grad_(curriculum.restart == 0)
         logits = network(ids, draw_recurrence(mean, generator), config.mean_backprop_depth, generator)
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         loss = (losses * weights.flatten()).sum() / weights.sum()
@@ -119,14 +129,16 @@ def train(seed: int, out: Path, steps: int, config: Config) -> None:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
+        counted = weights >= STEP_WEIGHT
+        curriculum.see((logits.detach().argmax(-1) == targets)[counted].float().mean().item())
         tokens += ids.numel()
         smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
         if (step + 1) % 100 == 0:
             minutes = (time.time() - start) / 60
-            say(f"{minutes:5.1f} min  step {step + 1}  {tokens / 1e6:.2f} M tokens  loss {smooth:.3f}")
-        if (step + 1) % 300 == 0 or step + 1 == steps:
+            say(f"{minutes:5.1f} min  step {step + 1}  {tokens / 1e6:.2f} M tokens  restart {curriculum.restart:.2f} right {curriculum.accuracy:.2f}  loss {smooth:.3f}")
+        if (step + 1) % 200 == 0 or step + 1 == steps:
             for family in task.FAMILIES:
-                say(accuracy_by_steps(network.eval(), family, (1, 4, 8, 16, 32), VALIDATION_SEED, 120))
+                say(accuracy_by_recurrences(network.eval(), family, (1, 2, 4, 8, 16), VALIDATION_SEED, 60))
             network.train()
             save_network(network, out)
 
@@ -136,7 +148,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=STEPS)
-    for name in ("hidden_size", "num_attention_heads", "intermediate_size", "n_layers_in_recurrent_block", "mean_recurrence"):
+    for name in ("hidden_size", "num_attention_heads", "intermediate_size", "n_layers_in_recurrent_block", "n_layers_in_coda", "mean_recurrence"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Config, name))
     arguments = vars(parser.parse_args())
     torch.set_num_threads(1)
