@@ -69,7 +69,10 @@ const PARSER_FAULTS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['BODY_TOO_LARGE', 'request: expected smaller chunk extensions'],
 }
 
-/** Answers bytes that the HTTP parser refused. There is no request, only a socket to write to. */
+/** Time, in ms, in which a client may read the answer to a fault of its bytes and close its side of the connection. */
+const RAW_FAULT_MS = 2_000
+
+/** Answers bytes that the HTTP parser refused. There is no request, only a socket to write to, which Node no longer closes. */
 export function replyToRawFault(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
@@ -77,6 +80,8 @@ export function replyToRawFault(error: ConnectionError, socket: Socket): void {
   }
   const [code, detail] = PARSER_FAULTS[error.code] ?? ['REQUEST_INVALID', 'request: expected HTTP/1.1']
   const { status, headers, body } = finalReply(new ServiceError(code, detail))
+  const timer = setTimeout(() => socket.destroy(), RAW_FAULT_MS)
+  socket.once('close', () => clearTimeout(timer))
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,

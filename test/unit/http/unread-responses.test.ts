@@ -1,7 +1,7 @@
-/** @file Responses that are not streams, and whose clients read slowly or not at all. */
+/** @file Responses that are not streams, and whose clients read slowly or not at all, or never close. */
 
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { listen, QUESTION, SOLUTION, scriptedSolver, unverifiedApp } from '../../support/http-app.ts'
 import { open } from '../../support/raw-http.ts'
@@ -73,5 +73,17 @@ test('a client that reads slowly gets the whole answer, and may ask again', asyn
   client.write(`GET /livez HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`)
   const before = read
   await expect.poll(() => read).toBeGreaterThan(before)
+  client.destroy()
+})
+
+test('a client that sends no HTTP and never closes loses the connection', async () => {
+  const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  client.on('error', () => {})
+  await once(client, 'connect')
+  client.write('no HTTP\r\n\r\n')
+  const [answer] = (await once(client, 'data')) as [Buffer]
+  expect(answer.toString()).toMatch(/^HTTP\/1.1 400 /)
+  const server = accepted.find(({ remotePort }) => remotePort === client.localPort)!
+  if (!server.destroyed) await once(server, 'close')
   client.destroy()
 })
