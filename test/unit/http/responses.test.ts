@@ -1,5 +1,6 @@
 /** @file `/v1/responses` on a scripted solver. */
 
+import type OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, expect, suite, test } from 'vitest'
 import { ServiceError } from '#errors'
 import { listen, type Script, SOLUTION, scriptedSolver, testApp } from '../../support/http-app.ts'
@@ -189,6 +190,61 @@ suite('a bad request names the parameter', () => {
     expect((await ask({ model: 'gpt' })).body.error.code).toBe('model_not_found')
   })
 })
+
+/** Each parameter of OpenAI's request with a value that asks for something, and whether it is supported. */
+type EveryParameter = Readonly<
+  Record<
+    keyof OpenAI.Responses.ResponseCreateParamsNonStreaming,
+    readonly [value: unknown, isSupported: boolean]
+  >
+>
+const EVERY_PARAMETER: EveryParameter = {
+  access_programs: [['x'], false],
+  background: [true, false],
+  background_options: [{}, false],
+  context_management: [[{ type: 'compaction' }], false],
+  conversation: ['conv_1', false],
+  image: [{}, false],
+  include: [['reasoning.encrypted_content'], false],
+  input: ['1 + 1?', true],
+  instructions: ['Be brief.', true],
+  max_output_tokens: [5, true],
+  max_tool_calls: [1, false],
+  metadata: [{ a: 'b' }, true],
+  model: ['circadian/majority', true],
+  moderation: [{}, false],
+  parallel_tool_calls: [false, true],
+  previous_response_id: ['resp_1', false],
+  prompt: [{ id: 'x' }, false],
+  prompt_cache_key: ['x', true],
+  prompt_cache_options: [{ ttl: '1h' }, false],
+  prompt_cache_retention: ['24h', false],
+  reasoning: [{ effort: 'high' }, true],
+  safety_identifier: ['x', true],
+  service_tier: ['flex', false],
+  store: [true, false],
+  stream: [false, true],
+  stream_options: [{ include_obfuscation: true }, false],
+  temperature: [0.5, true],
+  text: [{ format: { type: 'json_object' } }, false],
+  tool_choice: ['required', false],
+  tools: [[{ type: 'web_search' }], false],
+  top_logprobs: [2, false],
+  top_p: [0.5, true],
+  truncation: ['auto', false],
+  user: ['x', true],
+}
+
+test.each(Object.entries(EVERY_PARAMETER))(
+  'the parameter %s of OpenAI’s request is supported or refused by name',
+  async (name, [value, isSupported]) => {
+    const { status, body } = await ask({ model: 'circadian/majority', [name]: value })
+    if (isSupported) return expect(status, JSON.stringify(body)).toBe(200)
+    expect(status).toBe(400)
+    expect(body.error.param.split(/[.[]/)[0]).toBe(name)
+    expect(requests).toEqual([])
+  },
+)
 
 suite('a stream of events', () => {
   test('adds each item, its text piece by piece, and ends with the whole response', async () => {
