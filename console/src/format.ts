@@ -26,3 +26,7 @@ export function bytes(size: number): string {
   const value = size / 1024 ** power
   return `${value.toFixed(power === 0 || value >= 100 ? 0 : 1)}\u202f${UNITS[power]}`
 }
+
+/** Returns a moment in the words of the reader's place. */
+export const moment = (time: string): string =>
+  new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })

@@ -4,6 +4,8 @@ import type { ComponentType } from 'preact'
 import type { Route } from './route.ts'
 import type { Scope } from './session.tsx'
 import { AskView } from './views/ask/ask-view.tsx'
+import { MemoryView } from './views/memory/memory-view.tsx'
+import { NightsView } from './views/nights/nights-view.tsx'
 import { NowView } from './views/now/now-view.tsx'
 
 export interface View {
@@ -18,5 +20,7 @@ export interface View {
 
 export const VIEWS: readonly View[] = [
   { id: 'ask', title: 'Ask', scope: 'solve', component: AskView },
+  { id: 'memory', title: 'Memory', scope: 'solve', component: MemoryView },
+  { id: 'nights', title: 'Nights', scope: 'admin', component: NightsView },
   { id: 'now', title: 'Now', scope: null, component: NowView },
 ]

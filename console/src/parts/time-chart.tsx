@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks'
 import UPlot from 'uplot'
+import { useMedia } from '../use-media.ts'
 
 interface Line {
   readonly label: string
@@ -21,6 +22,18 @@ interface TimeChartProps {
   readonly format?: (value: number) => string
   /** Returns the text of a time on the axis; the time of day unless given. */
   readonly formatTime?: (seconds: number) => string
+  /** Whether the values are of whole days (UTC): each has a dot, and the axis names days. False unless given. */
+  readonly byDay?: boolean
+}
+
+/** Axis of days: a tick a day, or a week, a month, a quarter where days are too close. */
+const DAYS: UPlot.Axis = {
+  incrs: [1, 7, 28, 91].map((days) => days * 86_400),
+  space: 58,
+  values: (_plot, times) =>
+    times.map((time) =>
+      new Date(time * 1_000).toLocaleDateString([], { day: 'numeric', month: 'short', timeZone: 'UTC' }),
+    ),
 }
 
 const COLOURS = ['--accent', '--ink-2', '--line-strong']
@@ -44,6 +57,7 @@ export function TimeChart({
   height = 150,
   format = String,
   formatTime = timeOfDay,
+  byDay = false,
 }: TimeChartProps) {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | null>(null)
@@ -64,6 +78,7 @@ export function TimeChart({
     }
     const drawn = new UPlot(
       {
+        ...(byDay && { tzDate: (time: number) => UPlot.tzDate(new Date(time * 1_000), 'Etc/UTC') }),
         width: target.clientWidth,
         height,
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
@@ -76,6 +91,7 @@ export function TimeChart({
             space: 110,
             size: 28,
             values: (_plot, values) => values.map(formatTime),
+            ...(byDay && DAYS),
           },
           { ...axis, size: 50, space: 34, incrs: INCREMENTS, values: (_plot, values) => values.map(format) },
         ],
@@ -86,7 +102,7 @@ export function TimeChart({
             label: line.label,
             stroke: colour(COLOURS[index] ?? '--line-strong'),
             width: 1.75,
-            points: { show: false },
+            points: { show: byDay, size: 5, fill: colour(COLOURS[index] ?? '--line-strong') },
           })),
         ],
       },
@@ -121,15 +137,4 @@ export function TimeChart({
       </ul>
     </div>
   )
-}
-
-function useMedia(query: string): boolean {
-  const [matches, setMatches] = useState(() => matchMedia(query).matches)
-  useEffect(() => {
-    const list = matchMedia(query)
-    const update = () => setMatches(list.matches)
-    list.addEventListener('change', update)
-    return () => list.removeEventListener('change', update)
-  }, [query])
-  return matches
 }
