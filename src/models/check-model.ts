@@ -84,6 +84,10 @@ export async function readFacts(directory: ModelDirectory): Promise<ModelFacts> 
       hiddenSize: description.hiddenSize,
     },
     layers,
+    core: recurrence && {
+      maxSteps: recurrence.maxSteps,
+      layers: recurrence.coreLayers[1] - recurrence.coreLayers[0],
+    },
     layerStates: description.layerStates?.length ?? 0,
     cache: { heads: keyValueHeads, headSize, dtype, bytesPerPosition: positionBytes },
     padding: description.padding,

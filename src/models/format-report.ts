@@ -20,13 +20,15 @@ export function formatReport({ directory, model, run, faults }: ModelReport): st
 }
 
 function rowsOf(model: ModelFacts): (readonly [string, string])[] {
-  const { head, cache, tokenizer, layers, externalData } = model
+  const { head, tokenizer, layers, core, externalData } = model
   const layout =
     model.layout === 'hub' ? 'Hugging Face (graphs in onnx/)' : "an exporter's (graph beside config)"
   const states =
     model.layerStates === 0
       ? 'none: serves without latent thoughts'
-      : `${model.layerStates}: the inputs of ${layers} layers and of the LM head`
+      : core
+        ? `${model.layerStates}: after each recurrence of the core`
+        : `${model.layerStates}: the inputs of ${layers} layers and of the LM head`
   return [
     ['layout', layout],
     ['files', model.files.map(({ path, bytes }) => `${path} (${formatBytes(bytes)})`).join(', ')],
@@ -37,7 +39,7 @@ function rowsOf(model: ModelFacts): (readonly [string, string])[] {
     ['outputs', shortened(model.outputs)],
     ['LM head', `${head.kind}, ${head.dtype}, ${head.hiddenSize} x ${head.vocabularySize}`],
     ['layer states', states],
-    ['cache', `${layers} layers x ${cache.heads} heads x ${cache.headSize} x 2, ${cache.dtype}`],
+    ['cache', cacheText(model)],
     ['padding', PADDINGS[model.padding]],
     ['context', `${model.contextLength} tokens`],
     ['tokenizer', `ends at ${tokenizer.eosTokenIds.join(', ')}; pads with ${tokenizer.padTokenId}`],
@@ -46,6 +48,13 @@ function rowsOf(model: ModelFacts): (readonly [string, string])[] {
     ['profile', model.profileSource === 'default' ? 'made by default' : model.profileSource],
     ...model.notes.map((note) => ['note', note] as const),
   ]
+}
+
+function cacheText({ cache, layers, core }: ModelFacts): string {
+  const { heads, headSize, dtype } = cache
+  const of = (count: string) => `${count} layers x ${heads} heads x ${headSize} x 2, ${dtype}`
+  if (core === null) return of(`${layers}`)
+  return of(`(${layers - core.layers} + ${core.layers} in the core x ${core.maxSteps} recurrences)`)
 }
 
 const PADDINGS: Readonly<Record<ModelFacts['padding'], string>> = {

@@ -38,7 +38,9 @@ export interface ModelFacts {
   }
   /** L. */
   readonly layers: number
-  /** States of a latent thought, L + 1; 0: the model serves without thoughts. */
+  /** Core of a depth-recurrent model: R, and its number of layers; null for an ordinary decoder. */
+  readonly core: { readonly maxSteps: number; readonly layers: number } | null
+  /** States of a latent thought, L + 1, or R of a depth-recurrent model; 0: the model serves without thoughts. */
   readonly layerStates: number
   readonly cache: {
     /** K. */

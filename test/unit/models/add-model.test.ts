@@ -7,7 +7,11 @@ import { loadModelDirectory } from '#engine'
 import { type AddOptions, addModel, createProgress, directorySource, hubSource } from '#models'
 import { decodeModel, encodeModel, relocateExternalData } from '#onnx'
 import { externalizeInitializers } from '../../../src/engine/child/load-graphs.ts'
-import { type TinyModelDirectory, tinyModelDirectory } from '../../fixtures/tiny-model-directory.ts'
+import {
+  type TinyModelDirectory,
+  tinyModelDirectory,
+  tinyRecurrentDirectory,
+} from '../../fixtures/tiny-model-directory.ts'
 import { startProgram } from '../../support/child-process.ts'
 import { circadian } from '../../support/circadian-command.ts'
 import { type FakeHub, fakeHub, REPOSITORY } from '../../support/fake-hub.ts'
@@ -257,6 +261,13 @@ describe('from the hub', () => {
 })
 
 describe('from a directory', () => {
+  test('takes all three graphs of a depth-recurrent model', async () => {
+    await using recurrent = await tinyRecurrentDirectory()
+    const { outcome, report } = await add({ source: directorySource(recurrent.path) })
+    expect({ outcome, faults: report.faults }).toEqual({ outcome: 'added', faults: [] })
+    expect(filesOf(target)).toEqual([...filesOf(recurrent.path), MANIFEST].sort())
+  })
+
   test('takes what serving needs; edits of the small files do not change the original', async () => {
     const source = directorySource(model.path)
     expect(await add({ source })).toMatchObject({ outcome: 'added', manifest: { version: '' } })

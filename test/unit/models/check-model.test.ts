@@ -7,10 +7,12 @@ import { checkModel, formatReport } from '#models'
 import { decodeModel, encodeModel, type Model, type Node } from '#onnx'
 import { tinyDecoder } from '../../fixtures/tiny-decoder.ts'
 import {
+  TINY_RECURRENCE,
   TINY_WORDS,
   type TinyModelDirectory,
   tinyModelDirectory,
   tinyModelFiles,
+  tinyRecurrentDirectory,
 } from '../../fixtures/tiny-model-directory.ts'
 import { circadian } from '../../support/circadian-command.ts'
 
@@ -118,6 +120,23 @@ describe('checkModel()', () => {
       run: null,
     })
     expect(formatReport(report)).toMatch(/cannot be served:\n- try model: /)
+  })
+
+  test('reports the core of a depth-recurrent model, and runs it', async () => {
+    await using recurrent = await tinyRecurrentDirectory()
+    const report = await checkModel(recurrent.path, ON_CPU)
+    expect(report).toMatchObject({ servable: true, faults: [] })
+    const { maxSteps } = TINY_RECURRENCE
+    expect(report.model).toMatchObject({
+      graph: 'onnx/prelude.onnx',
+      core: { maxSteps, layers: 2 },
+      layers: 4,
+      layerStates: maxSteps,
+      cache: { bytesPerPosition: (2 + 2 * maxSteps) * 2 * 2 * 8 * 4 },
+    })
+    expect(formatReport(report)).toContain(
+      `(2 + 2 in the core x ${maxSteps} recurrences) layers x 2 heads x 8 x 2, float32`,
+    )
   })
 })
 
