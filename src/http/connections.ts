@@ -40,8 +40,10 @@ export function limitConnections(
  */
 export function closeUnread(app: FastifyInstance, stallMs: number): void {
   app.addHook('onSend', async (_request, { raw }) => {
-    // Node counts each part that the client takes as activity, and sets the time of idle connections after the last.
+    // Node counts each part that the client takes as activity.
     raw.setTimeout(stallMs, () => raw.destroy())
+    // Before Node sets the time of an idle connection: a pipelined request may be in progress, which takes what it takes.
+    raw.prependOnceListener('finish', () => raw.setTimeout(0))
   })
 }
 

@@ -2,15 +2,20 @@
 
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { listen, QUESTION, SOLUTION, scriptedSolver, unverifiedApp } from '../../support/http-app.ts'
 import { open } from '../../support/raw-http.ts'
 
-const STALL_MS = 300
+const STALL_MS = 1_000
 /** More than the buffers of both ends hold. */
 const BYTES = 2 ** 25
 
-const { solver } = scriptedSolver(async () => ({ ...SOLUTION, text: 'x'.repeat(BYTES) }))
+const { solver } = scriptedSolver(async ({ question }) => {
+  if (question === QUESTION) return { ...SOLUTION, text: 'x'.repeat(BYTES) }
+  if (question === 'slow') await sleep(1.5 * STALL_MS)
+  return SOLUTION
+})
 const app = unverifiedApp({ solver, limits: { stallMs: STALL_MS } })
 const accepted: Socket[] = []
 let port = 0
@@ -62,17 +67,33 @@ test('a client that reads slowly gets the whole answer, and may ask again', asyn
     if (read < (pauses + 1) * (BYTES / 16)) return
     pauses += 1
     client.pause()
-    setTimeout(() => client.resume(), STALL_MS / 6)
+    setTimeout(() => client.resume(), STALL_MS / 12)
   })
   client.resume()
   await expect.poll(() => read, { timeout: 20_000 }).toBeGreaterThan(BYTES)
-  expect(performance.now() - startedAt).toBeGreaterThan(2 * STALL_MS)
+  expect(performance.now() - startedAt).toBeGreaterThan(STALL_MS)
   // Between two requests a connection stays as long as any other.
-  await new Promise((resolve) => setTimeout(resolve, 2 * STALL_MS))
+  await sleep(1.2 * STALL_MS)
   expect(server.destroyed).toBe(false)
   client.write(`GET /livez HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`)
   const before = read
   await expect.poll(() => read).toBeGreaterThan(before)
+  client.destroy()
+})
+
+test('a pipelined request may take longer than that', async () => {
+  const client = await open(port)
+  const send = (question: string) => {
+    const body = JSON.stringify({ question })
+    const headers = `host: 127.0.0.1:${port}\r\ncontent-type: application/json`
+    return `POST /solve HTTP/1.1\r\n${headers}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+  }
+  let text = ''
+  client.on('data', (chunk: Buffer) => {
+    text += chunk.toString()
+  })
+  client.write(send('quick') + send('slow'))
+  await expect.poll(() => text.match(/HTTP\/1\.1 200 /g), { timeout: 20_000 }).toHaveLength(2)
   client.destroy()
 })
 
