@@ -146,6 +146,11 @@ const Defaults = Type.Object(
     efforts: Type.Optional(Type.Object(byEffort(Budgets), closed)),
     /** What `auto` does after a draft, by effort; without one it searches until an answer passes. */
     policy: Type.Optional(Policy),
+    /**
+     * Whether the search was measured to be worth more than samples at as many tokens. Then `auto` keeps to it, and follows no
+     * policy of a night: the arms of a night are samples, so that it would weigh them against the draft alone.
+     */
+    searchPays: Type.Boolean({ default: false }),
     rewardWeights: Type.Object(RewardWeights.properties, { ...closed, default: {} }),
   },
   { ...closed, default: {} },

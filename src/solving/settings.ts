@@ -130,7 +130,7 @@ export function resolveSettings(
     retrieval: resolveRetrieval(request, profile),
     transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift, shifts: defaults.shifts },
     draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
-    policy: resolvePolicy(request, judgePolicy, defaults.policy),
+    policy: resolvePolicy(request, defaults.searchPays ? null : judgePolicy, defaults.policy),
     weights: resolveWeights(request, profile),
   }
 }

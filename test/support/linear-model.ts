@@ -147,6 +147,7 @@ export const TEST_PROFILE: ModelProfile = {
     momentum: 'residual',
     shifts: 'agreeing',
     draft: 'full',
+    searchPays: false,
     rollouts: 1,
     rolloutTemperature: 1,
     marginSteps: 3,

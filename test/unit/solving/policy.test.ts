@@ -140,6 +140,21 @@ describe('auto under a policy', () => {
     expect((await solve(auto)).policy).toMatchObject({ strategy: 'greedy', from: 0.8, signal: 'verifier' })
   })
 
+  test('keeps to a search that pays, whatever a night chose among samples', async () => {
+    const score = async (answers: readonly unknown[]) => answers.map(() => 0.1)
+    const policy: Policy = { signal: 'judge', medium: [{ from: 0, strategy: 'majority', samples: 3 }] }
+    const judge = { version: 'judge-1', policy, score }
+    const solutionOf = (searchPays: boolean) =>
+      solverOn(
+        { ...TWO_FLIPS, profile: { defaults: { ...TEST_PROFILE.defaults, searchPays } } },
+        { activeModels: () => ({ weaver: identityWeaver, rewardModel: null, judge }) },
+      ).solve(auto)
+    expect((await solutionOf(false)).policy).toMatchObject({ strategy: 'majority' })
+    const searched = await solutionOf(true)
+    expect(searched.policy).toBeUndefined()
+    expect(searched.iterations).toBeGreaterThan(0)
+  })
+
   const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }
 
   test.each([
