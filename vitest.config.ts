@@ -54,7 +54,7 @@ export default defineConfig({
           globalSetup: ['test/console/service.ts'],
           // All files share a service and the cores of its engine.
           fileParallelism: false,
-          testTimeout: 60_000,
+          testTimeout: 180_000,
           hookTimeout: 60_000,
         },
       },

@@ -7,7 +7,7 @@ import {
   type Problem,
 } from '../../clients/typescript/src/index.ts'
 
-export type * from '../../clients/typescript/src/index.ts'
+export type * from './contract.ts'
 export { CircadianError }
 
 /** Address of the server without a slash at its end: the page may lie below a path of a proxy. */

@@ -53,10 +53,12 @@ export async function openConsole(
   return { page, complaints, [Symbol.asyncDispose]: () => context.close() }
 }
 
-/** Writes a screenshot for docs/console when `SCREENSHOTS` is set, so that a test run leaves the files as they are. */
-export async function screenshot(page: Page, name: string, { full = false } = {}): Promise<void> {
-  if (process.env['SCREENSHOTS'] === undefined) return
-  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: full })
+/** Whether this run writes the screenshots of docs/console; others leave the files as they are. */
+export const isPictured = process.env['SCREENSHOTS'] !== undefined
+
+/** Writes what the window shows to docs/console when `SCREENSHOTS` is set. */
+export async function screenshot(page: Page, name: string): Promise<void> {
+  if (isPictured) await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) })
 }
 
 /** Returns the faults of accessibility that matter: serious and critical ones, as axe-core finds them. */

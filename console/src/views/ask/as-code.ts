@@ -1,6 +1,6 @@
 /** @file A request as code: for the command line, and for two clients. */
 
-import type { SolveRequest } from '../../api.ts'
+import type { SolveRequest } from '../../contract.ts'
 
 export const LANGUAGES = ['curl', 'TypeScript', 'openai-python'] as const
 export type Language = (typeof LANGUAGES)[number]

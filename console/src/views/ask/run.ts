@@ -1,6 +1,12 @@
 /** @file One solve as the page knows it: what its events have said so far. */
 
-import type { RetrievedEpisode, Solution, SolutionCandidate, SolveEvent, SolveRequest } from '../../api.ts'
+import type {
+  RetrievedEpisode,
+  Solution,
+  SolutionCandidate,
+  SolveEvent,
+  SolveRequest,
+} from '../../contract.ts'
 
 /** An answer with its text, as far as events have told it: those of the draft tell its terms only at the end. */
 export type KnownAnswer = Pick<SolutionCandidate, 'kind' | 'answer' | 'text' | 'reward' | 'confidence'> &
