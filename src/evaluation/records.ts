@@ -78,7 +78,10 @@ export function solutionRecord(
     seed: solution.seed,
     reasoning: solution.reasoning,
     ...(candidates !== undefined && {
-      candidates: candidates.map(({ text, ...candidate }) => ({ ...candidate, right: isRight(candidate.answer) })),
+      candidates: candidates.map(({ text, ...candidate }) => ({
+        ...candidate,
+        right: isRight(candidate.answer),
+      })),
     }),
   }
 }
