@@ -1,26 +1,30 @@
 """Measures a checkpoint: accuracy over recurrences, disagreement of initial states, early exit.
 
-`python evaluate.py FOLDER --seed 2001` (2001: tuning; 3001: what README.md publishes). Greedy answers on held-out problems.
+`python evaluate.py FOLDER --seed 2001` (2001: tuning; 3001: what README.md publishes). Greedy answers on held-out
+problems, with the noise of the profile.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import task
-from decoding import answers, think
+from decoding import answers, think, think_adaptively
 from network import Recurrent, load_network
 from task import Problem, make_problem
 
-MAX_STEPS, SERVED_STEPS, SAMPLES = 32, 16, 8
 CURVE = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)
-TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)
+SAMPLES, SAMPLED_STEPS = 8, (6, 8, 10, 12, 16)
+TOLERANCES = (0.0, 0.01, 0.002, 0.001, 0.0005, 0.0002, 0.0001)  # 0: never
+PROFILE = json.loads((task.MODEL_DIR / "circadian.json").read_text())["recurrence"]
 
 
 def share(hits: Tensor) -> str:
@@ -29,44 +33,25 @@ def share(hits: Tensor) -> str:
     return f"{mean:.3f} ({math.sqrt(mean * (1 - mean) / len(hits)):.3f})"
 
 
-def samples(network: Recurrent, problems: list[Problem], seed: int) -> tuple[Tensor, Tensor]:
-    """Predicted tokens [N, R, B] and states [N, R, B, D] of N initial states."""
-    drawn = [think(network, problems, MAX_STEPS, seed * 100 + i) for i in range(SAMPLES)]
-    return torch.stack([d[0] for d in drawn]), torch.stack([d[1] for d in drawn])
-
-
-def early_exit(tokens: Tensor, states: Tensor, right: Tensor, tolerance: float) -> str:
-    """Ends the thinking of a row after the first recurrence whose relative change of the state is at most the tolerance.
-
-    The prediction at the exit is that of a run in which all tokens take as many recurrences.
-    """
-    states, tokens = states[:, :SERVED_STEPS], tokens[:, :SERVED_STEPS]
-    change = (states[:, 1:] - states[:, :-1]).norm(dim=-1) / states[:, :-1].norm(dim=-1)
-    stops = torch.cat((change <= tolerance, torch.ones_like(change[:, :1], dtype=torch.bool)), 1)
-    taken = stops.int().argmax(1) + 2
-    taken = taken.clamp(max=SERVED_STEPS)
-    exit_tokens = tokens.gather(1, (taken - 1)[:, None])[:, 0]
-    return f"{(exit_tokens == right).float().mean():.3f} after {taken.float().mean():.2f} recurrences"
-
-
 def report(network: Recurrent, name: str, problems: list[Problem], seed: int) -> None:
-    tokens, states = samples(network, problems, seed)
     right = answers(problems)
+    curve = think(network, problems, CURVE, seed * 100)[0] == right
+    drawn = [think(network, problems, SAMPLED_STEPS, seed * 100 + i)[0] for i in range(SAMPLES)]
+    tokens = torch.stack(drawn)  # [N, len(SAMPLED_STEPS), B]
     hits = tokens == right
-    served = hits[:, SERVED_STEPS - 1]
-    votes = tokens[:, SERVED_STEPS - 1].mode(0).values
     print(f"\n{name}: n = {len(problems)}, {SAMPLES} initial states")
-    print("  accuracy of the first, by r:", ", ".join(f"{r}: {share(hits[0, r - 1])}" for r in CURVE))
+    print("  accuracy of the first, by r:", ", ".join(f"{r}: {share(hit)}" for r, hit in zip(CURVE, curve)))
     depths = torch.tensor([p.depth for p in problems])
-    by_depth = (f"{d}: {served[:, depths == d].float().mean():.2f}" for d in sorted(set(depths.tolist())))
-    print(f"  by depth, r = {SERVED_STEPS}:", ", ".join(by_depth))
-    for r in (4, 8, SERVED_STEPS, MAX_STEPS):
-        at = hits[:, r - 1]
+    by_depth = (f"{d}: {hits[:, -1, depths == d].float().mean():.2f}" for d in sorted(set(depths.tolist())))
+    print(f"  by depth, r = {SAMPLED_STEPS[-1]}:", ", ".join(by_depth))
+    for i, r in enumerate(SAMPLED_STEPS):
+        at = hits[:, i]
         mixed = at.any(0) & ~at.all(0)
-        print(f"  r = {r}: all states {at.float().mean():.3f}, any right {share(at.any(0))}, both right and wrong {share(mixed)}")
-    print(f"  majority at r = {SERVED_STEPS}: {share(votes == right)}")
-    for tolerance in TOLERANCES:
-        print(f"  exit at {tolerance}: {early_exit(tokens, states, right, tolerance)} (all: {served.float().mean():.3f})")
+        votes = share(tokens[:, i].mode(0).values == right)
+        print(f"  r = {r}: mean {at.float().mean():.3f}, majority {votes}, any right {share(at.any(0))}, mixed {share(mixed)}")
+    for limit in (PROFILE["steps"], PROFILE["maxSteps"]):
+        for tolerance, at, steps in zip(TOLERANCES, *think_adaptively(network, problems, limit, TOLERANCES, seed * 100)):
+            print(f"  of {limit}, exit at {tolerance}: {share(at == right)} after {steps.float().mean():.2f} recurrences")
 
 
 if __name__ == "__main__":
@@ -77,6 +62,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     network, rng = load_network(arguments.folder), random.Random(arguments.seed)
+    network.config = replace(network.config, state_std=PROFILE["stateSigma"])
     for family in task.FAMILIES:
         report(network, family, [make_problem(rng, "heldout", (family,)) for _ in range(arguments.count)], arguments.seed)
     deeper = [make_problem(rng, "unseen") for _ in range(arguments.count)]

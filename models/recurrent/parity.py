@@ -19,7 +19,7 @@ from network import Recurrent, load_network
 from vocabulary import encode
 
 MAX_STEPS, CONTINUED_STEPS, CONTINUED_TOKENS = 32, 8, 5
-QUESTIONS = ("map ab bc cd de ea : b > > > ?", "ball : c ac cd ae be ?", "sum : 2 + 4 * 3 - 4 - 1 * 2 + 2 + 3 - 0 * 4 = ?")
+QUESTIONS = ("walk : b > ^ < ?", "ball : c ac cd ae be ?", "sum : 2 + 4 * 3 - 4 - 1 * 2 + 2 + 3 - 0 * 4 = ?")
 
 
 def packed(tensor: Tensor) -> str:

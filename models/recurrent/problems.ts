@@ -2,13 +2,14 @@
  * @file Problems of the bundled recurrent model's task, "follow the chain" (task.py is the Python side).
  *
  * Three families: "sum : 3 + 4 * 2 - 1 = ?" (left to right, modulo 5), "ball : b ab cd ae ?" (the ball's place after
- * the cups' swaps), "map ac bd ce da eb : a > > > ?" (pointer chasing). The answer is the end of the chain.
+ * the cups' swaps), "walk : b > ^ < > ?" (around a ring of five places: on, opposite, back). The answer is the end of the
+ * chain.
  */
 
 import { createHash } from 'node:crypto'
 import { createRandom, type Random } from '#tensor'
 
-export const families = ['sum', 'ball', 'map'] as const
+export const families = ['sum', 'ball', 'walk'] as const
 
 export type Family = (typeof families)[number]
 
@@ -83,10 +84,9 @@ const makers: Readonly<Record<Family, (random: Random, depth: number) => string>
     const swaps = Array.from({ length: depth }, () => shuffle(random, PLACES).slice(0, 2).join(''))
     return `ball : ${pick(random, PLACES)} ${swaps.join(' ')} ?`
   },
-  map(random, depth) {
-    const images = shuffle(random, PLACES)
-    const pairs = PLACES.map((place, i) => `${place}${images[i]}`)
-    return `map ${pairs.join(' ')} : ${pick(random, PLACES)} ${'> '.repeat(depth)}?`
+  walk(random, depth) {
+    const steps = Array.from({ length: depth }, () => pick(random, ['>', '<', '^']))
+    return `walk : ${pick(random, PLACES)} ${steps.join(' ')} ?`
   },
 }
 
@@ -96,7 +96,7 @@ export function solve(question: string): string {
   const [family] = words
   if (family === 'sum') return solveSum(words.slice(2, -2))
   if (family === 'ball') return solveBall(words[2] ?? '', words.slice(3, -1))
-  if (family === 'map') return solveMap(words.slice(1, 1 + PLACES.length), words.slice(2 + PLACES.length, -1))
+  if (family === 'walk') return solveWalk(words[2] ?? '', words.slice(3, -1))
   throw new Error(`solve: expected a question of ${families.join(', ')}, got ${question}`)
 }
 
@@ -114,9 +114,12 @@ function solveBall(start: string, swaps: readonly string[]): string {
   return swaps.reduce((place, swap) => (swap.includes(place) ? swap.replace(place, '') : place), start)
 }
 
-function solveMap(pairs: readonly string[], [start = '', ...hops]: readonly string[]): string {
-  const images = new Map(pairs.map(([place = '', image = '']) => [place, image]))
-  return hops.reduce((place) => images.get(place) ?? '', start)
+function solveWalk(start: string, steps: readonly string[]): string {
+  const end = steps.reduce((at, step) => {
+    const next = step === '>' ? at + 1 : step === '<' ? at + 4 : 4 - at
+    return next % PLACES.length
+  }, PLACES.indexOf(start))
+  return PLACES[end] ?? ''
 }
 
 function shuffle<T>(random: Random, values: readonly T[]): T[] {

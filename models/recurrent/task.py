@@ -1,9 +1,9 @@
 """The task "follow the chain": problems of three families and their training texts. Pure Python, no tensors.
 
 A problem is a chain of steps from a start, and the model answers with the end of the chain at once, without writing out its work:
-"sum : 3 + 4 * 2 - 1 = ?" (left to right, modulo 5), "ball : b ab cd ae ?" (where the ball is after the cups' swaps), "map ac bd ce
-da eb : a > > > ?" (pointer chasing). So the number of sequential operations grows with the chain. A fifth of all problems, chosen by
-hash, is held out of training; problems of split `unseen` are longer than every training text.
+"sum : 3 + 4 * 2 - 1 = ?" (left to right, modulo 5), "ball : b ab cd ae ?" (where the ball is after the cups' swaps), "walk : b > ^ <
+> ?" (around a ring of five places: on, opposite, back). So the number of sequential operations grows with the chain. A fifth of
+all problems, chosen by hash, is held out of training; problems of split `unseen` are longer than every training text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 MODEL_DIR = Path(__file__).resolve().parent
 
-FAMILIES = ("sum", "ball", "map")
+FAMILIES = ("sum", "ball", "walk")
 PLACES = "abcde"
 DIGITS = "01234"
 TRAINED_DEPTHS = (1, 12)  # shortest and longest chain of the splits train and heldout
@@ -108,19 +108,19 @@ def _ball(rng: random.Random, depth: int, restart: float) -> Problem:
     return chain.problem("ball", depth, ["?"])
 
 
-def _map(rng: random.Random, depth: int, restart: float) -> Problem:
-    images = rng.sample(PLACES, len(PLACES))
-    chain, place = _Chain(["map", *(start + end for start, end in zip(PLACES, images))]), ""
+def _walk(rng: random.Random, depth: int, restart: float) -> Problem:
+    chain, at = _Chain(["walk"]), 0
     for starts in _restarts(rng, depth, restart):
         if starts:
-            place = rng.choice(PLACES)
-            chain.add([":", place], place)
-        place = images[PLACES.index(place)]
-        chain.add([">"], place)
-    return chain.problem("map", depth, ["?"])
+            at = rng.randrange(5)
+            chain.add([":", PLACES[at]], PLACES[at])
+        step = rng.choice("><^")
+        at = (at + 1 if step == ">" else at - 1 if step == "<" else 4 - at) % 5
+        chain.add([step], PLACES[at])
+    return chain.problem("walk", depth, ["?"])
 
 
-_MAKERS = {"sum": _sum, "ball": _ball, "map": _map}
+_MAKERS = {"sum": _sum, "ball": _ball, "walk": _walk}
 
 
 def make_problem(

@@ -10,6 +10,7 @@ import argparse
 import math
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,20 +19,19 @@ import torch.nn.functional as F
 import task
 from decoding import accuracy_by_recurrences
 from network import Config, Recurrent, new_network, save_network
-from task import STEP_WEIGHT, Text, make_problem, make_text
+from task import Text, make_problem, make_text
 from vocabulary import PAD, encode
 
 BATCH = 64
-STEPS = 3000
-WARM_UP = 50
+BUCKET = 4  # batches sorted by length together, so that little padding is computed
+STEPS = 1000
+WARM_UP = 30
 MATRIX_RATE = 0.02  # of Muon, for the matrices of blocks and adapter
 OTHER_RATE = 3e-3  # of AdamW, for embeddings, LM head and norms
 FLOOR = 0.02  # share of the learning rate left at the end
-FIRST_RESTART = 0.6  # chance of a restart before a step at the beginning
-LAST_RESTART = 0.03  # below it there are none
-RESTART_DECAY = 0.8
-CURRICULUM_RATE = 0.1  # of the moving average of the accuracy
-MASTERED = 0.9
+CURRICULUM = (0.25, 0.7)  # shares of the training at which chains and recurrences begin to grow, and are as long as they get
+FIRST_RESTART = 0.6  # chance that a chain restarts before a step, at the beginning; 0 at the end
+CORE_ALONE = 0.5  # share of the training during which the blocks of prelude and coda stay identities
 FIRST_RECURRENCE = 4  # mean number of recurrences at the beginning
 MAX_RECURRENCE = 32
 RECURRENCE_SIGMA = 0.5  # of the logarithm of the Poisson rate, as in the paper
@@ -51,25 +51,21 @@ def tensors(batch: list[Text]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return ids, targets, weights
 
 
-class Curriculum:
-    """Chance that a chain restarts before a step: lower whenever most values of the chains are right."""
-
-    def __init__(self) -> None:
-        self.restart, self.accuracy = FIRST_RESTART, 0.0
-
-    @property
-    def progress(self) -> float:
-        return 1 - self.restart / FIRST_RESTART
-
-    def see(self, accuracy: float) -> None:
-        self.accuracy += CURRICULUM_RATE * (accuracy - self.accuracy)
-        if self.accuracy > MASTERED:
-            self.restart = self.restart * RESTART_DECAY if self.restart > LAST_RESTART else 0.0
-            self.accuracy -= 0.05
+def progress(step: int, steps: int) -> float:
+    """Share of the way from the first texts, with many restarts and few recurrences, to the last."""
+    begin, end = (share * steps for share in CURRICULUM)
+    return min(1.0, max(0.0, (step - begin) / (end - begin)))
 
 
-def draw_texts(rng: random.Random, restart: float) -> list[Text]:
-    return [make_text(rng, make_problem(rng, restart=restart)) for _ in range(BATCH)]
+def batches(seed: int, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    rng = random.Random(seed)
+    for step in range(0, steps, BUCKET):
+        restart = FIRST_RESTART * (1 - progress(step, steps))
+        drawn = [make_text(rng, make_problem(rng, restart=restart)) for _ in range(BATCH * BUCKET)]
+        drawn.sort(key=lambda text: len(text.words))
+        bucket = [drawn[i : i + BATCH] for i in range(0, len(drawn), BATCH)]
+        rng.shuffle(bucket)
+        yield from map(tensors, bucket)
 
 
 def draw_recurrence(mean: float, generator: torch.Generator) -> int:
@@ -110,17 +106,14 @@ def train(seed: int, out: Path, steps: int, config: Config) -> None:
     optimizers = make_optimizers(network)
     groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     say(f"seed {seed}, {steps} steps of {BATCH} texts, {sum(p.numel() for p in network.parameters())} parameters")
-    rng, curriculum = random.Random(seed), Curriculum()
     start, tokens, smooth = time.time(), 0, 0.0
-    for step in range(steps):
-        texts = draw_texts(rng, curriculum.restart)
-        ids, targets, weights = tensors(texts)
+    for step, (ids, targets, weights) in zip(range(steps), batches(seed, steps)):
         for group, rate in groups:
             group["lr"] = rate * rate_factor(step, steps)
         # Right padding under a causal mask: no real token sees a pad, and pads have no loss.
-        mean = FIRST_RECURRENCE + (config.mean_recurrence - FIRST_RECURRENCE) * curriculum.progress
+        mean = FIRST_RECURRENCE + (config.mean_recurrence - FIRST_RECURRENCE) * progress(step, steps)
         for layer in (*network.prelude.layers, *network.coda.layers):
-            layer.requires_grad_(curriculum.restart == 0)
+            layer.requires_grad_(step >= CORE_ALONE * steps)
         logits = network(ids, draw_recurrence(mean, generator), config.mean_backprop_depth, generator)
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         loss = (losses * weights.flatten()).sum() / weights.sum()
@@ -129,13 +122,11 @@ def train(seed: int, out: Path, steps: int, config: Config) -> None:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
-        counted = weights >= STEP_WEIGHT
-        curriculum.see((logits.detach().argmax(-1) == targets)[counted].float().mean().item())
         tokens += ids.numel()
         smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
         if (step + 1) % 100 == 0:
             minutes = (time.time() - start) / 60
-            say(f"{minutes:5.1f} min  step {step + 1}  {tokens / 1e6:.2f} M tokens  restart {curriculum.restart:.2f} right {curriculum.accuracy:.2f}  loss {smooth:.3f}")
+            say(f"{minutes:5.1f} min  step {step + 1}  {tokens / 1e6:.2f} M tokens  loss {smooth:.3f}")
         if (step + 1) % 200 == 0 or step + 1 == steps:
             for family in task.FAMILIES:
                 say(accuracy_by_recurrences(network.eval(), family, (1, 2, 4, 8, 16), VALIDATION_SEED, 60))

@@ -15,8 +15,8 @@ WORDS = [
     *SPECIAL,
     *task.DIGITS,
     *task.PLACES,
-    *[one + other for one in task.PLACES for other in task.PLACES],
-    *["+", "-", "*", "=", ":", ">", "?"],
+    *[one + other for one in task.PLACES for other in task.PLACES if one != other],
+    *["+", "-", "*", ">", "<", "^", "=", ":", "?"],
     *task.FAMILIES,
     *["check", "true", "false"],
 ]

@@ -52,7 +52,7 @@ describe('problems of the recurrent model', () => {
   })
 
   it('have the depth that their text shows', () => {
-    const operations = { sum: / [-+*] /g, ball: / [a-e]{2}(?= )/g, map: />/g }
+    const operations = { sum: / [-+*] /g, ball: / [a-e]{2}(?= )/g, walk: /[<>^]/g }
     for (const { question, family, depth } of makeProblems({ split: 'train', count: 200, seed: 1 })) {
       expect(question.match(operations[family]), question).toHaveLength(depth)
     }
@@ -67,15 +67,15 @@ describe('problems of the recurrent model', () => {
   })
 
   it('depend on the options alone, and a larger count only adds', () => {
-    const ten = makeProblems({ split: 'heldout', count: 10, seed: 5, families: ['map'] })
-    expect(new Set(ten.map(({ family }) => family))).toEqual(new Set(['map']))
-    expect(makeProblems({ split: 'heldout', count: 20, seed: 5, families: ['map'] }).slice(0, 10)).toEqual(
+    const ten = makeProblems({ split: 'heldout', count: 10, seed: 5, families: ['walk'] })
+    expect(new Set(ten.map(({ family }) => family))).toEqual(new Set(['walk']))
+    expect(makeProblems({ split: 'heldout', count: 20, seed: 5, families: ['walk'] }).slice(0, 10)).toEqual(
       ten,
     )
-    expect(makeProblems({ split: 'heldout', count: 10, seed: 6, families: ['map'] })).not.toEqual(ten)
+    expect(makeProblems({ split: 'heldout', count: 10, seed: 6, families: ['walk'] })).not.toEqual(ten)
   })
 
   it('refuse a text that is no question of the task', () => {
-    expect(() => solve('tree a b ?')).toThrow('solve: expected a question of sum, ball, map, got tree a b ?')
+    expect(() => solve('tree a b ?')).toThrow('solve: expected a question of sum, ball, walk, got tree a b ?')
   })
 })
