@@ -107,7 +107,7 @@ export function QuestionForm({ examples, isRunning, onAsk, onCancel }: QuestionF
           </select>
         </label>
         <label>
-          At most, s
+          Seconds, at most
           <input
             type="number"
             min="0.1"
@@ -119,7 +119,7 @@ export function QuestionForm({ examples, isRunning, onAsk, onCancel }: QuestionF
           />
         </label>
         <label>
-          At most, steps
+          Steps, at most
           <input
             type="number"
             min="0"
