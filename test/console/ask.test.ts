@@ -83,6 +83,8 @@ test('a solve is watched to its end, its moments are walked through, feedback sh
   // The episode that was confirmed leads the next question.
   await ask(page, SCHOOL, 'auto')
   await expect.poll(() => outcome.textContent()).toMatch(/Memory led: .* moved the start/)
+  await page.getByRole('region', { name: 'The solve' }).getByRole('link').first().click()
+  await expect.poll(() => page.url()).toMatch(/#\/memory\/[0-9a-f-]{36}$/)
 })
 
 test('a solve is seen while it runs, and cancelled', async () => {

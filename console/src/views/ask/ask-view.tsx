@@ -5,6 +5,7 @@ import { bodyOf } from '../../api.ts'
 import { decimals, duration, percent } from '../../format.ts'
 import { Panel } from '../../parts/panel.tsx'
 import { ScrollText } from '../../parts/scroll-text.tsx'
+import { linkTo } from '../../route.ts'
 import { useSession } from '../../session.tsx'
 import { useQuery } from '../../use-query.ts'
 import { AnswerText } from './answer-text.tsx'
@@ -38,7 +39,10 @@ export function AskView() {
       />
       {run !== null && <Outcome run={run} onGoOn={goOn} />}
       {run?.solution?.episodeId != null && can('feedback') && (
-        <Panel title="Was it right?">
+        <Panel
+          title="Was it right?"
+          aside={<a href={linkTo('memory', run.solution.episodeId)}>The episode in memory</a>}
+        >
           <Feedback key={run.solution.episodeId} episodeId={run.solution.episodeId} />
         </Panel>
       )}
@@ -121,8 +125,13 @@ function Retrieved({ run }: { readonly run: Run }) {
   if (retrieved.length === 0) return <>no similar episode yet</>
   return (
     <>
-      {retrieved.length} similar {retrieved.length === 1 ? 'episode' : 'episodes'}, nearest{' '}
-      {percent(Math.max(...retrieved.map(({ similarity }) => similarity)))}
+      similar episodes:{' '}
+      {retrieved.map(({ episodeId, similarity }, index) => (
+        <span key={episodeId}>
+          {index > 0 && ', '}
+          <a href={linkTo('memory', episodeId)}>{percent(similarity)}</a>
+        </span>
+      ))}
     </>
   )
 }
