@@ -1,6 +1,6 @@
 /** @file Training and judging of the fused judge, in the training process. */
 
-import { isFittedWith, NO_REWARD_MODEL, openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
+import { NO_REWARD_MODEL, openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
 import type { Policy } from '#ports'
@@ -86,7 +86,7 @@ async function train(
     const isLike =
       active !== null &&
       judgeOf(active) === newest.judgeFingerprint &&
-      isFittedWith(active.artifact.features['rewardModel'], known?.artifact.version ?? null)
+      active.artifact.features['rewardModel'] === (known?.artifact.version ?? NO_REWARD_MODEL)
     const given = { active: isLike ? toVersion(active) : null } satisfies JudgeTask
     const { value, bytes } = await task.run(given, { signal, onProgress: report })
     const result = value as Training<Omit<TrainedJudge, 'model'>>
