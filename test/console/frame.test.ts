@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => browser.close())
 
-const VIEWS = ['Ask', 'Now'] as const
+const VIEWS = ['Ask', 'Memory', 'Nights', 'Now'] as const
 
 test.each(VIEWS)('%s has no serious fault of accessibility, light or dark, and fits 390 px', async (view) => {
   for (const dark of [false, true]) {

@@ -1,7 +1,7 @@
 /** @file The intervals by which a gate decided, drawn: candidate against active version, and the differences. */
 
 import type { Metric } from '../../api.ts'
-import { decimals } from '../../format.ts'
+import { count, decimals } from '../../format.ts'
 
 type Metrics = Readonly<Record<string, Metric>>
 
@@ -15,6 +15,19 @@ interface Bar {
   readonly metric: Metric
 }
 
+/** What gates decide by; other figures are shown on demand. */
+const MAIN: ReadonlySet<string> = new Set([
+  'accuracy',
+  'reward',
+  'firstPass',
+  'work',
+  'generatedTokens',
+  'auc',
+  'withinAuc',
+  'choice',
+  'brier',
+])
+
 /** Shows nothing where nothing was measured. @param baseline figures of the active version on the same questions */
 export function GateIntervals({
   metrics,
@@ -23,37 +36,53 @@ export function GateIntervals({
   readonly metrics: Metrics
   readonly baseline: Metrics
 }) {
-  const levels = Object.keys(metrics).filter((name) => !name.endsWith(DIFFERENCE))
-  const compared = levels.filter((name) => baseline[name] !== undefined)
-  const alone = levels.filter((name) => baseline[name] === undefined)
-  const differences = Object.keys(metrics).filter((name) => name.endsWith(DIFFERENCE))
+  const names = Object.keys(metrics)
+  const isMain = (name: string) => MAIN.has(name.replace(/^anchor\./, '').replace(/\.difference$/, ''))
+  const others = names.filter((name) => !isMain(name))
+  return (
+    <>
+      <Figures names={names.filter(isMain)} metrics={metrics} baseline={baseline} />
+      {others.length > 0 && (
+        <details>
+          <summary>{count(others.length)} further figures</summary>
+          <Figures names={others} metrics={metrics} baseline={baseline} />
+        </details>
+      )}
+    </>
+  )
+}
+
+interface FiguresProps {
+  readonly names: readonly string[]
+  readonly metrics: Metrics
+  readonly baseline: Metrics
+}
+
+function Figures({ names, metrics, baseline }: FiguresProps) {
+  const metricOf = (name: string) => metrics[name] as Metric
+  const differences = names.filter((name) => name.endsWith(DIFFERENCE))
+  const levels = names.filter((name) => !name.endsWith(DIFFERENCE))
+  const isCompared = levels.some((name) => baseline[name] !== undefined)
   return (
     <div class="gate">
-      {compared.length > 0 && (
-        <Group title="Candidate against the active version">
-          {compared.map((name) => (
+      {levels.length > 0 && (
+        <Group title={isCompared ? 'Candidate, and below it the active version' : 'Candidate'}>
+          {levels.map((name) => (
             <Levels
               key={name}
               name={name}
               bars={[
-                { name: 'candidate', metric: metrics[name] as Metric },
-                { name: 'active', metric: baseline[name] as Metric },
+                { name: 'candidate', metric: metricOf(name) },
+                ...(baseline[name] === undefined ? [] : [{ name: 'active', metric: baseline[name] }]),
               ]}
             />
           ))}
         </Group>
       )}
       {differences.length > 0 && (
-        <Group title="Difference; right of the line is better or more">
+        <Group title="Difference: to the right, the candidate has more">
           {differences.map((name) => (
-            <Difference key={name} name={name} metric={metrics[name] as Metric} />
-          ))}
-        </Group>
-      )}
-      {alone.length > 0 && (
-        <Group title="Candidate">
-          {alone.map((name) => (
-            <Levels key={name} name={name} bars={[{ name: 'candidate', metric: metrics[name] as Metric }]} />
+            <Difference key={name} name={name} metric={metricOf(name)} />
           ))}
         </Group>
       )}
@@ -179,4 +208,5 @@ function words(name: string): string {
     .replaceAll('.', ', ')
     .replaceAll(/([a-z])([A-Z])/g, (_, before: string, after: string) => `${before} ${after.toLowerCase()}`)
     .replaceAll(/\bauc\b/gi, 'AUC')
+    .replace('within AUC', 'within-question AUC')
 }
