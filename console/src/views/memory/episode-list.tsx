@@ -138,7 +138,7 @@ function Rows({ episodes, isComplete, readMore }: Pages & { readonly episodes: r
 export function EpisodeRow({ episode }: { readonly episode: EpisodeSummary }) {
   return (
     <a class="episode" href={linkTo('memory', episode.id)}>
-      <span class="question">{episode.question.slice(0, 300)}</span>
+      <span class="asks">{episode.question.slice(0, 300)}</span>
       <span class="reward number" title={`reward ${episode.reward}`}>
         {decimals(episode.reward)}
       </span>

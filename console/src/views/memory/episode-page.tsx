@@ -102,7 +102,7 @@ function Feedback({ episode, onLabelled }: { readonly episode: Episode; readonly
   }
   return (
     <>
-      <span class="row feedback">
+      <span class="row labelling">
         <button type="button" class="quiet" onClick={() => give(true)}>
           It is right
         </button>
