@@ -1,6 +1,6 @@
 """Measures a checkpoint: accuracy over recurrences, disagreement of initial states, early exit.
 
-`python evaluate.py FOLDER --seed 2001` (2001: tuning; 3001: what README.md publishes). Greedy answers on held-out
+`python evaluate.py FOLDER --seed 2002` (2002: tuning; 3001: what README.md publishes). Greedy answers on held-out
 problems, with the noise of the profile.
 """
 
@@ -57,7 +57,7 @@ def report(network: Recurrent, name: str, problems: list[Problem], seed: int) ->
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seed", type=int, default=2001)
+    parser.add_argument("--seed", type=int, default=2002)
     parser.add_argument("--count", type=int, default=300)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

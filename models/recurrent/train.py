@@ -82,7 +82,7 @@ def rate_factor(step: int, steps: int) -> float:
 
 
 def make_optimizers(network: Recurrent) -> list[torch.optim.Optimizer]:
-    """Muon learnt these chains in about half as many steps as AdamW alone."""
+    """Muon for the matrices: in a first trial it learnt short chains in fewer steps than AdamW alone (README.md)."""
     matrices, others = [], []
     for name, parameter in network.named_parameters():
         is_matrix = parameter.dim() == 2 and "embed_tokens" not in name and "lm_head" not in name
