@@ -328,7 +328,7 @@ class JudgedAnswers implements Answers {
       if (recurrences !== undefined) state.meter.recurrences = (state.meter.recurrences ?? 0) + recurrences
       state.meter.cachedTokens = Math.max(state.meter.cachedTokens, reusedPromptTokens)
     }
-    return settings.stop.length === 0 ? decoded : this.#cutAtStops(decoded, texts)
+    return settings.stop.length === 0 ? decoded : this.#cutAtStops(decoded, texts, rows)
   }
 
   #textOf(prefix: Prefix): AnswerText {
@@ -344,6 +344,7 @@ class JudgedAnswers implements Answers {
   async #cutAtStops(
     decoded: readonly Continuation[],
     texts: readonly AnswerText[],
+    rows: readonly Pick<GenerationRow, 'noise'>[],
   ): Promise<readonly Continuation[]> {
     const { session, seed, withThoughts, signal } = this.#deps
     const cut = decoded.map((continuation, index): Continuation => {
@@ -360,12 +361,17 @@ class JudgedAnswers implements Answers {
         finish: 'eos',
       }
     })
-    const changed = cut.filter((continuation, index) => continuation !== decoded[index])
+    const changed = cut.flatMap((continuation, index) => {
+      const { noise } = rows[index]!
+      return continuation === decoded[index] ? [] : [{ continuation, ...(noise !== undefined && { noise }) }]
+    })
     if (changed.length === 0 || signal.aborted) return cut
     const bare = { temperature: 0, seed, maxNewTokens: 0, latents: 0, thought: withThoughts }
     try {
-      const read = await session.generate(changed.map(({ tokens: prefix }) => ({ ...bare, prefix })))
-      const ends = new Map(changed.map((continuation, index) => [continuation, read[index]!]))
+      const read = await session.generate(
+        changed.map(({ continuation, ...own }) => ({ ...bare, ...own, prefix: continuation.tokens })),
+      )
+      const ends = new Map(changed.map(({ continuation }, index) => [continuation, read[index]!]))
       return cut.map((continuation) => {
         const end = ends.get(continuation)
         return end === undefined

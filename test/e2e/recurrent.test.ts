@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
 import { createEngine, type Engine } from '#engine'
-import type { LatentRewardModel, LatentThought } from '#ports'
+import type { GenerationRow, LatentRewardModel, LatentThought } from '#ports'
 import { createSolver, type SolveRequest, type Solver } from '#solving'
 import {
   TINY_RECURRENCE,
@@ -112,6 +112,33 @@ test.each(['latentseek', 'fork', 'auto', 'majority', 'best-of-n'] as const)('%s 
   expect(text).not.toBe('')
   expect(usage.recurrences).toBe(steps * usage.generatedTokens)
   expect(degraded.filter((part) => part !== 'judge' && part !== 'retrieval')).toEqual([])
+})
+
+test('a sample that a stop sequence cuts is read with its own noise', async () => {
+  const rows: GenerationRow[] = []
+  const watched: Engine = {
+    ...engine,
+    async open(...options) {
+      const session = await engine.open(...options)
+      return {
+        ...session,
+        async generate(asked) {
+          rows.push(...asked)
+          return await session.generate(asked)
+        },
+      }
+    },
+  }
+  const { solve: solveWatched } = createSolver({ engine: watched, episodes: null, logger })
+  const request = { ...REQUEST, strategy: 'lto' } as const
+  const options = { signal: new AbortController().signal }
+  const { text } = await solveWatched(request, options)
+  const samples = rows.splice(0).filter(({ maxNewTokens }) => maxNewTokens > 0)
+  await solveWatched({ ...request, stop: [text.trim().split(' ')[1]!] }, options)
+  const cut = rows.filter(({ maxNewTokens }) => maxNewTokens === 0)
+  expect(cut.length).toBeGreaterThan(0)
+  const noises = samples.map(({ noise }) => noise)
+  for (const { noise } of cut) expect(noises).toContain(noise)
 })
 
 test('the service refuses thinking that the model cannot do, with the range, under every name of it', async () => {
