@@ -8,7 +8,7 @@ import { gunzipSync } from 'node:zlib'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { expect, onTestFinished, test } from 'vitest'
-import { createReport, describeMachine } from '#evaluation'
+import { type AnswerRecord, createReport, describeMachine } from '#evaluation'
 import { updateRecords, writeRecords } from '../../bench/report/records.ts'
 import { reportHead } from '../support/evaluations.ts'
 
@@ -229,17 +229,23 @@ const REAL_ROWS: Readonly<Record<string, string>> = {
   'majority of 8': 'samples → majority',
   "best of 8 by the model's own verdict": 'samples → verifier',
   'best of 8 by log-probability': 'samples → log-probability',
-  'best of 8 by the fused judge, after three nights': 'samples → judge',
+  'best of 8 by the fused judge, after a night': 'samples → judge',
   'upper bound: any of the 8 is right': 'samples → any right (knows the answers)',
 }
 
 test('README.md: the table of a real model prints figures of the answers in bench/results/real', () => {
   const table = tablesOf(read('README.md')).find(({ header }) => header.includes('minus `majority` of 8'))
-  const stored = gunzipSync(readFileSync(join(ROOT, 'bench/results/real/qwen2.5-coder-0.5b-int4.jsonl.gz')))
-  const answers = stored.toString().trimEnd().split('\n')
+  const answersOf = (name: string) =>
+    gunzipSync(readFileSync(join(ROOT, 'bench/results/real', `${name}.jsonl.gz`)))
+      .toString()
+      .trimEnd()
+      .split('\n')
+      .map((line): AnswerRecord & { readonly day?: number } => JSON.parse(line))
+  // On the first day there was no judge yet.
+  const later = answersOf('qwen2.5-coder-0.5b-int4-days').filter(({ day = 1 }) => day > 1)
   const { arms } = createReport(
     { ...reportHead(['greedy', 'name=samples:majority']), against: 'samples → majority' },
-    answers.map((line) => JSON.parse(line)),
+    [...later, ...answersOf('qwen2.5-coder-0.5b-int4')],
   )
   const signed = (value: number) => `${value > 0 ? '+' : ''}${value.toFixed(3)}`
   for (const [label = '', ...cells] of table?.rows ?? []) {
