@@ -20,21 +20,12 @@ interface TimeChartProps {
   readonly height?: number
   /** Returns the text of a value; a plain number unless given. */
   readonly format?: (value: number) => string
-  /** Returns the text of a time on the axis; the time of day unless given. */
-  readonly formatTime?: (seconds: number) => string
   /** Whether the values are of whole days (UTC): each has a dot, and the axis names days. False unless given. */
   readonly byDay?: boolean
 }
 
-/** Axis of days: a tick a day, or a week, a month, a quarter where days are too close. */
-const DAYS: UPlot.Axis = {
-  incrs: [1, 7, 28, 91].map((days) => days * 86_400),
-  space: 58,
-  values: (_plot, times) =>
-    times.map((time) =>
-      new Date(time * 1_000).toLocaleDateString([], { day: 'numeric', month: 'short', timeZone: 'UTC' }),
-    ),
-}
+/** Distances of the ticks of days: a day, a week, four weeks, a quarter. */
+const DAY_INCREMENTS = [1, 7, 28, 91].map((days) => days * 86_400)
 
 const COLOURS = ['--accent', '--ink-2', '--line-strong']
 /** Distances of the lines of the grid: whole numbers from 1 on, so that counts repeat no label. */
@@ -49,6 +40,9 @@ const INCREMENTS = [
 const timeOfDay = (seconds: number): string =>
   new Date(seconds * 1_000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 
+const nameOfDay = (seconds: number): string =>
+  new Date(seconds * 1_000).toLocaleDateString([], { day: 'numeric', month: 'short', timeZone: 'UTC' })
+
 /** Draws again when its width or the colour scheme changes; new values only move the lines. */
 export function TimeChart({
   label,
@@ -56,9 +50,9 @@ export function TimeChart({
   lines,
   height = 150,
   format = String,
-  formatTime = timeOfDay,
   byDay = false,
 }: TimeChartProps) {
+  const formatTime = byDay ? nameOfDay : timeOfDay
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot | null>(null)
   const [hovered, setHovered] = useState<number | null>(null)
@@ -88,10 +82,10 @@ export function TimeChart({
           {
             ...axis,
             grid: { show: false },
-            space: 110,
+            ...(byDay && { incrs: DAY_INCREMENTS }),
+            space: byDay ? 64 : 110,
             size: 28,
             values: (_plot, values) => values.map(formatTime),
-            ...(byDay && DAYS),
           },
           { ...axis, size: 50, space: 34, incrs: INCREMENTS, values: (_plot, values) => values.map(format) },
         ],
@@ -121,7 +115,7 @@ export function TimeChart({
 
   useEffect(() => plot.current?.setData(data))
 
-  const at = hovered ?? times.length - 1
+  const at = hovered ?? times.findLastIndex((_, index) => lines.some(({ values }) => values[index] != null))
   return (
     <div class="chart">
       <div ref={place} role="img" aria-label={label} />
