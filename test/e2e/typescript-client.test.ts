@@ -35,6 +35,16 @@ describe('the TypeScript client', () => {
     expect(last.event === 'answer' && last.data.reasoning.length).toBeGreaterThan(0)
   })
 
+  test('a request with the key of an answered one gets its answer', async () => {
+    const request = { question: QUESTION, strategy: 'greedy' } as const
+    const options = { idempotencyKey: 'once' }
+    const { id } = await connect().solve(request, options)
+    const events: SolveEvent[] = []
+    for await (const event of connect().solveEvents(request, options)) events.push(event)
+    expect(events).toMatchObject([{ event: 'answer', data: { id } }])
+    expect((await connect().solve(request)).id).not.toBe(id)
+  })
+
   test('leaving the loop ends the request', async () => {
     const search = { question: QUESTION, learn: false, strategy: 'latentseek', seed: 1 } as const
     for await (const { event } of connect().solveEvents(search)) {
