@@ -1,0 +1,364 @@
+/**
+ * @file Bench of depth-recurrent models: accuracy by the number of recurrences, adaptive thinking, the latent reward model over
+ * the recurrences, LTO by it, and the time of a recurrence.
+ *
+ * `npm run bench:recurrent -- [--model models/recurrent] [--problems 500] [--taught 600] [--thinking STEPS] [--seeds
+ * 1,2,3] [--parts tolerance,steps,adaptive,selection,states,transfer,cost] [--python python3] [--threads 1] [--json FILE]`
+ *
+ * A greedy answer depends on no seed but that of its noise; here each seed is one. `--python` names a Python with PyTorch for the
+ * reference loop. `--thinking` sets the recurrences of the samples; the profile's unless given.
+ */
+
+import { parseArgs } from 'node:util'
+import { pino } from 'pino'
+import { ltoDistribution, majorityVote, weightedMajority } from '#algorithms'
+import { createEngine, createTrainer, type Engine, loadModelDirectory, type ModelDirectory } from '#engine'
+import { concurrently, describeMachine, mean } from '#evaluation'
+import type { GraphRunner } from '#ports'
+import { aucOn, type TrainedOn, trainOn } from './quality/lto/training.ts'
+import { measureCost, referenceCost } from './recurrent/cost.ts'
+import { type Problem, type Problems, readProblems } from './recurrent/problems.ts'
+import { drawSamples, examplesOf, type Sample, type Sampled, scoresOf } from './recurrent/samples.ts'
+import { difference, estimate, type Outcomes, think } from './recurrent/thinking.ts'
+import { progress } from './report/progress.ts'
+import { type Measurement, updateRecords } from './report/records.ts'
+import { printTable } from './report/table.ts'
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'models/recurrent' },
+    problems: { type: 'string', default: '500' },
+    taught: { type: 'string', default: '600' },
+    thinking: { type: 'string' },
+    seeds: { type: 'string', default: '1,2,3' },
+    parts: { type: 'string', default: 'steps,adaptive,selection,states,transfer,cost' },
+    python: { type: 'string', default: 'python3' },
+    threads: { type: 'string', default: '1' },
+    json: { type: 'string' },
+  },
+})
+const seeds = values.seeds.split(',').map(Number)
+const parts = new Set(values.parts.split(','))
+const MAX_SAMPLES = 8
+const DEPTHS = [
+  [1, 4],
+  [5, 8],
+  [9, Number.POSITIVE_INFINITY],
+] as const
+
+const measured: Measurement[] = []
+const machine = describeMachine()
+const logger = pino({ level: 'warn' })
+
+function startEngine(directory: string | ModelDirectory): Promise<Engine> {
+  const threads = Number(values.threads)
+  return createEngine({ directory, executionProvider: 'cpu', cudaDevice: 0, threads, logger })
+}
+
+/** Counts 1, 2, 4, ... up to `most`, with `others` among them. */
+function powersOfTwo(most: number, ...others: readonly number[]): number[] {
+  const powers = Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i)
+  return [...new Set([...powers, ...others, most])].filter((count) => count <= most).sort((a, b) => a - b)
+}
+
+async function measureSteps(engine: Engine, problems: readonly Problem[]): Promise<void> {
+  const { maxSteps } = engine.model.profile.recurrence!
+  const rows = []
+  for (const steps of powersOfTwo(maxSteps, 3, 6, 12, 24)) {
+    const { right } = await think(engine, problems, { thinking: { steps }, seeds })
+    const accuracy = estimate(right)
+    const byDepth = DEPTHS.map(([from, to]) =>
+      mean(right.filter((_, index) => problems[index]!.depth >= from && problems[index]!.depth <= to)),
+    )
+    progress(`${steps} steps`)
+    rows.push([steps, accuracy.value, accuracy.low ?? '-', accuracy.high ?? '-', ...byDepth])
+    const figures = { ...accuracy, byDepth: { 'to 4': byDepth[0], 'to 8': byDepth[1], above: byDepth[2] } }
+    measured.push({ part: 'steps', case: { steps }, n: problems.length, figures })
+  }
+  printTable(
+    'Greedy accuracy by thinking steps, mean over seeds of noise',
+    ['steps', 'accuracy', 'low', 'high', 'depth 1-4', '5-8', '9 and more'],
+    rows,
+  )
+}
+
+const TOLERANCES = [0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01]
+
+/**
+ * Sweeps the tolerance on questions that teach, from which the profile's is chosen: the test stays apart. Each tolerance is a
+ * profile, and so an engine, of its own.
+ */
+async function measureTolerances(problems: readonly Problem[]): Promise<void> {
+  const directory = await loadModelDirectory(values.model)
+  const { profile } = directory.info
+  const recurrence = profile.recurrence!
+  const rows: (string | number)[][] = []
+  for (const tolerance of TOLERANCES) {
+    const info = { ...directory.info, profile: { ...profile, recurrence: { ...recurrence, tolerance } } }
+    const engine = await startEngine({ ...directory, info })
+    const thinking = [{ steps: recurrence.steps }, { adaptive: true }]
+    const [fixed, adaptive] = await concurrently(thinking, 1, (each) =>
+      think(engine, problems, { thinking: each, seeds }),
+    )
+    await engine.close()
+    const { value, low, high } = difference(adaptive!.right, fixed!.right)
+    const share = mean(adaptive!.recurrences) / recurrence.steps
+    rows.push([tolerance, mean(adaptive!.right), value, low ?? '-', high ?? '-', share])
+    measured.push({
+      part: 'tolerance',
+      case: { tolerance },
+      n: problems.length,
+      figures: { value, low, high, share },
+    })
+    progress(`tolerance ${tolerance}`)
+  }
+  printTable(
+    `Adaptive thinking by tolerance, ${problems.length} questions that teach`,
+    ['tolerance', 'accuracy', 'less fixed', 'low', 'high', 'share of the recurrences'],
+    rows,
+  )
+}
+
+async function measureAdaptive(engine: Engine, problems: readonly Problem[]): Promise<void> {
+  const { steps, tolerance } = engine.model.profile.recurrence!
+  if (tolerance === undefined) {
+    console.log('\n**NOT MEASURED: the profile has no tolerance for adaptive thinking.**')
+    return
+  }
+  const fixed = await think(engine, problems, { thinking: { steps }, seeds })
+  const adaptive = await think(engine, problems, { thinking: { adaptive: true }, seeds })
+  const share = mean(adaptive.recurrences) / steps
+  const gain = difference(adaptive.right, fixed.right)
+  const row = (name: string, { right, recurrences }: Outcomes) => {
+    const { value, low = Number.NaN, high = Number.NaN } = estimate(right)
+    return [name, value, low, high, mean(recurrences)]
+  }
+  printTable(
+    `Adaptive thinking, tolerance ${tolerance}: recurrences of the tokens of the answer`,
+    ['thinking', 'accuracy', 'low', 'high', 'recurrences a token'],
+    [row(`${steps} steps`, fixed), row('adaptive', adaptive)],
+  )
+  printTable(
+    'Adaptive less fixed, problem by problem',
+    ['accuracy', 'low', 'high', 'share of the recurrences'],
+    [[gain.value, gain.low ?? '-', gain.high ?? '-', share]],
+  )
+  const figures = {
+    fixed: estimate(fixed.right),
+    adaptive: estimate(adaptive.right),
+    difference: gain,
+    share,
+  }
+  measured.push({ part: 'adaptive', case: { steps, tolerance }, n: problems.length, figures })
+  progress('adaptive')
+}
+
+async function train(runner: GraphRunner, ...of: Parameters<typeof examplesOf>): Promise<TrainedOn> {
+  const trained = await trainOn(runner, examplesOf(...of), seeds[0]!)
+  if (typeof trained === 'string') throw new Error(`reward model: expected a trained one, got ${trained}`)
+  return trained
+}
+
+/** P(right) of the answer that each rule chooses among the first `count` samples; exact over the rule's own draw. */
+function rulesOf(count: number, beta: number) {
+  const first = (samples: readonly Sample[]) => samples.slice(0, count)
+  const votes = (samples: readonly Sample[], scores: readonly number[] | null) =>
+    first(samples).map(({ answer, reward }, index) => ({ answer, reward, weight: scores?.[index] ?? 1 }))
+  const right = (samples: readonly Sample[], index: number) => Number(samples[index]!.correct)
+  return {
+    'random choice': (samples: readonly Sample[]) =>
+      mean(first(samples).map(({ correct }) => Number(correct))),
+    majority: (samples: readonly Sample[]) => right(samples, majorityVote(first(samples))),
+    'LRM-weighted majority': (samples: readonly Sample[], scores: readonly number[]) =>
+      right(samples, weightedMajority(votes(samples, scores))),
+    lto: (samples: readonly Sample[], scores: readonly number[]) => {
+      const chances = ltoDistribution(scores.slice(0, count), beta)
+      return first(samples).reduce((sum, _, index) => sum + chances[index]! * right(samples, index), 0)
+    },
+    'oracle: one is right': (samples: readonly Sample[]) =>
+      Number(first(samples).some(({ correct }) => correct)),
+  }
+}
+
+/** One value per problem: the mean over the seeds. */
+function overSeeds(runs: readonly (readonly number[])[]): number[] {
+  return runs[0]!.map((_, problem) => mean(runs.map((run) => run[problem]!)))
+}
+
+const LTO_PARTS = ['selection', 'states', 'transfer']
+
+/** Measures the parts that need a trained reward model. */
+async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }: Problems): Promise<void> {
+  const { beta } = engine.model.profile.defaults
+  const steps = Number(values.thinking ?? engine.model.profile.recurrence!.steps)
+  const draw = (problems: readonly Problem[], seed: number) =>
+    drawSamples(engine, problems, { samples: MAX_SAMPLES, seed, steps })
+  const taught = await draw(taughtFrom.slice(0, Number(values.taught)), 7)
+  progress(`samples of ${taught.length} taught questions`)
+  const problems = test.slice(0, Number(values.problems))
+  const drawn = await concurrently(seeds, 1, (seed) => draw(problems, seed))
+  progress('samples of the test')
+  const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
+  try {
+    const whole = await train(trainer, taught)
+    progress('reward model')
+    if (parts.has('selection')) {
+      const greedy = await think(engine, problems, { thinking: { steps }, seeds: [0] })
+      await measureSelection(whole, drawn, greedy.right, { beta, steps })
+    }
+    if (parts.has('states')) await measureStates(trainer, taught, drawn[0]!, steps)
+    if (parts.has('transfer')) {
+      await measureTransfer(trainer, whole, { taught, test: drawn[0]!, deeper: await draw(transfer, 9) })
+    }
+    await whole.close()
+  } finally {
+    await trainer.close()
+  }
+}
+
+/** AUC of reward models that see the first states only. */
+async function measureStates(
+  runner: GraphRunner,
+  taught: readonly Sampled[],
+  test: readonly Sampled[],
+  steps: number,
+): Promise<void> {
+  const rows = []
+  for (const states of powersOfTwo(steps)) {
+    const trained = await train(runner, taught, states)
+    const { value, low, high, n } = await aucOn(trained, examplesOf(test, states))
+    await trained.close()
+    rows.push([states, value, low ?? '-', high ?? '-', trained.linearAuc])
+    measured.push({
+      part: 'auc by states',
+      case: { states },
+      n,
+      figures: { value, low, high, linear: trained.linearAuc },
+    })
+    progress(`reward model over ${states} states`)
+  }
+  printTable(
+    'AUC of the latent reward model by the number of recurrences that it sees, test problems',
+    ['recurrences', 'AUC', 'low', 'high', 'linear probe, held-out taught questions'],
+    rows,
+  )
+}
+
+async function measureTransfer(
+  runner: GraphRunner,
+  whole: TrainedOn,
+  { taught, test, deeper }: Record<'taught' | 'test' | 'deeper', readonly Sampled[]>,
+): Promise<void> {
+  const rows: (string | number)[][] = []
+  const add = async (name: string, model: TrainedOn, sampled: readonly Sampled[]) => {
+    const { value, low, high, n } = await aucOn(model, examplesOf(sampled))
+    rows.push([name, value, low ?? '-', high ?? '-', n])
+    measured.push({ part: 'transfer', case: { to: name }, n, figures: { value, low, high } })
+  }
+  await add('test problems of all families', whole, test)
+  await add('deeper problems than any that was trained on', whole, deeper)
+  for (const family of new Set(test.map(({ problem }) => problem.family))) {
+    const isOf = ({ problem }: Sampled) => problem.family === family
+    const others = await trainOn(runner, examplesOf(taught.filter((each) => !isOf(each))), seeds[0]!)
+    if (typeof others === 'string') continue
+    await add(`${family}, by a model that was taught the other families`, others, test.filter(isOf))
+    await add(`${family}, by the model that was taught all`, whole, test.filter(isOf))
+    await others.close()
+    progress(`transfer to ${family}`)
+  }
+  printTable(
+    'AUC of the latent reward model on what it was not taught',
+    ['answers', 'AUC', 'low', 'high', 'n'],
+    rows,
+  )
+}
+
+async function measureSelection(
+  model: TrainedOn,
+  drawn: readonly (readonly Sampled[])[],
+  greedy: readonly number[],
+  { beta, steps }: { readonly beta: number; readonly steps: number },
+): Promise<void> {
+  const scores = await concurrently(drawn, 1, (sampled) => scoresOf(sampled, model))
+  const rows: (string | number)[][] = []
+  const add = (
+    name: string,
+    count: number,
+    right: readonly number[],
+    others: Readonly<Record<string, readonly number[]>> = {},
+  ) => {
+    const accuracy = estimate(right)
+    const gains = Object.fromEntries(
+      Object.entries(others).map(([other, values]) => [other, difference(right, values)]),
+    )
+    const shown = Object.values(gains).map(
+      ({ value, low, high }) => `${value.toFixed(3)} (${low?.toFixed(3)} to ${high?.toFixed(3)})`,
+    )
+    rows.push([name, count, accuracy.value, accuracy.low ?? '-', accuracy.high ?? '-', ...shown])
+    measured.push({
+      part: 'selection',
+      case: { arm: name, samples: count },
+      n: right.length,
+      figures: { ...accuracy, less: gains },
+      ...(count === 1 && { settings: { beta, steps } }),
+    })
+  }
+  add('greedy', 1, greedy)
+  for (const count of [5, MAX_SAMPLES]) {
+    const arms = Object.fromEntries(
+      Object.entries(rulesOf(count, beta)).map(([name, rule]) => [
+        name,
+        overSeeds(
+          drawn.map((sampled, run) =>
+            sampled.map(({ samples }, problem) => rule(samples, scores[run]![problem]!)),
+          ),
+        ),
+      ]),
+    )
+    const { majority = [], 'random choice': random = [] } = arms
+    for (const [name, right] of Object.entries(arms)) {
+      const others = name === 'lto' || name === 'LRM-weighted majority' ? { greedy, majority, random } : {}
+      add(name, count, right, others)
+    }
+  }
+  printTable(
+    `Choice among samples at ${steps} steps, beta ${beta}, mean over ${drawn.length} seeds`,
+    ['arm', 'N', 'accuracy', 'low', 'high', 'less greedy', 'less majority', 'less random choice'],
+    rows.map((row) => [...row, '', '', ''].slice(0, 8)),
+  )
+}
+
+async function measureCosts(engine: Engine, problems: readonly Problem[]): Promise<void> {
+  const reference = await referenceCost(values.python, values.model)
+  if (reference === null)
+    console.log(`\n**NOT COMPARED: "${values.python}" has no PyTorch, or the model no checkpoint.**`)
+  const rows = []
+  for (const batch of [1, 16]) {
+    const cost = await measureCost(engine, problems, batch)
+    rows.push([batch, cost.promptMs, cost.tokenMs, cost.promptTokens])
+    const pytorch = reference?.find((each) => (each as { batch: number }).batch === batch) ?? null
+    measured.push({ part: 'cost', case: { batch }, n: null, figures: { ...cost, pytorch } })
+    progress(`cost of ${batch} rows`)
+  }
+  printTable(
+    'Milliseconds per recurrence and row in the engine',
+    ['rows', 'a whole prompt', 'one token', 'tokens of the prompt'],
+    rows,
+  )
+  if (reference) console.log(`\nPyTorch: ${JSON.stringify(reference)}`)
+}
+
+console.log(`# Depth-recurrent model ${values.model}\n\n${JSON.stringify(machine)}`)
+const problems = await readProblems(values.model)
+const tested = problems.test.slice(0, Number(values.problems))
+if (parts.has('tolerance')) await measureTolerances(problems.train.slice(0, tested.length))
+const engine = await startEngine(values.model)
+try {
+  if (parts.has('steps')) await measureSteps(engine, tested)
+  if (parts.has('adaptive')) await measureAdaptive(engine, tested)
+  if (LTO_PARTS.some((part) => parts.has(part))) await measureLto(engine, problems)
+  if (parts.has('cost')) await measureCosts(engine, tested)
+} finally {
+  await engine.close()
+}
+if (values.json) await updateRecords(values.json, { bench: 'recurrent', machine, seeds }, measured)
