@@ -159,6 +159,7 @@ const SECTIONS = {
   'npm run bench:retrieval`': 'retrieval',
   'npm run bench:night-loop`': 'night-loop',
   'npm run bench:gate`': 'gate',
+  'npm run bench:recurrent`': 'recurrent',
 }
 
 test('every file of results has its section in docs/benchmarks.md', () => {
