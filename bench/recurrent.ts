@@ -19,7 +19,7 @@ import { aucOn, type TrainedOn, trainOn } from './quality/lto/training.ts'
 import { measureCost, referenceCost } from './recurrent/cost.ts'
 import { type Problem, type Problems, readProblems } from './recurrent/problems.ts'
 import { drawSamples, examplesOf, type Sample, type Sampled, scoresOf } from './recurrent/samples.ts'
-import { difference, estimate, type Outcomes, think } from './recurrent/thinking.ts'
+import { difference, estimate, think } from './recurrent/thinking.ts'
 import { progress } from './report/progress.ts'
 import { type Measurement, updateRecords } from './report/records.ts'
 import { printTable } from './report/table.ts'
@@ -119,38 +119,42 @@ async function measureTolerances(problems: readonly Problem[]): Promise<void> {
   )
 }
 
+/** Adaptive thinking beside a fixed number of steps, which is also its limit: the profile's, and longer ones. */
 async function measureAdaptive(engine: Engine, problems: readonly Problem[]): Promise<void> {
-  const { steps, tolerance } = engine.model.profile.recurrence!
+  const { steps: own, maxSteps, tolerance } = engine.model.profile.recurrence!
   if (tolerance === undefined) {
     console.log('\n**NOT MEASURED: the profile has no tolerance for adaptive thinking.**')
     return
   }
-  const fixed = await think(engine, problems, { thinking: { steps }, seeds })
-  const adaptive = await think(engine, problems, { thinking: { adaptive: true }, seeds })
-  const share = mean(adaptive.recurrences) / steps
-  const gain = difference(adaptive.right, fixed.right)
-  const row = (name: string, { right, recurrences }: Outcomes) => {
-    const { value, low = Number.NaN, high = Number.NaN } = estimate(right)
-    return [name, value, low, high, mean(recurrences)]
+  const rows: (string | number)[][] = []
+  for (const steps of powersOfTwo(maxSteps, own).filter((count) => count >= own)) {
+    const fixed = await think(engine, problems, { thinking: { steps }, seeds })
+    const adaptive = await think(engine, problems, { thinking: { steps, adaptive: true }, seeds })
+    const share = mean(adaptive.recurrences) / steps
+    const gain = difference(adaptive.right, fixed.right)
+    rows.push([
+      steps,
+      mean(fixed.right),
+      mean(adaptive.right),
+      gain.value,
+      gain.low ?? '-',
+      gain.high ?? '-',
+      share,
+    ])
+    const figures = {
+      fixed: estimate(fixed.right),
+      adaptive: estimate(adaptive.right),
+      difference: gain,
+      share,
+    }
+    measured.push({ part: 'adaptive', case: { steps, tolerance }, n: problems.length, figures })
+    progress(`adaptive, at most ${steps} steps`)
   }
   printTable(
     `Adaptive thinking, tolerance ${tolerance}: recurrences of the tokens of the answer`,
-    ['thinking', 'accuracy', 'low', 'high', 'recurrences a token'],
-    [row(`${steps} steps`, fixed), row('adaptive', adaptive)],
+    ['steps at most', 'fixed', 'adaptive', 'difference', 'low', 'high', 'share of the recurrences'],
+    rows,
   )
-  printTable(
-    'Adaptive less fixed, problem by problem',
-    ['accuracy', 'low', 'high', 'share of the recurrences'],
-    [[gain.value, gain.low ?? '-', gain.high ?? '-', share]],
-  )
-  const figures = {
-    fixed: estimate(fixed.right),
-    adaptive: estimate(adaptive.right),
-    difference: gain,
-    share,
-  }
-  measured.push({ part: 'adaptive', case: { steps, tolerance }, n: problems.length, figures })
-  progress('adaptive')
 }
 
 async function train(runner: GraphRunner, ...of: Parameters<typeof examplesOf>): Promise<TrainedOn> {
