@@ -22,7 +22,8 @@ export function refuseUnknownRoutes(app: FastifyInstance): void {
     const allowed = [...methodsByPath.values()].filter(({ pattern }) => pattern.test(path))
     if (allowed.length === 0)
       throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected the path of a route, got ${shorten(path)}`)
-    const methods = allowed.flatMap(({ methods }) => [...methods]).sort()
+    // A path may fit several routes: `/episodes/map` is also an `/episodes/:id`.
+    const methods = [...new Set(allowed.flatMap(({ methods }) => [...methods]))].sort()
     if (methods.includes(request.method))
       throw new ServiceError('ROUTE_NOT_FOUND', `routing: expected an existing file, got ${shorten(path)}`)
     reply.header('allow', methods.join(', '))

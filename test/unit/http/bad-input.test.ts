@@ -381,6 +381,7 @@ test.each<[InjectOptions['method'], string, string]>([
   ['POST', '/episodes', 'DELETE, GET, HEAD'],
   ['DELETE', `/deletions/${EPISODE.id}`, 'GET, HEAD'],
   ['PUT', `/episodes/${EPISODE.id}`, 'DELETE, GET, HEAD'],
+  ['POST', '/episodes/map', 'DELETE, GET, HEAD'],
   ['GET', feedback, 'POST'],
   ['PUT', '/admin/consolidations', 'GET, HEAD, POST'],
   ['DELETE', `/admin/consolidations/${CONSOLIDATION.id}`, 'GET, HEAD'],
