@@ -3,10 +3,12 @@
  * the recurrences, LTO by it, and the time of a recurrence.
  *
  * `npm run bench:recurrent -- [--model models/recurrent] [--problems 500] [--taught 600] [--thinking STEPS] [--seeds
- * 1,2,3] [--parts tolerance,steps,adaptive,selection,states,transfer,cost] [--python python3] [--threads 1] [--json FILE]`
+ * 1,2,3] [--fresh 600] [--parts tolerance,steps,adaptive,selection,within,states,transfer,cost] [--python python3] [--threads 1]
+ * [--json FILE]`
  *
  * A greedy answer depends on no seed but that of its noise; here each seed is one. `--python` names a Python with PyTorch for the
- * reference loop. `--thinking` sets the recurrences of the samples; the profile's unless given.
+ * reference loop. `--fresh` is the number of further held-out questions of the part `within`. `--thinking` sets the
+ * recurrences of the samples; the profile's unless given.
  */
 
 import { parseArgs } from 'node:util'
@@ -15,11 +17,13 @@ import { ltoDistribution, majorityVote, weightedMajority } from '#algorithms'
 import { createEngine, createTrainer, type Engine, loadModelDirectory, type ModelDirectory } from '#engine'
 import { concurrently, describeMachine, mean } from '#evaluation'
 import type { GraphRunner } from '#ports'
+import { makeProblems } from '../models/recurrent/problems.ts'
 import { aucOn, type TrainedOn, trainOn } from './quality/lto/training.ts'
 import { measureCost, referenceCost } from './recurrent/cost.ts'
 import { type Problem, type Problems, readProblems } from './recurrent/problems.ts'
 import { drawSamples, examplesOf, type Sample, type Sampled, scoresOf } from './recurrent/samples.ts'
 import { difference, estimate, think } from './recurrent/thinking.ts'
+import { depthExamples, plainScorers, type Scorer, withinAuc } from './recurrent/within.ts'
 import { progress } from './report/progress.ts'
 import { type Measurement, updateRecords } from './report/records.ts'
 import { printTable } from './report/table.ts'
@@ -29,6 +33,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'models/recurrent' },
     problems: { type: 'string', default: '500' },
     taught: { type: 'string', default: '600' },
+    fresh: { type: 'string', default: '600' },
     thinking: { type: 'string' },
     seeds: { type: 'string', default: '1,2,3' },
     parts: { type: 'string', default: 'steps,adaptive,selection,states,transfer,cost' },
@@ -189,7 +194,7 @@ function overSeeds(runs: readonly (readonly number[])[]): number[] {
   return runs[0]!.map((_, problem) => mean(runs.map((run) => run[problem]!)))
 }
 
-const LTO_PARTS = ['selection', 'states', 'transfer']
+const LTO_PARTS = ['selection', 'within', 'states', 'transfer']
 
 /** Measures the parts that need a trained reward model. */
 async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }: Problems): Promise<void> {
@@ -200,7 +205,8 @@ async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }:
   const taught = await draw(taughtFrom.slice(0, Number(values.taught)), 7)
   progress(`samples of ${taught.length} taught questions`)
   const problems = test.slice(0, Number(values.problems))
-  const drawn = await concurrently(seeds, 1, (seed) => draw(problems, seed))
+  const needsSeeds = LTO_PARTS.some((part) => part !== 'within' && parts.has(part))
+  const drawn = await concurrently(needsSeeds ? seeds : [], 1, (seed) => draw(problems, seed))
   progress('samples of the test')
   const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
   try {
@@ -210,6 +216,18 @@ async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }:
       const greedy = await think(engine, problems, { thinking: { steps }, seeds: [0] })
       await measureSelection(whole, drawn, greedy.right, { beta, steps })
     }
+    if (parts.has('within')) {
+      const verdicts = { samples: MAX_SAMPLES, steps, verdicts: true }
+      const known = [...taughtFrom, ...test].map(({ question }) => question)
+      await measureWithin(trainer, whole, {
+        taught,
+        steps,
+        asked: {
+          test: await drawSamples(engine, problems, { ...verdicts, seed: seeds[0]! }),
+          fresh: await drawSamples(engine, freshProblems(known), { ...verdicts, seed: FRESH_SEED }),
+        },
+      })
+    }
     if (parts.has('states')) await measureStates(trainer, taught, drawn[0]!, steps)
     if (parts.has('transfer')) {
       await measureTransfer(trainer, whole, { taught, test: drawn[0]!, deeper: await draw(transfer, 9) })
@@ -218,6 +236,68 @@ async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }:
   } finally {
     await trainer.close()
   }
+}
+
+const FRESH_SEED = 31
+/** Families of the problems with records; the deepest of the easier half of them. */
+const FRESH_FAMILIES = ['sum', 'ball'] as const
+const DEEPEST_EASY = 6
+
+/** Held-out problems of the bundled model that are not among the `known` questions. */
+function freshProblems(known: readonly string[]): readonly Problem[] {
+  const count = Number(values.fresh)
+  const options = { split: 'heldout', seed: 987_654, families: FRESH_FAMILIES } as const
+  return makeProblems({ ...options, count: 2 * count })
+    .filter(({ question }) => !known.includes(question))
+    .slice(0, count)
+}
+
+/** Within-question AUC of the reward model, of a model that was taught depth, and of scores that need no training. */
+async function measureWithin(
+  runner: GraphRunner,
+  whole: TrainedOn,
+  {
+    taught,
+    steps,
+    asked,
+  }: {
+    readonly taught: readonly Sampled[]
+    readonly steps: number
+    readonly asked: Readonly<Record<string, readonly Sampled[]>>
+  },
+): Promise<void> {
+  const depth = await trainOn(runner, depthExamples(taught, DEEPEST_EASY), seeds[0]!)
+  if (typeof depth === 'string') throw new Error(`model of the depth: expected a trained one, got ${depth}`)
+  const rows: (string | number)[][] = []
+  for (const [answers, sampled] of Object.entries(asked)) {
+    const byModel = async (model: TrainedOn): Promise<Scorer> => {
+      const scores = await scoresOf(sampled, model)
+      const placed = new Map(sampled.map(({ samples }, index) => [samples, scores[index]!]))
+      return (samples) => placed.get(samples)!
+    }
+    const scorers = {
+      'latent reward model': await byModel(whole),
+      'the same, taught depth': await byModel(depth),
+      ...plainScorers(steps),
+    }
+    for (const [score, scorer] of Object.entries(scorers)) {
+      for (const family of ['all', ...FRESH_FAMILIES]) {
+        const own = sampled.filter(({ problem }) => family === 'all' || problem.family === family)
+        const { value, low, high, n } = withinAuc(own, scorer)
+        rows.push([score, answers, family, value, low ?? '-', high ?? '-', n])
+        const figures = { value, low, high }
+        const labels = { score, taught: taught.length, questions: answers, family }
+        measured.push({ part: 'within question', case: labels, n, figures })
+      }
+    }
+    progress(`order within questions, ${answers}`)
+  }
+  await depth.close()
+  printTable(
+    `AUC within questions at ${steps} steps, ${taught.length} taught`,
+    ['score', 'questions', 'family', 'AUC', 'low', 'high', 'n'],
+    rows,
+  )
 }
 
 /** AUC of reward models that see the first states only. */

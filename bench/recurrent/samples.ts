@@ -2,7 +2,7 @@
 
 import type { Evaluation } from '#algorithms'
 import type { Engine } from '#engine'
-import { concurrently } from '#evaluation'
+import { concurrently, mean } from '#evaluation'
 import type { LatentThought } from '#ports'
 import { createSolver } from '#solving'
 import { chosenSample } from '../quality/control-strategies.ts'
@@ -16,6 +16,10 @@ export interface Sample {
   readonly correct: boolean
   readonly reward: number
   readonly thought: LatentThought
+  /** P(right) by the verifier; null unless the samples were drawn with verdicts. */
+  readonly verified: number | null
+  /** Mean log p of its tokens; null as `verified`. */
+  readonly logProbability: number | null
 }
 
 export interface Sampled {
@@ -23,12 +27,22 @@ export interface Sampled {
   readonly samples: readonly Sample[]
 }
 
-/** Draws samples of each problem through the solver: each has its own noise and its own tokens. */
+/**
+ * Draws samples of each problem through the solver: each has its own noise and its own tokens.
+ *
+ * @param options.verdicts whether the verifier judges each sample; false unless given
+ */
 export function drawSamples(
   engine: Engine,
   problems: readonly Problem[],
-  { samples, seed, steps }: { readonly samples: number; readonly seed: number; readonly steps: number },
+  options: {
+    readonly samples: number
+    readonly seed: number
+    readonly steps: number
+    readonly verdicts?: boolean
+  },
 ): Promise<Sampled[]> {
+  const { samples, seed, steps, verdicts = false } = options
   const logger = { info() {}, warn: (details: object, message: string) => console.warn(message, details) }
   return concurrently(problems, CONCURRENCY, async (problem, index) => {
     let drawn: readonly Evaluation[] = []
@@ -37,9 +51,9 @@ export function drawSamples(
       return 0
     })
     const { solve, answerKeys } = createSolver({ engine, episodes: null, logger, strategies: { lto: keep } })
-    // No verdict is asked: the choice among the samples is the bench's.
-    const reward = { verifier: 0, lrm: 0, format: 1 }
-    const request = { tenantId: 'bench', strategy: 'lto', learn: false, explain: false, reward } as const
+    // The choice among the samples is the bench's. An explained answer has the signals of its tokens.
+    const reward = verdicts ? { verifier: 1, lrm: 0, format: 0 } : { verifier: 0, lrm: 0, format: 1 }
+    const request = { tenantId: 'bench', strategy: 'lto', learn: false, explain: verdicts, reward } as const
     await solve(
       {
         ...request,
@@ -58,6 +72,8 @@ export function drawSamples(
         correct: answer.answer === right,
         reward: judgement.reward,
         thought: answer.thought!,
+        verified: verdicts ? judgement.correctness : null,
+        logProbability: answer.signals && mean([...answer.signals.logProbabilities]),
       })),
     }
   })
