@@ -35,8 +35,8 @@ export interface Memory {
    */
   retrieve(): Promise<readonly WeighedNeighbour[]>
   /**
-   * Returns the most similar neighbour with a near-identical question to which a caller has called another answer right; null
-   * without one. Answers under other rules do not compare.
+   * Returns the most similar neighbour with a near-identical question whose answer a caller has called right, if that is another
+   * answer; null without one. Answers under other rules do not compare.
    */
   contradicting(neighbours: readonly WeighedNeighbour[], answer: string | null): WeighedNeighbour | null
   /** Prepares the start that weaver and neighbours propose. */
@@ -175,13 +175,11 @@ function contradicting(
   neighbours: readonly WeighedNeighbour[],
   answer: string | null,
 ): WeighedNeighbour | null {
-  const found = neighbours.find(
+  const nearest = neighbours.find(
     ({ neighbour: { similarity, confirmed } }) =>
-      similarity >= NEAR_DUPLICATE &&
-      confirmed?.answerRules === engine.model.answerRules &&
-      confirmed.answer !== answer,
+      similarity >= NEAR_DUPLICATE && confirmed?.answerRules === engine.model.answerRules,
   )
-  return found ?? null
+  return nearest === undefined || nearest.neighbour.confirmed?.answer === answer ? null : nearest
 }
 
 async function latentsToKeep(

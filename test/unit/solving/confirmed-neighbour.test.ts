@@ -57,6 +57,22 @@ describe('a confirmed answer to a near-identical question', () => {
     expect(again).toMatchObject({ answer: '3', evaluations: 0 })
   })
 
+  test('leads nowhere where a more similar one confirms the draft', async () => {
+    const { before, episodes } = await askAgain({ policy: STOP })
+    const { answerRules } = episodes.added[0]!
+    const both: EpisodeStore = {
+      ...episodes,
+      nearest: async (query) => {
+        const other = (await episodes.nearest(query)).find(({ episodeId }) => episodeId === before.episodeId)!
+        const same = { ...other, episodeId: 'same', similarity: 1, confirmed: { answer: '1', answerRules } }
+        return [same, { ...other, similarity: 0.9995 }]
+      },
+    }
+    const sure = solverOn(withDefaults({ policy: STOP }), { episodes: both })
+    expect(await sure.solve(AUTO)).toMatchObject({ answer: '1', evaluations: 0 })
+    expect(sure.engine.calls.decode).toBe(0)
+  })
+
   test('is not returned where its shift leads elsewhere: the policy decides', async () => {
     const { solution } = await askAgain({ policy: STOP, maxShift: 1e-6 })
     expect(solution).toMatchObject({ answer: '1', evaluations: 0, policy: { strategy: 'greedy' } })
