@@ -12,7 +12,7 @@ export interface StaticFile {
   readonly body: Buffer
   /** The body, compressed with gzip. */
   readonly gzip: Buffer
-  /** Strong validator, in quotes. */
+  /** Validator, in quotes: weak, because the body has two encodings. */
   readonly etag: string
 }
 
@@ -38,8 +38,9 @@ function sendFile(
   reply
     .header('content-security-policy', CONSOLE_POLICY)
     .header('cache-control', 'no-cache')
-    .header('vary', 'accept-encoding')
-    .header('etag', etag)
+    // That of CORS stays.
+    .header('vary', [reply.getHeader('vary') ?? [], 'accept-encoding'].flat().join(', '))
+    .header('etag', `W/${etag}`)
   const known = headers['if-none-match']?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? []
   if (known.includes(etag) || known.includes('*')) return reply.code(304).send()
   reply.type(contentType)
