@@ -19,6 +19,8 @@ export async function recall(
   { tenantId, question, topK, minSimilarity }: RecallRequest,
   { signal, caller }: Pick<SolveOptions, 'signal' | 'caller'>,
 ): Promise<Recalled> {
+  // As in `attempt`: a prompt takes longer to write than a refusal.
+  engine.checkRoom(caller)
   const { tokens } = writePrompt({ question }, engine.codec, engine.model.profile)
   const session = await engine.open(tokens, { signal, ...(caller !== undefined && { caller }) })
   try {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { ServiceError } from '#errors'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { REQUEST, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
@@ -27,4 +28,17 @@ test('closes its session when the store or the engine fails', async () => {
   await expect(failing.solver.recall(WISH, gone)).rejects.toMatchObject({ code: 'ABORTED' })
   expect(failing.engine.openSessions).toBe(0)
   expect((await solverOn(TWO_FLIPS).solver.recall(WISH, { signal })).neighbours).toEqual([])
+})
+
+test('is refused before its prompt is written where the engine has no room', async () => {
+  const { solver, engine } = solverOn(TWO_FLIPS)
+  const full = new ServiceError('ENGINE_OVERLOADED', 'engine: expected room', { retryAfterSeconds: 1 })
+  Object.assign(engine, {
+    checkRoom: () => {
+      throw full
+    },
+  })
+  // The prompt would be refused as well, if it were written.
+  const long = { ...WISH, question: '1 '.repeat(252) }
+  await expect(solver.recall(long, { signal })).rejects.toBe(full)
 })
