@@ -208,6 +208,8 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await idsOf({ question: 'a_b' })).toEqual([other.id, parent.id])
         expect(await idsOf({ question: '%' })).toEqual([parent.id])
         expect(await idsOf({ question: '\\' })).toEqual([])
+        expect(await idsOf({ question: 'a.b' })).toEqual([])
+        expect(await idsOf({ question: '***:(' })).toEqual([])
         expect(await idsOf({ answer: '15' })).toEqual([child.id])
         expect(await idsOf({ label: 'right' })).toEqual([other.id])
         expect(await idsOf({ label: 'wrong' })).toEqual([child.id])
@@ -220,6 +222,23 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
         expect(await idsOf({ ledBy: parent.id })).toEqual([child.id])
         expect(await idsOf({ ledBy: 'no id' })).toEqual([])
         expect(await idsOf({ question: 'what', label: 'right', steers: true })).toEqual([other.id])
+      })
+
+      it('finds a text in about the same time, however much of a question looks like it', async () => {
+        await addAll(Array.from({ length: 30 }, () => newEpisode({ question: 'a'.repeat(16_384) })))
+        const msOf = async (question: string) => {
+          const startedAt = performance.now()
+          expect((await store.list('tenant-a', { limit: 10, filter: { question } })).episodes).toEqual([])
+          return performance.now() - startedAt
+        }
+        const fastest = async (question: string) => {
+          const times: number[] = []
+          for (let run = 0; run < 3; run++) times.push(await msOf(question))
+          return Math.min(...times)
+        }
+        const plain = await fastest('b')
+        const alike = await fastest(`${'a'.repeat(255)}b`)
+        expect(alike).toBeLessThan(10 * plain + 20)
       })
 
       it('finds episodes by id, in the order of the ids', async () => {

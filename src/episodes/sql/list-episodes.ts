@@ -4,11 +4,14 @@ import type { EpisodeFilter, EpisodeSummary } from '../episode.ts'
 import { FROM_EPISODES, SUMMARY_COLUMNS, type SummaryRow, toSummary } from './episode-row.ts'
 import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
-/** A filter that is null excludes nothing; Postgres plans each statement with its values, so such a filter costs nothing. */
+/**
+ * A filter that is null excludes nothing; Postgres plans each statement with its values, so such a filter costs nothing.
+ * A literal as a regular expression is found in time linear in the question; `ilike` takes that times the length of the text.
+ */
 const SQL = `
   select ${SUMMARY_COLUMNS} ${FROM_EPISODES}
   where e.tenant_id = $1 and (e.created_at, e.id) < ($2::timestamptz, $3::uuid) and ${KEPT_OF_TENANT}
-    and ($5::text is null or e.question ilike $5)
+    and ($5::text is null or e.question ~* $5)
     and ($6::text is null or e.answer = $6)
     and ($7::text is null or $7 = case when c.label then 'right' when not c.label then 'wrong' else 'unknown' end)
     and ($8::double precision is null or e.reward >= $8)
@@ -36,7 +39,7 @@ export async function listEpisodes(
     after.createdAt,
     after.id,
     limit,
-    filter.question === undefined ? null : `%${filter.question.replaceAll(/[\\%_]/g, '\\$&')}%`,
+    filter.question === undefined ? null : `***=${filter.question}`,
     filter.answer ?? null,
     filter.label ?? null,
     filter.minReward ?? null,
