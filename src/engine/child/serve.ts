@@ -25,7 +25,7 @@ export const LIMITS: Readonly<Record<'cpu' | 'cuda', SchedulerLimits>> = {
     maxRunningRows: 32,
     chunkTokens: [1, 64],
     runMs: 100,
-    shared: { chunkTokens: [1, 64], runMs: 5 },
+    shared: { chunkTokens: [1, 64], runMs: 3 },
     minInputTokens: 32,
     maxInputTokens: 512,
   },
