@@ -230,7 +230,7 @@ const REAL_ROWS: Readonly<Record<string, string>> = {
   'majority of 8': 'samples → majority',
   "best of 8 by the model's own verdict": 'samples → verifier',
   'best of 8 by log-probability': 'samples → log-probability',
-  'best of 8 by the fused judge, after a night': 'samples → judge',
+  'best of 8 by the fused judge': 'samples → judge',
   'upper bound: any of the 8 is right': 'samples → any right (knows the answers)',
 }
 
