@@ -3,7 +3,7 @@
 import { NO_REWARD_MODEL, openFusedJudge, type TrainedJudge, type Training } from '#algorithms'
 import type { EpisodeKey } from '#artifacts'
 import type { Engine } from '#engine'
-import type { Policy } from '#ports'
+import { EFFORTS, type Policy } from '#ports'
 import { openRewardModelArtifact, rewardModelSizes } from '#serving'
 import {
   type ActiveRewardModel,
@@ -123,8 +123,7 @@ async function train(
 
 /** The bands of all efforts, one below the other. */
 function policyTable(policy: Policy | null): Trained['policy'] {
-  const efforts = ['low', 'medium', 'high'] as const
-  return efforts.flatMap((effort) => (policy?.[effort] ?? []).map((band) => ({ effort, ...band })))
+  return EFFORTS.flatMap((effort) => (policy?.[effort] ?? []).map((band) => ({ effort, ...band })))
 }
 
 /** Compares with the versions of the same verifier, format rules and weights; without one, with the weighting of the profile. */

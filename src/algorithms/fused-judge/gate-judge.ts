@@ -21,7 +21,7 @@ import {
   scoredBy,
   withoutEachTenant,
 } from '../lto/compare-questions.ts'
-import { withScores } from '../lto/metrics.ts'
+import { brierScore, withScores } from '../lto/metrics.ts'
 import type { BootstrapOptions } from '../training/bootstrap.ts'
 import { isDecisive, meanDifference, type Pair, showDifference } from '../training/non-inferiority.ts'
 import type { Figure, GateVerdict } from '../training/training-result.ts'
@@ -212,8 +212,6 @@ export function measureJudge(
   }
 }
 
-/** Mean squared error of P(correct) over the answers of a question. */
 function brierOf({ answers }: GateQuestion): number {
-  const errors = answers.map(({ score, correct }) => (score - Number(correct)) ** 2)
-  return errors.reduce((sum, error) => sum + error, 0) / errors.length
+  return brierScore(answers)
 }

@@ -97,9 +97,11 @@ export function measureJudgePolicy(
   judge: JudgeWeights,
   answers: readonly PolicyAnswer[],
 ): Readonly<Record<string, Figure>> {
+  if (judge.policy === undefined) return {}
+  const all = banksOf(answers)
   const measured = EFFORTS.map((effort) => {
     const bands = judge.policy?.[effort] ?? []
-    const banks = banksOf(answers).filter((bank) => hasSamples(bank, mostSamples(bands)))
+    const banks = all.filter((bank) => hasSamples(bank, mostSamples(bands)))
     if (bands.length === 0 || banks.length === 0) return {}
     const outcomes = banks.map((bank) => outcomeUnder(judge, bands, bank))
     const drafts = banks.map(({ draft }) => outcomeOfDraft(draft))

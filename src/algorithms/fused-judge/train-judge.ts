@@ -1,6 +1,7 @@
 /** @file Trains a fused judge on labelled answers. */
 
 import type { Policy } from '#ports'
+import { brierScore } from '../lto/metrics.ts'
 import { meanDifference, type Pair } from '../training/non-inferiority.ts'
 import type { Figure, Part, Training } from '../training/training-result.ts'
 import { judgeFeatures } from './features.ts'
@@ -118,10 +119,8 @@ function hasBothClasses(examples: readonly JudgeExample[]): boolean {
 }
 
 function brier(judge: JudgeWeights, examples: readonly JudgeExample[]): number {
-  const errors = examples.map(
-    ({ answer, known }) => (judgedProbability(judge, judgeFeatures(known)) - Number(answer.correct)) ** 2,
-  )
-  return errors.reduce((sum, error) => sum + error, 0) / errors.length
+  const scoreOf = ({ known }: JudgeExample) => judgedProbability(judge, judgeFeatures(known))
+  return brierScore(examples.map((one) => ({ score: scoreOf(one), correct: one.answer.correct })))
 }
 
 function fitTo(examples: readonly JudgeExample[]): JudgeWeights {

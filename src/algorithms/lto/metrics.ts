@@ -74,6 +74,12 @@ export function pairedAucDifference(
   )
 }
 
+/** Brier score: mean squared error of P(correct), the score of an answer. */
+export function brierScore(answers: readonly Pick<ScoredAnswer, 'score' | 'correct'>[]): number {
+  const errors = answers.map(({ score, correct }) => (score - Number(correct)) ** 2)
+  return errors.reduce((sum, error) => sum + error, 0) / errors.length
+}
+
 /**
  * Returns the same answers with other scores, in order.
  *
