@@ -1,7 +1,7 @@
 /** @file Who uses the page, and whether the server answers: shared by all views. */
 
 import { type ComponentChildren, createContext } from 'preact'
-import { useCallback, useContext, useEffect, useMemo, useState } from 'preact/hooks'
+import { useCallback, useContext, useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { bodyOf, type Caller, type CircadianClient, createApi, isAbort, SERVER } from './api.ts'
 
 export type Scope = Caller['scopes'][number]
@@ -35,41 +35,51 @@ export function useSession(): Session {
 
 export function SessionProvider({ children }: { readonly children: ComponentChildren }) {
   const [apiKey, setApiKey] = useState<string | null>(null)
+  // The key of this moment, which the page may not have been drawn with yet.
+  const keyInUse = useRef<string | null>(null)
   const [caller, setCaller] = useState<Caller | null>(null)
   const [signedOut, setSignedOut] = useState<{ readonly reason: string | null } | null>(null)
   const [isDown, setDown] = useState(false)
   const [comeback, setComeback] = useState(0)
+
+  const changeKey = useCallback((key: string | null) => {
+    keyInUse.current = key
+    setApiKey(key)
+  }, [])
 
   const client = useMemo(
     () =>
       createApi(apiKey, {
         onUnreachable: () => setDown(true),
         onRefusedKey() {
+          // A late answer to a key that was replaced signs nobody out.
+          if (keyInUse.current !== apiKey) return
           setCaller(null)
-          setApiKey(null)
+          changeKey(null)
           const refused = { reason: 'The server does not know this key. It may have been revoked.' }
           // The call without a key that follows has no reason of its own.
           setSignedOut((before) => (apiKey === null ? (before ?? { reason: null }) : refused))
         },
       }),
-    [apiKey],
+    [apiKey, changeKey],
   )
 
   useEffect(() => {
     const left = new AbortController()
+    const isLate = () => left.signal.aborted || keyInUse.current !== apiKey
     bodyOf(client.GET('/whoami', { signal: left.signal }))
       .then((found) => {
-        if (left.signal.aborted) return
+        if (isLate()) return
         setCaller(found)
         setSignedOut(null)
       })
       .catch((thrown: unknown) => {
-        if (isAbort(thrown) || left.signal.aborted) return
+        if (isAbort(thrown) || isLate()) return
         // A refused key has its own page; anything else is a server that cannot answer.
         if (!(thrown instanceof Error && 'status' in thrown && thrown.status === 401)) setDown(true)
       })
     return () => left.abort()
-  }, [client, comeback])
+  }, [client, apiKey, comeback])
 
   const check = useCallback(async () => {
     const response = await fetch(`${SERVER}/livez`, { cache: 'no-store' }).catch(() => null)
@@ -88,9 +98,9 @@ export function SessionProvider({ children }: { readonly children: ComponentChil
     isDown,
     comeback,
     can: (scope) => caller?.scopes.includes(scope) ?? false,
-    signIn: setApiKey,
+    signIn: changeKey,
     signOut() {
-      setApiKey(null)
+      changeKey(null)
       setCaller(null)
       setSignedOut({ reason: null })
     },

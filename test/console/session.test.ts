@@ -83,6 +83,40 @@ test('a key opens what its scopes allow, and nothing once it is revoked', async 
   expect(complaints).toEqual([])
 })
 
+test('the late refusal of a key that was replaced signs nobody out', async () => {
+  const { authenticate } = keyring({ all: SCOPES })
+  await using service = await startScripted(async () => SOLUTION, { authenticate })
+  await using opened = await openConsole(browser, service.origin)
+  const { page } = opened
+  // Calls without a key are answered late, and cannot be called back.
+  await page.addInitScript(() => {
+    const { fetch } = globalThis
+    let lateAnswers = 0
+    globalThis.fetch = async (input, init) => {
+      const request = new Request(input, init)
+      if (request.headers.has('authorization') || !request.url.endsWith('/whoami'))
+        return await fetch(request)
+      const response = await fetch(request.url)
+      await new Promise((resolve) => setTimeout(resolve, 1000))
+      lateAnswers += 1
+      Reflect.set(globalThis, 'lateAnswers', lateAnswers)
+      return response
+    }
+  })
+  await page.reload()
+  const signIn = async () => {
+    await page.getByLabel('API key').fill('all')
+    await page.getByLabel('API key').press('Enter')
+    await page.getByRole('heading', { name: 'Ask' }).waitFor()
+  }
+  await signIn()
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await signIn()
+  await page.waitForFunction(() => Reflect.get(globalThis, 'lateAnswers') === 2)
+  await page.getByRole('heading', { name: 'Ask' }).waitFor()
+  expect(await page.getByLabel('API key').count()).toBe(0)
+})
+
 test('a server that is down is asked again until it is back, and a broken stream can go on', async () => {
   let breaks = true
   const service = await startScripted(async (_request, { onEvent }) => {
