@@ -1,0 +1,312 @@
+/**
+ * @file Bench of nights that are replayed: what the nights of the fused judge make of the kept answers of a real model, and
+ * what `auto` gains under their policies, without decoding anything again.
+ *
+ * `npm run bench:judge -- [--name qwen2.5-coder-0.5b-int4] [--seeds 1,2,3] [--shuffles 20] [--json FILE]`
+ *
+ * Reads bench/results/real/NAME-days.jsonl.gz (days of learning), NAME.jsonl.gz (problems that are published) and
+ * NAME-drafts.jsonl.gz (the judged greedy drafts of both). A seed chooses what each night holds out. Tokens are decoded ones.
+ */
+
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  bestOfN,
+  type Figure,
+  ltoDistribution,
+  majorityVote,
+  measureJudge,
+  measureJudgePolicy,
+} from '#algorithms'
+import { describeMachine, type JudgedSample, mean } from '#evaluation'
+import { EFFORTS } from '#ports'
+import { createRandom } from '#tensor'
+import { examplesOf, joinAnswers, type KeptQuestion, readAnswers } from './judge/answers.ts'
+import { type HeldNight, holdNights, type Judge } from './judge/nights.ts'
+import { difference } from './recurrent/thinking.ts'
+import { type Measurement, updateRecords } from './report/records.ts'
+import { printTable } from './report/table.ts'
+
+const { values } = parseArgs({
+  options: {
+    name: { type: 'string', default: 'qwen2.5-coder-0.5b-int4' },
+    seeds: { type: 'string', default: '1,2,3' },
+    shuffles: { type: 'string', default: '20' },
+    json: { type: 'string' },
+  },
+})
+const seeds = values.seeds.split(',').map(Number)
+/** Temperature of LTO's choice, as the profile has it. */
+const BETA = 0.01
+const SAMPLES = [2, 4, 8]
+
+const fileOf = (suffix: string) =>
+  join(import.meta.dirname, 'results/real', `${values.name}${suffix}.jsonl.gz`)
+const drafts = await readAnswers(fileOf('-drafts'))
+const days = joinAnswers(await readAnswers(fileOf('-days')), drafts)
+const published = joinAnswers(await readAnswers(fileOf('')), drafts)
+const measured: Measurement[] = []
+
+/** What a strategy made of each published problem. */
+interface Outcomes {
+  /** P(right) of each answer. */
+  readonly right: readonly number[]
+  /** Mean tokens decoded for a problem. */
+  readonly tokens: number
+}
+
+const greedy: Outcomes = {
+  right: published.map(({ draft }) => Number(draft.right)),
+  tokens: mean(published.map(({ draft }) => draft.tokens)),
+}
+
+/** Outcomes of a choice among the first `count` samples. @param choose returns P(chosen) of each */
+async function choosing(
+  count: number,
+  choose: (samples: readonly JudgedSample[], question: KeptQuestion) => Promise<readonly number[]>,
+): Promise<Outcomes> {
+  const right: number[] = []
+  for (const question of published) {
+    const samples = question.samples.slice(0, count)
+    const chances = await choose(samples, question)
+    right.push(samples.reduce((sum, sample, index) => sum + chances[index]! * Number(sample.right), 0))
+  }
+  const tokensOf = ({ samples }: KeptQuestion) =>
+    samples.slice(0, count).reduce((sum, { tokens }) => sum + tokens, 0)
+  return { right, tokens: mean(published.map(tokensOf)) }
+}
+
+const only = (count: number, chosen: number) => Array.from({ length: count }, (_, i) => Number(i === chosen))
+
+async function votes(count: number): Promise<Outcomes> {
+  return choosing(count, async (samples) => only(samples.length, majorityVote(samples)))
+}
+
+function bestByJudge(judge: Judge, count: number): Promise<Outcomes> {
+  return choosing(count, async (samples, question) => {
+    const scores = await judge.score(
+      examplesOf({ ...question, samples }, 'heldOut')
+        .slice(1)
+        .map(({ known }) => known),
+    )
+    return only(
+      samples.length,
+      bestOfN(samples.map((sample, index) => ({ ...sample, score: scores[index]! }))),
+    )
+  })
+}
+
+/** Within-question AUC of a judge on the published samples. */
+async function orderOf({ score }: Judge): Promise<Figure> {
+  const answers = published.flatMap((question) => examplesOf(question, 'heldOut').slice(1))
+  const scores = await score(answers.map(({ known }) => known))
+  const scored = answers.map(({ answer }, index) => ({ ...answer, score: scores[index]! }))
+  return measureJudge(scored, { seed: 0 })['withinAuc']!
+}
+
+/** What `auto` gains over the drafts by the policy of a judge, by effort; an effort without bands returns the draft. */
+function gainsOf({
+  weights,
+}: Judge): readonly { readonly effort: string; readonly gain: Figure; readonly tokens: number }[] {
+  const figures = measureJudgePolicy(
+    weights,
+    published.flatMap((question) => examplesOf(question, 'heldOut')),
+  )
+  return EFFORTS.flatMap((effort) => {
+    const gain = figures[`policy.${effort}.gain`]
+    return gain === undefined ? [] : [{ effort, gain, tokens: figures[`policy.${effort}.tokens`]!.value }]
+  })
+}
+
+/** The published problems after each night. */
+async function measureNights(seed: number, nights: readonly HeldNight[]): Promise<(string | number)[][]> {
+  const rows: (string | number)[][] = []
+  for (const { night, answers, promoted, reason, serving } of nights) {
+    const order = serving === null ? null : await orderOf(serving)
+    const best = serving === null ? null : difference((await bestByJudge(serving, 8)).right, greedy.right)
+    const auto = serving === null ? undefined : gainsOf(serving).find(({ effort }) => effort === 'medium')
+    const verdict = promoted ? 'promoted' : 'rejected'
+    rows.push([
+      seed,
+      night,
+      answers,
+      verdict,
+      order?.value ?? '-',
+      best?.value ?? '-',
+      auto?.gain.value ?? '-',
+      auto?.gain.low ?? '-',
+      auto?.gain.high ?? '-',
+      auto?.tokens ?? '-',
+    ])
+    const figures = { answers, verdict, reason, order, bestOf8LessGreedy: best, autoLessGreedy: auto ?? null }
+    measured.push({ part: 'nights', case: { seed, night }, n: published.length, figures, seeds: [seed] })
+  }
+  return rows
+}
+
+/** Accuracy by tokens: choices of samples, and `auto` at its three efforts. */
+async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void> {
+  const rows: (string | number)[][] = []
+  const add = (strategy: string, seed: number | null, { tokens, gain }: { tokens: number; gain: Figure }) => {
+    const accuracy = mean(greedy.right) + gain.value
+    rows.push([strategy, seed ?? '-', accuracy, gain.value, gain.low ?? '-', gain.high ?? '-', tokens])
+    const figures = { accuracy, value: gain.value, low: gain.low ?? null, high: gain.high ?? null, tokens }
+    const labels = { strategy, ...(seed !== null && { seed }) }
+    measured.push({ part: 'budgets', case: labels, n: published.length, figures })
+  }
+  const over = ({ right, tokens }: Outcomes) => ({ tokens, gain: difference(right, greedy.right) })
+  add('greedy', null, over(greedy))
+  for (const count of SAMPLES) add(`majority of ${count}`, null, over(await votes(count)))
+  for (const [seed, judge] of judges) {
+    for (const count of SAMPLES) add(`best of ${count} by judge`, seed, over(await bestByJudge(judge, count)))
+    for (const { effort, ...auto } of gainsOf(judge)) add(`auto, ${effort}`, seed, auto)
+  }
+  printTable(
+    'Accuracy by tokens on the published problems, after the last night',
+    ['strategy', 'seed', 'accuracy', 'minus greedy', 'low', 'high', 'tokens'],
+    rows,
+  )
+}
+
+/** Nights over labels that were dealt out again among all answers: they must learn nothing, and be refused. */
+async function measureShuffled(count: number): Promise<void> {
+  let promotions = 0
+  const orders: number[] = []
+  for (let shuffle = 1; shuffle <= count; shuffle++) {
+    const nights = await holdNights(shuffled(shuffle), shuffle)
+    promotions += nights.filter(({ promoted }) => promoted).length
+    const { candidate } = nights.at(-1)!
+    if (candidate !== null) orders.push((await orderOf(candidate)).value)
+  }
+  const nights = count * Math.max(...days.map(({ day }) => day))
+  const figures = {
+    promotions,
+    nights,
+    order: mean(orders),
+    lowest: Math.min(...orders),
+    highest: Math.max(...orders),
+  }
+  measured.push({ part: 'shuffled labels', case: { shuffles: count }, n: orders.length, figures, seeds: [] })
+  printTable(
+    'Nights over shuffled labels',
+    ['nights', 'promoted', 'within-question AUC of the last candidates', 'lowest', 'highest'],
+    [[nights, promotions, figures.order, figures.lowest, figures.highest]],
+  )
+}
+
+/** The days with the labels of all samples, and of all drafts, in random order. */
+function shuffled(seed: number): readonly KeptQuestion[] {
+  const random = createRandom(seed)
+  const deal = (labels: readonly boolean[]) =>
+    labels
+      .map((label) => ({ label, place: random.uniform() }))
+      .sort((one, other) => one.place - other.place)
+      .map(({ label }) => label)
+      .values()
+  const ofSamples = deal(days.flatMap(({ samples }) => samples.map(({ right }) => right)))
+  const ofDrafts = deal(days.map(({ draft }) => draft.right))
+  return days.map((question) => ({
+    ...question,
+    draft: { ...question.draft, right: ofDrafts.next().value! },
+    samples: question.samples.map((sample) => ({ ...sample, right: ofSamples.next().value! })),
+  }))
+}
+
+/** LTO by the estimates that the served reward model gave of the published samples. */
+async function measureLto(): Promise<void> {
+  if (published.some(({ samples }) => samples.some(({ lrm }) => typeof lrm !== 'number'))) {
+    console.log('\n**NOT MEASURED: these answers have no estimates of a reward model.**')
+    return
+  }
+  const rows: (string | number)[][] = []
+  for (const count of [5, 8]) {
+    const majority = await votes(count)
+    const drawn = await choosing(count, async (samples) =>
+      ltoDistribution(
+        samples.map(({ lrm }) => lrm ?? 0),
+        BETA,
+      ),
+    )
+    const random = await choosing(count, async (samples) => samples.map(() => 1 / samples.length))
+    for (const [strategy, { right, tokens }] of Object.entries({
+      'random choice': random,
+      majority,
+      lto: drawn,
+    })) {
+      const [accuracy, toGreedy, toMajority] = [
+        mean(right),
+        difference(right, greedy.right),
+        difference(right, majority.right),
+      ]
+      rows.push([
+        strategy,
+        count,
+        accuracy,
+        toGreedy.value,
+        toGreedy.low ?? '-',
+        toGreedy.high ?? '-',
+        toMajority.value,
+        toMajority.low ?? '-',
+        toMajority.high ?? '-',
+        tokens,
+      ])
+      const figures = { accuracy, toGreedy, toMajority, tokens }
+      measured.push({
+        part: 'lto',
+        case: { strategy, samples: count },
+        n: published.length,
+        figures,
+        seeds: [],
+      })
+    }
+  }
+  printTable(
+    `LTO by the served reward model, beta ${BETA}`,
+    [
+      'choice',
+      'samples',
+      'accuracy',
+      'minus greedy',
+      'low',
+      'high',
+      'minus majority',
+      'low',
+      'high',
+      'tokens',
+    ],
+    rows,
+  )
+}
+
+const machine = describeMachine()
+console.log(
+  `# Nights over kept answers of ${values.name}\n\n${days.length} questions to learn from, ${published.length} published`,
+)
+const judges = new Map<number, Judge>()
+const rows: (string | number)[][] = []
+for (const seed of seeds) {
+  const nights = await holdNights(days, seed)
+  rows.push(...(await measureNights(seed, nights)))
+  const judge = nights.at(-1)!.serving
+  if (judge !== null) judges.set(seed, judge)
+}
+printTable(
+  `Nights; the served judge on ${published.length} published problems, auto at effort medium`,
+  [
+    'seed',
+    'night',
+    'answers',
+    'verdict',
+    'within-question AUC',
+    'best of 8 minus greedy',
+    'auto minus greedy',
+    'low',
+    'high',
+    'tokens of auto',
+  ],
+  rows,
+)
+await measureBudgets(judges)
+await measureShuffled(Number(values.shuffles))
+await measureLto()
+if (values.json !== undefined) await updateRecords(values.json, { bench: 'judge', machine, seeds }, measured)

@@ -1,0 +1,91 @@
+/** @file Kept answers of a real model, as a night of the fused judge reads them. */
+
+import { readFile } from 'node:fs/promises'
+import { gunzipSync } from 'node:zlib'
+import { agreementOf, type JudgeExample } from '#algorithms'
+import type { AnswerRecord, JudgedSample } from '#evaluation'
+
+/** One question: its greedy draft, and the samples beside it. */
+export interface KeptQuestion {
+  readonly problem: string
+  /** Day of learning on which it was asked, from 1; 0: on none. */
+  readonly day: number
+  readonly draft: JudgedSample
+  readonly samples: readonly JudgedSample[]
+}
+
+type KeptRecord = AnswerRecord & { readonly day?: number }
+
+/** Reads records of `circadian eval` or `learn`, gzipped JSON lines. */
+export async function readAnswers(file: string): Promise<readonly KeptRecord[]> {
+  const text = gunzipSync(await readFile(file)).toString()
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as KeptRecord)
+}
+
+/**
+ * Joins the samples of questions and their drafts, which were kept apart. @throws Error naming a question without a judged draft
+ */
+export function joinAnswers(
+  sampled: readonly KeptRecord[],
+  drafted: readonly KeptRecord[],
+): readonly KeptQuestion[] {
+  const ofKind = ({ candidates = [] }: KeptRecord, kind: 'draft' | 'sample') =>
+    candidates.filter((candidate) => candidate.kind === kind)
+  const drafts = new Map(drafted.map((record) => [record.problem, ofKind(record, 'draft')[0]]))
+  return sampled.flatMap((record) => {
+    const samples = ofKind(record, 'sample')
+    if (samples.length === 0) return []
+    const draft = drafts.get(record.problem)
+    if (draft === undefined)
+      throw new Error(`answers: expected a judged draft of ${record.problem}, got none`)
+    return [{ problem: record.problem, day: record.day ?? 0, draft, samples }]
+  })
+}
+
+/** An example of a night, with what the weighting by hand says of it. */
+export interface KeptExample extends JudgeExample {
+  readonly byHand: { readonly reward: number; readonly probability: number }
+}
+
+/** Returns the answers of a question, labelled by its reference. Estimates of a reward model are left out: the nights had none. */
+export function examplesOf(
+  { problem, draft, samples }: KeptQuestion,
+  part: JudgeExample['part'],
+): readonly KeptExample[] {
+  return [draft, ...samples].map((candidate): KeptExample => {
+    const { answer, right, reward, rewardTerms, logProbability, selfCertainty, tokens } = candidate
+    const alike = samples.filter((other) => other.answer === answer).length
+    const verifier = rewardTerms['verifier'] ?? null
+    return {
+      answer: {
+        question: problem,
+        cluster: problem,
+        tenantId: 'default',
+        episodeId: problem,
+        answer,
+        verifier,
+        correct: right,
+        byMajority: false,
+      },
+      known: {
+        reward,
+        terms: rewardTerms,
+        logProbability: logProbability ?? null,
+        selfCertainty: selfCertainty ?? null,
+        confidence: null,
+        agreement:
+          candidate.kind === 'sample' ? agreementOf(answer, { samples: samples.length, alike }) : null,
+        tokens,
+      },
+      part,
+      weight: 1,
+      source: 'reference',
+      kind: candidate.kind === 'sample' ? 'sample' : 'draft',
+      strategy: 'best-of-n',
+      byHand: { reward, probability: 1 + (rewardTerms['verifier.correctness'] ?? verifier ?? reward) },
+    }
+  })
+}
