@@ -21,7 +21,7 @@ import {
 import { describeMachine, type JudgedSample, mean } from '#evaluation'
 import { EFFORTS } from '#ports'
 import { createRandom } from '#tensor'
-import { examplesOf, joinAnswers, type KeptQuestion, readAnswers } from './judge/answers.ts'
+import { examplesOf, joinAnswers, type KeptQuestion, knownOf, readAnswers } from './judge/answers.ts'
 import { type HeldNight, holdNights, type Judge } from './judge/nights.ts'
 import { difference } from './recurrent/thinking.ts'
 import { type Measurement, updateRecords } from './report/records.ts'
@@ -60,39 +60,42 @@ const greedy: Outcomes = {
   tokens: mean(published.map(({ draft }) => draft.tokens)),
 }
 
-/** Outcomes of a choice among the first `count` samples. @param choose returns P(chosen) of each */
+interface Among {
+  /** Number of samples: the first ones of each problem. */
+  readonly count: number
+  /** Whether the draft is a candidate beside them. */
+  readonly draft: boolean
+}
+
+type Candidates = readonly JudgedSample[]
+
+/** Outcomes of a choice among samples. @param choose returns P(chosen) of each */
 async function choosing(
-  count: number,
-  choose: (samples: readonly JudgedSample[], question: KeptQuestion) => Promise<readonly number[]>,
+  { count, draft }: Among,
+  choose: (candidates: Candidates) => Promise<readonly number[]>,
 ): Promise<Outcomes> {
   const right: number[] = []
+  const tokens: number[] = []
   for (const question of published) {
-    const samples = question.samples.slice(0, count)
-    const chances = await choose(samples, question)
-    right.push(samples.reduce((sum, sample, index) => sum + chances[index]! * Number(sample.right), 0))
+    const candidates = [...(draft ? [question.draft] : []), ...question.samples.slice(0, count)]
+    const chances = await choose(candidates)
+    right.push(candidates.reduce((sum, one, index) => sum + chances[index]! * Number(one.right), 0))
+    tokens.push(candidates.reduce((sum, one) => sum + one.tokens, 0))
   }
-  const tokensOf = ({ samples }: KeptQuestion) =>
-    samples.slice(0, count).reduce((sum, { tokens }) => sum + tokens, 0)
-  return { right, tokens: mean(published.map(tokensOf)) }
+  return { right, tokens: mean(tokens) }
 }
 
 const only = (count: number, chosen: number) => Array.from({ length: count }, (_, i) => Number(i === chosen))
 
-async function votes(count: number): Promise<Outcomes> {
-  return choosing(count, async (samples) => only(samples.length, majorityVote(samples)))
+function votes(among: Among): Promise<Outcomes> {
+  return choosing(among, async (candidates) => only(candidates.length, majorityVote(candidates)))
 }
 
-function bestByJudge(judge: Judge, count: number): Promise<Outcomes> {
-  return choosing(count, async (samples, question) => {
-    const scores = await judge.score(
-      examplesOf({ ...question, samples }, 'heldOut')
-        .slice(1)
-        .map(({ known }) => known),
-    )
-    return only(
-      samples.length,
-      bestOfN(samples.map((sample, index) => ({ ...sample, score: scores[index]! }))),
-    )
+function bestByJudge({ score }: Judge, among: Among): Promise<Outcomes> {
+  return choosing(among, async (candidates) => {
+    const scores = await score(candidates.map((one) => knownOf(one, candidates)))
+    const scored = candidates.map((one, index) => ({ ...one, score: scores[index]! }))
+    return only(candidates.length, bestOfN(scored))
   })
 }
 
@@ -123,7 +126,10 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
   const rows: (string | number)[][] = []
   for (const { night, answers, promoted, reason, serving } of nights) {
     const order = serving === null ? null : await orderOf(serving)
-    const best = serving === null ? null : difference((await bestByJudge(serving, 8)).right, greedy.right)
+    const best =
+      serving === null
+        ? null
+        : difference((await bestByJudge(serving, { count: 8, draft: true })).right, greedy.right)
     const auto = serving === null ? undefined : gainsOf(serving).find(({ effort }) => effort === 'medium')
     const verdict = promoted ? 'promoted' : 'rejected'
     rows.push([
@@ -138,7 +144,14 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
       auto?.gain.high ?? '-',
       auto?.tokens ?? '-',
     ])
-    const figures = { answers, verdict, reason, order, bestOf8LessGreedy: best, autoLessGreedy: auto ?? null }
+    const figures = {
+      answers,
+      verdict,
+      reason,
+      order,
+      bestOfNineLessGreedy: best,
+      autoLessGreedy: auto ?? null,
+    }
     measured.push({ part: 'nights', case: { seed, night }, n: published.length, figures, seeds: [seed] })
   }
   return rows
@@ -156,9 +169,13 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
   }
   const over = ({ right, tokens }: Outcomes) => ({ tokens, gain: difference(right, greedy.right) })
   add('greedy', null, over(greedy))
-  for (const count of SAMPLES) add(`majority of ${count}`, null, over(await votes(count)))
+  const amongs = [false, true].flatMap((draft) => SAMPLES.map((count) => ({ draft, count })))
+  const nameOf = ({ draft, count }: Among) => (draft ? `draft and ${count}` : String(count))
+  for (const among of amongs) add(`majority of ${nameOf(among)}`, null, over(await votes(among)))
   for (const [seed, judge] of judges) {
-    for (const count of SAMPLES) add(`best of ${count} by judge`, seed, over(await bestByJudge(judge, count)))
+    for (const among of amongs) {
+      add(`best of ${nameOf(among)} by judge`, seed, over(await bestByJudge(judge, among)))
+    }
     for (const { effort, ...auto } of gainsOf(judge)) add(`auto, ${effort}`, seed, auto)
   }
   printTable(
@@ -220,14 +237,15 @@ async function measureLto(): Promise<void> {
   }
   const rows: (string | number)[][] = []
   for (const count of [5, 8]) {
-    const majority = await votes(count)
-    const drawn = await choosing(count, async (samples) =>
+    const among = { count, draft: false }
+    const majority = await votes(among)
+    const drawn = await choosing(among, async (samples) =>
       ltoDistribution(
         samples.map(({ lrm }) => lrm ?? 0),
         BETA,
       ),
     )
-    const random = await choosing(count, async (samples) => samples.map(() => 1 / samples.length))
+    const random = await choosing(among, async (samples) => samples.map(() => 1 / samples.length))
     for (const [strategy, { right, tokens }] of Object.entries({
       'random choice': random,
       majority,
@@ -298,7 +316,7 @@ printTable(
     'answers',
     'verdict',
     'within-question AUC',
-    'best of 8 minus greedy',
+    'best of draft and 8 minus greedy',
     'auto minus greedy',
     'low',
     'high',

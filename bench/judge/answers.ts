@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
 import { agreementOf, type JudgeExample } from '#algorithms'
 import type { AnswerRecord, JudgedSample } from '#evaluation'
+import type { JudgedAnswer } from '#ports'
 
 /** One question: its greedy draft, and the samples beside it. */
 export interface KeptQuestion {
@@ -50,15 +51,35 @@ export interface KeptExample extends JudgeExample {
   readonly byHand: { readonly reward: number; readonly probability: number }
 }
 
-/** Returns the answers of a question, labelled by its reference. Estimates of a reward model are left out: the nights had none. */
+/**
+ * What is known of one of several candidates, which may agree with each other. Estimates of a reward model are left out: the nights
+ * had none.
+ */
+export function knownOf(
+  { answer, reward, rewardTerms, logProbability, selfCertainty, tokens }: JudgedSample,
+  candidates: readonly JudgedSample[],
+): JudgedAnswer {
+  const alike = candidates.filter((other) => other.answer === answer).length
+  return {
+    reward,
+    terms: rewardTerms,
+    logProbability: logProbability ?? null,
+    selfCertainty: selfCertainty ?? null,
+    confidence: null,
+    agreement: agreementOf(answer, { answers: candidates.length, alike }),
+    tokens,
+  }
+}
+
+/** Returns the answers of a question, labelled by its reference. The draft was judged before there were samples. */
 export function examplesOf(
   { problem, draft, samples }: KeptQuestion,
   part: JudgeExample['part'],
 ): readonly KeptExample[] {
   return [draft, ...samples].map((candidate): KeptExample => {
-    const { answer, right, reward, rewardTerms, logProbability, selfCertainty, tokens } = candidate
-    const alike = samples.filter((other) => other.answer === answer).length
+    const { answer, right, reward, rewardTerms } = candidate
     const verifier = rewardTerms['verifier'] ?? null
+    const isSample = candidate.kind === 'sample'
     return {
       answer: {
         question: problem,
@@ -70,20 +91,11 @@ export function examplesOf(
         correct: right,
         byMajority: false,
       },
-      known: {
-        reward,
-        terms: rewardTerms,
-        logProbability: logProbability ?? null,
-        selfCertainty: selfCertainty ?? null,
-        confidence: null,
-        agreement:
-          candidate.kind === 'sample' ? agreementOf(answer, { samples: samples.length, alike }) : null,
-        tokens,
-      },
+      known: knownOf(candidate, isSample ? [draft, ...samples] : [draft]),
       part,
       weight: 1,
       source: 'reference',
-      kind: candidate.kind === 'sample' ? 'sample' : 'draft',
+      kind: isSample ? 'sample' : 'draft',
       strategy: 'best-of-n',
       byHand: { reward, probability: 1 + (rewardTerms['verifier.correctness'] ?? verifier ?? reward) },
     }

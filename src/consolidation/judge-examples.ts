@@ -131,7 +131,7 @@ async function scoreThoughts(
 }
 
 /**
- * Only samples have an agreement: other answers of a request are judged before it samples any. That of a sample which the
+ * Only samples have an agreement, with each other and with the draft: the draft is judged before there are samples. That of a sample which the
  * majority has labelled is withheld: its label was made of it, so that the judge would learn, and the gate measure, that the
  * majority is right.
  */

@@ -112,8 +112,8 @@ export interface StoredAnswer extends TrainingKey {
   /** Means over its decoded tokens, in nats; null when they are not known. */
   readonly logProbability: number | null
   readonly selfCertainty: number | null
-  /** Number of samples of its episode, and of those with the same answer. */
-  readonly samples: number
+  /** Number of the drafts and samples of its episode, and of those with the same answer. */
+  readonly answers: number
   readonly alike: number
   /** Null when it has none, or none was asked for. */
   readonly thought: PackedRows | null

@@ -67,7 +67,8 @@ export interface JudgedAnswer {
    */
   readonly confidence: number | 'withheld' | null
   /**
-   * Share of the other samples of the question with the same answer, in [0, 1]; null when there is no other sample.
+   * Share of the other answers of the request, its greedy draft and its samples, that are the same, in [0, 1]; null when there
+   * is no other one.
    * `withheld`: there are others, but the answer's label was made of them, so a judge must neither learn nor be measured by it.
    */
   readonly agreement: number | 'withheld' | null

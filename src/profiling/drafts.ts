@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { Engine, ModelProfile } from '#engine'
-import { createGrade, type Problem } from '#evaluation'
+import { createGrade, type JudgedSample, type Problem } from '#evaluation'
 import { createSolver, type Solution, type SolveRequest, type Solver } from '#solving'
 import type { ProfileFolder } from './profile-folder.ts'
 import type { JudgeTemplate } from './templates.ts'
@@ -28,6 +28,8 @@ export interface DraftRecord {
   readonly verdicts: readonly number[]
   /** Value of the verifier in [-1, 0] where the profile keeps several criteria; absent where each judge is one. */
   readonly verifier?: number
+  /** The draft as a candidate beside samples; absent without a verdict, and in folders of earlier releases. */
+  readonly candidate?: JudgedSample
 }
 
 const SILENT = { info() {}, warn() {} }
@@ -85,7 +87,9 @@ export function measureDraft(
 ): Promise<DraftRecord> {
   return folder.measure(draftKey(asking, problem), async () => {
     const solution = await asking.ask(problem, { strategy: 'greedy', explain: true })
-    const { rewardTerms: terms = {}, tokens = 0 } = solution.candidates?.[0] ?? {}
+    const [candidate] = solution.candidates ?? []
+    const { rewardTerms: terms = {}, tokens = 0 } = candidate ?? {}
+    const right = asking.isRight(problem, solution.answer)
     const verdicts = judges.map((_, index) => {
       const name = index === 0 ? 'correctness' : `judge ${index}`
       return 1 + (terms[`verifier.${name}`] ?? -1)
@@ -94,7 +98,8 @@ export function measureDraft(
     const keepsSeveral = judges.length === 1 && Object.keys(terms).filter(isCriterion).length > 1
     return {
       ...(keepsSeveral && { verifier: terms['verifier'] ?? -1 }),
-      right: asking.isRight(problem, solution.answer),
+      ...(candidate !== undefined && { candidate: { ...candidate, right } }),
+      right,
       isWhole: solution.answer !== null && solution.stopped === 'single',
       tokens,
       format: terms['format'] ?? 0,

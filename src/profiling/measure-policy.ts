@@ -1,6 +1,6 @@
 /**
- * @file Chooses the policy of `auto` from drafts and one set of samples of each problem: all arms choose among the same
- * samples, so they cost one decoding.
+ * @file Chooses the policy of `auto` from drafts and one set of samples of each problem: all arms choose among the draft and the
+ * same samples, so they cost one decoding.
  */
 
 import { chooseByEffort, type MeasuredQuestion, type PolicyChoice } from '#algorithms'
@@ -20,6 +20,7 @@ export const BANK_SAMPLES = 8
 
 /** What the policy chooses among, beside the draft and the search. */
 const ARMS: Readonly<Record<string, PolicyArm>> = {
+  'majority of 2': { strategy: 'majority', samples: 2 },
   'majority of 4': { strategy: 'majority', samples: 4 },
   'majority of 8': { strategy: 'majority', samples: BANK_SAMPLES },
   'best of 4 by verifier': { strategy: 'best-of-n', samples: 4, selector: 'verifier' },
@@ -57,17 +58,30 @@ export function measurePolicy(
     ({ draft, bank }): MeasuredQuestion => ({
       confidence: draft.verdicts[judge] ?? 0,
       draft: { accuracy: Number(draft.right), tokens: draft.tokens + judgedTokens },
-      arms: Object.fromEntries(Object.entries(ARMS).map(([name, arm]) => [name, outcomeOf(bank, arm)])),
+      arms: Object.fromEntries(
+        Object.entries(ARMS).map(([name, arm]) => [name, outcomeOf(bank, candidateOf(draft, judge), arm)]),
+      ),
     }),
   )
   return chooseByEffort(questions, { signal: 'verifier', arms: ARMS })
 }
 
-function outcomeOf({ samples, tokens }: BankRecord, { strategy, samples: count, selector }: PolicyArm) {
+/** The draft with the verdict of the chosen judge. */
+function candidateOf({ candidate, verdicts }: DraftRecord, judge: number): readonly JudgedSample[] {
+  if (candidate === undefined) return []
+  return [{ ...candidate, rewardTerms: { ...candidate.rewardTerms, verifier: (verdicts[judge] ?? 0) - 1 } }]
+}
+
+/** Returns the outcome of an arm without the tokens of the draft, which is a candidate beside the samples. */
+function outcomeOf(
+  { samples, tokens }: BankRecord,
+  draft: readonly JudgedSample[],
+  { strategy, samples: count, selector }: PolicyArm,
+) {
   const own = samples.slice(0, count)
   const choose = choosersOfSamples[strategy === 'majority' ? 'majority' : (selector ?? 'verifier')]
   return {
-    accuracy: Number(choose?.(own)?.right ?? false),
+    accuracy: Number(choose?.([...draft, ...own])?.right ?? false),
     tokens: (tokens * own.length) / Math.max(1, samples.length),
   }
 }

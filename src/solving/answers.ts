@@ -79,12 +79,13 @@ export interface Answers {
   /**
    * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
    * is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the time is up, the finished samples are
-   * returned, else the parts that exist, unjudged. With `settings.keepDraft`, the greedy draft is one more row of the batch: it is
+   * returned, else the parts that exist, unjudged. A draft that is given is returned before them, with a P(correct) that knows
+   * whether they agree with it. With `settings.keepDraft`, the greedy draft is one more row of the batch: it is
    * judged and recorded, and not returned.
    *
    * @throws ServiceError ABORTED when the time is up before the first token.
    */
-  sample(count: number): Promise<readonly Evaluation[]>
+  sample(count: number, draft?: Evaluation): Promise<readonly Evaluation[]>
   /**
    * Calibrated P(correct) in [0, 1] of each answer by the latent reward model, in order; null for an answer without a thought.
    * Null for all when there is no model, the time is up, or the model failed (then `degraded` names `lrm`).
@@ -210,7 +211,7 @@ class JudgedAnswers implements Answers {
     return evaluations
   }
 
-  async sample(count: number): Promise<readonly Evaluation[]> {
+  async sample(count: number, draft?: Evaluation): Promise<readonly Evaluation[]> {
     const { settings, seed, state } = this.#deps
     let rows = Math.min(count, settings.totalTokens, settings.searchTokens + 1)
     // Beside a draft, less may be left than a token for each.
@@ -232,8 +233,8 @@ class JudgedAnswers implements Answers {
       ),
     )
     this.#firstText.end()
-    for (const draft of decoded.slice(rows)) {
-      if (draft.finish !== 'aborted') await this.#judge('draft', [this.#read(draft)])
+    for (const greedy of decoded.slice(rows)) {
+      if (greedy.finish !== 'aborted') await this.#judge('draft', [this.#read(greedy)])
     }
     const begun = decoded.slice(0, rows).filter(({ tokens }) => tokens.length > 0)
     if (begun.length === 0) {
@@ -244,10 +245,11 @@ class JudgedAnswers implements Answers {
     }
     const finished = begun.filter(({ finish }) => finish !== 'aborted')
     const read = finished.length > 0 ? finished : begun
-    return this.#judge(
+    const samples = await this.#judge(
       'sample',
       read.map((continuation) => this.#read(continuation)),
     )
+    return draft === undefined ? samples : [await this.#besideSamples(draft), ...samples]
   }
 
   confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null> {
@@ -458,10 +460,25 @@ class JudgedAnswers implements Answers {
 
   /** Adds P(correct) by the fused judge, if there is one. */
   async #fuse(kind: CandidateKind, judged: readonly Evaluation[]): Promise<readonly Evaluation[]> {
-    const { fusedJudge, state } = this.#deps
+    const { fusedJudge } = this.#deps
     if (fusedJudge === null) return judged
     const confidences = await this.confidences(judged.map(({ answer }) => answer))
-    return fuseJudgements(fusedJudge, judged, { kind, earlier: state.candidates, confidences })
+    const peers = kind === 'sample' ? [...this.#draftAndSamples(), ...judged] : null
+    return fuseJudgements(fusedJudge, judged, { peers, confidences })
+  }
+
+  /** The draft with a P(correct) that knows whether the samples agree with it. */
+  async #besideSamples(draft: Evaluation): Promise<Evaluation> {
+    const { fusedJudge } = this.#deps
+    if (fusedJudge === null) return draft
+    const known = { peers: this.#draftAndSamples(), confidences: [draft.judgement.lrm ?? null] }
+    return (await fuseJudgements(fusedJudge, [draft], known))[0]!
+  }
+
+  #draftAndSamples(): readonly Evaluation[] {
+    return this.#deps.state.candidates
+      .filter(({ kind }) => kind !== 'regeneration')
+      .map(({ evaluation }) => evaluation)
   }
 
   async #judgeInTime(answers: readonly Answer[]) {

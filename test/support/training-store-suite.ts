@@ -203,7 +203,7 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
           strategy: episode.strategy,
           labelSource: 'reference',
           labelWeight: 1,
-          samples: 4,
+          answers: 5,
           judgeFingerprint: episode.judgeFingerprint,
         }
         const judged = { reward: -0.125, rewardTerms: { verifier: -0.125, 'verifier.correctness': -0.1 } }

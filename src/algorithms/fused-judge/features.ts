@@ -32,17 +32,17 @@ export function judgeFeatures(answer: JudgedAnswer): Features {
 }
 
 /**
- * Returns the share of the other samples of a question that give the same answer as a sample; 0 for no answer. Null when there is
- * no other sample.
+ * Returns the share of the other answers of a request, its greedy draft and its samples, that are the same as one of them; 0 for
+ * no answer. Null when there is no other one.
  *
- * @param counts number of samples, and of those with the same answer; the sample itself counts in both
+ * @param counts number of these answers, and of those that are the same; the answer itself counts in both
  */
 export function agreementOf(
   answer: string | null,
-  { samples, alike }: { readonly samples: number; readonly alike: number },
+  { answers, alike }: { readonly answers: number; readonly alike: number },
 ): number | null {
-  if (samples <= 1) return null
-  return answer === null ? 0 : (alike - 1) / (samples - 1)
+  if (answers <= 1) return null
+  return answer === null ? 0 : (alike - 1) / (answers - 1)
 }
 
 function probabilityOf(term: number | undefined): number | null {

@@ -42,8 +42,10 @@ interface JudgePolicyChoice {
 }
 
 /** Samples of the cheap arms, and of the dear ones at most. */
-const MIN_SAMPLES = 4
+const FEW_SAMPLES = [2, 4]
 const MAX_SAMPLES = 8
+/** Samples that an episode needs to measure arms on. */
+const MIN_SAMPLES = 4
 /** Share of the questions that must have the samples of an arm: the others are left out. */
 const MIN_SHARE = 0.75
 
@@ -196,14 +198,14 @@ function bankOf(answers: readonly PolicyAnswer[]): Bank | null {
   return { draft: { ...draft, answer: { ...draft.answer, correct } }, samples: null }
 }
 
-/** Numbers of samples of the arms: four, and the most up to eight that nearly all questions with samples have. */
+/** Numbers of samples of the arms: two, four, and the most up to eight that nearly all questions with samples have. */
 function sampleCounts(banks: readonly Bank[]): readonly number[] {
   const sampled = banks.filter(({ samples }) => samples !== null)
   for (let count = MAX_SAMPLES; count > MIN_SAMPLES; count--) {
     const having = sampled.filter((bank) => hasSamples(bank, count)).length
-    if (having > 0 && having >= MIN_SHARE * sampled.length) return [MIN_SAMPLES, count]
+    if (having > 0 && having >= MIN_SHARE * sampled.length) return [...FEW_SAMPLES, count]
   }
-  return [MIN_SAMPLES]
+  return FEW_SAMPLES
 }
 
 function armsOf(counts: readonly number[]): Readonly<Record<string, PolicyArm>> {
@@ -226,26 +228,24 @@ function outcomeOfDraft({ answer, known }: PolicyAnswer): Outcome {
   return { accuracy: Number(answer.correct), tokens: known.tokens }
 }
 
-/** Returns the outcome of an arm without the tokens of the draft, which is kept where the samples elect no answer. */
+/**
+ * Returns the outcome of an arm without the tokens of the draft. The draft is a candidate beside the samples: it has been paid for,
+ * and greedy answers are right more often than samples.
+ */
 function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyArm): Outcome {
   if (samples === null) return { accuracy: 0, tokens: (arm.samples ?? 0) * draft.known.tokens }
   const own = samples.slice(0, arm.samples)
-  const alikeOf = (one: PolicyAnswer) =>
-    own.filter(({ answer }) => answer.answer === one.answer.answer).length
-  const votes = own.map((one) => {
-    const { answer } = one.answer
-    const agreement = agreementOf(answer, { samples: own.length, alike: alikeOf(one) })
-    const { known } = withAgreement(one, agreement)
-    return { answer, reward: known.reward, score: judgedProbability(weights, judgeFeatures(known)) }
+  const candidates = [draft, ...own]
+  const alikeOf = (answer: string | null) =>
+    candidates.filter((other) => other.answer.answer === answer).length
+  const votes = candidates.map(({ answer: { answer }, known }) => {
+    const agreement = agreementOf(answer, { answers: candidates.length, alike: alikeOf(answer) })
+    const score = judgedProbability(weights, judgeFeatures({ ...known, agreement }))
+    return { answer, reward: known.reward, score }
   })
   const chosen = arm.strategy === 'majority' ? majorityVote(votes) : bestOfN(votes)
-  const elected = own[chosen]?.answer
   return {
-    accuracy: Number((elected?.answer == null ? draft.answer : elected).correct),
+    accuracy: Number(candidates[chosen]!.answer.correct),
     tokens: own.reduce((sum, { known }) => sum + known.tokens, 0),
   }
-}
-
-function withAgreement(one: PolicyAnswer, agreement: number | null): PolicyAnswer {
-  return { ...one, known: { ...one.known, agreement } }
 }

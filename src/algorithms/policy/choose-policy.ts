@@ -55,13 +55,12 @@ const FOLDS = 5
 const MIN_QUESTIONS = 30
 
 /**
- * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. An arm
- * is a choice for a band when its gain over the draft, and over every cheaper choice, is above 0 with 95 % confidence, one-sided;
- * of all combinations within the budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when
- * nothing else pays.
+ * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. Of all combinations of
+ * arms within the budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
  *
- * Without the second rule, the luckiest of several equal arms would be paid for. Bands are many all the same: only
- * `crossValidatePolicy` reports what a policy gives.
+ * No arm has to be surely better in its band: bands are small, and asking each for 95 % confidence gave away two thirds of what
+ * policies gain on other questions (docs/benchmarks.md, `npm run bench:judge`). What is chosen this way looks better than it is:
+ * only `crossValidatePolicy` reports what a policy gives.
  *
  * @throws RangeError without questions
  */
@@ -124,7 +123,6 @@ export function crossValidatePolicy(
       differenceOf(
         followed,
         questions.map(() => 0),
-        Z,
       ),
     ),
     ...compareWithDrafts(
@@ -144,7 +142,7 @@ export function compareWithDrafts(
 ): { readonly gain: Figure; readonly tokens: number } {
   const theirs = drafts.map(({ accuracy }) => accuracy)
   return {
-    gain: toFigure(differenceOf(outcomes, theirs, Z)),
+    gain: toFigure(differenceOf(outcomes, theirs)),
     tokens: mean(outcomes, ({ tokens }) => tokens),
   }
 }
@@ -161,8 +159,6 @@ function drawFolds(count: number): readonly number[] {
 
 interface Choice {
   readonly arm: string
-  /** Of each question. */
-  readonly outcomes: readonly Outcome[]
   readonly accuracy: number
   readonly tokens: number
 }
@@ -186,47 +182,30 @@ function cut(
   return bands
 }
 
-/**
- * Returns what may be done on these questions, cheapest first: stopping, and every arm whose accuracy is above that of all cheaper
- * choices with 95 % confidence, one-sided.
- */
+/** Returns what may be done on these questions: stopping, and every arm where they are enough. */
 function choicesFor(
   questions: readonly MeasuredQuestion[],
   { minQuestions = MIN_QUESTIONS }: PolicyOptions,
 ): Choice[] {
-  const stop = choiceOf(questions, STOP)
-  if (questions.length < minQuestions) return [stop]
-  const arms = Object.keys(questions[0]!.arms).map((arm) => choiceOf(questions, arm))
-  const choices = [stop]
-  for (const choice of arms.sort((one, other) => one.tokens - other.tokens)) {
-    const isBetter = choices.every(
-      (cheaper) => differenceOf(choice.outcomes, accuraciesOf(cheaper.outcomes), Z_ONE_SIDED).low > 0,
-    )
-    if (isBetter) choices.push(choice)
-  }
-  return choices
+  const arms = questions.length < minQuestions ? [] : Object.keys(questions[0]!.arms)
+  return [STOP, ...arms].map((arm) => choiceOf(questions, arm))
 }
 
 function choiceOf(questions: readonly MeasuredQuestion[], arm: string): Choice {
   const outcomes = questions.map((question) => follow(question, arm))
   return {
     arm,
-    outcomes,
     accuracy: mean(outcomes, ({ accuracy }) => accuracy),
     tokens: mean(outcomes, ({ tokens }) => tokens),
   }
 }
 
-function accuraciesOf(outcomes: readonly Outcome[]): number[] {
-  return outcomes.map(({ accuracy }) => accuracy)
-}
-
-/** Returns the mean difference of accuracies, each question an observation of its own, and its interval. */
-function differenceOf(outcomes: readonly Outcome[], theirs: readonly number[], critical: number): Difference {
+/** Returns the mean difference of accuracies, each question an observation of its own, and its 95 % interval. */
+function differenceOf(outcomes: readonly Outcome[], theirs: readonly number[]): Difference {
   const pairs = outcomes.map(
     ({ accuracy }, index): Pair => ({ cluster: String(index), mine: accuracy, theirs: theirs[index]! }),
   )
-  return meanDifference(pairs, critical, { binary: true })
+  return meanDifference(pairs, Z, { binary: true })
 }
 
 function follow({ draft, arms }: MeasuredQuestion, arm: string): Outcome {
@@ -269,9 +248,8 @@ function pool(lower: Band, upper: Band): Band {
   }
 }
 
-/** Quantiles of the standard normal distribution for 95 %, two-sided and one-sided. */
+/** Quantile of the standard normal distribution for 95 %, two-sided. */
 export const Z = 1.959964
-const Z_ONE_SIDED = 1.644854
 
 function mean<Item>(items: readonly Item[], measure: (item: Item) => number): number {
   return items.reduce((sum, item) => sum + measure(item), 0) / items.length

@@ -18,7 +18,7 @@ interface Row {
   readonly reward_terms: Readonly<Record<string, number>>
   readonly log_probability: number | null
   readonly self_certainty: number | null
-  readonly samples: number
+  readonly answers: number
   readonly alike: number
   readonly layers: number | null
   readonly width: number | null
@@ -29,14 +29,15 @@ interface Row {
   readonly label_weight: number
 }
 
-/** Samples are counted among all candidates of an episode, labelled or not. */
+/** Drafts and samples are counted among all candidates of an episode, labelled or not. */
 const SQL = `
   with own as (
     select tenant_id, episode_id, ordinal, episodes.question, strategy, position, kind, candidates.answer,
       tokens, judge_fingerprint, candidates.reward, reward_terms, log_probability, self_certainty, label,
       label_source, label_weight,
-      (count(*) filter (where kind = 'sample') over (partition by tenant_id, episode_id))::integer as samples,
-      (count(*) filter (where kind = 'sample')
+      (count(*) filter (where kind in ('draft', 'sample'))
+        over (partition by tenant_id, episode_id))::integer as answers,
+      (count(*) filter (where kind in ('draft', 'sample'))
         over (partition by tenant_id, episode_id, candidates.answer))::integer as alike
     from ${WANTED_EPISODES}
     join candidates using (tenant_id, episode_id)
@@ -73,7 +74,7 @@ export async function labelledAnswers(
     rewardTerms: row.reward_terms,
     logProbability: row.log_probability,
     selfCertainty: row.self_certainty,
-    samples: row.samples,
+    answers: row.answers,
     alike: row.alike,
     last:
       row.last_states === null || row.width === null

@@ -1,37 +1,30 @@
 /** @file P(correct) of judged answers by the fused judge, beside their rewards. */
 
 import { type Answer, agreementOf, type Evaluation, underProfile } from '#algorithms'
-import type { CandidateKind } from '#episodes'
 import type { FusedJudge } from '#ports'
 import { meanSignals } from '../signals.ts'
-import type { JudgedCandidate } from '../solve-state.ts'
 
 /** What is known beside the judgements. */
 export interface KnownBeside {
-  readonly kind: CandidateKind
-  /** Answers that were judged before, of the same request. */
-  readonly earlier: readonly JudgedCandidate[]
+  /** Draft and samples of the request, the judged answers among them; null: they are no such answers, or have no others yet. */
+  readonly peers: readonly Evaluation[] | null
   /** P(correct) of each judged answer by the latent reward model, null without an estimate; null for all without a model. */
   readonly confidences: readonly (number | null)[] | null
 }
 
-/** Returns the judged answers with both estimates of P(correct). Samples agree with each other and with earlier samples. */
+/** Returns the judged answers with both estimates of P(correct). */
 export async function fuseJudgements(
   fusedJudge: FusedJudge,
   judged: readonly Evaluation[],
-  { kind, earlier, confidences }: KnownBeside,
+  { peers, confidences }: KnownBeside,
 ): Promise<readonly Evaluation[]> {
-  const samples = [
-    ...earlier.filter((one) => one.kind === 'sample').map(({ evaluation }) => evaluation),
-    ...judged,
-  ].map(({ answer }) => answer.answer)
   const agreementWith = ({ answer }: Answer) =>
-    kind === 'sample'
-      ? agreementOf(answer, {
-          samples: samples.length,
-          alike: samples.filter((other) => other === answer).length,
+    peers === null
+      ? null
+      : agreementOf(answer, {
+          answers: peers.length,
+          alike: peers.filter((peer) => peer.answer.answer === answer).length,
         })
-      : null
   const scores = await fusedJudge.score(
     judged.map(({ answer, judgement }, index) => ({
       reward: underProfile(judgement).reward,

@@ -27,8 +27,9 @@ export function policyStep({ policy }: Settings, { fused, correctness }: Judgeme
 }
 
 /**
- * Runs the step's strategy beside the draft. Not for `latentseek`, the search of `auto` itself. The draft is returned where
- * nothing is left to decode samples, the time is up before they are judged, or they elect a text without an answer.
+ * Runs the step's strategy beside the draft. Not for `latentseek`, the search of `auto` itself. The draft is one of the candidates
+ * that a vote or a selector chooses among: it has been paid for, and greedy answers are right more often than samples. It is
+ * returned, too, where nothing is left to decode samples, or the time is up before they are judged.
  */
 export async function followPolicy(context: SolveContext, draft: Draft, step: PolicyStep): Promise<Outcome> {
   const { strategy, samples, selector } = step.band
@@ -44,12 +45,13 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
   if (draft.evaluation.answer.finish === 'aborted') return kept
   if (context.answers.isExhausted(1)) return { ...kept, stopped: 'maxNewTokens' }
   const elected = await unlessTimeIsUp(context.signal, () =>
-    strategy === 'majority' ? majority(under) : bestOfN(under),
+    strategy === 'majority' ? majority(under, draft.evaluation) : bestOfN(under, draft.evaluation),
   )
   if (elected === null) return { ...kept, stopped: 'maxMs' }
-  const { evaluations, stopped } = elected
-  const hasAnswer = elected.chosen?.answer.answer != null || draft.evaluation.answer.answer === null
-  return hasAnswer ? { ...elected, base: draft.evaluation, policy: step } : { ...kept, evaluations, stopped }
+  const { chosen, evaluations } = elected
+  if (chosen?.answer !== draft.evaluation.answer) return { ...elected, base: draft.evaluation, policy: step }
+  const stopped = context.answers.isExhausted(1) ? 'maxNewTokens' : elected.stopped
+  return { ...kept, chosen, base: chosen, evaluations, stopped }
 }
 
 /** Returns null when the time is up: what was sampled by then is not judged. */

@@ -8,9 +8,10 @@ import type { Outcome, SolveContext } from '../context.ts'
 import type { Stopped } from '../contract.ts'
 import { scoreSamples } from './score-samples.ts'
 
-export async function majority(context: SolveContext): Promise<Outcome> {
+/** @param draft a candidate beside the samples; none unless given */
+export async function majority(context: SolveContext, draft?: Evaluation): Promise<Outcome> {
   const { answers, settings } = context
-  const samples = await answers.sample(settings.samples)
+  const samples = await answers.sample(settings.samples, draft)
   const weights = settings.votes === 'none' ? null : await scoreSamples(context, samples, settings.votes)
   return sampleOutcome(context, samples[votedFor(samples, weights)]!)
 }

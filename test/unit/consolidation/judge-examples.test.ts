@@ -22,7 +22,7 @@ const ANSWER: StoredAnswer = {
   rewardTerms: { verifier: -0.25, 'verifier.correctness': -0.5 },
   logProbability: -0.3,
   selfCertainty: 8,
-  samples: 5,
+  answers: 5,
   alike: 3,
   thought: null,
   last: null,
@@ -137,7 +137,7 @@ suite('examples of the fused judge', () => {
     const stored = [
       { ...ANSWER, kind: 'draft' as const },
       { ...ANSWER, kind: 'draft' as const, labelSource: 'majority' as const },
-      { ...ANSWER, samples: 1, alike: 1, labelSource: 'majority' as const },
+      { ...ANSWER, answers: 1, alike: 1, labelSource: 'majority' as const },
     ]
     const { answers } = read(stored)
     expect((await answers).map(({ known }) => known.agreement)).toEqual([null, null, null])

@@ -34,7 +34,7 @@ function answersTo(questions: number, over: Partial<StoredAnswer> = {}): StoredA
       rewardTerms: { verifier },
       logProbability: (label ? 1.5 : -1.5) + noise(),
       selfCertainty: null,
-      samples: EACH,
+      answers: EACH,
       alike: 2,
       thought: null,
       last: null,
@@ -164,7 +164,7 @@ function banksOf(questions: number): StoredAnswer[] {
         answer: label ? '1' : `wrong ${position}`,
         logProbability: (isHard ? -1 : 1) + (label ? 0.3 : -0.3) + 0.3 * random.gaussian(),
         label,
-        samples: BANK - 1,
+        answers: BANK - 1,
         alike: isHard ? 5 : BANK - 1,
       }
     })
@@ -176,7 +176,7 @@ test('has a policy, which the gate measures on questions that it was not chosen 
   const { bytes, policy = [], metrics, manifest, heldOut } = await trained(stored)
   expect(manifest.options).toMatchObject({ policyQuestions: 120 })
   const medium = policy.filter(({ effort }) => effort === 'medium')
-  expect(medium).toMatchObject([{ from: 0, strategy: 'majority', samples: 4 }, { strategy: 'greedy' }])
+  expect(medium).toMatchObject([{ from: 0, strategy: 'majority', samples: 2 }, { strategy: 'greedy' }])
   expect(JSON.parse(new TextDecoder().decode(bytes)).policy.medium[0]).toMatchObject({
     strategy: 'majority',
     questions: medium[0]!.questions,

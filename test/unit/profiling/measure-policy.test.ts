@@ -46,8 +46,8 @@ test('takes the arm that pays below a threshold, for the efforts that can pay fo
   expect(policy?.signal).toBe('verifier')
   const medium = policy?.medium ?? []
   expect(medium.map(({ strategy }) => strategy)).toEqual(['majority', 'greedy'])
-  // Four of the first four samples agree: the cheaper vote is as good.
-  expect(medium[0]).toMatchObject({ from: 0, samples: 4, tokens: 22 + (4 * 8 * 22) / 8 })
+  // The first two samples agree: the cheapest vote is as good.
+  expect(medium[0]).toMatchObject({ from: 0, samples: 2, tokens: 22 + (2 * 8 * 22) / 8 })
   expect(medium[1]?.from).toBeCloseTo(0.5, 1)
   expect(medium[0]!.accuracy).toBeGreaterThan(medium[0]!.draftAccuracy! + 0.5)
   for (const { tokens, budget, isTaken, gain } of rows) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
-import type { Policy, Weaver } from '#ports'
+import type { JudgedAnswer, Policy, Weaver } from '#ports'
 import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
@@ -20,6 +20,7 @@ const under = (world: World, policy: Policy = POLICY): World => ({
   profile: { defaults: { ...TEST_PROFILE.defaults, policy } },
 })
 const auto = { strategy: 'auto' } as const
+const hopeless = { ...TWO_FLIPS.routes, a: { ...TWO_FLIPS.routes['a']!, verdicts: { check: 0.01 } } }
 
 describe('auto under a policy', () => {
   test('returns a draft that is sure enough, and says by which band', async () => {
@@ -48,11 +49,7 @@ describe('auto under a policy', () => {
   })
 
   test('lets samples vote, with the number of the policy, and keeps the draft as the base', async () => {
-    const hopeless = {
-      ...TWO_FLIPS,
-      routes: { ...TWO_FLIPS.routes, a: { ...TWO_FLIPS.routes['a']!, verdicts: { check: 0.01 } } },
-    }
-    const { solve, engine } = solverOn(under(hopeless))
+    const { solve, engine } = solverOn(under({ ...TWO_FLIPS, routes: hopeless }))
     const solution = await solve({ ...auto, samples: 2 })
     expect(solution).toMatchObject({
       base: { answer: '1' },
@@ -153,6 +150,63 @@ describe('auto under a policy', () => {
     const searched = await solutionOf(true)
     expect(searched.policy).toBeUndefined()
     expect(searched.iterations).toBeGreaterThan(0)
+  })
+
+  test('the draft is a candidate beside the samples, judged again now that they agree with it or not', async () => {
+    const seen: JudgedAnswer[] = []
+    const score = async (answers: readonly JudgedAnswer[]) => {
+      seen.push(...answers)
+      return answers.map(({ agreement }) => (answers.length > 1 ? 0.5 : agreement === null ? 0.1 : 0.9))
+    }
+    const policy: Policy = {
+      signal: 'judge',
+      medium: [{ from: 0, strategy: 'best-of-n', samples: 5, selector: 'judge' }],
+    }
+    const { solve } = solverOn(under(TWO_FLIPS), {
+      activeModels: () => ({
+        weaver: identityWeaver,
+        rewardModel: null,
+        judge: { version: 'judge-1', policy, score },
+      }),
+    })
+    const { candidates, ...solution } = await solve({ ...auto, explain: true })
+    expect(solution).toMatchObject({
+      answer: '1',
+      base: { answer: '1' },
+      confidence: 0.9,
+      evaluations: 5,
+      improved: false,
+      stopped: 'single',
+      policy: { strategy: 'best-of-n', confidence: 0.1 },
+    })
+    const alike = candidates!.filter(({ kind, answer }) => kind === 'sample' && answer === '1').length
+    expect(seen.map(({ agreement }) => agreement)).toEqual([
+      null,
+      ...candidates!
+        .slice(1)
+        .map((one) => candidates!.filter(({ answer }) => answer === one.answer).length - 1)
+        .map((others) => others / 5),
+      alike / 5,
+    ])
+  })
+
+  test('the draft has a vote', async () => {
+    const votesOf = async (samples: number) => {
+      const { solve } = solverOn(
+        under(
+          { ...TWO_FLIPS, routes: hopeless },
+          { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples }] },
+        ),
+      )
+      const { answer, candidates } = await solve({ ...auto, explain: true })
+      return { answer, votes: candidates!.map((one) => one.answer) }
+    }
+    for (const samples of [2, 3, 5, 8]) {
+      const { answer, votes } = await votesOf(samples)
+      expect(votes).toHaveLength(samples + 1)
+      const countOf = (wanted: string | null) => votes.filter((vote) => vote === wanted).length
+      expect(countOf(answer)).toBe(Math.max(...votes.map(countOf)))
+    }
   })
 
   const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }

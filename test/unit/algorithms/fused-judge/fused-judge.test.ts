@@ -39,9 +39,9 @@ describe('features', () => {
   })
 
   test('agreement leaves out the sample itself, and is missing where it is the only one', () => {
-    expect(agreementOf('7', { samples: 5, alike: 3 })).toBe(0.5)
-    expect(agreementOf('7', { samples: 1, alike: 1 })).toBeNull()
-    expect(agreementOf(null, { samples: 5, alike: 3 })).toBe(0)
+    expect(agreementOf('7', { answers: 5, alike: 3 })).toBe(0.5)
+    expect(agreementOf('7', { answers: 1, alike: 1 })).toBeNull()
+    expect(agreementOf(null, { answers: 5, alike: 3 })).toBe(0)
   })
 })
 

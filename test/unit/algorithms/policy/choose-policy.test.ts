@@ -19,7 +19,7 @@ function measured(count: number, voted: (confidence: number) => number, seed = 3
   })
 }
 
-const GAINS_BELOW = (limit: number) => (confidence: number) => (confidence < limit ? 0.8 : confidence)
+const GAINS_BELOW = (limit: number) => (confidence: number) => (confidence < limit ? 0.8 : confidence - 0.3)
 
 describe('choosePolicy', () => {
   it('spends where it pays, and stops where it does not', () => {
@@ -81,7 +81,7 @@ describe('choosePolicy', () => {
     expect(choosePolicy(won(30), { tokens: 1000 })).toMatchObject([{ arm: 'vote' }])
   })
 
-  it('pays for no arm that is not surely better than a cheaper one', () => {
+  it('pays for no arm that is as good as a cheaper one', () => {
     const questions = (lucky: number) =>
       Array.from({ length: 200 }, (_, index): MeasuredQuestion => {
         const cheap = Number(index % 5 !== 0)
@@ -94,7 +94,7 @@ describe('choosePolicy', () => {
           },
         }
       })
-    expect(choosePolicy(questions(1), { tokens: 1000 })).toMatchObject([{ arm: 'cheap', tokens: 500 }])
+    expect(choosePolicy(questions(0), { tokens: 1000 })).toMatchObject([{ arm: 'cheap', tokens: 500 }])
     expect(choosePolicy(questions(20), { tokens: 1000 })).toMatchObject([{ arm: 'dear', tokens: 900 }])
     expect(choosePolicy(questions(20), { tokens: 600 })).toMatchObject([{ arm: 'cheap' }])
   })
