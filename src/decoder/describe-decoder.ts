@@ -8,13 +8,15 @@ import { allGraphs, DATA_TYPES, dataTypeName, type Graph, type Model, sortNodes,
 import { findLayerStates } from './layer-states.ts'
 import { cacheHeads, RECURRENT_INPUTS, type Recurrence } from './link-recurrent.ts'
 import { EXPORT_AGAIN, findLmHead, type LmHead } from './lm-head.ts'
-import type { TokenRange } from './mask-tokens.ts'
 import { findMaxWidth, type Padding, paddingOf } from './positions.ts'
 
 export interface KeyValueNames {
   readonly key: string
   readonly value: string
 }
+
+/** Token ids in [from, to). */
+export type TokenRange = readonly [from: number, to: number]
 
 /** Plain data: names of values in the step graph, and the sizes of the caches. */
 export interface DecoderDescription {

@@ -2,10 +2,7 @@
 
 import { type Model, storeTensor } from '#onnx'
 import { float32 } from '#tensor'
-import type { DecoderDescription } from './describe-decoder.ts'
-
-/** Token ids in [from, to). */
-export type TokenRange = readonly [from: number, to: number]
+import type { DecoderDescription, TokenRange } from './describe-decoder.ts'
 
 const MASK = 'circadian/masked_tokens'
 

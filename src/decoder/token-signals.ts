@@ -5,7 +5,7 @@
 
 import { DATA_TYPES, graph, int, type Tape, tensor, value } from '#onnx'
 import { float32, int64 } from '#tensor'
-import type { TokenRange } from './mask-tokens.ts'
+import type { TokenRange } from './describe-decoder.ts'
 
 /** Number of signals of a token: log-probability, entropy, self-certainty, in this order. */
 export const TOKEN_SIGNALS = 3
