@@ -1,3 +1,4 @@
+export { type Eigenpair, largestEigenpairs } from './eigenpairs.ts'
 export { fitsFloat16, fromFloat16, fromFloat16Bytes, toFloat16 } from './float16.ts'
 export { type Places, principalPlaces } from './principal-places.ts'
 export { createRandom, type Random } from './random.ts'
