@@ -33,6 +33,27 @@ test.each(files.map(({ path }) => path))('%s is sent whole, compressed, or not a
   expect((await app.inject({ url: path, method: 'POST', payload: {} })).statusCode).toBe(405)
 })
 
+test.each(files.map(({ path }) => path))('HEAD of %s has the headers of GET', async (path) => {
+  for (const encoding of ['identity', 'gzip']) {
+    const headers = { 'accept-encoding': encoding }
+    const [get, head] = [
+      await app.inject({ url: path, headers }),
+      await app.inject({ method: 'HEAD', url: path, headers }),
+    ]
+    expect(head.rawPayload.length).toBe(0)
+    expect(Number(head.headers['content-length'])).toBe(get.rawPayload.length)
+    expect(head.headers['content-encoding']).toBe(get.headers['content-encoding'])
+    expect(head.headers.etag).toBe(get.headers.etag)
+    // RFC 9110, section 8.6: a 304 states the length of the 200, or none.
+    const known = { ...headers, 'if-none-match': get.headers.etag }
+    for (const method of ['GET', 'HEAD'] as const) {
+      const unchanged = await app.inject({ method, url: path, headers: known })
+      expect(unchanged.statusCode).toBe(304)
+      expect(unchanged.headers['content-length']).toBeUndefined()
+    }
+  }
+})
+
 test('the page names no other server and nothing inline', () => {
   const html = files.find(({ path }) => path === '/console')?.body.toString() ?? ''
   expect(html).toContain('console/console.js')
