@@ -19,12 +19,16 @@ interface PoolSettings {
 /** Time after which the server cancels a statement. The client waits longer, so that it sees the reason. */
 const STATEMENT_TIMEOUT_MS = 30_000
 const CLIENT_TIMEOUT_MS = 35_000
+/** Use of a connection, in ms, that is logged when others waited for its end. */
+const LONG_USE_MS = 1_000
 
 /**
  * Returns a pool that fails within a bounded time, and in which tenants take turns. Idle connections that break are
- * logged, at most once a minute with their number; without a listener they would end the process.
+ * logged, at most once a minute with their number; without a listener they would end the process. So are long uses of
+ * a connection for which others waited, each operation by itself.
  */
 export function createPool({ connectionString, max, logger, isServer }: PoolSettings): pg.Pool {
+  const throttle = createThrottle()
   const pool = new FairPool({
     connectionString,
     max,
@@ -35,11 +39,17 @@ export function createPool({ connectionString, max, logger, isServer }: PoolSett
     keepAlive: true,
     application_name: 'circadian',
     ...(isServer && { onConnect: setUpSession }),
+    onUsed({ operation, ms }, waiting) {
+      if (ms < LONG_USE_MS || waiting === 0) return
+      const passed = throttle(operation)
+      if (passed === null) return
+      const details = { operation, ms: Math.round(ms), waiting, ...passed }
+      logger.warn(details, 'database connection in use for long while others waited for it')
+    },
   })
   // A server that ends takes all idle connections with it: one line stands for them.
-  const throttle = createThrottle()
   pool.on('error', (error) => {
-    const passed = throttle('idle')
+    const passed = throttle('connection lost')
     if (passed === null) return
     logger.warn({ err: error, connections: (passed.repeated ?? 0) + 1 }, 'idle database connection lost')
   })

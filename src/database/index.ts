@@ -1,3 +1,4 @@
+export { asBackground } from './background.ts'
 export type { DatabaseState } from './circuit-breaker.ts'
 export { lockDataDir } from './data-dir-lock.ts'
 export type { Database } from './database.ts'

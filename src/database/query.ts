@@ -3,6 +3,8 @@
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg'
 import { coerceError, ServiceError } from '#errors'
 import type { CircuitBreaker } from './circuit-breaker.ts'
+import { nameUse } from './connection-uses.ts'
+import { FairPool } from './fair-pool.ts'
 import { isBusy, isDiskFull, isReadOnly, storeError, unavailable } from './store-error.ts'
 import { type TenantWall, tenantBegin } from './tenant.ts'
 
@@ -86,7 +88,7 @@ async function acquire(
   refused.catch(() => {})
   const refuse = () =>
     reject(unavailable(operation, breaker?.reason ?? new Error('a database that is unavailable')))
-  const abort = () => reject(late(operation, signal))
+  const abort = () => reject(late(operation, signal, pool))
   if (breaker?.state === 'down') refuse()
   if (signal?.aborted) abort()
   const unwatch = breaker?.watch(refuse)
@@ -96,6 +98,7 @@ async function acquire(
       const client = await connect(pool, refused)
       const generation = generations.get(client) ?? breaker?.generation ?? 0
       generations.set(client, generation)
+      nameUse(client, operation)
       if (breaker === undefined || generation === breaker.generation) return client
       client.release(true)
     }
@@ -179,8 +182,11 @@ async function unlessAborted<T>(
   }
 }
 
-function late(operation: string, signal: AbortSignal | undefined): ServiceError {
-  return new ServiceError('STORE_UNAVAILABLE', `${operation}: expected an answer in time, got none`, {
+/** @param pool the pool for whose connection the operation waited; undefined: its statement was sent */
+function late(operation: string, signal: AbortSignal | undefined, pool?: Pool): ServiceError {
+  const use = pool instanceof FairPool ? ` (${pool.describeUse()})` : ''
+  const got = pool === undefined ? 'none' : `no connection${use}`
+  return new ServiceError('STORE_UNAVAILABLE', `${operation}: expected an answer in time, got ${got}`, {
     cause: signal?.reason,
   })
 }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { UnrecoverableError } from 'bullmq'
 import type { Logger } from 'pino'
 import { type ConsolidationDeps, requestDueConsolidations, watchHealth } from '#consolidation'
-import type { Database } from '#database'
+import { asBackground, type Database } from '#database'
 import { type EpisodeStore, type Outbox, startIndexingLargeTenants } from '#episodes'
 import { coerceError } from '#errors'
 import { throttleLog } from '#throttle-log'
@@ -72,8 +72,14 @@ interface StartWorkerParts extends WorkerParts {
   readonly logger: Logger
 }
 
-/** Starts all parts. Does not wait for the queue: they begin when it is available. */
-export function startWorker({
+/**
+ * Starts all parts, as background work for the database. Does not wait for the queue: they begin when it is available.
+ */
+export function startWorker(parts: StartWorkerParts): RunningWorker {
+  return asBackground(() => startParts(parts))
+}
+
+function startParts({
   backend,
   database,
   logger,

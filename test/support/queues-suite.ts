@@ -7,6 +7,7 @@ import { createEpisodeStore, createOutbox, type EpisodeStore, type Outbox } from
 import { ServiceError } from '#errors'
 import { connectQueues, createSolutionStore, type Queues, type RunningWorker } from '#jobs'
 import { NO_TRACER } from '#tracing'
+import { isBackground } from '../../src/database/background.ts'
 import { takeTurns } from '../../src/jobs/take-turns.ts'
 import { newEpisode } from './episodes.ts'
 import type { TestDatabase } from './test-database.ts'
@@ -83,6 +84,21 @@ export function describeQueues(name: string, open: () => Promise<TestQueues>): v
       const committed = performance.now()
       await vi.waitFor(async () => expect(await isIndexed(id!)).toBe(true), { timeout: 5_000, interval: 10 })
       expect(performance.now() - committed).toBeLessThan(1_000)
+    })
+
+    it('runs jobs as background work for the database', async () => {
+      const seen: boolean[] = []
+      work(async (tenantId, id) => {
+        seen.push(isBackground())
+        await store.index(tenantId, id)
+      })
+      // The second comes after the worker has waited for a job.
+      for (const count of [1, 2]) {
+        await addEpisodes(1)
+        await vi.waitFor(() => expect(indexed.size).toBe(count), settled)
+      }
+      expect(seen).toEqual([true, true])
+      expect(isBackground()).toBe(false)
     })
 
     it('does each job once when two workers relay and work at the same time', async () => {

@@ -2,9 +2,10 @@
 
 import { EventEmitter } from 'node:events'
 import type pg from 'pg'
-import { expect, test } from 'vitest'
-import { asTenant } from '#database'
-import { FairPool } from '../../../src/database/fair-pool.ts'
+import { expect, test, vi } from 'vitest'
+import { asBackground, asTenant } from '#database'
+import { nameUse } from '../../../src/database/connection-uses.ts'
+import { FairPool, type FairPoolSettings } from '../../../src/database/fair-pool.ts'
 
 let refuses = false
 
@@ -18,9 +19,15 @@ class FakeClient extends EventEmitter {
   }
 }
 
-function openPool(max: number, connectionTimeoutMillis = 10_000) {
+function openPool(max: number, connectionTimeoutMillis = 10_000, onUsed?: FairPoolSettings['onUsed']) {
   const Client = FakeClient as unknown as new () => pg.Client
-  const pool = new FairPool({ max, connectionTimeoutMillis, idleTimeoutMillis: 0, Client })
+  const pool = new FairPool({
+    max,
+    connectionTimeoutMillis,
+    idleTimeoutMillis: 0,
+    Client,
+    ...(onUsed && { onUsed }),
+  })
   const order: string[] = []
   /** Waits for a connection, notes that it came, and gives it back. */
   const use = async (name: string) => {
@@ -43,6 +50,75 @@ test('tenants take turns: the many of one do not come before the one of another'
   expect(order).toEqual(['a1', 'b1', 'job1', 'a2', 'b2', 'job2', 'a3', 'a4'])
   expect(pool.waitingCount).toBe(0)
   await pool.end()
+})
+
+test('background work waits for callers, and has a turn when it has paused for four times its last use', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  try {
+    const { pool, order, use } = openPool(1)
+    const held = await asBackground(() => pool.connect())
+    vi.advanceTimersByTime(100)
+    const jobs = ['job1', 'job2'].map((name) => asBackground(() => use(name)))
+    /** A caller's use of the connection, of 150 ms. */
+    const call = async (name: string) => {
+      const client = await asTenant('a', () => pool.connect())
+      order.push(name)
+      vi.advanceTimersByTime(150)
+      client.release()
+    }
+    const calls = ['a1', 'a2', 'a3', 'a4'].map(call)
+    expect(pool.waitingCount).toBe(6)
+    held.release()
+    await Promise.all([...jobs, ...calls])
+    // The pause of 400 ms is over after three calls; that of a use of no length at once.
+    expect(order).toEqual(['a1', 'a2', 'a3', 'job1', 'job2', 'a4'])
+    await pool.end()
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('background work takes what no caller waits for', async () => {
+  const { pool, order, use } = openPool(1)
+  const held = await asBackground(() => pool.connect())
+  const jobs = ['job1', 'job2'].map((name) => asBackground(() => use(name)))
+  held.release()
+  await Promise.all(jobs)
+  expect(order).toEqual(['job1', 'job2'])
+  await pool.end()
+})
+
+test('a wait that takes too long says what the connection was in use for', async () => {
+  const { pool, use } = openPool(1, 50)
+  const held = await pool.connect()
+  nameUse(held, 'vacuum')
+  const late = use('late')
+  await expect(late).rejects.toThrow(
+    /^timeout exceeded when trying to connect \(0 waiting for 1 connections; most time of the last 0\.05 s: vacuum 0\.\d s\)$/,
+  )
+  held.release()
+  await pool.end()
+})
+
+test('a use says its operation and length, and how many waited for its end', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  try {
+    const onUsed = vi.fn<(use: object, waiting: number) => void>()
+    const { pool, use } = openPool(1, 10_000, onUsed)
+    const held = await pool.connect()
+    nameUse(held, 'vacuum')
+    vi.advanceTimersByTime(1_500)
+    const waiting = use('next')
+    held.release()
+    await waiting
+    expect(onUsed.mock.calls).toEqual([
+      [{ operation: 'vacuum', ms: 1_500 }, 1],
+      [{ operation: 'statements without a name', ms: 0 }, 0],
+    ])
+    await pool.end()
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('all connections are used, and no more', async () => {
