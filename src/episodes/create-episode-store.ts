@@ -5,7 +5,7 @@ import { ServiceError } from '#errors'
 import { decodeCursor, encodeCursor, START } from './cursor.ts'
 import { createEmbeddingProjections } from './embedding-projections.ts'
 import type { EpisodeDetail, EpisodeStore } from './episode.ts'
-import { mapEpisodes } from './map-episodes.ts'
+import { boundMaps, mapEpisodes } from './map-episodes.ts'
 import { addEpisode } from './sql/add-episode.ts'
 import { getDeletion, requestDeletion } from './sql/deletions.ts'
 import { episodeInfluence } from './sql/episode-influence.ts'
@@ -88,7 +88,7 @@ export function createEpisodeStore({
       return influence
     },
 
-    map: (tenantId, options) => mapEpisodes(database, tenantId, options),
+    map: boundMaps((tenantId, options) => mapEpisodes(database, tenantId, options)),
 
     async label(tenantId, id, feedback, keys = null) {
       const found = isUuid(id) && (await labelEpisode(database, { tenantId, id }, feedback, keys))

@@ -147,7 +147,7 @@ function memoryRoutes(app: App, { episodes, solver, fingerprint }: EpisodeRouteD
         operationId: 'mapEpisodes',
         summary: 'Map the memory in two dimensions',
         description:
-          'The newest episodes of this model, along the first two principal components of the projections by which retrieval compares questions. Another episode may move all points.',
+          'The newest episodes of this model, along the first two principal components of the projections by which retrieval compares questions. Another episode may move all points. Equal requests of a tenant at once share one map; another one of the tenant, or more than four in all, get a 503 with `Retry-After`.',
         tags: ['episodes'],
         querystring: EpisodeMapQuery,
         response: { 200: json('The map.', EpisodeMap), ...problems(400, 406) },
