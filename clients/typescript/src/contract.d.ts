@@ -230,7 +230,7 @@ export interface paths {
         };
         /**
          * Map the memory in two dimensions
-         * @description The newest episodes of this model, along the first two principal components of the projections by which retrieval compares questions. Another episode may move all points.
+         * @description The newest episodes of this model, along the first two principal components of the projections by which retrieval compares questions. Another episode may move all points. Equal requests of a tenant at once share one map; another one of the tenant, or more than four in all, get a 503 with `Retry-After`.
          */
         get: operations["mapEpisodes"];
         put?: never;
@@ -973,7 +973,7 @@ export interface components {
              */
             seed?: number | null;
             /**
-             * @description Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others.
+             * @description Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others. `circadian/greedy` has no search: all values give it the same answer.
              * @enum {unknown}
              */
             reasoning_effort?: "none" | "minimal" | "low" | "medium" | "high" | null;
@@ -1222,7 +1222,7 @@ export interface components {
             top_p?: number | null;
             reasoning?: {
                 /**
-                 * @description Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others.
+                 * @description Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others. `circadian/greedy` has no search: all values give it the same answer.
                  * @enum {unknown}
                  */
                 effort?: "none" | "minimal" | "low" | "medium" | "high" | null;

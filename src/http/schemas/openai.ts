@@ -122,7 +122,7 @@ export const SAMPLING = {
 export const EFFORT = Type.Unsafe<Effort | 'none' | null>({
   enum: ['none', ...EFFORTS, null],
   description:
-    'Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others.',
+    'Budget of the search: `none` returns the draft, `medium` has the budget of the model profile, `minimal`, `low` and `high` have a quarter, half and twice of it unless the profile names others. `circadian/greedy` has no search: all values give it the same answer.',
 })
 
 export const Model = Type.Object(
