@@ -165,6 +165,92 @@ test('10,000 episodes do not freeze the page', async () => {
   }
 }, 300_000)
 
+const OTHER = {
+  ...EPISODE,
+  id: '0198f2c4-1111-7d11-8a3c-0e4b9c7d2f15',
+  question: 'Is it?',
+  answer: null,
+  label: false,
+}
+
+test.each([
+  {
+    episodes: [EPISODE],
+    places: [{ x: 0, y: 0 }],
+    explained: [0, 0],
+    aside: '1 episode',
+    label: 'Map of 1 episode; the list below has the same one',
+    hint: 'Similar questions will lie close together: this is the first.',
+  },
+  {
+    episodes: [EPISODE, OTHER],
+    places: [
+      { x: 1, y: 0 },
+      { x: -1, y: 0 },
+    ],
+    explained: [1, 0],
+    aside: '2 newest episodes',
+    label: 'Map of 2 episodes; the list below has the same ones',
+    hint: 'Two questions lie on one line, which shows all that tells them apart.',
+  },
+  {
+    episodes: [EPISODE, OTHER],
+    places: [
+      { x: 0, y: 0 },
+      { x: 0, y: 0 },
+    ],
+    explained: [0, 0],
+    aside: '2 newest episodes',
+    label: 'Map of 2 episodes; the list below has the same ones',
+    hint: 'Nothing tells these questions apart, so they lie in one place.',
+  },
+] as const)(
+  'the map of few episodes: $hint',
+  async ({ episodes, places, explained, aside, label, hint }) => {
+    const store = memoryStore({ default: [...episodes] }).episodes
+    const app = unverifiedApp({
+      consoleFiles: await readConsole(),
+      episodes: {
+        ...store,
+        async map(tenantId, options) {
+          const { points } = await store.map(tenantId, options)
+          return { points: points.map((point, index) => ({ ...point, ...places[index]! })), explained }
+        },
+      },
+    })
+    const { url } = await listen(app)
+    try {
+      await using opened = await openConsole(browser, url)
+      const { page, complaints } = opened
+      await page.getByRole('link', { name: 'Memory' }).click()
+      const map = page.getByRole('region', { name: 'Map' })
+      await map.getByText(aside, { exact: true }).waitFor()
+      await map.getByText(hint, { exact: true }).waitFor()
+      const plot = map.getByRole('img', { name: label, exact: true })
+      const { width = 0, height = 0 } = (await plot.boundingBox()) ?? {}
+      const tip = map.locator('.tip')
+      const isApart = explained[0] > 0
+
+      // The first point: on the right of a line, or in the middle.
+      await plot.hover({ position: { x: isApart ? width - 18 : width / 2, y: height / 2 } })
+      await tip.waitFor()
+      expect(await tip.locator('strong').textContent()).toBe(EPISODE.question)
+      expect(await tip.locator('span').textContent()).toBe('1 · reward \u22120.04')
+      if (isApart) {
+        await plot.hover({ position: { x: 18, y: height / 2 } })
+        await tip.getByText(OTHER.question, { exact: true }).waitFor()
+        expect(await tip.locator('span').textContent()).toBe('no answer · reward \u22120.04 · wrong')
+      }
+      await plot.hover({ position: { x: width / 4, y: 4 } })
+      await tip.waitFor({ state: 'detached' })
+      expect(complaints).toEqual([])
+    } finally {
+      await app.close()
+    }
+  },
+  120_000,
+)
+
 test('nothing is there yet', async () => {
   const app = unverifiedApp({ consoleFiles: await readConsole(), episodes: memoryStore({}).episodes })
   const { url } = await listen(app)

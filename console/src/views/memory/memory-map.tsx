@@ -21,10 +21,7 @@ interface MapProps {
 export function MemoryMap({ map, fault, onRetry, near }: MapProps) {
   const isEmpty = map !== null && map.points.length === 0
   return (
-    <Panel
-      title="Map"
-      aside={map !== null && !isEmpty ? `${count(map.points.length)} newest episodes` : undefined}
-    >
+    <Panel title="Map" aside={map !== null && !isEmpty ? newest(map.points.length) : undefined}>
       <Fault fault={fault} onRetry={onRetry} />
       {isEmpty ? (
         <Empty title="Nothing to map yet">
@@ -41,14 +38,26 @@ export function MemoryMap({ map, fault, onRetry, near }: MapProps) {
             <span class="unknown">no label</span>
             <span class="hollow">does not lead</span>
           </p>
-          <p class="hint">
-            Similar questions lie close together. The two axes show {percent(map.explained[0] ?? 0)} and{' '}
-            {percent(map.explained[1] ?? 0)} of what tells the questions apart; the rest does not show.
-          </p>
+          <p class="hint">{whatShows(map)}</p>
         </>
       )}
     </Panel>
   )
+}
+
+const newest = (episodes: number) => (episodes === 1 ? '1 episode' : `${count(episodes)} newest episodes`)
+
+const labelOf = (episodes: number) =>
+  episodes === 1
+    ? 'Map of 1 episode; the list below has the same one'
+    : `Map of ${episodes} episodes; the list below has the same ones`
+
+/** Says what the places of the points mean. */
+function whatShows({ points, explained: [x = 0, y = 0] }: EpisodeMap): string {
+  if (points.length === 1) return 'Similar questions will lie close together: this is the first.'
+  if (x === 0) return 'Nothing tells these questions apart, so they lie in one place.'
+  if (points.length === 2) return 'Two questions lie on one line, which shows all that tells them apart.'
+  return `Similar questions lie close together. The two axes show ${percent(x)} and ${percent(y)} of what tells the questions apart; the rest does not show.`
 }
 
 const PADDING = 18
@@ -99,7 +108,7 @@ function Plot({ map, near }: Pick<MapProps, 'map' | 'near'>) {
       <canvas
         ref={canvas}
         role="img"
-        aria-label={`Map of ${map?.points.length ?? 0} episodes; the list below has the same ones`}
+        aria-label={labelOf(map?.points.length ?? 0)}
         onMouseMove={(event) => setHovered(nearest(event))}
         onMouseLeave={() => setHovered(null)}
         onClick={(event) => {
