@@ -83,8 +83,8 @@ export class FairPool extends pg.Pool {
 
   /** Returns what callers wait for: how many there are, and what took the most time of the connections lately. */
   describeUse(): string {
-    const waiting = `${this.waitingCount} waiting for ${this.options.max} connections`
-    return `${waiting}; most time of the last ${this.#timeoutMs / 1_000} s: ${this.#uses.describe()}`
+    const waiting = `connections: ${this.options.max}, waiting: ${this.waitingCount}`
+    return `${waiting}, most time of the last ${this.#timeoutMs / 1_000} s: ${this.#uses.describe()}`
   }
 
   async #connect(): Promise<pg.PoolClient> {

@@ -94,7 +94,7 @@ test('a wait that takes too long says what the connection was in use for', async
   nameUse(held, 'vacuum')
   const late = use('late')
   await expect(late).rejects.toThrow(
-    /^timeout exceeded when trying to connect \(0 waiting for 1 connections; most time of the last 0\.05 s: vacuum 0\.\d s\)$/,
+    /^timeout exceeded when trying to connect \(connections: 1, waiting: 0, most time of the last 0\.05 s: vacuum 0\.\d s\)$/,
   )
   held.release()
   await pool.end()
