@@ -176,5 +176,5 @@ function watchedEngine(engine: Engine, { wrap, wrapAsync }: Watch): Engine {
 }
 
 function watchedStore(store: EpisodeStore, { wrapAsync }: Watch): EpisodeStore {
-  return { ...store, nearest: wrapAsync('retrieval', store.nearest), add: wrapAsync('commit', store.add) }
+  return { ...store, recollect: wrapAsync('retrieval', store.recollect), add: wrapAsync('commit', store.add) }
 }

@@ -104,12 +104,12 @@ function shuffled(episodes: EpisodeStore, seed: number): EpisodeStore {
   const random = createRandom(seed)
   return {
     ...episodes,
-    async nearest(query, signal) {
+    async recollect(query, signal) {
       const direction = query.embedding.map(() => random.gaussian())
       const length = norm(direction)
       const embedding = direction.map((value) => value / length)
-      const found = await episodes.nearest({ ...query, embedding, minSimilarity: -1 }, signal)
-      return found.map((neighbour) => ({ ...neighbour, similarity: 1 }))
+      const { neighbours } = await episodes.recollect({ ...query, embedding, minSimilarity: -1 }, signal)
+      return { neighbours: neighbours.map((neighbour) => ({ ...neighbour, similarity: 1 })), refuted: [] }
     },
   }
 }

@@ -92,11 +92,15 @@ export {
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,
+  compareStandings,
   type Evaluation,
   hasPassed,
   isAdmitted,
+  isBetter,
   type Judge,
   type Judgement,
+  ofHighestStanding,
+  type Standing,
   underProfile,
   worthOf,
 } from './rewards/judgement.ts'

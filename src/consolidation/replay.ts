@@ -54,7 +54,7 @@ export async function replay(
 ): Promise<readonly (TrialQuestion | null)[]> {
   const solver = createSolver({
     engine: inBackground(engine),
-    episodes: { ...episodes, nearest: (query) => episodes.nearest({ ...query, exclude }) },
+    episodes: { ...episodes, recollect: (query) => episodes.recollect({ ...query, exclude }) },
     logger,
     activeModels: () => learned,
   })

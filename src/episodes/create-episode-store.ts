@@ -2,6 +2,7 @@
 
 import { type Database, isUuid } from '#database'
 import { ServiceError } from '#errors'
+import type { NeighbourQuery } from '#ports'
 import { decodeCursor, encodeCursor, START } from './cursor.ts'
 import { createEmbeddingProjections } from './embedding-projections.ts'
 import type { EpisodeDetail, EpisodeStore } from './episode.ts'
@@ -14,7 +15,8 @@ import { getEpisode } from './sql/get-episode.ts'
 import { indexEpisode } from './sql/index-episode.ts'
 import { labelEpisode } from './sql/label-episode.ts'
 import { listEpisodes } from './sql/list-episodes.ts'
-import { nearestEpisodes } from './sql/nearest-episodes.ts'
+import { type NearestOptions, nearestEpisodes } from './sql/nearest-episodes.ts'
+import { recollect } from './sql/recollect.ts'
 import { removeEpisode } from './sql/remove-episode.ts'
 import { createVectorIndexes, type VectorIndexes } from './vector-indexes.ts'
 
@@ -48,6 +50,15 @@ export function createEpisodeStore({
     return episode
   }
 
+  async function nearestOptions(
+    { tenantId, fingerprint, embedding }: NeighbourQuery,
+    signal: AbortSignal | undefined,
+  ): Promise<NearestOptions> {
+    const project = await projections.find(fingerprint, embedding.length, signal)
+    const projection = project === null ? null : project(embedding)
+    return { projection, indexed: vectorIndexes.has(tenantId, fingerprint), signal }
+  }
+
   return {
     async add(episode, signal) {
       const { fingerprint, embedding } = episode
@@ -58,12 +69,12 @@ export function createEpisodeStore({
     },
 
     async nearest(neighbours, signal) {
-      const { tenantId, fingerprint, embedding, topK } = neighbours
-      if (topK === 0) return []
-      const project = await projections.find(fingerprint, embedding.length, signal)
-      const projection = project === null ? null : project(embedding)
-      const indexed = vectorIndexes.has(tenantId, fingerprint)
-      return nearestEpisodes(database, neighbours, { projection, indexed, signal })
+      if (neighbours.topK === 0) return []
+      return nearestEpisodes(database, neighbours, await nearestOptions(neighbours, signal))
+    },
+
+    async recollect(query, signal) {
+      return recollect(database, query, await nearestOptions(query, signal))
     },
 
     get: (tenantId, id) => detail('get episode', tenantId, id),

@@ -37,6 +37,28 @@ export interface NeighbourQuery {
   readonly exclude?: readonly string[]
 }
 
+/** What is asked of memory before a question is answered. */
+export interface RecollectionQuery extends NeighbourQuery {
+  /** Question as an episode stores it. */
+  readonly question: string
+  /** Rules of the keys of the answers to come; keys of other rules are not compared with them. */
+  readonly answerRules: string
+}
+
+/** Answer that callers called wrong, as its key under the rules of the query. */
+export interface RefutedAnswer {
+  readonly answer: string
+  /** Newest episode that returned it and was called wrong. */
+  readonly episodeId: string
+}
+
+export interface Recollection {
+  /** As `EpisodeMemory.nearest`. */
+  readonly neighbours: readonly Neighbour[]
+  /** Each answer once. */
+  readonly refuted: readonly RefutedAnswer[]
+}
+
 export interface EpisodeMemory {
   /**
    * Returns the `topK` most similar admitted episodes of the same tenant and model, most similar first.
@@ -45,4 +67,13 @@ export interface EpisodeMemory {
    * @throws ServiceError STORE_UNAVAILABLE, also when `signal` fires first
    */
   nearest(query: NeighbourQuery, signal?: AbortSignal): Promise<readonly Neighbour[]>
+  /**
+   * Returns, in one round trip, the nearest episodes, and the answers to near-identical questions (a cosine similarity of .999
+   * or more) that feedback or a reference calls wrong, unless a newer episode confirms the same answer to the same text.
+   * Feedback outweighs a reference, however old. With a `topK` of 0 there are no neighbours.
+   *
+   * @param signal deadline of the caller
+   * @throws ServiceError STORE_UNAVAILABLE, also when `signal` fires first
+   */
+  recollect(query: RecollectionQuery, signal?: AbortSignal): Promise<Recollection>
 }

@@ -32,8 +32,8 @@ export interface AnswerText {
   readonly length: number
   /** Number of tokens up to the end of the first stop sequence; null while there is none. */
   readonly stoppedAt: number | null
-  /** Adds the next tokens of the answer. */
-  add(tokens: readonly number[]): void
+  /** Adds the next tokens of the answer. @returns whether it goes on: false after a stop sequence */
+  add(tokens: readonly number[]): boolean
   /** Emits what is still held back: nothing follows. */
   end(): void
 }
@@ -102,6 +102,7 @@ export function createAnswerText(rules: StopRules, emit?: (piece: TextPiece) => 
         if (isSequence && cutAtStop(text, rules) !== text) stoppedAt = length
       }
       sendUpTo(stoppedAt === null ? text.length - heldBack(text, rules) : text.length)
+      return stoppedAt === null
     },
     end: () => sendUpTo(text.length),
   }

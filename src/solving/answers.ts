@@ -9,6 +9,7 @@ import {
   type Evaluation,
   type Judge,
   type Judgement,
+  ofHighestStanding,
   takeLatents,
 } from '#algorithms'
 import type { PromptCodec } from '#engine'
@@ -31,9 +32,15 @@ import type { SolveEvent } from './contract.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import { fuseJudgements } from './judging/fuse-judgements.ts'
+import { withStandings } from './judging/standings.ts'
 import type { Settings } from './settings.ts'
 import { joinSignals, sharedSignals, takeSignals } from './signals.ts'
-import { describeCandidate, type JudgedCandidate, type SolveState } from './solve-state.ts'
+import {
+  describeCandidate,
+  type JudgedCandidate,
+  type RefutedAnswers,
+  type SolveState,
+} from './solve-state.ts'
 
 /** The judgement of an answer that the time ran out on: the lowest reward, and no terms that could pass for a verdict. */
 const UNJUDGED: Judgement = { reward: -1, terms: {}, correctness: null }
@@ -80,7 +87,8 @@ export interface Answers {
    * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
    * is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the time is up, the finished samples are
    * returned, else the parts that exist, unjudged. A draft that is given is returned before them, with a P(correct) that knows
-   * whether they agree with it. With `settings.keepDraft`, the greedy draft is one more row of the batch: it is
+   * whether they agree with it. Refuted answers are returned only where none of these has another. With `settings.keepDraft`,
+   * the greedy draft is one more row of the batch: it is
    * judged and recorded, and not returned.
    *
    * @throws ServiceError ABORTED when the time is up before the first token.
@@ -117,6 +125,8 @@ export interface AnswersDeps {
   readonly countsEarly: boolean
   /** Whether answers come with the signals of their tokens. */
   readonly withSignals: boolean
+  /** Answers that callers called wrong when the same question came before. */
+  readonly refuted: () => Promise<RefutedAnswers>
   readonly signal: AbortSignal
   readonly emit: (event: SolveEvent) => void
   readonly state: SolveState
@@ -249,7 +259,7 @@ class JudgedAnswers implements Answers {
       'sample',
       read.map((continuation) => this.#read(continuation)),
     )
-    return draft === undefined ? samples : [await this.#besideSamples(draft), ...samples]
+    return ofHighestStanding(draft === undefined ? samples : [await this.#besideSamples(draft), ...samples])
   }
 
   confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null> {
@@ -314,7 +324,7 @@ class JudgedAnswers implements Answers {
           ...asked,
           onTokens(tokens) {
             received += tokens.length
-            return isFollowed(text) ? follow(text, tokens) : true
+            return isFollowed(text) ? text.add(tokens) : true
           },
         }
       }),
@@ -440,16 +450,20 @@ class JudgedAnswers implements Answers {
 
   /**
    * Judges answers in one batch and records them as candidates; each but the draft is emitted as `candidate`. When the time is
-   * up they stay unjudged: reward -1, no terms, no candidates.
+   * up they stay unjudged: reward -1, no terms, no candidates. Refuted answers are marked as such.
    */
   async #judge(kind: CandidateKind, answers: readonly Answer[]): Promise<readonly Evaluation[]> {
     const { state, emit } = this.#deps
     const judgements = await this.#judgeInTime(answers)
-    if (judgements === null) return answers.map((answer) => ({ answer, judgement: UNJUDGED }))
-    const evaluations = await this.#fuse(
-      kind,
-      answers.map((answer, index) => ({ answer, judgement: judgements[index]! })),
-    )
+    const refuted = await this.#deps.refuted()
+    if (judgements === null) {
+      return withStandings(
+        answers.map((answer) => ({ answer, judgement: UNJUDGED })),
+        refuted,
+      )
+    }
+    const judged = answers.map((answer, index) => ({ answer, judgement: judgements[index]! }))
+    const evaluations = withStandings(await this.#fuse(kind, judged), refuted)
     for (const evaluation of evaluations) {
       const candidate: JudgedCandidate = { kind, evaluation }
       state.candidates.push(candidate)
@@ -494,12 +508,6 @@ class JudgedAnswers implements Answers {
       throw error
     }
   }
-}
-
-/** Adds tokens to the text of a row. @returns whether the row goes on */
-function follow(text: AnswerText, tokens: readonly number[]): boolean {
-  text.add(tokens)
-  return text.stoppedAt === null
 }
 
 const NO_STATES = new Float32Array()

@@ -18,7 +18,7 @@ import type { StoreOutages } from './memory/store-outages.ts'
 import { type Clock, createMeter } from './meter.ts'
 import { type createQuestionSpan, type Prompt, writePrompt } from './prompt.ts'
 import { choosesByRewardModel, profileWeights, type Settings } from './settings.ts'
-import type { SolveState } from './solve-state.ts'
+import type { RefutedAnswers, SolveState } from './solve-state.ts'
 
 /** The parts that all requests of a solver share. */
 export interface SolverParts {
@@ -70,6 +70,8 @@ export interface Attempt {
   readonly state: SolveState
   /** The query embedding; null when nothing needed it. */
   readonly embedding: Float32Array | null
+  /** Answers that callers called wrong. */
+  readonly refuted: RefutedAnswers
   readonly outcome: Outcome
   /** Calibrated P(correct) of the chosen answer, whatever strategy found it; null without a trained model. */
   readonly confidence: number | null
@@ -141,13 +143,14 @@ export async function attempt(
       const { chosen } = outcome
       const confidences = chosen && (await context.answers.confidences([chosen.answer]))
       const confidence = chosen?.judgement.fused ?? confidences?.[0] ?? null
-      return { ...record, embedding: context.memory.embedding, outcome, confidence }
+      const { embedding } = context.memory
+      return { ...record, embedding, refuted: await context.memory.refuted(), outcome, confidence }
     } finally {
       session.close()
     }
   } catch (error) {
     if (!hasCode(error, 'ABORTED') || !signal.aborted) throw error
-    return { ...record, embedding: null, outcome: NOTHING, confidence: null }
+    return { ...record, embedding: null, refuted: new Map(), outcome: NOTHING, confidence: null }
   }
 }
 
@@ -184,25 +187,6 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
   const { head, eosTokenIds } = engine
   const { weaver, rewardModel, judge: fusedJudge = null } = models
   const confidences = createConfidences({ rewardModel, signal, logger, degraded: state.degraded })
-  const answers = createAnswers({
-    session,
-    judge: judgeOf(parts, options, confidences),
-    confidences,
-    fusedJudge,
-    codec: engine.codec,
-    answerFormat: parts.answerFormat,
-    eosTokenIds,
-    settings,
-    seed,
-    withThoughts: needsThoughts(parts, options),
-    withTokens: options.withTokens,
-    countsEarly: options.countsEarly,
-    withSignals: needsSignals(parts, options),
-    signal,
-    emit,
-    state,
-    tracer,
-  })
   const memory = await openMemory({
     engine,
     session,
@@ -217,6 +201,26 @@ async function openContext(parts: SolverParts, options: ContextOptions): Promise
     logger,
     emit,
     state,
+  })
+  const answers = createAnswers({
+    session,
+    judge: judgeOf(parts, options, confidences),
+    confidences,
+    fusedJudge,
+    codec: engine.codec,
+    answerFormat: parts.answerFormat,
+    eosTokenIds,
+    settings,
+    seed,
+    withThoughts: needsThoughts(parts, options),
+    withTokens: options.withTokens,
+    countsEarly: options.countsEarly,
+    withSignals: needsSignals(parts, options),
+    refuted: memory.refuted,
+    signal,
+    emit,
+    state,
+    tracer,
   })
   return { settings, seed, signal, emit, answers, memory, head, eosTokenIds, state, tracer }
 }

@@ -171,6 +171,11 @@ export interface Solution {
     readonly totalMs: number
   }
   readonly degraded: readonly Degraded[]
+  /**
+   * Where callers called the same answer wrong when the same question came before, and no other answer was found: id of the
+   * newest episode that gave it.
+   */
+  readonly refutedBy?: string
   /** Where a policy, of the fused judge or of the profile, chose what `auto` did after the draft. */
   readonly policy?: {
     readonly strategy: Strategy

@@ -69,6 +69,7 @@ export async function describeSolution(
       totalMs: inMilliseconds(ending.totalMs),
     },
     degraded: [...state.degraded],
+    ...refutation(attempt),
     ...(outcome.policy && {
       policy: {
         strategy: outcome.policy.band.strategy,
@@ -79,6 +80,13 @@ export async function describeSolution(
     }),
     ...(request.explain && (await explanation(attempt))),
   }
+}
+
+/** Tells that callers called the answer wrong before, and that no other was found. */
+function refutation({ outcome: { chosen }, refuted }: Attempt): Pick<Solution, 'refutedBy'> {
+  const answer = chosen?.answer.answer ?? null
+  const episodeId = answer === null ? undefined : refuted.get(answer)
+  return episodeId === undefined ? {} : { refutedBy: episodeId }
 }
 
 async function explanation({ state, outcome: { trajectory } }: Attempt) {

@@ -11,6 +11,9 @@ export interface JudgedCandidate {
   readonly evaluation: Evaluation
 }
 
+/** Answers that callers called wrong, by key: the id of the newest episode that gave each. */
+export type RefutedAnswers = ReadonlyMap<string, string>
+
 export interface SolveState {
   /** Tokens and milliseconds spent so far. */
   readonly meter: Meter

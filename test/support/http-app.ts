@@ -162,6 +162,7 @@ export function memoryStore(episodesOf: Record<string, EpisodeDetail[]> = { defa
     add: unused,
     index: unused,
     nearest: unused,
+    recollect: unused,
     async list(tenantId, { limit, cursor = '0' }) {
       const all = episodesOf[tenantId] ?? []
       const start = Number(cursor)

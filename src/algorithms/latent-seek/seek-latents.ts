@@ -10,14 +10,15 @@
  * expectation calls for samples. Sampled actions are drawn from the 128 most likely tokens of each position,
  * while the gradient is that of the whole softmax. Latents after an EOS are still updated towards their own tokens, so that
  * the answer can become longer again, although Eq. 4 ends with the answer. With a fused judge, its P(correct) - 1 is the reward of
- * every step, as it is of the choice (`worthOf`).
+ * every step, as it is of the choice (`worthOf`). A refuted answer has the lowest reward, and any other answer is above it
+ * (`isBetter`).
  */
 
 import { hasCode, ServiceError } from '#errors'
 import type { AdamState, LatentHead, Latents } from '#ports'
 import { isFinite32 } from '#tensor'
 import { deriveSeed } from '../derive-seed.ts'
-import { type Evaluation, hasPassed, worthOf } from '../rewards/judgement.ts'
+import { type Evaluation, hasPassed, isBetter, worthOf } from '../rewards/judgement.ts'
 import type { AnswerMemo } from './answer-memo.ts'
 import { ADAM, argmaxAdvantage, freshAdam, sampledAdvantages } from './ascent.ts'
 import { sameTokens, untilEos } from './prefix.ts'
@@ -285,7 +286,7 @@ function recordUpdate(search: Search, found: SearchPoint): void {
   search.task.onUpdate?.({ step: search.steps, found, changed })
 }
 
-/** Returns the answer of higher reward, or of higher P(correct) by a fused judge; on a tie, `first`. */
+/** Returns the answer of higher standing, then of higher reward, or P(correct) by a fused judge; on a tie, `first`. */
 export function higherReward(first: SearchPoint, second: SearchPoint): SearchPoint {
-  return worthOf(second.evaluation.judgement) > worthOf(first.evaluation.judgement) ? second : first
+  return isBetter(second.evaluation.judgement, first.evaluation.judgement) ? second : first
 }

@@ -44,7 +44,16 @@ export interface Judgement {
    * absent when they are the ones above.
    */
   readonly admission?: Pick<Judgement, 'reward' | 'correctness'>
+  /** Absent for an answer that may be chosen by its worth. */
+  readonly standing?: Standing
 }
+
+/**
+ * Why an answer is chosen only where no other can be: `refuted`, callers called it wrong when the same question came before;
+ * `unanswered`, a text without an answer where a refuted answer is known. From the lowest to the highest.
+ */
+const STANDINGS = ['unanswered', 'refuted', undefined] as const
+export type Standing = NonNullable<(typeof STANDINGS)[number]>
 
 /** Answer and its judgement. */
 export interface Evaluation {
@@ -67,15 +76,33 @@ const MAX_STOP_CONFIDENCE = 0.95
 
 /**
  * Returns the number that answers of one request are compared by, in [-1, 0]: P(correct) - 1 by the fused judge, else the
- * reward.
+ * reward. A refuted answer has the lowest.
  */
-export function worthOf({ fused, reward }: Judgement): number {
+export function worthOf({ fused, reward, standing }: Judgement): number {
+  if (standing === 'refuted') return -1
   return fused === undefined ? reward : fused - 1
+}
+
+/** Returns a positive number when the first judgement has the higher standing, a negative one for the second, else 0. */
+export function compareStandings(one: Judgement, other: Judgement): number {
+  return STANDINGS.indexOf(one.standing) - STANDINGS.indexOf(other.standing)
+}
+
+/** Whether the first of two answers of one request is to be chosen: by standing, then by worth. */
+export function isBetter(one: Judgement, other: Judgement): boolean {
+  return (compareStandings(one, other) || worthOf(one) - worthOf(other)) > 0
+}
+
+/** Returns the evaluations of the highest standing, in order: those that a strategy may choose among. */
+export function ofHighestStanding(evaluations: readonly Evaluation[]): readonly Evaluation[] {
+  return evaluations.filter(({ judgement }) =>
+    evaluations.every((other) => compareStandings(judgement, other.judgement) >= 0),
+  )
 }
 
 /**
  * Returns true when the search may stop at this answer: reward > `stopReward`, and P(correct) >= .5 where a
- * term estimates it. With a fused judge, its P(correct) - 1 takes the place of the reward, whose weights are set by
+ * term estimates it. Never at a refuted one. With a fused judge, its P(correct) - 1 takes the place of the reward, whose weights are set by
  * hand: a `stopReward` of -.2 then stops at .8, one below -.5 at .5, and one of 0, which no reward passes, at .95: a
  * calibrated probability says what it says.
  *
@@ -83,6 +110,7 @@ export function worthOf({ fused, reward }: Judgement): number {
  * above -0.2.
  */
 export function hasPassed(judgement: Judgement, stopReward: number): boolean {
+  if (judgement.standing !== undefined) return false
   if (judgement.fused !== undefined) {
     return judgement.fused > Math.min(Math.max(1 + stopReward, MIN_CORRECTNESS), MAX_STOP_CONFIDENCE)
   }
@@ -95,7 +123,7 @@ export function underProfile(judgement: Judgement): Pick<Judgement, 'reward' | '
 }
 
 /**
- * Returns true when the episode may be retrieved and trained on: reward >= `admitReward`, and
+ * Returns true when the episode may be retrieved and trained on: not refuted, reward >= `admitReward`, and
  * P(correct) >= .5, both under the weights of the model profile, for which `admitReward` was calibrated.
  *
  * Deviates: the floor is ours, and an answer without an estimate of P(correct) is not admitted: format alone
@@ -103,5 +131,5 @@ export function underProfile(judgement: Judgement): Pick<Judgement, 'reward' | '
  */
 export function isAdmitted(judgement: Judgement, admitReward: number): boolean {
   const { reward, correctness } = underProfile(judgement)
-  return reward >= admitReward && (correctness ?? 0) >= MIN_CORRECTNESS
+  return judgement.standing === undefined && reward >= admitReward && (correctness ?? 0) >= MIN_CORRECTNESS
 }

@@ -1,5 +1,6 @@
 import { type Database, transaction } from '#database'
 import { KEPT_OF_TENANT } from './kept-episodes.ts'
+import { NEAR_DUPLICATE_DISTANCE } from './near-duplicates.ts'
 import { lockSteering } from './relabel-candidates.ts'
 
 /**
@@ -40,8 +41,6 @@ const SQL = `
 const MAX_COMPARED_EPISODES = 1_000
 /** Number of episodes that one statement compares with the others, so that no statement takes long. */
 const BATCH_EPISODES = 100
-/** Largest cosine distance of near-duplicates: a similarity of .999. */
-const NEAR_DUPLICATE_DISTANCE = 0.001
 
 /**
  * Excludes dominated near-duplicates from retrieval, among the newest 1,000 episodes of a tenant and model.

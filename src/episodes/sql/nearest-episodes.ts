@@ -5,7 +5,7 @@ import { PROJECTED_DIMS } from '../embedding-projections.ts'
 import { decodeLatents } from '../latent-bytes.ts'
 import { KEPT_OF_TENANT } from './kept-episodes.ts'
 
-interface Row {
+export interface NeighbourRow {
   readonly id: string
   readonly distance: number
   readonly embedding: string
@@ -17,14 +17,13 @@ interface Row {
   readonly answer_rules: string
 }
 
-/** Joins latents last, so that they are read for the neighbours only. */
-const WITH_LATENTS = `
+/** Rows of the neighbours. Joins latents last, so that they are read for the neighbours only. */
+export const NEIGHBOURS = `
   select nearest.id, nearest.distance, nearest.embedding::text, length, width, z_base, z_star,
     case when verdict then answer end as confirmed_answer, answer_rules
   from nearest
   join episode_latents on tenant_id = $1 and episode_id = nearest.id
-  join episodes on episodes.tenant_id = $1 and episodes.id = nearest.id
-  order by nearest.distance, nearest.id`
+  join episodes on episodes.tenant_id = $1 and episodes.id = nearest.id`
 
 /**
  * Number of candidates for each neighbour. With 4, the candidates hold 99.9 % of the 3 nearest embeddings of real
@@ -46,8 +45,8 @@ const FINDABLE = `
  *
  * @param tieBreak order of candidates of equal distance; an index has none
  */
-const nearestSql = (tieBreak: ', id' | '') => `
-  with candidates as materialized (
+const nearestCtes = (tieBreak: ', id' | '') => `
+  candidates as materialized (
     (
       select id, embedding from episodes
       where ${FINDABLE} and projection is not null
@@ -68,11 +67,20 @@ const nearestSql = (tieBreak: ', id' | '') => `
     where embedding <=> $3::vector <= 1 - $4::double precision
     order by distance, id
     limit $5
-  )
-  ${WITH_LATENTS}`
+  )`
 
-const SCAN_SQL = nearestSql(', id')
-const INDEXED_SQL = nearestSql('')
+/** A statement about neighbours, for each way to find them. */
+interface NeighbourSql {
+  readonly scan: string
+  readonly indexed: string
+}
+
+/** Returns the statement that `rest` makes of the clause `with`, to which it may add. */
+export function neighbourSql(rest: (nearest: string) => string): NeighbourSql {
+  return { scan: rest(`with ${nearestCtes(', id')}`), indexed: rest(`with ${nearestCtes('')}`) }
+}
+
+const SQL = neighbourSql((nearest) => `${nearest} ${NEIGHBOURS} order by distance, id`)
 
 /**
  * Settings of the transaction around the indexed statement. A strict iterative scan continues, in order of
@@ -89,11 +97,18 @@ export interface NearestOptions {
   readonly signal: AbortSignal | undefined
 }
 
-export async function nearestEpisodes(
+/**
+ * Runs a statement that finds neighbours.
+ *
+ * @param more values of the statement after those of the query, `$8` and on
+ */
+export async function findNear<Row extends object>(
   database: Pick<Database, 'pool'>,
+  sql: NeighbourSql,
   { tenantId, fingerprint, embedding, topK, minSimilarity, exclude = [] }: NeighbourQuery,
   { projection, indexed, signal }: NearestOptions,
-): Promise<readonly Neighbour[]> {
+  more: readonly unknown[] = [],
+): Promise<readonly Row[]> {
   const values = [
     tenantId,
     fingerprint,
@@ -102,20 +117,33 @@ export async function nearestEpisodes(
     topK,
     exclude,
     projection === null ? null : toSql(Array.from(projection)),
+    ...more,
   ]
   const operation = 'nearest episodes'
-  const { rows } = indexed
-    ? await transaction(
-        database,
-        operation,
-        async (client) => {
-          await client.query(INDEX_SETTINGS)
-          return client.query<Row>(INDEXED_SQL, values)
-        },
-        { signal },
-      )
-    : await query<Row>(database, operation, SCAN_SQL, values, { signal })
-  return rows.map((row) => ({
+  if (!indexed || topK === 0) {
+    return (await query<Row>(database, operation, sql.scan, values, { signal })).rows
+  }
+  return transaction(
+    database,
+    operation,
+    async (client) => {
+      await client.query(INDEX_SETTINGS)
+      return (await client.query<Row>(sql.indexed, values)).rows
+    },
+    { signal },
+  )
+}
+
+export async function nearestEpisodes(
+  database: Pick<Database, 'pool'>,
+  query: NeighbourQuery,
+  options: NearestOptions,
+): Promise<readonly Neighbour[]> {
+  return (await findNear<NeighbourRow>(database, SQL, query, options)).map(toNeighbour)
+}
+
+export function toNeighbour(row: NeighbourRow): Neighbour {
+  return {
     episodeId: row.id,
     similarity: 1 - row.distance,
     embedding: Float32Array.from(fromSql(row.embedding) as number[]),
@@ -124,5 +152,5 @@ export async function nearestEpisodes(
     ...(row.confirmed_answer !== null && {
       confirmed: { answer: row.confirmed_answer, answerRules: row.answer_rules },
     }),
-  }))
+  }
 }

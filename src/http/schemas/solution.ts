@@ -150,7 +150,7 @@ export const Solution = sameAs<solving.Solution>()(
           {
             title: 'BaseAnswer',
             description:
-              'The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote.',
+              'The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote, or callers have called the draft’s answer wrong.',
           },
         ),
       ),
@@ -207,6 +207,11 @@ export const Solution = sameAs<solving.Solution>()(
       degraded: Type.Array(OneOf(['retrieval', 'weaver', 'learning', 'lrm', 'judge']), {
         description:
           'Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed.',
+      }),
+      refutedBy: Type.Optional({
+        ...Id,
+        description:
+          'Present where feedback or a reference called this answer wrong when the same question came before, and no other answer was found: id of the newest episode that gave it.',
       }),
       policy: Type.Optional(
         Type.Object(

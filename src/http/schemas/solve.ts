@@ -219,7 +219,7 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
           ],
           {
             description:
-              'Options of retrieval, used by `auto`; `false` switches retrieval off. Default: from the model profile.',
+              'Options of retrieval, used by `auto`; `false` switches memory off: no episode leads `auto`, and no strategy leaves out answers that callers have called wrong. Default: from the model profile.',
           },
         ),
       ),

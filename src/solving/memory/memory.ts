@@ -18,8 +18,9 @@ import { hasCode } from '#errors'
 import type { LatentSession, Latents, TokenSpan, Weaver } from '#ports'
 import { retrievedAttribute } from '#tracing'
 import type { SolveEvent, SolveRequest, SolverLogger, StoreTimeouts } from '../contract.ts'
+import { rememberedQuestion } from '../prompt.ts'
 import type { Settings } from '../settings.ts'
-import type { SolveState } from '../solve-state.ts'
+import type { RefutedAnswers, SolveState } from '../solve-state.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { type StoreOutages, timeoutSignal } from './store-outages.ts'
 import { createWarmStart, type WarmStart, type WarmStartOptions } from './warm-start.ts'
@@ -35,10 +36,15 @@ export interface Memory {
    */
   retrieve(): Promise<readonly WeighedNeighbour[]>
   /**
-   * Returns the most similar neighbour with a near-identical question whose answer a caller has called right, if that is another
-   * answer; null without one. Answers under other rules do not compare.
+   * Returns the answers that callers called wrong when the same question came before, by key, each with the id of its episode:
+   * chosen only where no other answer is found. None where `retrieve` returns none, and for `greedy`, which does not choose.
    */
-  contradicting(neighbours: readonly WeighedNeighbour[], answer: string | null): WeighedNeighbour | null
+  refuted(): Promise<RefutedAnswers>
+  /**
+   * Returns the most similar neighbour with a near-identical question whose answer a caller has called right, if that is another
+   * answer and no caller has called it wrong since; null without one. Answers under other rules do not compare.
+   */
+  contradicting(answer: string | null): Promise<WeighedNeighbour | null>
   /** Prepares the start that weaver and neighbours propose. */
   warmStart(options: WarmStartOptions): WarmStart
   /**
@@ -71,35 +77,27 @@ export interface MemoryDeps {
   readonly state: SolveState
 }
 
-/** Embeds the question, where anything needs its embedding. */
+/** Embeds the question, where anything needs its embedding, and begins to ask the store while the first answer is decoded. */
 export async function openMemory(deps: MemoryDeps): Promise<Memory> {
   const { settings, weaver } = deps
   const embedding = await embedQuery(deps)
+  const recollection = recollect(deps, embedding)
   return {
     embedding,
     mayLead: embedding !== null && (settings.retrieval !== null || weaver.version !== null),
-    retrieve: () => retrieve(deps, embedding),
-    contradicting: (neighbours, answer) => contradicting(deps, neighbours, answer),
+    retrieve: async () => announce(deps, (await recollection).neighbours),
+    refuted: async () => (await recollection).refuted,
+    contradicting: async (answer) => contradicting(deps, await recollection, answer),
     warmStart: (options) => createWarmStart(deps, embedding, options),
     latentsToKeep: (draft, best, isDraft) => latentsToKeep(deps, draft, best, isDraft),
   }
 }
 
-async function embedQuery({
-  request,
-  settings,
-  engine,
-  episodes,
-  session,
-  question,
-  weaver,
-  state,
-}: MemoryDeps): Promise<Float32Array | null> {
-  const isAuto = request.strategy === 'auto'
+async function embedQuery(deps: MemoryDeps): Promise<Float32Array | null> {
+  const { request, engine, episodes, session, question, weaver, state } = deps
   const isKept = episodes !== null && request.learn
-  const retrieves = episodes !== null && isAuto && settings.retrieval !== null
-  const isWoven = isAuto && weaver.version !== null
-  if (!isKept && !retrieves && !isWoven) return null
+  const isWoven = request.strategy === 'auto' && weaver.version !== null
+  if (!isKept && !recollects(deps) && !isWoven) return null
   return state.meter.time('draftMs', () => embedQuestion(engine, session, question), 'embed')
 }
 
@@ -124,46 +122,62 @@ async function pooledState(
   return data.slice(layer * width, (layer + 1) * width)
 }
 
-async function retrieve(
-  deps: MemoryDeps,
-  embedding: Float32Array | null,
-): Promise<readonly WeighedNeighbour[]> {
-  const neighbours = await nearestEpisodes(deps, embedding)
-  deps.state.retrieved = neighbours.map(({ neighbour, weight }) => ({
+/** Whether the request asks the store what it knows of the question: `greedy` has nothing to choose. */
+function recollects({ request, settings, episodes }: MemoryDeps): boolean {
+  return episodes !== null && settings.retrieval !== null && request.strategy !== 'greedy'
+}
+
+function announce(
+  { state, emit }: MemoryDeps,
+  neighbours: readonly WeighedNeighbour[],
+): readonly WeighedNeighbour[] {
+  state.retrieved = neighbours.map(({ neighbour, weight }) => ({
     episodeId: neighbour.episodeId,
     similarity: neighbour.similarity,
     weight,
   }))
-  deps.emit({ event: 'retrieval', data: { retrieved: deps.state.retrieved } })
+  emit({ event: 'retrieval', data: { retrieved: state.retrieved } })
   return neighbours
 }
 
-async function nearestEpisodes(
-  { request, settings, engine, episodes, storeTimeouts, storeOutages, state, signal, logger }: MemoryDeps,
-  embedding: Float32Array | null,
-): Promise<readonly WeighedNeighbour[]> {
+interface Recollected {
+  readonly neighbours: readonly WeighedNeighbour[]
+  readonly refuted: RefutedAnswers
+}
+
+const NOTHING: Recollected = { neighbours: [], refuted: new Map() }
+
+/** Never rejects. Only `auto` is led by neighbours. */
+async function recollect(deps: MemoryDeps, embedding: Float32Array | null): Promise<Recollected> {
+  const { request, settings, engine, episodes, storeTimeouts, storeOutages, state, signal, logger } = deps
   const { retrieval } = settings
-  if (retrieval === null || episodes === null || embedding === null) return []
+  if (!recollects(deps) || retrieval === null || episodes === null || embedding === null) return NOTHING
   const query = {
     tenantId: request.tenantId,
     fingerprint: engine.model.fingerprint,
     embedding,
-    topK: retrieval.topK,
+    topK: request.strategy === 'auto' ? retrieval.topK : 0,
     minSimilarity: retrieval.minSimilarity,
+    question: rememberedQuestion(request),
+    answerRules: engine.model.answerRules,
   }
   try {
     const deadline = timeoutSignal(storeTimeouts.retrievalMs)
     // The time budget holds even when the database does not answer.
     const found = await state.meter.time('retrieveMs', async (span) => {
-      const nearest = await unlessAborted(signal, () => episodes.nearest(query, deadline))
-      span.set(retrievedAttribute(nearest?.length ?? 0))
-      return nearest
+      const recollection = await unlessAborted(signal, () => episodes.recollect(query, deadline))
+      span.set(retrievedAttribute(recollection?.neighbours.length ?? 0))
+      return recollection
     })
-    return weighNeighbours(found ?? [], retrieval)
+    if (found === null) return NOTHING
+    return {
+      neighbours: weighNeighbours(found.neighbours, retrieval),
+      refuted: new Map(found.refuted.map(({ answer, episodeId }) => [answer, episodeId])),
+    }
   } catch (error) {
     storeOutages.warn(logger, error, 'episode store unavailable: solving without retrieval')
     state.degraded.add('retrieval')
-    return []
+    return NOTHING
   }
 }
 
@@ -172,12 +186,14 @@ const NEAR_DUPLICATE = 0.999
 
 function contradicting(
   { engine }: MemoryDeps,
-  neighbours: readonly WeighedNeighbour[],
+  { neighbours, refuted }: Recollected,
   answer: string | null,
 ): WeighedNeighbour | null {
   const nearest = neighbours.find(
     ({ neighbour: { similarity, confirmed } }) =>
-      similarity >= NEAR_DUPLICATE && confirmed?.answerRules === engine.model.answerRules,
+      similarity >= NEAR_DUPLICATE &&
+      confirmed?.answerRules === engine.model.answerRules &&
+      !refuted.has(confirmed.answer),
   )
   return nearest === undefined || nearest.neighbour.confirmed?.answer === answer ? null : nearest
 }

@@ -7,11 +7,21 @@
  * policy, that of the active fused judge before that of the profile, it decides after the draft, and after what memory led
  * to, which answers are good enough and what to do else. A draft that is good enough is returned without memory, unless a
  * caller has called another answer to a near-identical question right: then that episode alone leads, and its answer, if it is
- * reached, is returned, however sure the draft is.
+ * reached, is returned, however sure the draft is. A draft that callers called wrong when the same question came before is not
+ * good enough.
  */
 
-import { hasPassed, higherReward, MAX_POSITIONS, type SearchPoint, takeLatents } from '#algorithms'
+import {
+  compareStandings,
+  hasPassed,
+  higherReward,
+  type Judgement,
+  MAX_POSITIONS,
+  type SearchPoint,
+  takeLatents,
+} from '#algorithms'
 import type { Outcome, SolveContext } from '../context.ts'
+import type { Settings } from '../settings.ts'
 import { followPolicy, policyStep } from './follow-policy.ts'
 import { createMemo, draftPoint, refine } from './refine.ts'
 
@@ -49,7 +59,7 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   const draft = await answers.finish(begun)
   const first = draftPoint(draft, latents)
   memo.remember(first.prefix, first.evaluation)
-  const told = memory.contradicting(neighbours, draft.evaluation.answer.answer)
+  const told = await memory.contradicting(draft.evaluation.answer.answer)
   const start =
     told === null
       ? warmStart
@@ -62,14 +72,12 @@ export async function auto(context: SolveContext): Promise<Outcome> {
         })
   const led = told === null && passes(first) ? null : await start.point()
   const isTold = led !== null && led.evaluation.answer.answer === told?.neighbour.confirmed?.answer
-  const step = policyStep(settings, draft.evaluation.judgement)
-  // The band of an answer may stop because nothing pays there: an answer that is less sure than the draft leads nowhere.
+  const { judgement } = draft.evaluation
+  const step = policyStep(settings, judgement)
+  // The band of an answer may stop because nothing pays there: an answer that is less sure than the draft leads nowhere, unless
+  // the draft is refuted.
   const isLed =
-    isTold ||
-    (step !== null &&
-      led !== null &&
-      passes(led) &&
-      (policyStep(settings, led.evaluation.judgement)?.confidence ?? 0) > step.confidence)
+    isTold || (led !== null && passes(led) && isSurer(settings, led.evaluation.judgement, judgement))
   if (step !== null && step.band.strategy !== 'latentseek' && !isLed)
     return followPolicy(context, draft, step)
   const known = led === null ? [first] : [first, led]
@@ -84,6 +92,13 @@ export async function auto(context: SolveContext): Promise<Outcome> {
     movedBy: led === null ? [] : start.movedBy,
   })
   return step === null ? outcome : { ...outcome, policy: step }
+}
+
+/** Whether a policy is surer of an answer than of the draft. It is of any where the draft is refuted. */
+function isSurer(settings: Settings, led: Judgement, draft: Judgement): boolean {
+  const [theirs, own] = [policyStep(settings, led), policyStep(settings, draft)]
+  if (theirs === null) return false
+  return compareStandings(led, draft) > 0 || (own !== null && theirs.confidence > own.confidence)
 }
 
 /** Whether an answer that begins with `prefix` differs from the draft that begins with `tokens`. */

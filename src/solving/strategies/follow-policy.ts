@@ -17,13 +17,22 @@ export interface PolicyStep extends Pick<Policy, 'signal'> {
   readonly confidence: number
 }
 
-/** The step that a policy takes after an answer; null without a policy, or where its signal is unknown. */
-export function policyStep({ policy }: Settings, { fused, correctness }: Judgement): PolicyStep | null {
+/**
+ * The step that a policy takes after an answer; null without a policy, or where its signal is unknown. After a refuted answer,
+ * whose P(correct) says nothing, the next lower band that does not stop decides, else the next higher one; null without such a
+ * band.
+ */
+export function policyStep(
+  { policy }: Settings,
+  { fused, correctness, standing }: Judgement,
+): PolicyStep | null {
   if (policy === null) return null
-  const confidence = policy.signal === 'judge' ? fused : correctness
-  return confidence === undefined || confidence === null
-    ? null
-    : { signal: policy.signal, band: bandOf(policy.bands, confidence), confidence }
+  const { signal, bands } = policy
+  const confidence = signal === 'judge' ? fused : correctness
+  if (confidence === undefined || confidence === null) return null
+  if (standing === undefined) return { signal, band: bandOf(bands, confidence), confidence }
+  const goingOn = bands.filter(({ strategy }) => strategy !== 'greedy')
+  return goingOn.length === 0 ? null : { signal, band: bandOf(goingOn, confidence), confidence }
 }
 
 /**

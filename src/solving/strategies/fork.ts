@@ -12,11 +12,11 @@ import {
   type Evaluation,
   type Fork,
   hasPassed,
+  isBetter,
   latentsAt,
   MAX_POSITIONS,
   rankPositions,
   takeLatents,
-  worthOf,
 } from '#algorithms'
 import { hasCode } from '#errors'
 import type { Draft } from '../answers.ts'
@@ -102,7 +102,7 @@ async function judgeBranches(context: SolveContext, draft: Draft, search: Search
       )
       const before = search.best
       for (const [index, evaluation] of found.entries()) {
-        if (worthOf(evaluation.judgement) <= worthOf(search.best.judgement)) continue
+        if (!isBetter(evaluation.judgement, search.best.judgement)) continue
         search.best = evaluation
         search.fork = round[index]!
       }

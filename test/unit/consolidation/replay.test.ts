@@ -153,7 +153,7 @@ describe('replay under failures', () => {
   )
 
   test('throws STORE_UNAVAILABLE when retrieval fails', async () => {
-    const gone = createEpisodesInMemory({ failing: ['nearest'] })
+    const gone = createEpisodesInMemory({ failing: ['recollect'] })
     await expect(replaying(TWO_FLIPS, gone).run([QUESTION], { retrieval: true })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
     })

@@ -28,7 +28,7 @@ let written: string[] = []
 const logger = pino(loggerOptions({ level: 'debug', pretty: false }), {
   write: (line: string) => written.push(line),
 })
-const episodes = createEpisodesInMemory({ failing: ['add', 'nearest'] })
+const episodes = createEpisodesInMemory({ failing: ['add', 'recollect'] })
 const solving = solverOn(TWO_FLIPS, { episodes })
 const app = unverifiedApp({ logger })
 const solvingApp = unverifiedApp({ logger, solver: solving.solver })

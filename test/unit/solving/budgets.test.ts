@@ -272,7 +272,7 @@ describe('maxMs', () => {
   })
 
   test('is not held up by a memory that does not answer', async () => {
-    const episodes = { ...createEpisodesInMemory(), nearest: () => new Promise<never>(() => {}) }
+    const episodes = { ...createEpisodesInMemory(), recollect: () => new Promise<never>(() => {}) }
     const { solve } = solverOn(TWO_FLIPS, { episodes })
     const solution = await solve({ strategy: 'auto', learn: false, budget: { maxMs: 40 } })
 

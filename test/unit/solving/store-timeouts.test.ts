@@ -12,7 +12,7 @@ function hang(signal: AbortSignal | undefined): Promise<never> {
   return promise
 }
 
-function frozen(method: 'add' | 'nearest'): EpisodeStore {
+function frozen(method: 'add' | 'recollect'): EpisodeStore {
   return { ...createEpisodesInMemory(), [method]: (_: unknown, signal?: AbortSignal) => hang(signal) }
 }
 
@@ -25,7 +25,7 @@ async function timed<T>(work: () => Promise<T>): Promise<{ ms: number; result: T
 describe('a store that does not answer', () => {
   test('delays the answer by the timeout of retrieval', async () => {
     const storeTimeouts = { retrievalMs: 40, commitMs: 10_000 }
-    const { solve } = solverOn(TWO_FLIPS, { episodes: frozen('nearest'), storeTimeouts })
+    const { solve } = solverOn(TWO_FLIPS, { episodes: frozen('recollect'), storeTimeouts })
     const { ms, result } = await timed(() => solve({ strategy: 'auto' }))
     expect(result).toMatchObject({ answer: '3', degraded: ['retrieval'], retrieved: [] })
     expect(result.episodeId).not.toBeNull()

@@ -85,11 +85,11 @@ describe('latentseek', () => {
     ])
   })
 
-  test('does not use memory', async () => {
+  test('is not led by memory, which is asked for refuted answers only', async () => {
     const episodes = createEpisodesInMemory()
     const solution = await solverOn(TWO_FLIPS, { episodes }).solve()
 
-    expect(episodes.queries).toEqual([])
+    expect(episodes.queries).toMatchObject([{ topK: 0 }])
     expect(solution.retrieved).toEqual([])
   })
 
@@ -337,7 +337,7 @@ describe('auto', () => {
   })
 
   test('solves without memory when the store is gone, and says so', async () => {
-    const episodes = createEpisodesInMemory({ failing: ['nearest', 'add'] })
+    const episodes = createEpisodesInMemory({ failing: ['recollect', 'add'] })
     const { solve, warnings } = solverOn(TWO_FLIPS, { episodes })
 
     const solution = await solve({ strategy: 'auto' })
