@@ -456,13 +456,8 @@ class JudgedAnswers implements Answers {
     const { state, emit } = this.#deps
     const judgements = await this.#judgeInTime(answers)
     const refuted = await this.#deps.refuted()
-    if (judgements === null) {
-      return withStandings(
-        answers.map((answer) => ({ answer, judgement: UNJUDGED })),
-        refuted,
-      )
-    }
-    const judged = answers.map((answer, index) => ({ answer, judgement: judgements[index]! }))
+    const judged = answers.map((answer, index) => ({ answer, judgement: judgements?.[index] ?? UNJUDGED }))
+    if (judgements === null) return withStandings(judged, refuted)
     const evaluations = withStandings(await this.#fuse(kind, judged), refuted)
     for (const evaluation of evaluations) {
       const candidate: JudgedCandidate = { kind, evaluation }

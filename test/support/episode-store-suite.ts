@@ -22,6 +22,15 @@ import type { TestDatabase } from './test-database.ts'
 const NOWHERE = '00000000-0000-4000-8000-000000000000'
 const NOT_FOUND = expect.objectContaining({ code: 'EPISODE_NOT_FOUND' })
 
+/** Returns a unit vector of a cosine with another. */
+function nearVector(vector: Float32Array, cosine: number): Float32Array {
+  const other = unitVector(99, vector.length)
+  const along = dot(other, vector)
+  const across = other.map((value, index) => value - along * vector[index]!)
+  const scale = Math.sqrt((1 - cosine ** 2) / dot(across, across))
+  return vector.map((value, index) => cosine * value + scale * across[index]!)
+}
+
 export function describeEpisodeStore(name: string, createDatabase: () => Promise<TestDatabase>): void {
   describe(`episode store on ${name}`, () => {
     let test: TestDatabase
@@ -268,6 +277,137 @@ export function describeEpisodeStore(name: string, createDatabase: () => Promise
             faults: [{ pointer: '/cursor' }],
           })
         }
+      })
+    })
+
+    describe('recollect', () => {
+      const asked = newEpisode({ reference: null })
+      const ask = {
+        tenantId: 'tenant-a',
+        fingerprint: 'model-1',
+        embedding: asked.embedding,
+        topK: 0,
+        minSimilarity: 0.5,
+        question: asked.question,
+        answerRules: 'answers-1',
+      }
+      const answering = (answer: string, over: Partial<NewEpisode> = {}) =>
+        newEpisode({ answer, reference: null, candidates: [newCandidate({ answer })], ...over })
+      const refuted = async (over: Partial<typeof ask> & { readonly exclude?: readonly string[] } = {}) =>
+        (await store.recollect({ ...ask, ...over })).refuted.map(({ answer }) => answer).sort()
+      /** Adds an episode of a later time. */
+      async function addLater(episode: NewEpisode): Promise<NewEpisode> {
+        now += 1_000
+        await store.add(episode)
+        return episode
+      }
+      const call = (episode: NewEpisode, correct: boolean) =>
+        store.label(episode.tenantId, episode.id, { correct })
+
+      it('returns the neighbours, and the answers that feedback calls wrong', async () => {
+        const [first, other] = [await addLater(answering('11')), await addLater(answering('12'))]
+        const silent = await addLater(answering('13', { latents: null, admitted: false }))
+        expect(await refuted()).toEqual([])
+        await call(first, false)
+        await store.label('tenant-a', silent.id, { answer: '12' })
+        const { neighbours, refuted: found } = await store.recollect({ ...ask, topK: 3 })
+        expect(neighbours).toEqual(await store.nearest({ ...ask, topK: 3 }))
+        expect(neighbours.map(({ episodeId }) => episodeId)).toEqual([other.id])
+        expect(found.toSorted((one, another) => Number(one.answer) - Number(another.answer))).toEqual([
+          { answer: '11', episodeId: first.id },
+          { answer: '13', episodeId: silent.id },
+        ])
+      })
+
+      it('returns an answer once, by its newest episode', async () => {
+        const [old, young] = [await addLater(answering('11')), await addLater(answering('11'))]
+        await call(young, false)
+        await call(old, false)
+        const { refuted: found } = await store.recollect(ask)
+        expect(found).toEqual([{ answer: '11', episodeId: young.id }])
+      })
+
+      it('takes back what is called right: in place, or on a newer episode; an older one does not', async () => {
+        const [old, young] = [await addLater(answering('11')), await addLater(answering('11'))]
+        await call(old, false)
+        expect(await refuted()).toEqual(['11'])
+        await call(old, true)
+        expect(await refuted()).toEqual([])
+        await call(old, false)
+        await call(young, true)
+        expect(await refuted()).toEqual([])
+        await call(young, false)
+        await call(old, true)
+        expect(await refuted()).toEqual(['11'])
+        // A caller writes the answer, under a newer episode that gave another.
+        await store.label('tenant-a', (await addLater(answering('12'))).id, { answer: '11' })
+        expect(await refuted()).toEqual(['12'])
+      })
+
+      it('takes back what is called right under the text of the asked question', async () => {
+        await call(await addLater(answering('11', { question: 'What is three times four?' })), false)
+        expect(await refuted()).toEqual(['11'])
+        const confirmed = await addLater(answering('11'))
+        await call(confirmed, true)
+        expect(await refuted()).toEqual([])
+        expect(await refuted({ exclude: [confirmed.id] })).toEqual(['11'])
+      })
+
+      it('believes feedback before a reference, whichever is newer', async () => {
+        const confirmed = await addLater(answering('11'))
+        const contradicted = await addLater(answering('11', { reference: '12' }))
+        await store.index('tenant-a', contradicted.id)
+        expect(await refuted()).toEqual(['11'])
+        await call(confirmed, true)
+        expect(await refuted()).toEqual([])
+
+        await call(await addLater(answering('13')), false)
+        await store.index('tenant-a', (await addLater(answering('13', { reference: '13' }))).id)
+        expect(await refuted()).toEqual(['13'])
+      })
+
+      it('takes no label that no caller gave', async () => {
+        const samples = ['11', '12', '12'].map((answer, index) =>
+          newCandidate({ kind: 'sample', answer, chosen: index === 0 }),
+        )
+        const episode = await addLater(answering('11', { candidates: samples }))
+        await store.index('tenant-a', episode.id)
+        expect(await store.get('tenant-a', episode.id)).toMatchObject({
+          label: false,
+          labelSource: 'majority',
+        })
+        expect(await refuted()).toEqual([])
+      })
+
+      it.each<[string, Partial<NewEpisode>]>([
+        ['another tenant', { tenantId: 'tenant-b' }],
+        ['another model', { fingerprint: 'model-2' }],
+        ['other rules', { answerRules: 'answers-0' }],
+        ['another question', { embedding: unitVector(2, 8) }],
+        ['a question that is only similar', { embedding: nearVector(asked.embedding, 0.998) }],
+      ])('leaves out those of %s', async (_, over) => {
+        await call(await addLater(answering('11', over)), false)
+        await call(
+          await addLater(answering('12', { embedding: nearVector(asked.embedding, 0.9995), question: 'b?' })),
+          false,
+        )
+        expect(await refuted()).toEqual(['12'])
+      })
+
+      it('finds those that an earlier release stored without a projection', async () => {
+        await call(await addLater(answering('11')), false)
+        await test.database.pool.query('update episodes set projection = null')
+        expect(await refuted()).toEqual(['11'])
+      })
+
+      it('forgets what is deleted, excluded or hidden', async () => {
+        const [first, second] = [await addLater(answering('11')), await addLater(answering('12'))]
+        for (const one of [first, second]) await call(one, false)
+        expect(await refuted({ exclude: [first.id] })).toEqual(['12'])
+        await store.remove('tenant-a', first.id)
+        expect(await refuted()).toEqual(['12'])
+        await store.removeAll('tenant-a')
+        expect(await refuted()).toEqual([])
       })
     })
 
