@@ -252,7 +252,7 @@ export interface paths {
         put?: never;
         /**
          * Label an episode: whether its answer is correct, or the correct answer
-         * @description Relabels every judged answer of the episode. The latest feedback replaces earlier feedback.
+         * @description Relabels every judged answer of the episode. The latest feedback replaces earlier feedback. An answer that is called wrong is not returned for the same question again while another one is found.
          */
         post: operations["giveFeedback"];
         delete?: never;
@@ -604,7 +604,7 @@ export interface components {
                 /** @description Maximum time, in ms, including the time in the queue. At its end nothing new is decoded or judged, and the best judged answer is returned; else the choice among the finished samples, or the part of an answer that is decoded, with reward -1; else `answer: null`. A run of the model that is in progress ends first, usually within 0.15 s; it is waited for at most a second beyond its expected end. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it. */
                 maxMs?: number;
             };
-            /** @description Options of retrieval, used by `auto`; `false` switches retrieval off. Default: from the model profile. */
+            /** @description Options of retrieval, used by `auto`; `false` switches memory off: no episode leads `auto`, and no strategy leaves out answers that callers have called wrong. Default: from the model profile. */
             retrieval?: {
                 /** @description Maximum number of episodes to retrieve. */
                 topK?: number;
@@ -749,7 +749,7 @@ export interface components {
             strategy: components["schemas"]["Strategy"];
             /**
              * BaseAnswer
-             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote.
+             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote, or callers have called the draft’s answer wrong.
              */
             base: {
                 /** @description The extracted answer; null if there is none. */
@@ -797,6 +797,11 @@ export interface components {
             };
             /** @description Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed. */
             degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
+            /**
+             * @description Present where feedback or a reference called this answer wrong when the same question came before, and no other answer was found: id of the newest episode that gave it.
+             * @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331
+             */
+            refutedBy?: string;
             /**
              * PolicyStep
              * @description What a measured policy chose to do after the draft: that of the active fused judge, else that of the model profile; absent where there is none. Only `auto` has one.
@@ -1447,7 +1452,7 @@ export interface components {
                 /** @description Maximum time, in ms, including the time in the queue. At its end nothing new is decoded or judged, and the best judged answer is returned; else the choice among the finished samples, or the part of an answer that is decoded, with reward -1; else `answer: null`. A run of the model that is in progress ends first, usually within 0.15 s; it is waited for at most a second beyond its expected end. Default: the setting `SOLVE_MAX_MS` of the server, which is 120000 unless the operator changed it. */
                 maxMs?: number;
             };
-            /** @description Options of retrieval, used by `auto`; `false` switches retrieval off. Default: from the model profile. */
+            /** @description Options of retrieval, used by `auto`; `false` switches memory off: no episode leads `auto`, and no strategy leaves out answers that callers have called wrong. Default: from the model profile. */
             retrieval?: {
                 /** @description Maximum number of episodes to retrieve. */
                 topK?: number;
@@ -1527,7 +1532,7 @@ export interface components {
             strategy: components["schemas"]["Strategy"];
             /**
              * BaseAnswer
-             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote.
+             * @description The draft. The answer is never judged worse: by its P(correct) where a fused judge is active, else by its reward, except where a policy has chosen to vote, or callers have called the draft’s answer wrong.
              */
             base: {
                 /** @description The extracted answer; null if there is none. */
@@ -1562,6 +1567,11 @@ export interface components {
             };
             /** @description Parts that were unavailable while the request was solved. `lrm`, `judge`: the request asked for the latent reward model or the fused judge, and there is none yet, or it failed. */
             degraded: ("retrieval" | "weaver" | "learning" | "lrm" | "judge")[];
+            /**
+             * @description Present where feedback or a reference called this answer wrong when the same question came before, and no other answer was found: id of the newest episode that gave it.
+             * @example 73b8254a-65fc-4219-bb51-b5cf4dd8e331
+             */
+            refutedBy?: string;
             /**
              * PolicyStep
              * @description What a measured policy chose to do after the draft: that of the active fused judge, else that of the model profile; absent where there is none. Only `auto` has one.

@@ -87,7 +87,7 @@ function Story({ run, solution }: { readonly run: Run; readonly solution: Soluti
 }
 
 function Figures({ solution }: { readonly solution: Solution }) {
-  const { reward, base, confidence, timings, usage, iterations, stopped, degraded } = solution
+  const { reward, base, confidence, timings, usage, iterations, stopped, degraded, refutedBy } = solution
   return (
     <>
       <dl class="stats">
@@ -109,6 +109,9 @@ function Figures({ solution }: { readonly solution: Solution }) {
           note={`${count(usage.rewardTokens)} to judge`}
         />
       </dl>
+      {refutedBy !== undefined && (
+        <p class="hint">This answer was called wrong before. No other was found.</p>
+      )}
       {degraded.length > 0 && (
         <p class="hint">Without: {degraded.map((part) => DEGRADED[part]).join(', ')}.</p>
       )}
