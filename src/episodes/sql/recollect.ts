@@ -20,7 +20,7 @@ interface RefutedRow extends Record<Exclude<keyof NeighbourRow, 'id'>, null> {
 type Row = (NeighbourRow & { readonly refuted_answer: null }) | RefutedRow
 
 /** Number of a tenant's newest refuted episodes of a model that a question is compared with; it bounds the cost. */
-const MAX_COMPARED_REFUTED = 5_000
+const MAX_COMPARED_REFUTED = 1_000
 
 /**
  * Largest distance of the projections of near-duplicates. Theirs differs from the distance of the embeddings by a tenth or

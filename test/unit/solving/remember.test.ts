@@ -231,7 +231,7 @@ test('a high reward whose correctness is doubted teaches nothing', async () => {
 test('keeps nothing when asked not to learn', async () => {
   const episodes = createEpisodesInMemory()
   const { solve, engine } = solverOn(TWO_FLIPS, { episodes })
-  const solution = await solve({ learn: false })
+  const solution = await solve({ learn: false, retrieval: false })
 
   expect(solution).toMatchObject({ answer: '3', episodeId: null, degraded: [] })
   expect(episodes.added).toEqual([])
