@@ -24,7 +24,8 @@ test('every millisecond is counted once, where it was spent', async () => {
   }
   const { solve, engine } = solverOn(world, { episodes: createEpisodesInMemory(), clock: { now: () => now } })
 
-  const { timings } = await solve()
+  // The look-up of refuted answers would run beside the draft.
+  const { timings } = await solve({ retrieval: false })
 
   // Draft and two regenerations; three verdicts; two pushes and the margin steps, and a look at what is stored.
   expect(engine.calls).toMatchObject({ generate: 3, score: 3, ascend: 3, decode: 1 })
