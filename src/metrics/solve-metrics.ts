@@ -106,6 +106,7 @@ export function registerSolveMetrics(
   return (solver) => ({
     modelId: solver.modelId,
     answerKeys: solver.answerKeys,
+    check: solver.check,
     recall: solver.recall,
     async solve(request, options) {
       inFlight += 1

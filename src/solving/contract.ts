@@ -257,9 +257,16 @@ export interface Solver {
   /** Id of the model. */
   readonly modelId: string
   /**
+   * Refuses what `solve` would refuse before it opens a session, so that a question for later is refused at once.
+   *
+   * @throws ServiceError REQUEST_INVALID for thinking that the model cannot do, a reference without an answer, and weights
+   * of the reward that are all 0
+   */
+  check(request: SolveRequest): void
+  /**
    * Solves one question and commits its episode.
    *
-   * @throws ServiceError REQUEST_INVALID (a reference without an answer, a context that the chat template does not take),
+   * @throws ServiceError REQUEST_INVALID (what `check` refuses, a context that the chat template does not take),
    * PROMPT_TOO_LONG, ENGINE_OVERLOADED,
    * ENGINE_CRASHED (after several retries), ENGINE_CRASHED_BY_REQUEST (after a retry alone), ENGINE_UNAVAILABLE, ABORTED
    */

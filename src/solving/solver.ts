@@ -28,7 +28,7 @@ import { remember } from './memory/remember.ts'
 import { createStoreOutages } from './memory/store-outages.ts'
 import type { Clock } from './meter.ts'
 import { createQuestionSpan } from './prompt.ts'
-import { resolveSettings } from './settings.ts'
+import { resolveSettings, type Settings } from './settings.ts'
 import { describeSolution } from './solution.ts'
 import { auto } from './strategies/auto.ts'
 import { bestOfN } from './strategies/best-of-n.ts'
@@ -120,6 +120,8 @@ export function createSolver(deps: SolverDeps): Solver {
       keyOf: answerFormat.normalise,
       keyIn: answerFormat.extract,
     },
+    check: (request) =>
+      void settingsOf(parts, request, { models: activeModels(), defaultMaxMs: deps.maxMs ?? null }),
     recall: (request, options) => recall(parts, request, options),
     solve: (request, options) =>
       tracer.trace('solve', generationAttributes(engine.model.id), async (span) => {
@@ -144,11 +146,9 @@ interface SolvePlan extends SolveOptions {
 }
 
 async function solve(parts: SolverParts, request: SolveRequest, plan: SolvePlan): Promise<Solution> {
-  const { strategy, models, defaultMaxMs, signal, onEvent, caller, requestId, id = randomUUID() } = plan
+  const { strategy, models, signal, onEvent, caller, requestId, id = randomUUID() } = plan
   const started = parts.clock.now()
-  checkReference(request, parts.answerFormat)
-  const judgePolicy = models.judge?.policy ?? null
-  const settings = resolveSettings(request, parts.engine.model.profile, defaultMaxMs, judgePolicy)
+  const settings = settingsOf(parts, request, plan)
   const seed = request.seed ?? randomSeed()
   const deadline = startDeadline(signal, settings.maxMs)
   const nextEmit = createEventReplay(onEvent)
@@ -186,6 +186,16 @@ async function solve(parts: SolverParts, request: SolveRequest, plan: SolvePlan)
 function usageOf({ promptTokens, state: { meter } }: Attempt): CancelledUsage {
   const { generatedTokens, rewardTokens } = meter
   return { promptTokens: generatedTokens > 0 ? promptTokens : 0, generatedTokens, rewardTokens }
+}
+
+/** @throws ServiceError REQUEST_INVALID for a request that this model cannot serve */
+function settingsOf(
+  { engine, answerFormat }: SolverParts,
+  request: SolveRequest,
+  { models, defaultMaxMs }: Pick<SolvePlan, 'models' | 'defaultMaxMs'>,
+): Settings {
+  checkReference(request, answerFormat)
+  return resolveSettings(request, engine.model.profile, defaultMaxMs, models.judge?.policy ?? null)
 }
 
 /** @throws ServiceError REQUEST_INVALID for a reference that no answer can equal: every answer would be wrong. */

@@ -11,7 +11,7 @@ import {
   type TinyModelDirectory,
   tinyRecurrentDirectory,
 } from '../fixtures/tiny-model-directory.ts'
-import { testApp } from '../support/http-app.ts'
+import { memorySolutions, testApp } from '../support/http-app.ts'
 
 const { steps, maxSteps: R } = TINY_RECURRENCE
 const REQUEST = {
@@ -142,7 +142,8 @@ test('a sample that a stop sequence cuts is read with its own noise', async () =
 })
 
 test('the service refuses thinking that the model cannot do, with the range, under every name of it', async () => {
-  const app = testApp({ solver })
+  const { solutions, added } = memorySolutions()
+  const app = testApp({ solver, solutions })
   const post = async (url: string, payload: object) =>
     (await app.inject({ method: 'POST', url, payload })).json()
   const question = 'w1 w2 w3'
@@ -152,6 +153,14 @@ test('the service refuses thinking that the model cannot do, with the range, und
     code: 'REQUEST_INVALID',
     errors: [{ pointer: '/thinking/steps', detail: `expected 1 to ${R} recurrences, got ${R + 1}` }],
   })
+  const asynchronous = await app.inject({
+    method: 'POST',
+    url: '/solve',
+    payload: { question, thinking: own },
+    headers: { prefer: 'respond-async' },
+  })
+  expect(asynchronous.json()).toMatchObject({ status: 400, errors: [{ pointer: '/thinking/steps' }] })
+  expect(added).toEqual([])
   expect(await post('/solve', { question, thinking: { steps: 0 } })).toMatchObject({ status: 400 })
   expect(await post('/solve', { question, thinking: 'long' })).toMatchObject({ status: 400 })
   const messages = [{ role: 'user', content: question }]

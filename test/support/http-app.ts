@@ -131,6 +131,7 @@ export function scriptedSolver(script: Script = async () => SOLUTION) {
   const requests: SolveRequest[] = []
   const solver: Solver = {
     modelId: SOLUTION.model.id,
+    check() {},
     solve(request, options) {
       requests.push(request)
       return script(request, options)

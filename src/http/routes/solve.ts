@@ -126,15 +126,20 @@ async function streamSolution(
   return reply
 }
 
-/** Adds the question to those that are answered in the background. */
+/**
+ * Adds the question to those that are answered in the background.
+ *
+ * @throws ServiceError REQUEST_INVALID for a question that the solver would refuse
+ */
 async function acceptQuestion(
   reply: FastifyReply,
-  { solutions, tracer }: SolveRouteDeps,
+  { solver, solutions, tracer }: SolveRouteDeps,
   { question, webhook }: { readonly question: SolveRequest; readonly webhook: string | null },
   { signal, caller, requestId }: SolveOptions,
 ): Promise<FastifyReply> {
   const { tenantId, keyId, limits, id: ownRequestId } = reply.request
   const { id } = await reply.once(signal, async (given) => {
+    solver.check(question)
     const id = given ?? randomUUID()
     const request: BackgroundQuestion = { question, caller, keyId, limits }
     const traceparent = tracer.traceparent()

@@ -68,6 +68,21 @@ test('a question is accepted with its place, watched and cancelled', async () =>
   expect((await app.inject({ url })).json()).toMatchObject({ status: 'cancelled' })
 })
 
+test('a question that the solver refuses is refused at once, and not accepted', async () => {
+  const refusing = {
+    ...solver,
+    check() {
+      throw new ServiceError('REQUEST_INVALID', 'body/reference: expected an answer')
+    },
+  }
+  const { solutions: none, added: accepted } = memorySolutions()
+  await using strict = testApp({ solver: refusing, solutions: none })
+  const payload = { question: QUESTION, reference: '?' }
+  const headers = { prefer: 'respond-async' }
+  const response = await strict.inject({ method: 'POST', url: '/solve', payload, headers })
+  expect([response.statusCode, accepted]).toEqual([400, []])
+})
+
 test('an answer is the body of the direct response; it stays when it is cancelled too late', async () => {
   for (const method of ['GET', 'DELETE', 'GET'] as const) {
     const answer = (await app.inject({ method, url: `/solutions/${ANSWERED_ID}` })).json()
