@@ -176,8 +176,8 @@ export const RecurrenceProfile = Type.Object(
     steps: Type.Integer({ minimum: 1, maximum: 128 }),
     /** R: upper bound on the recurrences of a request. The core's cache of a token has room for all of them. */
     maxSteps: Type.Integer({ minimum: 1, maximum: 128 }),
-    /** Standard deviation of the initial state s_0. */
-    stateSigma: Type.Number({ minimum: 0 }),
+    /** Standard deviation of the initial state s_0; up to the bound, every draw stays within the range of float16. */
+    stateSigma: Type.Number({ minimum: 0, maximum: 1000 }),
     /**
      * Relative change of the state, ||s_{i+1} - s_i|| / ||s_i||, at or below which adaptive thinking ends the
      * recurrences of a token. Without it, adaptive thinking is refused.

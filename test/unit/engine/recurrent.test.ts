@@ -143,6 +143,21 @@ describe('a model directory', () => {
       { 'circadian.json': { ...profileOf(), recurrence: { ...TINY_RECURRENCE, maxSteps: 0 } } },
       /recurrence.maxSteps must be >= 1/,
     ],
+    [
+      'noise beyond half precision',
+      { 'circadian.json': { ...profileOf(), recurrence: { ...TINY_RECURRENCE, stateSigma: 1001 } } },
+      /recurrence.stateSigma must be <= 1000/,
+    ],
+    [
+      'noise without a bound',
+      {
+        'circadian.json': JSON.stringify({
+          ...profileOf(),
+          recurrence: { ...TINY_RECURRENCE, stateSigma: 1000 },
+        }).replace('"stateSigma":1000', '"stateSigma":1e999'),
+      },
+      /recurrence.stateSigma must be number/,
+    ],
   ])('with %s is refused', async (_, files, message) => {
     await using model = await tinyRecurrentDirectory()
     for (const [name, content] of Object.entries(files)) await model.write(name, content)
