@@ -21,7 +21,7 @@ import {
   type Value,
   value,
 } from '#onnx'
-import { bool, int64 } from '#tensor'
+import { bool, createTensor, float32, int64 } from '#tensor'
 
 /** The exports of a depth-recurrent model, in the order in which they run. */
 export const RECURRENT_PARTS = ['prelude', 'core', 'coda'] as const
@@ -93,7 +93,7 @@ export function linkRecurrent(parts: readonly Model[], maxSteps: number): Linked
 
   const graphs = [
     inScope('prelude', prelude, 0),
-    inScope('core', core, coreLayers[0], { embedded: EMBEDDED }),
+    inScope('core', core, coreLayers[0]),
     inScope('coda', coda, coreLayers[1], { state: FINAL_STATE }),
   ] as const
   const weights = new Map<string, StoredTensor>(graphs.flatMap(({ initializers }) => [...initializers]))
@@ -137,26 +137,31 @@ const FINAL_STATE = 'recurrence/final_state'
 
 /**
  * Emits the Loop of the core, the caches after it and the values of `Recurrence`. A position whose last recurrence is
- * over keeps its state; its row goes on with the others until all positions are done.
+ * over keeps its state, and a row whose positions are all done is computed no further.
  */
 function emitCore(tape: Tape, core: Graph, scope: CoreScope): Pick<Recurrence, 'states' | 'taken'> {
   const { maxSteps, heads, headSize, coreLayers, isHalf } = scope
-  const { initialStates, recurrences } = RECURRENT_INPUTS
+  const { initialStates } = RECURRENT_INPUTS
   const first = isHalf
     ? tape.op('Cast', [initialStates], { to: int(DATA_TYPES.float16) })
     : tape.op('Identity', [initialStates])
   const shape = tape.op('Shape', ['input_ids'])
   const none = tape.op('Expand', [tape.constant(int64(0)), shape]) // [B, S]
   const all = tape.op('Expand', [tape.constant(bool(true)), shape])
-  const column = tape.op('Unsqueeze', [recurrences, tape.constant(int64([1]))]) // [B, 1]
   const caches = cacheNames(coreLayers)
   const outputs = tape.outputs(
-    4 + caches.length,
+    5 + caches.length,
     'Loop',
-    [tape.constant(int64(maxSteps)), tape.constant(bool(true)), first, none, all],
-    { body: graph(coreBody(tape.nested(), core, { ...scope, column })) },
+    [
+      ...[tape.constant(int64(maxSteps)), tape.constant(bool(true))],
+      ...[first, none, all, emitRowCounts(tape, all)],
+    ],
+    { body: graph(coreBody(tape.nested(), core, { ...scope, ...emitInvariants(tape, shape, scope) })) },
   )
-  const [last, taken, , stacked, ...added] = outputs as [string, string, string, string, ...string[]]
+  const [last, taken, , , stacked, ...added] = outputs as [
+    ...[string, string, string, string, string],
+    ...string[],
+  ]
   tape.outputs([FINAL_STATE], 'Identity', [last])
 
   const steps = tape.constant(int64(Array.from({ length: maxSteps }, (_, i) => i)))
@@ -183,53 +188,100 @@ function emitCore(tape: Tape, core: Graph, scope: CoreScope): Pick<Recurrence, '
   return { states, taken: tape.op('Gather', [taken, tape.constant(int64(-1))], { axis: int(1) }) }
 }
 
+/** Names of what is the same in all recurrences of a step. */
+interface Invariants {
+  /** int64 `[B, 1]`: recurrences of each row. */
+  readonly column: string
+  /** bool `[S]`: true at the last position. */
+  readonly isLast: string
+  /** int64 `[1]`: P. */
+  readonly pastSize: string
+  /** Zeros, `[B, K, S, h]`: the keys and values of a row that is not computed. */
+  readonly noCache: string
+  /** Caches of the core by name, `[B*R, K, P, h]`. */
+  readonly pasts: ReadonlyMap<string, string>
+}
+
+/** @param shape name of an int64 `[2]`: B and S */
+function emitInvariants(
+  tape: Tape,
+  shape: string,
+  { maxSteps, heads, headSize, coreLayers, isHalf }: CoreScope,
+): Invariants {
+  const line = (number: number) => tape.constant(int64([number]))
+  const [batch, length] = [0, 1].map((axis) => tape.op('Gather', [shape, line(axis)])) as [string, string]
+  const caches = cacheNames(coreLayers)
+  const pastSize = tape.op('Gather', [tape.op('Shape', [`past_key_values.${caches[0]!}`]), line(2)])
+  const shapeOf = (rows: string, size: string) =>
+    tape.op('Concat', [rows, line(heads), size, line(headSize)], { axis: int(0) })
+  const pastShape = shapeOf(tape.op('Mul', [batch, line(maxSteps)]), pastSize)
+  const zero = tape.constant(isHalf ? createTensor('float16', [], new Uint16Array(1)) : float32(0))
+  const scalar = tape.op('Squeeze', [length, line(0)])
+  const places = tape.op('Range', [tape.constant(int64(0)), scalar, tape.constant(int64(1))])
+  return {
+    column: tape.op('Unsqueeze', [RECURRENT_INPUTS.recurrences, line(1)]),
+    isLast: tape.op('Equal', [places, tape.op('Sub', [length, line(1)])]),
+    pastSize,
+    noCache: tape.op('Expand', [zero, shapeOf(batch, length)]),
+    pasts: new Map(
+      caches.map((name) => [name, tape.op('Reshape', [`past_key_values.${name}`, pastShape])] as const),
+    ),
+  }
+}
+
+/** Emits int64 `[B]`: how many positions of each row go on, from bool `[B, S]`. */
+function emitRowCounts(tape: Tape, goes: string): string {
+  const numbers = tape.op('Cast', [goes], { to: int(DATA_TYPES.int64) })
+  return tape.op('ReduceSum', [numbers, tape.constant(int64([1]))], { keepdims: int(0) })
+}
+
 /**
- * Builds one recurrence. Carried: the states `[B, S, D]`, the recurrences taken `[B, S]`, and whether a position goes on,
- * bool `[B, S]`. Stacked: the states, and the new keys and values of every core layer, `[B, K, S, h]`.
+ * Builds one recurrence. Carried: the states `[B, S, D]`, the recurrences taken `[B, S]`, whether a position goes on, bool
+ * `[B, S]`, and how many of each row do, `[B]`. Stacked: the states, and the new keys and values of every core layer, `[B,
+ * K, S, h]`, zeros of a row that is done.
  *
  * Only the last position may stop early: the others of a run are attended to by it, at every recurrence.
  */
-function coreBody(tape: Tape, core: Graph, scope: CoreScope & { readonly column: string }): Graph {
-  const { heads, coreLayers, column, isHalf } = scope
-  const [state, taken, goes] = ['core/state', 'recurrence/taken', 'recurrence/goes_on']
+function coreBody(tape: Tape, core: Graph, scope: CoreScope & Invariants): Graph {
+  const { maxSteps, coreLayers, column, pasts, pastSize, noCache, isHalf } = scope
+  const [state, taken, goes, counts] = ['state', 'taken', 'goes_on', 'counts'].map(
+    (name) => `recurrence/${name}`,
+  ) as [string, string, string, string]
   const one = tape.constant(int64(1))
-  const size = tape.constant(int64([heads]))
-  const start = tape.op('Mul', ['recurrence/index', size]) // [1]
-  const end = tape.op('Add', [start, size])
-  const caches = cacheNames(coreLayers)
-  for (const name of caches) {
-    const past = [`past_key_values.${name}`, start, end, tape.constant(int64([1]))]
-    tape.outputs([`core/past_key_values.${name}`], 'Slice', past) // [B, K, P, h]
-  }
+  // The n rows that go on.
+  const rows = tape.op('Transpose', [tape.op('NonZero', [counts])]) // [n, 1]
+  const used = new Set(core.nodes.flatMap(({ inputs }) => inputs))
+  const gather = (name: string, values: string, indices: string) =>
+    used.has(name) && tape.outputs([name], 'GatherND', [values, indices])
+  gather('core/state', state, rows)
+  gather('core/embedded', EMBEDDED, rows)
+  gather('core/attention_mask', 'attention_mask', rows)
+  gather('core/position_ids', 'position_ids', rows)
+  const first = tape.op('Mul', [rows, tape.constant(int64(maxSteps))])
+  const places = tape.op('Add', [first, 'recurrence/index'])
+  for (const [name, past] of pasts) gather(`core/past_key_values.${name}`, past, places) // [n, K, P, h]
   tape.append(core.nodes)
 
   const next = tape.op('Where', [
     tape.op('Unsqueeze', [goes, tape.constant(int64([-1]))]),
-    'core/next_state',
+    tape.op('ScatterND', [state, rows, 'core/next_state']),
     state,
   ])
   const nextTaken = tape.op('Add', [taken, tape.op('Cast', [goes], { to: int(DATA_TYPES.int64) })])
   const isLeft = tape.op('Less', [tape.op('Add', ['recurrence/index', one]), column]) // [B, 1]
   const nextGoes = tape.op('And', [
     tape.op('And', [goes, isLeft]),
-    tape.op('Not', [emitConverged(tape, state, next)]),
+    tape.op('Not', [emitConverged(tape, state, next, scope)]),
   ])
-  const numbers = tape.op('Cast', [nextGoes], { to: int(DATA_TYPES.int64) })
-  const anyGoes = tape.op('Cast', [tape.op('ReduceMax', [numbers], { keepdims: int(0) })], {
+  const nextCounts = emitRowCounts(tape, nextGoes)
+  const anyGoes = tape.op('Cast', [tape.op('ReduceMax', [nextCounts], { keepdims: int(0) })], {
     to: int(DATA_TYPES.bool),
   })
-  const pastSize = tape.op('Slice', [
-    tape.op('Shape', [`past_key_values.${caches[0]!}`]),
-    ...[2, 3, 0].map((number) => tape.constant(int64([number]))),
-  ])
-  const added = caches.map((name) =>
-    tape.op('Slice', [
-      `core/present.${name}`,
-      pastSize,
-      tape.constant(int64([Number.MAX_SAFE_INTEGER])),
-      tape.constant(int64([2])),
-    ]),
-  )
+  const added = cacheNames(coreLayers).map((name) => {
+    const end = tape.constant(int64([Number.MAX_SAFE_INTEGER]))
+    const own = tape.op('Slice', [`core/present.${name}`, pastSize, end, tape.constant(int64([2]))])
+    return tape.op('ScatterND', [noCache, rows, own])
+  })
   const dtype = isHalf ? 'float16' : 'float32'
   return tape.graph({
     name: 'recurrence',
@@ -239,12 +291,14 @@ function coreBody(tape: Tape, core: Graph, scope: CoreScope & { readonly column:
       value(state, dtype, [null, null, null]),
       value(taken, 'int64', [null, null]),
       value(goes, 'bool', [null, null]),
+      value(counts, 'int64', [null]),
     ],
     outputs: [
       value(anyGoes, 'bool'),
       value(next, dtype),
       value(nextTaken, 'int64'),
       value(nextGoes, 'bool'),
+      value(nextCounts, 'int64'),
       value(tape.op('Identity', [next]), dtype),
       ...added.map((name) => value(name, dtype)),
     ],
@@ -252,7 +306,7 @@ function coreBody(tape: Tape, core: Graph, scope: CoreScope & { readonly column:
 }
 
 /** Emits bool `[B, S]`: true at the last position of a row whose state has changed by at most its tolerance. */
-function emitConverged(tape: Tape, before: string, after: string): string {
+function emitConverged(tape: Tape, before: string, after: string, { isLast }: Invariants): string {
   const last = (state: string) =>
     tape.op('Cast', [tape.op('Gather', [state, tape.constant(int64(-1))], { axis: int(1) })], {
       to: int(DATA_TYPES.float32),
@@ -264,9 +318,6 @@ function emitConverged(tape: Tape, before: string, after: string): string {
   const old = last(before)
   const change = tape.op('Div', [norm(tape.op('Sub', [last(after), old])), norm(old)]) // [B]
   const isSmall = tape.op('LessOrEqual', [change, RECURRENT_INPUTS.tolerances])
-  const length = tape.op('Gather', [tape.op('Shape', ['input_ids']), tape.constant(int64(1))])
-  const places = tape.op('Range', [tape.constant(int64(0)), length, tape.constant(int64(1))])
-  const isLast = tape.op('Equal', [places, tape.op('Sub', [length, tape.constant(int64(1))])]) // [S]
   return tape.op('And', [tape.op('Unsqueeze', [isSmall, tape.constant(int64([1]))]), isLast])
 }
 
@@ -281,7 +332,10 @@ const SHARED = ['input_ids', 'attention_mask', 'position_ids'] as const
 /** Returns the inputs of the linked graph, in the order of a decoder's. */
 function linkedInputs(graphs: readonly Graph[], scope: CoreScope): Value[] {
   const all = graphs.flatMap(({ inputs }) => inputs)
-  const shared = SHARED.flatMap((name) => all.find((input) => input.name === name) ?? [])
+  const shared = SHARED.flatMap((name) => {
+    const input = all.find((each) => each.name === name || each.name === `core/${name}`)
+    return input ? [{ ...input, name }] : []
+  })
   const caches = graphs.flatMap(({ inputs }, part) =>
     inputs
       .filter(({ name }) => /^(core\/)?past_key_values\./.test(name))
@@ -317,10 +371,9 @@ function inScope(
   firstLayer: number,
   names: Readonly<Record<string, string>> = {},
 ): Graph {
-  const known = new Map<string, string>([
-    ...SHARED.map((name) => [name, name] as const),
-    ...Object.entries(names),
-  ])
+  // The core sees the rows that go on.
+  const shared = part === 'core' ? [] : SHARED.map((name) => [name, name] as const)
+  const known = new Map<string, string>([...shared, ...Object.entries(names)])
   return renameAll(graph, (name) => {
     const cache = /^(past_key_values|present)\.(\d+)\.(key|value)$/.exec(name)
     if (cache) {

@@ -106,6 +106,48 @@ test('states and logits are those of PyTorch at every number of recurrences, in 
   }
 })
 
+test('rows that are done before others have the states and logits of PyTorch, and of the row alone', async () => {
+  const { maxSteps } = description.recurrence!
+  const { vocabularySize: V } = description
+  const recurrences = cases.map((_, row) => Math.max(1, Math.round((maxSteps * (row + 1)) / cases.length)))
+  expect(new Set(recurrences).size).toBe(cases.length)
+  const run = (rows: readonly number[]) =>
+    generate({
+      rows: rows.map((row) => cases[row]!.tokens),
+      steps: 3,
+      thoughtFrom: rows.map((row) => cases[row]!.tokens.length - 1),
+      recurrent: {
+        noise: (index, position) => noiseOf(cases[rows[index]!]!)(position),
+        recurrences: rows.map((row) => recurrences[row]!),
+      },
+    })
+  const batch = await run(cases.map((_, row) => row))
+  for (const [row, each] of cases.entries()) {
+    const steps = recurrences[row]!
+    const logits = await logitsOf(batch.hiddenStates[row]![0]!)
+    const expected = numbers(each.logits).slice((steps - 1) * V, steps * V)
+    expect(relativeDifference(logits, expected)).toBeLessThan(TOLERANCE)
+    const alone = await run([row])
+    expect(batch.tokens[row]).toEqual(alone.tokens[0])
+    expect(batch.recurrences[row]).toEqual(alone.recurrences[0])
+    expect(relativeDifference(batch.thoughtSums[row]!, alone.thoughtSums[0]!)).toBeLessThan(TOLERANCE)
+    for (const [index, cache] of alone.caches.entries()) {
+      const own = rowOf(batch.caches[index]!, row, cache.dims[2]!)
+      expect(relativeDifference(own, cache.data as Float32Array)).toBeLessThan(TOLERANCE)
+    }
+  }
+})
+
+/** Returns the last `length` positions of a row of `[B, K, T, h]`. */
+function rowOf({ data, dims }: Tensor, row: number, length: number): Float32Array {
+  const [, heads, positions, size] = dims as [number, number, number, number]
+  const own = (data as Float32Array).subarray(row * heads * positions * size)
+  const all = Array.from({ length: heads }, (_, head) => [
+    ...own.subarray((head * positions + positions - length) * size, (head + 1) * positions * size),
+  ])
+  return Float32Array.from(all.flat())
+}
+
 test('greedy decoding gives the tokens of PyTorch', async () => {
   for (const each of cases) {
     const { steps, tokens } = each.continuation

@@ -1,11 +1,12 @@
-import { InferenceSession } from 'onnxruntime-node'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { expect, test } from 'vitest'
 import { compileGeneration, compileHeadLogits, describeDecoder, linkRecurrent } from '#decoder'
-import { type Model, value } from '#onnx'
-import { createRandom } from '#tensor'
+import { allNames, createTape, DATA_TYPES, int, type Model, value } from '#onnx'
+import { createRandom, int64 } from '#tensor'
+import { inHalfPrecision } from '../../fixtures/half-decoder.ts'
 import { type TinyRecurrentOptions, tinyRecurrent } from '../../fixtures/tiny-recurrent.ts'
 import { recurrentByParts } from '../../support/recurrent-by-parts.ts'
-import { runGeneration } from '../../support/run-generation.ts'
+import { type GenerationBatch, generationFeeds, runGeneration } from '../../support/run-generation.ts'
 
 const R = 6
 const D = 16
@@ -122,6 +123,83 @@ test('a token that converges stops, and later tokens attend to its last recurren
   const taken = run.recurrences.flat()
   expect(Math.min(...taken)).toBeLessThan(R)
   expect(Math.max(...taken)).toBe(R)
+})
+
+/** The core with a state that is the number of rows that it was given. */
+function countingRows(core: Model): Model {
+  const others = core.graph.nodes.filter(({ outputs }) => !outputs.includes('next_state'))
+  const tape = createTape([...allNames(core.graph)].filter((name) => name !== 'next_state'))
+  const first = tape.constant(int64(0))
+  const rows = tape.op('Gather', [tape.op('Shape', ['state']), first], { axis: int(0) })
+  const count = tape.op('Cast', [rows], { to: int(DATA_TYPES.float32) })
+  tape.outputs(['next_state'], 'Expand', [count, tape.op('Shape', ['state'])])
+  const { nodes, initializers } = tape.graph({ name: 'count', outputs: [] })
+  return {
+    ...core,
+    graph: {
+      ...core.graph,
+      nodes: [...others, ...nodes],
+      initializers: new Map([...core.graph.initializers, ...initializers]),
+    },
+  }
+}
+
+test('the core computes the rows that go on, and no others', async () => {
+  const { parts, config } = tinyRecurrent()
+  const { model, recurrence } = linkRecurrent(parts.with(1, countingRows(parts[1])), R)
+  const description = describeDecoder(model, config, recurrence)
+  const session = await InferenceSession.create(compileGeneration(model, description), {
+    intraOpNumThreads: 1,
+  })
+  const rowsOf = async (batch: Partial<GenerationBatch>) => {
+    const run = await runGeneration(session, description, {
+      rows: PROMPTS,
+      steps: 1,
+      thoughtFrom: PROMPTS.map((prompt) => prompt.length - 1),
+      ...batch,
+    })
+    return run.thoughtSums.map((states) => Array.from({ length: R }, (_, i) => states[i * D]))
+  }
+  const noise = () => new Float32Array(D).fill(1)
+  expect(await rowsOf({ recurrent: { noise, recurrences: [6, 1, 4, 3] } })).toEqual([
+    [4, 3, 3, 2, 1, 1],
+    [4, 4, 4, 4, 4, 4],
+    [4, 3, 3, 2, 2, 2],
+    [4, 3, 3, 3, 3, 3],
+  ])
+  // No state changes in the second recurrence.
+  const adaptive = { noise, recurrences: [6, 6, 6, 6], tolerances: [-1, 0, -1, 0] }
+  const last = PROMPTS.map((prompt) => [prompt.at(-1)!])
+  expect(await rowsOf({ rows: last, thoughtFrom: [0, 0, 0, 0], recurrent: adaptive })).toEqual([
+    [4, 4, 2, 2, 2, 2],
+    [4, 4, 4, 4, 4, 4],
+    [4, 4, 2, 2, 2, 2],
+    [4, 4, 4, 4, 4, 4],
+  ])
+  // A row that has ended holds up no others.
+  const finished = [false, true, true, true]
+  const [first] = await rowsOf({ finished, recurrent: { noise, recurrences: [6, 6, 6, 6] } })
+  expect(first).toEqual([4, 1, 1, 1, 1, 1])
+})
+
+test('an export in half precision has the states of one in single precision, to its rounding', async () => {
+  const { parts, config } = tinyRecurrent()
+  const { model, recurrence } = linkRecurrent(parts.map(inHalfPrecision), R)
+  const description = describeDecoder(model, config, recurrence)
+  const session = await InferenceSession.create(compileGeneration(model, description), {
+    intraOpNumThreads: 1,
+  })
+  const recurrences = [6, 1, 4, 3]
+  const batch = { rows: PROMPTS, steps: 1, recurrent: { noise: noiseOf, recurrences } }
+  const feeds = Object.entries(generationFeeds(description, batch)).map(([name, tensor]) => {
+    const isCache = name.startsWith('past_key_values.')
+    return [name, isCache ? new Tensor('float16', new Uint16Array(), tensor.dims) : tensor] as const
+  })
+  const halves = await session.run(Object.fromEntries(feeds), ['hidden_states', 'recurrences_taken'])
+  const singles = await (await setUp()).generate(batch)
+  const expected = singles.hiddenStates.flatMap(([first]) => [...first!])
+  expect(largestDifference(halves['hidden_states']!.data as Float32Array, expected)).toBeLessThan(0.05)
+  expect(Array.from(halves['recurrences_taken']!.data as BigInt64Array, Number)).toEqual(recurrences)
 })
 
 test('chunks resume the previous chunk', async () => {
