@@ -18,9 +18,10 @@ import { createEngine, createTrainer, type Engine, loadModelDirectory, type Mode
 import { concurrently, describeMachine, mean } from '#evaluation'
 import type { GraphRunner } from '#ports'
 import { makeProblems } from '../models/recurrent/problems.ts'
-import { aucOn, type TrainedOn, trainOn } from './quality/lto/training.ts'
+import { type TrainedOn, trainOn } from './quality/lto/training.ts'
 import { measureCost, referenceCost } from './recurrent/cost.ts'
 import { type Problem, type Problems, readProblems } from './recurrent/problems.ts'
+import { drawMaterial, measureStates, measureTransfer, type Scores } from './recurrent/reward-models.ts'
 import { drawSamples, examplesOf, type Sample, type Sampled, scoresOf } from './recurrent/samples.ts'
 import { difference, estimate, think } from './recurrent/thinking.ts'
 import { depthExamples, plainScorers, type Scorer, withinAuc } from './recurrent/within.ts'
@@ -54,6 +55,11 @@ const DEPTHS = [
 const measured: Measurement[] = []
 const machine = describeMachine()
 const logger = pino({ level: 'warn' })
+
+/** Writes the records of the parts measured so far. */
+async function saveRecords(): Promise<void> {
+  if (values.json) await updateRecords(values.json, { bench: 'recurrent', machine, seeds }, measured)
+}
 
 function startEngine(directory: string | ModelDirectory): Promise<Engine> {
   const threads = Number(values.threads)
@@ -194,10 +200,8 @@ function overSeeds(runs: readonly (readonly number[])[]): number[] {
   return runs[0]!.map((_, problem) => mean(runs.map((run) => run[problem]!)))
 }
 
-const LTO_PARTS = ['selection', 'within', 'states', 'transfer']
-
-/** Measures the parts that need a trained reward model. */
-async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }: Problems): Promise<void> {
+/** Measures the choice among samples by one reward model, and their order. */
+async function measureLto(engine: Engine, { train: taughtFrom, test }: Problems): Promise<void> {
   const { beta } = engine.model.profile.defaults
   const steps = Number(values.thinking ?? engine.model.profile.recurrence!.steps)
   const draw = (problems: readonly Problem[], seed: number) =>
@@ -205,8 +209,7 @@ async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }:
   const taught = await draw(taughtFrom.slice(0, Number(values.taught)), 7)
   progress(`samples of ${taught.length} taught questions`)
   const problems = test.slice(0, Number(values.problems))
-  const needsSeeds = LTO_PARTS.some((part) => part !== 'within' && parts.has(part))
-  const drawn = await concurrently(needsSeeds ? seeds : [], 1, (seed) => draw(problems, seed))
+  const drawn = await concurrently(parts.has('selection') ? seeds : [], 1, (seed) => draw(problems, seed))
   progress('samples of the test')
   const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
   try {
@@ -228,11 +231,27 @@ async function measureLto(engine: Engine, { train: taughtFrom, test, transfer }:
         },
       })
     }
-    if (parts.has('states')) await measureStates(trainer, taught, drawn[0]!, steps)
-    if (parts.has('transfer')) {
-      await measureTransfer(trainer, whole, { taught, test: drawn[0]!, deeper: await draw(transfer, 9) })
-    }
     await whole.close()
+  } finally {
+    await trainer.close()
+  }
+}
+
+/** Measures reward models, each trained with a seed of its own, by what they see and by what they were taught. */
+async function measureRewardModels(engine: Engine, problems: Problems): Promise<void> {
+  const steps = Number(values.thinking ?? engine.model.profile.recurrence!.steps)
+  const [taught, judged] = [Number(values.taught), Number(values.problems)]
+  const material = await drawMaterial(engine, problems, { steps, seeds, taught, judged })
+  const trainer = await createTrainer({ executionProvider: 'cpu', cudaDevice: 0, logger })
+  try {
+    let mixture: Scores | null = null
+    if (parts.has('states')) {
+      const states = await measureStates(trainer, material, powersOfTwo(steps))
+      mixture = states.whole
+      measured.push(...states.measured)
+      await saveRecords()
+    }
+    if (parts.has('transfer')) measured.push(...(await measureTransfer(trainer, material, mixture)))
   } finally {
     await trainer.close()
   }
@@ -296,63 +315,6 @@ async function measureWithin(
   printTable(
     `AUC within questions at ${steps} steps, ${taught.length} taught`,
     ['score', 'questions', 'family', 'AUC', 'low', 'high', 'n'],
-    rows,
-  )
-}
-
-/** AUC of reward models that see the first states only. */
-async function measureStates(
-  runner: GraphRunner,
-  taught: readonly Sampled[],
-  test: readonly Sampled[],
-  steps: number,
-): Promise<void> {
-  const rows = []
-  for (const states of powersOfTwo(steps)) {
-    const trained = await train(runner, taught, states)
-    const { value, low, high, n } = await aucOn(trained, examplesOf(test, states))
-    await trained.close()
-    rows.push([states, value, low ?? '-', high ?? '-', trained.linearAuc])
-    measured.push({
-      part: 'auc by states',
-      case: { states },
-      n,
-      figures: { value, low, high, linear: trained.linearAuc },
-    })
-    progress(`reward model over ${states} states`)
-  }
-  printTable(
-    'AUC of the latent reward model by the number of recurrences that it sees, test problems',
-    ['recurrences', 'AUC', 'low', 'high', 'linear probe, held-out taught questions'],
-    rows,
-  )
-}
-
-async function measureTransfer(
-  runner: GraphRunner,
-  whole: TrainedOn,
-  { taught, test, deeper }: Record<'taught' | 'test' | 'deeper', readonly Sampled[]>,
-): Promise<void> {
-  const rows: (string | number)[][] = []
-  const add = async (name: string, model: TrainedOn, sampled: readonly Sampled[]) => {
-    const { value, low, high, n } = await aucOn(model, examplesOf(sampled))
-    rows.push([name, value, low ?? '-', high ?? '-', n])
-    measured.push({ part: 'transfer', case: { to: name }, n, figures: { value, low, high } })
-  }
-  await add('test problems of all families', whole, test)
-  await add('deeper problems than any that was trained on', whole, deeper)
-  for (const family of new Set(test.map(({ problem }) => problem.family))) {
-    const isOf = ({ problem }: Sampled) => problem.family === family
-    const others = await trainOn(runner, examplesOf(taught.filter((each) => !isOf(each))), seeds[0]!)
-    if (typeof others === 'string') continue
-    await add(`${family}, by a model that was taught the other families`, others, test.filter(isOf))
-    await add(`${family}, by the model that was taught all`, whole, test.filter(isOf))
-    await others.close()
-    progress(`transfer to ${family}`)
-  }
-  printTable(
-    'AUC of the latent reward model on what it was not taught',
-    ['answers', 'AUC', 'low', 'high', 'n'],
     rows,
   )
 }
@@ -440,9 +402,10 @@ const engine = await startEngine(values.model)
 try {
   if (parts.has('steps')) await measureSteps(engine, tested)
   if (parts.has('adaptive')) await measureAdaptive(engine, tested)
-  if (LTO_PARTS.some((part) => parts.has(part))) await measureLto(engine, problems)
+  if (parts.has('selection') || parts.has('within')) await measureLto(engine, problems)
+  if (parts.has('states') || parts.has('transfer')) await measureRewardModels(engine, problems)
   if (parts.has('cost')) await measureCosts(engine, tested)
 } finally {
   await engine.close()
 }
-if (values.json) await updateRecords(values.json, { bench: 'recurrent', machine, seeds }, measured)
+await saveRecords()

@@ -15,7 +15,7 @@ export interface Problems {
   /** Questions that teach the reward model. */
   readonly train: readonly Problem[]
   readonly test: readonly Problem[]
-  /** Deeper than all that the model was trained on. */
+  /** Held out, of a family that `train` and `test` have none of. */
   readonly transfer: readonly Problem[]
 }
 

@@ -93,9 +93,13 @@ export function examplesOf(sampled: readonly Sampled[], states?: number): readon
   )
 }
 
-/** P(correct) of every sample by a trained model. */
-export async function scoresOf(sampled: readonly Sampled[], model: TrainedOn): Promise<number[][]> {
+/** P(correct) of every sample by a trained model; with `states`, one that sees the first ones only. */
+export async function scoresOf(
+  sampled: readonly Sampled[],
+  model: TrainedOn,
+  states?: number,
+): Promise<number[][]> {
   return await concurrently(sampled, 1, async ({ samples }) => [
-    ...(await model.score(samples.map(({ thought }) => thought))),
+    ...(await model.score(samples.map(({ thought }) => cutThought(thought, states ?? thought.layers)))),
   ])
 }

@@ -67,7 +67,7 @@ export type { FormName } from './lto/forms/reward-form.ts'
 export { formNamed } from './lto/forms/reward-forms.ts'
 export { gateRewardModel } from './lto/gate-reward-model.ts'
 export { majorityVote, weightedMajority } from './lto/majority.ts'
-export { accuracy, auc, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
+export { accuracy, auc, aucOf, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
 export {
   type OpenRewardModel,
   openRewardModel,

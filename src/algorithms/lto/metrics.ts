@@ -113,8 +113,8 @@ function checkScores(answers: Answers): void {
   if (odd) throw new ServiceError('INTERNAL', `metrics: expected numbers as scores, got ${odd.score}`)
 }
 
-/** Sorts the answers once, so that every resample is one pass. */
-function aucOf(answers: Answers): Statistic {
+/** Returns `auc` as a statistic. Sorts the answers once, so that every resample is one pass. */
+export function aucOf(answers: Answers): Statistic {
   const order = [...answers.keys()].sort((a, b) => answers[a]!.score - answers[b]!.score)
   return (weights) => {
     let wrongBelow = 0
