@@ -19,7 +19,7 @@ import { concurrently, describeMachine, mean } from '#evaluation'
 import type { GraphRunner } from '#ports'
 import { makeProblems } from '../models/recurrent/problems.ts'
 import { type TrainedOn, trainOn } from './quality/lto/training.ts'
-import { measureCost, referenceCost } from './recurrent/cost.ts'
+import { measureCost } from './recurrent/cost.ts'
 import { type Problem, type Problems, readProblems } from './recurrent/problems.ts'
 import { drawMaterial, measureStates, measureTransfer, type Scores } from './recurrent/reward-models.ts'
 import { drawSamples, examplesOf, type Sample, type Sampled, scoresOf } from './recurrent/samples.ts'
@@ -374,26 +374,6 @@ async function measureSelection(
   )
 }
 
-async function measureCosts(engine: Engine, problems: readonly Problem[]): Promise<void> {
-  const reference = await referenceCost(values.python, values.model)
-  if (reference === null)
-    console.log(`\n**NOT COMPARED: "${values.python}" has no PyTorch, or the model no checkpoint.**`)
-  const rows = []
-  for (const batch of [1, 16]) {
-    const cost = await measureCost(engine, problems, batch)
-    rows.push([batch, cost.promptMs, cost.tokenMs, cost.promptTokens])
-    const pytorch = reference?.find((each) => (each as { batch: number }).batch === batch) ?? null
-    measured.push({ part: 'cost', case: { batch }, n: null, figures: { ...cost, pytorch } })
-    progress(`cost of ${batch} rows`)
-  }
-  printTable(
-    'Milliseconds per recurrence and row in the engine',
-    ['rows', 'a whole prompt', 'one token', 'tokens of the prompt'],
-    rows,
-  )
-  if (reference) console.log(`\nPyTorch: ${JSON.stringify(reference)}`)
-}
-
 console.log(`# Depth-recurrent model ${values.model}\n\n${JSON.stringify(machine)}`)
 const problems = await readProblems(values.model)
 const tested = problems.test.slice(0, Number(values.problems))
@@ -404,7 +384,13 @@ try {
   if (parts.has('adaptive')) await measureAdaptive(engine, tested)
   if (parts.has('selection') || parts.has('within')) await measureLto(engine, problems)
   if (parts.has('states') || parts.has('transfer')) await measureRewardModels(engine, problems)
-  if (parts.has('cost')) await measureCosts(engine, tested)
+  if (parts.has('cost')) {
+    const { python, model } = values
+    const questions = tested.map(({ question }) => question)
+    measured.push(
+      ...(await measureCost(engine, questions, { python, model, threads: Number(values.threads) })),
+    )
+  }
 } finally {
   await engine.close()
 }

@@ -151,17 +151,19 @@ function measureScores(runs: Judged['runs'], scores: Scores, others: Scores) {
       mean(statistics.map((auc, run) => auc(weights.subarray(run * size, (run + 1) * size))))
   }
   const [own, other] = [meanAuc(scores), meanAuc(others)]
-  const within = runs[0]!.map((_, index) => {
-    const shares = runs.map((sampled, run) =>
-      withinQuestionAuc({
-        answers: sampled[index]!.samples.map(({ correct }, place) => ({
-          correct,
-          score: scores[run]![index]![place]!,
-        })),
-      }),
-    )
-    return mean(shares.filter((share) => !Number.isNaN(share)))
-  }).filter((share) => !Number.isNaN(share))
+  const within = runs[0]!
+    .map((_, index) => {
+      const shares = runs.map((sampled, run) =>
+        withinQuestionAuc({
+          answers: sampled[index]!.samples.map(({ correct }, place) => ({
+            correct,
+            score: scores[run]![index]![place]!,
+          })),
+        }),
+      )
+      return mean(shares.filter((share) => !Number.isNaN(share)))
+    })
+    .filter((share) => !Number.isNaN(share))
   const figure = ({ value, low, high }: ReturnType<typeof estimate>) => ({ value, low, high })
   return {
     auc: figure(bootstrapByQuestion(questions, own)),
