@@ -21,6 +21,7 @@ const REPEATS = 30
 const WARM_UP = { 1: 60, 16: 5 } as const
 const BATCHES = [1, 16] as const
 const PROMPT_TOKENS = 24
+const PROMPT_SEED = 1
 
 /** CPU ms of a batch: its prompts, and then one token behind the cache of each. */
 interface Times {
@@ -77,10 +78,11 @@ export async function measureCost(
         times.get(`${name} ${recurrences}`)?.map((each) => each[fed] / batch) ?? null
       const perRecurrence = (name: string) => {
         const [short, long] = [of(name, own), of(name, maxSteps)]
-        return long && long.map((ms, repeat) => (ms - short![repeat]!) / (maxSteps - own))
+        return long?.map((ms, repeat) => (ms - short![repeat]!) / (maxSteps - own)) ?? null
       }
       measured.push({
         part: 'cost',
+        seeds: [PROMPT_SEED],
         case: { rows: batch, fed: fed === 'prompt' ? `${PROMPT_TOKENS} tokens` : 'one token' },
         n: REPEATS,
         figures: {
@@ -140,7 +142,7 @@ function printCosts(measured: readonly Measurement[], own: number): void {
 
 /** Each row is a session of its own with a prompt of random tokens, so that no prompt begins like an earlier one. */
 function createEngineSide(engine: Engine, questions: readonly string[]): Side {
-  const random = createRandom(1)
+  const random = createRandom(PROMPT_SEED)
   const vocabulary = [...new Set(questions.flatMap((question) => engine.codec.encode(question)))]
   const draw = () => vocabulary[Math.floor(random.uniform() * vocabulary.length)]!
   return async (batch, recurrences) => {
