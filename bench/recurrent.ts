@@ -8,7 +8,8 @@
  *
  * A greedy answer depends on no seed but that of its noise; here each seed is one. `--python` names a Python with PyTorch for the
  * reference loop. `--fresh` is the number of further held-out questions of the part `within`. `--thinking` sets the
- * recurrences of the samples; the profile's unless given.
+ * recurrences of the samples; the profile's unless given. In the parts `states` and `transfer`, `--taught` counts the questions of
+ * each family, and `--problems` those of all families together.
  */
 
 import { parseArgs } from 'node:util'
