@@ -159,6 +159,7 @@ const SECTIONS = {
   'npm run bench:retrieval`': 'retrieval',
   'npm run bench:night-loop`': 'night-loop',
   'npm run bench:gate`': 'gate',
+  'npm run bench:judge`': 'judge',
   'npm run bench:recurrent`': 'recurrent',
 }
 
