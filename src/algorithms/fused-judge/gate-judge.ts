@@ -73,8 +73,8 @@ const FIRST_MARGIN = 0.02
  *   weighting by hand one of .02 in within-question AUC; and neither measure, nor the accuracy of its choice, is measurably lower,
  *   also by the labels of callers alone; nor is the accuracy of its policy;
  * - it gains order or calibration measurably over the active version, also without the answers of any single tenant; or its policy
- *   answers more of the held-out questions, 30 at least. That gain need not be measurable again: each band of a policy has been
- *   with 95 % confidence where it was chosen (`choosePolicy`), and here nothing else is lost. (A stale active version must be
+ *   answers more of the held-out questions, 30 at least. That gain need not be measurable again: cross-validation has shown it by more
+ *   than one standard error where it was chosen (`chooseByEffort`), and here nothing else is lost. (A stale active version must be
  *   replaced, so no gain over it is asked for.)
  *
  * Fewer than 30 clusters decide nothing: the candidate is rejected, and what serves stays. So does the weighting by hand while the
