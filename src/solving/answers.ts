@@ -15,20 +15,12 @@ import {
 import type { PromptCodec } from '#engine'
 import type { CandidateKind } from '#episodes'
 import { hasCode, ServiceError } from '#errors'
-import type {
-  Continuation,
-  FusedJudge,
-  GenerationRow,
-  LatentSession,
-  Latents,
-  LatentThought,
-  TokenSignals,
-} from '#ports'
-import { isFinite32 } from '#tensor'
+import type { Continuation, FusedJudge, GenerationRow, LatentSession, Latents, TokenSignals } from '#ports'
 import { rowsAttribute, type Span, type Tracer, usageAttributes } from '#tracing'
 import { type AnswerText, createAnswerText, cutAtStop, type StopRules, withoutPart } from './answer-text.ts'
 import { generateBounded } from './bound-thoughts.ts'
 import type { SolveEvent } from './contract.ts'
+import { finiteThought } from './finite-thought.ts'
 import type { AnswerFormat } from './judging/answer-format.ts'
 import type { Confidences } from './judging/confidences.ts'
 import { fuseJudgements } from './judging/fuse-judgements.ts'
@@ -37,6 +29,7 @@ import type { Settings } from './settings.ts'
 import { joinSignals, sharedSignals, takeSignals } from './signals.ts'
 import {
   describeCandidate,
+  draftAndSamples,
   type JudgedCandidate,
   type RefutedAnswers,
   type SolveState,
@@ -469,25 +462,19 @@ class JudgedAnswers implements Answers {
 
   /** Adds P(correct) by the fused judge, if there is one. */
   async #fuse(kind: CandidateKind, judged: readonly Evaluation[]): Promise<readonly Evaluation[]> {
-    const { fusedJudge } = this.#deps
+    const { fusedJudge, state } = this.#deps
     if (fusedJudge === null) return judged
     const confidences = await this.confidences(judged.map(({ answer }) => answer))
-    const peers = kind === 'sample' ? [...this.#draftAndSamples(), ...judged] : null
+    const peers = kind === 'sample' ? [...draftAndSamples(state), ...judged] : null
     return fuseJudgements(fusedJudge, judged, { peers, confidences })
   }
 
   /** The draft with a P(correct) that knows whether the samples agree with it. */
   async #besideSamples(draft: Evaluation): Promise<Evaluation> {
-    const { fusedJudge } = this.#deps
+    const { fusedJudge, state } = this.#deps
     if (fusedJudge === null) return draft
-    const known = { peers: this.#draftAndSamples(), confidences: [draft.judgement.lrm ?? null] }
+    const known = { peers: draftAndSamples(state), confidences: [draft.judgement.lrm ?? null] }
     return (await fuseJudgements(fusedJudge, [draft], known))[0]!
-  }
-
-  #draftAndSamples(): readonly Evaluation[] {
-    return this.#deps.state.candidates
-      .filter(({ kind }) => kind !== 'regeneration')
-      .map(({ evaluation }) => evaluation)
   }
 
   async #judgeInTime(answers: readonly Answer[]) {
@@ -503,14 +490,4 @@ class JudgedAnswers implements Answers {
       throw error
     }
   }
-}
-
-const NO_STATES = new Float32Array()
-
-/** The thought, or null when it holds NaN or infinity: one of those in a batch would spoil the scores of all. */
-function finiteThought(thought: LatentThought | null): LatentThought | null {
-  if (thought === null) return null
-  const { data, last = NO_STATES, gated } = thought
-  const areFinite = isFinite32(data) && isFinite32(last)
-  return areFinite && Number.isFinite((gated?.reward ?? 0) + (gated?.gate ?? 0)) ? thought : null
 }

@@ -25,6 +25,11 @@ export interface SolveState {
   retrieved: Solution['retrieved']
 }
 
+/** The answers of a request that the model gave by itself, as far as they are judged. */
+export function draftAndSamples({ candidates }: Pick<SolveState, 'candidates'>): readonly Evaluation[] {
+  return candidates.filter(({ kind }) => kind !== 'regeneration').map(({ evaluation }) => evaluation)
+}
+
 /** Returns a candidate as answers and events show it. */
 export function describeCandidate({ kind, evaluation }: JudgedCandidate): SolutionCandidate {
   const { answer, judgement } = evaluation
