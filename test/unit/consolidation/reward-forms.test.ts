@@ -32,6 +32,7 @@ let episodes: EpisodeStore
 let artifacts: ArtifactStore
 let consolidations: ConsolidationStore
 let asked = 0
+let nights = 0
 
 beforeAll(async () => {
   opened = await createEmbeddedDatabase()
@@ -114,12 +115,16 @@ const forget = () => opened.database.pool.query('truncate episodes, outbox casca
 async function night(openReplayEngine: ConsolidationDeps['openReplayEngine']) {
   const { database } = opened
   const runner = graphRunner()
-  const { id } = await consolidations.request({
+  const requested = await consolidations.request({
     fingerprint: MODEL,
     kinds: ['lrm'],
     force: true,
     trigger: 'request',
   })
+  // The id salts the split and seeds the training: a random one would leave the outcome to chance.
+  nights += 1
+  const id = `00000000-0000-4000-8000-${String(nights).padStart(12, '0')}`
+  await database.pool.query('update consolidations set id = $1 where id = $2', [id, requested.id])
   const deps: ConsolidationDeps = {
     consolidations,
     artifacts,
