@@ -44,7 +44,7 @@ export function createPool({ connectionString, max, logger, isServer }: PoolSett
       const passed = throttle(operation)
       if (passed === null) return
       const details = { operation, ms: Math.round(ms), waiting, ...passed }
-      logger.warn(details, 'database connection in use for long while others waited for it')
+      logger.info(details, 'database connection in use for long while others waited for it')
     },
   })
   // A server that ends takes all idle connections with it: one line stands for them.
