@@ -15,7 +15,7 @@ const POLL_MS = 200
 /** Interval of attempts while the database or a queue is unavailable. */
 const OUTAGE_POLL_MS = 1_000
 /** Time after which an unready queue counts as an outage: connecting or reconnecting takes a moment. */
-const OUTAGE_AFTER_MS = 2_000
+const OUTAGE_AFTER_MS = 5_000
 const MAX_BATCH_ROWS = 100
 /**
  * Lease of claimed rows, renewed while they are handed over. Rows claimed by a relay that died wait that long.

@@ -76,11 +76,23 @@ interface StartWorkerParts extends WorkerParts {
  * Starts all parts, as background work for the database. Does not wait for the queue: they begin when it is available.
  */
 export function startWorker(parts: StartWorkerParts): RunningWorker {
-  return asBackground(() => startParts(parts))
+  const { backend } = parts
+  // Callers wait for a queue that opens, too: its statements are no background work.
+  const queues = {
+    episodes: backend.openQueue('episodes'),
+    consolidations: backend.openQueue('consolidations'),
+    solutions: backend.openQueue('solutions'),
+  }
+  return asBackground(() => startParts({ ...parts, queues }))
+}
+
+interface Parts extends StartWorkerParts {
+  readonly queues: Readonly<Record<QueueName, ReturnType<QueueBackend['openQueue']>>>
 }
 
 function startParts({
   backend,
+  queues,
   database,
   logger,
   store,
@@ -93,13 +105,8 @@ function startParts({
   auditTtlDays = 0,
   tracer = NO_TRACER,
   observeJob = () => {},
-}: StartWorkerParts): RunningWorker {
+}: Parts): RunningWorker {
   const stopping = new AbortController()
-  const queues = {
-    episodes: backend.openQueue('episodes'),
-    consolidations: backend.openQueue('consolidations'),
-    solutions: backend.openQueue('solutions'),
-  }
   // Until the time of the wrong clock has come, every check finds it.
   const log = throttleLog(logger)
   const warnOfClock = (details: object, message: string) => void log.warn('clock', details, message)

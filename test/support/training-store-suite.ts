@@ -215,12 +215,12 @@ export function describeTrainingStore(name: string, createDatabase: () => Promis
             kind: 'draft',
             answer: '12',
             tokens: [1, 2],
-            alike: 2,
+            alike: 3,
             label: true,
           },
           { ...known, position: 1, kind: 'sample', logProbability: -0.1, selfCertainty: 12, thought: null },
           { ...known, position: 2, alike: 1, reward: -0.5, rewardTerms: { format: -0.25 }, label: false },
-          { ...known, position: 3, alike: 2, label: true },
+          { ...known, position: 3, alike: 3, label: true },
           { ...known, position: 4, answer: null, alike: 1, label: false },
         ])
         expect(found[0]).toMatchObject({ logProbability: null, selfCertainty: 12 })
