@@ -102,8 +102,8 @@ export function ofHighestStanding(evaluations: readonly Evaluation[]): readonly 
 
 /**
  * Returns true when the search may stop at this answer: reward > `stopReward`, and P(correct) >= .5 where a
- * term estimates it. Never at a refuted one. With a fused judge, its P(correct) - 1 takes the place of the reward, whose weights are set by
- * hand: a `stopReward` of -.2 then stops at .8, one below -.5 at .5, and one of 0, which no reward passes, at .95: a
+ * term estimates it; never at a refuted one. With a fused judge, its P(correct) - 1 takes the place of the reward,
+ * whose weights are set by hand: a `stopReward` of -.2 then stops at .8, one below -.5 at .5, and one of 0, which no reward passes, at .95: a
  * calibrated probability says what it says.
  *
  * Deviates: the floor is ours. With the published weights an answer that fails only correctness scores -1/6,
