@@ -19,6 +19,9 @@ export interface ReportedBand {
   readonly strategy: string
   readonly samples?: number
   readonly selector?: string
+  /** Samples are taken in rounds until P(correct) of the chosen answer is at least, or below, these. */
+  readonly stopAbove?: number
+  readonly stopBelow?: number
   /** Questions on which the band was chosen, accuracy of their drafts and with the strategy, mean tokens with those of the draft. */
   readonly questions?: number
   readonly draftAccuracy?: number

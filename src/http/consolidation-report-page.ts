@@ -92,11 +92,15 @@ function describeKind({ kind, version, status, reason, form = null, ...rest }: R
   ].join('\n\n')
 }
 
-function describeArm({ strategy, samples, selector }: NonNullable<ReportedKind['policy']>[number]): string {
+type Band = NonNullable<ReportedKind['policy']>[number]
+
+function describeArm({ strategy, samples, selector, stopAbove, stopBelow }: Band): string {
+  const inRounds = stopAbove !== undefined || stopBelow !== undefined
   return [
     strategy,
-    ...(samples === undefined ? [] : [`of ${samples}`]),
+    ...(samples === undefined ? [] : [`of ${inRounds ? 'up to ' : ''}${samples}`]),
     ...(selector === undefined ? [] : [`by ${selector}`]),
+    ...(inRounds ? [`until P(correct) is from ${stopAbove ?? 1} or below ${stopBelow ?? 0}`] : []),
   ].join(' ')
 }
 

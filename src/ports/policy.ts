@@ -28,6 +28,12 @@ const arm = {
   samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
   /** Selector of `best-of-n`. */
   selector: Type.Optional(Type.Enum(SELECTORS)),
+  /**
+   * `best-of-n` samples in rounds where one of these is given: sampling ends as soon as the chosen answer's P(correct) is at least
+   * `stopAbove`, or below `stopBelow`, where more samples hardly find a right answer.
+   */
+  stopAbove: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  stopBelow: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
 }
 
 const PolicyBand = Type.Object(

@@ -146,10 +146,10 @@ function policySection({ policy }: Findings): string[] {
     ]
   }
   const { questions, draftAccuracy, draftTokens, rows } = policy
-  const shown = rows.flatMap(({ effort, budget, bands, isTaken }) =>
+  const shown = rows.flatMap(({ effort, price, bands, isTaken }) =>
     bands.map((band) => [
       effort,
-      budget.toFixed(0),
+      price,
       share(band.from),
       band.arm,
       band.questions,
@@ -166,20 +166,10 @@ function policySection({ policy }: Findings): string[] {
   return [
     '## Policy',
     markdownTable(
-      [
-        'effort',
-        'budget',
-        'P(correct) from',
-        'then',
-        'questions',
-        'drafts right',
-        'right',
-        'tokens',
-        'taken',
-      ],
+      ['effort', 'price', 'P(correct) from', 'then', 'questions', 'drafts right', 'right', 'tokens', 'taken'],
       shown,
     ),
-    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. An arm is taken for a band when its gain over the draft, and over every cheaper arm that is taken, is above 0 with 95 % confidence (one-sided), a list of bands when its gain on problems that it was not chosen on exceeds one standard error. These gains: ${checks.join('; ')}.`,
+    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. The price is the gain that the tokens of one more draft must bring: each band has the arm of the highest accuracy less its price. A list of bands is taken when its gain on problems that it was not chosen on exceeds one standard error. These gains: ${checks.join('; ')}.`,
   ]
 }
 

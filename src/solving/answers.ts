@@ -77,16 +77,17 @@ export interface Answers {
    */
   complete(prefixes: readonly Prefix[], logProbabilities?: readonly number[]): Promise<readonly Evaluation[]>
   /**
-   * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's. A token budget
-   * is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the time is up, the finished samples are
-   * returned, else the parts that exist, unjudged. A draft that is given is returned before them, with a P(correct) that knows
-   * whether they agree with it. Refuted answers are returned only where none of these has another. With `settings.keepDraft`,
-   * the greedy draft is one more row of the batch: it is
-   * judged and recorded, and not returned.
+   * Samples `count` answers in one batch and judges them. Each row has its own seed, derived from the request's, and rows of a
+   * later call have others. A token budget is shared evenly; when it is smaller than `count`, fewer answers are sampled. When the
+   * time is up, the finished samples are returned, else the parts that exist, unjudged. Refuted answers are returned only where
+   * there are no others. With `settings.keepDraft`, the greedy draft is one more row of the batch: it is judged and recorded, and
+   * not returned.
    *
+   * @param beside draft and samples of earlier calls, which are returned before the new ones, with a P(correct) that knows whether
+   *   these agree with them; none unless given
    * @throws ServiceError ABORTED when the time is up before the first token.
    */
-  sample(count: number, draft?: Evaluation): Promise<readonly Evaluation[]>
+  sample(count: number, beside?: readonly Evaluation[]): Promise<readonly Evaluation[]>
   /**
    * Calibrated P(correct) in [0, 1] of each answer by the latent reward model, in order; null for an answer without a thought.
    * Null for all when there is no model, the time is up, or the model failed (then `degraded` names `lrm`).
@@ -139,6 +140,8 @@ class JudgedAnswers implements Answers {
   #shortest: number | null = null
   /** The draft, as far as it is decoded; null before. */
   #draft: Pick<Continuation, 'tokens' | 'signals'> | null = null
+  /** Samples that have a seed. */
+  #sampled = 0
 
   constructor(deps: AnswersDeps) {
     this.#deps = deps
@@ -214,7 +217,7 @@ class JudgedAnswers implements Answers {
     return evaluations
   }
 
-  async sample(count: number, draft?: Evaluation): Promise<readonly Evaluation[]> {
+  async sample(count: number, beside: readonly Evaluation[] = []): Promise<readonly Evaluation[]> {
     const { settings, seed, state } = this.#deps
     let rows = Math.min(count, settings.totalTokens, settings.searchTokens + 1)
     // Beside a draft, less may be left than a token for each.
@@ -222,12 +225,14 @@ class JudgedAnswers implements Answers {
     const { temperature, ...sampling } = settings.sampling
     const drafts = settings.keepDraft && !this.isExhausted(rows + 1) ? 1 : 0
     const own = { prefix: [], maxNewTokens: this.#allowance(rows + drafts, 0), latents: 0 }
-    const asked = Array.from({ length: rows + drafts }, (_, row) =>
-      row < rows
-        ? // Each sample of a depth-recurrent model thinks from a noise of its own, in its prompt too.
-          { ...own, temperature, sampling, seed: deriveSeed(seed, row), noise: deriveSeed(seed, row) }
-        : { ...own, temperature: 0, seed },
-    )
+    const first = this.#sampled
+    this.#sampled += rows
+    const asked = Array.from({ length: rows + drafts }, (_, row) => {
+      if (row >= rows) return { ...own, temperature: 0, seed }
+      const drawn = deriveSeed(seed, first + row)
+      // Each sample of a depth-recurrent model thinks from a noise of its own, in its prompt too.
+      return { ...own, temperature, sampling, seed: drawn, noise: drawn }
+    })
     const decoded = await state.meter.time('draftMs', (span) =>
       this.#decode(
         asked,
@@ -252,7 +257,7 @@ class JudgedAnswers implements Answers {
       'sample',
       read.map((continuation) => this.#read(continuation)),
     )
-    return ofHighestStanding(draft === undefined ? samples : [await this.#besideSamples(draft), ...samples])
+    return ofHighestStanding([...(await this.#besideSamples(beside)), ...samples])
   }
 
   confidences(answers: readonly Answer[]): Promise<readonly (number | null)[] | null> {
@@ -469,12 +474,12 @@ class JudgedAnswers implements Answers {
     return fuseJudgements(fusedJudge, judged, { peers, confidences })
   }
 
-  /** The draft with a P(correct) that knows whether the samples agree with it. */
-  async #besideSamples(draft: Evaluation): Promise<Evaluation> {
+  /** Earlier answers with a P(correct) that knows whether the samples since agree with them. */
+  async #besideSamples(earlier: readonly Evaluation[]): Promise<readonly Evaluation[]> {
     const { fusedJudge, state } = this.#deps
-    if (fusedJudge === null) return draft
-    const known = { peers: draftAndSamples(state), confidences: [draft.judgement.lrm ?? null] }
-    return (await fuseJudgements(fusedJudge, [draft], known))[0]!
+    if (fusedJudge === null || earlier.length === 0) return earlier
+    const confidences = earlier.map(({ judgement }) => judgement.lrm ?? null)
+    return fuseJudgements(fusedJudge, earlier, { peers: draftAndSamples(state), confidences })
   }
 
   async #judgeInTime(answers: readonly Answer[]) {

@@ -2035,6 +2035,10 @@ export interface components {
                 strategy: string;
                 samples?: number;
                 selector?: string;
+                /** @description P(correct) of the chosen answer from which no further samples are taken. */
+                stopAbove?: number;
+                /** @description P(correct) of the chosen answer below which no further samples are taken. */
+                stopBelow?: number;
                 /** @description Questions on which the band was chosen. */
                 questions?: number;
                 /** @description Accuracy of their drafts. */

@@ -10,6 +10,7 @@ import { majorityVote } from '../lto/majority.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import { chooseByEffort } from '../policy/choose-by-effort.ts'
 import { bandOf, compareWithDrafts, type MeasuredQuestion, type Outcome } from '../policy/choose-policy.ts'
+import { isSettled, roundsOf } from '../policy/rounds.ts'
 import type { Pair } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
 import { agreementOf, judgeFeatures } from './features.ts'
@@ -48,6 +49,9 @@ const MAX_SAMPLES = 8
 const MIN_SAMPLES = 4
 /** Share of the questions that must have the samples of an arm: the others are left out. */
 const MIN_SHARE = 0.75
+/** P(correct) at which arms that sample in rounds stop, and below which. */
+const STOP_ABOVE = [0.4, 0.6, 0.8, 0.95]
+const STOP_BELOW = [0, 0.05, 0.1]
 
 /**
  * Chooses a policy on the answers that the judge was fitted to: it has a dozen weights, so its scores on them are hardly
@@ -208,13 +212,21 @@ function sampleCounts(banks: readonly Bank[]): readonly number[] {
   return FEW_SAMPLES
 }
 
+/** A vote and the judge's choice of each number of samples; of the highest number also in rounds. */
 function armsOf(counts: readonly number[]): Readonly<Record<string, PolicyArm>> {
-  return Object.fromEntries(
-    counts.flatMap((samples): [string, PolicyArm][] => [
-      [`majority of ${samples}`, { strategy: 'majority', samples }],
-      [`best of ${samples} by judge`, { strategy: 'best-of-n', samples, selector: 'judge' }],
+  const byJudge = { strategy: 'best-of-n', selector: 'judge' } as const
+  const whole = counts.flatMap((samples): [string, PolicyArm][] => [
+    [`majority of ${samples}`, { strategy: 'majority', samples }],
+    [`best of ${samples} by judge`, { ...byJudge, samples }],
+  ])
+  const samples = Math.max(...counts)
+  const inRounds = STOP_ABOVE.flatMap((stopAbove) =>
+    STOP_BELOW.map((stopBelow): [string, PolicyArm] => [
+      `best of up to ${samples} by judge, from ${stopBelow} to ${stopAbove}`,
+      { ...byJudge, samples, stopAbove, stopBelow },
     ]),
   )
+  return Object.fromEntries([...whole, ...inRounds])
 }
 
 function draftOf(weights: JudgeWeights, { draft }: Bank): Pick<MeasuredQuestion, 'confidence' | 'draft'> {
@@ -230,12 +242,32 @@ function outcomeOfDraft({ answer, known }: PolicyAnswer): Outcome {
 
 /**
  * Returns the outcome of an arm without the tokens of the draft. The draft is a candidate beside the samples: it has been paid for,
- * and greedy answers are right more often than samples.
+ * and greedy answers are right more often than samples. An arm that needs fewer samples than there are is measured with each of
+ * several orders of them, which a request could have drawn as well.
  */
 function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyArm): Outcome {
   if (samples === null) return { accuracy: 0, tokens: (arm.samples ?? 0) * draft.known.tokens }
-  const own = samples.slice(0, arm.samples)
-  const candidates = [draft, ...own]
+  const outcomes = ordersOf(samples).map((ordered) => {
+    const choices = roundsOf(arm).map((count) => choose(weights, [draft, ...ordered.slice(0, count)], arm))
+    return choices.find(({ confidence }) => isSettled(arm, confidence)) ?? choices.at(-1)!
+  })
+  const meanOf = (measure: (choice: (typeof outcomes)[number]) => number) =>
+    outcomes.reduce((sum, outcome) => sum + measure(outcome), 0) / outcomes.length
+  return {
+    accuracy: meanOf(({ chosen }) => Number(chosen.answer.correct)),
+    tokens: meanOf(({ tokens }) => tokens) - draft.known.tokens,
+  }
+}
+
+/** The samples from the first on, from the third on, and so on, each time going round. */
+function ordersOf<Sample>(samples: readonly Sample[]): readonly (readonly Sample[])[] {
+  return samples.flatMap((_, first) =>
+    first % FEW_SAMPLES[0]! === 0 ? [[...samples.slice(first), ...samples.slice(0, first)]] : [],
+  )
+}
+
+/** Returns which candidate an arm chooses, its P(correct), and the tokens of all candidates. */
+function choose(weights: JudgeWeights, candidates: readonly PolicyAnswer[], { strategy }: PolicyArm) {
   const alikeOf = (answer: string | null) =>
     candidates.filter((other) => other.answer.answer === answer).length
   const votes = candidates.map(({ answer: { answer }, known }) => {
@@ -243,9 +275,10 @@ function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyA
     const score = judgedProbability(weights, judgeFeatures({ ...known, agreement }))
     return { answer, reward: known.reward, score }
   })
-  const chosen = arm.strategy === 'majority' ? majorityVote(votes) : bestOfN(votes)
+  const index = strategy === 'majority' ? majorityVote(votes) : bestOfN(votes)
   return {
-    accuracy: Number(candidates[chosen]!.answer.correct),
-    tokens: own.reduce((sum, { known }) => sum + known.tokens, 0),
+    chosen: candidates[index]!,
+    confidence: votes[index]!.score,
+    tokens: candidates.reduce((sum, { known }) => sum + known.tokens, 0),
   }
 }

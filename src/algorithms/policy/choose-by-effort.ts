@@ -12,20 +12,19 @@ import {
   Z,
 } from './choose-policy.ts'
 
-/** Budgets as multiples of the tokens of a draft. */
-const BUDGETS = [
-  { effort: 'low', factor: 3 },
-  { effort: 'medium', factor: 6 },
-  { effort: 'high', factor: 12 },
-] as const satisfies readonly { readonly effort: Effort; readonly factor: number }[]
+/** Gain in accuracy that the tokens of one more draft must bring. */
+const PRICES = [
+  { effort: 'low', price: 0.02 },
+  { effort: 'medium', price: 0.01 },
+  { effort: 'high', price: 0.003 },
+] as const satisfies readonly { readonly effort: Effort; readonly price: number }[]
 
 /** Number of questions below which no policy is chosen. */
 const MIN_QUESTIONS = 30
 
 interface EffortRow {
-  readonly effort: (typeof BUDGETS)[number]['effort']
-  /** Upper bound on the mean tokens of a question, draft included. */
-  readonly budget: number
+  readonly effort: (typeof PRICES)[number]['effort']
+  readonly price: number
   readonly bands: readonly Band[]
   /** Accuracy above that of the draft, and tokens, on questions that the bands were not chosen on. */
   readonly gain: Figure
@@ -59,13 +58,12 @@ export function chooseByEffort(
   const ofDrafts = (measure: (draft: Outcome) => number) =>
     questions.reduce((sum, { draft }) => sum + measure(draft), 0) / questions.length
   const draftTokens = ofDrafts(({ tokens }) => tokens)
-  const rows = BUDGETS.map(({ effort, factor }): EffortRow => {
-    const options = { tokens: factor * draftTokens }
-    const bands = choosePolicy(questions, options)
-    const { gain, tokens } = crossValidatePolicy(questions, options)
+  const rows = PRICES.map(({ effort, price }): EffortRow => {
+    const bands = choosePolicy(questions, { price })
+    const { gain, tokens } = crossValidatePolicy(questions, { price })
     const error = ((gain.high ?? 0) - (gain.low ?? 0)) / (2 * Z)
     const isTaken = bands.some(({ arm }) => arm !== STOP) && gain.value > error
-    return { effort, budget: options.tokens, bands, gain, tokens, isTaken }
+    return { effort, price, bands, gain, tokens, isTaken }
   })
   const taken = rows
     .filter(({ isTaken }) => isTaken)

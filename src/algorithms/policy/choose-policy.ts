@@ -1,6 +1,6 @@
 /**
  * @file Chooses what `auto` does after a draft, from measurements: by how confident the draft is, one of several
- * arms, so that accuracy is highest within a budget of tokens.
+ * arms, so that accuracy is highest for the tokens that it costs.
  *
  * Difficulty-adaptive test-time compute (Snell et al., arXiv 2408.03314, section 3.2) with the draft's own P(correct)
  * in the place of difficulty.
@@ -43,20 +43,22 @@ export interface Band {
 }
 
 export interface PolicyOptions {
-  /** Upper bound on the mean number of tokens of a question, draft included. */
-  readonly tokens: number
+  /** Gain in accuracy that the tokens of one more draft must bring, in [0, 1]. */
+  readonly price: number
   /** Lower bound on the questions of a band; 30 unless given. A band of fewer, which are all there are, only stops. */
   readonly minQuestions?: number
-  /** Upper bound on the number of bands; 4 unless given. */
-  readonly maxBands?: number
 }
 
 const FOLDS = 5
 const MIN_QUESTIONS = 30
+/** Numbers of bands to choose from. */
+const BANDS = [1, 2, 4]
 
 /**
- * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. Of all combinations of
- * arms within the budget, the one of the highest accuracy is taken, then the cheapest. One band that stops when nothing else pays.
+ * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. Each band has the arm of
+ * the highest utility: accuracy - price x (tokens / mean tokens of a draft), so that arms are compared by accuracy per token.
+ * Of 1, 2 and 4 bands, the fewest are taken whose cross-validated utility is within one standard error of the best: where the
+ * draft's confidence says little, more bands only fit noise.
  *
  * No arm has to be surely better in its band: bands are small, and asking each for 95 % confidence gave away two thirds of what
  * policies gain on other questions (docs/benchmarks.md, `npm run bench:judge`). What is chosen this way looks better than it is:
@@ -66,33 +68,65 @@ const MIN_QUESTIONS = 30
  */
 export function choosePolicy(questions: readonly MeasuredQuestion[], options: PolicyOptions): Band[] {
   if (questions.length === 0) throw new RangeError('policy: expected questions, got none')
-  const bands = cut(questions, options).map((own) => ({ own, choices: choicesFor(own, options) }))
-  const total = questions.length
-  let best: {
-    readonly chosen: readonly Choice[]
-    readonly accuracy: number
-    readonly tokens: number
-  } | null = null
-  for (const chosen of combinations(bands.map(({ choices }) => choices))) {
-    const meanOf = (measure: (choice: Choice) => number) =>
-      chosen.reduce((sum, choice, band) => sum + measure(choice) * bands[band]!.own.length, 0) / total
-    const [accuracy, tokens] = [meanOf((choice) => choice.accuracy), meanOf((choice) => choice.tokens)]
-    const isCheapest = chosen.every(({ arm }) => arm === STOP)
-    if (tokens > options.tokens && !isCheapest) continue
-    if (best === null || accuracy > best.accuracy || (accuracy === best.accuracy && tokens < best.tokens)) {
-      best = { chosen, accuracy, tokens }
-    }
+  return mergeEqual(fitBands(questions, options, numberOfBands(questions, options)))
+}
+
+/** Returns the number of bands to cut the questions into. */
+function numberOfBands(questions: readonly MeasuredQuestion[], options: PolicyOptions): number {
+  const utility = utilityOn(questions, options)
+  const [fewest, ...more] = BANDS.map((count) => {
+    const followed = followOthers(questions, (others) => fitBands(others, options, count))
+    return { count, utilities: followed.map(utility) }
+  })
+  const best = more.reduce((one, other) => (sumOf(other) > sumOf(one) ? other : one), fewest!)
+  const isAsGood = ({ utilities }: typeof best) => {
+    const lost = utilities.map((own, index) => best.utilities[index]! - own)
+    return mean(lost, (one) => one) <= standardError(lost)
   }
-  return mergeEqual(
-    best!.chosen.map(({ arm, accuracy, tokens }, band) => ({
-      arm,
-      accuracy,
-      tokens,
-      from: band === 0 ? 0 : bands[band]!.own[0]!.confidence,
-      questions: bands[band]!.own.length,
-      draftAccuracy: mean(bands[band]!.own, ({ draft }) => draft.accuracy),
-    })),
-  )
+  return [fewest!, ...more].find(isAsGood)!.count
+}
+
+const sumOf = ({ utilities }: { readonly utilities: readonly number[] }) =>
+  utilities.reduce((sum, utility) => sum + utility, 0)
+
+function standardError(values: readonly number[]): number {
+  const center = mean(values, (value) => value)
+  return Math.sqrt(mean(values, (value) => (value - center) ** 2) / values.length)
+}
+
+/** Returns the utility of an outcome beside these questions. */
+function utilityOn(
+  questions: readonly MeasuredQuestion[],
+  { price }: PolicyOptions,
+): (outcome: Outcome) => number {
+  const draftTokens = mean(questions, ({ draft }) => draft.tokens)
+  return ({ accuracy, tokens }) => accuracy - price * (tokens / draftTokens)
+}
+
+/** Returns at most `count` bands, each with its best arm. */
+function fitBands(questions: readonly MeasuredQuestion[], options: PolicyOptions, count: number): Band[] {
+  const { minQuestions = MIN_QUESTIONS } = options
+  const utility = utilityOn(questions, options)
+  return cut(questions, { minQuestions, count }).map((own, band) => {
+    const arms = own.length < minQuestions ? [] : Object.keys(own[0]!.arms)
+    const outcomeOf = (arm: string) => {
+      const outcomes = own.map((question) => follow(question, arm))
+      return {
+        arm,
+        accuracy: mean(outcomes, ({ accuracy }) => accuracy),
+        tokens: mean(outcomes, ({ tokens }) => tokens),
+      }
+    }
+    const best = arms
+      .map(outcomeOf)
+      .reduce((one, other) => (utility(other) > utility(one) ? other : one), outcomeOf(STOP))
+    return {
+      ...best,
+      from: band === 0 ? 0 : own[0]!.confidence,
+      questions: own.length,
+      draftAccuracy: mean(own, ({ draft }) => draft.accuracy),
+    }
+  })
 }
 
 /** The band of a draft with P(correct) `confidence`. `bands` as `choosePolicy` returns them. */
@@ -102,22 +136,13 @@ export function bandOf<B extends Pick<Band, 'from'>>(bands: readonly B[], confid
 
 /**
  * Returns what a policy chosen this way gives on questions that it was not chosen on: five times it is chosen on four
- * fifths and measured on the rest. The fifths are drawn, because files list problems by family and difficulty. Intervals
- * are 95 % of the normal approximation over questions.
+ * fifths and measured on the rest. Intervals are 95 % of the normal approximation over questions.
  */
 export function crossValidatePolicy(
   questions: readonly MeasuredQuestion[],
   options: PolicyOptions,
 ): { readonly accuracy: Figure; readonly gain: Figure; readonly tokens: number } {
-  const foldOf = drawFolds(questions.length)
-  const policies = Array.from({ length: FOLDS }, (_, fold) => {
-    const others = questions.filter((_, index) => foldOf[index] !== fold)
-    return others.length === 0 ? null : choosePolicy(others, options)
-  })
-  const followed = questions.map((question, index) => {
-    const policy = policies[foldOf[index]!] ?? null
-    return policy === null ? question.draft : follow(question, bandOf(policy, question.confidence).arm)
-  })
+  const followed = followOthers(questions, (others) => choosePolicy(others, options))
   return {
     accuracy: toFigure(
       differenceOf(
@@ -130,6 +155,25 @@ export function crossValidatePolicy(
       questions.map(({ draft }) => draft),
     ),
   }
+}
+
+/**
+ * Returns the outcome of each question under bands that were chosen on the other folds; the draft where there are no others. The
+ * folds are drawn, because files list problems by family and difficulty.
+ */
+function followOthers(
+  questions: readonly MeasuredQuestion[],
+  choose: (others: readonly MeasuredQuestion[]) => readonly Band[],
+): readonly Outcome[] {
+  const foldOf = drawFolds(questions.length)
+  const policies = Array.from({ length: FOLDS }, (_, fold) => {
+    const others = questions.filter((_, index) => foldOf[index] !== fold)
+    return others.length === 0 ? null : choose(others)
+  })
+  return questions.map((question, index) => {
+    const policy = policies[foldOf[index]!] ?? null
+    return policy === null ? question.draft : follow(question, bandOf(policy, question.confidence).arm)
+  })
 }
 
 /**
@@ -157,19 +201,13 @@ function drawFolds(count: number): readonly number[] {
   return folds
 }
 
-interface Choice {
-  readonly arm: string
-  readonly accuracy: number
-  readonly tokens: number
-}
-
 /** Questions in ascending order of confidence, cut into bands; questions of equal confidence share a band. */
 function cut(
   questions: readonly MeasuredQuestion[],
-  { minQuestions = MIN_QUESTIONS, maxBands = 4 }: PolicyOptions,
+  { minQuestions, count: most }: { readonly minQuestions: number; readonly count: number },
 ): MeasuredQuestion[][] {
   const sorted = questions.toSorted((one, other) => one.confidence - other.confidence)
-  const count = Math.max(1, Math.min(maxBands, Math.floor(sorted.length / minQuestions)))
+  const count = Math.max(1, Math.min(most, Math.floor(sorted.length / minQuestions)))
   const bands: MeasuredQuestion[][] = [[]]
   for (const [index, question] of sorted.entries()) {
     const current = bands.at(-1)!
@@ -180,24 +218,6 @@ function cut(
     else current.push(question)
   }
   return bands
-}
-
-/** Returns what may be done on these questions: stopping, and every arm where they are enough. */
-function choicesFor(
-  questions: readonly MeasuredQuestion[],
-  { minQuestions = MIN_QUESTIONS }: PolicyOptions,
-): Choice[] {
-  const arms = questions.length < minQuestions ? [] : Object.keys(questions[0]!.arms)
-  return [STOP, ...arms].map((arm) => choiceOf(questions, arm))
-}
-
-function choiceOf(questions: readonly MeasuredQuestion[], arm: string): Choice {
-  const outcomes = questions.map((question) => follow(question, arm))
-  return {
-    arm,
-    accuracy: mean(outcomes, ({ accuracy }) => accuracy),
-    tokens: mean(outcomes, ({ tokens }) => tokens),
-  }
 }
 
 /** Returns the mean difference of accuracies, each question an observation of its own, and its 95 % interval. */
@@ -212,16 +232,6 @@ function follow({ draft, arms }: MeasuredQuestion, arm: string): Outcome {
   if (arm === STOP) return draft
   const { accuracy, tokens } = arms[arm]!
   return { accuracy, tokens: draft.tokens + tokens }
-}
-
-/** Every way to take one item of each list. */
-function* combinations<Item>(lists: readonly (readonly Item[])[]): Generator<Item[]> {
-  const [first, ...rest] = lists
-  if (first === undefined) {
-    yield []
-    return
-  }
-  for (const item of first) for (const others of combinations(rest)) yield [item, ...others]
 }
 
 /** Joins neighbouring bands of the same arm. */

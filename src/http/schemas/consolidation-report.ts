@@ -30,6 +30,14 @@ const ReportedBand = Type.Object(
     strategy: Type.String({ description: 'What is done; `greedy` returns the draft.' }),
     samples: Type.Optional(Type.Integer({ minimum: 1 })),
     selector: Type.Optional(Type.String()),
+    stopAbove: Type.Optional({
+      ...Share,
+      description: 'P(correct) of the chosen answer from which no further samples are taken.',
+    }),
+    stopBelow: Type.Optional({
+      ...Share,
+      description: 'P(correct) of the chosen answer below which no further samples are taken.',
+    }),
     questions: Type.Optional({ ...Count, description: 'Questions on which the band was chosen.' }),
     draftAccuracy: Type.Optional({ ...Share, description: 'Accuracy of their drafts.' }),
     accuracy: Type.Optional({ ...Share, description: 'Accuracy with the strategy.' }),

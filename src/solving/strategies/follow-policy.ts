@@ -1,15 +1,16 @@
 /** @file What `auto` does after a draft under a measured policy, of the fused judge or of the model profile (`choosePolicy`). */
 
-import { bandOf, type Judgement } from '#algorithms'
+import { bandOf, type Evaluation, isSettled, type Judgement, roundsOf } from '#algorithms'
 import { hasCode } from '#errors'
 import type { Policy, PolicyBand } from '#ports'
 import type { Draft } from '../answers.ts'
 import type { Outcome, SolveContext } from '../context.ts'
+import type { Stopped } from '../contract.ts'
 import type { Settings } from '../settings.ts'
-import { bestOfN } from './best-of-n.ts'
+import { chooseBest } from './best-of-n.ts'
 import { forkFrom } from './fork.ts'
 import { draftOutcome } from './greedy.ts'
-import { majority } from './majority.ts'
+import { elect, sampleOutcome } from './majority.ts'
 
 export interface PolicyStep extends Pick<Policy, 'signal'> {
   readonly band: PolicyBand
@@ -22,17 +23,19 @@ export interface PolicyStep extends Pick<Policy, 'signal'> {
  * whose P(correct) says nothing, the next lower band that does not stop decides, else the next higher one; null without such a
  * band.
  */
-export function policyStep(
-  { policy }: Settings,
-  { fused, correctness, standing }: Judgement,
-): PolicyStep | null {
+export function policyStep({ policy }: Settings, judgement: Judgement): PolicyStep | null {
   if (policy === null) return null
   const { signal, bands } = policy
-  const confidence = signal === 'judge' ? fused : correctness
-  if (confidence === undefined || confidence === null) return null
-  if (standing === undefined) return { signal, band: bandOf(bands, confidence), confidence }
+  const confidence = confidenceBy(signal, judgement)
+  if (confidence === null) return null
+  if (judgement.standing === undefined) return { signal, band: bandOf(bands, confidence), confidence }
   const goingOn = bands.filter(({ strategy }) => strategy !== 'greedy')
   return goingOn.length === 0 ? null : { signal, band: bandOf(goingOn, confidence), confidence }
+}
+
+/** P(correct) of an answer by a signal; null: it has none. */
+function confidenceBy(signal: Policy['signal'], { fused, correctness }: Judgement): number | null {
+  return signal === 'judge' ? (fused ?? null) : correctness
 }
 
 /**
@@ -41,26 +44,56 @@ export function policyStep(
  * returned, too, where nothing is left to decode samples, or the time is up before they are judged.
  */
 export async function followPolicy(context: SolveContext, draft: Draft, step: PolicyStep): Promise<Outcome> {
-  const { strategy, samples, selector } = step.band
-  const settings = {
-    ...context.settings,
-    ...(samples !== undefined && { samples }),
-    ...(selector !== undefined && { selector }),
+  const { strategy } = step.band
+  if (strategy === 'fork') {
+    const settings = { ...context.settings, samples: samplesOf(context, step) }
+    return { ...(await forkFrom({ ...context, settings }, draft)), policy: step }
   }
-  const under = { ...context, settings }
-  if (strategy === 'fork') return { ...(await forkFrom(under, draft)), policy: step }
   const kept = { ...draftOutcome(context, draft), policy: step }
   if (strategy === 'greedy') return { ...kept, stopped: 'reward' }
   if (draft.evaluation.answer.finish === 'aborted') return kept
-  if (context.answers.isExhausted(1)) return { ...kept, stopped: 'maxNewTokens' }
-  const elected = await unlessTimeIsUp(context.signal, () =>
-    strategy === 'majority' ? majority(under, draft.evaluation) : bestOfN(under, draft.evaluation),
-  )
-  if (elected === null) return { ...kept, stopped: 'maxMs' }
-  const { chosen, evaluations } = elected
-  if (chosen?.answer !== draft.evaluation.answer) return { ...elected, base: draft.evaluation, policy: step }
-  const stopped = context.answers.isExhausted(1) ? 'maxNewTokens' : elected.stopped
-  return { ...kept, chosen, base: chosen, evaluations, stopped }
+  const { chosen, stopped } = await sampleBeside(context, draft.evaluation, step)
+  const outcome = sampleOutcome(context, chosen)
+  const beside = { policy: step, stopped: stopped ?? outcome.stopped }
+  if (chosen.answer !== draft.evaluation.answer) return { ...outcome, ...beside, base: draft.evaluation }
+  return { ...kept, ...beside, chosen, base: chosen, evaluations: outcome.evaluations }
+}
+
+function samplesOf({ settings }: SolveContext, { band }: PolicyStep): number {
+  return band.samples ?? settings.samples
+}
+
+/**
+ * Samples beside the draft, in rounds where the band has thresholds, and chooses after each round.
+ *
+ * @returns what was chosen last, and which limit ended the rounds; null: none
+ */
+async function sampleBeside(
+  context: SolveContext,
+  draft: Evaluation,
+  step: PolicyStep,
+): Promise<{ readonly chosen: Evaluation; readonly stopped: Stopped | null }> {
+  const { answers, settings } = context
+  const { strategy, selector = settings.selector } = step.band
+  let candidates: readonly Evaluation[] = [draft]
+  let chosen = draft
+  let sampled = 0
+  for (const count of roundsOf({ ...step.band, samples: samplesOf(context, step) })) {
+    if (answers.isExhausted(1)) return { chosen, stopped: 'maxNewTokens' }
+    const round = await unlessTimeIsUp(context.signal, async () => {
+      const all = await answers.sample(count - sampled, candidates)
+      return {
+        all,
+        best: strategy === 'majority' ? await elect(context, all) : await chooseBest(context, all, selector),
+      }
+    })
+    if (round === null) return { chosen, stopped: 'maxMs' }
+    candidates = round.all
+    chosen = round.best
+    sampled = count
+    if (isSettled(step.band, confidenceBy(step.signal, chosen.judgement))) break
+  }
+  return { chosen, stopped: answers.isExhausted(1) ? 'maxNewTokens' : null }
 }
 
 /** Returns null when the time is up: what was sampled by then is not judged. */

@@ -11,7 +11,7 @@
 import { chooseByReward } from '#algorithms'
 import { createRandom } from '#tensor'
 import type { Outcome, SolveContext } from '../context.ts'
-import { sampleOutcome, votedFor } from './majority.ts'
+import { electByVote, sampleOutcome } from './majority.ts'
 import { confidenceOf } from './score-samples.ts'
 
 /** A stream of the request's seed that no row samples from. */
@@ -24,7 +24,7 @@ export async function lto(context: SolveContext): Promise<Outcome> {
   const scores = await confidenceOf(context, samples)
   const chosen =
     scores === null
-      ? votedFor(samples)
-      : chooseByReward(scores, settings.beta, createRandom(seed, CHOICE_STREAM))
-  return sampleOutcome(context, samples[chosen]!)
+      ? electByVote(samples)
+      : samples[chooseByReward(scores, settings.beta, createRandom(seed, CHOICE_STREAM))]!
+  return sampleOutcome(context, chosen)
 }

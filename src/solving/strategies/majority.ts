@@ -8,17 +8,23 @@ import type { Outcome, SolveContext } from '../context.ts'
 import type { Stopped } from '../contract.ts'
 import { scoreSamples } from './score-samples.ts'
 
-/** @param draft a candidate beside the samples; none unless given */
-export async function majority(context: SolveContext, draft?: Evaluation): Promise<Outcome> {
-  const { answers, settings } = context
-  const samples = await answers.sample(settings.samples, draft)
-  const weights = settings.votes === 'none' ? null : await scoreSamples(context, samples, settings.votes)
-  return sampleOutcome(context, samples[votedFor(samples, weights)]!)
+export async function majority(context: SolveContext): Promise<Outcome> {
+  const samples = await context.answers.sample(context.settings.samples)
+  return sampleOutcome(context, await elect(context, samples))
 }
 
-/** Index of the sample that the majority elects, by votes of equal weight unless given; ties go to the higher reward. */
-export function votedFor(samples: readonly Evaluation[], weights: readonly number[] | null = null): number {
-  return weightedMajority(
+/** Returns the sample that the majority elects, by the votes that the request asks for. */
+export async function elect(context: SolveContext, samples: readonly Evaluation[]): Promise<Evaluation> {
+  const { votes } = context.settings
+  return electByVote(samples, votes === 'none' ? null : await scoreSamples(context, samples, votes))
+}
+
+/** Returns the sample that the majority elects, by votes of equal weight unless given; ties go to the higher reward. */
+export function electByVote(
+  samples: readonly Evaluation[],
+  weights: readonly number[] | null = null,
+): Evaluation {
+  const elected = weightedMajority(
     samples.map(({ answer, judgement }, index) => ({
       answer: answer.answer,
       reward: judgement.reward,
@@ -26,6 +32,7 @@ export function votedFor(samples: readonly Evaluation[], weights: readonly numbe
       weight: Math.max(0, weights?.[index] ?? 1),
     })),
   )
+  return samples[elected]!
 }
 
 /** The outcome of a strategy that chooses among samples. Sampled tokens are not what their latents decode to: none are kept. */

@@ -50,10 +50,8 @@ test('takes the arm that pays below a threshold, for the efforts that can pay fo
   expect(medium[0]).toMatchObject({ from: 0, samples: 2, tokens: 22 + (2 * 8 * 22) / 8 })
   expect(medium[1]?.from).toBeCloseTo(0.5, 1)
   expect(medium[0]!.accuracy).toBeGreaterThan(medium[0]!.draftAccuracy! + 0.5)
-  for (const { tokens, budget, isTaken, gain } of rows) {
-    expect(tokens).toBeLessThanOrEqual(budget * 1.1)
-    if (isTaken) expect(gain.value).toBeGreaterThan(0)
-  }
+  expect(rows.map(({ price }) => price)).toEqual([0.02, 0.01, 0.003])
+  for (const { isTaken, gain } of rows) if (isTaken) expect(gain.value).toBeGreaterThan(0)
 })
 
 test('has no policy where nothing pays, and none of few problems', () => {

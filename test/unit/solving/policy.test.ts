@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
 import type { JudgedAnswer, Policy, Weaver } from '#ports'
+import type { SolveRequest } from '#solving'
 import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
@@ -188,6 +189,78 @@ describe('auto under a policy', () => {
         .map((others) => others / 5),
       alike / 5,
     ])
+  })
+
+  describe('in rounds', () => {
+    const BEST_OF_8 = { from: 0, strategy: 'best-of-n', samples: 8, selector: 'judge' } as const
+    const ROUNDS = { ...BEST_OF_8, stopAbove: 0.8, stopBelow: 0.1 }
+
+    interface AskedInRounds extends Partial<SolveRequest> {
+      readonly band?: typeof BEST_OF_8
+      readonly world?: World
+    }
+
+    /** The judge says `draft` of the draft alone, and `later` of all answers once there are samples. */
+    async function ask(
+      { draft = 0.5, later = 0.5 },
+      { band = ROUNDS, world = TWO_FLIPS, ...request }: AskedInRounds = {},
+    ) {
+      const scored: number[] = []
+      const score = async (answers: readonly JudgedAnswer[]) => {
+        scored.push(answers.length)
+        return answers.map(() => (scored.length === 1 ? draft : later))
+      }
+      const judge = { version: 'judge-1', policy: { signal: 'judge', medium: [band] } as Policy, score }
+      const { solve, engine } = solverOn(world, {
+        activeModels: () => ({ weaver: identityWeaver, rewardModel: null, judge }),
+      })
+      const solution = await solve({ ...auto, ...request })
+      return { solution, scored, seeds: engine.asked.slice(1).map(({ seed }) => seed) }
+    }
+
+    test('samples two, four, then eight, and judges the earlier answers again beside the new ones', async () => {
+      const { solution, scored, seeds } = await ask({})
+      expect(solution).toMatchObject({ evaluations: 8, stopped: 'single', policy: { strategy: 'best-of-n' } })
+      expect(scored).toEqual([1, 2, 1, 2, 3, 4, 5])
+      expect(new Set(seeds).size).toBe(8)
+    })
+
+    test('draws the samples of one batch', async () => {
+      const [inRounds, atOnce] = [await ask({}), await ask({}, { band: BEST_OF_8 })]
+      expect(inRounds.seeds).toEqual(atOnce.seeds)
+      expect(inRounds.solution.answer).toBe(atOnce.solution.answer)
+      expect(inRounds.solution.usage.generatedTokens).toBe(atOnce.solution.usage.generatedTokens)
+    })
+
+    test.each([
+      ['is sure', 0.8],
+      ['is hopeless', 0.09],
+    ])('ends when the answer %s', async (_, later) => {
+      const { solution, seeds } = await ask({ later })
+      expect(solution.evaluations).toBe(2)
+      expect(seeds).toHaveLength(2)
+    })
+
+    test('keeps within a budget of tokens', async () => {
+      const { solution } = await ask({}, { budget: { maxNewTokens: 40 } })
+      expect(solution.evaluations).toBeLessThan(8)
+      expect(solution.evaluations).toBeGreaterThanOrEqual(2)
+      expect(solution.usage.generatedTokens).toBeLessThanOrEqual(40)
+      expect(solution.stopped).toBe('maxNewTokens')
+    })
+
+    test('returns the choice of the rounds so far when the time is up', async () => {
+      let generated = 0
+      const world: World = {
+        ...TWO_FLIPS,
+        before: async (each) => {
+          generated += Number(each === 'generate')
+          if (each === 'generate' && generated === 3) await new Promise((resolve) => setTimeout(resolve, 400))
+        },
+      }
+      const { solution } = await ask({}, { world, budget: { maxMs: 150 } })
+      expect(solution).toMatchObject({ evaluations: 2, stopped: 'maxMs', confidence: 0.5 })
+    })
   })
 
   test('the draft has a vote', async () => {

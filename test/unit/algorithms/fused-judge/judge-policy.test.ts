@@ -78,12 +78,12 @@ function asked(questions: number, right: number, others = 8, over: Partial<Asked
 
 describe('the policy of a fused judge', () => {
   test('samples where the judge doubts the draft, and only there', () => {
-    const { questions, policy, metrics } = chooseJudgePolicy(WEIGHTS, asked(200, 5))
+    const { questions, policy, metrics } = chooseJudgePolicy(WEIGHTS, asked(200, 8))
     expect(questions).toBe(200)
     expect(policy).toMatchObject({
       signal: 'judge',
       medium: [
-        // The first two agree: the cheapest vote is as good.
+        // They all agree: the cheapest vote is as good.
         { from: 0, strategy: 'majority', samples: 2, accuracy: 1, tokens: 60 },
         { strategy: 'greedy', tokens: 20 },
       ],
@@ -96,13 +96,43 @@ describe('the policy of a fused judge', () => {
     expect(tokens!.value).toBeLessThan(100)
   })
 
-  test('lets the judge choose where it knows more than the vote', () => {
+  test('lets the judge choose where it knows more than the vote, and stop where it is sure', () => {
     const samples = [...bank(2, 0), [true, 0.6] as const, ...bank(5, 0)]
     const answers = Array.from({ length: 60 }, (_, index) =>
       sampledBeside({ question: `q${index}` }, [[false, 0.2], ...samples]),
     ).flat()
     const { policy } = chooseJudgePolicy(WEIGHTS, answers)
-    expect(policy?.medium).toMatchObject([{ strategy: 'best-of-n', samples: 4, selector: 'judge' }])
+    // Of the four orders of the samples, the third one is in the first two, the first four, and twice in the last four: the
+    // draft, and 2, 4 or 8 samples, of 20 tokens each.
+    expect(policy?.medium).toMatchObject([
+      { strategy: 'best-of-n', samples: 8, selector: 'judge', stopAbove: 0.4, accuracy: 1, tokens: 130 },
+    ])
+  })
+
+  test('ends where no answer is likely', () => {
+    // Half of the questions have a sample that is right, beside others that are likely; the rest is hopeless.
+    const answers = Array.from({ length: 120 }, (_, index) => {
+      const others = Array.from({ length: 7 }, () => [false, index % 2 === 0 ? 0.3 : 0.02] as const)
+      const last = [index % 2 === 0, index % 2 === 0 ? 0.9 : 0.02] as const
+      return sampledBeside({ question: `q${index}` }, [[false, 0.3], ...others, last])
+    }).flat()
+    const hopeless = answers.map((one) =>
+      one.kind === 'draft' && Number(one.answer.question.slice(1)) % 2 === 1
+        ? { ...one, known: { ...one.known, logProbability: logitOf(0.02) } }
+        : one,
+    )
+    const { policy } = chooseJudgePolicy(WEIGHTS, hopeless)
+    expect(policy?.high?.find(({ strategy }) => strategy === 'best-of-n')).toMatchObject({ accuracy: 1 })
+    const one: JudgeWeights = {
+      ...WEIGHTS,
+      policy: {
+        signal: 'judge',
+        medium: [{ from: 0, strategy: 'best-of-n', samples: 8, selector: 'judge', stopBelow: 0.05 }],
+      },
+    }
+    const { 'policy.medium.gain': gain, 'policy.medium.tokens': tokens } = measureJudgePolicy(one, hopeless)
+    // Nine answers of the likely ones, three of the hopeless.
+    expect({ gain: gain!.value, tokens: tokens!.value }).toEqual({ gain: 0.5, tokens: 120 })
   })
 
   test('is none where nothing pays, and of too few questions', () => {
@@ -243,7 +273,7 @@ describe('where callers use `auto` and give feedback', () => {
   })
 
   test('answers that are only known to be wrong count against every arm', () => {
-    const known = questions.flatMap((question) => sampled(question, [false, 0.2], 5))
+    const known = questions.flatMap((question) => sampled(question, [false, 0.2], 8))
     // An answer of a search was returned, and called wrong. The draft, which said otherwise, may have been right.
     const refuted = questions.flatMap((name) => {
       const asked = { question: `other ${name}`, strategy: 'auto' }
@@ -272,11 +302,11 @@ describe('where callers use `auto` and give feedback', () => {
 })
 
 describe('a policy on other answers', () => {
-  const { policy } = chooseJudgePolicy(WEIGHTS, asked(200, 5))
+  const { policy } = chooseJudgePolicy(WEIGHTS, asked(200, 8))
   const judge: JudgeWeights = { ...WEIGHTS, policy: policy! }
 
   test('gains and costs what its bands give', () => {
-    const measured = measureJudgePolicy(judge, asked(100, 5))
+    const measured = measureJudgePolicy(judge, asked(100, 8))
     expect(measured['policy.medium.gain']).toMatchObject({ n: 100 })
     expect(measured['policy.medium.gain']!.value).toBeGreaterThan(0.2)
     expect(measured['policy.medium.tokens']!.value).toBeCloseTo(40, -1)

@@ -23,7 +23,7 @@ const GAINS_BELOW = (limit: number) => (confidence: number) => (confidence < lim
 
 describe('choosePolicy', () => {
   it('spends where it pays, and stops where it does not', () => {
-    const bands = choosePolicy(measured(400, GAINS_BELOW(0.5)), { tokens: 1000 })
+    const bands = choosePolicy(measured(400, GAINS_BELOW(0.5)), { price: 0.01 })
     expect(bands.map(({ arm }) => arm)).toEqual(['vote', 'stop'])
     expect(bands[0]!.from).toBe(0)
     expect(bands[1]!.from).toBeCloseTo(0.5, 1)
@@ -33,30 +33,46 @@ describe('choosePolicy', () => {
     expect(bands.reduce((sum, { questions }) => sum + questions, 0)).toBe(400)
   })
 
-  it('takes the band that gains most when the budget is for one', () => {
-    const bands = choosePolicy(measured(400, GAINS_BELOW(0.5)), { tokens: 310 })
+  it('pays only where the gain is worth its price', () => {
+    // The vote costs as much as eight drafts, .48, and gains .8 less the confidence: .68 in the first quarter, .43 in the second.
+    const bands = choosePolicy(measured(4000, GAINS_BELOW(0.5)), { price: 0.06 })
     expect(bands.map(({ arm }) => arm)).toEqual(['vote', 'stop'])
     expect(bands[1]!.from).toBeCloseTo(0.25, 1)
   })
 
   it.each([
-    { name: 'no arm gains', questions: measured(400, () => 0), tokens: 1000 },
-    { name: 'the budget has no room', questions: measured(400, () => 1), tokens: 100 },
-    { name: 'the draft alone exceeds the budget', questions: measured(400, () => 1), tokens: 10 },
-  ])('stops everywhere when $name', ({ questions, tokens }) => {
-    const bands = choosePolicy(questions, { tokens })
+    { name: 'no arm gains', questions: measured(400, () => 0), price: 0.001 },
+    { name: 'every arm is too dear', questions: measured(400, () => 1), price: 0.2 },
+  ])('stops everywhere when $name', ({ questions, price }) => {
+    const bands = choosePolicy(questions, { price })
     expect(bands).toMatchObject([{ from: 0, arm: 'stop', questions: 400, tokens: 100 }])
+  })
+
+  it('has one band where the confidence says nothing', () => {
+    const random = createRandom(7)
+    const numbers = Array.from({ length: 20 }, () => {
+      const questions = Array.from({ length: 200 }, (): MeasuredQuestion => {
+        const vote = (chance: number) => ({ accuracy: Number(random.uniform() < chance), tokens: 200 })
+        return {
+          confidence: random.uniform(),
+          draft: vote(0.3),
+          arms: { vote: vote(0.5), other: vote(0.48) },
+        }
+      })
+      return choosePolicy(questions, { price: 0.01 }).length
+    })
+    expect(numbers.filter((count) => count === 1).length).toBeGreaterThanOrEqual(15)
   })
 
   it('has one band of few questions, and of equal confidences', () => {
     expect(
       choosePolicy(
         measured(40, () => 1),
-        { tokens: 1000 },
+        { price: 0.01 },
       ),
     ).toHaveLength(1)
     const same = measured(400, () => 1).map((question) => ({ ...question, confidence: 0.87 }))
-    expect(choosePolicy(same, { tokens: 1000 })).toMatchObject([{ from: 0, arm: 'vote' }])
+    expect(choosePolicy(same, { price: 0.01 })).toMatchObject([{ from: 0, arm: 'vote' }])
   })
 
   it('never has a band of fewer questions than the bound', () => {
@@ -64,7 +80,7 @@ describe('choosePolicy', () => {
       ...question,
       confidence: index < 70 ? 0.9 : question.confidence,
     }))
-    for (const { questions } of choosePolicy(skewed, { tokens: 500 }))
+    for (const { questions } of choosePolicy(skewed, { price: 0.03 }))
       expect(questions).toBeGreaterThanOrEqual(30)
   })
 
@@ -76,9 +92,9 @@ describe('choosePolicy', () => {
         arms: { vote: { accuracy: 1, tokens: 800 } },
       }))
     for (const count of [1, 5, 29]) {
-      expect(choosePolicy(won(count), { tokens: 1000 })).toMatchObject([{ arm: 'stop', questions: count }])
+      expect(choosePolicy(won(count), { price: 0.01 })).toMatchObject([{ arm: 'stop', questions: count }])
     }
-    expect(choosePolicy(won(30), { tokens: 1000 })).toMatchObject([{ arm: 'vote' }])
+    expect(choosePolicy(won(30), { price: 0.01 })).toMatchObject([{ arm: 'vote' }])
   })
 
   it('pays for no arm that is as good as a cheaper one', () => {
@@ -94,13 +110,13 @@ describe('choosePolicy', () => {
           },
         }
       })
-    expect(choosePolicy(questions(0), { tokens: 1000 })).toMatchObject([{ arm: 'cheap', tokens: 500 }])
-    expect(choosePolicy(questions(20), { tokens: 1000 })).toMatchObject([{ arm: 'dear', tokens: 900 }])
-    expect(choosePolicy(questions(20), { tokens: 600 })).toMatchObject([{ arm: 'cheap' }])
+    expect(choosePolicy(questions(0), { price: 0.001 })).toMatchObject([{ arm: 'cheap', tokens: 500 }])
+    expect(choosePolicy(questions(20), { price: 0.01 })).toMatchObject([{ arm: 'dear', tokens: 900 }])
+    expect(choosePolicy(questions(20), { price: 0.03 })).toMatchObject([{ arm: 'cheap' }])
   })
 
   it('needs questions', () => {
-    expect(() => choosePolicy([], { tokens: 1 })).toThrow('expected questions')
+    expect(() => choosePolicy([], { price: 0 })).toThrow('expected questions')
   })
 })
 
@@ -115,7 +131,7 @@ describe('bandOf', () => {
 
 describe('crossValidatePolicy', () => {
   it('finds the gain of a policy on questions that it was not chosen on', () => {
-    const { gain, accuracy, tokens } = crossValidatePolicy(measured(400, GAINS_BELOW(0.5)), { tokens: 1000 })
+    const { gain, accuracy, tokens } = crossValidatePolicy(measured(400, GAINS_BELOW(0.5)), { price: 0.01 })
     expect(gain.low).toBeGreaterThan(0.15)
     expect(accuracy.n).toBe(400)
     expect(tokens).toBeLessThan(750)
@@ -131,13 +147,13 @@ describe('crossValidatePolicy', () => {
         arms: { vote: { accuracy: 1, tokens: 800 } },
       }
     })
-    expect(crossValidatePolicy(questions, { tokens: 1000 }).gain.value).toBeCloseTo(0.2, 10)
+    expect(crossValidatePolicy(questions, { price: 0.01 }).gain.value).toBeCloseTo(0.2, 10)
   })
 
   it('does not take luck for a gain', () => {
     const gains = Array.from({ length: 40 }, (_, seed) => {
       const questions = measured(200, (confidence) => confidence, seed)
-      return crossValidatePolicy(questions, { tokens: 1000 }).gain.value
+      return crossValidatePolicy(questions, { price: 0.01 }).gain.value
     })
     const meanGain = gains.reduce((sum, gain) => sum + gain, 0) / gains.length
     expect(Math.abs(meanGain)).toBeLessThan(0.02)
@@ -147,7 +163,7 @@ describe('crossValidatePolicy', () => {
     expect(
       crossValidatePolicy(
         measured(1, () => 1),
-        { tokens: 1000 },
+        { price: 0.01 },
       ).gain.value,
     ).toBe(0)
   })

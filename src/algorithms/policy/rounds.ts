@@ -1,0 +1,33 @@
+/**
+ * @file Sampling in rounds under a policy: first two samples, then as many again, until the answer is sure, or hopeless.
+ *
+ * Adaptive-Consistency (Aggarwal et al., arXiv 2305.11860) stops when the samples agree. Deviates: the policy's P(correct) of the
+ * chosen answer, which knows the agreement, stops them, and it stops as well where none of the answers is likely.
+ */
+
+import type { PolicyArm } from '#ports'
+
+const FIRST_ROUND = 2
+
+/** Whether an arm samples in rounds. */
+export function hasRounds({ stopAbove, stopBelow }: PolicyArm): boolean {
+  return stopAbove !== undefined || stopBelow !== undefined
+}
+
+/**
+ * Returns the number of samples that there are after each round of an arm: 2, 4, 8 and so on up to its `samples`; one round without
+ * thresholds.
+ */
+export function roundsOf(arm: PolicyArm): readonly number[] {
+  const { samples = 1 } = arm
+  if (!hasRounds(arm)) return [samples]
+  const rounds: number[] = []
+  for (let count = FIRST_ROUND; count < samples; count *= 2) rounds.push(count)
+  return [...rounds, samples]
+}
+
+/** Whether an arm takes no further samples beside an answer. @param confidence its P(correct), in [0, 1]; null: it is unknown */
+export function isSettled({ stopAbove, stopBelow }: PolicyArm, confidence: number | null): boolean {
+  if (confidence === null) return false
+  return confidence >= (stopAbove ?? Number.POSITIVE_INFINITY) || confidence < (stopBelow ?? 0)
+}

@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest'
+import { isSettled, roundsOf } from '#algorithms'
+
+const BEST = { strategy: 'best-of-n', selector: 'judge' } as const
+
+describe('roundsOf', () => {
+  test.each([
+    [8, [2, 4, 8]],
+    [7, [2, 4, 7]],
+    [2, [2]],
+    [1, [1]],
+  ])('doubles up to %i samples', (samples, rounds) => {
+    expect(roundsOf({ ...BEST, samples, stopAbove: 0.9 })).toEqual(rounds)
+    expect(roundsOf({ ...BEST, samples, stopBelow: 0.1 })).toEqual(rounds)
+    expect(roundsOf({ ...BEST, samples })).toEqual([samples])
+  })
+})
+
+describe('isSettled', () => {
+  const arm = { ...BEST, samples: 8, stopAbove: 0.9, stopBelow: 0.1 }
+
+  test.each([
+    [0.9, true],
+    [0.899, false],
+    [0.1, false],
+    [0.099, true],
+    [null, false],
+  ])('a P(correct) of %s between .1 and .9: %s', (confidence, settled) => {
+    expect(isSettled(arm, confidence)).toBe(settled)
+  })
+
+  test('one threshold leaves the other side open', () => {
+    expect(isSettled({ ...BEST, stopAbove: 0.9 }, 0)).toBe(false)
+    expect(isSettled({ ...BEST, stopBelow: 0.1 }, 1)).toBe(false)
+    expect(isSettled(BEST, 0.5)).toBe(false)
+  })
+})
