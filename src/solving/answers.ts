@@ -134,7 +134,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
 class JudgedAnswers implements Answers {
   readonly #deps: AnswersDeps
   readonly #stopRules: StopRules
-  /** Text of the draft, which `begin` and `finish` decode in turn, or of the first sample. */
+  /** Text of the draft, which `begin` and `finish` decode in turn, or of the first sample where there is no draft. */
   readonly #firstText: AnswerText
   /** Tokens of the shortest answer so far; null while there is none. */
   #shortest: number | null = null
@@ -226,6 +226,7 @@ class JudgedAnswers implements Answers {
     const drafts = settings.keepDraft && !this.isExhausted(rows + 1) ? 1 : 0
     const own = { prefix: [], maxNewTokens: this.#allowance(rows + drafts, 0), latents: 0 }
     const first = this.#sampled
+    const isFirst = first === 0 && this.#draft === null
     this.#sampled += rows
     const asked = Array.from({ length: rows + drafts }, (_, row) => {
       if (row >= rows) return { ...own, temperature: 0, seed }
@@ -237,7 +238,7 @@ class JudgedAnswers implements Answers {
       this.#decode(
         asked,
         span,
-        asked.map((_, row) => (row === 0 ? this.#firstText : this.#textOf([]))),
+        asked.map((_, row) => (isFirst && row === 0 ? this.#firstText : this.#textOf([]))),
       ),
     )
     this.#firstText.end()

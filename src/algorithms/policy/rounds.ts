@@ -10,7 +10,7 @@ import type { PolicyArm } from '#ports'
 const FIRST_ROUND = 2
 
 /** Whether an arm samples in rounds. */
-export function hasRounds({ stopAbove, stopBelow }: PolicyArm): boolean {
+function hasRounds({ stopAbove, stopBelow }: PolicyArm): boolean {
   return stopAbove !== undefined || stopBelow !== undefined
 }
 

@@ -3,7 +3,7 @@ import { identityWeaver } from '#algorithms'
 import type { JudgedAnswer, Policy, Weaver } from '#ports'
 import type { SolveRequest } from '#solving'
 import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
-import { GOOD_DRAFT, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
 
 /** Answers that the verifier is sure of are returned, doubtful drafts are forked, the worst lose a vote. */
 const POLICY: Policy = {
@@ -21,6 +21,7 @@ const under = (world: World, policy: Policy = POLICY): World => ({
   profile: { defaults: { ...TEST_PROFILE.defaults, policy } },
 })
 const auto = { strategy: 'auto' } as const
+const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }
 const hopeless = { ...TWO_FLIPS.routes, a: { ...TWO_FLIPS.routes['a']!, verdicts: { check: 0.01 } } }
 
 describe('auto under a policy', () => {
@@ -263,6 +264,20 @@ describe('auto under a policy', () => {
     })
   })
 
+  test('the text of the draft alone is emitted while it is decoded, and each sample ends at its own stop sequence', async () => {
+    const world: World = {
+      routes: { a: route('1', 0.01, ': 6 ; ans 1'), b: route('2', 0.01, ': 6 + 6 + 6 ; ans 2') },
+      firstLogits: { a: 2, b: 1.9 },
+      runTokens: 1,
+    }
+    const { solve, events } = solverOn(under(world, VOTE))
+    const { candidates } = await solve({ ...auto, stop: [' ; ans'], explain: true })
+    const texts = events.map((event) => (event.event === 'tokens' ? event.data.text : '')).join('')
+    expect(texts).toBe('a : 6')
+    expect(new Set(candidates!.map(({ text }) => text))).toEqual(new Set(['a : 6', 'b : 6 + 6 + 6']))
+    expect(candidates).toHaveLength(9)
+  })
+
   test('the draft has a vote', async () => {
     const votesOf = async (samples: number) => {
       const { solve } = solverOn(
@@ -281,8 +296,6 @@ describe('auto under a policy', () => {
       expect(countOf(answer)).toBe(Math.max(...votes.map(countOf)))
     }
   })
-
-  const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }
 
   test.each([
     ['nothing is left for samples', 9, { answer: '1', evaluations: 0 }],
