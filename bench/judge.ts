@@ -17,6 +17,7 @@ import {
   majorityVote,
   measureJudge,
   measureJudgePolicy,
+  ordersOf,
 } from '#algorithms'
 import { describeMachine, type JudgedSample, mean } from '#evaluation'
 import { EFFORTS } from '#ports'
@@ -61,7 +62,7 @@ const greedy: Outcomes = {
 }
 
 interface Among {
-  /** Number of samples: the first ones of each problem. */
+  /** Number of samples. */
   readonly count: number
   /** Whether the draft is a candidate beside them. */
   readonly draft: boolean
@@ -69,7 +70,11 @@ interface Among {
 
 type Candidates = readonly JudgedSample[]
 
-/** Outcomes of a choice among samples. @param choose returns P(chosen) of each */
+/**
+ * Outcomes of a choice among samples; fewer than a problem has are taken in several orders, as policies are measured.
+ *
+ * @param choose returns P(chosen) of each
+ */
 async function choosing(
   { count, draft }: Among,
   choose: (candidates: Candidates) => Promise<readonly number[]>,
@@ -77,10 +82,15 @@ async function choosing(
   const right: number[] = []
   const tokens: number[] = []
   for (const question of published) {
-    const candidates = [...(draft ? [question.draft] : []), ...question.samples.slice(0, count)]
-    const chances = await choose(candidates)
-    right.push(candidates.reduce((sum, one, index) => sum + chances[index]! * Number(one.right), 0))
-    tokens.push(candidates.reduce((sum, one) => sum + one.tokens, 0))
+    const outcomes = await Promise.all(
+      ordersOf(question.samples).map(async (samples) => {
+        const candidates = [...(draft ? [question.draft] : []), ...samples.slice(0, count)]
+        const chances = await choose(candidates)
+        tokens.push(candidates.reduce((sum, one) => sum + one.tokens, 0))
+        return candidates.reduce((sum, one, index) => sum + chances[index]! * Number(one.right), 0)
+      }),
+    )
+    right.push(mean(outcomes))
   }
   return { right, tokens: mean(tokens) }
 }

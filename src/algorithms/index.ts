@@ -89,7 +89,7 @@ export {
   type MeasuredQuestion,
   STOP,
 } from './policy/choose-policy.ts'
-export { isSettled, roundsOf } from './policy/rounds.ts'
+export { isSettled, ordersOf, roundsOf } from './policy/rounds.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,

@@ -10,7 +10,7 @@ import { majorityVote } from '../lto/majority.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import { chooseByEffort } from '../policy/choose-by-effort.ts'
 import { bandOf, compareWithDrafts, type MeasuredQuestion, type Outcome } from '../policy/choose-policy.ts'
-import { isSettled, roundsOf } from '../policy/rounds.ts'
+import { isSettled, ordersOf, roundsOf } from '../policy/rounds.ts'
 import type { Pair } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
 import { agreementOf, judgeFeatures } from './features.ts'
@@ -257,13 +257,6 @@ function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyA
     accuracy: meanOf(({ chosen }) => Number(chosen.answer.correct)),
     tokens: meanOf(({ tokens }) => tokens) - draft.known.tokens,
   }
-}
-
-/** The samples from the first on, from the third on, and so on, each time going round. */
-function ordersOf<Sample>(samples: readonly Sample[]): readonly (readonly Sample[])[] {
-  return samples.flatMap((_, first) =>
-    first % FEW_SAMPLES[0]! === 0 ? [[...samples.slice(first), ...samples.slice(0, first)]] : [],
-  )
 }
 
 /** Returns which candidate an arm chooses, its P(correct), and the tokens of all candidates. */

@@ -31,3 +31,10 @@ export function isSettled({ stopAbove, stopBelow }: PolicyArm, confidence: numbe
   if (confidence === null) return false
   return confidence >= (stopAbove ?? Number.POSITIVE_INFINITY) || confidence < (stopBelow ?? 0)
 }
+
+/** Returns the samples in several orders: from the first one on, from the third one on, and so on, each time going round. */
+export function ordersOf<Sample>(samples: readonly Sample[]): readonly (readonly Sample[])[] {
+  return samples.flatMap((_, first) =>
+    first % FIRST_ROUND === 0 ? [[...samples.slice(first), ...samples.slice(0, first)]] : [],
+  )
+}

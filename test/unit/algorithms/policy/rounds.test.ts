@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isSettled, roundsOf } from '#algorithms'
+import { isSettled, ordersOf, roundsOf } from '#algorithms'
 
 const BEST = { strategy: 'best-of-n', selector: 'judge' } as const
 
@@ -34,4 +34,13 @@ describe('isSettled', () => {
     expect(isSettled({ ...BEST, stopBelow: 0.1 }, 1)).toBe(false)
     expect(isSettled(BEST, 0.5)).toBe(false)
   })
+})
+
+test('ordersOf begins with every other sample, and loses none', () => {
+  expect(ordersOf([1, 2, 3, 4, 5])).toEqual([
+    [1, 2, 3, 4, 5],
+    [3, 4, 5, 1, 2],
+    [5, 1, 2, 3, 4],
+  ])
+  expect(ordersOf([])).toEqual([])
 })
