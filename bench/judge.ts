@@ -24,6 +24,7 @@ import { EFFORTS } from '#ports'
 import { createRandom } from '#tensor'
 import { examplesOf, joinAnswers, type KeptQuestion, knownOf, readAnswers } from './judge/answers.ts'
 import { type HeldNight, holdNights, type Judge } from './judge/nights.ts'
+import { CHOSEN_ON, measureRule, RULES } from './judge/rules.ts'
 import { difference } from './recurrent/thinking.ts'
 import { type Measurement, updateRecords } from './report/records.ts'
 import { printTable } from './report/table.ts'
@@ -195,6 +196,25 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
   )
 }
 
+/** Policies that other rules would choose, on questions that they were not chosen on. */
+function measureRules(judges: ReadonlyMap<number, Judge>): void {
+  const answersOf = (questions: readonly KeptQuestion[]) =>
+    questions.flatMap((question) => examplesOf(question, 'train'))
+  const answers = { tuning: answersOf(days), others: answersOf(published) }
+  const n = days.length - CHOSEN_ON + published.length
+  const rows = RULES.map((rule) => {
+    const figures = measureRule(rule, judges.values(), answers)
+    const { name, ...settings } = rule
+    measured.push({ part: 'rules', case: { rule: name }, n, figures: { ...figures, ...settings } })
+    return [name, figures.gain, figures.deviation, figures.tokens]
+  })
+  printTable(
+    `Rules that choose a policy: chosen on ${CHOSEN_ON} questions, measured on ${n} others`,
+    ['rule', 'gain over the drafts', 'sd over draws and judges', 'tokens per token of a draft'],
+    rows,
+  )
+}
+
 /** Nights over labels that were dealt out again among all answers: they must learn nothing, and be refused. */
 async function measureShuffled(count: number): Promise<void> {
   let promotions = 0
@@ -336,6 +356,7 @@ printTable(
   rows,
 )
 await measureBudgets(judges)
+measureRules(judges)
 await measureShuffled(Number(values.shuffles))
 await measureLto()
 if (values.json !== undefined) await updateRecords(values.json, { bench: 'judge', machine, seeds }, measured)

@@ -15,7 +15,12 @@ export {
   openFusedJudge,
 } from './fused-judge/fused-judge.ts'
 export { gateJudge, measureJudge } from './fused-judge/gate-judge.ts'
-export { comparePolicies, measureJudgePolicy, type PolicyAnswer } from './fused-judge/judge-policy.ts'
+export {
+  comparePolicies,
+  measureArms,
+  measureJudgePolicy,
+  type PolicyAnswer,
+} from './fused-judge/judge-policy.ts'
 export { type JudgeExample, type TrainedJudge, trainJudge } from './fused-judge/train-judge.ts'
 export { gateWeaver, type TrialQuestion } from './latent-evolve/gate-weaver.ts'
 export { identityWeaver, type OpenWeaver, openWeaver } from './latent-evolve/open-weaver.ts'

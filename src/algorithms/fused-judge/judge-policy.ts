@@ -76,6 +76,24 @@ export function chooseJudgePolicy(
   weights: JudgeWeights,
   answers: readonly PolicyAnswer[],
 ): JudgePolicyChoice {
+  const { questions, arms } = measureArms(weights, answers)
+  const choice = chooseByEffort(questions, { signal: 'judge', arms })
+  const taken = (choice?.rows ?? []).filter(({ isTaken }) => isTaken)
+  return {
+    questions: questions.length,
+    policy: choice?.policy ?? null,
+    metrics: Object.assign({}, ...taken.map(({ effort, ...row }) => figures(effort, row))),
+  }
+}
+
+/** Returns the arms that these answers can measure, by name, and what each makes of every question; see `chooseJudgePolicy`. */
+export function measureArms(
+  weights: JudgeWeights,
+  answers: readonly PolicyAnswer[],
+): {
+  readonly questions: readonly MeasuredQuestion[]
+  readonly arms: Readonly<Record<string, PolicyArm>>
+} {
   const banks = banksOf(answers)
   const counts = sampleCounts(banks)
   const arms = armsOf(counts)
@@ -89,13 +107,7 @@ export function chooseJudgePolicy(
         ),
       }),
     )
-  const choice = chooseByEffort(questions, { signal: 'judge', arms })
-  const taken = (choice?.rows ?? []).filter(({ isTaken }) => isTaken)
-  return {
-    questions: questions.length,
-    policy: choice?.policy ?? null,
-    metrics: Object.assign({}, ...taken.map(({ effort, ...row }) => figures(effort, row))),
-  }
+  return { questions, arms }
 }
 
 /** Measures the policy of a judge on labelled answers that it was not chosen on; see `chooseJudgePolicy`. */

@@ -47,17 +47,18 @@ export interface PolicyOptions {
   readonly price: number
   /** Lower bound on the questions of a band; 30 unless given. A band of fewer, which are all there are, only stops. */
   readonly minQuestions?: number
+  /** Numbers of bands to choose from, in ascending order; 1, 2 and 4 unless given. */
+  readonly bands?: readonly number[]
 }
 
 const FOLDS = 5
 const MIN_QUESTIONS = 30
-/** Numbers of bands to choose from. */
 const BANDS = [1, 2, 4]
 
 /**
  * Returns the bands in ascending order of `from`, the first from 0. Cuts lie at quantiles of the confidences. Each band has the arm of
  * the highest utility: accuracy - price x (tokens / mean tokens of a draft), so that arms are compared by accuracy per token.
- * Of 1, 2 and 4 bands, the fewest are taken whose cross-validated utility is within one standard error of the best: where the
+ * Of the numbers of bands, the fewest are taken whose cross-validated utility is within one standard error of the best: where the
  * draft's confidence says little, more bands only fit noise.
  *
  * No arm has to be surely better in its band: bands are small, and asking each for 95 % confidence gave away two thirds of what
@@ -74,7 +75,7 @@ export function choosePolicy(questions: readonly MeasuredQuestion[], options: Po
 /** Returns the number of bands to cut the questions into. */
 function numberOfBands(questions: readonly MeasuredQuestion[], options: PolicyOptions): number {
   const utility = utilityOn(questions, options)
-  const [fewest, ...more] = BANDS.map((count) => {
+  const [fewest, ...more] = (options.bands ?? BANDS).map((count) => {
     const followed = followOthers(questions, (others) => fitBands(others, options, count))
     return { count, utilities: followed.map(utility) }
   })
