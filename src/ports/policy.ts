@@ -29,7 +29,7 @@ const arm = {
   /** Selector of `best-of-n`. */
   selector: Type.Optional(Type.Enum(SELECTORS)),
   /**
-   * `best-of-n` samples in rounds where one of these is given: sampling ends as soon as the chosen answer's P(correct) is at least
+   * Samples come in rounds where one of these is given: sampling ends as soon as the chosen answer's P(correct) is at least
    * `stopAbove`, or below `stopBelow`, where more samples hardly find a right answer.
    */
   stopAbove: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),

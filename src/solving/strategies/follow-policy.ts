@@ -91,7 +91,9 @@ async function sampleBeside(
     candidates = round.all
     chosen = round.best
     sampled = count
-    if (isSettled(step.band, confidenceBy(step.signal, chosen.judgement))) break
+    // The P(correct) of a refuted answer says nothing.
+    const isRefuted = chosen.judgement.standing !== undefined
+    if (!isRefuted && isSettled(step.band, confidenceBy(step.signal, chosen.judgement))) break
   }
   return { chosen, stopped: answers.isExhausted(1) ? 'maxNewTokens' : null }
 }

@@ -43,6 +43,18 @@ async function refuteOne(over: Partial<SolveRequest> = {}) {
 }
 
 describe('a refuted answer', () => {
+  test('ends no rounds, however sure it is', async () => {
+    const rounds: Policy = {
+      signal: 'verifier',
+      medium: [{ from: 0, strategy: 'best-of-n', selector: 'verifier', samples: 8, stopAbove: 0.9 }],
+    }
+    const world = under(GOOD_DRAFT, rounds)
+    expect(await solverOn(world).solve(AUTO)).toMatchObject({ answer: '1', evaluations: 2 })
+    const { episodes, episodeId } = await refuteOne()
+    const solution = await solverOn(world, { episodes }).solve(AUTO)
+    expect(solution).toMatchObject({ answer: '1', evaluations: 8, refutedBy: episodeId })
+  })
+
   test.each<Partial<SolveRequest>>([
     { strategy: 'auto' },
     { strategy: 'latentseek' },
