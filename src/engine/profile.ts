@@ -144,7 +144,7 @@ const Defaults = Type.Object(
     maxThoughtTokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 32_768 })),
     /** Budgets by effort (`reasoning_effort`). */
     efforts: Type.Optional(Type.Object(byEffort(Budgets), closed)),
-    /** What `auto` does after a draft, by effort; without one it searches until an answer passes. */
+    /** What `auto` does after a draft, by effort; without one samples vote, or it searches where `searchPays`. */
     policy: Type.Optional(Policy),
     /**
      * Whether the search was measured to be worth more than samples at as many tokens. Then `auto` keeps to it, and follows no

@@ -68,9 +68,11 @@ export interface Settings {
   readonly draft: 'full' | 'lazy'
   /**
    * What `auto` does after a draft, for the effort of the request: by the policy of the active fused judge, else by that of the
-   * profile; null: it searches until an answer passes.
+   * profile; null: it searches until an answer passes, where that pays, else samples vote.
    */
   readonly policy: { readonly signal: Policy['signal']; readonly bands: readonly PolicyBand[] } | null
+  /** Whether `auto` searches where no policy says otherwise. */
+  readonly searchPays: boolean
   readonly weights: { readonly verifier: number; readonly lrm: number; readonly format: number }
 }
 
@@ -130,6 +132,7 @@ export function resolveSettings(
     retrieval: resolveRetrieval(request, profile),
     transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift, shifts: defaults.shifts },
     draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
+    searchPays: defaults.searchPays,
     policy: resolvePolicy(request, defaults.searchPays ? null : judgePolicy, defaults.policy),
     weights: resolveWeights(request, profile),
   }

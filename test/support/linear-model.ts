@@ -147,7 +147,7 @@ export const TEST_PROFILE: ModelProfile = {
     momentum: 'residual',
     shifts: 'agreeing',
     draft: 'full',
-    searchPays: false,
+    searchPays: true,
     rollouts: 1,
     rolloutTemperature: 1,
     marginSteps: 3,

@@ -5,7 +5,8 @@
  * failed (the gate); with a lazy one they answer first, and the draft is finished unless they pass. Refinement is argmax
  * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3). Where there is a measured
  * policy, that of the active fused judge before that of the profile, it decides after the draft, and after what memory led
- * to, which answers are good enough and what to do else. A draft that is good enough is returned without memory, unless a
+ * to, which answers are good enough and what to do else. Without one, samples vote beside a draft that does not pass, unless
+ * the profile says that the search pays: on real models it was never seen to. A draft that is good enough is returned without memory, unless a
  * caller has called another answer to a near-identical question right: then that episode alone leads, and its answer, if it is
  * reached, is returned, however sure the draft is. A draft that callers called wrong when the same question came before is not
  * good enough.
@@ -22,7 +23,7 @@ import {
 } from '#algorithms'
 import type { Outcome, SolveContext } from '../context.ts'
 import type { Settings } from '../settings.ts'
-import { followPolicy, policyStep } from './follow-policy.ts'
+import { followPolicy, policyStep, voteBeside } from './follow-policy.ts'
 import { createMemo, draftPoint, refine } from './refine.ts'
 
 export async function auto(context: SolveContext): Promise<Outcome> {
@@ -81,6 +82,7 @@ export async function auto(context: SolveContext): Promise<Outcome> {
   if (step !== null && step.band.strategy !== 'latentseek' && !isLed)
     return followPolicy(context, draft, step)
   const known = led === null ? [first] : [first, led]
+  if (step === null && !settings.searchPays && !known.some(passes)) return voteBeside(context, draft)
   // What a caller or the policy takes for good enough is not searched on, whatever its reward.
   const searched = isLed ? { ...context, settings: { ...settings, maxIterations: 0 } } : context
   const outcome = await refine(searched, {

@@ -1,8 +1,8 @@
-/** @file What `auto` does after a draft under a measured policy, of the fused judge or of the model profile (`choosePolicy`). */
+/** @file What `auto` does after a draft: by a measured policy, of the fused judge or of the model profile (`choosePolicy`), else a vote. */
 
 import { bandOf, type Evaluation, isSettled, type Judgement, roundsOf } from '#algorithms'
 import { hasCode } from '#errors'
-import type { Policy, PolicyBand } from '#ports'
+import type { Policy, PolicyArm, PolicyBand } from '#ports'
 import type { Draft } from '../answers.ts'
 import type { Outcome, SolveContext } from '../context.ts'
 import type { Stopped } from '../contract.ts'
@@ -44,42 +44,64 @@ function confidenceBy(signal: Policy['signal'], { fused, correctness }: Judgemen
  * returned, too, where nothing is left to decode samples, or the time is up before they are judged.
  */
 export async function followPolicy(context: SolveContext, draft: Draft, step: PolicyStep): Promise<Outcome> {
-  const { strategy } = step.band
-  if (strategy === 'fork') {
-    const settings = { ...context.settings, samples: samplesOf(context, step) }
+  const { signal, band } = step
+  const { samples = context.settings.samples } = band
+  if (band.strategy === 'fork') {
+    const settings = { ...context.settings, samples }
     return { ...(await forkFrom({ ...context, settings }, draft)), policy: step }
   }
-  const kept = { ...draftOutcome(context, draft), policy: step }
-  if (strategy === 'greedy') return { ...kept, stopped: 'reward' }
-  if (draft.evaluation.answer.finish === 'aborted') return kept
-  const { chosen, stopped } = await sampleBeside(context, draft.evaluation, step)
-  const outcome = sampleOutcome(context, chosen)
-  const beside = { policy: step, stopped: stopped ?? outcome.stopped }
-  if (chosen.answer !== draft.evaluation.answer) return { ...outcome, ...beside, base: draft.evaluation }
-  return { ...kept, ...beside, chosen, base: chosen, evaluations: outcome.evaluations }
-}
-
-function samplesOf({ settings }: SolveContext, { band }: PolicyStep): number {
-  return band.samples ?? settings.samples
+  if (band.strategy === 'greedy') {
+    return { ...draftOutcome(context, draft), policy: step, stopped: 'reward' }
+  }
+  const outcome = await sampleBeside(context, draft, {
+    arm: { ...band, samples },
+    confidenceOf: (judgement) => confidenceBy(signal, judgement),
+  })
+  return { ...outcome, policy: step }
 }
 
 /**
- * Samples beside the draft, in rounds where the band has thresholds, and chooses after each round.
+ * Lets samples vote beside the draft. This is what `auto` does where nothing was measured: on the real models that were tried, a vote
+ * of draft and samples was never worse than the draft, and what the model's own verdict chose was (docs/benchmarks.md).
+ */
+export function voteBeside(context: SolveContext, draft: Draft): Promise<Outcome> {
+  const { samples } = context.settings
+  return sampleBeside(context, draft, { arm: { strategy: 'majority', samples }, confidenceOf: () => null })
+}
+
+interface Sampling {
+  readonly arm: PolicyArm
+  /** P(correct) by which rounds end; null: it is unknown. */
+  readonly confidenceOf: (judgement: Judgement) => number | null
+}
+
+async function sampleBeside(context: SolveContext, draft: Draft, sampling: Sampling): Promise<Outcome> {
+  const kept = draftOutcome(context, draft)
+  if (draft.evaluation.answer.finish === 'aborted') return kept
+  const { chosen, limit } = await sampleInRounds(context, draft.evaluation, sampling)
+  const outcome = sampleOutcome(context, chosen)
+  const stopped = limit ?? outcome.stopped
+  if (chosen.answer !== draft.evaluation.answer) return { ...outcome, base: draft.evaluation, stopped }
+  return { ...kept, chosen, base: chosen, evaluations: outcome.evaluations, stopped }
+}
+
+/**
+ * Samples beside the draft, in rounds where the arm has thresholds, and chooses after each round.
  *
  * @returns what was chosen last, and which limit ended the rounds; null: none
  */
-async function sampleBeside(
+async function sampleInRounds(
   context: SolveContext,
   draft: Evaluation,
-  step: PolicyStep,
-): Promise<{ readonly chosen: Evaluation; readonly stopped: Stopped | null }> {
+  { arm, confidenceOf }: Sampling,
+): Promise<{ readonly chosen: Evaluation; readonly limit: Stopped | null }> {
   const { answers, settings } = context
-  const { strategy, selector = settings.selector } = step.band
+  const { strategy, selector = settings.selector } = arm
   let candidates: readonly Evaluation[] = [draft]
   let chosen = draft
   let sampled = 0
-  for (const count of roundsOf({ ...step.band, samples: samplesOf(context, step) })) {
-    if (answers.isExhausted(1)) return { chosen, stopped: 'maxNewTokens' }
+  for (const count of roundsOf(arm)) {
+    if (answers.isExhausted(1)) return { chosen, limit: 'maxNewTokens' }
     const round = await unlessTimeIsUp(context.signal, async () => {
       const all = await answers.sample(count - sampled, candidates)
       return {
@@ -87,15 +109,15 @@ async function sampleBeside(
         best: strategy === 'majority' ? await elect(context, all) : await chooseBest(context, all, selector),
       }
     })
-    if (round === null) return { chosen, stopped: 'maxMs' }
+    if (round === null) return { chosen, limit: 'maxMs' }
     candidates = round.all
     chosen = round.best
     sampled = count
     // The P(correct) of a refuted answer says nothing.
     const isRefuted = chosen.judgement.standing !== undefined
-    if (!isRefuted && isSettled(step.band, confidenceBy(step.signal, chosen.judgement))) break
+    if (!isRefuted && isSettled(arm, confidenceOf(chosen.judgement))) break
   }
-  return { chosen, stopped: answers.isExhausted(1) ? 'maxNewTokens' : null }
+  return { chosen, limit: answers.isExhausted(1) ? 'maxNewTokens' : null }
 }
 
 /** Returns null when the time is up: what was sampled by then is not judged. */

@@ -16,10 +16,11 @@ const POLICY: Policy = {
   high: [{ from: 0, strategy: 'best-of-n', samples: 3, selector: 'verifier' }],
 }
 
-const under = (world: World, policy: Policy = POLICY): World => ({
+const withDefaults = (world: World, defaults: Partial<typeof TEST_PROFILE.defaults>): World => ({
   ...world,
-  profile: { defaults: { ...TEST_PROFILE.defaults, policy } },
+  profile: { defaults: { ...TEST_PROFILE.defaults, ...defaults } },
 })
+const under = (world: World, policy: Policy = POLICY) => withDefaults(world, { policy, searchPays: false })
 const auto = { strategy: 'auto' } as const
 const VOTE: Policy = { signal: 'verifier', medium: [{ from: 0, strategy: 'majority', samples: 8 }] }
 const hopeless = { ...TWO_FLIPS.routes, a: { ...TWO_FLIPS.routes['a']!, verdicts: { check: 0.01 } } }
@@ -73,7 +74,9 @@ describe('auto under a policy', () => {
     ['a policy that searches', { signal: 'verifier', medium: [{ from: 0, strategy: 'latentseek' }] }, auto],
   ] as const)('%s searches as ever', async (_, policy, request) => {
     const usual = await solverOn(TWO_FLIPS).solve(request)
-    const { policy: step, ...solution } = await solverOn(under(TWO_FLIPS, policy as Policy)).solve(request)
+    const { policy: step, ...solution } = await solverOn(
+      withDefaults(TWO_FLIPS, { policy: policy as Policy }),
+    ).solve(request)
     const same = ({ answer, stopped, iterations, rewardHistory, usage }: typeof usual) => ({
       answer,
       stopped,
@@ -144,10 +147,9 @@ describe('auto under a policy', () => {
     const policy: Policy = { signal: 'judge', medium: [{ from: 0, strategy: 'majority', samples: 3 }] }
     const judge = { version: 'judge-1', policy, score }
     const solutionOf = (searchPays: boolean) =>
-      solverOn(
-        { ...TWO_FLIPS, profile: { defaults: { ...TEST_PROFILE.defaults, searchPays } } },
-        { activeModels: () => ({ weaver: identityWeaver, rewardModel: null, judge }) },
-      ).solve(auto)
+      solverOn(withDefaults(TWO_FLIPS, { searchPays }), {
+        activeModels: () => ({ weaver: identityWeaver, rewardModel: null, judge }),
+      }).solve(auto)
     expect((await solutionOf(false)).policy).toMatchObject({ strategy: 'majority' })
     const searched = await solutionOf(true)
     expect(searched.policy).toBeUndefined()
@@ -212,7 +214,7 @@ describe('auto under a policy', () => {
         return answers.map(() => (scored.length === 1 ? draft : later))
       }
       const judge = { version: 'judge-1', policy: { signal: 'judge', medium: [band] } as Policy, score }
-      const { solve, engine } = solverOn(world, {
+      const { solve, engine } = solverOn(withDefaults(world, { searchPays: false }), {
         activeModels: () => ({ weaver: identityWeaver, rewardModel: null, judge }),
       })
       const solution = await solve({ ...auto, ...request })
@@ -362,5 +364,55 @@ describe('auto under a policy', () => {
     const { usage, answer } = await solve({ ...auto, budget: { maxNewTokens: 20 } })
     expect(usage.generatedTokens).toBeLessThanOrEqual(20)
     expect(answer).not.toBeUndefined()
+  })
+})
+
+describe('auto without a policy, where no search is known to pay', () => {
+  const unmeasured = (world: World) => withDefaults(world, { searchPays: false })
+
+  test('lets samples vote beside the draft, as many as the effort allows', async () => {
+    for (const [effort, samples] of [
+      ['minimal', 2],
+      ['medium', 8],
+    ] as const) {
+      const { solve, engine } = solverOn(
+        withDefaults({ ...TWO_FLIPS, routes: hopeless }, { searchPays: false, samples: 8 }),
+      )
+      const solution = await solve({ ...auto, effort })
+      expect(solution).toMatchObject({ base: { answer: '1' }, evaluations: samples, iterations: 0 })
+      expect(solution.policy).toBeUndefined()
+      expect(engine.calls).toMatchObject({ ascend: 0 })
+    }
+  })
+
+  test('returns a draft that passes', async () => {
+    const world = withDefaults(GOOD_DRAFT, { searchPays: false, stopReward: -0.1 })
+    expect(await solverOn(world).solve(auto)).toMatchObject({
+      answer: '1',
+      evaluations: 0,
+      stopped: 'reward',
+    })
+  })
+
+  test('never lets the verdict of the model choose', async () => {
+    // The verifier believes the rare answer '3'.
+    const rare: World = { ...TWO_FLIPS, firstLogits: { a: 3, b: -3, c: -1 } }
+    expect(await solverOn(rare).solve(auto)).toMatchObject({ answer: '3' })
+    expect(await solverOn(unmeasured(rare)).solve(auto)).toMatchObject({ answer: '1' })
+  })
+
+  test('returns an answer that memory leads to where it passes', async () => {
+    const weaver: Weaver = {
+      version: 'weaver-1',
+      apply: async (rows) =>
+        rows.map(({ zBase }) => {
+          const data = zBase.data.slice()
+          data[tokenOf('c')]! += 9
+          return { ...zBase, data }
+        }),
+    }
+    const world = withDefaults(TWO_FLIPS, { searchPays: false, stopReward: -0.1 })
+    const { solve } = solverOn(world, { activeModels: () => ({ weaver, rewardModel: null }) })
+    expect(await solve(auto)).toMatchObject({ answer: '3', stopped: 'reward', evaluations: 1 })
   })
 })
