@@ -102,6 +102,14 @@ function votes(among: Among): Promise<Outcomes> {
   return choosing(among, async (candidates) => only(candidates.length, majorityVote(candidates)))
 }
 
+/** A vote whose ties the mean log-probability breaks: what `auto` does where nothing was measured. */
+function votesByLogProbability(among: Among): Promise<Outcomes> {
+  return choosing(among, async (candidates) => {
+    const scored = candidates.map(({ answer, logProbability }) => ({ answer, reward: logProbability ?? 0 }))
+    return only(candidates.length, majorityVote(scored))
+  })
+}
+
 function bestByJudge({ score }: Judge, among: Among): Promise<Outcomes> {
   return choosing(among, async (candidates) => {
     const scores = await score(candidates.map((one) => knownOf(one, candidates)))
@@ -183,6 +191,10 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
   const amongs = [false, true].flatMap((draft) => SAMPLES.map((count) => ({ draft, count })))
   const nameOf = ({ draft, count }: Among) => (draft ? `draft and ${count}` : String(count))
   for (const among of amongs) add(`majority of ${nameOf(among)}`, null, over(await votes(among)))
+  for (const among of amongs) {
+    const strategy = `majority of ${nameOf(among)}, ties by log-probability`
+    add(strategy, null, over(await votesByLogProbability(among)))
+  }
   for (const [seed, judge] of judges) {
     for (const among of amongs) {
       add(`best of ${nameOf(among)} by judge`, seed, over(await bestByJudge(judge, among)))

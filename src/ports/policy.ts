@@ -26,7 +26,7 @@ const arm = {
   /** `greedy` returns the draft, `latentseek` searches from it with memory. */
   strategy: Type.Enum(['greedy', 'majority', 'best-of-n', 'fork', 'latentseek']),
   samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
-  /** Selector of `best-of-n`. */
+  /** Selector of `best-of-n`; of `majority`, the score that breaks ties, by default the reward. */
   selector: Type.Optional(Type.Enum(SELECTORS)),
   /**
    * Samples come in rounds where one of these is given: sampling ends as soon as the chosen answer's P(correct) is at least

@@ -257,12 +257,17 @@ function judgeOf(
  */
 function needsSignals(
   { episodes }: SolverParts,
-  { request: { learn, explain, strategy }, settings: { positions, policy }, models }: ContextOptions,
+  {
+    request: { learn, explain, strategy },
+    settings: { positions, policy, searchPays },
+    models,
+  }: ContextOptions,
 ): boolean {
   const isKept = learn && episodes !== null
   const ranksPlaces =
     strategy === 'fork' || (strategy === 'latentseek' && positions !== null && positions !== 'prefix')
-  const isChosenBy = strategy === 'best-of-n' || policy !== null || (models.judge ?? null) !== null
+  const mayVote = strategy === 'auto' && !searchPays
+  const isChosenBy = strategy === 'best-of-n' || mayVote || policy !== null || (models.judge ?? null) !== null
   return isKept || explain || ranksPlaces || isChosenBy
 }
 

@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, retrieves similar episodes, then refines.',
+    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples.',
 })
 
 /**
@@ -294,7 +294,7 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
       ...closed,
       $id: 'SolveRequest',
       description:
-        'A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where its policy samples). Other fields that the strategy does not use are ignored.',
+        'A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where it samples). Other fields that the strategy does not use are ignored.',
       examples: [{ question: 'Eve at the till: 6 + 4 * 7 - 4 - 5 = ?' }],
     },
   ),

@@ -61,12 +61,14 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
 }
 
 /**
- * Lets samples vote beside the draft. This is what `auto` does where nothing was measured: on the real models that were tried, a vote
- * of draft and samples was never worse than the draft, and what the model's own verdict chose was (docs/benchmarks.md).
+ * Lets samples vote beside the draft; the mean log-probability breaks ties. This is what `auto` does where nothing was measured: on
+ * the real models that were tried, such a vote was better than the draft or as good, and what the model's own verdict chose was worse
+ * (docs/benchmarks.md).
  */
 export function voteBeside(context: SolveContext, draft: Draft): Promise<Outcome> {
   const { samples } = context.settings
-  return sampleBeside(context, draft, { arm: { strategy: 'majority', samples }, confidenceOf: () => null })
+  const arm = { strategy: 'majority', samples, selector: 'log-probability' } as const
+  return sampleBeside(context, draft, { arm, confidenceOf: () => null })
 }
 
 interface Sampling {
@@ -96,7 +98,11 @@ async function sampleInRounds(
   { arm, confidenceOf }: Sampling,
 ): Promise<{ readonly chosen: Evaluation; readonly limit: Stopped | null }> {
   const { answers, settings } = context
-  const { strategy, selector = settings.selector } = arm
+  const { strategy, selector } = arm
+  const choose = (among: readonly Evaluation[]) =>
+    strategy === 'majority'
+      ? elect(context, among, selector)
+      : chooseBest(context, among, selector ?? settings.selector)
   let candidates: readonly Evaluation[] = [draft]
   let chosen = draft
   let sampled = 0
@@ -104,10 +110,7 @@ async function sampleInRounds(
     if (answers.isExhausted(1)) return { chosen, limit: 'maxNewTokens' }
     const round = await unlessTimeIsUp(context.signal, async () => {
       const all = await answers.sample(count - sampled, candidates)
-      return {
-        all,
-        best: strategy === 'majority' ? await elect(context, all) : await chooseBest(context, all, selector),
-      }
+      return { all, best: await choose(all) }
     })
     if (round === null) return { chosen, limit: 'maxMs' }
     candidates = round.all

@@ -4,6 +4,7 @@
  */
 
 import { type Evaluation, weightedMajority } from '#algorithms'
+import type { Selector } from '#ports'
 import type { Outcome, SolveContext } from '../context.ts'
 import type { Stopped } from '../contract.ts'
 import { scoreSamples } from './score-samples.ts'
@@ -13,21 +14,38 @@ export async function majority(context: SolveContext): Promise<Outcome> {
   return sampleOutcome(context, await elect(context, samples))
 }
 
-/** Returns the sample that the majority elects, by the votes that the request asks for. */
-export async function elect(context: SolveContext, samples: readonly Evaluation[]): Promise<Evaluation> {
+/**
+ * Returns the sample that the majority elects, by the votes that the request asks for.
+ *
+ * @param ties score that decides between answers of as many votes; the reward unless given, or where no sample has it
+ */
+export async function elect(
+  context: SolveContext,
+  samples: readonly Evaluation[],
+  ties?: Selector,
+): Promise<Evaluation> {
   const { votes } = context.settings
-  return electByVote(samples, votes === 'none' ? null : await scoreSamples(context, samples, votes))
+  return electByVote(samples, {
+    weights: votes === 'none' ? null : await scoreSamples(context, samples, votes),
+    ties: ties === undefined ? null : await scoreSamples(context, samples, ties),
+  })
 }
 
-/** Returns the sample that the majority elects, by votes of equal weight unless given; ties go to the higher reward. */
+/** What samples are compared by; null: votes of equal weight, ties by reward. */
+interface Scores {
+  readonly weights: readonly number[] | null
+  readonly ties: readonly number[] | null
+}
+
+/** Returns the sample that the majority elects. */
 export function electByVote(
   samples: readonly Evaluation[],
-  weights: readonly number[] | null = null,
+  { weights, ties }: Scores = { weights: null, ties: null },
 ): Evaluation {
   const elected = weightedMajority(
     samples.map(({ answer, judgement }, index) => ({
       answer: answer.answer,
-      reward: judgement.reward,
+      reward: ties?.[index] ?? judgement.reward,
       // Where only the reward ranks the samples, it is below 0.
       weight: Math.max(0, weights?.[index] ?? 1),
     })),

@@ -385,6 +385,20 @@ describe('auto without a policy, where no search is known to pay', () => {
     }
   })
 
+  test('lets the log-probability break ties, which the verdict of the model must not', async () => {
+    // Draft and first sample differ, and the verifier believes the less likely one.
+    const world: World = { ...TWO_FLIPS, firstLogits: { a: 1.2, b: -3, c: 1 } }
+    for (let seed = 1; seed <= 12; seed++) {
+      const { solve } = solverOn(withDefaults(world, { searchPays: false, samples: 1 }))
+      const { answer, candidates } = await solve({ ...auto, seed, explain: true, learn: false })
+      expect(candidates).toHaveLength(2)
+      const likeliest = candidates!.reduce((one, other) =>
+        other.logProbability! > one.logProbability! ? other : one,
+      )
+      expect(answer).toBe(likeliest.answer)
+    }
+  })
+
   test('returns a draft that passes', async () => {
     const world = withDefaults(GOOD_DRAFT, { searchPays: false, stopReward: -0.1 })
     expect(await solverOn(world).solve(auto)).toMatchObject({
