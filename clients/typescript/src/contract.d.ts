@@ -252,7 +252,7 @@ export interface paths {
         put?: never;
         /**
          * Label an episode: whether its answer is correct, or the correct answer
-         * @description Relabels every judged answer of the episode. The latest feedback replaces earlier feedback. An answer that is called wrong is not returned for the same question again while another one is found.
+         * @description Relabels every judged answer of the episode. The latest feedback replaces earlier feedback. An answer that is called wrong is not chosen for the same question again while another one is found, except by `greedy` and without retrieval.
          */
         post: operations["giveFeedback"];
         delete?: never;

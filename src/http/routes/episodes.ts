@@ -166,7 +166,7 @@ function changeRoutes(app: App, { episodes, solver: { answerKeys } }: EpisodeRou
         operationId: 'giveFeedback',
         summary: 'Label an episode: whether its answer is correct, or the correct answer',
         description:
-          'Relabels every judged answer of the episode. The latest feedback replaces earlier feedback. An answer that is called wrong is not returned for the same question again while another one is found.',
+          'Relabels every judged answer of the episode. The latest feedback replaces earlier feedback. An answer that is called wrong is not chosen for the same question again while another one is found, except by `greedy` and without retrieval.',
         tags: ['episodes'],
         params: EpisodeParams,
         body: ref(Feedback),
