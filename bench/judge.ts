@@ -15,6 +15,7 @@ import {
   type Figure,
   ltoDistribution,
   majorityVote,
+  measureArms,
   measureJudge,
   measureJudgePolicy,
   ordersOf,
@@ -212,10 +213,14 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
 function measureRules(judges: ReadonlyMap<number, Judge>): void {
   const answersOf = (questions: readonly KeptQuestion[]) =>
     questions.flatMap((question) => examplesOf(question, 'train'))
-  const answers = { tuning: answersOf(days), others: answersOf(published) }
+  const [tuning, others] = [answersOf(days), answersOf(published)]
+  const arms = [...judges.values()].map(({ weights }) => ({
+    tuning: measureArms(weights, tuning),
+    others: measureArms(weights, others),
+  }))
   const n = days.length - CHOSEN_ON + published.length
   const rows = RULES.map((rule) => {
-    const figures = measureRule(rule, judges.values(), answers)
+    const figures = measureRule(rule, arms)
     const { name, ...settings } = rule
     measured.push({ part: 'rules', case: { rule: name }, n, figures: { ...figures, ...settings } })
     return [name, figures.gain, figures.deviation, figures.tokens]

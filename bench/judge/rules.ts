@@ -1,9 +1,8 @@
 /** @file What the rules that choose a policy are worth: policies chosen on some questions, measured on all others. */
 
-import { bandOf, choosePolicy, type MeasuredQuestion, measureArms, type PolicyAnswer } from '#algorithms'
+import { bandOf, choosePolicy, follow, type MeasuredQuestion, type measureArms } from '#algorithms'
 import { mean } from '#evaluation'
 import { createRandom } from '#tensor'
-import type { Judge } from './nights.ts'
 
 export interface Rule {
   readonly name: string
@@ -37,22 +36,23 @@ export interface RuleFigures {
   readonly deviation: number
 }
 
-/** @param tuning answers to questions that policies may be chosen on; they are measured on the rest of these and on `others` */
-export function measureRule(
-  { rounds, bands, price }: Rule,
-  judges: Iterable<Judge>,
-  { tuning, others }: { readonly tuning: readonly PolicyAnswer[]; readonly others: readonly PolicyAnswer[] },
-): RuleFigures {
-  const measured = [...judges].flatMap(({ weights }, place) => {
-    const [chosenFrom, apart] = [measureArms(weights, tuning), measureArms(weights, others)]
-    const names = Object.entries(chosenFrom.arms)
+/** Arms under one judge. */
+export interface JudgedArms {
+  /** On questions that policies may be chosen on; they are measured on the rest of these, and on `others`. */
+  readonly tuning: ReturnType<typeof measureArms>
+  readonly others: ReturnType<typeof measureArms>
+}
+
+export function measureRule({ rounds, bands, price }: Rule, judges: readonly JudgedArms[]): RuleFigures {
+  const measured = judges.flatMap(({ tuning, others }, place) => {
+    const names = Object.entries(tuning.arms)
       .filter(([, { stopAbove }]) => rounds || stopAbove === undefined)
       .map(([name]) => name)
     return Array.from({ length: DRAWS }, (_, draw) => {
-      const drawn = shuffle(chosenFrom.questions, place * DRAWS + draw)
+      const drawn = shuffle(tuning.questions, place * DRAWS + draw)
       const own = drawn.slice(0, CHOSEN_ON).map((question) => onlyArms(question, names))
       const policy = choosePolicy(own, { price, bands })
-      const rest = [...drawn.slice(CHOSEN_ON), ...apart.questions]
+      const rest = [...drawn.slice(CHOSEN_ON), ...others.questions]
       const outcomes = rest.map((question) => follow(question, bandOf(policy, question.confidence).arm))
       return {
         gain: mean(outcomes.map(({ accuracy }, index) => accuracy - rest[index]!.draft.accuracy)),
@@ -78,9 +78,4 @@ function shuffle<Item>(items: readonly Item[], seed: number): readonly Item[] {
     .map((item) => ({ item, place: random.uniform() }))
     .sort((one, other) => one.place - other.place)
     .map(({ item }) => item)
-}
-
-function follow({ draft, arms }: MeasuredQuestion, name: string): MeasuredQuestion['draft'] {
-  const arm = arms[name]
-  return arm === undefined ? draft : { ...arm, tokens: draft.tokens + arm.tokens }
 }

@@ -91,6 +91,7 @@ export {
   bandOf,
   choosePolicy,
   crossValidatePolicy,
+  follow,
   type MeasuredQuestion,
   STOP,
 } from './policy/choose-policy.ts'

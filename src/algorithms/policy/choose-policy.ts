@@ -229,7 +229,8 @@ function differenceOf(outcomes: readonly Outcome[], theirs: readonly number[]): 
   return meanDifference(pairs, Z, { binary: true })
 }
 
-function follow({ draft, arms }: MeasuredQuestion, arm: string): Outcome {
+/** Returns the outcome of a question under an arm, with the tokens of the draft. */
+export function follow({ draft, arms }: MeasuredQuestion, arm: string): Outcome {
   if (arm === STOP) return draft
   const { accuracy, tokens } = arms[arm]!
   return { accuracy, tokens: draft.tokens + tokens }

@@ -6,10 +6,10 @@
  * with one rollout unless the profile says otherwise (the paper samples 8 at learning rate .3). Where there is a measured
  * policy, that of the active fused judge before that of the profile, it decides after the draft, and after what memory led
  * to, which answers are good enough and what to do else. Without one, samples vote beside a draft that does not pass, unless
- * the profile says that the search pays: on real models it was never seen to. A draft that is good enough is returned without memory, unless a
- * caller has called another answer to a near-identical question right: then that episode alone leads, and its answer, if it is
- * reached, is returned, however sure the draft is. A draft that callers called wrong when the same question came before is not
- * good enough.
+ * the profile says that the search pays: on real models it was never seen to. A draft that is good enough is returned without
+ * memory, unless a caller has called another answer to a near-identical question right: then that episode alone leads, and its
+ * answer, if it is reached, is returned, however sure the draft is. A draft that callers called wrong when the same question
+ * came before is not good enough.
  */
 
 import {

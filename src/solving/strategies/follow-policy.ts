@@ -116,9 +116,9 @@ async function sampleInRounds(
     candidates = round.all
     chosen = round.best
     sampled = count
-    // The P(correct) of a refuted answer says nothing.
-    const isRefuted = chosen.judgement.standing !== undefined
-    if (!isRefuted && isSettled(arm, confidenceOf(chosen.judgement))) break
+    // The P(correct) of a refuted answer, or of no answer, says nothing.
+    const isComparable = chosen.judgement.standing === undefined
+    if (isComparable && isSettled(arm, confidenceOf(chosen.judgement))) break
   }
   return { chosen, limit: answers.isExhausted(1) ? 'maxNewTokens' : null }
 }

@@ -5,8 +5,9 @@ import { ServiceError } from '#errors'
 import type { Weaver } from '#ports'
 import { NO_TRAINED_MODELS } from '#serving'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import { createLinearModel, tokenOf, type World } from '../../support/linear-model.ts'
+import { createLinearModel, type World } from '../../support/linear-model.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+import { weaverTo } from '../../support/weaver-to.ts'
 
 const QUESTION: ReplayQuestion = { tenantId: 'default', question: '6 + 4 = ?', reference: null }
 const OPTIONS = {
@@ -28,15 +29,7 @@ function replaying(world: World = TWO_FLIPS, episodes = createEpisodesInMemory()
 }
 
 /** Shifts the latents to the right answer. */
-const weaver: Weaver = {
-  version: 'weaver-1',
-  apply: async (rows) =>
-    rows.map(({ zBase }) => {
-      const data = zBase.data.slice()
-      data[tokenOf('c')]! += 5
-      return { ...zBase, data }
-    }),
-}
+const weaver = weaverTo('c')
 
 describe('replay', () => {
   test('returns one result for each question, in order', async () => {

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { Latents, Weaver } from '#ports'
 import type { Solution } from '#solving'
 import { createRandom } from '#tensor'
 import { createEpisodesInMemory, type EpisodesInMemory } from '../../support/episodes-in-memory.ts'
 import { type Call, TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+import { weaverTo } from '../../support/weaver-to.ts'
 
 const AUTO = { strategy: 'auto' } as const
 const S = TEST_PROFILE.defaults.latents
@@ -27,20 +27,6 @@ async function memoryOf(word: string): Promise<EpisodesInMemory> {
   const found = await solverOn({ ...TWO_FLIPS, routes }, { episodes }).solve(AUTO)
   expect(found.reasoning.startsWith(word)).toBe(true)
   return episodes
-}
-
-/** A trained weaver that raises the logit of a word at the first position. */
-function weaverTo(word: string, by = 5): Weaver {
-  return {
-    version: 'weaver-1',
-    apply: async (rows) => rows.map(({ zBase }) => raised(zBase, word, by)),
-  }
-}
-
-function raised(zBase: Latents, word: string, by: number): Latents {
-  const data = zBase.data.slice()
-  data[tokenOf(word)]! += by
-  return { ...zBase, data }
 }
 
 /** What both modes must agree on when memory's answer does not pass. */

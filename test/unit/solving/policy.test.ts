@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
-import type { JudgedAnswer, Policy, Weaver } from '#ports'
+import type { JudgedAnswer, Policy } from '#ports'
 import type { SolveRequest } from '#solving'
-import { TEST_PROFILE, tokenOf, type World } from '../../support/linear-model.ts'
+import { TEST_PROFILE, type World } from '../../support/linear-model.ts'
 import { GOOD_DRAFT, route, solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+import { weaverTo } from '../../support/weaver-to.ts'
 
 /** Answers that the verifier is sure of are returned, doubtful drafts are forked, the worst lose a vote. */
 const POLICY: Policy = {
@@ -340,19 +341,10 @@ describe('auto under a policy', () => {
         { from: 0.9, strategy: 'greedy' },
       ],
     }
-    const to = (word: string): Weaver => ({
-      version: 'weaver-1',
-      apply: async (rows) =>
-        rows.map(({ zBase }) => {
-          const data = zBase.data.slice()
-          data[tokenOf(word)]! += 9
-          return { ...zBase, data }
-        }),
-    })
     const led = (word: string) =>
-      solverOn(under(world, policy), { activeModels: () => ({ weaver: to(word), rewardModel: null }) }).solve(
-        auto,
-      )
+      solverOn(under(world, policy), {
+        activeModels: () => ({ weaver: weaverTo(word, 9), rewardModel: null }),
+      }).solve(auto)
     // The route of d has a P(correct) of .05, that of c .97.
     expect(await led('d')).toMatchObject({ policy: { strategy: 'majority' }, evaluations: 6 })
     expect(await led('c')).toMatchObject({ answer: '3', evaluations: 1 })
@@ -416,17 +408,10 @@ describe('auto without a policy, where no search is known to pay', () => {
   })
 
   test('returns an answer that memory leads to where it passes', async () => {
-    const weaver: Weaver = {
-      version: 'weaver-1',
-      apply: async (rows) =>
-        rows.map(({ zBase }) => {
-          const data = zBase.data.slice()
-          data[tokenOf('c')]! += 9
-          return { ...zBase, data }
-        }),
-    }
     const world = withDefaults(TWO_FLIPS, { searchPays: false, stopReward: -0.1 })
-    const { solve } = solverOn(world, { activeModels: () => ({ weaver, rewardModel: null }) })
+    const { solve } = solverOn(world, {
+      activeModels: () => ({ weaver: weaverTo('c', 9), rewardModel: null }),
+    })
     expect(await solve(auto)).toMatchObject({ answer: '3', stopped: 'reward', evaluations: 1 })
   })
 })

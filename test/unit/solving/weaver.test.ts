@@ -1,29 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { transferMomentum } from '#algorithms'
 import { type ErrorCode, ServiceError } from '#errors'
-import type { Latents, Weaver, WeaverRow } from '#ports'
+import type { Latents, Weaver } from '#ports'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import { TEST_PROFILE, tokenOf } from '../../support/linear-model.ts'
+import { TEST_PROFILE } from '../../support/linear-model.ts'
 import { solverOn, TWO_FLIPS } from '../../support/solve-in-memory.ts'
+import { weaverTo } from '../../support/weaver-to.ts'
 
 const AUTO = { strategy: 'auto' } as const
-
-/** Raises the logit of a word at the first position, and keeps what it was given. */
-function weaverTo(word: string, by = 5): Weaver & { readonly runs: (readonly WeaverRow[])[] } {
-  const runs: (readonly WeaverRow[])[] = []
-  return {
-    version: 'weaver-1',
-    runs,
-    async apply(rows) {
-      runs.push(rows)
-      return rows.map(({ zBase }) => {
-        const data = zBase.data.slice()
-        data[tokenOf(word)]! += by
-        return { ...zBase, data }
-      })
-    },
-  }
-}
 
 function failing(code: ErrorCode): Weaver {
   const apply = () => Promise.reject(new ServiceError(code, 'weave: expected numbers, got NaN'))
