@@ -74,7 +74,8 @@ suite('a stopped engine process', () => {
     expect(performance.now() - stoppedAt).toBeLessThan(LIMIT_MS + 5000)
     expect([...states]).toEqual(['ready', 'unhealthy'])
     const [first] = await Promise.all(asked)
-    expect(first).toMatchObject({ answer: expected.answer, reward: expected.reward })
+    // It shares its batch with three others now, and sums in another order.
+    expect(first).toMatchObject({ answer: expected.answer, reward: expect.closeTo(expected.reward, 5) })
     expect(lines).toContain('engine process hung and was killed, starting another')
     expect(lines.filter((line) => line.startsWith('engine crashed during a request'))).toHaveLength(4)
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false))
