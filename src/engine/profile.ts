@@ -5,7 +5,7 @@
 
 import { type Static, Type } from 'typebox'
 import { MAX_CANDIDATES } from '#decoder'
-import { byEffort, Policy } from '#ports'
+import { byEffort, Policy, UNTRAINED_SELECTORS } from '#ports'
 
 const closed = { additionalProperties: false } as const
 
@@ -144,6 +144,11 @@ const Defaults = Type.Object(
     maxThoughtTokens: Type.Optional(Type.Integer({ minimum: 1, maximum: 32_768 })),
     /** Budgets by effort (`reasoning_effort`). */
     efforts: Type.Optional(Type.Object(byEffort(Budgets), closed)),
+    /**
+     * Score by which `best-of-n` chooses a sample while no fused judge is active, and which breaks ties of `majority`. The mean
+     * log-probability was better than a model's own verdict on the real models that were measured (docs/benchmarks.md).
+     */
+    selector: Type.Enum(UNTRAINED_SELECTORS, { default: 'log-probability' }),
     /** What `auto` does after a draft, by effort; without one samples vote, or it searches where `searchPays`. */
     policy: Type.Optional(Policy),
     /**

@@ -20,9 +20,12 @@ type ScoreOf = (sample: Sample) => number | null | undefined
 export const ARROW = ' → '
 
 const FIRST = 'first sample'
+/** A vote as served under the default profile; that of the name `majority` breaks ties by the reward. */
+export const VOTE_BY_LIKELIHOOD = 'majority, ties by log-probability'
 
 /** By name of the selector: the score by which `best-of-n` chooses. */
 export const SCORES: Readonly<Record<string, ScoreOf>> = {
+  reward: ({ reward }) => reward,
   verifier: ({ rewardTerms }) => rewardTerms['verifier'],
   'log-probability': ({ logProbability }) => logProbability,
   'self-certainty': ({ selfCertainty }) => selfCertainty,
@@ -34,6 +37,12 @@ export const SCORES: Readonly<Record<string, ScoreOf>> = {
 export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   [FIRST]: ([first]) => first ?? null,
   majority: (samples) => samples[majorityVote(samples)] ?? null,
+  [VOTE_BY_LIKELIHOOD]: (samples) =>
+    samples[
+      majorityVote(
+        samples.map(({ answer, reward, logProbability }) => ({ answer, reward: logProbability ?? reward })),
+      )
+    ] ?? null,
   ...Object.fromEntries(Object.entries(SCORES).map(([name, scoreOf]) => [name, best(scoreOf)])),
   'majority weighted by lrm': mostWeight(({ lrm }) => lrm),
   'majority weighted by judge': mostWeight(({ confidence }) => confidence),

@@ -11,8 +11,10 @@ const closed = { additionalProperties: false } as const
 export const EFFORTS = ['minimal', 'low', 'medium', 'high'] as const
 export type Effort = (typeof EFFORTS)[number]
 
+/** Scores that need nothing trained. */
+export const UNTRAINED_SELECTORS = ['reward', 'verifier', 'log-probability', 'self-certainty'] as const
 /** Scores by which `best-of-n` chooses a sample. */
-export const SELECTORS = ['judge', 'verifier', 'log-probability', 'self-certainty', 'lrm'] as const
+export const SELECTORS = ['judge', 'lrm', ...UNTRAINED_SELECTORS] as const
 export type Selector = (typeof SELECTORS)[number]
 
 /** Returns optional properties of one schema, by effort. */
@@ -26,7 +28,7 @@ const arm = {
   /** `greedy` returns the draft, `latentseek` searches from it with memory. */
   strategy: Type.Enum(['greedy', 'majority', 'best-of-n', 'fork', 'latentseek']),
   samples: Type.Optional(Type.Integer({ minimum: 1, maximum: 64 })),
-  /** Selector of `best-of-n`; of `majority`, the score that breaks ties, by default the reward. */
+  /** Selector of `best-of-n`; of `majority`, the score that breaks ties. By default those of a request that names none. */
   selector: Type.Optional(Type.Enum(SELECTORS)),
   /**
    * Samples come in rounds where one of these is given: sampling ends as soon as the chosen answer's P(correct) is at least

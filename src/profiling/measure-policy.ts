@@ -4,7 +4,7 @@
  */
 
 import { chooseByEffort, type MeasuredQuestion, type PolicyChoice } from '#algorithms'
-import { choosersOfSamples, type JudgedSample } from '#evaluation'
+import { choosersOfSamples, type JudgedSample, VOTE_BY_LIKELIHOOD } from '#evaluation'
 import type { PolicyArm } from '#ports'
 import type { DraftRecord } from './drafts.ts'
 
@@ -20,9 +20,9 @@ export const BANK_SAMPLES = 8
 
 /** What the policy chooses among, beside the draft and the search. */
 const ARMS: Readonly<Record<string, PolicyArm>> = {
-  'majority of 2': { strategy: 'majority', samples: 2 },
-  'majority of 4': { strategy: 'majority', samples: 4 },
-  'majority of 8': { strategy: 'majority', samples: BANK_SAMPLES },
+  'majority of 2': { strategy: 'majority', samples: 2, selector: 'log-probability' },
+  'majority of 4': { strategy: 'majority', samples: 4, selector: 'log-probability' },
+  'majority of 8': { strategy: 'majority', samples: BANK_SAMPLES, selector: 'log-probability' },
   'best of 4 by verifier': { strategy: 'best-of-n', samples: 4, selector: 'verifier' },
   'best of 8 by verifier': { strategy: 'best-of-n', samples: BANK_SAMPLES, selector: 'verifier' },
   'best of 8 by log-probability': {
@@ -79,7 +79,7 @@ function outcomeOf(
   { strategy, samples: count, selector }: PolicyArm,
 ) {
   const own = samples.slice(0, count)
-  const choose = choosersOfSamples[strategy === 'majority' ? 'majority' : (selector ?? 'verifier')]
+  const choose = choosersOfSamples[strategy === 'majority' ? VOTE_BY_LIKELIHOOD : (selector ?? 'verifier')]
   return {
     accuracy: Number(choose?.([...draft, ...own])?.right ?? false),
     tokens: (tokens * own.length) / Math.max(1, samples.length),

@@ -20,6 +20,7 @@ import {
   type SearchRow,
   searchRow,
 } from './choose-search.ts'
+import { chooseSelector, type SelectorChoice } from './choose-selector.ts'
 import { askUnder, type DraftRecord, draftKey, type Measuring, measureDraft, withJudges } from './drafts.ts'
 import { BANK_SAMPLES, type BankRecord, measurePolicy } from './measure-policy.ts'
 import {
@@ -40,6 +41,8 @@ export interface Findings {
   readonly embedding: EmbeddingChoice | null
   /** null: too few problems. */
   readonly policy: PolicyChoice | null
+  /** null: too few problems. */
+  readonly selector: SelectorChoice | null
   readonly search: {
     /** Searches with different learning rates, and with different rho. */
     readonly rates: readonly SearchRow[]
@@ -76,7 +79,7 @@ export async function profileModel(problems: readonly Problem[], options: Profil
   const judged = withJudge(prompted, judges[judge.chosen]!, judge)
   const embedding = await measureEmbedding(judged, problems, options)
   const embedded = embedding === null ? judged : withEmbedding(judged, embedding)
-  const policy = await measureSamples(embedded, judge, problems, options)
+  const { policy, selector } = await measureSamples(embedded, judge, problems, options)
   const search = await measureSearch(embedded, problems, options)
   const { chosen, patience } = search
   const defaults = {
@@ -84,6 +87,7 @@ export async function profileModel(problems: readonly Problem[], options: Profil
     ...(chosen !== null && { ...chosen, latents: chooseLatents(chosen.rho, judge.draftTokens) }),
     ...(patience.patience !== null && { patience: patience.patience }),
     ...(policy?.policy && { policy: policy.policy }),
+    ...(selector !== null && { selector: selector.chosen }),
   }
   return {
     profile: { ...embedded, defaults },
@@ -92,6 +96,7 @@ export async function profileModel(problems: readonly Problem[], options: Profil
     judge,
     embedding,
     policy,
+    selector,
     search,
   }
 }
@@ -197,13 +202,13 @@ function withEmbedding(profile: ModelProfile, { chosen: { layer }, floor }: Embe
   }
 }
 
-/** Samples and judges answers of every problem with a draft, for the policy. */
+/** Samples and judges answers of every problem with a draft, for the policy and the choice among samples. */
 async function measureSamples(
   profile: ModelProfile,
   { chosen, ofProblems }: { readonly chosen: number; readonly ofProblems: readonly (DraftRecord | null)[] },
   problems: readonly Problem[],
   options: ProfileOptions,
-): Promise<PolicyChoice | null> {
+): Promise<Pick<Findings, 'policy' | 'selector'>> {
   const asking = askUnder(profile, problems, options)
   const keyOf = ({ id }: Problem) => `samples ${asking.key} ${id}`
   const drafted = problems.filter((_, place) => ofProblems[place])
@@ -226,7 +231,13 @@ async function measureSamples(
   const measured = results.flatMap((bank, place) => (bank === null ? [] : [{ draft: drafts[place]!, bank }]))
   const judgedTokens =
     measured.reduce((sum, { bank }) => sum + bank.judgedTokens, 0) / Math.max(1, measured.length)
-  return measurePolicy(measured, chosen, judgedTokens)
+  return {
+    policy: measurePolicy(measured, chosen, judgedTokens),
+    selector: chooseSelector(
+      results.filter((bank) => bank !== null),
+      profile.defaults.selector,
+    ),
+  }
 }
 
 async function measureSearch(profile: ModelProfile, problems: readonly Problem[], options: ProfileOptions) {

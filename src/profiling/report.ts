@@ -32,6 +32,7 @@ export function profileReport(head: ReportHead, findings: Findings): string {
     ...promptSection(findings),
     ...judgeSection(head, findings),
     ...embeddingSection(findings),
+    ...selectorSection(findings),
     ...policySection(findings),
     ...searchSection(findings),
     '## Sampling',
@@ -138,11 +139,31 @@ function embeddingSection({ embedding, profile }: Findings): string[] {
   ]
 }
 
+function selectorSection({ selector, profile }: Findings): string[] {
+  const heading = '## Choice among samples'
+  if (selector === null) {
+    const { selector: own } = profile.defaults
+    return [
+      heading,
+      `Not measured: it needs 30 problems with right and wrong samples. The profile keeps its selector, \`${own}\`.`,
+    ]
+  }
+  const { problems, rows, chosen } = selector
+  return [
+    heading,
+    markdownTable(
+      [`of ${BANK_SAMPLES} samples`, 'accuracy'],
+      rows.map(({ name, accuracy }) => [name, share(accuracy)]),
+    ),
+    `${problems} problems. Chosen: **${chosen}**, the profile's own, unless the best samples by another are right more often, by more than one standard error of the paired difference. While no fused judge is active, \`best-of-n\` chooses by it, and it breaks the ties of votes.`,
+  ]
+}
+
 function policySection({ policy }: Findings): string[] {
   if (policy === null) {
     return [
       '## Policy',
-      'Not measured: it needs drafts and samples of 30 problems. `auto` searches, as without a policy.',
+      'Not measured: it needs drafts and samples of 30 problems. `auto` lets samples vote, as without a policy.',
     ]
   }
   const { questions, draftAccuracy, draftTokens, rows } = policy

@@ -259,7 +259,7 @@ function needsSignals(
   { episodes }: SolverParts,
   {
     request: { learn, explain, strategy },
-    settings: { positions, policy, searchPays },
+    settings: { positions, policy, searchPays, ties },
     models,
   }: ContextOptions,
 ): boolean {
@@ -268,7 +268,8 @@ function needsSignals(
     strategy === 'fork' || (strategy === 'latentseek' && positions !== null && positions !== 'prefix')
   const mayVote = strategy === 'auto' && !searchPays
   const isChosenBy = strategy === 'best-of-n' || mayVote || policy !== null || (models.judge ?? null) !== null
-  return isKept || explain || ranksPlaces || isChosenBy
+  const breaksTies = strategy === 'majority' && ties !== 'reward'
+  return isKept || explain || ranksPlaces || isChosenBy || breaksTies
 }
 
 /** Whether answers must come with their latent thoughts: the episode keeps them, or the latent reward model scores them. */

@@ -3,13 +3,15 @@
 import type { Direction, Momentum, Places } from '#algorithms'
 import { type ModelProfile, resolveThinking, type SolveDefaults } from '#engine'
 import { ServiceError } from '#errors'
-import type { Effort, Policy, PolicyBand, SamplingRules, Selector, Thinking } from '#ports'
+import type { Effort, FusedJudge, Policy, PolicyBand, SamplingRules, Selector, Thinking } from '#ports'
 import { SAMPLING_STRATEGIES, type SolveRequest, type VoteWeights } from './contract.ts'
 
 export interface Settings {
   readonly samples: number
   /** Score by which `best-of-n` chooses. */
   readonly selector: Selector
+  /** Score that decides between answers of as many votes. */
+  readonly ties: Selector
   /** Weights of the votes of `majority`. */
   readonly votes: VoteWeights
   /** Sampling of `majority`, `lto` and `best-of-n`. */
@@ -87,22 +89,25 @@ const PLAIN_SAMPLING = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPe
  * is decoded whole before anything else, so that there is an answer beside which the rest is counted.
  *
  * @param defaultMaxMs time of a request without `budget.maxMs`; null: no limit
- * @param judgePolicy policy of the active fused judge; null for none
+ * @param judge the active fused judge; null for none
  * @throws ServiceError REQUEST_INVALID when no weight of the reward is above 0, or the verifier shall select and has none
  */
 export function resolveSettings(
   request: SolveRequest,
   profile: ModelProfile,
   defaultMaxMs: number | null,
-  judgePolicy: Policy | null = null,
+  judge: Pick<FusedJudge, 'policy'> | null = null,
 ): Settings {
   const { defaults } = profile
   const { budget = {} } = request
   const effort = budgetsOf(request.effort, defaults)
+  // A caller who weighs the reward wants to choose by it.
+  const untrained = request.reward === undefined ? defaults.selector : 'reward'
   const searchTokens = budget.maxSearchTokens ?? effort.maxSearchTokens ?? Number.POSITIVE_INFINITY
   return {
     samples: request.samples ?? effort.samples,
-    selector: request.selector ?? 'judge',
+    selector: request.selector ?? (judge === null ? untrained : 'judge'),
+    ties: untrained,
     votes: request.weights ?? 'none',
     sampling: { ...PLAIN_SAMPLING, ...defaults.sampling, ...request.sampling },
     thinking: readThinking(request, profile),
@@ -133,7 +138,7 @@ export function resolveSettings(
     transfer: { momentum: defaults.momentum, maxShift: defaults.maxShift, shifts: defaults.shifts },
     draft: Number.isFinite(searchTokens) ? 'full' : defaults.draft,
     searchPays: defaults.searchPays,
-    policy: resolvePolicy(request, defaults.searchPays ? null : judgePolicy, defaults.policy),
+    policy: resolvePolicy(request, defaults.searchPays ? null : judge?.policy, defaults.policy),
     weights: resolveWeights(request, profile),
   }
 }

@@ -195,7 +195,7 @@ function settingsOf(
   { models, defaultMaxMs }: Pick<SolvePlan, 'models' | 'defaultMaxMs'>,
 ): Settings {
   checkReference(request, answerFormat)
-  return resolveSettings(request, engine.model.profile, defaultMaxMs, models.judge?.policy ?? null)
+  return resolveSettings(request, engine.model.profile, defaultMaxMs, models.judge)
 }
 
 /** @throws ServiceError REQUEST_INVALID for a reference that no answer can equal: every answer would be wrong. */

@@ -148,6 +148,7 @@ export const TEST_PROFILE: ModelProfile = {
     shifts: 'agreeing',
     draft: 'full',
     searchPays: true,
+    selector: 'reward',
     rollouts: 1,
     rolloutTemperature: 1,
     marginSteps: 3,

@@ -228,7 +228,7 @@ function sampleCounts(banks: readonly Bank[]): readonly number[] {
 function armsOf(counts: readonly number[]): Readonly<Record<string, PolicyArm>> {
   const byJudge = { strategy: 'best-of-n', selector: 'judge' } as const
   const whole = counts.flatMap((samples): [string, PolicyArm][] => [
-    [`majority of ${samples}`, { strategy: 'majority', samples }],
+    [`majority of ${samples}`, { strategy: 'majority', samples, selector: 'log-probability' }],
     [`best of ${samples} by judge`, { ...byJudge, samples }],
   ])
   const samples = Math.max(...counts)
@@ -275,15 +275,20 @@ function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyA
 function choose(weights: JudgeWeights, candidates: readonly PolicyAnswer[], { strategy }: PolicyArm) {
   const alikeOf = (answer: string | null) =>
     candidates.filter((other) => other.answer.answer === answer).length
-  const votes = candidates.map(({ answer: { answer }, known }) => {
+  const scored = candidates.map(({ answer: { answer }, known }) => {
     const agreement = agreementOf(answer, { answers: candidates.length, alike: alikeOf(answer) })
     const score = judgedProbability(weights, judgeFeatures({ ...known, agreement }))
-    return { answer, reward: known.reward, score }
+    return { answer, reward: known.reward, logProbability: known.logProbability, score }
   })
-  const index = strategy === 'majority' ? majorityVote(votes) : bestOfN(votes)
+  const index =
+    strategy === 'majority'
+      ? majorityVote(
+          scored.map(({ answer, reward, logProbability }) => ({ answer, reward: logProbability ?? reward })),
+        )
+      : bestOfN(scored)
   return {
     chosen: candidates[index]!,
-    confidence: votes[index]!.score,
+    confidence: scored[index]!.score,
     tokens: candidates.reduce((sum, { known }) => sum + known.tokens, 0),
   }
 }

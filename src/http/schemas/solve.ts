@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples.',
+    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh; the score that the model profile names breaks ties, by default the mean log-probability. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples.',
 })
 
 /**
@@ -61,7 +61,7 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
       selector: Type.Optional(
         OneOf(SELECTORS, {
           description:
-            'Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `lrm`: the latent reward model. `judge`, the default: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`.',
+            'Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `reward`: the weighted reward of the answer. `lrm`: the latent reward model. `judge`: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`. Default: `judge` once a night has trained one; before that `reward` for a request with `reward`, else the selector of the model profile, which is `log-probability` unless it names another.',
         }),
       ),
       weights: Type.Optional(

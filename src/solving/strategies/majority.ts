@@ -17,17 +17,17 @@ export async function majority(context: SolveContext): Promise<Outcome> {
 /**
  * Returns the sample that the majority elects, by the votes that the request asks for.
  *
- * @param ties score that decides between answers of as many votes; the reward unless given, or where no sample has it
+ * @param ties score that decides between answers of as many votes; the reward where no sample has it
  */
 export async function elect(
   context: SolveContext,
   samples: readonly Evaluation[],
-  ties?: Selector,
+  ties: Selector = context.settings.ties,
 ): Promise<Evaluation> {
   const { votes } = context.settings
   return electByVote(samples, {
     weights: votes === 'none' ? null : await scoreSamples(context, samples, votes),
-    ties: ties === undefined ? null : await scoreSamples(context, samples, ties),
+    ties: await scoreSamples(context, samples, ties),
   })
 }
 

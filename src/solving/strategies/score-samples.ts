@@ -18,6 +18,8 @@ export async function scoreSamples(
   selector: Selector,
 ): Promise<readonly number[] | null> {
   switch (selector) {
+    case 'reward':
+      return samples.map(({ judgement }) => judgement.reward)
     case 'verifier':
       return known(samples.map(({ judgement: { terms } }) => terms['verifier']))
     case 'log-probability':

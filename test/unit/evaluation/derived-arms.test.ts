@@ -40,7 +40,7 @@ const record = (candidates: readonly Sample[], over: Partial<AnswerRecord> = {})
 const SAMPLES = [
   sample('1', false, { tokens: 11 }),
   sample('2', false, { rewardTerms: { verifier: -0.1, 'verifier.correctness': -0.5 } }),
-  sample('3', false, { logProbability: -0.1 }),
+  sample('3', false, { logProbability: -0.1, reward: -0.001 }),
   sample('7', true, { selfCertainty: 9 }),
   sample('1', false),
   sample(null, false, { selfCertainty: 99, logProbability: -0.01 }),
@@ -53,6 +53,8 @@ test('each selector chooses among the samples of the arm, never a text without a
   expect(chosen([record(SAMPLES)])).toEqual({
     'bank → first sample': ['1', false],
     'bank → majority': ['1', false],
+    'bank → majority, ties by log-probability': ['1', false],
+    'bank → reward': ['3', false],
     'bank → verifier': ['2', false],
     'bank → log-probability': ['3', false],
     'bank → self-certainty': ['7', true],
@@ -70,6 +72,17 @@ test('selectors choose as best-of-n does: by the whole verifier, ties by reward,
   expect(chosen([record(samples)])).toMatchObject({
     'bank → verifier': ['7', true],
     'bank → log-probability': ['7', true],
+  })
+})
+
+test('a tie of votes goes to the reward, or to the likelier answer', () => {
+  const tied = [
+    sample('1', false, { reward: -0.1, logProbability: -0.9 }),
+    sample('7', true, { reward: -0.9, logProbability: -0.1 }),
+  ]
+  expect(chosen([record(tied)])).toMatchObject({
+    'bank → majority': ['1', false],
+    'bank → majority, ties by log-probability': ['7', true],
   })
 })
 
@@ -125,7 +138,8 @@ describe('the signals of an arm that keeps its samples', () => {
   test('are measured on answers with right and wrong samples', () => {
     const rows = reportSignals([record(mixed), record(alike, { problem: 'p2' })])
     expect(rows).toMatchObject([
-      { arm: 'bank', signal: 'verifier', mixed: 1, withinAuc: { value: 0.5 } },
+      { arm: 'bank', signal: 'reward', mixed: 1, withinAuc: { value: 0.5 } },
+      { signal: 'verifier', withinAuc: { value: 0.5 } },
       { signal: 'log-probability', withinAuc: { value: 0.5 } },
       { signal: 'self-certainty', withinAuc: { value: 0.5 } },
       { signal: 'judge', withinAuc: { value: 1 } },

@@ -1,7 +1,12 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { JudgedSample } from '#evaluation'
 import { createRandom } from '#tensor'
-import { measurePolicy, type PolicyMeasurement } from '../../../src/profiling/measure-policy.ts'
+import { chooseSelector } from '../../../src/profiling/choose-selector.ts'
+import {
+  type BankRecord,
+  measurePolicy,
+  type PolicyMeasurement,
+} from '../../../src/profiling/measure-policy.ts'
 
 const sample = (right: boolean, over: Partial<JudgedSample> = {}): JudgedSample => ({
   kind: 'sample',
@@ -57,4 +62,30 @@ test('takes the arm that pays below a threshold, for the efforts that can pay fo
 test('has no policy where nothing pays, and none of few problems', () => {
   expect(measurePolicy(measured(300, false), 1, 2)?.policy).toBeNull()
   expect(measurePolicy(measured(29, true), 1, 2)).toBeNull()
+})
+
+describe('the selector', () => {
+  /** A right sample beside a wrong one, of `pleasing` problems the more likely one, of the others that of the higher reward. */
+  const banks = (pleasing: number, others: number): BankRecord[] =>
+    [...Array(pleasing).fill(true), ...Array(others).fill(false)].map((isLikely: boolean) => ({
+      samples: [
+        sample(true, { logProbability: isLikely ? -0.1 : -0.9, reward: isLikely ? -0.9 : -0.1 }),
+        sample(false),
+      ],
+      tokens: 44,
+    }))
+
+  test('stays the own one unless another is better by more than a standard error', () => {
+    expect(chooseSelector(banks(22, 18), 'reward')?.chosen).toBe('reward')
+    const changed = chooseSelector(banks(30, 10), 'reward')!
+    expect(changed).toMatchObject({ problems: 40, chosen: 'log-probability' })
+    expect(changed.rows).toContainEqual({ name: 'log-probability', accuracy: 0.75 })
+    expect(changed.rows).toContainEqual({ name: 'reward', accuracy: 0.25 })
+    expect(chooseSelector(banks(10, 30), 'log-probability')?.chosen).toBe('reward')
+  })
+
+  test('is not chosen on few problems where it matters', () => {
+    const same = { samples: [sample(false), sample(false)], tokens: 44 }
+    expect(chooseSelector([...banks(29, 0), ...Array(40).fill(same)], 'reward')).toBeNull()
+  })
 })

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { identityWeaver } from '#algorithms'
-import type { LatentRewardModel } from '#ports'
+import type { SolveDefaults } from '#engine'
+import type { FusedJudge, LatentRewardModel } from '#ports'
 import { createEpisodesInMemory } from '../../support/episodes-in-memory.ts'
-import type { World } from '../../support/linear-model.ts'
+import { TEST_PROFILE, type World } from '../../support/linear-model.ts'
 import { scriptedRewardModel } from '../../support/scripted-reward-model.ts'
 import { route, solverOn } from '../../support/solve-in-memory.ts'
 
@@ -16,6 +17,10 @@ const FOUR: World = {
   },
   firstLogits: { a: 1, b: 1, c: 1, d: 1 },
 }
+const withSelector = (world: World, selector: SolveDefaults['selector']): World => ({
+  ...world,
+  profile: { defaults: { ...TEST_PROFILE.defaults, selector } },
+})
 const MODEL = scriptedRewardModel({ a: 0.1, b: 0.2, c: 0.6, d: 0.9 })
 const active = (rewardModel: LatentRewardModel | null) => () => ({ weaver: identityWeaver, rewardModel })
 const REQUEST = { strategy: 'best-of-n', samples: 16, learn: false } as const
@@ -48,10 +53,36 @@ describe('best-of-n', () => {
 
   test('falls back honestly where no model is active', async () => {
     const { solve } = solverOn(FOUR)
-    expect(await solve({ ...REQUEST, selector: 'lrm' })).toMatchObject({ answer: '1', degraded: ['lrm'] })
-    for (const selector of [undefined, 'judge'] as const) {
-      const request = selector === undefined ? REQUEST : { ...REQUEST, selector }
-      expect(await solve(request)).toMatchObject({ answer: '1', degraded: ['judge'] })
+    for (const selector of ['lrm', 'judge'] as const) {
+      expect(await solve({ ...REQUEST, selector })).toMatchObject({ answer: '1', degraded: [selector] })
+    }
+  })
+
+  test.each([
+    ['reward', '1'],
+    ['log-probability', '2'],
+    ['self-certainty', '3'],
+  ] as const)(
+    'chooses by the %s of the profile where the request names no selector',
+    async (selector, expected) => {
+      const { solve } = solverOn(withSelector(FOUR, selector))
+      expect(await solve(REQUEST)).toMatchObject({ answer: expected, degraded: [] })
+    },
+  )
+
+  test('chooses by the reward where the request weighs it, and by the fused judge once there is one', async () => {
+    const world = withSelector(FOUR, 'log-probability')
+    expect(await solverOn(world).solve({ ...REQUEST, reward: { verifier: 1 } })).toMatchObject({
+      answer: '1',
+    })
+    const judge: FusedJudge = {
+      version: 'judge-1',
+      policy: null,
+      score: async (answers) => answers.map(({ selfCertainty }) => (selfCertainty === 9 ? 0.9 : 0.1)),
+    }
+    const activeModels = () => ({ weaver: identityWeaver, rewardModel: null, judge })
+    for (const request of [REQUEST, { ...REQUEST, reward: { verifier: 1 } }]) {
+      expect(await solverOn(world, { activeModels }).solve(request)).toMatchObject({ answer: '3' })
     }
   })
 
@@ -87,6 +118,36 @@ describe('best-of-n', () => {
     }
     const late = await solverOn(slow).solve({ ...REQUEST, selector: 'verifier', budget: { maxMs: 200 } })
     expect(late).toMatchObject({ answer: '2', stopped: 'maxMs', reward: -1, degraded: [] })
+  })
+})
+
+describe('a tie of votes', () => {
+  const EVEN: World = { ...FOUR, firstLogits: { a: 1, b: 1 } }
+  const TIED = { ...REQUEST, strategy: 'majority', samples: 2 } as const
+
+  test.each([
+    ['reward', '1'],
+    ['log-probability', '2'],
+  ] as const)('is broken by the %s that the profile names', async (selector, expected) => {
+    const world = withSelector(EVEN, selector)
+    for (let seed = 1; seed <= 8; seed++) {
+      const { answer, candidates } = await solverOn(world).solve({ ...TIED, explain: true, seed })
+      const given = candidates!.map((candidate) => candidate.answer)
+      expect(answer, given.join()).toBe(new Set(given).size === 2 ? expected : given[0])
+    }
+  })
+
+  test('is broken by the reward where the request weighs it', async () => {
+    const world = withSelector(EVEN, 'log-probability')
+    const solutions = await Promise.all(
+      [1, 2, 3, 4, 5, 6, 7, 8].map((seed) =>
+        solverOn(world).solve({ ...TIED, explain: true, seed, reward: { verifier: 1 } }),
+      ),
+    )
+    const tied = solutions.filter(
+      ({ candidates }) => new Set(candidates!.map(({ answer }) => answer)).size === 2,
+    )
+    expect(new Set(tied.map(({ answer }) => answer))).toEqual(new Set(['1']))
   })
 })
 
