@@ -2,29 +2,46 @@
  * @file Bench of nights that are replayed: what the nights of the fused judge make of the kept answers of a real model, and
  * what `auto` gains under their policies, without decoding anything again.
  *
- * `npm run bench:judge -- [--name qwen2.5-coder-0.5b-int4] [--seeds 1,2,3] [--shuffles 20] [--json FILE]`
+ * `npm run bench:judge -- [--name qwen2.5-coder-0.5b-int4] [--seeds 1,2,3] [--shuffles 20] [--docs] [--json FILE]`
  *
- * Reads bench/results/real/NAME-days.jsonl.gz (days of learning), NAME.jsonl.gz (problems that are published) and
- * NAME-drafts.jsonl.gz (the judged greedy drafts of both). A seed chooses what each night holds out. Tokens are decoded ones.
+ * Reads bench/results/real/NAME-days.jsonl.gz (days of learning), NAME.jsonl.gz (problems that are published), NAME-seeds.jsonl.gz
+ * (their samples under other seeds, where there are any) and NAME-drafts.jsonl.gz (the judged greedy drafts of both). A seed
+ * chooses what each night holds out. Tokens are decoded ones.
  */
 
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
-  bestOfN,
+  comparePolicies,
   type Figure,
   ltoDistribution,
-  majorityVote,
   measureArms,
   measureJudge,
   measureJudgePolicy,
-  ordersOf,
 } from '#algorithms'
-import { describeMachine, type JudgedSample, mean } from '#evaluation'
+import { describeMachine, drawPlots, type JudgedSample, mean } from '#evaluation'
 import { EFFORTS } from '#ports'
 import { createRandom } from '#tensor'
-import { examplesOf, joinAnswers, type KeptQuestion, knownOf, readAnswers } from './judge/answers.ts'
+import { examplesOf, joinAnswers, type KeptQuestion, readAnswers } from './judge/answers.ts'
+import {
+  AMONGS,
+  bestBy,
+  bestByJudge,
+  choosing,
+  followedBy,
+  greedyOf,
+  inOneOrder,
+  nameOf,
+  type Outcomes,
+  overSeeds,
+  type SeededQuestions,
+  votes,
+  votesByLogProbability,
+} from './judge/choices.ts'
 import { type HeldNight, holdNights, type Judge } from './judge/nights.ts'
+import { plotNights } from './judge/plots.ts'
 import { CHOSEN_ON, measureRule, RULES } from './judge/rules.ts'
 import { difference } from './recurrent/thinking.ts'
 import { type Measurement, updateRecords } from './report/records.ts'
@@ -35,109 +52,65 @@ const { values } = parseArgs({
     name: { type: 'string', default: 'qwen2.5-coder-0.5b-int4' },
     seeds: { type: 'string', default: '1,2,3' },
     shuffles: { type: 'string', default: '20' },
+    docs: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 })
 const seeds = values.seeds.split(',').map(Number)
 /** Temperature of LTO's choice, as the profile has it. */
 const BETA = 0.01
-const SAMPLES = [2, 4, 8]
+/** Signals of an answer that need nothing trained. */
+const SIGNALS = {
+  'log-probability': ({ logProbability }: JudgedSample) => logProbability,
+  'self-certainty': ({ selfCertainty }: JudgedSample) => selfCertainty,
+  verifier: ({ rewardTerms }: JudgedSample) => rewardTerms['verifier'],
+}
 
 const fileOf = (suffix: string) =>
   join(import.meta.dirname, 'results/real', `${values.name}${suffix}.jsonl.gz`)
 const drafts = await readAnswers(fileOf('-drafts'))
 const days = joinAnswers(await readAnswers(fileOf('-days')), drafts)
-const published = joinAnswers(await readAnswers(fileOf('')), drafts)
+/** The published problems, with the samples of each seed of decoding. */
+const published = inOneOrder([
+  joinAnswers(await readAnswers(fileOf('')), drafts),
+  ...(existsSync(fileOf('-seeds')) ? seedsOf(await readAnswers(fileOf('-seeds'))) : []).map((answers) =>
+    joinAnswers(answers, drafts),
+  ),
+])
+const problems = published[0]!
 const measured: Measurement[] = []
 
-/** What a strategy made of each published problem. */
-interface Outcomes {
-  /** P(right) of each answer. */
-  readonly right: readonly number[]
-  /** Mean tokens decoded for a problem. */
-  readonly tokens: number
-}
+const greedy = greedyOf(problems)
 
-const greedy: Outcomes = {
-  right: published.map(({ draft }) => Number(draft.right)),
-  tokens: mean(published.map(({ draft }) => draft.tokens)),
-}
-
-interface Among {
-  /** Number of samples. */
-  readonly count: number
-  /** Whether the draft is a candidate beside them. */
-  readonly draft: boolean
-}
-
-type Candidates = readonly JudgedSample[]
-
-/**
- * Outcomes of a choice among samples; fewer than a problem has are taken in several orders, as policies are measured.
- *
- * @param choose returns P(chosen) of each
- */
-async function choosing(
-  { count, draft }: Among,
-  choose: (candidates: Candidates) => Promise<readonly number[]>,
-): Promise<Outcomes> {
-  const right: number[] = []
-  const tokens: number[] = []
-  for (const question of published) {
-    const outcomes = await Promise.all(
-      ordersOf(question.samples).map(async (samples) => {
-        const candidates = [...(draft ? [question.draft] : []), ...samples.slice(0, count)]
-        const chances = await choose(candidates)
-        tokens.push(candidates.reduce((sum, one) => sum + one.tokens, 0))
-        return candidates.reduce((sum, one, index) => sum + chances[index]! * Number(one.right), 0)
-      }),
-    )
-    right.push(mean(outcomes))
-  }
-  return { right, tokens: mean(tokens) }
-}
-
-const only = (count: number, chosen: number) => Array.from({ length: count }, (_, i) => Number(i === chosen))
-
-function votes(among: Among): Promise<Outcomes> {
-  return choosing(among, async (candidates) => only(candidates.length, majorityVote(candidates)))
-}
-
-/** A vote whose ties the mean log-probability breaks: what `auto` does where nothing was measured. */
-function votesByLogProbability(among: Among): Promise<Outcomes> {
-  return choosing(among, async (candidates) => {
-    const scored = candidates.map(({ answer, logProbability }) => ({ answer, reward: logProbability ?? 0 }))
-    return only(candidates.length, majorityVote(scored))
-  })
-}
-
-function bestByJudge({ score }: Judge, among: Among): Promise<Outcomes> {
-  return choosing(among, async (candidates) => {
-    const scores = await score(candidates.map((one) => knownOf(one, candidates)))
-    const scored = candidates.map((one, index) => ({ ...one, score: scores[index]! }))
-    return only(candidates.length, bestOfN(scored))
-  })
+/** Divides answers by the seed that they were decoded under. */
+function seedsOf(answers: Awaited<ReturnType<typeof readAnswers>>) {
+  return [...Map.groupBy(answers, ({ run }) => run).values()]
 }
 
 /** Within-question AUC of a judge on the published samples. */
 async function orderOf({ score }: Judge): Promise<Figure> {
-  const answers = published.flatMap((question) => examplesOf(question, 'heldOut').slice(1))
+  const answers = published.flat().flatMap((question) => examplesOf(question, 'heldOut').slice(1))
   const scores = await score(answers.map(({ known }) => known))
   const scored = answers.map(({ answer }, index) => ({ ...answer, score: scores[index]! }))
   return measureJudge(scored, { seed: 0 })['withinAuc']!
 }
 
 /** What `auto` gains over the drafts by the policy of a judge, by effort; an effort without bands returns the draft. */
-function gainsOf({
-  weights,
-}: Judge): readonly { readonly effort: string; readonly gain: Figure; readonly tokens: number }[] {
-  const figures = measureJudgePolicy(
-    weights,
-    published.flatMap((question) => examplesOf(question, 'heldOut')),
-  )
+function gainsOf({ weights }: Judge): readonly { readonly effort: string; readonly outcomes: Outcomes }[] {
+  const { policy } = weights
+  if (policy === undefined) return []
   return EFFORTS.flatMap((effort) => {
-    const gain = figures[`policy.${effort}.gain`]
-    return gain === undefined ? [] : [{ effort, gain, tokens: figures[`policy.${effort}.tokens`]!.value }]
+    const bands = policy[effort]
+    if (bands === undefined) return []
+    const alone = { ...weights, policy: { signal: policy.signal, [effort]: bands } }
+    const each = published.map((questions) => {
+      const answers = questions.flatMap((question) => examplesOf(question, 'heldOut'))
+      return {
+        right: comparePolicies(alone, null, answers).map(({ mine }) => mine),
+        tokens: measureJudgePolicy(alone, answers)[`policy.${effort}.tokens`]!.value,
+      }
+    })
+    return [{ effort, outcomes: overSeeds(each) }]
   })
 }
 
@@ -149,8 +122,12 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
     const best =
       serving === null
         ? null
-        : difference((await bestByJudge(serving, { count: 8, draft: true })).right, greedy.right)
-    const auto = serving === null ? undefined : gainsOf(serving).find(({ effort }) => effort === 'medium')
+        : difference((await bestByJudge(published, { count: 8, draft: true }, serving)).right, greedy.right)
+    const policy = serving === null ? undefined : gainsOf(serving).find(({ effort }) => effort === 'medium')
+    const auto = policy && {
+      gain: difference(policy.outcomes.right, greedy.right),
+      tokens: policy.outcomes.tokens,
+    }
     const verdict = promoted ? 'promoted' : 'rejected'
     rows.push([
       seed,
@@ -172,7 +149,7 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
       bestOfNineLessGreedy: best,
       autoLessGreedy: auto ?? null,
     }
-    measured.push({ part: 'nights', case: { seed, night }, n: published.length, figures, seeds: [seed] })
+    measured.push({ part: 'nights', case: { seed, night }, n: problems.length, figures, seeds: [seed] })
   }
   return rows
 }
@@ -180,31 +157,65 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
 /** Accuracy by tokens: choices of samples, and `auto` at its three efforts. */
 async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void> {
   const rows: (string | number)[][] = []
-  const add = (strategy: string, seed: number | null, { tokens, gain }: { tokens: number; gain: Figure }) => {
-    const accuracy = mean(greedy.right) + gain.value
-    rows.push([strategy, seed ?? '-', accuracy, gain.value, gain.low ?? '-', gain.high ?? '-', tokens])
-    const figures = { accuracy, value: gain.value, low: gain.low ?? null, high: gain.high ?? null, tokens }
+  const add = (strategy: string, seed: number | null, { right, tokens, deviation }: Outcomes) => {
+    const accuracy = mean(right)
+    const { value, low, high } = difference(right, greedy.right)
+    rows.push([strategy, seed ?? '-', accuracy, deviation ?? '-', value, low ?? '-', high ?? '-', tokens])
+    const figures = { accuracy, deviation, value, low: low ?? null, high: high ?? null, tokens }
     const labels = { strategy, ...(seed !== null && { seed }) }
-    measured.push({ part: 'budgets', case: labels, n: published.length, figures })
+    measured.push({ part: 'budgets', case: labels, n: problems.length, figures })
   }
-  const over = ({ right, tokens }: Outcomes) => ({ tokens, gain: difference(right, greedy.right) })
-  add('greedy', null, over(greedy))
-  const amongs = [false, true].flatMap((draft) => SAMPLES.map((count) => ({ draft, count })))
-  const nameOf = ({ draft, count }: Among) => (draft ? `draft and ${count}` : String(count))
-  for (const among of amongs) add(`majority of ${nameOf(among)}`, null, over(await votes(among)))
-  for (const among of amongs) {
+  add('greedy', null, greedy)
+  for (const among of AMONGS) add(`majority of ${nameOf(among)}`, null, await votes(published, among))
+  for (const among of AMONGS) {
     const strategy = `majority of ${nameOf(among)}, ties by log-probability`
-    add(strategy, null, over(await votesByLogProbability(among)))
+    add(strategy, null, await votesByLogProbability(published, among))
   }
   for (const [seed, judge] of judges) {
-    for (const among of amongs) {
-      add(`best of ${nameOf(among)} by judge`, seed, over(await bestByJudge(judge, among)))
+    for (const among of AMONGS) {
+      add(`best of ${nameOf(among)} by judge`, seed, await bestByJudge(published, among, judge))
     }
-    for (const { effort, ...auto } of gainsOf(judge)) add(`auto, ${effort}`, seed, auto)
+    for (const { effort, outcomes } of gainsOf(judge)) add(`auto, ${effort}`, seed, outcomes)
   }
   printTable(
     'Accuracy by tokens on the published problems, after the last night',
-    ['strategy', 'seed', 'accuracy', 'minus greedy', 'low', 'high', 'tokens'],
+    ['strategy', 'seed', 'accuracy', 'sd over seeds of decoding', 'minus greedy', 'low', 'high', 'tokens'],
+    rows,
+  )
+}
+
+/**
+ * Choices that need nothing trained, on all questions: those of the days and the published ones, which are drawn alike.
+ */
+async function measureUntrained(): Promise<void> {
+  const onAll = async (measure: (seeds: SeededQuestions) => Promise<Outcomes>) =>
+    followedBy(await measure([days]), await measure(published))
+  const drafted = followedBy(greedyOf(days), greedy)
+  const vote = await onAll((seeds) => votes(seeds, { count: 8, draft: false }))
+  const rows: (string | number)[][] = []
+  const add = (strategy: string, { right, tokens }: Outcomes) => {
+    const [toGreedy, toMajority] = [difference(right, drafted.right), difference(right, vote.right)]
+    const figures = { accuracy: mean(right), toGreedy, toMajority, tokens }
+    measured.push({ part: 'untrained', case: { strategy }, n: right.length, figures })
+    const shown = [toGreedy, toMajority].flatMap(({ value, low, high }) => [value, low ?? '-', high ?? '-'])
+    rows.push([strategy, figures.accuracy, ...shown, tokens])
+  }
+  add('greedy', drafted)
+  for (const among of AMONGS) {
+    const name = nameOf(among)
+    add(`majority of ${name}, ties by reward`, await onAll((seeds) => votes(seeds, among)))
+    add(
+      `majority of ${name}, ties by log-probability`,
+      await onAll((seeds) => votesByLogProbability(seeds, among)),
+    )
+    for (const [signal, scoreOf] of Object.entries(SIGNALS)) {
+      add(`best of ${name} by ${signal}`, await onAll((seeds) => bestBy(seeds, among, scoreOf)))
+    }
+  }
+  const n = drafted.right.length
+  printTable(
+    `Choices that need nothing trained, on all ${n} questions`,
+    ['strategy', 'accuracy', 'minus greedy', 'low', 'high', 'minus majority', 'low', 'high', 'tokens'],
     rows,
   )
 }
@@ -213,12 +224,12 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
 function measureRules(judges: ReadonlyMap<number, Judge>): void {
   const answersOf = (questions: readonly KeptQuestion[]) =>
     questions.flatMap((question) => examplesOf(question, 'train'))
-  const [tuning, others] = [answersOf(days), answersOf(published)]
+  const [tuning, others] = [answersOf(days), answersOf(problems)]
   const arms = [...judges.values()].map(({ weights }) => ({
     tuning: measureArms(weights, tuning),
     others: measureArms(weights, others),
   }))
-  const n = days.length - CHOSEN_ON + published.length
+  const n = days.length - CHOSEN_ON + problems.length
   const rows = RULES.map((rule) => {
     const figures = measureRule(rule, arms)
     const { name, ...settings } = rule
@@ -279,21 +290,21 @@ function shuffled(seed: number): readonly KeptQuestion[] {
 
 /** LTO by the estimates that the served reward model gave of the published samples. */
 async function measureLto(): Promise<void> {
-  if (published.some(({ samples }) => samples.some(({ lrm }) => typeof lrm !== 'number'))) {
+  if (problems.some(({ samples }) => samples.some(({ lrm }) => typeof lrm !== 'number'))) {
     console.log('\n**NOT MEASURED: these answers have no estimates of a reward model.**')
     return
   }
   const rows: (string | number)[][] = []
   for (const count of [5, 8]) {
     const among = { count, draft: false }
-    const majority = await votes(among)
-    const drawn = await choosing(among, async (samples) =>
+    const majority = await votes([problems], among)
+    const drawn = await choosing([problems], among, (samples) =>
       ltoDistribution(
         samples.map(({ lrm }) => lrm ?? 0),
         BETA,
       ),
     )
-    const random = await choosing(among, async (samples) => samples.map(() => 1 / samples.length))
+    const random = await choosing([problems], among, (samples) => samples.map(() => 1 / samples.length))
     for (const [strategy, { right, tokens }] of Object.entries({
       'random choice': random,
       majority,
@@ -320,7 +331,7 @@ async function measureLto(): Promise<void> {
       measured.push({
         part: 'lto',
         case: { strategy, samples: count },
-        n: published.length,
+        n: problems.length,
         figures,
         seeds: [],
       })
@@ -346,7 +357,7 @@ async function measureLto(): Promise<void> {
 
 const machine = describeMachine()
 console.log(
-  `# Nights over kept answers of ${values.name}\n\n${days.length} questions to learn from, ${published.length} published`,
+  `# Nights over kept answers of ${values.name}\n\n${days.length} questions to learn from, ${problems.length} published`,
 )
 const judges = new Map<number, Judge>()
 const rows: (string | number)[][] = []
@@ -357,7 +368,7 @@ for (const seed of seeds) {
   if (judge !== null) judges.set(seed, judge)
 }
 printTable(
-  `Nights; the served judge on ${published.length} published problems, auto at effort medium`,
+  `Nights; the served judge on ${problems.length} published problems, auto at effort medium`,
   [
     'seed',
     'night',
@@ -372,8 +383,15 @@ printTable(
   ],
   rows,
 )
+await measureUntrained()
 await measureBudgets(judges)
 measureRules(judges)
 await measureShuffled(Number(values.shuffles))
 await measureLto()
+if (values.docs) {
+  await writeFile(
+    join(import.meta.dirname, '../docs/bench/judge-nights.svg'),
+    drawPlots(plotNights(measured)),
+  )
+}
 if (values.json !== undefined) await updateRecords(values.json, { bench: 'judge', machine, seeds }, measured)

@@ -19,9 +19,10 @@ export interface ReportedBand {
   readonly strategy: string
   readonly samples?: number
   readonly selector?: string
-  /** Samples are taken in rounds until P(correct) of the chosen answer is at least, or below, these. */
+  /** Samples are taken in rounds until P(correct) of the chosen answer is at least, or below, these, or it has these votes. */
   readonly stopAbove?: number
   readonly stopBelow?: number
+  readonly stopVotes?: number
   /** Questions on which the band was chosen, accuracy of their drafts and with the strategy, mean tokens with those of the draft. */
   readonly questions?: number
   readonly draftAccuracy?: number

@@ -94,13 +94,15 @@ function describeKind({ kind, version, status, reason, form = null, ...rest }: R
 
 type Band = NonNullable<ReportedKind['policy']>[number]
 
-function describeArm({ strategy, samples, selector, stopAbove, stopBelow }: Band): string {
-  const inRounds = stopAbove !== undefined || stopBelow !== undefined
+function describeArm({ strategy, samples, selector, stopAbove, stopBelow, stopVotes }: Band): string {
+  const byConfidence = stopAbove !== undefined || stopBelow !== undefined
+  const inRounds = byConfidence || stopVotes !== undefined
   return [
     strategy,
     ...(samples === undefined ? [] : [`of ${inRounds ? 'up to ' : ''}${samples}`]),
     ...(selector === undefined ? [] : [`by ${selector}`]),
-    ...(inRounds ? [`until P(correct) is from ${stopAbove ?? 1} or below ${stopBelow ?? 0}`] : []),
+    ...(stopVotes === undefined ? [] : [`until ${stopVotes} votes`]),
+    ...(byConfidence ? [`until P(correct) is from ${stopAbove ?? 1} or below ${stopBelow ?? 0}`] : []),
   ].join(' ')
 }
 

@@ -32,10 +32,12 @@ const arm = {
   selector: Type.Optional(Type.Enum(SELECTORS)),
   /**
    * Samples come in rounds where one of these is given: sampling ends as soon as the chosen answer's P(correct) is at least
-   * `stopAbove`, or below `stopBelow`, where more samples hardly find a right answer.
+   * `stopAbove`, or below `stopBelow`, where more samples hardly find a right answer, or as soon as `stopVotes` candidates, the draft
+   * included, give that answer.
    */
   stopAbove: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
   stopBelow: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+  stopVotes: Type.Optional(Type.Integer({ minimum: 2, maximum: 65 })),
 }
 
 const PolicyBand = Type.Object(

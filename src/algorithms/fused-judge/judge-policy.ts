@@ -52,6 +52,8 @@ const MIN_SHARE = 0.75
 /** P(correct) at which arms that sample in rounds stop, and below which. */
 const STOP_ABOVE = [0.4, 0.6, 0.8, 0.95]
 const STOP_BELOW = [0, 0.05, 0.1]
+/** Votes, that of the draft included, at which arms that sample in rounds stop. */
+const STOP_VOTES = [2, 3]
 
 /**
  * Chooses a policy on the answers that the judge was fitted to: it has a dozen weights, so its scores on them are hardly
@@ -238,7 +240,11 @@ function armsOf(counts: readonly number[]): Readonly<Record<string, PolicyArm>> 
       { ...byJudge, samples, stopAbove, stopBelow },
     ]),
   )
-  return Object.fromEntries([...whole, ...inRounds])
+  const byVotes = STOP_VOTES.map((stopVotes): [string, PolicyArm] => [
+    `majority of up to ${samples}, until ${stopVotes} votes`,
+    { strategy: 'majority', samples, selector: 'log-probability', stopVotes },
+  ])
+  return Object.fromEntries([...whole, ...byVotes, ...inRounds])
 }
 
 function draftOf(weights: JudgeWeights, { draft }: Bank): Pick<MeasuredQuestion, 'confidence' | 'draft'> {
@@ -261,7 +267,7 @@ function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyA
   if (samples === null) return { accuracy: 0, tokens: (arm.samples ?? 0) * draft.known.tokens }
   const outcomes = ordersOf(samples).map((ordered) => {
     const choices = roundsOf(arm).map((count) => choose(weights, [draft, ...ordered.slice(0, count)], arm))
-    return choices.find(({ confidence }) => isSettled(arm, confidence)) ?? choices.at(-1)!
+    return choices.find((choice) => isSettled(arm, choice)) ?? choices.at(-1)!
   })
   const meanOf = (measure: (choice: (typeof outcomes)[number]) => number) =>
     outcomes.reduce((sum, outcome) => sum + measure(outcome), 0) / outcomes.length
@@ -289,6 +295,7 @@ function choose(weights: JudgeWeights, candidates: readonly PolicyAnswer[], { st
   return {
     chosen: candidates[index]!,
     confidence: scored[index]!.score,
+    votes: alikeOf(scored[index]!.answer),
     tokens: candidates.reduce((sum, { known }) => sum + known.tokens, 0),
   }
 }

@@ -1,8 +1,8 @@
 /**
  * @file Sampling in rounds under a policy: first two samples, then as many again, until the answer is sure, or hopeless.
  *
- * Adaptive-Consistency (Aggarwal et al., arXiv 2305.11860) stops when the samples agree. Deviates: the policy's P(correct) of the
- * chosen answer, which knows the agreement, stops them, and it stops as well where none of the answers is likely.
+ * Adaptive-Consistency (Aggarwal et al., arXiv 2305.11860) stops when the samples agree. Deviates: a number of votes for the chosen
+ * answer stops them, or the policy's P(correct) of it, which also stops them where none of the answers is likely.
  */
 
 import type { PolicyArm } from '#ports'
@@ -10,8 +10,8 @@ import type { PolicyArm } from '#ports'
 const FIRST_ROUND = 2
 
 /** Whether an arm samples in rounds. */
-function hasRounds({ stopAbove, stopBelow }: PolicyArm): boolean {
-  return stopAbove !== undefined || stopBelow !== undefined
+function hasRounds({ stopAbove, stopBelow, stopVotes }: PolicyArm): boolean {
+  return stopAbove !== undefined || stopBelow !== undefined || stopVotes !== undefined
 }
 
 /**
@@ -26,8 +26,16 @@ export function roundsOf(arm: PolicyArm): readonly number[] {
   return [...rounds, samples]
 }
 
-/** Whether an arm takes no further samples beside an answer. @param confidence its P(correct), in [0, 1]; null: it is unknown */
-export function isSettled({ stopAbove, stopBelow }: PolicyArm, confidence: number | null): boolean {
+/**
+ * Whether an arm takes no further samples beside an answer.
+ *
+ * @param chosen P(correct) of the answer, in [0, 1], or null where it is unknown; and how many candidates, draft included, give it
+ */
+export function isSettled(
+  { stopAbove, stopBelow, stopVotes }: PolicyArm,
+  { confidence, votes }: { readonly confidence: number | null; readonly votes: number },
+): boolean {
+  if (votes >= (stopVotes ?? Number.POSITIVE_INFINITY)) return true
   if (confidence === null) return false
   return confidence >= (stopAbove ?? Number.POSITIVE_INFINITY) || confidence < (stopBelow ?? 0)
 }

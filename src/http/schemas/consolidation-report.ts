@@ -38,6 +38,12 @@ const ReportedBand = Type.Object(
       ...Share,
       description: 'P(correct) of the chosen answer below which no further samples are taken.',
     }),
+    stopVotes: Type.Optional(
+      Type.Integer({
+        minimum: 2,
+        description: 'Votes for one answer from which no further samples are taken.',
+      }),
+    ),
     questions: Type.Optional({ ...Count, description: 'Questions on which the band was chosen.' }),
     draftAccuracy: Type.Optional({ ...Share, description: 'Accuracy of their drafts.' }),
     accuracy: Type.Optional({ ...Share, description: 'Accuracy with the strategy.' }),

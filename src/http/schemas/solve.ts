@@ -13,7 +13,7 @@ export const SOLVE_DEFAULTS = { strategy: 'auto', learn: true, explain: false } 
 export const Strategy = OneOf(STRATEGIES, {
   $id: 'Strategy',
   description:
-    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh; the score that the model profile names breaks ties, by default the mean log-probability. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples.',
+    'Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh; the score that the model profile names breaks ties, by default the mean log-probability. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples, in rounds until three of them agree.',
 })
 
 /**
@@ -55,7 +55,7 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
           minimum: 1,
           maximum: 64,
           description:
-            'Number of samples of `majority`, `lto` and `best-of-n`, and maximum number of branches of `fork`. Default: from the model profile.',
+            'Number of samples of `majority`, `lto` and `best-of-n`, and the most branches of `fork` and samples of `auto`. Default: from the model profile.',
         }),
       ),
       selector: Type.Optional(

@@ -60,14 +60,17 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
   return { ...outcome, policy: step }
 }
 
+/** Votes for one answer, that of the draft included, that end the sampling of `voteBeside`. */
+const AGREEING = 3
+
 /**
- * Lets samples vote beside the draft; the mean log-probability breaks ties. This is what `auto` does where nothing was measured: on
+ * Lets samples vote beside the draft, in rounds that end when three answers agree; the mean log-probability breaks ties. This is what `auto` does where nothing was measured: on
  * the real models that were tried, such a vote was better than the draft or as good, and what the model's own verdict chose was worse
  * (docs/benchmarks.md).
  */
 export function voteBeside(context: SolveContext, draft: Draft): Promise<Outcome> {
   const { samples } = context.settings
-  const arm = { strategy: 'majority', samples, selector: 'log-probability' } as const
+  const arm = { strategy: 'majority', samples, selector: 'log-probability', stopVotes: AGREEING } as const
   return sampleBeside(context, draft, { arm, confidenceOf: () => null })
 }
 
@@ -116,9 +119,11 @@ async function sampleInRounds(
     candidates = round.all
     chosen = round.best
     sampled = count
-    // The P(correct) of a refuted answer, or of no answer, says nothing.
+    // The P(correct) of a refuted answer, or of no answer, says nothing, and neither do its votes.
     const isComparable = chosen.judgement.standing === undefined
-    if (isComparable && isSettled(arm, confidenceOf(chosen.judgement))) break
+    const { answer } = chosen.answer
+    const votes = candidates.filter((one) => one.answer.answer === answer).length
+    if (isComparable && isSettled(arm, { confidence: confidenceOf(chosen.judgement), votes })) break
   }
   return { chosen, limit: answers.isExhausted(1) ? 'maxNewTokens' : null }
 }

@@ -362,19 +362,36 @@ describe('auto under a policy', () => {
 describe('auto without a policy, where no search is known to pay', () => {
   const unmeasured = (world: World) => withDefaults(world, { searchPays: false })
 
-  test('lets samples vote beside the draft, as many as the effort allows', async () => {
-    for (const [effort, samples] of [
+  test('lets samples vote beside the draft, in rounds until three agree or the effort is spent', async () => {
+    // Twelve answers: three of eight seldom agree.
+    const letters = [...'abcdefghijkl']
+    const many: World = {
+      routes: Object.fromEntries(letters.map((letter, index) => [letter, route(String(index), 0.01)])),
+      firstLogits: Object.fromEntries(letters.map((letter, index) => [letter, index === 0 ? 0.5 : 0])),
+    }
+    const counts = new Set<number>()
+    for (const [effort, most] of [
       ['minimal', 2],
+      ['low', 4],
       ['medium', 8],
     ] as const) {
-      const { solve, engine } = solverOn(
-        withDefaults({ ...TWO_FLIPS, routes: hopeless }, { searchPays: false, samples: 8 }),
-      )
-      const solution = await solve({ ...auto, effort })
-      expect(solution).toMatchObject({ base: { answer: '1' }, evaluations: samples, iterations: 0 })
-      expect(solution.policy).toBeUndefined()
-      expect(engine.calls).toMatchObject({ ascend: 0 })
+      for (const world of [many, { ...TWO_FLIPS, routes: hopeless }]) {
+        const { solve, engine } = solverOn(withDefaults(world, { searchPays: false, samples: 8 }))
+        const { candidates, ...solution } = await solve({ ...auto, effort, explain: true, learn: false })
+        const answers = candidates!.map(({ answer }) => answer)
+        const votes = (count: number) =>
+          Math.max(
+            ...[...Map.groupBy(answers.slice(0, count + 1), (one) => one).values()].map((own) => own.length),
+          )
+        const rounds = [2, 4, 8].filter((count) => count <= most)
+        expect(solution.evaluations).toBe(rounds.find((count) => votes(count) >= 3) ?? most)
+        expect(solution).toMatchObject({ iterations: 0 })
+        expect(solution.policy).toBeUndefined()
+        expect(engine.calls).toMatchObject({ ascend: 0 })
+        counts.add(solution.evaluations)
+      }
     }
+    expect([...counts]).toEqual(expect.arrayContaining([2, 4, 8]))
   })
 
   test('lets the log-probability break ties, which the verdict of the model must not', async () => {

@@ -12,6 +12,7 @@ describe('roundsOf', () => {
   ])('doubles up to %i samples', (samples, rounds) => {
     expect(roundsOf({ ...BEST, samples, stopAbove: 0.9 })).toEqual(rounds)
     expect(roundsOf({ ...BEST, samples, stopBelow: 0.1 })).toEqual(rounds)
+    expect(roundsOf({ ...BEST, samples, stopVotes: 3 })).toEqual(rounds)
     expect(roundsOf({ ...BEST, samples })).toEqual([samples])
   })
 })
@@ -26,14 +27,22 @@ describe('isSettled', () => {
     [0.099, true],
     [null, false],
   ])('a P(correct) of %s between .1 and .9: %s', (confidence, settled) => {
-    expect(isSettled(arm, confidence)).toBe(settled)
+    expect(isSettled(arm, { confidence, votes: 8 })).toBe(settled)
   })
 
   test('one threshold leaves the other side open', () => {
-    expect(isSettled({ ...BEST, stopAbove: 0.9 }, 0)).toBe(false)
-    expect(isSettled({ ...BEST, stopBelow: 0.1 }, 1)).toBe(false)
-    expect(isSettled(BEST, 0.5)).toBe(false)
+    expect(isSettled({ ...BEST, stopAbove: 0.9 }, { confidence: 0, votes: 8 })).toBe(false)
+    expect(isSettled({ ...BEST, stopBelow: 0.1 }, { confidence: 1, votes: 8 })).toBe(false)
+    expect(isSettled(BEST, { confidence: 0.5, votes: 8 })).toBe(false)
   })
+})
+
+test('votes settle an answer whatever its P(correct)', () => {
+  const arm = { strategy: 'majority', stopVotes: 3 } as const
+  for (const confidence of [null, 0, 0.5, 1]) {
+    expect(isSettled(arm, { confidence, votes: 3 })).toBe(true)
+    expect(isSettled(arm, { confidence, votes: 2 })).toBe(false)
+  }
 })
 
 test('ordersOf begins with every other sample, and loses none', () => {
