@@ -39,6 +39,7 @@ import {
   type SeededQuestions,
   votes,
   votesByLogProbability,
+  votesInRounds,
 } from './judge/choices.ts'
 import { type HeldNight, holdNights, type Judge } from './judge/nights.ts'
 import { plotNights } from './judge/plots.ts'
@@ -59,6 +60,14 @@ const { values } = parseArgs({
 const seeds = values.seeds.split(',').map(Number)
 /** Temperature of LTO's choice, as the profile has it. */
 const BETA = 0.01
+/** Votes of the draft and of samples that come in rounds; the last ones are those of `auto` at effort low and medium. */
+const ROUNDS = [
+  { samples: 8, stopVotes: 2 },
+  { samples: 4, stopVotes: 3 },
+  { samples: 8, stopVotes: 3 },
+]
+const inRounds = ({ samples, stopVotes }: (typeof ROUNDS)[number]) =>
+  `vote of draft and up to ${samples}, until ${stopVotes} agree`
 /** Signals of an answer that need nothing trained. */
 const SIGNALS = {
   'log-probability': ({ logProbability }: JudgedSample) => logProbability,
@@ -157,11 +166,13 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
 /** Accuracy by tokens: choices of samples, and `auto` at its three efforts. */
 async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void> {
   const rows: (string | number)[][] = []
+  const vote = await votes(published, { count: 8, draft: false })
   const add = (strategy: string, seed: number | null, { right, tokens, deviation }: Outcomes) => {
     const accuracy = mean(right)
-    const { value, low, high } = difference(right, greedy.right)
-    rows.push([strategy, seed ?? '-', accuracy, deviation ?? '-', value, low ?? '-', high ?? '-', tokens])
-    const figures = { accuracy, deviation, value, low: low ?? null, high: high ?? null, tokens }
+    const [toGreedy, toMajority] = [difference(right, greedy.right), difference(right, vote.right)]
+    const shown = [toGreedy, toMajority].flatMap(({ value, low, high }) => [value, low ?? '-', high ?? '-'])
+    rows.push([strategy, seed ?? '-', accuracy, deviation ?? '-', ...shown, tokens])
+    const figures = { accuracy, deviation, toGreedy, toMajority, tokens }
     const labels = { strategy, ...(seed !== null && { seed }) }
     measured.push({ part: 'budgets', case: labels, n: problems.length, figures })
   }
@@ -171,6 +182,7 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
     const strategy = `majority of ${nameOf(among)}, ties by log-probability`
     add(strategy, null, await votesByLogProbability(published, among))
   }
+  for (const rounds of ROUNDS) add(inRounds(rounds), null, await votesInRounds(published, rounds))
   for (const [seed, judge] of judges) {
     for (const among of AMONGS) {
       add(`best of ${nameOf(among)} by judge`, seed, await bestByJudge(published, among, judge))
@@ -179,7 +191,14 @@ async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void>
   }
   printTable(
     'Accuracy by tokens on the published problems, after the last night',
-    ['strategy', 'seed', 'accuracy', 'sd over seeds of decoding', 'minus greedy', 'low', 'high', 'tokens'],
+    [
+      'strategy',
+      'seed',
+      'accuracy',
+      'sd over seeds of decoding',
+      ...['minus greedy', 'low', 'high', 'minus majority of 8', 'low', 'high'],
+      'tokens',
+    ],
     rows,
   )
 }
@@ -211,6 +230,9 @@ async function measureUntrained(): Promise<void> {
     for (const [signal, scoreOf] of Object.entries(SIGNALS)) {
       add(`best of ${name} by ${signal}`, await onAll((seeds) => bestBy(seeds, among, scoreOf)))
     }
+  }
+  for (const rounds of ROUNDS) {
+    add(inRounds(rounds), await onAll((seeds) => votesInRounds(seeds, rounds)))
   }
   const n = drafted.right.length
   printTable(

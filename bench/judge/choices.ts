@@ -1,6 +1,6 @@
 /** @file Choices among the kept samples of questions: what each strategy makes of every question. */
 
-import { bestOfN, majorityVote, ordersOf } from '#algorithms'
+import { bestOfN, isSettled, majorityVote, ordersOf, roundsOf } from '#algorithms'
 import { type JudgedSample, mean } from '#evaluation'
 import { type KeptQuestion, knownOf } from './answers.ts'
 import type { Judge } from './nights.ts'
@@ -79,27 +79,19 @@ export function followedBy(one: Outcomes, other: Outcomes): Outcomes {
   }
 }
 
-/**
- * Outcomes of a choice among samples; fewer than a question has are taken in several orders, as policies are measured.
- *
- * @param choose returns P(chosen) of each candidate
- */
-export async function choosing(
+/** P(right) of what is returned, and the tokens of all that was decoded. */
+interface Returned {
+  readonly right: number
+  readonly tokens: number
+}
+
+/** Outcomes of what is returned for each order of the samples of each question, as policies are measured. */
+async function measure(
   seeds: SeededQuestions,
-  among: Among,
-  choose: (candidates: Candidates) => readonly number[] | Promise<readonly number[]>,
+  answer: (draft: JudgedSample, samples: Candidates) => Returned | Promise<Returned>,
 ): Promise<Outcomes> {
-  const outcomesOf = async ({ draft, samples }: KeptQuestion) =>
-    Promise.all(
-      ordersOf(samples).map(async (ordered) => {
-        const candidates = [...(among.draft ? [draft] : []), ...ordered.slice(0, among.count)]
-        const chances = await choose(candidates)
-        return {
-          right: candidates.reduce((sum, one, index) => sum + chances[index]! * Number(one.right), 0),
-          tokens: candidates.reduce((sum, one) => sum + one.tokens, 0),
-        }
-      }),
-    )
+  const outcomesOf = ({ draft, samples }: KeptQuestion) =>
+    Promise.all(ordersOf(samples).map((ordered) => answer(draft, ordered)))
   return overSeeds(
     await Promise.all(
       seeds.map(async (questions) => {
@@ -113,17 +105,53 @@ export async function choosing(
   )
 }
 
+const tokensOf = (candidates: Candidates) => candidates.reduce((sum, one) => sum + one.tokens, 0)
+
+/** Outcomes of a choice among samples. @param choose returns P(chosen) of each candidate */
+export function choosing(
+  seeds: SeededQuestions,
+  among: Among,
+  choose: (candidates: Candidates) => readonly number[] | Promise<readonly number[]>,
+): Promise<Outcomes> {
+  return measure(seeds, async (draft, samples) => {
+    const candidates = [...(among.draft ? [draft] : []), ...samples.slice(0, among.count)]
+    const chances = await choose(candidates)
+    const right = candidates.reduce((sum, one, index) => sum + chances[index]! * Number(one.right), 0)
+    return { right, tokens: tokensOf(candidates) }
+  })
+}
+
 /** A vote, with ties by the reward. */
 export function votes(seeds: SeededQuestions, among: Among): Promise<Outcomes> {
   return choosing(seeds, among, (candidates) => only(candidates, majorityVote(candidates)))
 }
 
-/** A vote whose ties the mean log-probability breaks: that of `auto` where nothing was measured. */
+/** A vote whose ties the mean log-probability breaks. */
 export function votesByLogProbability(seeds: SeededQuestions, among: Among): Promise<Outcomes> {
-  return choosing(seeds, among, (candidates) => {
-    const scored = candidates.map(({ answer, logProbability }) => ({ answer, reward: logProbability ?? 0 }))
-    return only(candidates, majorityVote(scored))
+  return choosing(seeds, among, (candidates) => only(candidates, likelyVote(candidates)))
+}
+
+/** The same among draft and samples that come in rounds until some of them agree: `auto` where nothing was measured. */
+export function votesInRounds(
+  seeds: SeededQuestions,
+  { samples: most, stopVotes }: { readonly samples: number; readonly stopVotes: number },
+): Promise<Outcomes> {
+  const arm = { strategy: 'majority', samples: most, stopVotes } as const
+  return measure(seeds, (draft, samples) => {
+    const rounds = roundsOf(arm).map((count) => {
+      const candidates = [draft, ...samples.slice(0, count)]
+      const chosen = candidates[likelyVote(candidates)]!
+      const votes = candidates.filter(({ answer }) => answer !== null && answer === chosen.answer).length
+      return { right: Number(chosen.right), tokens: tokensOf(candidates), votes }
+    })
+    return rounds.find(({ votes }) => isSettled(arm, { confidence: null, votes })) ?? rounds.at(-1)!
   })
+}
+
+function likelyVote(candidates: Candidates): number {
+  return majorityVote(
+    candidates.map(({ answer, logProbability }) => ({ answer, reward: logProbability ?? 0 })),
+  )
 }
 
 /** The candidate of the highest score; one without a score comes last. */

@@ -26,7 +26,7 @@ export function plotNights(measured: readonly Measurement[]): readonly Plot[] {
   const votes = BESIDE_DRAFT.map((among) => of(`majority of ${nameOf(among)}, ${LIKELY}`))
   const judge = BESIDE_DRAFT.map((among) => of(`best of ${nameOf(among)} by judge`))
   const auto = ['low', 'medium', 'high'].map((effort) => of(`auto, ${effort}`))
-  const unlearned = votes.at(-1)!.accuracy
+  const unlearned = of('vote of draft and up to 8, until 3 agree').accuracy
   const learned = accuracyByNight(measured, { greedy: greedy.accuracy, unlearned })
   const flat = (accuracy: number) => [0, ...learned.keys()].map((_, night) => [night, accuracy] as const)
   return [

@@ -4,13 +4,11 @@ import { globSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { Type } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { expect, onTestFinished, test } from 'vitest'
-import { type AnswerRecord, createReport, describeMachine } from '#evaluation'
+import { describeMachine } from '#evaluation'
 import { updateRecords, writeRecords } from '../../bench/report/records.ts'
-import { reportHead } from '../support/evaluations.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
@@ -225,40 +223,32 @@ test('README.md: the table of strategies prints the records of bench:quality and
   expect(table?.rows.length).toBe(README_ROWS.length + 1)
 })
 
-/** Rows of README's table of a real model, by the arm of the evaluation that they print. */
+/** Rows of README's table of a real model, by the strategy of the bench of kept answers that they print. */
 const REAL_ROWS: Readonly<Record<string, string>> = {
   greedy: 'greedy',
-  'majority of 8': 'samples → majority',
-  "best of 8 by the model's own verdict": 'samples → verifier',
-  'best of 8 by log-probability': 'samples → log-probability',
-  'best of 8 by the fused judge': 'samples → judge',
-  'upper bound: any of the 8 is right': 'samples → any right (knows the answers)',
+  'majority of 8': 'majority of 8, ties by log-probability',
+  "best of 8 by the model's own verdict": 'best of 8 by verifier',
+  'best of 8 by log-probability': 'best of 8 by log-probability',
+  'auto, effort low': 'vote of draft and up to 4, until 3 agree',
+  auto: 'vote of draft and up to 8, until 3 agree',
 }
 
-test('README.md: the table of a real model prints figures of the answers in bench/results/real', () => {
-  const table = tablesOf(read('README.md')).find(({ header }) => header.includes('minus `majority` of 8'))
-  const answersOf = (name: string) =>
-    gunzipSync(readFileSync(join(ROOT, 'bench/results/real', `${name}.jsonl.gz`)))
-      .toString()
-      .trimEnd()
-      .split('\n')
-      .map((line): AnswerRecord & { readonly day?: number } => JSON.parse(line))
-  // On the first day there was no judge yet.
-  const later = answersOf('qwen2.5-coder-0.5b-int4-days').filter(({ day = 1 }) => day > 1)
-  const { arms } = createReport(
-    { ...reportHead(['greedy', 'name=samples:majority']), against: 'samples → majority' },
-    [...later, ...answersOf('qwen2.5-coder-0.5b-int4')],
-  )
+test('README.md: the table of a real model prints the records of bench:judge', () => {
+  const table = tablesOf(read('README.md')).find(({ header }) => header.includes('minus `greedy`'))
+  const records = (results.get('judge') ?? []).filter(({ part }) => part === 'untrained')
   const signed = (value: number) => `${value > 0 ? '+' : ''}${value.toFixed(3)}`
   for (const [label = '', ...cells] of table?.rows ?? []) {
-    const own = arms.find(({ arm }) => arm === REAL_ROWS[label.replaceAll('`', '')])
-    const { value, low = Number.NaN, high = Number.NaN } = own?.difference ?? { value: Number.NaN }
-    const difference = own?.difference ? `${signed(value)} (${signed(low)} to ${signed(high)})` : '-'
-    expect(cells, label).toEqual([
-      own?.accuracy.value.toFixed(3),
-      difference,
-      own?.generatedTokens.toFixed(0),
-    ])
+    const name = label.replaceAll(/[`*]/g, '')
+    const figures = records.find(({ case: labels }) => labels['strategy'] === REAL_ROWS[name])?.figures
+    expect(figures, name).toBeDefined()
+    const { accuracy, tokens, toGreedy } = figures as {
+      accuracy: number
+      tokens: number
+      toGreedy: { value: number; low: number; high: number }
+    }
+    const { value, low, high } = toGreedy
+    const difference = name === 'greedy' ? '-' : `${signed(value)} (${signed(low)} to ${signed(high)})`
+    expect(cells, name).toEqual([accuracy.toFixed(3), difference, tokens.toFixed(0)])
   }
   expect(table?.rows.length).toBe(Object.keys(REAL_ROWS).length)
 })
