@@ -37,6 +37,9 @@ const ARMS: Readonly<Record<string, PolicyArm>> = {
   },
 }
 
+/** About what `auto` does without a policy, by effort; it may end before all of these samples. */
+const VOTES = { low: 'majority of 4', medium: 'majority of 8', high: 'majority of 8' }
+
 export interface PolicyMeasurement {
   readonly draft: DraftRecord
   readonly bank: BankRecord
@@ -63,7 +66,7 @@ export function measurePolicy(
       ),
     }),
   )
-  return chooseByEffort(questions, { signal: 'verifier', arms: ARMS })
+  return chooseByEffort(questions, { signal: 'verifier', arms: ARMS, vote: VOTES })
 }
 
 /** The draft with the verdict of the chosen judge. */

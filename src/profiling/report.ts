@@ -190,7 +190,7 @@ function policySection({ policy }: Findings): string[] {
       ['effort', 'price', 'P(correct) from', 'then', 'questions', 'drafts right', 'right', 'tokens', 'taken'],
       shown,
     ),
-    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. The price is the gain that the tokens of one more draft must bring: each band has the arm of the highest accuracy less its price. A list of bands is taken when its gain on problems that it was not chosen on exceeds one standard error. These gains: ${checks.join('; ')}.`,
+    `${questions} problems; ${share(draftAccuracy)} of the drafts are right, at ${draftTokens.toFixed(0)} tokens. All arms choose among the same ${BANK_SAMPLES} samples. The price is the gain that the tokens of one more draft must bring: each band has the arm of the highest accuracy less its price. A list of bands is taken when its gain over the drafts, on problems that it was not chosen on, exceeds one standard error, and so does what it has, less its price, above the vote that \`auto\` takes without a policy. These gains: ${checks.join('; ')}.`,
   ]
 }
 

@@ -79,7 +79,7 @@ export function chooseJudgePolicy(
   answers: readonly PolicyAnswer[],
 ): JudgePolicyChoice {
   const { questions, arms } = measureArms(weights, answers)
-  const choice = chooseByEffort(questions, { signal: 'judge', arms })
+  const choice = chooseByEffort(questions, { signal: 'judge', arms, vote: votesWithoutPolicy(arms) })
   const taken = (choice?.rows ?? []).filter(({ isTaken }) => isTaken)
   return {
     questions: questions.length,
@@ -240,11 +240,22 @@ function armsOf(counts: readonly number[]): Readonly<Record<string, PolicyArm>> 
       { ...byJudge, samples, stopAbove, stopBelow },
     ]),
   )
-  const byVotes = STOP_VOTES.map((stopVotes): [string, PolicyArm] => [
-    `majority of up to ${samples}, until ${stopVotes} votes`,
-    { strategy: 'majority', samples, selector: 'log-probability', stopVotes },
-  ])
+  const byVotes = counts
+    .filter((count) => count >= MIN_SAMPLES)
+    .flatMap((count) => STOP_VOTES.map((stopVotes) => voteArm(count, stopVotes)))
   return Object.fromEntries([...whole, ...byVotes, ...inRounds])
+}
+
+function voteArm(samples: number, stopVotes: number): [string, PolicyArm] {
+  const name = `majority of up to ${samples}, until ${stopVotes} votes`
+  return [name, { strategy: 'majority', samples, selector: 'log-probability', stopVotes }]
+}
+
+/** What `auto` does without a policy, by effort: up to four samples for `low`, else as many as there are. */
+function votesWithoutPolicy(arms: Readonly<Record<string, PolicyArm>>) {
+  const nameOf = (samples: number) => voteArm(samples, Math.max(...STOP_VOTES))[0]
+  const most = nameOf(Math.max(...Object.values(arms).map(({ samples = 0 }) => samples)))
+  return { low: nameOf(MIN_SAMPLES), medium: most, high: most }
 }
 
 function draftOf(weights: JudgeWeights, { draft }: Bank): Pick<MeasuredQuestion, 'confidence' | 'draft'> {

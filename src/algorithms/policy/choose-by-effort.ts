@@ -6,9 +6,12 @@ import {
   type Band,
   choosePolicy,
   crossValidatePolicy,
+  follow,
   type MeasuredQuestion,
   type Outcome,
   STOP,
+  standardError,
+  utilityOn,
   Z,
 } from './choose-policy.ts'
 
@@ -22,6 +25,11 @@ const PRICES = [
 /** Number of questions below which no policy is chosen. */
 const MIN_QUESTIONS = 30
 
+interface ChoiceOptions extends Pick<Policy, 'signal'> {
+  readonly arms: Readonly<Record<string, PolicyArm>>
+  readonly vote: Readonly<Record<EffortRow['effort'], string>>
+}
+
 interface EffortRow {
   readonly effort: (typeof PRICES)[number]['effort']
   readonly price: number
@@ -29,7 +37,9 @@ interface EffortRow {
   /** Accuracy above that of the draft, and tokens, on questions that the bands were not chosen on. */
   readonly gain: Figure
   readonly tokens: number
-  /** Whether the policy has these bands: the gain exceeds one standard error. */
+  /** Utility (`choosePolicy`) above that of the vote without a policy, on the same questions, and its standard error. */
+  readonly overVote: { readonly value: number; readonly error: number }
+  /** Whether the policy has these bands: the gain over the drafts and that over the vote exceed one standard error each. */
   readonly isTaken: boolean
 }
 
@@ -48,11 +58,12 @@ export interface PolicyChoice {
  *
  * @param options.signal P(correct) that `confidence` of the questions is
  * @param options.arms arms of the questions, by name
+ * @param options.vote arm that `auto` takes without a policy, by effort
  * @returns null for too few questions: 30
  */
 export function chooseByEffort(
   questions: readonly MeasuredQuestion[],
-  { signal, arms }: Pick<Policy, 'signal'> & { readonly arms: Readonly<Record<string, PolicyArm>> },
+  { signal, arms, vote }: ChoiceOptions,
 ): PolicyChoice | null {
   if (questions.length < MIN_QUESTIONS) return null
   const ofDrafts = (measure: (draft: Outcome) => number) =>
@@ -60,10 +71,12 @@ export function chooseByEffort(
   const draftTokens = ofDrafts(({ tokens }) => tokens)
   const rows = PRICES.map(({ effort, price }): EffortRow => {
     const bands = choosePolicy(questions, { price })
-    const { gain, tokens } = crossValidatePolicy(questions, { price })
+    const { gain, tokens, outcomes } = crossValidatePolicy(questions, { price })
     const error = ((gain.high ?? 0) - (gain.low ?? 0)) / (2 * Z)
-    const isTaken = bands.some(({ arm }) => arm !== STOP) && gain.value > error
-    return { effort, price, bands, gain, tokens, isTaken }
+    const overVote = compareWithVote(questions, outcomes, { price, vote: vote[effort] })
+    const isTaken =
+      bands.some(({ arm }) => arm !== STOP) && gain.value > error && overVote.value > overVote.error
+    return { effort, price, bands, gain, tokens, overVote, isTaken }
   })
   const taken = rows
     .filter(({ isTaken }) => isTaken)
@@ -75,6 +88,19 @@ export function chooseByEffort(
     rows,
     policy: taken.length === 0 ? null : { signal, ...Object.fromEntries(taken) },
   }
+}
+
+function compareWithVote(
+  questions: readonly MeasuredQuestion[],
+  outcomes: readonly Outcome[],
+  { price, vote }: { readonly price: number; readonly vote: string },
+): EffortRow['overVote'] {
+  const utility = utilityOn(questions, { price })
+  const differences = outcomes.map(
+    (outcome, index) => utility(outcome) - utility(follow(questions[index]!, vote)),
+  )
+  const value = differences.reduce((sum, one) => sum + one, 0) / differences.length
+  return { value, error: standardError(differences) }
 }
 
 function policyBand(band: Band, arms: Readonly<Record<string, PolicyArm>>): PolicyBand {

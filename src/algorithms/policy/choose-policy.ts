@@ -90,13 +90,13 @@ function numberOfBands(questions: readonly MeasuredQuestion[], options: PolicyOp
 const sumOf = ({ utilities }: { readonly utilities: readonly number[] }) =>
   utilities.reduce((sum, utility) => sum + utility, 0)
 
-function standardError(values: readonly number[]): number {
+export function standardError(values: readonly number[]): number {
   const center = mean(values, (value) => value)
   return Math.sqrt(mean(values, (value) => (value - center) ** 2) / values.length)
 }
 
 /** Returns the utility of an outcome beside these questions. */
-function utilityOn(
+export function utilityOn(
   questions: readonly MeasuredQuestion[],
   { price }: PolicyOptions,
 ): (outcome: Outcome) => number {
@@ -142,9 +142,16 @@ export function bandOf<B extends Pick<Band, 'from'>>(bands: readonly B[], confid
 export function crossValidatePolicy(
   questions: readonly MeasuredQuestion[],
   options: PolicyOptions,
-): { readonly accuracy: Figure; readonly gain: Figure; readonly tokens: number } {
+): {
+  readonly accuracy: Figure
+  readonly gain: Figure
+  readonly tokens: number
+  /** Outcome of each question. */
+  readonly outcomes: readonly Outcome[]
+} {
   const followed = followOthers(questions, (others) => choosePolicy(others, options))
   return {
+    outcomes: followed,
     accuracy: toFigure(
       differenceOf(
         followed,

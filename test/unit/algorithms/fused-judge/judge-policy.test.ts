@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest'
 import type { PolicyAnswer } from '#algorithms'
 import { createRandom } from '#tensor'
 import type { JudgeWeights } from '../../../../src/algorithms/fused-judge/fused-judge.ts'
-import { chooseJudgePolicy, measureJudgePolicy } from '../../../../src/algorithms/fused-judge/judge-policy.ts'
+import {
+  chooseJudgePolicy,
+  measureArms,
+  measureJudgePolicy,
+} from '../../../../src/algorithms/fused-judge/judge-policy.ts'
 
 const feature = (name: string) => ({ name, mean: 0, deviation: 1, weight: 1, missing: 0 })
 /** P(correct) is the sigmoid of the log-probability. */
@@ -232,8 +236,12 @@ describe('the policy of a fused judge', () => {
         [true, 0.5],
       ]),
     ).flat()
-    const { policy } = chooseJudgePolicy(agreeing, answers)
-    expect(policy?.medium).toMatchObject([{ from: 0, accuracy: 1, draftAccuracy: 0 }])
+    for (const { draft, arms } of measureArms(agreeing, answers).questions) {
+      expect(draft.accuracy).toBe(0)
+      expect(arms['best of 4 by judge']?.accuracy).toBe(1)
+    }
+    // The vote that `auto` takes without a policy is right as well, at fewer tokens.
+    expect(chooseJudgePolicy(agreeing, answers).policy?.medium).toBeUndefined()
     const measured = measureJudgePolicy(
       {
         ...agreeing,
