@@ -558,13 +558,13 @@ export interface components {
             /** @description The problem to solve, without control characters except tab and line breaks. Must fit the context of the model together with the prompt. */
             question: string;
             strategy?: components["schemas"]["Strategy"];
-            /** @description Number of samples of `majority`, `lto` and `best-of-n`, and maximum number of branches of `fork`. Default: from the model profile. */
+            /** @description Number of samples of `majority`, `lto` and `best-of-n`, and the most branches of `fork` and samples of `auto`. Default: from the model profile. */
             samples?: number;
             /**
-             * @description Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `lrm`: the latent reward model. `judge`, the default: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`.
+             * @description Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `reward`: the weighted reward of the answer. `lrm`: the latent reward model. `judge`: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`. Default: `judge` once a night has trained one; before that `reward` for a request with `reward`, else the selector of the model profile, which is `log-probability` unless it names another.
              * @enum {string}
              */
-            selector?: "judge" | "verifier" | "log-probability" | "self-certainty" | "lrm";
+            selector?: "judge" | "lrm" | "reward" | "verifier" | "log-probability" | "self-certainty";
             /**
              * @description Weights of the votes of `majority`: `none`, the default, or P(correct) by the latent reward model (`lrm`) or the fused judge (`judge`), with the same fallbacks as `selector`.
              * @enum {string}
@@ -656,7 +656,7 @@ export interface components {
             webhook?: string;
         };
         /**
-         * @description Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples.
+         * @description Strategy of the search for a better answer. `greedy` returns the draft. `latentseek` optimises the latents of the draft. `majority` samples answers and takes a vote, which `weights` may weigh; the score that the model profile names breaks ties, by default the mean log-probability. `best-of-n` samples answers and returns the one with the highest score by `selector`. `lto` samples answers and draws one of them by the confidence of the latent reward model in each; before such a model is trained, it uses the confidence of the verifier, and `degraded` contains `lrm`. `fork` puts other likely tokens at the least certain places of the draft, completes these branches and takes the answer of the highest reward, or of the highest P(correct) once there is a fused judge. `auto`, the default, decodes a draft and follows where similar episodes lead; then it does what was measured to pay for this model (`policy` of the answer). Where nothing was measured, it searches if the model profile says that searches pay, else takes a vote of draft and samples, in rounds until three of them agree.
          * @enum {string}
          */
         Strategy: "auto" | "greedy" | "latentseek" | "majority" | "lto" | "best-of-n" | "fork";
@@ -1406,13 +1406,13 @@ export interface components {
         };
         /** @description Options of this server (`extra_body.circadian` of OpenAI’s SDKs), as in `POST /solve`. An option that contradicts a parameter beside it is refused. */
         CircadianOptions: {
-            /** @description Number of samples of `majority`, `lto` and `best-of-n`, and maximum number of branches of `fork`. Default: from the model profile. */
+            /** @description Number of samples of `majority`, `lto` and `best-of-n`, and the most branches of `fork` and samples of `auto`. Default: from the model profile. */
             samples?: number;
             /**
-             * @description Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `lrm`: the latent reward model. `judge`, the default: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`.
+             * @description Score by which `best-of-n` chooses among the samples that have an answer. `verifier`: the model’s own verdict. `log-probability`, `self-certainty`: means over the tokens of the sample under the model’s own distribution. `reward`: the weighted reward of the answer. `lrm`: the latent reward model. `judge`: P(correct) by the fused judge; before a night has trained one, the reward, and `degraded` contains `judge`. Default: `judge` once a night has trained one; before that `reward` for a request with `reward`, else the selector of the model profile, which is `log-probability` unless it names another.
              * @enum {string}
              */
-            selector?: "judge" | "verifier" | "log-probability" | "self-certainty" | "lrm";
+            selector?: "judge" | "lrm" | "reward" | "verifier" | "log-probability" | "self-certainty";
             /**
              * @description Weights of the votes of `majority`: `none`, the default, or P(correct) by the latent reward model (`lrm`) or the fused judge (`judge`), with the same fallbacks as `selector`.
              * @enum {string}
@@ -2039,6 +2039,8 @@ export interface components {
                 stopAbove?: number;
                 /** @description P(correct) of the chosen answer below which no further samples are taken. */
                 stopBelow?: number;
+                /** @description Votes for one answer from which no further samples are taken. */
+                stopVotes?: number;
                 /** @description Questions on which the band was chosen. */
                 questions?: number;
                 /** @description Accuracy of their drafts. */
