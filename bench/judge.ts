@@ -5,7 +5,8 @@
  * `npm run bench:judge -- [--name qwen2.5-coder-0.5b-int4] [--seeds 1,2,3] [--shuffles 20] [--docs] [--json FILE]`
  *
  * Reads bench/results/real/NAME-days.jsonl.gz (days of learning), NAME.jsonl.gz (problems that are published), NAME-seeds.jsonl.gz
- * (their samples under other seeds, where there are any) and NAME-drafts.jsonl.gz (the judged greedy drafts of both). A seed
+ * (their samples under other seeds, where there are any) and NAME-drafts.jsonl.gz (their judged greedy
+ * drafts, where they are not beside the samples). A seed
  * chooses what each night holds out. Tokens are decoded ones.
  */
 
@@ -77,8 +78,9 @@ const SIGNALS = {
 
 const fileOf = (suffix: string) =>
   join(import.meta.dirname, 'results/real', `${values.name}${suffix}.jsonl.gz`)
-const drafts = await readAnswers(fileOf('-drafts'))
-const days = joinAnswers(await readAnswers(fileOf('-days')), drafts)
+const asked = await readAnswers(fileOf('-days'))
+const drafts = [...asked, ...(await readAnswers(fileOf('-drafts')))]
+const days = joinAnswers(asked, drafts)
 /** The published problems, with the samples of each seed of decoding. */
 const published = inOneOrder([
   joinAnswers(await readAnswers(fileOf('')), drafts),
