@@ -64,13 +64,13 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
 const AGREEING = 3
 
 /**
- * Lets samples vote beside the draft, in rounds that end when three answers agree; the mean log-probability breaks ties. This is what `auto` does where nothing was measured: on
- * the real models that were tried, such a vote was better than the draft or as good, and what the model's own verdict chose was worse
- * (docs/benchmarks.md).
+ * Lets samples vote beside the draft, in rounds that end when three answers agree; the score of the profile breaks ties, by default
+ * the mean log-probability. This is what `auto` does where nothing was measured: on the real models that were tried, such a vote was
+ * better than the draft or as good, and what the model's own verdict chose was worse (docs/benchmarks.md).
  */
 export function voteBeside(context: SolveContext, draft: Draft): Promise<Outcome> {
-  const { samples } = context.settings
-  const arm = { strategy: 'majority', samples, selector: 'log-probability', stopVotes: AGREEING } as const
+  const { samples, ties } = context.settings
+  const arm = { strategy: 'majority', samples, selector: ties, stopVotes: AGREEING } as const
   return sampleBeside(context, draft, { arm, confidenceOf: () => null })
 }
 

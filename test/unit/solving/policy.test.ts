@@ -398,7 +398,8 @@ describe('auto without a policy, where no search is known to pay', () => {
     // Draft and first sample differ, and the verifier believes the less likely one.
     const world: World = { ...TWO_FLIPS, firstLogits: { a: 1.2, b: -3, c: 1 } }
     for (let seed = 1; seed <= 12; seed++) {
-      const { solve } = solverOn(withDefaults(world, { searchPays: false, samples: 1 }))
+      const profile = { searchPays: false, samples: 1, selector: 'log-probability' } as const
+      const { solve } = solverOn(withDefaults(world, profile))
       const { answer, candidates } = await solve({ ...auto, seed, explain: true, learn: false })
       expect(candidates).toHaveLength(2)
       const likeliest = candidates!.reduce((one, other) =>
