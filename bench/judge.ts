@@ -106,7 +106,7 @@ async function orderOf({ score }: Judge): Promise<Figure> {
   return measureJudge(scored, { seed: 0 })['withinAuc']!
 }
 
-/** What `auto` gains over the drafts by the policy of a judge, by effort; an effort without bands returns the draft. */
+/** What `auto` gains over the drafts by the policy of a judge, by effort; an effort without bands is left out. */
 function gainsOf({ weights }: Judge): readonly { readonly effort: string; readonly outcomes: Outcomes }[] {
   const { policy } = weights
   if (policy === undefined) return []
@@ -168,7 +168,7 @@ async function measureNights(seed: number, nights: readonly HeldNight[]): Promis
 /** Accuracy by tokens: choices of samples, and `auto` at its three efforts. */
 async function measureBudgets(judges: ReadonlyMap<number, Judge>): Promise<void> {
   const rows: (string | number)[][] = []
-  const vote = await votes(published, { count: 8, draft: false })
+  const vote = await votesByLogProbability(published, { count: 8, draft: false })
   const add = (strategy: string, seed: number | null, { right, tokens, deviation }: Outcomes) => {
     const accuracy = mean(right)
     const [toGreedy, toMajority] = [difference(right, greedy.right), difference(right, vote.right)]
@@ -212,7 +212,7 @@ async function measureUntrained(): Promise<void> {
   const onAll = async (measure: (seeds: SeededQuestions) => Promise<Outcomes>) =>
     followedBy(await measure([days]), await measure(published))
   const drafted = followedBy(greedyOf(days), greedy)
-  const vote = await onAll((seeds) => votes(seeds, { count: 8, draft: false }))
+  const vote = await onAll((seeds) => votesByLogProbability(seeds, { count: 8, draft: false }))
   const rows: (string | number)[][] = []
   const add = (strategy: string, { right, tokens }: Outcomes) => {
     const [toGreedy, toMajority] = [difference(right, drafted.right), difference(right, vote.right)]

@@ -150,7 +150,10 @@ export function votesInRounds(
 
 function likelyVote(candidates: Candidates): number {
   return majorityVote(
-    candidates.map(({ answer, logProbability }) => ({ answer, reward: logProbability ?? 0 })),
+    candidates.map(({ answer, logProbability }) => ({
+      answer,
+      reward: logProbability ?? Number.NEGATIVE_INFINITY,
+    })),
   )
 }
 

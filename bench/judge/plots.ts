@@ -22,11 +22,17 @@ const LIKELY = 'ties by log-probability'
 
 export function plotNights(measured: readonly Measurement[]): readonly Plot[] {
   const of = (strategy: string) => pointOf(measured, strategy)
-  const [greedy, majority] = [of('greedy'), COUNTS.map((among) => of(`majority of ${nameOf(among)}`))]
+  const [greedy, majority] = [
+    of('greedy'),
+    COUNTS.map((among) => of(`majority of ${nameOf(among)}, ${LIKELY}`)),
+  ]
   const votes = BESIDE_DRAFT.map((among) => of(`majority of ${nameOf(among)}, ${LIKELY}`))
   const judge = BESIDE_DRAFT.map((among) => of(`best of ${nameOf(among)} by judge`))
-  const auto = ['low', 'medium', 'high'].map((effort) => of(`auto, ${effort}`))
-  const unlearned = of('vote of draft and up to 8, until 3 agree').accuracy
+  const [few, many] = [4, 8].map((samples) => of(`vote of draft and up to ${samples}, until 3 agree`))
+  const auto = Object.entries({ low: few!, medium: many!, high: many! }).map(([effort, vote]) =>
+    pointOf(measured, `auto, ${effort}`, vote),
+  )
+  const unlearned = many!.accuracy
   const learned = accuracyByNight(measured, { greedy: greedy.accuracy, unlearned })
   const flat = (accuracy: number) => [0, ...learned.keys()].map((_, night) => [night, accuracy] as const)
   return [
@@ -57,10 +63,18 @@ export function plotNights(measured: readonly Measurement[]): readonly Plot[] {
   ]
 }
 
-function pointOf(measured: readonly Measurement[], strategy: string): Point {
-  const own = measured.filter(({ part, case: { strategy: name } }) => part === 'budgets' && name === strategy)
-  const meanOf = (field: keyof Point) => mean(own.map(({ figures }) => (figures as Point)[field]))
-  return { accuracy: meanOf('accuracy'), tokens: meanOf('tokens') }
+/** @param unlearned point of the seeds of nights that have no record; there are such seeds only where it is given */
+function pointOf(measured: readonly Measurement[], strategy: string, unlearned?: Point): Point {
+  const own = measured.flatMap(({ part, case: { strategy: name }, figures }) =>
+    part === 'budgets' && name === strategy ? [figures as Point] : [],
+  )
+  const seeds = new Set(measured.flatMap(({ part, case: { seed } }) => (part === 'nights' ? [seed] : [])))
+  const missing = unlearned === undefined ? 0 : seeds.size - own.length
+  const all = [...own, ...Array.from({ length: missing }, () => unlearned!)]
+  return {
+    accuracy: mean(all.map(({ accuracy }) => accuracy)),
+    tokens: mean(all.map(({ tokens }) => tokens)),
+  }
 }
 
 /** Accuracy of `auto` at effort medium after each night, mean over seeds; without a policy it votes. */

@@ -1,6 +1,6 @@
 /** @file What the rules that choose a policy are worth: policies chosen on some questions, measured on all others. */
 
-import { bandOf, choosePolicy, follow, type MeasuredQuestion, type measureArms } from '#algorithms'
+import { bandOf, choosePolicy, follow, hasRounds, type MeasuredQuestion, type measureArms } from '#algorithms'
 import { mean } from '#evaluation'
 import { createRandom } from '#tensor'
 
@@ -46,7 +46,7 @@ export interface JudgedArms {
 export function measureRule({ rounds, bands, price }: Rule, judges: readonly JudgedArms[]): RuleFigures {
   const measured = judges.flatMap(({ tuning, others }, place) => {
     const names = Object.entries(tuning.arms)
-      .filter(([, { stopAbove }]) => rounds || stopAbove === undefined)
+      .filter(([, arm]) => rounds || !hasRounds(arm))
       .map(([name]) => name)
     return Array.from({ length: DRAWS }, (_, draw) => {
       const drawn = shuffle(tuning.questions, place * DRAWS + draw)

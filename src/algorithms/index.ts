@@ -95,7 +95,7 @@ export {
   type MeasuredQuestion,
   STOP,
 } from './policy/choose-policy.ts'
-export { isSettled, ordersOf, roundsOf } from './policy/rounds.ts'
+export { hasRounds, isSettled, ordersOf, roundsOf, VOTES_OF_AUTO } from './policy/rounds.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,

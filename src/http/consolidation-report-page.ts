@@ -96,13 +96,15 @@ type Band = NonNullable<ReportedKind['policy']>[number]
 
 function describeArm({ strategy, samples, selector, stopAbove, stopBelow, stopVotes }: Band): string {
   const byConfidence = stopAbove !== undefined || stopBelow !== undefined
-  const inRounds = byConfidence || stopVotes !== undefined
+  const ends = [
+    ...(stopVotes === undefined ? [] : [`${stopVotes} votes`]),
+    ...(byConfidence ? [`P(correct) is from ${stopAbove ?? 1} or below ${stopBelow ?? 0}`] : []),
+  ]
   return [
     strategy,
-    ...(samples === undefined ? [] : [`of ${inRounds ? 'up to ' : ''}${samples}`]),
+    ...(samples === undefined ? [] : [`of ${ends.length > 0 ? 'up to ' : ''}${samples}`]),
     ...(selector === undefined ? [] : [`by ${selector}`]),
-    ...(stopVotes === undefined ? [] : [`until ${stopVotes} votes`]),
-    ...(byConfidence ? [`until P(correct) is from ${stopAbove ?? 1} or below ${stopBelow ?? 0}`] : []),
+    ...(ends.length === 0 ? [] : [`until ${ends.join(' or ')}`]),
   ].join(' ')
 }
 

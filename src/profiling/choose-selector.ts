@@ -1,7 +1,7 @@
 /** @file Chooses the score by which samples are compared while no fused judge is active. */
 
 import type { SolveDefaults } from '#engine'
-import { choosersOfSamples } from '#evaluation'
+import { choosersOfSamples, VOTE_BY_LIKELIHOOD } from '#evaluation'
 import { UNTRAINED_SELECTORS } from '#ports'
 import { chooseBest } from './is-better.ts'
 import type { BankRecord } from './measure-policy.ts'
@@ -31,13 +31,16 @@ export function chooseSelector(banks: readonly BankRecord[], own: Selector): Sel
   if (mixed.length < MIN_MIXED) return null
   const trialsOf = (name: string) =>
     banks.map(({ samples }) => choosersOfSamples[name]?.(samples)?.right ?? false)
-  const trials = UNTRAINED_SELECTORS.map(trialsOf)
+  const scoring = UNTRAINED_SELECTORS.filter(
+    (name) => name === own || banks.every(({ samples }) => choosersOfSamples[name]?.(samples) != null),
+  )
+  const trials = scoring.map(trialsOf)
   return {
     problems: banks.length,
-    rows: ['majority', ...UNTRAINED_SELECTORS].map((name) => ({
+    rows: [VOTE_BY_LIKELIHOOD, ...scoring].map((name) => ({
       name,
       accuracy: trialsOf(name).filter(Boolean).length / banks.length,
     })),
-    chosen: UNTRAINED_SELECTORS[chooseBest(trials, UNTRAINED_SELECTORS.indexOf(own))]!,
+    chosen: scoring[chooseBest(trials, scoring.indexOf(own))]!,
   }
 }

@@ -3,7 +3,14 @@
  * same samples, so they cost one decoding.
  */
 
-import { chooseByEffort, type MeasuredQuestion, type PolicyChoice } from '#algorithms'
+import {
+  chooseByEffort,
+  isSettled,
+  type MeasuredQuestion,
+  type PolicyChoice,
+  roundsOf,
+  VOTES_OF_AUTO,
+} from '#algorithms'
 import { choosersOfSamples, type JudgedSample, VOTE_BY_LIKELIHOOD } from '#evaluation'
 import type { PolicyArm } from '#ports'
 import type { DraftRecord } from './drafts.ts'
@@ -18,11 +25,15 @@ export interface BankRecord {
 /** Number of samples of a bank. */
 export const BANK_SAMPLES = 8
 
+const VOTE = { strategy: 'majority', selector: 'log-probability' } as const
+
 /** What the policy chooses among, beside the draft and the search. */
 const ARMS: Readonly<Record<string, PolicyArm>> = {
-  'majority of 2': { strategy: 'majority', samples: 2, selector: 'log-probability' },
-  'majority of 4': { strategy: 'majority', samples: 4, selector: 'log-probability' },
-  'majority of 8': { strategy: 'majority', samples: BANK_SAMPLES, selector: 'log-probability' },
+  'up to 4, until 3 agree': { ...VOTE, samples: 4, stopVotes: VOTES_OF_AUTO },
+  'up to 8, until 3 agree': { ...VOTE, samples: BANK_SAMPLES, stopVotes: VOTES_OF_AUTO },
+  'majority of 2': { ...VOTE, samples: 2 },
+  'majority of 4': { ...VOTE, samples: 4 },
+  'majority of 8': { ...VOTE, samples: BANK_SAMPLES },
   'best of 4 by verifier': { strategy: 'best-of-n', samples: 4, selector: 'verifier' },
   'best of 8 by verifier': { strategy: 'best-of-n', samples: BANK_SAMPLES, selector: 'verifier' },
   'best of 8 by log-probability': {
@@ -37,8 +48,12 @@ const ARMS: Readonly<Record<string, PolicyArm>> = {
   },
 }
 
-/** About what `auto` does without a policy, by effort; it may end before all of these samples. */
-const VOTES = { low: 'majority of 4', medium: 'majority of 8', high: 'majority of 8' }
+/** What `auto` does without a policy, by effort, where ties are broken by log-probability. */
+const VOTES = {
+  low: 'up to 4, until 3 agree',
+  medium: 'up to 8, until 3 agree',
+  high: 'up to 8, until 3 agree',
+}
 
 export interface PolicyMeasurement {
   readonly draft: DraftRecord
@@ -76,15 +91,18 @@ function candidateOf({ candidate, verdicts }: DraftRecord, judge: number): reado
 }
 
 /** Returns the outcome of an arm without the tokens of the draft, which is a candidate beside the samples. */
-function outcomeOf(
-  { samples, tokens }: BankRecord,
-  draft: readonly JudgedSample[],
-  { strategy, samples: count, selector }: PolicyArm,
-) {
-  const own = samples.slice(0, count)
-  const choose = choosersOfSamples[strategy === 'majority' ? VOTE_BY_LIKELIHOOD : (selector ?? 'verifier')]
+function outcomeOf({ samples, tokens }: BankRecord, draft: readonly JudgedSample[], arm: PolicyArm) {
+  const choose =
+    choosersOfSamples[arm.strategy === 'majority' ? VOTE_BY_LIKELIHOOD : (arm.selector ?? 'verifier')]
+  const rounds = roundsOf(arm).map((count) => {
+    const candidates = [...draft, ...samples.slice(0, count)]
+    const chosen = choose?.(candidates) ?? null
+    const votes = candidates.filter(({ answer }) => answer !== null && answer === chosen?.answer).length
+    return { chosen, votes, sampled: candidates.length - draft.length }
+  })
+  const last = rounds.find(({ votes }) => isSettled(arm, { confidence: null, votes })) ?? rounds.at(-1)!
   return {
-    accuracy: Number(choose?.([...draft, ...own])?.right ?? false),
-    tokens: (tokens * own.length) / Math.max(1, samples.length),
+    accuracy: Number(last.chosen?.right ?? false),
+    tokens: (tokens * last.sampled) / Math.max(1, samples.length),
   }
 }

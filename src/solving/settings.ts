@@ -102,7 +102,7 @@ export function resolveSettings(
   const { budget = {} } = request
   const effort = budgetsOf(request.effort, defaults)
   // A caller who weighs the reward wants to choose by it.
-  const untrained = request.reward === undefined ? defaults.selector : 'reward'
+  const untrained = Object.keys(request.reward ?? {}).length === 0 ? defaults.selector : 'reward'
   const searchTokens = budget.maxSearchTokens ?? effort.maxSearchTokens ?? Number.POSITIVE_INFINITY
   return {
     samples: request.samples ?? effort.samples,

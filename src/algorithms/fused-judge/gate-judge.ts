@@ -45,7 +45,7 @@ interface JudgeTrial {
   readonly anchor: JudgeRival | null
   /**
    * Accuracy of each held-out question under the candidate's policy, beside that of the active version or, where it has none, that
-   * of the draft (`comparePolicies`); none unless given.
+   * of the vote of `auto` without a policy (`comparePolicies`); none unless given.
    */
   readonly policies?: readonly Pair[]
   /** Whether the active version must be replaced, because it was trained on erased episodes. */

@@ -10,7 +10,7 @@ import { majorityVote } from '../lto/majority.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import { chooseByEffort } from '../policy/choose-by-effort.ts'
 import { bandOf, compareWithDrafts, type MeasuredQuestion, type Outcome } from '../policy/choose-policy.ts'
-import { isSettled, ordersOf, roundsOf } from '../policy/rounds.ts'
+import { isSettled, ordersOf, roundsOf, VOTES_OF_AUTO } from '../policy/rounds.ts'
 import type { Pair } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
 import { agreementOf, judgeFeatures } from './features.ts'
@@ -53,7 +53,7 @@ const MIN_SHARE = 0.75
 const STOP_ABOVE = [0.4, 0.6, 0.8, 0.95]
 const STOP_BELOW = [0, 0.05, 0.1]
 /** Votes, that of the draft included, at which arms that sample in rounds stop. */
-const STOP_VOTES = [2, 3]
+const STOP_VOTES = [2, VOTES_OF_AUTO]
 
 /**
  * Chooses a policy on the answers that the judge was fitted to: it has a dozen weights, so its scores on them are hardly
@@ -104,6 +104,7 @@ export function measureArms(
     .map(
       (bank): MeasuredQuestion => ({
         ...draftOf(weights, bank),
+        isSampled: bank.samples !== null,
         arms: Object.fromEntries(
           Object.entries(arms).map(([name, arm]) => [name, outcomeOf(weights, bank, arm)]),
         ),
@@ -135,7 +136,7 @@ const COMPARED_EFFORTS = ['medium', 'high', 'low'] as const
 
 /**
  * Returns what the policy of a judge makes of labelled answers that it was not chosen on, beside the policy of a rival, or beside
- * the drafts where it has none: accuracy of each question, in {0, 1}. No pair without a policy.
+ * the vote of `auto` without a policy where it has none: accuracy of each question, in {0, 1}. No pair without a policy.
  */
 export function comparePolicies(
   judge: JudgeWeights,
@@ -151,10 +152,17 @@ export function comparePolicies(
     .map((bank) => {
       const { cluster, question } = bank.draft.answer
       const beside =
-        rival === null || theirs.length === 0 ? outcomeOfDraft(bank.draft) : outcomeUnder(rival, theirs, bank)
+        rival === null || theirs.length === 0 ? outcomeOfVote(judge, bank) : outcomeUnder(rival, theirs, bank)
       const mine = outcomeUnder(judge, bands, bank)
       return { cluster: cluster ?? question, mine: mine.accuracy, theirs: beside.accuracy }
     })
+}
+
+/** What `auto` makes of a question without a policy; of one without samples, the draft. */
+function outcomeOfVote(judge: JudgeWeights, bank: Bank): Outcome {
+  if (bank.samples === null) return outcomeOfDraft(bank.draft)
+  const [, arm] = voteArm(Math.min(MAX_SAMPLES, bank.samples.length), VOTES_OF_AUTO)
+  return outcomeOf(judge, bank, arm)
 }
 
 function mostSamples(bands: readonly PolicyBand[]): number {
@@ -253,7 +261,7 @@ function voteArm(samples: number, stopVotes: number): [string, PolicyArm] {
 
 /** What `auto` does without a policy, by effort: up to four samples for `low`, else as many as there are. */
 function votesWithoutPolicy(arms: Readonly<Record<string, PolicyArm>>) {
-  const nameOf = (samples: number) => voteArm(samples, Math.max(...STOP_VOTES))[0]
+  const nameOf = (samples: number) => voteArm(samples, VOTES_OF_AUTO)[0]
   const most = nameOf(Math.max(...Object.values(arms).map(({ samples = 0 }) => samples)))
   return { low: nameOf(MIN_SAMPLES), medium: most, high: most }
 }
@@ -306,7 +314,7 @@ function choose(weights: JudgeWeights, candidates: readonly PolicyAnswer[], { st
   return {
     chosen: candidates[index]!,
     confidence: scored[index]!.score,
-    votes: alikeOf(scored[index]!.answer),
+    votes: scored[index]!.answer === null ? 0 : alikeOf(scored[index]!.answer),
     tokens: candidates.reduce((sum, { known }) => sum + known.tokens, 0),
   }
 }

@@ -39,7 +39,10 @@ interface EffortRow {
   readonly tokens: number
   /** Utility (`choosePolicy`) above that of the vote without a policy, on the same questions, and its standard error. */
   readonly overVote: { readonly value: number; readonly error: number }
-  /** Whether the policy has these bands: the gain over the drafts and that over the vote exceed one standard error each. */
+  /**
+   * Whether the policy has these bands: what they have above the vote exceeds one standard error, and so does the gain over the
+   * drafts, where they do more than return these.
+   */
   readonly isTaken: boolean
 }
 
@@ -49,7 +52,7 @@ export interface PolicyChoice {
   /** Mean tokens of a draft. */
   readonly draftTokens: number
   readonly rows: readonly EffortRow[]
-  /** null: no effort gains. */
+  /** null: for no effort is anything better than the vote. */
   readonly policy: Policy | null
 }
 
@@ -74,8 +77,8 @@ export function chooseByEffort(
     const { gain, tokens, outcomes } = crossValidatePolicy(questions, { price })
     const error = ((gain.high ?? 0) - (gain.low ?? 0)) / (2 * Z)
     const overVote = compareWithVote(questions, outcomes, { price, vote: vote[effort] })
-    const isTaken =
-      bands.some(({ arm }) => arm !== STOP) && gain.value > error && overVote.value > overVote.error
+    const onlyStops = bands.every(({ arm }) => arm === STOP)
+    const isTaken = overVote.value > overVote.error && (onlyStops || gain.value > error)
     return { effort, price, bands, gain, tokens, overVote, isTaken }
   })
   const taken = rows
@@ -96,9 +99,12 @@ function compareWithVote(
   { price, vote }: { readonly price: number; readonly vote: string },
 ): EffortRow['overVote'] {
   const utility = utilityOn(questions, { price })
-  const differences = outcomes.map(
-    (outcome, index) => utility(outcome) - utility(follow(questions[index]!, vote)),
-  )
+  // Where samples are missing, vote and arms count as wrong, so that what returns the draft would seem to gain.
+  const differences = outcomes.flatMap((outcome, index) => {
+    const question = questions[index]!
+    return question.isSampled === false ? [] : [utility(outcome) - utility(follow(question, vote))]
+  })
+  if (differences.length === 0) return { value: 0, error: 0 }
   const value = differences.reduce((sum, one) => sum + one, 0) / differences.length
   return { value, error: standardError(differences) }
 }

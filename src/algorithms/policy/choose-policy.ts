@@ -18,6 +18,8 @@ export interface MeasuredQuestion {
   /** P(correct) of the draft, in [0, 1], by the signal that the policy will read. */
   readonly confidence: number
   readonly draft: Outcome
+  /** Whether its arms were measured; else they count as wrong, at most. True unless given. */
+  readonly isSampled?: boolean
   /** By name of the arm; tokens without those of the draft. All questions have the same arms. */
   readonly arms: Readonly<Record<string, Outcome>>
 }

@@ -9,8 +9,11 @@ import type { PolicyArm } from '#ports'
 
 const FIRST_ROUND = 2
 
+/** Votes for one answer, that of the draft included, that end the sampling of `auto` where it has no policy. */
+export const VOTES_OF_AUTO = 3
+
 /** Whether an arm samples in rounds. */
-function hasRounds({ stopAbove, stopBelow, stopVotes }: PolicyArm): boolean {
+export function hasRounds({ stopAbove, stopBelow, stopVotes }: PolicyArm): boolean {
   return stopAbove !== undefined || stopBelow !== undefined || stopVotes !== undefined
 }
 

@@ -294,7 +294,7 @@ export const SolveRequest = sameAs<Body & WithWebhook>()(
       ...closed,
       $id: 'SolveRequest',
       description:
-        'A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where it samples). Other fields that the strategy does not use are ignored.',
+        'A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where it samples, and a `selector` where its policy chooses among samples and names none). Other fields that the strategy does not use are ignored.',
       examples: [{ question: 'Eve at the till: 6 + 4 * 7 - 4 - 5 = ?' }],
     },
   ),

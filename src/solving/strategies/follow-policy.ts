@@ -1,6 +1,6 @@
 /** @file What `auto` does after a draft: by a measured policy, of the fused judge or of the model profile (`choosePolicy`), else a vote. */
 
-import { bandOf, type Evaluation, isSettled, type Judgement, roundsOf } from '#algorithms'
+import { bandOf, type Evaluation, isSettled, type Judgement, roundsOf, VOTES_OF_AUTO } from '#algorithms'
 import { hasCode } from '#errors'
 import type { Policy, PolicyArm, PolicyBand } from '#ports'
 import type { Draft } from '../answers.ts'
@@ -60,9 +60,6 @@ export async function followPolicy(context: SolveContext, draft: Draft, step: Po
   return { ...outcome, policy: step }
 }
 
-/** Votes for one answer, that of the draft included, that end the sampling of `voteBeside`. */
-const AGREEING = 3
-
 /**
  * Lets samples vote beside the draft, in rounds that end when three answers agree; the score of the profile breaks ties, by default
  * the mean log-probability. This is what `auto` does where nothing was measured: on the real models that were tried, such a vote was
@@ -70,7 +67,7 @@ const AGREEING = 3
  */
 export function voteBeside(context: SolveContext, draft: Draft): Promise<Outcome> {
   const { samples, ties } = context.settings
-  const arm = { strategy: 'majority', samples, selector: ties, stopVotes: AGREEING } as const
+  const arm = { strategy: 'majority', samples, selector: ties, stopVotes: VOTES_OF_AUTO } as const
   return sampleBeside(context, draft, { arm, confidenceOf: () => null })
 }
 
@@ -119,10 +116,10 @@ async function sampleInRounds(
     candidates = round.all
     chosen = round.best
     sampled = count
-    // The P(correct) of a refuted answer, or of no answer, says nothing, and neither do its votes.
+    // The P(correct) and the votes of a refuted answer say nothing, and texts without an answer do not agree.
     const isComparable = chosen.judgement.standing === undefined
     const { answer } = chosen.answer
-    const votes = candidates.filter((one) => one.answer.answer === answer).length
+    const votes = answer === null ? 0 : candidates.filter((one) => one.answer.answer === answer).length
     if (isComparable && isSettled(arm, { confidence: confidenceOf(chosen.judgement), votes })) break
   }
   return { chosen, limit: answers.isExhausted(1) ? 'maxNewTokens' : null }

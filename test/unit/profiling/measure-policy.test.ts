@@ -59,8 +59,13 @@ test('takes the arm that pays below a threshold, for the efforts that can pay fo
   for (const { isTaken, gain } of rows) if (isTaken) expect(gain.value).toBeGreaterThan(0)
 })
 
-test('has no policy where nothing pays, and none of few problems', () => {
-  expect(measurePolicy(measured(300, false), 1, 2)?.policy).toBeNull()
+test('returns the draft where nothing pays, and has no policy of few problems', () => {
+  const stop = [{ from: 0, strategy: 'greedy' }]
+  expect(measurePolicy(measured(300, false), 1, 2)?.policy).toMatchObject({
+    low: stop,
+    medium: stop,
+    high: stop,
+  })
   expect(measurePolicy(measured(29, true), 1, 2)).toBeNull()
 })
 

@@ -394,6 +394,13 @@ describe('auto without a policy, where no search is known to pay', () => {
     expect([...counts]).toEqual(expect.arrayContaining([2, 4, 8]))
   })
 
+  test('does not take texts without an answer for agreement', async () => {
+    const mute = { rest: ': 6 + 4', verdicts: { check: 0.1 } }
+    const world: World = { ...TWO_FLIPS, routes: { a: mute, b: mute, c: mute } }
+    const { solve } = solverOn(withDefaults(world, { searchPays: false, samples: 8 }))
+    expect(await solve(auto)).toMatchObject({ answer: null, evaluations: 8 })
+  })
+
   test('lets the log-probability break ties, which the verdict of the model must not', async () => {
     // Draft and first sample differ, and the verifier believes the less likely one.
     const world: World = { ...TWO_FLIPS, firstLogits: { a: 1.2, b: -3, c: 1 } }

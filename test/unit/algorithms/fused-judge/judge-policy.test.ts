@@ -4,6 +4,7 @@ import { createRandom } from '#tensor'
 import type { JudgeWeights } from '../../../../src/algorithms/fused-judge/fused-judge.ts'
 import {
   chooseJudgePolicy,
+  comparePolicies,
   measureArms,
   measureJudgePolicy,
 } from '../../../../src/algorithms/fused-judge/judge-policy.ts'
@@ -139,8 +140,11 @@ describe('the policy of a fused judge', () => {
     expect({ gain: gain!.value, tokens: tokens!.value }).toEqual({ gain: 0.5, tokens: 120 })
   })
 
-  test('is none where nothing pays, and of too few questions', () => {
-    expect(chooseJudgePolicy(WEIGHTS, asked(200, 0))).toEqual({ questions: 200, policy: null, metrics: {} })
+  test('returns the draft where nothing pays, and is none of too few questions', () => {
+    const stop = [{ from: 0, strategy: 'greedy', draftAccuracy: expect.any(Number) }]
+    const { policy, metrics } = chooseJudgePolicy(WEIGHTS, asked(200, 0))
+    expect(policy).toMatchObject({ low: stop, medium: stop, high: stop })
+    expect(metrics['policy.medium.gain']).toMatchObject({ value: 0 })
     expect(chooseJudgePolicy(WEIGHTS, asked(29, 5))).toMatchObject({ questions: 29, policy: null })
     expect(chooseJudgePolicy(WEIGHTS, asked(200, 3, 3))).toMatchObject({ questions: 0, policy: null })
     expect(chooseJudgePolicy(WEIGHTS, [])).toMatchObject({ questions: 0, policy: null })
@@ -182,12 +186,25 @@ describe('the policy of a fused judge', () => {
     )
     const answers = asked(200, 0, 7).filter(({ kind }) => kind === 'sample')
     const { policy, questions } = chooseJudgePolicy(WEIGHTS, [...ofOthers, ...answers])
-    expect({ policy, questions }).toEqual({ policy: null, questions: 200 })
+    expect(questions).toBe(200)
+    expect(policy?.medium).toMatchObject([{ from: 0, strategy: 'greedy' }])
     // Sure drafts that are wrong, and samples that are right.
     const right = answers.map((one) => ({ ...one, answer: { ...one.answer, answer: '7', correct: true } }))
     expect(chooseJudgePolicy(WEIGHTS, [...ofOthers, ...right]).policy?.medium).toMatchObject([
       { from: 0, strategy: 'majority', draftAccuracy: 0.5, accuracy: 1, questions: 200 },
     ])
+  })
+
+  test('is compared with the vote that serves where the rival has none', () => {
+    const answers = asked(60, 5)
+    const policy = { signal: 'judge' as const, medium: [{ from: 0, strategy: 'greedy' as const }] }
+    const pairs = comparePolicies({ ...WEIGHTS, policy }, null, answers)
+    const { arms } = measureArms(WEIGHTS, answers).questions[0]!
+    expect(pairs).toHaveLength(60)
+    expect(pairs[0]!.theirs).toBe(arms['majority of up to 8, until 3 votes']!.accuracy)
+    expect(comparePolicies({ ...WEIGHTS, policy }, { ...WEIGHTS, policy }, answers)[0]!.theirs).toBe(
+      pairs[0]!.mine,
+    )
   })
 
   test('counts near-duplicates once', () => {
