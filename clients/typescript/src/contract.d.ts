@@ -549,7 +549,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where it samples). Other fields that the strategy does not use are ignored.
+         * @description A question and how to solve it. `samples`, `sampling`, `selector` and `weights` are refused with a strategy that does not read them (`auto` reads them where it samples, and a `selector` where its policy chooses among samples and names none). Other fields that the strategy does not use are ignored.
          * @example {
          *       "question": "Eve at the till: 6 + 4 * 7 - 4 - 5 = ?"
          *     }
