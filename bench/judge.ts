@@ -5,9 +5,9 @@
  * `npm run bench:judge -- [--name qwen2.5-coder-0.5b-int4] [--seeds 1,2,3] [--shuffles 20] [--docs] [--json FILE]`
  *
  * Reads bench/results/real/NAME-days.jsonl.gz (days of learning), NAME.jsonl.gz (problems that are published), NAME-seeds.jsonl.gz
- * (their samples under other seeds, where there are any) and NAME-drafts.jsonl.gz (their judged greedy
- * drafts, where they are not beside the samples). A seed
- * chooses what each night holds out. Tokens are decoded ones.
+ * (their samples under other seeds, where there are any) and NAME-drafts.jsonl.gz (their judged greedy drafts, where they are not
+ * beside the samples). A seed chooses what each night holds out. Tokens are decoded ones. `--docs` draws the picture of
+ * docs/benchmarks.md.
  */
 
 import { existsSync } from 'node:fs'
@@ -21,6 +21,7 @@ import {
   measureArms,
   measureJudge,
   measureJudgePolicy,
+  VOTES_OF_AUTO,
 } from '#algorithms'
 import { describeMachine, drawPlots, type JudgedSample, mean } from '#evaluation'
 import { EFFORTS } from '#ports'
@@ -64,8 +65,8 @@ const BETA = 0.01
 /** Votes of the draft and of samples that come in rounds; the last ones are those of `auto` at effort low and medium. */
 const ROUNDS = [
   { samples: 8, stopVotes: 2 },
-  { samples: 4, stopVotes: 3 },
-  { samples: 8, stopVotes: 3 },
+  { samples: 4, stopVotes: VOTES_OF_AUTO },
+  { samples: 8, stopVotes: VOTES_OF_AUTO },
 ]
 const inRounds = ({ samples, stopVotes }: (typeof ROUNDS)[number]) =>
   `vote of draft and up to ${samples}, until ${stopVotes} agree`

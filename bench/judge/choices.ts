@@ -1,6 +1,6 @@
 /** @file Choices among the kept samples of questions: what each strategy makes of every question. */
 
-import { bestOfN, isSettled, majorityVote, ordersOf, roundsOf } from '#algorithms'
+import { bestOfN, likelyVote, majorityVote, ordersOf, playRounds, votesFor } from '#algorithms'
 import { type JudgedSample, mean } from '#evaluation'
 import { type KeptQuestion, knownOf } from './answers.ts'
 import type { Judge } from './nights.ts'
@@ -138,23 +138,13 @@ export function votesInRounds(
 ): Promise<Outcomes> {
   const arm = { strategy: 'majority', samples: most, stopVotes } as const
   return measure(seeds, (draft, samples) => {
-    const rounds = roundsOf(arm).map((count) => {
+    return playRounds(arm, (count) => {
       const candidates = [draft, ...samples.slice(0, count)]
-      const chosen = candidates[likelyVote(candidates)]!
-      const votes = candidates.filter(({ answer }) => answer !== null && answer === chosen.answer).length
-      return { right: Number(chosen.right), tokens: tokensOf(candidates), votes }
+      const { answer, right } = candidates[likelyVote(candidates)]!
+      const votes = votesFor(answer, candidates)
+      return { right: Number(right), tokens: tokensOf(candidates), confidence: null, votes }
     })
-    return rounds.find(({ votes }) => isSettled(arm, { confidence: null, votes })) ?? rounds.at(-1)!
   })
-}
-
-function likelyVote(candidates: Candidates): number {
-  return majorityVote(
-    candidates.map(({ answer, logProbability }) => ({
-      answer,
-      reward: logProbability ?? Number.NEGATIVE_INFINITY,
-    })),
-  )
 }
 
 /** The candidate of the highest score; one without a score comes last. */

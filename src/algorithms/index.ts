@@ -71,7 +71,7 @@ export { type GateAnswer, measureChoice } from './lto/compare-questions.ts'
 export type { FormName } from './lto/forms/reward-form.ts'
 export { formNamed } from './lto/forms/reward-forms.ts'
 export { gateRewardModel } from './lto/gate-reward-model.ts'
-export { majorityVote, weightedMajority } from './lto/majority.ts'
+export { likelyVote, majorityVote, weightedMajority } from './lto/majority.ts'
 export { accuracy, auc, aucOf, ece, f1, pairedAucDifference, type ScoredAnswer } from './lto/metrics.ts'
 export {
   type OpenRewardModel,
@@ -95,7 +95,15 @@ export {
   type MeasuredQuestion,
   STOP,
 } from './policy/choose-policy.ts'
-export { hasRounds, isSettled, ordersOf, roundsOf, VOTES_OF_AUTO } from './policy/rounds.ts'
+export {
+  hasRounds,
+  isSettled,
+  ordersOf,
+  playRounds,
+  roundsOf,
+  VOTES_OF_AUTO,
+  votesFor,
+} from './policy/rounds.ts'
 export { createFormatTerm, type FormatRule } from './rewards/format.ts'
 export {
   type Answer,

@@ -3,7 +3,7 @@
  * keeps them (`explain=true`).
  */
 
-import { bestOfN, majorityVote, weightedMajority } from '#algorithms'
+import { bestOfN, likelyVote, majorityVote, weightedMajority } from '#algorithms'
 import type { AnswerRecord } from './records.ts'
 
 /** A judged sample that was graded. */
@@ -37,12 +37,7 @@ export const SCORES: Readonly<Record<string, ScoreOf>> = {
 export const choosersOfSamples: Readonly<Record<string, Selector>> = {
   [FIRST]: ([first]) => first ?? null,
   majority: (samples) => samples[majorityVote(samples)] ?? null,
-  [VOTE_BY_LIKELIHOOD]: (samples) =>
-    samples[
-      majorityVote(
-        samples.map(({ answer, reward, logProbability }) => ({ answer, reward: logProbability ?? reward })),
-      )
-    ] ?? null,
+  [VOTE_BY_LIKELIHOOD]: (samples) => samples[likelyVote(samples)] ?? null,
   ...Object.fromEntries(Object.entries(SCORES).map(([name, scoreOf]) => [name, best(scoreOf)])),
   'majority weighted by lrm': mostWeight(({ lrm }) => lrm),
   'majority weighted by judge': mostWeight(({ confidence }) => confidence),

@@ -5,11 +5,11 @@
 
 import {
   chooseByEffort,
-  isSettled,
   type MeasuredQuestion,
   type PolicyChoice,
-  roundsOf,
+  playRounds,
   VOTES_OF_AUTO,
+  votesFor,
 } from '#algorithms'
 import { choosersOfSamples, type JudgedSample, VOTE_BY_LIKELIHOOD } from '#evaluation'
 import type { PolicyArm } from '#ports'
@@ -94,15 +94,14 @@ function candidateOf({ candidate, verdicts }: DraftRecord, judge: number): reado
 function outcomeOf({ samples, tokens }: BankRecord, draft: readonly JudgedSample[], arm: PolicyArm) {
   const choose =
     choosersOfSamples[arm.strategy === 'majority' ? VOTE_BY_LIKELIHOOD : (arm.selector ?? 'verifier')]
-  const rounds = roundsOf(arm).map((count) => {
+  const { chosen, sampled } = playRounds(arm, (count) => {
     const candidates = [...draft, ...samples.slice(0, count)]
     const chosen = choose?.(candidates) ?? null
-    const votes = candidates.filter(({ answer }) => answer !== null && answer === chosen?.answer).length
-    return { chosen, votes, sampled: candidates.length - draft.length }
+    const votes = votesFor(chosen?.answer ?? null, candidates)
+    return { chosen, confidence: null, votes, sampled: candidates.length - draft.length }
   })
-  const last = rounds.find(({ votes }) => isSettled(arm, { confidence: null, votes })) ?? rounds.at(-1)!
   return {
-    accuracy: Number(last.chosen?.right ?? false),
-    tokens: (tokens * last.sampled) / Math.max(1, samples.length),
+    accuracy: Number(chosen?.right ?? false),
+    tokens: (tokens * sampled) / Math.max(1, samples.length),
   }
 }

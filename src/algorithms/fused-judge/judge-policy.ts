@@ -6,11 +6,11 @@
 import { EFFORTS, type JudgedAnswer, type Policy, type PolicyArm, type PolicyBand } from '#ports'
 import { bestOfN } from '../lto/best-of-n.ts'
 import type { GateAnswer } from '../lto/compare-questions.ts'
-import { majorityVote } from '../lto/majority.ts'
+import { likelyVote } from '../lto/majority.ts'
 import type { LabelKind } from '../lto/reward-model-types.ts'
 import { chooseByEffort } from '../policy/choose-by-effort.ts'
 import { bandOf, compareWithDrafts, type MeasuredQuestion, type Outcome } from '../policy/choose-policy.ts'
-import { isSettled, ordersOf, roundsOf, VOTES_OF_AUTO } from '../policy/rounds.ts'
+import { ordersOf, playRounds, VOTES_OF_AUTO, votesFor } from '../policy/rounds.ts'
 import type { Pair } from '../training/non-inferiority.ts'
 import type { Figure } from '../training/training-result.ts'
 import { agreementOf, judgeFeatures } from './features.ts'
@@ -284,10 +284,9 @@ function outcomeOfDraft({ answer, known }: PolicyAnswer): Outcome {
  */
 function outcomeOf(weights: JudgeWeights, { draft, samples }: Bank, arm: PolicyArm): Outcome {
   if (samples === null) return { accuracy: 0, tokens: (arm.samples ?? 0) * draft.known.tokens }
-  const outcomes = ordersOf(samples).map((ordered) => {
-    const choices = roundsOf(arm).map((count) => choose(weights, [draft, ...ordered.slice(0, count)], arm))
-    return choices.find((choice) => isSettled(arm, choice)) ?? choices.at(-1)!
-  })
+  const outcomes = ordersOf(samples).map((ordered) =>
+    playRounds(arm, (count) => choose(weights, [draft, ...ordered.slice(0, count)], arm)),
+  )
   const meanOf = (measure: (choice: (typeof outcomes)[number]) => number) =>
     outcomes.reduce((sum, outcome) => sum + measure(outcome), 0) / outcomes.length
   return {
@@ -305,16 +304,11 @@ function choose(weights: JudgeWeights, candidates: readonly PolicyAnswer[], { st
     const score = judgedProbability(weights, judgeFeatures({ ...known, agreement }))
     return { answer, reward: known.reward, logProbability: known.logProbability, score }
   })
-  const index =
-    strategy === 'majority'
-      ? majorityVote(
-          scored.map(({ answer, reward, logProbability }) => ({ answer, reward: logProbability ?? reward })),
-        )
-      : bestOfN(scored)
+  const index = strategy === 'majority' ? likelyVote(scored) : bestOfN(scored)
   return {
     chosen: candidates[index]!,
     confidence: scored[index]!.score,
-    votes: scored[index]!.answer === null ? 0 : alikeOf(scored[index]!.answer),
+    votes: votesFor(scored[index]!.answer, scored),
     tokens: candidates.reduce((sum, { known }) => sum + known.tokens, 0),
   }
 }

@@ -29,6 +29,13 @@ export function majorityVote(votes: readonly Vote[]): number {
   return weightedMajority(votes.map((vote) => ({ ...vote, weight: 1 })))
 }
 
+/** Returns the same as `majorityVote`, with the log-probability in the place of the reward, where a vote has one. */
+export function likelyVote(votes: readonly (Vote & { readonly logProbability?: number | null })[]): number {
+  return majorityVote(
+    votes.map(({ answer, reward, logProbability }) => ({ answer, reward: logProbability ?? reward })),
+  )
+}
+
 /**
  * Returns the same as `majorityVote`, except that the winning answer is the one with the largest sum of
  * weights.

@@ -29,14 +29,45 @@ export function roundsOf(arm: PolicyArm): readonly number[] {
   return [...rounds, samples]
 }
 
+/** The answer that an arm has chosen after a round. */
+interface Chosen {
+  /** Its P(correct), in [0, 1]; null where it is unknown. */
+  readonly confidence: number | null
+  /** How many candidates, draft included, give it. */
+  readonly votes: number
+}
+
+/** Returns how many candidates give an answer; texts without one do not agree. */
+export function votesFor(
+  answer: string | null,
+  candidates: readonly { readonly answer: string | null }[],
+): number {
+  return answer === null ? 0 : candidates.filter((one) => one.answer === answer).length
+}
+
 /**
- * Whether an arm takes no further samples beside an answer.
+ * Plays the rounds of an arm on samples that are there already.
  *
- * @param chosen P(correct) of the answer, in [0, 1], or null where it is unknown; and how many candidates, draft included, give it
+ * @param choose returns what the arm chooses among the draft and so many samples
+ * @returns the choice after the round that ended the sampling
  */
+export function playRounds<Choice extends Chosen>(
+  arm: PolicyArm,
+  choose: (samples: number) => Choice,
+): Choice {
+  const [first, ...later] = roundsOf(arm)
+  let choice = choose(first!)
+  for (const count of later) {
+    if (isSettled(arm, choice)) break
+    choice = choose(count)
+  }
+  return choice
+}
+
+/** Whether an arm takes no further samples beside an answer. */
 export function isSettled(
   { stopAbove, stopBelow, stopVotes }: PolicyArm,
-  { confidence, votes }: { readonly confidence: number | null; readonly votes: number },
+  { confidence, votes }: Chosen,
 ): boolean {
   if (votes >= (stopVotes ?? Number.POSITIVE_INFINITY)) return true
   if (confidence === null) return false

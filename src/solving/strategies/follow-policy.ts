@@ -1,6 +1,14 @@
 /** @file What `auto` does after a draft: by a measured policy, of the fused judge or of the model profile (`choosePolicy`), else a vote. */
 
-import { bandOf, type Evaluation, isSettled, type Judgement, roundsOf, VOTES_OF_AUTO } from '#algorithms'
+import {
+  bandOf,
+  type Evaluation,
+  isSettled,
+  type Judgement,
+  roundsOf,
+  VOTES_OF_AUTO,
+  votesFor,
+} from '#algorithms'
 import { hasCode } from '#errors'
 import type { Policy, PolicyArm, PolicyBand } from '#ports'
 import type { Draft } from '../answers.ts'
@@ -116,10 +124,12 @@ async function sampleInRounds(
     candidates = round.all
     chosen = round.best
     sampled = count
-    // The P(correct) and the votes of a refuted answer say nothing, and texts without an answer do not agree.
+    // The P(correct) and the votes of a refuted answer say nothing.
     const isComparable = chosen.judgement.standing === undefined
-    const { answer } = chosen.answer
-    const votes = answer === null ? 0 : candidates.filter((one) => one.answer.answer === answer).length
+    const votes = votesFor(
+      chosen.answer.answer,
+      candidates.map(({ answer }) => answer),
+    )
     if (isComparable && isSettled(arm, { confidence: confidenceOf(chosen.judgement), votes })) break
   }
   return { chosen, limit: answers.isExhausted(1) ? 'maxNewTokens' : null }
