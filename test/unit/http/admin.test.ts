@@ -129,6 +129,8 @@ test('the report of a fused judge shows weights and policy', async () => {
       tokens: 812,
     },
     { effort: 'medium', from: 0.7, strategy: 'greedy' },
+    { effort: 'high', from: 0, strategy: 'majority', samples: 8, selector: 'log-probability', stopVotes: 3 },
+    { effort: 'high', from: 0.6, strategy: 'majority', samples: 8, stopVotes: 2, stopAbove: 0.9 },
   ]
   const judge = { ...REPORT.artifacts[0]!, kind: 'judge', weights: { bias: 0.5 }, policy } as const
   const report = { ...REPORT, artifacts: [judge] }
@@ -142,6 +144,8 @@ test('the report of a fused judge shows weights and policy', async () => {
       '| --- | --- | --- | --- | --- | --- | --- |',
       '| medium | 0 | best-of-n of 4 by judge | 40 | 0.25 | 0.5 | 812 |',
       '| medium | 0.7 | greedy |  |  |  |  |',
+      '| high | 0 | majority of up to 8 by log-probability until 3 votes |  |  |  |  |',
+      '| high | 0.6 | majority of up to 8 until 2 votes or P(correct) is from 0.9 or below 0 |  |  |  |  |',
     ].join('\n'),
   )
 })
